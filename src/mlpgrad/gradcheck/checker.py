@@ -1,0 +1,227 @@
+"""From a problem to its report: protocol, two points, verdicts, then an explanation."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from mlpgrad._arrays import Array
+from mlpgrad.gradcheck import diagnosis, engine
+from mlpgrad.gradcheck.probes import Finding, Outcome, Settings
+from mlpgrad.gradcheck.problem import Problem
+from mlpgrad.gradcheck.report import GOOD, GradientReport
+from mlpgrad.gradcheck.verdicts import Verdict
+
+CULPRITS = 4
+"""Wrong tensors in which an element is searched for."""
+
+
+@contextmanager
+def global_generators_kept() -> Iterator[None]:
+    """Whatever f draws from the global generators, they continue as if it had not."""
+    numpy_state = np.random.get_state()  # noqa: NPY002  # the users' generator, not ours
+    python_state = random.getstate()
+    try:
+        yield
+    finally:
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(python_state)
+
+
+class Checker:
+    """One run of a check; `report` grows as it goes."""
+
+    def __init__(self, problem: Problem, plan: engine.Plan, seed: int, subject: str) -> None:
+        self.problem, self.plan = problem, plan
+        self.rng = np.random.default_rng(seed)
+        self.report = GradientReport(subject, seed=seed, method=plan.method)
+        self.value = float("nan")
+
+    def run(self) -> GradientReport:
+        """Everything, in order; stops where going on makes no sense."""
+        report, problem = self.report, self.problem
+        with global_generators_kept(), np.errstate(all="ignore"):
+            gradient = self.protocol() if self.repeatable() else None
+            if gradient is not None:
+                self.compare(gradient)
+            report.passes = problem.passes - report.extra_passes
+        return report
+
+    # the protocol
+
+    def repeatable(self) -> bool:
+        """f twice at the same point: finite, and the same."""
+        problem, report = self.problem, self.report
+        self.value, again = problem.value(problem.point), problem.value(problem.point)
+        if not np.isfinite(self.value):
+            report.protocol[Verdict.NAN] = f"the value is {self.value} at the given parameters"
+            return False
+        if abs(again - self.value) > 1e-13 * abs(self.value):
+            report.protocol[Verdict.RANDOM_FORWARD] = (
+                f"{problem.label} gave {self.value!r}, then {again!r} with the same arguments; fix its "
+                f"seed inside, or pass the random numbers as data"
+            )
+            return False
+        return True
+
+    def protocol(self) -> Array | None:
+        """The gradient, after calls that a correct one does not notice."""
+        return self.problem.gradient(self.problem.point)
+
+    # the comparison
+
+    def compare(self, gradient: Array) -> None:
+        """Both points, the verdicts, and what follows from a failure."""
+        problem, report, point = self.problem, self.report, self.problem.point
+        settings = engine.settings_at(problem, point, self.value, self.plan, self.rng)
+        if settings.sharp > 1e-6:
+            report.precision = "float32" if settings.sharp >= 0.03 else "float64"
+        first = engine.check_point(
+            problem, point, gradient, settings, self.plan, self.rng, first=True
+        )
+        second, moved, there = self.elsewhere(settings)
+        for leaf, a, b in zip(problem.leaves, first, second, strict=True):
+            report.tensors.append(engine.verdict_of(leaf, a, b))
+        self.stale(gradient, moved, there)
+        if problem.own_dtype.itemsize < problem.gradient_dtype.itemsize:
+            self.own_precision(gradient)
+        if not report.passed and report.verdict is not Verdict.NO_POWER:
+            before = problem.passes
+            for found in (first, second):
+                if any(f.outcome is Outcome.DIFFERS for tensor in found for f in tensor):
+                    at, g = (point, gradient) if found is first else (moved, there)
+                    assert at is not None and g is not None
+                    self.explain(at, g, found, settings)
+                    break
+            else:
+                self.second_opinion(point, first, settings)
+            report.extra_passes = problem.passes - before
+
+    def elsewhere(
+        self, settings: Settings
+    ) -> tuple[list[list[Finding]], Array | None, Array | None]:
+        """The findings at the second point, that point, and the gradient there."""
+        problem = self.problem
+        nothing: list[list[Finding]] = [[] for _ in problem.leaves]
+        if self.plan.method == "coordinates" or self.report.protocol:
+            return nothing, None, None
+        moved = engine.second_point(problem.point, problem.leaves, self.rng)
+        value = problem.value(moved)
+        if not np.isfinite(value):
+            self.report.warnings.append(
+                "f is not finite at a second point close by: only one was checked"
+            )
+            return nothing, None, None
+        gradient = problem.gradient(moved)
+        noise = max(settings.noise, settings.precision * abs(value))
+        there = settings._replace(value=value, noise=noise)
+        found = engine.check_point(
+            problem, moved, gradient, there, self.plan, self.rng, first=False
+        )
+        return found, moved, gradient
+
+    def stale(self, gradient: Array, moved: Array | None, there: Array | None) -> None:
+        """A gradient that is wrong at the second point because it is still that of the first."""
+        if there is None:
+            return
+        for leaf, tensor in zip(self.problem.leaves, self.report.tensors, strict=True):
+            wrong = tensor.verdict is Verdict.FAIL and tensor.note
+            if wrong and np.array_equal(gradient[leaf.slice], there[leaf.slice]):
+                self.report.protocol.setdefault(
+                    Verdict.STALE_CACHE,
+                    f"at a second point the gradient of {leaf.name} is still that of the first; "
+                    f"drop what was kept from the earlier call",
+                )
+
+    def own_precision(self, gradient: Array) -> None:
+        """The gradient in the user's precision against the one in float64.
+
+        Its rounding is seen by moving the parameters by a rounding error each. What is wrong at
+        one point only is a kink between the two precisions.
+        """
+        problem, eps = self.problem, float(np.finfo(self.problem.own_dtype).eps)
+        moved = engine.second_point(problem.point, problem.leaves, self.rng)
+        moved = moved.astype(problem.own_dtype).astype(np.float64)
+        here = self._rounding(problem.point, gradient, eps)
+        there = None
+        for number, tensor in enumerate(self.report.tensors):
+            error, tolerance, norm = (float(part[number]) for part in here)
+            if not error > tolerance:
+                if tolerance > 5e-5 * norm and tensor.verdict is Verdict.PASS:
+                    tensor.note = (
+                        f"{problem.own_dtype} rounding hides errors below {tolerance / norm:.0e}"
+                    )
+                continue
+            if there is None:
+                there = self._rounding(moved, problem.gradient(moved), eps)
+            if there[0][number] > there[1][number] and tensor.verdict in GOOD:
+                tensor.verdict = Verdict.FAIL
+                tensor.note = (
+                    f"right in float64, but in {problem.own_dtype} off by {error / (norm or 1):.0e} of its "
+                    f"norm, where rounding explains {tolerance / (norm or 1):.0e}"
+                )
+
+    def _rounding(self, point: Array, exact: Array, eps: float) -> tuple[Array, Array, Array]:
+        """For each tensor: error of the user's gradient, what rounding explains, and the norm."""
+        problem = self.problem
+
+        def norms(vector: Array) -> Array:
+            return np.array([np.linalg.norm(vector[leaf.slice]) for leaf in problem.leaves])
+
+        own = problem.own_gradient(point)
+        moves = (self.rng.choice([-1.0, 1.0], point.shape) for _ in range(3))
+        near = [norms(problem.own_gradient(point * (1 + eps * signs)) - own) for signs in moves]
+        return norms(own - exact), 50 * eps * norms(exact) + 8 * np.max(near, axis=0), norms(exact)
+
+    # the explanation
+
+    def explain(
+        self, point: Array, gradient: Array, found: list[list[Finding]], settings: Settings
+    ) -> None:
+        """Where the gradient is wrong, and what the error looks like."""
+        problem, report = self.problem, self.report
+        wrong = [
+            (leaf, findings)
+            for leaf, findings in zip(problem.leaves, found, strict=True)
+            if diagnosis.worst_finding(findings)
+        ]
+        for leaf, findings in wrong[:CULPRITS]:
+            worst = diagnosis.worst_finding(findings)
+            assert worst is not None
+            culprit, only = diagnosis.locate(problem, point, leaf, gradient, worst, settings.noise)
+            report.culprits.append(culprit)
+            evidence = diagnosis.evidence(leaf, findings, gradient)
+            hints = [diagnosis.Hint("SINGLE", f"only {culprit.name} is wrong")] if only else []
+            hints = hints or list(
+                diagnosis.hints(evidence, self.alternatives(leaf, point), self.factors())
+            )
+            self.hint(hints)
+        self.second_opinion(point, [findings for _, findings in wrong], settings)
+
+    def hint(self, hints: list[diagnosis.Hint]) -> None:
+        """Add hints to the report, each once."""
+        for hint in hints:
+            if hint.text not in self.report.hints:
+                self.report.hints.append(hint.text)
+                self.report.codes.append(hint.code)
+
+    def alternatives(self, leaf: engine.Leaf, point: Array) -> dict[diagnosis.Hint, Array]:
+        """Directions in which an error may lie: along the weights, if a penalty is forgotten."""
+        text = f"the error is proportional to the parameters: {leaf.name} lacks or repeats a penalty ({{size:+.3g}} w)"
+        return {diagnosis.Hint("PENALTY", text): point[leaf.slice]}
+
+    def factors(self) -> dict[float, str]:
+        """Constant ratios that have a name."""
+        return {}
+
+    def second_opinion(self, point: Array, found: list[list[Finding]], settings: Settings) -> None:
+        """The Taylor test along the direction that disagrees most."""
+        every = [finding for findings in found for finding in findings]
+        if every:
+            worst = max(every, key=lambda f: abs(f.error) / (f.tolerance or 1e-300))
+            self.report.taylor = diagnosis.taylor_slope(
+                self.problem, point, worst, settings.value, settings.noise
+            )

@@ -1,0 +1,158 @@
+"""Derivatives along one direction, each with a bound on its own error.
+
+Each scheme is a generator: it yields the offsets `t` at which it wants `f(p + t u)`, receives the
+values (and whether a kink lies between `p` and there), and returns an `Estimate`. So the offsets
+of many directions can be evaluated together, as one batched forward of an ensemble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import NamedTuple
+
+import numpy as np
+
+from mlpgrad._arrays import Array
+
+NOISE_FACTOR = 16.0
+"""C in the bound `C noise / h`."""
+STEP = 2.5e-3
+"""First step along a unit direction: the best for float64 and functions of scale one."""
+SHRINK = 8.0
+BUDGET = 12
+"""Evaluations along one direction, Ridders' method aside."""
+
+Answers = tuple[Array, Array]  # values, and whether a kink was crossed
+
+
+class Estimate(NamedTuple):
+    """A derivative along a direction, and how far it may be off."""
+
+    value: float
+    bound: float
+    step: float
+    scheme: str
+    smooth: bool = True
+    """False where a kink is known to lie within the stencil."""
+    used: int = 0
+    """Evaluations spent."""
+
+
+Scheme = Generator[list[float], Answers, Estimate]
+
+
+def richardson(values: Array, h: float, noise: float) -> tuple[float, float]:
+    """D6 and its bound, from f at h, -h, 2h, -2h, 4h, -4h.
+
+    The truncation is taken from two estimates of the order below, at h and 2h, whose difference
+    is 15 times the error of the better one, and that is far larger than the error of D6.
+    """
+    with np.errstate(all="ignore"):
+        d1, d2, d4 = (values[0::2] - values[1::2]) / (2 * h * np.array([1, 2, 4]))
+        fourth, coarser = (4 * d1 - d2) / 3, (4 * d2 - d4) / 3
+        truncation = abs(fourth - coarser) / 4
+        return float((16 * fourth - coarser) / 15), float(truncation + NOISE_FACTOR * noise / h)
+
+
+def central(
+    noise: float, enough: Callable[[Estimate], bool], step: float, cautious: bool
+) -> Scheme:
+    """Central differences of order 6, with a step that sees no kink and truncates little.
+
+    Parameters
+    ----------
+    noise : float
+        Uncertainty of one value of f.
+    enough : callable
+        Whether an estimate settles the question.
+    step : float
+        The first step to try.
+    cautious : bool
+        Look for kinks at the outer points before the inner ones are paid for.
+    """
+    h, used = step, 0
+    best: Estimate | None = None
+    while used + 6 <= BUDGET:
+        if cautious:
+            outer, moved = yield [4 * h, -4 * h]
+            used += 2
+            if moved.any() and used + 6 <= BUDGET:
+                h /= SHRINK
+                continue
+            inner, inner_moved = yield [h, -h, 2 * h, -2 * h]
+            used += 4
+            values = np.concatenate([inner, outer])
+            smooth = not (moved.any() or inner_moved.any())
+        else:
+            values, moved = yield [h, -h, 2 * h, -2 * h, 4 * h, -4 * h]
+            used += 6
+            smooth = not moved.any()
+        value, bound = richardson(values, h, noise)
+        found = Estimate(value, bound, h, "central, order 6", smooth)
+        if best is None or (smooth, -bound) > (best.smooth, -best.bound):
+            best = found
+        if enough(found):
+            break
+        noisy = smooth and NOISE_FACTOR * noise / h > 0.5 * bound
+        if noisy and h < step:
+            break
+        h = h * SHRINK if noisy else h / SHRINK
+    assert best is not None
+    return best._replace(used=used)
+
+
+class Slopes(NamedTuple):
+    """Second-order differences at one step, and the slopes on both sides."""
+
+    central: Estimate
+    left: float
+    right: float
+
+
+def second_order(
+    value: float, noise: float, steps: list[float]
+) -> Generator[list[float], Answers, list[Slopes]]:
+    """(f(h) - f(-h)) / 2h at each of `steps`, downwards; truncation from neighbouring steps.
+
+    `value` is f at the point itself.
+    """
+    values, moved = yield [t for h in steps for t in (h, -h)]
+    rights, lefts = (values[0::2] - value) / steps, (value - values[1::2]) / steps
+    centrals = (rights + lefts) / 2
+    found = []
+    for number, (h, left, right) in enumerate(zip(steps, lefts, rights, strict=True)):
+        neighbour = centrals[min(number + 1, len(steps) - 1)]
+        bound = float(abs(centrals[number] - neighbour)) + NOISE_FACTOR * noise / h
+        smooth = not moved[2 * number : 2 * number + 2].any()
+        estimate = Estimate(float(centrals[number]), bound, h, "central, order 2", smooth)
+        found.append(Slopes(estimate, float(left), float(right)))
+    return found
+
+
+def ridders(noise: float, scale: float, tries: int = 60) -> Scheme:
+    """Ridders' extrapolation from a large step downwards: for functions of unknown scale.
+
+    A Neville tableau of central differences at steps shrinking by 1.6; the entry whose
+    neighbours agree best is taken (Ridders, Advances in Engineering Software 4, 1982).
+    """
+    factor, order = 1.6, 5
+    h = 0.5 * scale
+    best = Estimate(float("nan"), float("inf"), h, "Ridders")
+    previous: list[float] = []
+    used = 0
+    for _ in range(tries):
+        (plus, minus), moved = yield [h, -h]
+        used += 2
+        row = [float(plus - minus) / (2 * h)]
+        for number, old in enumerate(previous[: order - 1], start=1):
+            weight = factor ** (2 * number)
+            row.append((weight * row[-1] - old) / (weight - 1))
+            error = max(abs(row[-1] - row[-2]), abs(row[-1] - old))
+            bound = error + NOISE_FACTOR * noise / h
+            if number >= 2 and bound < best.bound:
+                best = Estimate(row[-1], bound, h, "Ridders", not moved.any())
+        if best.bound < NOISE_FACTOR * noise / h:
+            break  # from here on rounding grows
+        previous = row
+        h /= factor
+    return best._replace(used=used)

@@ -1,0 +1,139 @@
+"""Checks of functions from anywhere: gradients, vector-Jacobian and Hessian-vector products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._arrays import Array
+from mlpgrad.gradcheck.black_box import BadGradient, BlackBox
+from mlpgrad.gradcheck.checker import Checker
+from mlpgrad.gradcheck.engine import Plan, second_point
+from mlpgrad.gradcheck.report import GradientReport
+from mlpgrad.gradcheck.verdicts import Verdict
+
+
+def check_gradient(
+    f: Callable[[Any], Any],
+    grad: Callable[[Any], Any] | None,
+    params: Any,
+    *,
+    seed: int = 0,
+    method: str = "auto",
+    directions: int = 3,
+    rtol: float | None = None,
+) -> GradientReport:
+    """Compare `grad(params)` with the slopes of `f(params)` along random directions.
+
+    Parameters
+    ----------
+    f : callable
+        `f(params) -> float`.
+    grad : callable or None
+        `grad(params)`, arrays nested like `params`. None where f returns `(value, gradient)`.
+    params : array, float, or nested tuple, list or dict of those
+        Where to check. f and grad are called with fresh float64 copies.
+    seed : int
+        Of the random directions: the same seed gives the same report.
+    method : {"auto", "central", "coordinates", "ridders", "complex"}
+        "auto": central differences of order 6, then Ridders' extrapolation where they are
+        uncertain. "coordinates": every element by itself. "complex": exact to rounding, where f
+        computes with complex numbers.
+    directions : int
+        Directions in each array; more find rarer mistakes.
+    rtol : float, optional
+        Relative error that the gradient may have; by default what rounding explains.
+
+    Returns
+    -------
+    GradientReport
+        Truthy if the gradient is right.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> def f(p):
+    ...     return np.sum(np.sin(p["a"])) + p["b"] @ p["b"]
+    >>> def grad(p):
+    ...     return {"a": np.cos(p["a"]), "b": 2 * p["b"]}
+    >>> params = {"a": np.arange(3.0), "b": np.ones(4)}
+    >>> bool(mg.check_gradient(f, grad, params))
+    True
+    >>> def wrong(p):
+    ...     return {"a": np.cos(p["a"]), "b": p["b"]}
+    >>> report = mg.check_gradient(f, wrong, params)
+    >>> report["params['b']"].verdict.value
+    'FAIL'
+    >>> report.hints
+    ["the gradient of params['b'] is 0.5 times the right one: a factor 1/2 too much"]
+    """
+    problem = BlackBox(f, grad, params)
+    plan = Plan(directions, method, rtol)
+    report = FunctionChecker(problem, plan, seed, f"gradient of {problem.label}").run()
+    names = problem.label, getattr(grad, "__name__", "grad") if grad else "None"
+    report.reproduce = f"mg.check_gradient({names[0]}, {names[1]}, params, seed={seed})"
+    return report
+
+
+class FunctionChecker(Checker):
+    """A check of a black box."""
+
+    problem: BlackBox
+
+    def protocol(self) -> Array | None:
+        """The gradient, twice, and once more after a call elsewhere: it must not notice."""
+        problem, report = self.problem, self.report
+        try:
+            gradient = self._gradient()
+            again = problem.gradient(problem.point)
+            problem.value(second_point(problem.point, problem.leaves, np.random.default_rng(1)))
+            later = problem.gradient(problem.point)
+        except BadGradient as bad:
+            report.protocol[bad.verdict] = str(bad)
+            return None
+        finally:
+            if problem.mutates:
+                report.protocol[Verdict.MUTATES_INPUT] = problem.mutates
+        report.protocol |= repeated(gradient, again, later)
+        return gradient
+
+    def _gradient(self) -> Array:
+        """The gradient in float64 if it can be had, else in the user's own precision."""
+        problem = self.problem
+        narrow = np.dtype(problem.own_dtype).itemsize < 8
+        try:
+            gradient = problem.gradient(problem.point)
+        except Exception:
+            if not narrow:
+                raise
+            problem.gradient_dtype = np.dtype(problem.own_dtype)
+            return problem.gradient(problem.point)
+        computed = np.result_type(*problem.gradient_dtypes)
+        if computed.itemsize < 8 and narrow:
+            problem.gradient_dtype = computed
+        elif computed.itemsize < 8:
+            raise BadGradient(
+                Verdict.DTYPE,
+                f"the gradient has dtype {computed}, the parameters {problem.own_dtype}; compute in one "
+                f"precision, or pass {computed} parameters",
+            )
+        return gradient
+
+
+def repeated(first: Array, again: Array, later: Array) -> dict[Verdict, str]:
+    """What the gradient of a second and a third call says about the first one's leftovers."""
+
+    def same(a: Array, b: Array) -> bool:
+        return bool(np.abs(a - b).max() <= 1e-6 * np.abs(a).max())
+
+    if same(first, again):
+        if same(first, later):
+            return {}
+        text = "after a call with other parameters the gradient is another one; keep nothing between calls"
+        return {Verdict.STALE_CACHE: text}
+    if same(2 * first, again):
+        text = "the second call gives twice the gradient; overwrite instead of adding"
+        return {Verdict.ACCUMULATES: text}
+    return {Verdict.NON_REENTRANT: "a second call with the same arguments gives another gradient"}

@@ -1,0 +1,140 @@
+"""Parameters of any structure (arrays, tuples, lists, dicts, nested) as one flat vector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlpgrad._arrays import Array, Shape
+
+
+class Leaf(NamedTuple):
+    """Where one array lies in the flat vector, and how it is named in the report."""
+
+    name: str
+    start: int
+    stop: int
+    shape: Shape
+    dtype: np.dtype[Any] = np.dtype(np.float64)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.stop - self.start
+
+    @property
+    def slice(self) -> slice:
+        """Its place in the flat vector."""
+        return slice(self.start, self.stop)
+
+    def index(self, position: int) -> str:
+        """The name of one element: `params['w'][0, 3]`."""
+        where = np.unravel_index(position, self.shape) if self.shape else ()
+        return f"{self.name}[{', '.join(str(int(i)) for i in where)}]" if where else self.name
+
+
+def leaves_of(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Every array in a tree, with its path, in order."""
+    if isinstance(tree, dict):
+        for key in tree:
+            yield from leaves_of(tree[key], f"{name}[{key!r}]")
+    elif isinstance(tree, (tuple, list)):
+        for number, branch in enumerate(tree):
+            yield from leaves_of(branch, f"{name}[{number}]")
+    else:
+        yield name, tree
+
+
+def as_array(leaf: Any, name: str) -> Array:
+    """A leaf as an array of numbers: NumPy's, a number, or another library's array."""
+    if hasattr(leaf, "detach"):  # a PyTorch tensor refuses __array__ while it requires a gradient
+        leaf = leaf.detach().cpu()
+    array = np.asarray(leaf)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(
+            f"{name} expects an array of numbers, got {type(leaf).__name__}; structures may hold "
+            f"arrays, numbers, tuples, lists and dicts"
+        )
+    return array
+
+
+def layout(tree: Any, name: str = "params") -> tuple[list[Leaf], Array]:
+    """The leaves of a tree of parameters, and their values as one float64 vector."""
+    leaves: list[Leaf] = []
+    parts: list[Array] = []
+    start = 0
+    for path, leaf in leaves_of(tree, name):
+        array = as_array(leaf, path)
+        if array.dtype.kind in "biu":
+            raise TypeError(
+                f"{path} expects floating-point numbers, got {array.dtype}: a derivative needs "
+                f"small steps; convert with .astype(float)"
+            )
+        if array.dtype.kind == "c":
+            raise TypeError(
+                f"{path} expects real numbers, got {array.dtype}; pass real and imaginary parts "
+                f"as two arrays"
+            )
+        leaves.append(Leaf(path, start, start + array.size, array.shape, array.dtype))
+        parts.append(array.astype(np.float64).ravel())
+        start += array.size
+    vector = np.concatenate(parts) if parts else np.empty(0)
+    if not np.isfinite(vector).all():
+        leaf = next(leaf for leaf in leaves if not np.isfinite(vector[leaf.slice]).all())
+        raise ValueError(f"{leaf.name} expects finite numbers, got NaN or infinity")
+    return leaves, vector
+
+
+def rebuild(tree: Any, vector: Array, *, own_dtype: bool = False) -> Any:
+    """A tree like `tree` with the values of a flat vector, in fresh arrays.
+
+    Float64 (or complex128) arrays, or with `own_dtype` in the dtypes of `tree`.
+    """
+    position = 0
+
+    def build(node: Any) -> Any:
+        nonlocal position
+        if isinstance(node, dict):
+            return {key: build(branch) for key, branch in node.items()}
+        if isinstance(node, (tuple, list)):
+            branches = [build(branch) for branch in node]
+            return type(node)(*branches) if hasattr(node, "_fields") else type(node)(branches)
+        array = as_array(node, "params")
+        start, position = position, position + array.size
+        values = vector[start:position].reshape(array.shape)
+        if isinstance(node, float):
+            return values.item()
+        return values.astype(array.dtype) if own_dtype else values.copy()
+
+    return build(tree)
+
+
+def same_structure(tree: Any, other: Any) -> bool:
+    """Whether both nest in the same way (lists and tuples count as the same)."""
+    if isinstance(tree, dict):
+        return (
+            isinstance(other, dict)
+            and tree.keys() == other.keys()
+            and all(same_structure(tree[key], other[key]) for key in tree)
+        )
+    if isinstance(tree, (tuple, list)):
+        if not isinstance(other, (tuple, list)) or len(tree) != len(other):
+            return False
+        return all(same_structure(a, b) for a, b in zip(tree, other, strict=True))
+    return not isinstance(other, dict) and not (
+        isinstance(other, (tuple, list)) and np.ndim(tree) != np.ndim(other)
+    )
+
+
+def in_order(tree: Any, other: Any) -> Iterator[Any]:
+    """The leaves of `other` in the order of `tree` (dicts may list their keys otherwise)."""
+    if isinstance(tree, dict):
+        for key in tree:
+            yield from in_order(tree[key], other[key])
+    elif isinstance(tree, (tuple, list)):
+        for a, b in zip(tree, other, strict=True):
+            yield from in_order(a, b)
+    else:
+        yield other
