@@ -1,0 +1,236 @@
+"""Losses on yes or no: the cross-entropy on logits and on probabilities, and the hinge."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from mlpgrad._arrays import Array, Shape, constant
+from mlpgrad.classification import check_smoothing
+from mlpgrad.losses import Loss, fitting
+
+
+class _BinaryLoss(Loss):
+    """Each output answers yes or no by itself: targets in [0, 1], one column an output."""
+
+    classifies = True
+
+    def check_target(self, y: Array, out_features: int) -> Array:
+        y = super().check_target(y, out_features)
+        wrong = (y.real < 0) | (y.real > 1)
+        if wrong.any():
+            where = tuple(int(i) for i in np.argwhere(wrong)[0])
+            raise ValueError(
+                f"{type(self).__name__} expects targets from 0 to 1, got {y[where]} in row "
+                f"{where[-2]} of y; for more than two classes use SoftmaxCrossEntropy"
+            )
+        return y
+
+    def true_classes(self, target: Array) -> Array:
+        return _decided(target.real > 0.5)
+
+
+class SigmoidCrossEntropy(_BinaryLoss):
+    """l = 1/O sum_k (log(1 + e^z_k) - t_k z_k);  dl/dz_k = (sigmoid(z_k) - t_k) / O
+
+    The cross-entropy of yes-or-no targets with sigmoid(z), on logits z: the network's last layer
+    has no Sigmoid. Exact for logits of any size. As PyTorch's `BCEWithLogitsLoss`: the mean over
+    outputs and batch. With several outputs each is a label by itself.
+
+    Parameters
+    ----------
+    label_smoothing : float
+        Targets are drawn towards 1/2 by this share.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.SigmoidCrossEntropy()
+    >>> float(loss.forward(np.array([[-1e4]]), np.array([[1.0]])))
+    10000.0
+    >>> loss.backward()
+    array([[-1.]])
+    """
+
+    expects_logits = True
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        check_smoothing(self, label_smoothing)
+        self.label_smoothing = label_smoothing
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        work, product = self._work, self._product
+        self._smoothed = target = self._smooth(target)
+        # log(1 + e^z) = max(z, 0) + log1p(e^-|z|), with -|z| as min(z, -z): no overflow
+        np.negative(prediction, work)
+        np.minimum(work, prediction, out=work)
+        np.exp(work, work)
+        np.log1p(work, work)
+        np.maximum(prediction, constant(0, work.dtype), out=product)
+        np.add(work, product, work)
+        np.multiply(prediction, target, product)
+        np.subtract(work, product, work)
+        return work.dot(self._output_weights, self._losses)  # type: ignore[no-any-return]
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        half = constant(0.5, out.dtype)
+        np.multiply(prediction, half, out)
+        np.tanh(out, out)
+        np.multiply(out, half, out)
+        np.add(out, half, out)
+        np.subtract(out, self._smoothed, out)
+        if out.shape[-1] > 1:
+            np.multiply(out, self._per_output, out)
+
+    def _smooth(self, target: Array) -> Array:
+        if not self.label_smoothing:
+            return target
+        smoothed = fitting(self._labels, target)
+        np.multiply(target, constant(1 - self.label_smoothing, target.dtype), smoothed)
+        return np.add(smoothed, constant(self.label_smoothing / 2, target.dtype), smoothed)
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        return super().allocate(shape, dtype) | {
+            "_product": np.empty(shape, dtype),
+            "_labels": np.empty(shape, dtype),
+        }
+
+    def probabilities(self, prediction: Array) -> Array:
+        return 0.5 * np.tanh(0.5 * prediction) + 0.5
+
+    def classes(self, prediction: Array) -> Array:
+        """0 or 1: `(..., B)` for one output, `(..., B, O)` for several labels."""
+        return _decided(prediction.real > 0)
+
+    @classmethod
+    def example(cls) -> tuple[Self, Array, Array]:
+        return cls(), np.linspace(-1.3, 1.7, 12).reshape(4, 3), np.arange(12).reshape(4, 3) % 2
+
+
+class BinaryCrossEntropy(_BinaryLoss):
+    """l = -1/O sum_k (t_k log p_k + (1 - t_k) log(1 - p_k));  dl/dp = (p - t) / (O p (1 - p))
+
+    On probabilities, from a Sigmoid layer for instance; SigmoidCrossEntropy on logits is faster
+    and exact where this one saturates. The mean over outputs and batch, as PyTorch's `BCELoss`.
+    Probabilities below the smallest normal number count as that number.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.BinaryCrossEntropy()
+    >>> float(loss.forward(np.array([[0.25]]), np.array([[1.0]])).round(4))
+    1.3863
+    >>> loss.backward()
+    array([[-4.]])
+    """
+
+    expects_probabilities = True
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        work, yes, no = self._work, self._yes, self._no
+        one = constant(1, work.dtype)
+        np.maximum(prediction, self._floor, out=yes)
+        np.subtract(one, prediction, no)
+        np.maximum(no, self._floor, out=no)
+        np.log(yes, work)
+        np.multiply(work, target, work)
+        work.dot(self._output_weights, self._losses)
+        np.log(no, work)
+        np.multiply(work, np.subtract(one, target, fitting(self._rest, target)), work)
+        losses = np.add(self._losses, work.dot(self._output_weights), self._losses)
+        return np.negative(losses, losses)  # type: ignore[no-any-return]
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        np.subtract(prediction, target, out)
+        np.divide(out, self._yes, out)
+        np.divide(out, self._no, out)
+        np.multiply(out, self._per_output, out)
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        buffers = {name: np.empty(shape, dtype) for name in ("_yes", "_no", "_rest")}
+        floor = np.asarray(np.finfo(dtype).tiny, dtype)
+        return {**super().allocate(shape, dtype), **buffers, "_floor": floor}
+
+    def probabilities(self, prediction: Array) -> Array:
+        return prediction
+
+    def classes(self, prediction: Array) -> Array:
+        """0 or 1: `(..., B)` for one output, `(..., B, O)` for several labels."""
+        return _decided(prediction.real > 0.5)
+
+    @classmethod
+    def example(cls) -> tuple[Self, Array, Array]:
+        return cls(), np.linspace(0.1, 0.9, 12).reshape(4, 3), np.arange(12).reshape(4, 3) % 2
+
+
+class Hinge(Loss):
+    """l = 1/O sum_k max(0, 1 - t_k z_k),  t = +-1;  dl/dz_k = -t_k [t_k z_k < 1] / O
+
+    The margin loss of support vector machines (Cortes and Vapnik 1995). Targets are -1 and 1,
+    or 0 and 1. The mean over outputs and batch. A sample belongs to class 1 where z > 0.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.Hinge()
+    >>> float(loss.forward(np.array([[0.5], [3.0]]), np.array([[1.0], [1.0]])))
+    0.25
+    >>> loss.backward()
+    array([[-0.5],
+           [-0. ]])
+    """
+
+    classifies = True
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        work, zero = self._work, constant(0, self._work.dtype)
+        np.multiply(prediction, target, work)
+        np.subtract(constant(1, work.dtype), work, work)
+        np.greater(work, zero, self._inside)
+        np.maximum(work, zero, out=work)
+        return work.dot(self._output_weights, self._losses)  # type: ignore[no-any-return]
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        np.multiply(self._inside, self._minus_per_output, out)
+        np.multiply(out, target, out)
+
+    def check_target(self, y: Array, out_features: int) -> Array:
+        y = super().check_target(y, out_features)
+        wrong = (y != 1) & (y != -1) & (y != 0)
+        if wrong.any() or ((y == 0).any() and (y == -1).any()):
+            got = np.unique(y)[:5]
+            raise ValueError(
+                f"Hinge expects targets -1 and 1, or 0 and 1, got values {got} in y; "
+                f"for more than two classes use SoftmaxCrossEntropy"
+            )
+        return np.where(y == 1, 1.0, -1.0)
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        kept = super().allocate(shape, dtype)
+        minus = np.asarray(-kept["_per_output"])
+        return kept | {"_inside": np.empty(shape, dtype), "_minus_per_output": minus}
+
+    def classes(self, prediction: Array) -> Array:
+        """0 or 1: `(..., B)` for one output, `(..., B, O)` for several labels."""
+        return _decided(prediction.real > 0)
+
+    def true_classes(self, target: Array) -> Array:
+        return _decided(target.real > 0)
+
+    def kink_signature(self, prediction: Array, target: Array) -> Array | None:
+        return np.sign(1 - prediction.real * target.real).astype(np.int8)  # type: ignore[no-any-return]
+
+    @classmethod
+    def example(cls) -> tuple[Self, Array, Array]:
+        return (
+            cls(),
+            np.linspace(-1.3, 1.7, 12).reshape(4, 3),
+            2.0 * (np.arange(12).reshape(4, 3) % 2) - 1,
+        )
+
+
+def _decided(positive: Array) -> Array:
+    """Booleans `(..., B, O)` as classes 0 and 1; without the last axis where O is 1."""
+    classes = positive.astype(np.intp)
+    return classes[..., 0] if classes.shape[-1] == 1 else classes

@@ -1,0 +1,313 @@
+"""Losses on numbers: squared and absolute errors, quantiles, counts, normal laws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from mlpgrad._arrays import Array, Shape, constant
+from mlpgrad.losses import Loss, fitting
+
+
+class MeanSquaredError(Loss):
+    """l = 1/O sum_k (y_k - t_k)^2;  dl/dy_k = 2/O (y_k - t_k)
+
+    The mean over outputs and batch, as PyTorch's `MSELoss`.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.MeanSquaredError()
+    >>> float(loss.forward(np.array([[1.0, 2.0]]), np.array([[0.0, 0.0]])))
+    2.5
+    """
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        work: Array = self._work
+        np.subtract(prediction, target, work)
+        np.multiply(work, work, work)
+        return work.dot(self._output_weights, self._losses)  # type: ignore[no-any-return]
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        np.subtract(prediction, target, out)
+        np.multiply(out, self._double, out)
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        kept = super().allocate(shape, dtype)
+        return kept | {"_double": np.asarray(2 * kept["_per_output"])}
+
+
+class MeanAbsoluteError(Loss):
+    """l = 1/O sum_k |y_k - t_k|;  dl/dy_k = sign(y_k - t_k) / O
+
+    The mean over outputs and batch, as PyTorch's `L1Loss`. It predicts the median.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.MeanAbsoluteError()
+    >>> float(loss.forward(np.array([[1.0, -2.0]]), np.array([[0.0, 0.0]])))
+    1.5
+    """
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        work: Array = self._work
+        np.subtract(prediction, target, work)
+        np.sign(work.real, self._sign)  # of the real part: |y| = y sign(y) stays analytic
+        np.multiply(work, self._sign, work)
+        return work.dot(self._output_weights, self._losses)  # type: ignore[no-any-return]
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        np.multiply(self._sign, self._per_output, out)
+
+    def kink_signature(self, prediction: Array, target: Array) -> Array | None:
+        return np.sign(prediction.real - target.real).astype(np.int8)  # type: ignore[no-any-return]
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        return super().allocate(shape, dtype) | {"_sign": np.empty(shape, dtype)}
+
+
+class Huber(Loss):
+    """l = 1/O sum_k h(y_k - t_k),  h(d) = d^2/2 up to |d| = delta, then delta (|d| - delta/2)
+
+    dl/dy_k = clip(y_k - t_k, -delta, delta) / O. The mean over outputs and batch, as PyTorch's
+    `HuberLoss`. Huber 1964, "Robust estimation of a location parameter".
+
+    Parameters
+    ----------
+    delta : float
+        Errors larger than this count linearly.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.Huber()
+    >>> float(loss.forward(np.array([[1.0, -2.0]]), np.array([[0.0, 0.0]])))
+    1.0
+    """
+
+    def __init__(self, delta: float = 1.0) -> None:
+        if not delta > 0:
+            raise ValueError(f"Huber expects delta > 0, got {delta}; 1 is usual")
+        self.delta = delta
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        work, clipped = self._work, self._clipped
+        np.subtract(prediction, target, work)
+        np.minimum(work, constant(self.delta, work.dtype), out=clipped)
+        np.maximum(clipped, constant(-self.delta, work.dtype), out=clipped)
+        # clipped (d - clipped / 2): both branches in one
+        np.add(work, work, work)
+        np.subtract(work, clipped, work)
+        np.multiply(work, clipped, work)
+        losses: Array = work.dot(self._output_weights, self._losses)
+        return np.multiply(losses, constant(0.5, losses.dtype), losses)
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        np.multiply(self._clipped, self._per_output, out)
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        return super().allocate(shape, dtype) | {"_clipped": np.empty(shape, dtype)}
+
+
+class Quantile(Loss):
+    """l = 1/O sum_k max(q d_k, (q - 1) d_k),  d = t - y;  dl/dy_k = ([d_k < 0] - q) / O
+
+    The pinball loss: it predicts quantile q of the target. The mean over outputs and batch.
+    Koenker and Bassett 1978, "Regression quantiles".
+
+    Parameters
+    ----------
+    levels : float or sequence of float
+        Quantiles in (0, 1). With L levels the network has L outputs for each target: all levels
+        of the first target, then all of the second.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.Quantile([0.1, 0.9])
+    >>> loss.target_features(2)
+    1
+    >>> float(loss.forward(np.array([[0.0, 4.0]]), np.array([[2.0]])).round(12))
+    0.2
+    """
+
+    def __init__(self, levels: float | Sequence[float] = 0.5) -> None:
+        values = np.atleast_1d(np.asarray(levels, np.float64))
+        if values.ndim != 1 or not values.size or not ((values > 0) & (values < 1)).all():
+            raise ValueError(
+                f"Quantile expects levels between 0 and 1, got {levels}; 0.5 is the median"
+            )
+        self.levels = levels
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        work, slopes, columns = self._work, self._slopes, self._columns
+        if len(columns) > target.shape[-1]:
+            target = target.take(columns, -1, fitting(self._repeated, target), "clip")
+        np.subtract(prediction, target, work)
+        np.greater(work.real, constant(0, work.real.dtype), slopes)
+        np.subtract(slopes, self._quantiles, slopes)
+        np.multiply(work, slopes, work)
+        return work.dot(self._output_weights, self._losses)  # type: ignore[no-any-return]
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        np.multiply(self._slopes, self._per_output, out)
+
+    def target_features(self, out_features: int) -> int:
+        levels = np.size(self.levels)
+        if out_features % levels:
+            raise ValueError(
+                f"{self!r} expects {levels} outputs for each target, got {out_features} outputs; "
+                f"change the last layer"
+            )
+        return out_features // levels
+
+    def kink_signature(self, prediction: Array, target: Array) -> Array | None:
+        target = target.repeat(np.size(self.levels), axis=-1)
+        return np.sign(prediction.real - target.real).astype(np.int8)  # type: ignore[no-any-return]
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        levels = np.atleast_1d(np.asarray(self.levels, np.float64)).astype(dtype)
+        targets = self.target_features(shape[-1])
+        return super().allocate(shape, dtype) | {
+            "_slopes": np.empty(shape, dtype),
+            "_repeated": np.empty(shape, dtype),
+            "_quantiles": np.tile(levels, targets),
+            "_columns": np.arange(targets).repeat(len(levels)),
+        }
+
+    @classmethod
+    def example(cls) -> tuple[Self, Array, Array]:
+        prediction = np.linspace(-1.3, 1.7, 12).reshape(4, 3)
+        return cls([0.1, 0.5, 0.8]), prediction, np.cos(3 * prediction[:, :1])
+
+
+class Poisson(Loss):
+    """l = 1/O sum_k (e^y_k - t_k y_k);  dl/dy_k = (e^y_k - t_k) / O
+
+    The negative log likelihood of counts t under a Poisson law whose log rate the network
+    predicts, without the constant log t!. The mean over outputs and batch, as PyTorch's
+    `PoissonNLLLoss`. Infinite where e^y is: y above 88 in float32, 709 in float64.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.Poisson()
+    >>> float(loss.forward(np.array([[0.0]]), np.array([[3.0]])))
+    1.0
+    >>> loss.backward()
+    array([[-2.]])
+    """
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        work: Array = self._work
+        np.exp(prediction, self._rate)
+        np.multiply(prediction, target, work)
+        np.subtract(self._rate, work, work)
+        return work.dot(self._output_weights, self._losses)  # type: ignore[no-any-return]
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        np.subtract(self._rate, target, out)
+        np.multiply(out, self._per_output, out)
+
+    def check_target(self, y: Array, out_features: int) -> Array:
+        if (y.real < 0).any():
+            raise ValueError(
+                f"Poisson expects targets >= 0 (counts), got {y.real.min()} in y; "
+                f"use MeanSquaredError for signed numbers"
+            )
+        return super().check_target(y, out_features)
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        return super().allocate(shape, dtype) | {"_rate": np.empty(shape, dtype)}
+
+    @classmethod
+    def example(cls) -> tuple[Self, Array, Array]:
+        return cls(), np.linspace(-1.3, 1.7, 12).reshape(4, 3), np.arange(12.0).reshape(4, 3) % 5
+
+
+class GaussianNLL(Loss):
+    """l = 1/T sum_k (s_k + (m_k - t_k)^2 e^-s_k) / 2;  outputs [m_1 .. m_T, s_1 .. s_T]
+
+    dl/dm = (m - t) e^-s / T,  dl/ds = (1 - (m - t)^2 e^-s) / 2T. The negative log likelihood
+    under a normal law with mean m and log variance s, without its constant, the mean over
+    targets and batch: PyTorch's `GaussianNLLLoss` with `var = e^s`. Nix and Weigend 1994,
+    "Estimating the mean and variance of the target probability distribution".
+
+    Parameters
+    ----------
+    epsilon : float
+        Variances below count as this, so that nothing overflows; dl/ds is 0 there.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.GaussianNLL()
+    >>> float(loss.forward(np.array([[3.0, 0.0]]), np.array([[1.0]])))
+    2.0
+    >>> loss.backward()
+    array([[ 2. , -1.5]])
+    """
+
+    def __init__(self, epsilon: float = 1e-6) -> None:
+        if not epsilon > 0:
+            raise ValueError(f"GaussianNLL expects epsilon > 0, got {epsilon}; 1e-6 is usual")
+        self.epsilon = epsilon
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        mean, log_variance = self._halves(prediction)
+        difference, precision, work = self._difference, self._precision, self._square
+        np.subtract(mean, target, difference)
+        np.maximum(log_variance, self._floor, out=work)
+        np.negative(work, precision)
+        np.exp(precision, precision)
+        np.multiply(difference, precision, self._weighted)
+        np.multiply(difference, self._weighted, self._surprise)
+        np.add(work, self._surprise, work)
+        return work.dot(self._half_weights, self._losses)  # type: ignore[no-any-return]
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        of_mean, of_log_variance = self._halves(out)
+        np.multiply(self._weighted, self._per_target, of_mean)
+        np.subtract(constant(1, out.dtype), self._surprise, of_log_variance)
+        np.multiply(of_log_variance, self._half_per_target, of_log_variance)
+        np.greater(self._halves(prediction)[1].real, self._floor.real, self._square)
+        np.multiply(of_log_variance, self._square, of_log_variance)
+
+    def _halves(self, outputs: Array) -> tuple[Array, Array]:
+        """The columns of means and those of log variances."""
+        targets = outputs.shape[-1] // 2
+        return outputs[..., :targets], outputs[..., targets:]
+
+    def target_features(self, out_features: int) -> int:
+        if out_features % 2:
+            raise ValueError(
+                f"GaussianNLL expects two outputs for each target (mean, log variance), got "
+                f"{out_features} outputs; change the last layer"
+            )
+        return out_features // 2
+
+    def kink_signature(self, prediction: Array, target: Array) -> Array | None:
+        return self._halves(prediction)[1].real > math.log(self.epsilon)
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        targets = self.target_features(shape[-1])
+        names = ("_difference", "_precision", "_square", "_weighted", "_surprise")
+        buffers = {name: np.empty((*shape[:-1], targets), dtype) for name in names}
+        per_target = np.asarray(np.ones((), dtype) / targets)
+        return {
+            **super().allocate(shape, dtype),
+            **buffers,
+            "_floor": constant(math.log(self.epsilon), dtype),
+            "_per_target": per_target,
+            "_half_per_target": np.asarray(per_target / 2),
+            "_half_weights": np.full(targets, per_target / 2),
+        }
+
+    @classmethod
+    def example(cls) -> tuple[Self, Array, Array]:
+        prediction = np.linspace(-1.3, 1.7, 16).reshape(4, 4)
+        return cls(), prediction, np.cos(3 * prediction[:, :2])
