@@ -26,10 +26,14 @@ class BlackBox(Problem):
     """`f(params) -> float` and `grad(params)`; with `grad=None`, f returns both."""
 
     def __init__(
-        self, f: Callable[[Any], Any], grad: Callable[[Any], Any] | None, params: Any
+        self,
+        f: Callable[[Any], Any],
+        grad: Callable[[Any], Any] | None,
+        params: Any,
+        name: str = "params",
     ) -> None:
         self.f, self.grad, self.tree = f, grad, params
-        self.leaves, self.point = layout(params)
+        self.leaves, self.point = layout(params, name)
         if not len(self.point):
             raise ValueError("params expects at least one number, got none: nothing to check")
         self.own_dtype = np.result_type(*(leaf.dtype for leaf in self.leaves if leaf.size))

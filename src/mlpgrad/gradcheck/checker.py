@@ -13,6 +13,7 @@ from mlpgrad.gradcheck import diagnosis, engine
 from mlpgrad.gradcheck.probes import Finding, Outcome, Settings
 from mlpgrad.gradcheck.problem import Problem
 from mlpgrad.gradcheck.report import GOOD, GradientReport
+from mlpgrad.gradcheck.trees import Leaf
 from mlpgrad.gradcheck.verdicts import Verdict
 
 CULPRITS = 4
@@ -189,17 +190,27 @@ class Checker:
             if diagnosis.worst_finding(findings)
         ]
         for leaf, findings in wrong[:CULPRITS]:
-            worst = diagnosis.worst_finding(findings)
-            assert worst is not None
-            culprit, only = diagnosis.locate(problem, point, leaf, gradient, worst, settings.noise)
-            report.culprits.append(culprit)
+            only = self.locate(point, leaf, gradient, findings, settings)
             evidence = diagnosis.evidence(leaf, findings, gradient)
-            hints = [diagnosis.Hint("SINGLE", f"only {culprit.name} is wrong")] if only else []
-            hints = hints or list(
-                diagnosis.hints(evidence, self.alternatives(leaf, point), self.factors())
-            )
-            self.hint(hints)
+            name = report.culprits[-1].name
+            if only:
+                self.hint([diagnosis.Hint("SINGLE", f"only {name} is wrong")])
+            elif not report.hints:
+                alternatives = self.alternatives(leaf, point)
+                self.hint(list(diagnosis.hints(evidence, alternatives, self.factors())))
         self.second_opinion(point, [findings for _, findings in wrong], settings)
+
+    def locate(
+        self, point: Array, leaf: Leaf, gradient: Array, findings: list[Finding], settings: Settings
+    ) -> bool:
+        """Put one wrong element of a tensor into the report; True if it is the only one."""
+        worst = diagnosis.worst_finding(findings)
+        assert worst is not None
+        culprit, only = diagnosis.locate(
+            self.problem, point, leaf, gradient, worst, settings.noise
+        )
+        self.report.culprits.append(culprit)
+        return only
 
     def hint(self, hints: list[diagnosis.Hint]) -> None:
         """Add hints to the report, each once."""
@@ -208,7 +219,7 @@ class Checker:
                 self.report.hints.append(hint.text)
                 self.report.codes.append(hint.code)
 
-    def alternatives(self, leaf: engine.Leaf, point: Array) -> dict[diagnosis.Hint, Array]:
+    def alternatives(self, leaf: Leaf, point: Array) -> dict[diagnosis.Hint, Array]:
         """Directions in which an error may lie: along the weights, if a penalty is forgotten."""
         text = f"the error is proportional to the parameters: {leaf.name} lacks or repeats a penalty ({{size:+.3g}} w)"
         return {diagnosis.Hint("PENALTY", text): point[leaf.slice]}

@@ -1,16 +1,19 @@
-"""The check of a model: its protocol, its own precision, and which layer is wrong."""
+"""The check of a model: its protocol, its power, and which layer is wrong."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
 from mlpgrad._arrays import Array
-from mlpgrad.gradcheck import engine, model_protocol
+from mlpgrad.gradcheck import diagnosis, engine, model_protocol
 from mlpgrad.gradcheck.checker import Checker
+from mlpgrad.gradcheck.diagnosis import Hint
+from mlpgrad.gradcheck.model_diagnosis import Culprit, Search, factors, rounding_hint
 from mlpgrad.gradcheck.model_problem import ModelProblem
-from mlpgrad.gradcheck.probes import Settings
+from mlpgrad.gradcheck.probes import Finding, Settings
+from mlpgrad.gradcheck.trees import Leaf
 from mlpgrad.gradcheck.verdicts import Verdict
 from mlpgrad.layers import walk
 
@@ -25,39 +28,109 @@ class ModelChecker(Checker):
         fresh = np.random.default_rng(1)
         gradient = problem.gradient(problem.point)
         if not np.isfinite(gradient).all():
-            bad = next(l for l in problem.leaves if not np.isfinite(gradient[l.slice]).all())
+            bad = next(p for p in problem.leaves if not np.isfinite(gradient[p.slice]).all())
             report.protocol[Verdict.NAN] = f"the gradient of {bad.name} is not finite"
             return None
         decoy = engine.second_point(problem.point, problem.leaves, fresh)
-        for found in (
-            model_protocol.mutations(problem, problem.point),
-            model_protocol.dirty_gradients(problem, gradient, fresh),
-            model_protocol.stale_cache(problem, gradient, decoy),
-        ):
-            report.protocol |= found
+        report.protocol |= model_protocol.mutations(problem, problem.point)
+        report.protocol |= model_protocol.dirty_gradients(problem, gradient, fresh)
+        report.protocol |= model_protocol.stale_cache(problem, gradient, decoy)
         if not report.protocol:
             report.protocol |= model_protocol.not_linear(problem, problem.point)
-        self.power()
+        report.warnings += powerless(problem)
         return gradient
 
-    def power(self) -> None:
-        """What this batch and this shape of network cannot show."""
-        problem, warn = self.problem, self.report.warnings.append
-        rows = problem.batch[0].shape[-2]
-        if rows == 1:
-            warn(
-                "NO_POWER: with a batch of 1 a missing sum or mean over the batch cannot show; use 2 or more rows"
-            )
-        widths = [layer.in_features for layer in problem.model.layers if layer.in_features]
-        widths += [layer.out_features for layer in problem.model.layers if layer.out_features]
-        if len(widths) > 1 and len(set(widths)) == 1 and widths[0] > 1:
-            warn(
-                "NO_POWER: all layers have the same width, where a transposed shape cannot show; use different widths"
-            )
-        for position, layer in walk(problem.twin.layers):
-            if getattr(layer, "kinks", None) and layer._outputs is not None:
-                dead = np.mean(~layer._outputs.any(axis=-2))
-                if dead > 0.5:
-                    warn(
-                        f"NO_POWER: {dead:.0%} of the units of layers[{position}] are dead on this batch; use more rows or other weights"
-                    )
+    def explain(
+        self, point: Array, gradient: Array, found: list[list[Finding]], settings: Settings
+    ) -> None:
+        """The layer that is wrong, its elements, and what the error looks like."""
+        problem, report = self.problem, self.report
+        wrong = {
+            leaf.name: (leaf, findings)
+            for leaf, findings in zip(problem.leaves, found, strict=True)
+            if diagnosis.worst_finding(findings)
+        }
+        common = self.common_hint(point, gradient, list(wrong.values()))
+        if common is not None or problem.model.lead:
+            self.hint([common] if common else [])
+            super().explain(point, gradient, found, settings)
+            return
+        culprit = Search(problem, point, set(wrong), settings, self.rng).culprit()
+        if culprit is None:
+            super().explain(point, gradient, found, settings)
+            return
+        report.first_wrong = culprit.where
+        self.hint(culprit.hints)
+        for name in culprit.own or list(wrong)[:1]:
+            leaf, findings = wrong[name]
+            only = self.locate(point, leaf, gradient, findings, settings)
+            if culprit.own:
+                own = list(self.own_hints(culprit, leaf, gradient, findings, point, only))
+                self.hint(own)
+        self.second_opinion(point, [findings for _, findings in wrong.values()], settings)
+
+    def common_hint(
+        self, point: Array, gradient: Array, wrong: list[tuple[Leaf, list[Finding]]]
+    ) -> Hint | None:
+        """One reason for all wrong tensors: the same ratio, or the same share of the weights."""
+        evidence = [diagnosis.evidence(leaf, findings, gradient) for leaf, findings in wrong]
+        ratios = [diagnosis.constant_ratio(found) for found in evidence]
+        if len(wrong) > 1 and None not in ratios and np.ptp(ratios) < 1e-4 * abs(ratios[0] or 0):  # type: ignore[arg-type]
+            norm = float(np.linalg.norm(gradient))
+            if abs(norm - round(norm, 1)) < 1e-9 * norm and (ratios[0] or 0) < 1:
+                return Hint("CLIPPED", f"every gradient is {ratios[0]:.6g} times the right one, and their norm is {norm:.6g}: is clipping on?")
+            if len(wrong) == len(self.problem.leaves):
+                return diagnosis.named_ratio("all parameters", float(ratios[0] or 0), self.factors())
+        penalties = [
+            next((h for h in diagnosis.hints(found, self.alternatives(leaf, point), {}) if h.code == "PENALTY"), None)
+            for (leaf, _), found in zip(wrong, evidence, strict=True)
+        ]
+        return penalties[0] if penalties and all(penalties) else None
+
+    def own_hints(
+        self, culprit: Culprit, leaf: Leaf, gradient: Array, findings: list[Finding],
+        point: Array, only: bool,
+    ) -> Iterator[Hint]:
+        """What the error in a layer's own gradient looks like."""
+        if only:
+            yield Hint("SINGLE", f"only {self.report.culprits[-1].name} is wrong")
+            return
+        found = diagnosis.evidence(leaf, findings, gradient)
+        hints = list(diagnosis.hints(found, self.alternatives(leaf, point), self.factors()))
+        delta = culprit.layer.delta if culprit.layer else None
+        if not hints and delta is not None and leaf.shape == delta.shape[-1:]:
+            rows = np.abs(delta - gradient[leaf.slice]).max(axis=-1)
+            if (rows <= 1e-9 * np.abs(delta).max()).any():
+                hints = [Hint("NOT_SUMMED", f"the gradient of {leaf.name} is that of one row: sum over the batch")]
+        if not hints:
+            size = max(abs(f.error) / max(abs(f.estimate.value), f.direction.rms, 1e-300) for f in findings)
+            if size < 1e-2:
+                hints = [rounding_hint(f"the gradient of {leaf.name}", size)]
+        yield from hints
+
+    def factors(self) -> dict[float, str]:
+        return factors(self.problem)
+
+
+def powerless(problem: ModelProblem) -> Iterator[str]:
+    """What this batch and this shape of network cannot show."""
+    if problem.batch[0].shape[-2] == 1:
+        yield (
+            "NO_POWER: with one row a missing sum or mean over the batch cannot show; "
+            "use 2 rows or more"
+        )
+    layers = [layer for _, layer in walk(problem.twin.layers)]
+    widths = [n for layer in layers for n in (layer.in_features, layer.out_features) if n]
+    if len(widths) > 1 and len(set(widths)) == 1 and widths[0] > 1:
+        yield (
+            "NO_POWER: all widths are equal, where a transposed gradient has the right shape and a "
+            "symmetric mistake may not show; use different widths"
+        )
+    for position, layer in walk(problem.twin.layers):
+        if getattr(layer, "kinks", None) and layer._outputs is not None:
+            dead = float(np.mean(~layer._outputs.any(axis=-2)))
+            if dead > 0.5:
+                yield (
+                    f"NO_POWER: {dead:.0%} of the units of layers[{position}] are dead on this "
+                    f"batch; use more rows, or other weights"
+                )

@@ -1,0 +1,316 @@
+"""Adam and its relatives: steps of the mean gradient over its root mean square."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self, Unpack
+
+import numpy as np
+
+from mlpgrad import _checks
+from mlpgrad._arrays import Array, constant
+from mlpgrad.optimizer_base import Common, Optimizer, Rate, approach
+
+
+class Adam(Optimizer):
+    """m <- b1 m + (1 - b1) g,  v <- b2 v + (1 - b2) g^2,  p <- p - rate m' / (sqrt(v') + epsilon)
+
+    with m' = m / (1 - b1^t) and v' = v / (1 - b2^t), which undo the start from zero.
+
+    Kingma and Ba 2015, "Adam: a method for stochastic optimization", algorithm 1, computed in
+    the order that the end of its section 2 recommends.
+
+    Parameters
+    ----------
+    learning_rate : float, schedule, or a number for each network
+    beta1, beta2 : float
+        What the averages of g and g^2 keep at each step, in [0, 1).
+    epsilon : float
+        Keeps the divisor from zero.
+    **common
+        See `Optimizer`.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> params, optimizer = np.array([1.0, 1.0]), mg.Adam(0.1)
+    >>> optimizer.step(params, grads=np.array([100.0, -0.01]))  # the size of g does not matter
+    >>> params.round(6)
+    array([0.9, 1.1])
+    """
+
+    states: tuple[str, ...] = ("m", "v")
+
+    def __init__(
+        self,
+        learning_rate: Rate = 1e-3,
+        *,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        **common: Unpack[Common],
+    ) -> None:
+        super().__init__(learning_rate, **common)
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        _checks.within(self, "beta1", 0, 1)
+        _checks.within(self, "beta2", 0, 1)
+        _checks.within(self, "epsilon", 0)
+
+    def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
+        root = math.sqrt(1 - self.beta2**t)
+        return rate * root / (1 - self.beta1**t), self.epsilon * root
+
+    def update(
+        self, p: Array, g: Array, rate: Array, epsilon: Array, m: Array, v: Array, s: Array
+    ) -> None:
+        approach(m, g, self.beta1, s)
+        approach(v, np.multiply(g, g, s), self.beta2, s)
+        np.sqrt(v, s)
+        np.add(s, epsilon, s)
+        np.divide(m, s, s)
+        np.multiply(s, rate, s)
+        np.subtract(p, s, p)
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(0.01, beta1=0.8, beta2=0.99, epsilon=1e-6)
+
+
+class AMSGrad(Adam):
+    """Adam with the largest v so far:  v^ <- max(v^, v),  p <- p - rate m' / (sqrt(v^') + epsilon)
+
+    So the rate of a parameter never grows again. Reddi, Kale and Kumar 2018, "On the convergence
+    of Adam and beyond", algorithm 2, with Adam's bias corrections as in PyTorch.
+
+    Parameters
+    ----------
+    learning_rate, beta1, beta2, epsilon, **common
+        See `Adam` and `Optimizer`.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> params, optimizer = np.zeros(1), mg.AMSGrad(0.1)
+    >>> for g in [10.0, 0.0, 0.0]:
+    ...     optimizer.step(params, np.array([g]))
+    >>> {name: float(a[0].round(7)) for name, a in optimizer.state.items()}
+    {'m': 0.81, 'v': 0.0998001, 'v_max': 0.1}
+    """
+
+    states = ("m", "v", "v_max")
+
+    def update(  # type: ignore[override]  # one state more
+        self,
+        p: Array,
+        g: Array,
+        rate: Array,
+        epsilon: Array,
+        m: Array,
+        v: Array,
+        v_max: Array,
+        s: Array,
+    ) -> None:
+        approach(m, g, self.beta1, s)
+        approach(v, np.multiply(g, g, s), self.beta2, s)
+        np.maximum(v_max, v, v_max)
+        np.sqrt(v_max, s)
+        np.add(s, epsilon, s)
+        np.divide(m, s, s)
+        np.multiply(s, rate, s)
+        np.subtract(p, s, p)
+
+
+class AdamW(Adam):
+    """p <- p - rate weight_decay p,  then Adam
+
+    Adam whose decay is not divided by sqrt(v), unlike that of an `L2` penalty. Loshchilov and
+    Hutter 2019, "Decoupled weight decay regularization", algorithm 2.
+
+    Parameters
+    ----------
+    weight_decay : float
+        Acts on weights only, when a model is trained; see `Optimizer`.
+    learning_rate, beta1, beta2, epsilon, **common
+        See `Adam` and `Optimizer`.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> params, optimizer = np.array([2.0]), mg.AdamW(0.1, weight_decay=0.5)
+    >>> optimizer.step(params, grads=np.zeros(1))
+    >>> params
+    array([1.9])
+    """
+
+    def __init__(
+        self, learning_rate: Rate = 1e-3, *, weight_decay: float = 1e-2, **options: Any
+    ) -> None:
+        super().__init__(learning_rate, weight_decay=weight_decay, **options)
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(0.01, weight_decay=0.1, beta1=0.8)
+
+
+class NAdam(Adam):
+    """p <- p - rate (mu_t+1 m / (1 - M_t+1) + (1 - mu_t) g / (1 - M_t)) / (sqrt(v') + epsilon)
+
+    Adam with Nesterov's momentum: mu_t = b1 (1 - 0.96^(momentum_decay t) / 2), M_t = mu_1 ... mu_t.
+
+    Dozat 2016, "Incorporating Nesterov momentum into Adam", in PyTorch's form.
+
+    Parameters
+    ----------
+    momentum_decay : float
+        How fast the momentum rises from b1/2 to b1.
+    learning_rate, beta1, beta2, epsilon, **common
+        See `Adam` and `Optimizer`.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> optimizer = mg.NAdam(0.1)
+    >>> round(optimizer.mu(1), 3), round(optimizer.mu(10**6), 3)
+    (0.45, 0.9)
+    """
+
+    def __init__(
+        self, learning_rate: Rate = 2e-3, *, momentum_decay: float = 4e-3, **options: Any
+    ) -> None:
+        super().__init__(learning_rate, **options)
+        self.momentum_decay = momentum_decay
+        _checks.within(self, "momentum_decay", 0)
+        self._product = 0, 1.0  # t and M_t
+
+    def mu(self, t: int) -> float:
+        """The momentum of step t."""
+        return float(self.beta1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay)))
+
+    def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
+        done, product = self._product if self._product[0] <= t else (0, 1.0)
+        for i in range(done + 1, t + 1):
+            product *= self.mu(i)
+        self._product = t, product
+        ahead = self.mu(t + 1)
+        root = math.sqrt(1 - self.beta2**t)
+        of_gradient = rate * root * (1 - self.mu(t)) / (1 - product)
+        of_mean = rate * root * ahead / (1 - product * ahead)
+        return of_gradient, of_mean, self.epsilon * root
+
+    scratch = 2
+
+    def update(  # type: ignore[override]  # two rates
+        self,
+        p: Array,
+        g: Array,
+        of_gradient: Array,
+        of_mean: Array,
+        epsilon: Array,
+        m: Array,
+        v: Array,
+        s: Array,
+        step: Array,
+    ) -> None:
+        approach(m, g, self.beta1, s)
+        approach(v, np.multiply(g, g, s), self.beta2, s)
+        np.multiply(g, of_gradient, step)
+        np.multiply(m, of_mean, s)
+        np.add(step, s, step)
+        np.sqrt(v, s)
+        np.add(s, epsilon, s)
+        np.divide(step, s, step)
+        np.subtract(p, step, p)
+
+
+class Adamax(Adam):
+    """u <- max(b2 u, |g| + epsilon),  p <- p - rate m' / u
+
+    Adam with the largest recent |g| in the place of the root mean square. Kingma and Ba 2015,
+    "Adam: a method for stochastic optimization", algorithm 2; `epsilon` as in PyTorch.
+
+    Parameters
+    ----------
+    learning_rate, beta1, beta2, epsilon, **common
+        See `Adam` and `Optimizer`.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> params, optimizer = np.array([1.0, 1.0]), mg.Adamax(0.1)
+    >>> optimizer.step(params, grads=np.array([100.0, -0.01]))
+    >>> params.round(6)
+    array([0.9, 1.1])
+    """
+
+    states = ("m", "u")
+
+    def __init__(self, learning_rate: Rate = 2e-3, **options: Any) -> None:
+        super().__init__(learning_rate, **options)
+
+    def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
+        return rate / (1 - self.beta1**t), self.epsilon
+
+    def update(
+        self, p: Array, g: Array, rate: Array, epsilon: Array, m: Array, u: Array, s: Array
+    ) -> None:
+        approach(m, g, self.beta1, s)
+        np.multiply(u, constant(self.beta2, u.dtype), u)
+        np.abs(g, s)
+        np.add(s, epsilon, s)
+        np.maximum(u, s, u)
+        np.divide(m, u, s)
+        np.multiply(s, rate, s)
+        np.subtract(p, s, p)
+
+
+class RAdam(Adam):
+    """p <- p - rate m' r_t / (sqrt(v') + epsilon') where rho_t > 5, else p <- p - rate m'
+
+    r_t^2 = (rho_t - 4) (rho_t - 2) rho / ((rho - 4) (rho - 2) rho_t), with rho = 2/(1 - b2) - 1
+    and rho_t = rho - 2 t b2^t / (1 - b2^t): as long as v' rests on too few gradients to be
+    trusted, the step is that of momentum alone.
+
+    Liu et al. 2020, "On the variance of the adaptive learning rate and beyond", algorithm 2,
+    with 5 for its 4 and `epsilon` added to the uncorrected sqrt(v), as in PyTorch.
+
+    Parameters
+    ----------
+    learning_rate, beta1, beta2, epsilon, **common
+        See `Adam` and `Optimizer`.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> optimizer = mg.RAdam()
+    >>> optimizer.rectification(5), round(optimizer.rectification(6), 3)
+    (0.0, 0.02)
+    """
+
+    def rectification(self, t: int) -> float:
+        """r_t, or 0 where the variance of v' is too high."""
+        longest = 2 / (1 - self.beta2) - 1
+        length = longest - 2 * t * self.beta2**t / (1 - self.beta2**t)
+        if length <= 5:
+            return 0.0
+        numerator = (length - 4) * (length - 2) * longest
+        return math.sqrt(numerator / ((longest - 4) * (longest - 2) * length))
+
+    def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
+        self._rectified = self.rectification(t)
+        if self._rectified:
+            rate = rate * self._rectified * math.sqrt(1 - self.beta2**t)
+        return rate / (1 - self.beta1**t), self.epsilon
+
+    def update(
+        self, p: Array, g: Array, rate: Array, epsilon: Array, m: Array, v: Array, s: Array
+    ) -> None:
+        approach(m, g, self.beta1, s)
+        approach(v, np.multiply(g, g, s), self.beta2, s)
+        if self._rectified:
+            np.sqrt(v, s)
+            np.add(s, epsilon, s)
+            np.divide(m, s, s)
+            np.multiply(s, rate, s)
+        else:
+            np.multiply(m, rate, s)
+        np.subtract(p, s, p)

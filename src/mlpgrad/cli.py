@@ -1,0 +1,260 @@
+"""The command line: `mlpgrad train digits`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from mlpgrad._describe import nearest
+
+if TYPE_CHECKING:
+    from mlpgrad._arrays import Array
+    from mlpgrad.history import History
+    from mlpgrad.model import Sequential
+
+TOY_DATA = ("circles", "digits", "moons", "regression", "spirals", "xor")
+GUIDE = """\
+examples:
+  mlpgrad train digits                         handwritten digits, bundled: 97 % in seconds
+  mlpgrad train moons --hidden 16,16 --activation tanh
+  mlpgrad train table.csv --target price       a numeric table with a header line
+  mlpgrad train images-idx3-ubyte.gz --labels labels-idx1-ubyte.gz
+
+In Python the same is `import mlpgrad as mg`, `mg.Sequential([...], loss=...)`, `model.fit(x, y,
+optimizer=mg.Adam(1e-3))`; a saved model is read by `mg.load("model.npz")`.
+"""
+
+
+class CommandError(Exception):
+    """A mistake of the user's, shown as one line."""
+
+
+class Data(NamedTuple):
+    """A task, split in three."""
+
+    name: str
+    train: tuple[Array, Array]
+    validation: tuple[Array, Array]
+    test: tuple[Array, Array]
+    classes: int
+    """Number of classes, or 0 for regression."""
+    note: str
+
+
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser that names the nearest option."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = message.removeprefix("unrecognized arguments: ").split()[0]
+        if unknown != message.split()[0]:
+            options = [o for action in self._actions for o in action.option_strings]
+            message = f"no option {unknown!r}{nearest(unknown, options)}"
+        self.exit(2, f"mlpgrad: error: {message}\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
+    parser = _Parser(
+        prog="mlpgrad",
+        description="Multilayer perceptrons trained by back-propagation, every gradient checked.",
+        epilog=GUIDE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    train = commands.add_parser(
+        "train",
+        help="train a network on a data set, check its gradient, save it",
+        description="Train a network on a bundled data set or a file, report its accuracy on "
+        "held-out data, check its gradient, and save the model.",
+        epilog=GUIDE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    train.add_argument("data", metavar="DATASET-or-FILE", help=f"{', '.join(TOY_DATA)}; or a file")
+    train.add_argument("--target", help="column of a CSV file to predict (default: the last)")
+    train.add_argument("--labels", type=Path, help="file of labels beside an IDX file of images")
+    train.add_argument("--hidden", default="128", help="widths of hidden layers (default: 128)")
+    train.add_argument("--activation", default="relu", help="of the hidden layers (default: relu)")
+    train.add_argument("--dropout", type=float, default=0.0, help="probability (default: 0)")
+    train.add_argument("--optimizer", default="adam", help="update rule (default: adam)")
+    train.add_argument("--learning-rate", type=float, help="default: the optimizer's own")
+    train.add_argument("--epochs", type=int, default=100, help="at most (default: 100)")
+    train.add_argument("--patience", type=int, default=15, help="of early stopping (default: 15)")
+    train.add_argument("--batch-size", type=int, default=32, help="samples a step (default: 32)")
+    train.add_argument("--seed", type=int, default=0, help="of weights and order (default: 0)")
+    train.add_argument("--output", type=Path, default=Path("mlpgrad-output"), help="directory")
+    train.add_argument("--quiet", action="store_true", help="no progress bar")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0 done, 1 failed, 2 used wrongly.
+
+    Examples
+    --------
+    >>> main(["--version"])
+    mlpgrad 0.1.0
+    0
+    """
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.version:
+        from mlpgrad import __version__
+
+        print(f"mlpgrad {__version__}")
+        return 0
+    if options.command is None:
+        parser.print_help()
+        return 0
+    try:
+        return train(options)
+    except (CommandError, ValueError, TypeError, ArithmeticError, OSError) as error:
+        print(f"mlpgrad: error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, CommandError) else 1
+
+
+def train(options: argparse.Namespace) -> int:
+    """`mlpgrad train`: load, train, report, check, save."""
+    import mlpgrad as mg
+
+    data = load_data(options)
+    model = build_model(data, options)
+    optimizer = _choose(mg.Optimizer, options.optimizer, "optimizer")
+    rate = {} if options.learning_rate is None else {"learning_rate": options.learning_rate}
+    print(f"{data.name}: {data.note}\n\n{model.summary()}\n", flush=True)
+    history = model.fit(
+        *data.train,
+        optimizer=optimizer(**rate),
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        validation_data=data.validation,
+        callbacks=[mg.EarlyStopping(options.patience)],
+        verbose=0 if options.quiet else 1,
+    )
+    print(f"trained {history.epochs} epochs in {history.seconds:.1f} s; best weights kept\n")
+    print(report(model, data))
+    rows = slice(0, 16)
+    x, y = data.train
+    checked = mg.check_gradients(model, x[rows], y[rows], seed=options.seed)
+    print(f"\n{checked}\n")
+    save(model, history, options.output)
+    return 0 if checked else 1
+
+
+def load_data(options: argparse.Namespace) -> Data:
+    """The data set or file that the user names, split 64 : 16 : 20, inputs standardised."""
+    from mlpgrad import datasets
+
+    name, classes = options.data, 0
+    if name in TOY_DATA:
+        drawn = () if name in ("digits", "xor", "spirals") else (1000,)
+        noise = {"moons": 0.2, "circles": 0.1, "regression": 1.0}.get(name)
+        choice = {} if noise is None else {"noise": noise, "random_state": 0}
+        x, y = getattr(datasets, name)(*drawn, **choice)
+        if name == "xor":
+            x, y = np.tile(x, (250, 1)), np.tile(y, 250)
+    else:
+        x, y = _read_file(Path(name), options)
+    if y.dtype.kind in "iub":
+        classes = int(y.max()) + 1
+    labels = y if classes else None
+    rng = np.random.default_rng(0)  # the split is fixed: --seed changes the training only
+    rest, test = datasets.split_indices(len(x), 0.2, labels=labels, rng=rng, shuffle=True)
+    inner = None if labels is None else labels[rest]
+    kept, held = datasets.split_indices(len(rest), 0.2, labels=inner, rng=rng, shuffle=True)
+    train, validation = rest[kept], rest[held]
+    if name != "digits":
+        x = datasets.standardize(x[train], x)[1]
+    kind = f"{classes} classes" if classes else "regression"
+    note = (
+        f"{len(x):,} samples, {x.shape[1]} features, {kind}; {len(train):,} to train, "
+        f"{len(validation):,} to validate, {len(test):,} to test"
+    )
+    fit, check, final = [(x[rows], y[rows]) for rows in (train, validation, test)]
+    return Data(Path(name).name, fit, check, final, classes, note)
+
+
+def _read_file(path: Path, options: argparse.Namespace) -> tuple[Array, Array]:
+    from mlpgrad import datasets
+
+    if not path.exists():
+        raise CommandError(f"no data set or file {str(path)!r}{nearest(str(path), TOY_DATA)}")
+    if "idx" in path.name or options.labels is not None:
+        if options.labels is None:
+            raise CommandError(f"{path.name} holds images; name the file of labels with --labels")
+        images, labels = datasets.load_idx(path), datasets.load_idx(options.labels)
+        return images.reshape(len(images), -1) / np.float32(255), labels.astype(np.intp)
+    table = datasets.load_csv(path, target=-1 if options.target is None else options.target)
+    return table.x, table.y
+
+
+def build_model(data: Data, options: argparse.Namespace) -> Sequential:
+    """A multilayer perceptron for the data, as the options say."""
+    import mlpgrad as mg
+
+    try:
+        widths = [int(width) for width in options.hidden.split(",") if width]
+    except ValueError:
+        raise CommandError(
+            f"--hidden expects widths such as 64,32, got {options.hidden!r}"
+        ) from None
+    activation = _choose(mg.Activation, options.activation, "activation")
+    outputs = data.classes or 1
+    loss: mg.Loss = mg.SoftmaxCrossEntropy() if data.classes else mg.MeanSquaredError()
+    if outputs == 2:
+        outputs, loss = 1, mg.SigmoidCrossEntropy()
+    layers: list[mg.Layer] = []
+    features = data.train[0].shape[1]
+    for width in widths:
+        layers += [mg.Dense(features, width), activation()]
+        if options.dropout:
+            layers.append(mg.Dropout(options.dropout))
+        features = width
+    layers.append(mg.Dense(features, outputs))
+    return mg.Sequential(layers, loss=loss, random_state=options.seed)
+
+
+def _choose(base: type, name: str, what: str) -> Any:
+    """The subclass of `base` that a user names without regard to case."""
+    known: dict[str, type] = {}
+    waiting = [base]
+    while waiting:
+        found: list[type] = waiting.pop().__subclasses__()
+        waiting += found
+        known |= {cls.__name__.lower(): cls for cls in found if cls.__module__[:8] == "mlpgrad."}
+    if name.lower() not in known:
+        raise CommandError(f"no {what} {name!r}{nearest(name.lower(), sorted(known))}")
+    return known[name.lower()]
+
+
+def report(model: Sequential, data: Data) -> str:
+    """Accuracy, or error, on the three parts."""
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    if data.classes:
+        values = {name: model.evaluate(*part)["accuracy"] for name, part in parts.items()}
+        title = "accuracy"
+    else:
+        values = {name: model.evaluate(*part)["loss"] ** 0.5 for name, part in parts.items()}
+        title = "root mean squared error"
+    return title + ": " + ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+
+
+def save(model: Sequential, history: History, directory: Path) -> None:
+    """Write the model and, where matplotlib is installed, a picture of the loss curves."""
+    directory.mkdir(parents=True, exist_ok=True)
+    model.save(directory / "model.npz")
+    print(f'wrote {directory / "model.npz"}: mg.load("{directory / "model.npz"}") reads it')
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        print("no picture of the loss curves: pip install 'mlpgrad[plot]' brings matplotlib")
+        return
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    history.plot(ax=figure.subplots())
+    figure.savefig(directory / "loss.png", dpi=150)
+    print(f"wrote {directory / 'loss.png'}")

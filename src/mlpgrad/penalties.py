@@ -1,0 +1,84 @@
+"""Penalties on parameters: part of the objective, and so of every gradient and check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._arrays import Array
+from mlpgrad._describe import Described
+
+
+class Penalty(Described):
+    """Adds a function of the parameters to the loss: `Sequential(..., penalties=[L2(1e-4)])`.
+
+    It acts on parameters of the given kinds, by their names in the layers: `("weights",)` by
+    default, since a penalty on biases only shifts the function. A subclass implements `value`
+    and `slope`.
+
+    Parameters
+    ----------
+    strength : float
+        The factor lambda.
+    kinds : tuple of str
+        Names of the parameters to penalise, such as `("weights", "bias")`.
+    """
+
+    def __init__(self, strength: float, *, kinds: tuple[str, ...] = ("weights",)) -> None:
+        if not strength >= 0:
+            raise ValueError(f"{type(self).__name__} expects a strength >= 0, got {strength}")
+        self.strength = strength
+        self.kinds = kinds
+
+    def value(self, params: Array) -> Any:
+        """The penalty of `params: (..., n)`, summed over the last axis."""
+        raise NotImplementedError
+
+    def slope(self, params: Array) -> Array:
+        """Its derivative, in the shape of `params`."""
+        raise NotImplementedError
+
+    def kink_signature(self, params: Array) -> Array | None:
+        """On which side of its kinks each parameter lies; None where it has none."""
+        return None
+
+
+class L2(Penalty):
+    """lambda/2 sum w^2, slope lambda w: what others call a (coupled) weight decay of lambda.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(L2(0.1).value(np.array([3.0, 4.0])))
+    1.25
+    """
+
+    def value(self, params: Array) -> Any:
+        return 0.5 * self.strength * (params * params).sum(axis=-1)
+
+    def slope(self, params: Array) -> Array:
+        return self.strength * params
+
+
+class L1(Penalty):
+    """lambda sum |w|, slope lambda sign(w): drives weights to zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(L1(0.1).value(np.array([3.0, -4.0])).round(12))
+    0.7
+    """
+
+    def value(self, params: Array) -> Any:
+        # w sign(w) instead of |w|: keeps the derivative of complex numbers
+        return self.strength * (params * np.sign(params.real)).sum(axis=-1)
+
+    def slope(self, params: Array) -> Array:
+        signs: Array = np.sign(params.real).astype(params.dtype)
+        return self.strength * signs
+
+    def kink_signature(self, params: Array) -> Array | None:
+        signs: Array = np.sign(params.real)
+        return signs
