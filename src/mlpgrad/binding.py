@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,6 +56,12 @@ def check_chain(layers: Sequence[Layer], prefix: str = "") -> None:
     width, source = None, "the input"
     for index, layer in enumerate(layers):
         expected = layer.in_features
+        for features in (expected, layer.out_features):
+            if features is not None and (not isinstance(features, Integral) or features < 1):
+                raise ValueError(
+                    f"layer {prefix}{index} {layer!r} expects widths that are ints >= 1, "
+                    f"got {features!r}"
+                )
         if None not in (expected, width) and expected != width:
             raise ValueError(
                 f"layer {prefix}{index} {layer!r} expects {expected} features, got {width} from "

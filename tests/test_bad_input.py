@@ -1,0 +1,304 @@
+"""Every public entry point answers bad input with expected / got / where / fix."""
+
+import numpy as np
+import pytest
+
+import mlpgrad as mg
+
+
+def classifier(size=None, layers=None, loss=None):
+    return mg.Sequential(
+        layers or [mg.Dense(2, 4), mg.Tanh(), mg.Dense(4, 3)],
+        loss=loss or mg.SoftmaxCrossEntropy(),
+        random_state=0,
+        ensemble_size=size,
+    )
+
+
+def regressor():
+    return classifier(layers=[mg.Dense(2, 1)], loss=mg.MeanSquaredError())
+
+
+X = np.random.default_rng(0).normal(size=(6, 2))
+Y = np.arange(6) % 3
+
+
+def with_value(array, value, at):
+    array = np.array(array, dtype=float)
+    array[at] = value
+    return array
+
+
+BAD_X = {
+    "wrong width": (np.ones((6, 5)), ValueError, r"x expects 2 features.*got 5.*change"),
+    "one dimension": (
+        np.ones(2),
+        ValueError,
+        r"x expects shape \(samples, features\).*x\[None, :\]",
+    ),
+    "three dimensions": (np.ones((6, 2, 2)), ValueError, r"got \(6, 2, 2\)"),
+    "strings": (np.full((6, 2), "a"), TypeError, "x expects numbers, got strings.*convert"),
+    "objects": (np.full((6, 2), None), TypeError, "x expects numbers, got object"),
+    "empty batch": (np.empty((0, 2)), ValueError, "x is empty.*at least one sample"),
+    "NaN": (with_value(X, np.nan, (3, 1)), ValueError, r"got nan at x\[3, 1\].*impute"),
+    "infinity": (with_value(X, -np.inf, (2, 0)), ValueError, r"got -inf at x\[2, 0\]"),
+    "complex": (X + 1j, TypeError, "x expects real numbers"),
+}
+
+BAD_Y = {
+    "too few": (Y[:4], ValueError, "6 rows in x and 4 in y"),
+    "label too large": (np.r_[Y[:5], 3], ValueError, "3"),
+    "negative label": (np.r_[Y[:5], -1], ValueError, "-1"),
+    "fractional label": (Y + 0.5, ValueError, "0.5"),
+    "wrong one-hot width": (np.eye(4)[Y], ValueError, "4"),
+    "rows that do not sum to one": (np.ones((6, 3)), ValueError, "sum"),
+    "strings": (np.array(list("abcabc")), TypeError, "y expects numbers, got strings"),
+    "NaN": (with_value(np.eye(3)[Y], np.nan, (1, 2)), ValueError, r"got nan at y\[1, 2\]"),
+    "empty": (np.empty(0), ValueError, "y is empty"),
+}
+
+
+def entry_points(model):
+    """Every public call that takes a batch."""
+    fit = {"optimizer": mg.SGD(0.1), "epochs": 1, "verbose": 0}
+    return {
+        "backpropagate": model.backpropagate,
+        "input_gradient": model.input_gradient,
+        "objective": model.objective,
+        "evaluate": model.evaluate,
+        "fit": lambda x, y: model.fit(x, y, **fit),
+        "fit, validation": lambda x, y: model.fit(X, Y, validation_data=(x, y), **fit),
+        "check_gradients": lambda x, y: mg.check_gradients(model, x, y),
+    }
+
+
+ENTRIES = list(entry_points(classifier()))
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("case", BAD_X)
+def test_bad_x(entry, case):
+    x, error, message = BAD_X[case]
+    with pytest.raises(error, match=message):
+        entry_points(classifier())[entry](x, Y)
+
+
+@pytest.mark.parametrize("case", BAD_X)
+@pytest.mark.parametrize("entry", ["predict", "predict_proba", "predict_classes"])
+def test_bad_x_in_predictions(entry, case):
+    x, error, message = BAD_X[case]
+    with pytest.raises(error, match=message):
+        getattr(classifier(), entry)(x)
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("case", BAD_Y)
+def test_bad_y(entry, case):
+    y, error, message = BAD_Y[case]
+    with pytest.raises(error, match=message):
+        entry_points(classifier())[entry](X, y)
+
+
+def test_a_vector_target_never_broadcasts_against_a_column():
+    model = regressor()
+    y = np.arange(6.0)
+    assert model.backpropagate(X, y) == model.backpropagate(X, y[:, None])
+    with pytest.raises(ValueError, match=r"1 columns.*got 6"):
+        model.backpropagate(X, np.ones((6, 6)))
+    with pytest.raises(ValueError, match=r"MeanSquaredError expects targets with 3 columns"):
+        classifier(loss=mg.MeanSquaredError()).backpropagate(X, y)
+
+
+def test_sparse_matrices_name_the_fix():
+    from scipy.sparse import csr_matrix
+
+    with pytest.raises(TypeError, match="toarray"):
+        classifier().predict(csr_matrix(X))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones(5), r"\(6,\), one a sample, got \(5,\)"),
+        (np.ones((6, 2)), r"got \(6, 2\)"),
+        (-np.ones(6), "no negative number, got -1"),
+        (np.full(6, np.nan), "finite"),
+    ],
+)
+def test_bad_sample_weights(weights, message):
+    for call in (classifier().backpropagate, classifier().evaluate):
+        with pytest.raises(ValueError, match=message):
+            call(X, Y, sample_weight=weights)
+
+
+# building
+
+
+def test_neighbours_must_agree():
+    with pytest.raises(
+        ValueError,
+        match=r"layer 2 Dense\(5, 3\) expects 5 features, got 4 from layer 1 Tanh\(\); make the",
+    ):
+        classifier(layers=[mg.Dense(2, 4), mg.Tanh(), mg.Dense(5, 3)])
+
+
+@pytest.mark.parametrize(
+    "layer", [mg.Dense(0, 3), mg.Dense(3, -1), mg.Dense(3, 2.5), mg.BatchNorm(0)], ids=repr
+)
+def test_widths_are_positive_integers(layer):
+    with pytest.raises(ValueError, match=r"layer 0 .* expects widths that are ints >= 1, got"):
+        classifier(layers=[layer])
+
+
+def test_one_layer_object_twice():
+    layer = mg.Tanh()
+    with pytest.raises(ValueError, match=r"layer 2 Tanh\(\) is the same object as layer 1"):
+        classifier(layers=[mg.Dense(2, 2), layer, layer])
+    inner = mg.Dense(2, 2)
+    with pytest.raises(ValueError, match="same object"):
+        classifier(layers=[mg.Residual([inner]), inner])
+
+
+def test_one_layer_object_in_two_models():
+    layers = [mg.Dense(2, 3)]
+    classifier(layers=layers)
+    with pytest.raises(ValueError, match="belongs to a model already"):
+        classifier(layers=layers)
+
+
+def test_a_failed_model_leaves_its_layers_free():
+    layers = [mg.Dense(2, 3), mg.Softmax()]
+    with pytest.raises(ValueError, match="expects logits"):
+        classifier(layers=layers)
+    classifier(layers=layers[:1])
+
+
+@pytest.mark.parametrize("loss", [mg.SoftmaxCrossEntropy, mg.SigmoidCrossEntropy])
+@pytest.mark.parametrize("last", [mg.Softmax, mg.Sigmoid])
+def test_probabilities_in_front_of_a_loss_on_logits(loss, last):
+    with pytest.raises(
+        ValueError, match=f"expects logits, got probabilities from layer 1 {last.__name__}"
+    ):
+        classifier(layers=[mg.Dense(2, 3), last()], loss=loss())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"layers": []}, ValueError, "at least one layer"),
+        ({"layers": [mg.Tanh]}, TypeError, r"write Tanh\(\.\.\.\)"),
+        ({"layers": ["relu"]}, TypeError, "such as Dense"),
+        ({"loss": "mse"}, TypeError, "loss expects a Loss"),
+        ({"loss": mg.MeanSquaredError}, TypeError, "loss expects a Loss"),
+        ({"dtype": int}, TypeError, "floating type"),
+        ({"ensemble_size": 0}, ValueError, "ensemble_size"),
+        ({"ensemble_size": 2.5}, ValueError, "ensemble_size"),
+        ({"random_state": "seed"}, TypeError, "random_state"),
+        ({"penalties": [1e-4]}, TypeError, "L2"),
+        ({"los": mg.MeanSquaredError()}, TypeError, "no option 'los'; did you mean 'loss'"),
+    ],
+)
+def test_building(arguments, error, message):
+    arguments = {"layers": [mg.Dense(2, 1)], "loss": mg.MeanSquaredError()} | arguments
+    with pytest.raises(error, match=message):
+        mg.Sequential(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: mg.Dropout(1.0), "drop_probability"),
+        (lambda: mg.Dropout(-0.1), "drop_probability"),
+        (lambda: mg.L2(-1.0), "strength"),
+        (lambda: mg.EarlyStopping(mode="least"), "mode"),
+        (lambda: mg.ReduceOnPlateau(2.0), "factor"),
+        (lambda: mg.ExponentialMovingAverage(1.0), "decay"),
+    ],
+)
+def test_options_out_of_range(build, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        build()
+
+
+# training options
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"epochs": 0}, ValueError, "epochs expects an int >= 1, got 0"),
+        ({"epochs": 1.5}, ValueError, "epochs"),
+        ({"batch_size": -3}, ValueError, "batch_size"),
+        ({"optimizer": "adam"}, TypeError, r"such as Adam\(1e-3\), got 'adam'"),
+        ({"optimizer": mg.Adam}, TypeError, r"write Adam\(\.\.\.\)"),
+        ({"batchsize": 3}, TypeError, "no option 'batchsize'; did you mean 'batch_size'"),
+        ({"validation_split": 1.5}, ValueError, "validation_split"),
+        ({"validation_split": 0.5, "validation_data": (X, Y)}, ValueError, "not both"),
+        ({"validation_data": X}, TypeError, "validation_data"),
+        ({"class_weight": {0: 1.0}}, ValueError, r"missing: \[1, 2\]"),
+        ({"class_weight": "balance"}, ValueError, "balanced"),
+    ],
+)
+def test_training_options(options, error, message):
+    options = {"optimizer": mg.SGD(0.1), "verbose": 0} | options
+    with pytest.raises(error, match=message):
+        classifier().fit(X, Y, **options)
+
+
+def test_class_weights_without_classes():
+    with pytest.raises(TypeError, match="class_weight expects a loss on classes"):
+        regressor().fit(X, X[:, 0], optimizer=mg.SGD(0.1), class_weight="balanced", verbose=0)
+
+
+def test_a_complex_model_is_for_derivatives_not_for_training():
+    model = regressor().lifted(np.complex128)
+    with pytest.raises(TypeError, match="real model"):
+        model.fit(X, X[:, 0], optimizer=mg.SGD(0.1), verbose=0)
+
+
+# use
+
+
+def test_a_loss_without_probabilities_says_so():
+    with pytest.raises(TypeError, match="MeanSquaredError defines no probabilities; use predict"):
+        regressor().predict_proba(X)
+    with pytest.raises(TypeError, match="MeanSquaredError defines no classes"):
+        regressor().predict_classes(X)
+
+
+def test_members():
+    with pytest.raises(ValueError, match="expects an ensemble"):
+        classifier().member(0)
+    with pytest.raises(IndexError, match="0 to 1, got 2"):
+        classifier(2).member(2)
+    with pytest.raises(ValueError, match="expects one network"):
+        classifier(2).tiled(3)
+
+
+def test_an_ensemble_takes_data_of_its_own_size_only():
+    model = classifier(2)
+    with pytest.raises(ValueError, match=r"\(2, samples, features\), got \(3, 6, 2\)"):
+        model.predict(np.ones((3, 6, 2)))
+
+
+def test_weights_by_name():
+    model = classifier()
+    weights = model.get_weights()
+    with pytest.raises(ValueError, match=r"layers\[0\].weights"):
+        model.set_weights({k: v for k, v in weights.items() if k != "layers[0].weights"})
+    weights["layers[0].bias"] = np.ones(9)
+    before = model.params.copy()
+    with pytest.raises(ValueError, match=r"layers\[0\].bias expects shape \(4,\), got \(9,\)"):
+        model.set_weights(weights)
+    np.testing.assert_array_equal(model.params, before)
+
+
+def test_assigning_to_a_view_is_refused():
+    model = classifier()
+    with pytest.raises(AttributeError, match=r"write into the array instead: .weights\[...\]"):
+        model.layers[0].params.weights = np.zeros((2, 4))
+
+
+def test_an_unknown_name_in_the_package_names_the_nearest():
+    with pytest.raises(AttributeError, match="did you mean 'Dense'"):
+        mg.Dens  # noqa: B018
