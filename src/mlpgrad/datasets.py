@@ -197,7 +197,7 @@ def regression(
     --------
     >>> x, y = regression(3, random_state=0)
     >>> x.shape, y.round(2).tolist()
-    ((3, 5), [11.5, 22.26, 8.68])
+    ((3, 5), [13.59, 21.02, 6.61])
     """
     _at_least(n, 1, "n")
     _at_least(features, 5, "features")
@@ -233,9 +233,9 @@ def digits() -> tuple[Array, Array]:
       *  ::
      .*  ::
      .:  ::
-     .*  *:
+     .:  *.
       *.:*
-      .**
+      .*:
     """
     from importlib.resources import files
 

@@ -57,10 +57,10 @@ def load_idx(path: str | Path) -> Array:
 
     Examples
     --------
-    >>> import os, tempfile
+    >>> import tempfile, pathlib
     >>> content = bytes([0, 0, 8, 2,  0, 0, 0, 2,  0, 0, 0, 3,  1, 2, 3, 4, 5, 6])
-    >>> path = os.path.join(tempfile.mkdtemp(), "tiny-idx2-ubyte")
-    >>> _ = open(path, "wb").write(content)
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "tiny-idx2-ubyte")
+    >>> _ = path.write_bytes(content)
     >>> load_idx(path)
     array([[1, 2, 3],
            [4, 5, 6]], dtype=uint8)
@@ -124,9 +124,9 @@ def load_csv(
 
     Examples
     --------
-    >>> import os, tempfile
-    >>> path = os.path.join(tempfile.mkdtemp(), "flowers.csv")
-    >>> _ = open(path, "w").write("length,width,kind\n5.1,1.4,setosa\n6.2,4.5,versicolor\n")
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "flowers.csv")
+    >>> _ = path.write_text("length,width,kind\n5.1,1.4,setosa\n6.2,4.5,versicolor\n")
     >>> table = load_csv(path)
     >>> table.x.tolist(), table.y.tolist()
     ([[5.1, 1.4], [6.2, 4.5]], [0, 1])
@@ -135,16 +135,18 @@ def load_csv(
     """
     with _opened(path) as file:
         text = io.TextIOWrapper(file, encoding=encoding, newline="")
-        rows = _rows(csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True))
+        reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
         try:
-            return _table(rows, path, target, header)
+            return _table(_rows(reader), path, target, header)
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"{path} is not {encoding} text ({error.reason} at byte {error.start}); pass its "
                 f"encoding=, for instance 'latin-1' or 'utf-16'"
             ) from error
         except csv.Error as error:
-            raise ValueError(f"{path} is not a readable table: {error}") from error
+            raise ValueError(
+                f"{path}, line {reader.line_num}: not a readable table ({error})"
+            ) from error
 
 
 def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
@@ -257,7 +259,7 @@ def _is_number(text: str) -> bool:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[io.BufferedIOBase]:
+def _opened(path: str | Path) -> Iterator[gzip.GzipFile | io.BufferedReader]:
     """The file's content, unpacked where it begins as gzip does."""
     with Path(path).open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"

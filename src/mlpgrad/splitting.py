@@ -45,8 +45,9 @@ def split(
 
     Examples
     --------
-    >>> x, y = digits()
-    >>> x_train, x_test, y_train, y_test = split(x, y, 0.2)
+    >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.digits()
+    >>> x_train, x_test, y_train, y_test = mg.datasets.split(x, y, 0.2)
     >>> len(x_train), len(x_test)
     (1438, 359)
     """
@@ -99,7 +100,7 @@ def split_indices(
     >>> split_indices(5, 0.4, shuffle=False)
     (array([0, 1, 2]), array([3, 4]))
     >>> split_indices(6, 0.4, labels=[0, 0, 0, 1, 1, 1], rng=0)[1]
-    array([0, 4])
+    array([2, 3])
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction expects a share between 0 and 1, got {fraction}")

@@ -1,0 +1,449 @@
+"""Data sets, readers and splits, against definitions written out here."""
+
+import gzip
+import hashlib
+import math
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlpgrad import datasets
+
+DIGITS_SHA256 = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
+
+
+# made
+
+
+def test_xor_repeats_its_table():
+    x, y = datasets.xor(copies=3)
+    assert x.shape == (12, 2)
+    np.testing.assert_array_equal(y, x[:, 0] != x[:, 1])
+
+
+def test_spirals_are_lang_and_witbrocks_program():
+    x, y = datasets.spirals()
+    expected = []
+    for i in range(97):
+        angle, radius = i * math.pi / 16, 6.5 * (104 - i) / 104
+        point = (radius * math.sin(angle), radius * math.cos(angle))
+        expected += [(*point, 1), (-point[0], -point[1], 0)]
+    np.testing.assert_allclose(np.column_stack([x, y]), expected, rtol=0, atol=1e-15)
+
+
+def test_denser_spirals_pass_through_the_same_points():
+    (sparse, _), (dense, classes) = datasets.spirals(), datasets.spirals(4)
+    np.testing.assert_allclose(dense[::2][::4], sparse[::2], atol=1e-14)
+    assert len(dense) == 2 * 385
+    assert classes.sum() == 385
+
+
+@pytest.mark.parametrize("n", [2, 7, 100])
+def test_moons_lie_on_their_half_circles(n):
+    x, y = datasets.moons(n, random_state=1)
+    assert (len(x), y.sum()) == (n, n - n // 2)
+    np.testing.assert_allclose(np.hypot(*x[y == 0].T), 1)
+    np.testing.assert_allclose(np.hypot(*(x[y == 1] - [1, 0.5]).T), 1)
+    assert (x[y == 0, 1] > -1e-9).all()
+    assert (x[y == 1, 1] < 0.5 + 1e-9).all()
+
+
+def test_circles_have_their_radii():
+    x, y = datasets.circles(60, factor=0.3, random_state=1)
+    np.testing.assert_allclose(np.hypot(*x.T), np.where(y == 1, 0.3, 1))
+    assert len(np.unique(x.round(9), axis=0)) == 60
+
+
+@pytest.mark.parametrize("name", ["make_moons", "make_circles"])
+def test_geometry_is_scikit_learns(name):
+    samples = pytest.importorskip("sklearn.datasets", reason="compares with scikit-learn")
+    theirs, labels = getattr(samples, name)(101, shuffle=False)
+    ours, classes = getattr(datasets, name.removeprefix("make_"))(101, random_state=0)
+    as_sets = [
+        {
+            (*point, label)
+            for point, label in zip((x.round(9) + 0.0).tolist(), y.tolist(), strict=True)
+        }
+        for x, y in ((theirs, labels), (ours, classes))
+    ]
+    assert as_sets[0] == as_sets[1]
+
+
+def test_regression_is_friedmans_first_function():
+    x, y = datasets.regression(50, 7, random_state=3)
+    expected = [
+        10 * math.sin(math.pi * a * b) + 20 * (c - 0.5) ** 2 + 10 * d + 5 * e
+        for a, b, c, d, e, _, _ in x.tolist()
+    ]
+    np.testing.assert_allclose(y, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("make", [datasets.moons, datasets.circles, datasets.spirals])
+def test_noise_has_the_given_size(make):
+    size = 20 if make is datasets.spirals else 4000
+    clean, _ = make(size, random_state=5)
+    noisy, _ = make(size, noise=0.25, random_state=5)
+    assert (noisy - clean).std() == pytest.approx(0.25, rel=0.05)
+    assert abs((noisy - clean).mean()) < 0.02
+
+
+@pytest.mark.parametrize(
+    "make", [datasets.moons, datasets.circles, datasets.spirals, datasets.regression]
+)
+def test_seeds_decide(make):
+    first, again, other = (make(noise=0.1, random_state=s)[0] for s in (7, 7, 8))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    generator = np.random.default_rng(7)
+    np.testing.assert_array_equal(make(noise=0.1, random_state=generator)[0], first)
+    assert (make(noise=0.1, random_state=generator)[0] != first).any()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: datasets.xor(0), "copies expects an integer of at least 1, got 0"),
+        (lambda: datasets.moons(1), "n expects an integer of at least 2"),
+        (lambda: datasets.moons(10.0), "n expects an integer"),
+        (lambda: datasets.moons(noise=-1), "noise expects"),
+        (lambda: datasets.moons(noise=math.nan), "noise expects"),
+        (lambda: datasets.circles(factor=1.5), "factor expects"),
+        (lambda: datasets.regression(10, 4), "features expects an integer of at least 5"),
+        (lambda: datasets.split_indices(10, 1.0), "fraction expects"),
+        (lambda: datasets.split_indices(1, 0.5), "at least 2 samples"),
+        (lambda: datasets.split_indices(3, 0.5, [0, 1]), r"labels expects shape \(3,\)"),
+        (lambda: datasets.split([1, 2], [1]), "same number of samples, got 2 and 1"),
+        (lambda: datasets.split([1, 2], [1, 2], stratify=True, shuffle=False), "shuffle=True"),
+        (lambda: datasets.standardize([1.0, 2.0]), "one number of columns"),
+        (lambda: datasets.standardize([[1.0]], [[1.0, 2.0]]), "one number of columns"),
+        (lambda: datasets.standardize([[math.nan]]), "finite"),
+    ],
+)
+def test_bad_arguments_are_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_a_misspelt_option_names_the_nearest():
+    with pytest.raises(TypeError, match="did you mean 'noise'"):
+        datasets.moons(10, nois=0.1)
+
+
+# bundled
+
+
+def test_digits_are_the_originals():
+    x, y = datasets.digits()
+    assert (x.dtype, x.shape, y.dtype, y.shape) == (np.float32, (1797, 64), np.int64, (1797,))
+    pixels = (x * 16).astype(np.uint8)
+    np.testing.assert_array_equal(pixels / np.float32(16), x)
+    content = pixels.tobytes() + y.astype(np.uint8).tobytes()
+    assert hashlib.sha256(content).hexdigest() == DIGITS_SHA256
+
+
+def test_digits_are_scikit_learns():
+    samples = pytest.importorskip("sklearn.datasets", reason="compares with scikit-learn")
+    theirs = samples.load_digits()
+    x, y = datasets.digits()
+    np.testing.assert_array_equal(x * 16, theirs.data)
+    np.testing.assert_array_equal(y, theirs.target)
+
+
+# splits
+
+
+@given(
+    labels=st.lists(st.integers(0, 6), min_size=2, max_size=80),
+    fraction=st.floats(0.01, 0.99),
+    seed=st.integers(0, 3),
+)
+def test_stratified_splits_keep_proportions(labels, fraction, seed):
+    labels = np.array(labels)
+    train, held = datasets.split_indices(len(labels), fraction, labels, rng=seed)
+    np.testing.assert_array_equal(np.sort(np.r_[train, held]), np.arange(len(labels)))
+    assert (np.diff(train) > 0).all()
+    assert (np.diff(held) > 0).all()
+    assert 0 < len(held) < len(labels)
+    for c, count in zip(*np.unique(labels, return_counts=True), strict=True):
+        share = (labels[held] == c).sum()
+        assert abs(share - fraction * count) <= 1 + 1e-6
+        assert count == 1 or 0 < share < count
+
+
+@given(samples=st.integers(2, 200), fraction=st.floats(0.01, 0.99), shuffle=st.booleans())
+def test_plain_splits_have_the_nearest_size(samples, fraction, shuffle):
+    train, held = datasets.split_indices(samples, fraction, rng=0, shuffle=shuffle)
+    np.testing.assert_array_equal(np.sort(np.r_[train, held]), np.arange(samples))
+    assert len(held) == min(max(round(fraction * samples), 1), samples - 1)
+    if not shuffle:
+        assert train[-1] < held[0]
+
+
+def test_a_stratified_split_of_large_classes_has_the_nearest_size():
+    _, y = datasets.digits()
+    for fraction in (0.1, 0.2, 0.25, 1 / 3, 0.5):
+        _, held = datasets.split_indices(len(y), fraction, y, rng=0)
+        assert len(held) == round(fraction * len(y))
+
+
+def test_every_row_is_held_out_equally_often():
+    labels = np.repeat([0, 1], [30, 10])
+    times = np.zeros(40)
+    for seed in range(400):
+        times[datasets.split_indices(40, 0.25, labels, rng=seed)[1]] += 1
+    # binomial: 100 +- 8.7 of 400 draws; class 0 holds out 7.5 on average (8 by the rule)
+    assert times[:30].mean() == pytest.approx(400 * 8 / 30, abs=7)
+    assert times.min() > 60
+    assert times.max() < 150
+
+
+def test_split_is_fixed_and_stratifies_classes_only():
+    x, y = datasets.digits()
+    first, again = datasets.split(x, y, 0.2), datasets.split(x, y, 0.2)
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    x_train, x_test, y_train, y_test = first
+    assert (len(x_train), len(x_test)) == (1438, 359)
+    assert np.abs(np.bincount(y_test) - 0.2 * np.bincount(y)).max() < 1
+    rows = {row.tobytes() for row in x}
+    assert {row.tobytes() for row in np.r_[x_train, x_test]} == rows
+    assert (np.bincount(y_train) + np.bincount(y_test) == np.bincount(y)).all()
+    by_name = datasets.split(x, y.astype(str), 0.2)[3]
+    np.testing.assert_array_equal(by_name.astype(int), y_test)
+    values = datasets.split(x, y.astype(float), 0.2)[3]
+    assert (values != y_test).any()
+    in_order = datasets.split(x, y, 0.2, shuffle=False)[3]
+    np.testing.assert_array_equal(in_order, y[-359:])
+
+
+def test_standardize_uses_the_training_rows_alone():
+    rng = np.random.default_rng(0)
+    train = rng.normal(5, 3, (200, 4))
+    train[:, 2] = 0.1  # its mean and deviation both round
+    test = rng.normal(5, 3, (50, 4))
+    scaled, other = datasets.standardize(train, test)
+    varying = [0, 1, 3]
+    np.testing.assert_allclose(scaled[:, varying].mean(axis=0), 0, atol=1e-14)
+    np.testing.assert_allclose(scaled[:, varying].std(axis=0), 1)
+    assert not scaled[:, 2].any()
+    assert not other[:, 2].any()
+    expected = (test - train.mean(axis=0)) / train.std(axis=0)
+    np.testing.assert_allclose(other[:, varying], expected[:, varying])
+    np.testing.assert_array_equal(datasets.standardize(train), scaled)
+
+
+def test_standardize_keeps_floating_types():
+    half = datasets.standardize(np.float32([[1], [2], [4]]))
+    whole = datasets.standardize(np.array([[1], [2], [4]]))
+    assert (half.dtype, whole.dtype) == (np.float32, np.float64)
+    large = 1e4 + np.random.default_rng(0).normal(size=(100_000, 1)).astype(np.float32)
+    assert abs(datasets.standardize(large).mean(dtype=float)) < 1e-3  # summed in float64
+
+
+# IDX
+
+IDX = [(8, "B"), (9, "b"), (11, "h"), (12, "i"), (13, "f"), (14, "d")]
+
+
+@pytest.mark.parametrize(("code", "letter"), IDX)
+@pytest.mark.parametrize("packed", [False, True])
+def test_idx_of_every_type(tmp_path, code, letter, packed):
+    values = [1, 2, 3, 100, 5, 6]
+    content = struct.pack(">BBBB2I6" + letter, 0, 0, code, 2, 3, 2, *values)
+    path = tmp_path / "file"  # gzip is seen by its content, not by its name
+    path.write_bytes(gzip.compress(content) if packed else content)
+    read = datasets.load_idx(path)
+    assert read.tolist() == [[1, 2], [3, 100], [5, 6]]
+    assert read.dtype == np.dtype(letter)
+    assert read.dtype.isnative
+    assert read.flags.writeable
+
+
+def test_idx_keeps_signs_and_fractions(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(struct.pack(">BBBBI2d", 0, 0, 14, 1, 2, -0.1, math.inf))
+    assert datasets.load_idx(str(path)).tolist() == [-0.1, math.inf]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "IDX format"),
+        (b"\0\0\x08", "IDX format"),
+        (b"PK\x03\x04 a zip file", "IDX format"),
+        (b"\0\0\x0a\x01\0\0\0\1\1", "IDX format"),  # no such type
+        (b"\0\0\x08\0\1", "IDX format"),  # no dimension
+        (b"\0\0\x08\x02\0\0\0\x01", "bytes"),  # ends in its header
+        (b"\0\0\x08\x01\0\0\0\x03\1\2", "expects 11 bytes .* got 10"),
+        (b"\0\0\x08\x01\0\0\0\x01\1\2", "expects 9 bytes .* got 10"),
+        (b"\0\0\x08\x03" + b"\xff" * 12, "bytes"),  # 2^96 elements
+        (gzip.compress(b"\0\0\x08\x01\0\0\0\x03\1\2\3")[:-9], "damaged gzip"),
+        (gzip.compress(b"\0\0\x08\x01\0\0\0\x03\1\2\3")[:12] + b"\xff" * 20, "damaged gzip"),
+    ],
+)
+def test_damaged_idx_is_refused(tmp_path, content, words):
+    path = tmp_path / "images"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=words) as raised:
+        datasets.load_idx(path)
+    assert "images" in str(raised.value)
+
+
+def test_mnist_files_can_be_read(tmp_path):
+    """In the layout of MNIST: 28 x 28 images, labels beside them."""
+    x, y = datasets.digits()
+    images = np.kron(x.reshape(-1, 8, 8), np.ones((3, 3)))
+    images = np.pad(images * 255, ((0, 0), (2, 2), (2, 2))).astype(np.uint8)
+    (tmp_path / "images").write_bytes(
+        struct.pack(">4B3I", 0, 0, 8, 3, 1797, 28, 28) + bytes(images)
+    )
+    (tmp_path / "labels").write_bytes(
+        gzip.compress(struct.pack(">4BI", 0, 0, 8, 1, 1797) + bytes(y.astype(np.uint8)))
+    )
+    np.testing.assert_array_equal(datasets.load_idx(tmp_path / "images"), images)
+    np.testing.assert_array_equal(datasets.load_idx(tmp_path / "labels"), y)
+
+
+# CSV
+
+
+def read(tmp_path, text, *args, **options):
+    path = tmp_path / "table.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return datasets.load_csv(path, *args, **options)
+
+
+def test_csv_with_quotes_mark_blank_lines_and_windows_ends(tmp_path):
+    text = '\ufeff"a, first", b,"the ""target"""\r\n1, 2.5 ,0\r\n\r\n-1e3,"4",1\r\n\r\n'
+    table = read(tmp_path, text)
+    assert table.feature_names == ("a, first", "b")
+    assert table.target_name == 'the "target"'
+    assert table.x.tolist() == [[1, 2.5], [-1000, 4]]
+    assert table.y.tolist() == [0, 1]
+    assert (table.x.dtype, table.y.dtype, table.classes) == (np.float64, np.int64, None)
+
+
+def test_csv_in_gzip(tmp_path):
+    assert read(tmp_path, gzip.compress(b"a,b\n1,2\n")).x.tolist() == [[1]]
+    with pytest.raises(ValueError, match="damaged gzip"):
+        read(tmp_path, gzip.compress(b"a,b\n" + b"1,2\n" * 100)[:-10])
+
+
+@pytest.mark.parametrize("target", ["kind", 0, -3])
+def test_csv_target_by_name_or_position(tmp_path, target):
+    table = read(tmp_path, "kind,a,b\ndog,1,2\ncat,3,4\ndog,5,6\n", target)
+    assert table.target_name == "kind"
+    assert table.feature_names == ("a", "b")
+    assert table.classes == ("cat", "dog")
+    assert table.y.tolist() == [1, 0, 1]
+    assert table.x.tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "dtype"),
+    [
+        (["1", "0", "-2"], [1, 0, -2], np.int64),
+        (["1", "0.5"], [1, 0.5], np.float64),
+        (["1e3", "2"], [1000, 2], np.float64),
+        (["9" * 30], [float("9" * 30)], np.float64),
+        (["True", "False"], [1, 0], np.int64),
+    ],
+)
+def test_csv_targets_keep_their_kind(tmp_path, column, values, dtype):
+    table = read(tmp_path, "x,y\n" + "".join(f"1,{text}\n" for text in column))
+    assert table.y.tolist() == values
+    assert table.y.dtype == dtype
+
+
+def test_csv_without_header_and_with_semicolons(tmp_path):
+    table = read(tmp_path, "1;2;a\n3;4;b", header=False, delimiter=";")
+    assert table.feature_names == ("0", "1")
+    assert table.target_name == "2"
+    assert table.x.tolist() == [[1, 2], [3, 4]]
+    assert read(tmp_path, "0,1\n5,6\n").x.tolist() == [[5]]  # numbered by pandas
+
+
+def test_csv_in_other_encodings(tmp_path):
+    assert read(tmp_path, "größe,y\n1,2\n").feature_names == ("größe",)
+    path = tmp_path / "latin.csv"
+    path.write_bytes("größe,y\n1,2\n".encode("latin-1"))
+    assert datasets.load_csv(path, encoding="latin-1").feature_names == ("größe",)
+    with pytest.raises(ValueError, match=r"not utf-8-sig text .* encoding="):
+        datasets.load_csv(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "at least two columns"),
+        ("a\n1\n", "at least two columns"),
+        ("a;b\n1;2\n", "delimiter="),
+        ("a,b\n", "no rows"),
+        ("a,b\n1,2\n3\n", "line 3: expects 2 fields .* got 1"),
+        ("a,b\n1,2,3\n", "line 2: expects 2 fields .* got 3"),
+        ("a,b,y\n1,2,3\n\n1,,3\n", "line 4, column 'b': missing value ''"),
+        ("a,b,y\n1,?,3\n", r"line 2, column 'b': missing value '\?'"),
+        ("a,b,y\nNaN,2,3\n", "line 2, column 'a': missing value 'NaN'"),
+        ("a,b,y\n1,2,3\n1,inf,3\n", "line 3, column 'b': expects a finite number, got 'inf'"),
+        ("a,b,y\nred,2,3\n", "line 2, column 'a': expects a finite number, got 'red'"),
+        ("a,y\n1,2\n1,\n", "line 3, column 'y': expects a target, got ''"),
+        ("a,y\n1,2\n1,?\n", "line 3, column 'y': .* among numbers"),
+        ("a,y\n1,yes\n1,NA\n", "line 3, column 'y': expects a target, got 'NA'"),
+        ("a,y\n1,2\n1,nan\n", "line 3, column 'y'"),
+        ("1.5,2\n3,4\n", "line 1: expects column names, .* header=False"),
+        (",a,y\n0,1,2\n", "column 0 has no name"),
+        ('a,y\n1,"2\n', "line 2: not a readable table"),
+        ("a,y\n1\x00,2\n", "line 2, column 'a'"),
+        ('a,b,y\n"1",2,3\n"1\n",x,3\n', "line 4, column 'b'"),
+    ],
+)
+def test_bad_tables_name_the_place(tmp_path, text, words):
+    with pytest.raises(ValueError, match=words):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("price", "no column 'price'; did you mean 'prize'"),
+        ("twice", "several columns 'twice'"),
+        (9, "target expects a column from 0 to 3, got 9"),
+        (-5, "target expects"),
+    ],
+)
+def test_unknown_targets(tmp_path, target, words):
+    with pytest.raises(ValueError, match=words):
+        read(tmp_path, "a,prize,twice,twice\n1,2,3,4\n", target)
+
+
+def test_missing_files_are_missing(tmp_path):
+    for load in (datasets.load_csv, datasets.load_idx):
+        with pytest.raises(FileNotFoundError, match="absent"):
+            load(tmp_path / "absent")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zs", "Zl", "Zp"])).map(
+                "c{}".format
+            ),
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_any_table_comes_back(tmp_path_factory, rows):
+    import csv
+
+    path = tmp_path_factory.mktemp("csv") / "table.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("a", "b", "y"), *rows])
+    table = datasets.load_csv(path)
+    assert table.x.tolist() == [[a, b] for a, b, _ in rows]
+    assert [table.classes[i] for i in table.y] == [text for _, _, text in rows]
