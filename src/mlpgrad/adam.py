@@ -112,7 +112,7 @@ class AMSGrad(Adam):
     ) -> None:
         approach(m, g, self.beta1, s)
         approach(v, np.multiply(g, g, s), self.beta2, s)
-        np.maximum(v_max, v, v_max)
+        np.maximum(v_max, v, out=v_max)
         np.sqrt(v_max, s)
         np.add(s, epsilon, s)
         np.divide(m, s, s)
@@ -257,7 +257,7 @@ class Adamax(Adam):
         np.multiply(u, constant(self.beta2, u.dtype), u)
         np.abs(g, s)
         np.add(s, epsilon, s)
-        np.maximum(u, s, u)
+        np.maximum(u, s, out=u)
         np.divide(m, u, s)
         np.multiply(s, rate, s)
         np.subtract(p, s, p)

@@ -158,7 +158,7 @@ class Optimizer(Described):
         for block in self._blocks:
             self.update(*block)
         for weights in self._bounded:
-            self._bound(weights)
+            _bound_columns(weights, self.max_norm)
 
     def attach(self, model: Sequential) -> None:
         """Learn which parameters are weights; `fit` calls it.
@@ -199,7 +199,7 @@ class Optimizer(Described):
                 )
             if not (np.isfinite(values) & (values >= 0)).all():
                 raise ValueError(f"learning_rate expects finite numbers >= 0, got {rate!r}")
-        self._learning_rate = rate
+        self._learning_rate: Rate = rate
         self._forget_views()
 
     @property
@@ -294,7 +294,7 @@ class Optimizer(Described):
         bounded = [
             view.reshape(params.shape[:-1] + shape)
             for kind, view, shape in slots
-            if kind == "weights" and len(shape) == 2 and self.max_norm is not None
+            if kind == "weights" and len(shape) == 2 and self.max_norm
         ]
         return decayed, bounded
 
@@ -309,11 +309,6 @@ class Optimizer(Described):
             relative = grads / largest
             norm = np.sqrt(np.vecdot(relative, relative))[..., None]
             np.multiply(grads, bound / np.maximum(norm, bound), out)
-
-    def _bound(self, weights: Array) -> None:
-        """w_j <- w_j min(1, max_norm / |w_j|) for each column of `weights: (..., in, out)`."""
-        norms = np.sqrt(np.einsum("...io,...io->...o", weights, weights))[..., None, :]
-        np.multiply(weights, self.max_norm / np.maximum(norms, self.max_norm), weights)
 
     # copies
 
@@ -333,6 +328,12 @@ def approach(average: Array, values: Array, beta: float, out: Array) -> None:
     np.subtract(values, average, out)
     np.multiply(out, constant(1 - beta, out.dtype), out)
     np.add(average, out, average)
+
+
+def _bound_columns(weights: Array, bound: Any) -> None:
+    """`w_j <- w_j min(1, bound / |w_j|)` for each column of `weights: (..., in, out)`."""
+    norms = np.sqrt(np.einsum("...io,...io->...o", weights, weights))[..., None, :]
+    np.multiply(weights, bound / np.maximum(norms, bound), weights)
 
 
 def _parts(shape: Shape, *, whole: bool) -> Iterator[tuple[slice, ...]]:

@@ -135,7 +135,7 @@ class RMSprop(Optimizer):
             approach(a, g, self.decay, s)
             np.multiply(a, a, s)
             np.subtract(v, s, s)
-            np.maximum(s, constant(0, s.dtype), s)  # rounding can make a variance negative
+            np.maximum(s, constant(0, s.dtype), out=s)  # rounding can make a variance negative
             np.sqrt(s, s)
         else:
             np.sqrt(v, s)
@@ -200,11 +200,12 @@ class Adagrad(Optimizer):
 
 
 class Adadelta(Optimizer):
-    """v <- decay v + (1 - decay) g^2,  d = g sqrt(u + epsilon) / sqrt(v + epsilon),  p <- p - rate d
+    """v <- decay v + (1 - decay) g^2,  d = g sqrt(u + epsilon) / sqrt(v + epsilon),  p <- p - d
 
-    with u <- decay u + (1 - decay) d^2, the mean square of the steps: d has the unit of p.
+    times the rate, with u <- decay u + (1 - decay) d^2, the mean square of the steps, which gives
+    d the unit of p.
 
-    Zeiler 2012, "ADADELTA: an adaptive learning rate method", algorithm 1 (its rate is 1).
+    Zeiler 2012, "ADADELTA: an adaptive learning rate method", algorithm 1.
 
     Parameters
     ----------
