@@ -326,6 +326,12 @@ def test_csv_with_quotes_mark_blank_lines_and_windows_ends(tmp_path):
     assert (table.x.dtype, table.y.dtype, table.classes) == (np.float64, np.int64, None)
 
 
+def test_csv_with_huge_numbers_and_blanks(tmp_path):
+    table = read(tmp_path, "a,b,y\n1e308,1e308,2\n  \n1, 2 , 3 \n \n")
+    assert table.x.tolist() == [[1e308, 1e308], [1, 2]]
+    assert table.y.tolist() == [2, 3]
+
+
 def test_csv_in_gzip(tmp_path):
     assert read(tmp_path, gzip.compress(b"a,b\n1,2\n")).x.tolist() == [[1]]
     with pytest.raises(ValueError, match="damaged gzip"):

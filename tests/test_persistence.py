@@ -11,7 +11,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_contract import LAYERS, LOSSES, layer_case, loss_case
 
@@ -197,6 +197,7 @@ def same(a, b):
     return repr(a) == repr(b)
 
 
+@example([float("-inf"), float("nan")])
 @given(values)
 def test_any_argument_comes_back(value):
     arrays = {}

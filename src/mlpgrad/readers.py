@@ -152,8 +152,8 @@ def load_csv(
 def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
     """Line number and fields of each row that is not blank."""
     for row in reader:
-        if row:
-            yield reader.line_num, [field.strip() for field in row]  # type: ignore[attr-defined]
+        if len(row) > 1 or any(map(str.strip, row)):
+            yield reader.line_num, row  # type: ignore[attr-defined]
 
 
 def _table(
@@ -161,6 +161,7 @@ def _table(
 ) -> Table:
     """`load_csv` on fields."""
     line, first = next(rows, (1, []))
+    first = [field.strip() for field in first]
     if not header:
         rows = itertools.chain([(line, first)], rows)
     names = _names(first, path) if header else [str(i) for i in range(len(first))]
@@ -177,12 +178,13 @@ def _table(
                 f"{path}, line {line}: expects {len(names) + 1} fields as in the first line, "
                 f"got {len(row)}"
             )
-        texts[line] = row.pop(chosen)
+        texts[line] = row.pop(chosen).strip()
         try:
             numbers = [float(field) for field in row]
         except ValueError:
             numbers = [math.nan]
-        if not all(map(math.isfinite, numbers)):
+        # the sum is quicker, but may overflow
+        if not math.isfinite(sum(numbers)) and not all(map(math.isfinite, numbers)):
             _refuse(path, line, row, names)
         values.extend(numbers)
     if not texts:
@@ -223,7 +225,7 @@ def _position(target: int | str, names: list[str], path: str | Path) -> int:
 def _refuse(path: str | Path, line: int, row: list[str], names: list[str]) -> NoReturn:
     """Say which feature of a row is no finite number."""
     column = next(i for i, field in enumerate(row) if not _is_number(field))
-    field, name = row[column], names[column]
+    field, name = row[column].strip(), names[column]
     if field.lower() in MISSING:
         problem, fix = f"missing value {field!r}", "remove the row or fill the value in"
     else:
