@@ -283,7 +283,7 @@ class RAdam(Adam):
     >>> import mlpgrad as mg
     >>> optimizer = mg.RAdam()
     >>> optimizer.rectification(5), round(optimizer.rectification(6), 3)
-    (0.0, 0.02)
+    (0.0, 0.026)
     """
 
     def rectification(self, t: int) -> float:

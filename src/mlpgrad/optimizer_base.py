@@ -147,8 +147,8 @@ class Optimizer(Described):
             self._prepare(params, grads)
         rate = self._rate(self.steps)
         self.steps += 1
-        for array, value in zip(self._scalars, self.scalars(rate, self.steps), strict=True):
-            array[...] = value
+        for array, value in zip(self._scalars, self.scalars(rate, self.steps)):  # noqa: B905
+            array[()] = value
         if self._clipped is not None:
             self._clip(grads, self._clipped)
         if self.weight_decay:
@@ -211,10 +211,9 @@ class Optimizer(Described):
     def _rate(self, steps: int) -> Any:
         """The rate after so many steps: a number, or (E, 1)."""
         rate: Any = self._learning_rate
-        if callable(rate):
-            rate = rate(steps)
-        if type(rate) is not float and np.ndim(rate):
-            rate = np.asarray(rate, np.float64)[:, None]
+        if type(rate) is not float:  # the usual one, first
+            rate = rate(steps) if callable(rate) else rate
+            rate = np.asarray(rate, np.float64)[:, None] if np.ndim(rate) else rate
         return rate * self.learning_rate_scale
 
     # views, made once and used as long as the arrays are the same

@@ -157,9 +157,9 @@ class OneCycle(Schedule):
     Examples
     --------
     >>> import mlpgrad as mg
-    >>> schedule = mg.OneCycle(1.0, steps=101, rising=0.4)
-    >>> [round(schedule(t), 4) for t in (0, 20, 39, 40, 100)]
-    [0.04, 0.5469, 0.9994, 1.0, 0.0]
+    >>> schedule = mg.OneCycle(1.0, steps=102, rising=0.5)
+    >>> [round(schedule(t), 4) for t in (0, 25, 50, 101)]
+    [0.04, 0.52, 1.0, 0.0]
     """
 
     def __init__(
