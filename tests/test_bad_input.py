@@ -55,6 +55,7 @@ BAD_Y = {
     "strings": (np.array(list("abcabc")), TypeError, "y expects numbers, got strings"),
     "NaN": (with_value(np.eye(3)[Y], np.nan, (1, 2)), ValueError, r"got nan at y\[1, 2\]"),
     "empty": (np.empty(0), ValueError, "y is empty"),
+    "complex": (np.eye(3)[Y] + 1j, TypeError, "y expects real numbers"),
 }
 
 
@@ -180,6 +181,11 @@ def test_probabilities_in_front_of_a_loss_on_logits(loss, last):
         ValueError, match=f"expects logits, got probabilities from layer 1 {last.__name__}"
     ):
         classifier(layers=[mg.Dense(2, 3), last()], loss=loss())
+
+
+def test_logits_in_front_of_a_loss_on_probabilities():
+    with pytest.raises(ValueError, match=r"expects probabilities.*layer 0 Dense.*add Softmax"):
+        classifier(layers=[mg.Dense(2, 3)], loss=mg.CrossEntropy())
 
 
 @pytest.mark.parametrize(

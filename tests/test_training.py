@@ -436,7 +436,7 @@ def test_divergence_stops_at_once_and_keeps_the_last_finite_weights(size):
         random_state=0,
         ensemble_size=size,
     )
-    with np.errstate(all="ignore"), pytest.raises(mg.DivergenceError) as caught:
+    with pytest.raises(mg.DivergenceError) as caught:
         model.fit(x, x[:, :1], optimizer=mg.SGD(1e6), epochs=20, verbose=0)
     assert np.isfinite(model.params).all()
     message = str(caught.value)
@@ -558,8 +558,7 @@ def test_the_plain_progress_line(capfd, monkeypatch):
 def test_the_range_test_leaves_model_and_optimizer_alone():
     model, optimizer = classifier(), mg.SGD(0.1)
     before = model.params.copy()
-    with np.errstate(all="ignore"):
-        test = model.learning_rate_range_test(*blobs(), optimizer=optimizer, highest=1e4)
+    test = model.learning_rate_range_test(*blobs(), optimizer=optimizer, highest=1e4)
     np.testing.assert_array_equal(model.params, before)
     assert optimizer.steps == 0
     assert 1e-4 < test.suggestion < 10

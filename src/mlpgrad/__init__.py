@@ -30,6 +30,7 @@ from mlpgrad.activations import (
     Softsign,
     Tanh,
 )
+from mlpgrad.adam import Adam, Adamax, AdamW, AMSGrad, NAdam, RAdam
 from mlpgrad.binary import BinaryCrossEntropy, Hinge, SigmoidCrossEntropy
 from mlpgrad.callbacks import (
     Callback,
@@ -59,7 +60,7 @@ from mlpgrad.metrics import Accuracy, MeanAbsolute, Metric, RootMeanSquared
 from mlpgrad.model import Sequential
 from mlpgrad.normalization import BatchNorm, LayerNorm
 from mlpgrad.optimizer_base import Optimizer
-from mlpgrad.optimizers import SGD, Adam
+from mlpgrad.optimizers import SGD, Adadelta, Adagrad, Lion, RMSprop, Rprop
 from mlpgrad.penalties import L1, L2, Penalty
 from mlpgrad.regression import (
     GaussianNLL,
@@ -69,20 +70,48 @@ from mlpgrad.regression import (
     Poisson,
     Quantile,
 )
+from mlpgrad.schedules import (
+    ConstantSchedule,
+    CosineDecay,
+    ExponentialDecay,
+    OneCycle,
+    Schedule,
+    StepDecay,
+    WarmUp,
+)
 from mlpgrad.structure import Dropout, Residual, Softmax
 from mlpgrad.training import DivergenceError
 
 if TYPE_CHECKING:
     from mlpgrad import datasets
-    from mlpgrad.gradcheck import GradientReport, check_gradient, check_gradients
+    from mlpgrad.explanation import Explanation, explain
+    from mlpgrad.gradcheck import (
+        GradientReport,
+        assert_gradients,
+        check_gradient,
+        check_gradients,
+        check_hvp,
+        check_layer,
+        check_loss,
+        check_vjp,
+    )
+    from mlpgrad.persistence import load
 
 __version__ = "0.1.0"
 
 # imported on first use: `import mlpgrad` costs little more than `import numpy`
 _LATER = {
+    "Explanation": "mlpgrad.explanation",
     "GradientReport": "mlpgrad.gradcheck",
+    "assert_gradients": "mlpgrad.gradcheck",
     "check_gradient": "mlpgrad.gradcheck",
     "check_gradients": "mlpgrad.gradcheck",
+    "check_hvp": "mlpgrad.gradcheck",
+    "check_layer": "mlpgrad.gradcheck",
+    "check_loss": "mlpgrad.gradcheck",
+    "check_vjp": "mlpgrad.gradcheck",
+    "explain": "mlpgrad.explanation",
+    "load": "mlpgrad.persistence",
 }
 
 
@@ -109,19 +138,28 @@ __all__ = [
     "L2",
     "SELU",
     "SGD",
+    "AMSGrad",
     "Accuracy",
     "Activation",
+    "Adadelta",
+    "Adagrad",
     "Adam",
+    "AdamW",
+    "Adamax",
     "BatchNorm",
     "BinaryCrossEntropy",
     "Callback",
     "Constant",
+    "ConstantSchedule",
+    "CosineDecay",
     "CrossEntropy",
     "Dense",
     "DivergenceError",
     "Dropout",
     "EarlyStopping",
     "Elementwise",
+    "Explanation",
+    "ExponentialDecay",
     "ExponentialMovingAverage",
     "GaussianNLL",
     "GlorotNormal",
@@ -140,6 +178,7 @@ __all__ = [
     "LeCunNormal",
     "LeCunUniform",
     "LeakyReLU",
+    "Lion",
     "Loss",
     "MeanAbsolute",
     "MeanAbsoluteError",
@@ -147,16 +186,22 @@ __all__ = [
     "Metric",
     "Mish",
     "ModelCheckpoint",
+    "NAdam",
+    "OneCycle",
     "Optimizer",
     "Orthogonal",
     "Penalty",
     "Poisson",
     "ProgressBar",
     "Quantile",
+    "RAdam",
+    "RMSprop",
     "ReLU",
     "ReduceOnPlateau",
     "Residual",
     "RootMeanSquared",
+    "Rprop",
+    "Schedule",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -165,9 +210,18 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Softplus",
     "Softsign",
+    "StepDecay",
     "Tanh",
+    "WarmUp",
     "Zeros",
+    "assert_gradients",
     "check_gradient",
     "check_gradients",
+    "check_hvp",
+    "check_layer",
+    "check_loss",
+    "check_vjp",
     "datasets",
+    "explain",
+    "load",
 ]

@@ -48,6 +48,14 @@ def finite(array: Array, name: str) -> None:
         )
 
 
+def real(array: Array, name: str, dtype: np.dtype[Any]) -> None:
+    """Refuse complex numbers for a real model."""
+    if array.dtype.kind == "c" and dtype.kind != "c":
+        raise TypeError(
+            f"{name} expects real numbers for a {dtype} model, got complex; use {name}.real"
+        )
+
+
 def inputs(x: Any, width: int | None, lead: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """A network's input as `(B, I)` or `(E, B, I)`, its width and values checked."""
     array = numeric(x, "x")
@@ -61,15 +69,22 @@ def inputs(x: Any, width: int | None, lead: tuple[int, ...], dtype: np.dtype[Any
             f"x expects {width} features, as the first layer does, got {array.shape[-1]} "
             f"(shape {array.shape}); change the data or the layer"
         )
-    if array.dtype.kind == "c" and dtype.kind != "c":
-        raise TypeError(f"x expects real numbers for a {dtype} model, got complex; use x.real")
+    real(array, "x", dtype)
     finite(array, "x")
     return array
 
 
-def targets(y: Any, loss: Loss, out_features: int, samples: int, lead: tuple[int, ...]) -> Array:
+def targets(
+    y: Any,
+    loss: Loss,
+    out_features: int,
+    samples: int,
+    lead: tuple[int, ...],
+    dtype: np.dtype[Any],
+) -> Array:
     """A target as the loss takes it: `(B, O)`, or `(E, B, O)`, or class indices `(B, 1)`."""
     array = numeric(y, "y")
+    real(array, "y", dtype)
     finite(array, "y")
     per_member = len(lead) == 1 and array.shape[:2] == (*lead, samples) and lead != (samples,)
     if array.ndim == 1 or (array.ndim == 2 and per_member):

@@ -108,6 +108,12 @@ class Sequential(Described):
                 f"{self.loss!r} expects logits, got probabilities from layer "
                 f"{len(self.layers) - 1} {last!r}; remove that layer (the loss contains it)"
             )
+        if self.loss.expects_probabilities and not last.gives_probabilities:
+            raise ValueError(
+                f"{self.loss!r} expects probabilities, got the output of layer "
+                f"{len(self.layers) - 1} {last!r}; add Softmax() or Sigmoid(), or use the "
+                f"cross-entropy on logits, which is faster and stable"
+            )
 
     def _bind(self) -> None:
         """Make the flat arrays and give each layer its views of them."""
@@ -275,7 +281,7 @@ class Sequential(Described):
         """Input, target and weights with rows on axis -2, checked but not yet cast or copied."""
         x = _checks.inputs(x, self.in_features, self.lead, self.dtype)
         width = self.out_features or x.shape[-1]
-        target = _checks.targets(y, self.loss, width, x.shape[-2], self.lead)
+        target = _checks.targets(y, self.loss, width, x.shape[-2], self.lead, self.dtype)
         return x, target, _checks.sample_weights(sample_weight, x.shape[-2], self.lead)
 
     # training and use

@@ -151,7 +151,9 @@ class _Run:
         self.model.stop_training = False
         self.optimizer.attach(self.model)
         started = time.perf_counter()
-        with _interrupts_end_training(self.model, self.history):
+        # an overflow shows in the loss, which is looked at after every step
+        silent = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+        with silent, _interrupts_end_training(self.model, self.history):
             try:
                 self._call("on_train_begin")
                 for epoch in range(self.epochs):
@@ -417,6 +419,7 @@ def learning_rate_range_test(
     True
     """
     model, optimizer = model.copy(), copy.deepcopy(optimizer)
+    optimizer.reset()
     rates = np.geomspace(lowest, highest, steps)
     optimizer.learning_rate = lambda step: float(rates[min(step, steps - 1)])
     recorder = _LossRecorder(steps)

@@ -1,0 +1,40 @@
+"""`import mlpgrad` loads little more than NumPy: modules are counted, not seconds."""
+
+import subprocess
+import sys
+
+HEAVY = {"scipy", "matplotlib", "pandas", "tqdm", "pytest", "IPython", "sklearn", "torch"}
+
+
+def modules_after(statement):
+    code = f"{statement}; import sys; print('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_loads_no_heavy_package():
+    assert {name.partition(".")[0] for name in modules_after("import mlpgrad")} & HEAVY == set()
+
+
+def test_importing_loads_at_most_half_as_many_modules_again_as_numpy():
+    numpy, ours = modules_after("import numpy"), modules_after("import mlpgrad")
+    assert len(ours) <= 1.5 * len(numpy), sorted(ours - numpy)
+    foreign = {name for name in ours - numpy if not name.startswith("mlpgrad")}
+    assert len(foreign) <= 12, sorted(foreign)
+
+
+def test_training_needs_no_heavy_package():
+    training = (
+        "import mlpgrad as mg; x, y = mg.datasets.digits(); "
+        "m = mg.Sequential([mg.Dense(64, 8), mg.ReLU(), mg.Dense(8, 10)], "
+        "loss=mg.SoftmaxCrossEntropy()); "
+        "m.fit(x, y, optimizer=mg.Adam(), epochs=1, verbose=0)"
+    )
+    assert {name.partition(".")[0] for name in modules_after(training)} & HEAVY == set()
+
+
+def test_every_submodule_is_reached_by_its_name():
+    import mlpgrad as mg
+
+    assert mg.datasets.xor.__module__.startswith("mlpgrad.")
+    assert mg.training.__name__ == "mlpgrad.training"
