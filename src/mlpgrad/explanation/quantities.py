@@ -66,20 +66,20 @@ class Quantity:
 
     def line(self, index: tuple[int, ...]) -> Line:
         """The formula with its numbers for one element of `value`."""
-        shown = Numbers(self.digits)(self.value[index])
+        number = Numbers(self.digits)(self.value[index])
         substitution = self.substitute(index)
-        if substitution == shown:  # nothing was computed
+        if substitution.strip("()") == number:  # nothing was computed
             substitution = ""
-        return Line(self.name(index), substitution, shown)
+        return Line(self.name(index), substitution, number)
 
     def name(self, index: tuple[int, ...]) -> str:
         """The symbol of one element, counted from 1 as in the lecture: `w^b_12`."""
         return element(self.symbol, index[1:] if self.per_sample else index)
 
     def indices(self, sample: int | None = None, limit: int | None = None) -> list[tuple[int, ...]]:
-        """Places in `value`: of one sample where there are samples, the first of each axis."""
+        """Places in `value`, of one sample where there are samples; few of a wide axis."""
         shape = self.value.shape[1:] if self.per_sample else self.value.shape
-        ends = shape if limit is None else tuple(min(limit, n) for n in shape)
+        ends = shape if limit is None else tuple(shown(n, limit) for n in shape)
         lead = (sample or 0,) if self.per_sample else ()
         return [(*lead, *index) for index in np.ndindex(*ends)]
 
@@ -108,6 +108,11 @@ class Step:
     layers: tuple[int, ...] = ()
 
 
+def shown(count: int, limit: int) -> int:
+    """How many of `count` numbers to show: all up to the limit, else half of it."""
+    return count if count <= limit else max(1, limit // 2)
+
+
 def element(symbol: str, index: Sequence[int]) -> str:
     """`w^b` and (0, 1) give `w^b_12`; large indices are set apart: `w^b_1,12`."""
     if not index:
@@ -128,7 +133,7 @@ class Numbers:
     >>> show.sum_of_products([1, 2], [0.5, -0.25])
     '1 * 0.5 + 2 * (-0.25)'
     >>> show.sum_of_products(range(5), range(5))
-    '0 * 0 + 1 * 1 + ... + 4 * 4'
+    '0 * 0 + ... + 4 * 4'
     """
 
     def __init__(self, digits: int, terms: int = 6) -> None:
@@ -152,5 +157,5 @@ class Numbers:
         terms = list(zip(first, second, strict=True))
         if len(terms) <= self.terms:
             return " + ".join(self.product(*pair) for pair in terms)
-        begin = [self.product(*pair) for pair in terms[: self.terms - 1]]
+        begin = [self.product(*pair) for pair in terms[: max(1, self.terms // 2)]]
         return " + ".join([*begin, "...", self.product(*terms[-1])])

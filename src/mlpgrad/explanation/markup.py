@@ -1,0 +1,96 @@
+"""A formula in plain text, such as `delta_j = (sum_k delta_k w_jk) y_j`, as LaTeX and as HTML."""
+
+from __future__ import annotations
+
+import html
+import re
+
+GREEK = {"delta": "δ", "eta": "η", "sigma": "σ", "sum": "Σ", "gamma": "γ", "beta": "β"}
+TOKEN = re.compile(
+    r"(?P<number>\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?P<square>\^2)?"
+    r"|(?P<slope>dL/d)?(?P<name>[A-Za-z]+)(?P<over>\^[ab])?(?:_(?P<index>\w+(?:,\w+)*))?(?P<prime>')?"
+    r"|(?P<power>\)\^2)|(?P<dots>\.\.\.)|(?P<times>\*)|(?P<minus>-)|(?P<space>\s+)|(?P<other>.)"
+)
+
+
+def is_formula(text: str, documented: bool) -> bool:
+    """Whether it is in the lecture's symbols rather than words or a class's own notation."""
+    return "=" in text and not documented
+
+
+def latex(text: str) -> str:
+    r"""As MathJax typesets it.
+
+    Examples
+    --------
+    >>> print(latex("dL/dw^b_jk = delta_k y_j"))
+    \frac{\partial L}{\partial w^{b}_{jk}} = \delta_{k} y_{j}
+    """
+    return "".join(_latex(match) for match in TOKEN.finditer(text))
+
+
+def _latex(match: re.Match[str]) -> str:
+    found = match.groupdict()
+    if found["number"]:
+        mantissa, _, exponent = found["number"].partition("e")
+        power = rf" \cdot 10^{{{int(exponent)}}}" if exponent else ""
+        return mantissa + power + (found["square"] or "")
+    if found["name"]:
+        return _latex_name(found)
+    if found["power"] or found["space"] or found["other"] or found["minus"]:
+        return match.group().replace("_", r"\_").replace("%", r"\%")
+    return r"\dots" if found["dots"] else r"\cdot"
+
+
+def _latex_name(found: dict[str, str | None]) -> str:
+    name = found["name"] or ""
+    if name in GREEK:
+        text = "\\" + name
+    elif name in ("zhat", "yhat"):
+        text = rf"\hat {name[0]}"
+    else:
+        text = name if len(name) == 1 else rf"\text{{{name}}}"
+    text += f"^{{{found['over'][1:]}}}" if found["over"] else ""
+    text += f"_{{{found['index']}}}" if found["index"] else ""
+    text += found["prime"] or ""
+    return rf"\frac{{\partial L}}{{\partial {text}}}" if found["slope"] else text
+
+
+def as_html(text: str) -> str:
+    """With real subscripts and Greek letters, for pages without a typesetter.
+
+    Examples
+    --------
+    >>> as_html("delta_k w^b_jk")
+    '<i>δ</i><sub>k</sub> <i>w</i><sup>b</sup><sub>jk</sub>'
+    """
+    return "".join(_html(match) for match in TOKEN.finditer(text))
+
+
+def _html(match: re.Match[str]) -> str:
+    found = match.groupdict()
+    if found["number"]:
+        return found["number"].replace("-", "−") + ("<sup>2</sup>" if found["square"] else "")
+    if found["name"]:
+        name = found["name"]
+        short = GREEK.get(name) or {"zhat": "ẑ", "yhat": "ŷ"}.get(name, name)
+        shown = f"<i>{short}</i>" if len(short) <= 2 else short
+        shown = f"∂<i>L</i>/∂{shown}" if found["slope"] else shown
+        shown += f"<sup>{found['over'][1:]}</sup>" if found["over"] else ""
+        shown += f"<sub>{found['index']}</sub>" if found["index"] else ""
+        return shown + ("′" if found["prime"] else "")
+    if found["power"]:
+        return ")<sup>2</sup>"
+    signs = {"dots": "…", "times": "·", "minus": "−"}
+    return next((sign for kind, sign in signs.items() if found[kind]), html.escape(match.group()))
+
+
+def plain(text: str) -> str:
+    """For SVG texts and screen readers: Greek letters, no marks up or down.
+
+    Examples
+    --------
+    >>> plain("dL/dw^b_11 = delta_1 * 2")
+    '∂L/∂wb11 = δ1 · 2'
+    """
+    return html.unescape(re.sub(r"<[^>]*>", "", as_html(text)))

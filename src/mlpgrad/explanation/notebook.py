@@ -1,0 +1,52 @@
+"""An explanation as a notebook shows it: HTML with LaTeX formulas."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+from mlpgrad.explanation.markup import is_formula, latex
+from mlpgrad.explanation.quantities import Quantity, Step
+from mlpgrad.explanation.text import hidden, shown_indices
+
+if TYPE_CHECKING:
+    from mlpgrad.explanation.explanation import Explanation
+
+
+def as_html(e: Explanation) -> str:
+    """Steps that unfold, with formulas between dollar signs for MathJax."""
+    steps = "".join(_step(number, step, e.limit) for number, step in enumerate(e.steps, start=1))
+    return f'<div class="mlpgrad-explanation">{steps}</div>'
+
+
+def _step(number: int, step: Step, limit: int) -> str:
+    note = f"<p>{html.escape(step.note)}</p>" if step.note else ""
+    body = "".join(_quantity(quantity, limit) for quantity in step.quantities)
+    title = html.escape(step.title)
+    return (
+        f"<details open><summary><b>{number}. {title}</b></summary>"
+        f'<div style="margin-left:1.5em">{note}{body}</div></details>'
+    )
+
+
+def _quantity(quantity: Quantity, limit: int) -> str:
+    if is_formula(quantity.formula, quantity.documented):
+        number = rf" \qquad ({quantity.number})" if quantity.number else ""
+        parts = [_math(latex(quantity.formula) + number)]
+    elif quantity.documented:
+        parts = [f"<p><code>{html.escape(quantity.formula)}</code></p>"]
+    else:
+        parts = [f"<p>{html.escape(quantity.formula)}</p>"]
+    for label, indices in shown_indices(quantity, limit):
+        lines = [quantity.line(index) for index in indices]
+        rows = [" &= ".join([latex(line[0]), " = ".join(map(latex, filter(None, line[1:])))])
+                for line in lines]  # fmt: skip
+        parts += [f"<p>{html.escape(label)}</p>"] if label else []
+        parts.append(_math(r"\begin{aligned}" + r" \\ ".join(rows) + r"\end{aligned}"))
+        more = hidden(quantity, limit, indices[0][0] if quantity.per_sample else 0)
+        parts += [f"<p>{html.escape(more)}</p>"] if more else []
+    return "".join(parts)
+
+
+def _math(formula: str) -> str:
+    return f"<div>${html.escape(formula)}$</div>"

@@ -1,0 +1,83 @@
+"""An explanation as text of at most 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlpgrad.explanation.quantities import Line, Numbers, Quantity, Step, shown
+
+if TYPE_CHECKING:
+    from mlpgrad.explanation.explanation import Explanation
+
+WIDTH = 78
+SAMPLES = 3
+
+
+def as_text(e: Explanation) -> str:
+    """Every step under its title: formula, then numbers."""
+    lines = [f"Back-propagation, {e.samples} sample{'s' if e.samples > 1 else ''}"]
+    lines += textwrap.wrap(" ".join(repr(e.model).split()), WIDTH, initial_indent="  ",
+                           subsequent_indent="    ", break_long_words=False)  # fmt: skip
+    for number, step in enumerate(e.steps, start=1):
+        title = f"{number}. {step.title}"
+        lines += ["", *textwrap.wrap(title, WIDTH), "-" * min(len(title), WIDTH)]
+        if step.note:
+            lines += textwrap.wrap(step.note, WIDTH)
+        for quantity in step.quantities:
+            lines += _quantity(quantity, step, e.limit)
+    return "\n".join(lines)
+
+
+def _quantity(quantity: Quantity, step: Step, limit: int) -> Iterator[str]:
+    number = f"({quantity.number})" if quantity.number else ""
+    where = quantity.parameter if len(step.quantities) > 2 else ""
+    if where:
+        yield f"  {where}"
+    wrapped = textwrap.wrap(quantity.formula, WIDTH - 8, initial_indent="  ",
+                            subsequent_indent="      ")  # fmt: skip
+    yield f"{wrapped[0]:<{WIDTH - len(number)}}{number}".rstrip()
+    yield from wrapped[1:]
+    for label, indices in shown_indices(quantity, limit):
+        if label:
+            yield f"    {label}"
+        lines = [quantity.line(index) for index in indices]
+        symbol = max(len(line.symbol) for line in lines)
+        for line in lines:
+            yield from _line(line, symbol)
+        more = hidden(quantity, limit, indices[0][0] if quantity.per_sample else 0)
+        if more:
+            yield f"    {more}"
+
+
+def shown_indices(quantity: Quantity, limit: int) -> list[tuple[str, list[tuple[int, ...]]]]:
+    """The places to show, sample by sample where there are several."""
+    samples = len(quantity.value) if quantity.per_sample else 1
+    if samples == 1:
+        return [("", quantity.indices(0, limit))]
+    return [
+        (f"sample {b + 1} of {samples}", quantity.indices(b, limit))
+        for b in range(min(samples, SAMPLES))
+    ]
+
+
+def hidden(quantity: Quantity, limit: int, sample: int = 0) -> str:
+    """What is left out of a wide array, in words: how many numbers, and the largest."""
+    value = quantity.value[sample] if quantity.per_sample else quantity.value
+    kept = int(np.prod([shown(n, limit) for n in value.shape]))
+    if value.size == kept:
+        return ""
+    largest = np.unravel_index(np.abs(value).argmax(), value.shape)
+    at = tuple(int(i) for i in largest)
+    name = quantity.name((sample, *at) if quantity.per_sample else at)
+    number = Numbers(quantity.digits)(value[at])
+    return f"... and {value.size - kept:,} more; the largest of all is {name} = {number}"
+
+
+def _line(line: Line, symbol: int) -> list[str]:
+    text = f"{line.symbol:<{symbol}} = " + " = ".join(p for p in line[1:] if p)
+    return textwrap.wrap(text, WIDTH, initial_indent="    ", subsequent_indent=" " * (symbol + 7),
+                         break_long_words=False)  # fmt: skip
