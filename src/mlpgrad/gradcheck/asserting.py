@@ -54,7 +54,12 @@ def assert_gradients(*args: Any, strict: bool = False, **options: Any) -> Gradie
     'PASS'
     """
     report = args[0] if args and isinstance(args[0], GradientReport) else check(*args, **options)
-    weak = [tensor.name for tensor in report.tensors if tensor.verdict == "NO_POWER"]
-    if not report or (strict and (weak or report.warnings)):
+    if fails(report, strict=strict):
         raise AssertionError(f"gradient check\n{report}")
     return report
+
+
+def fails(report: GradientReport, *, strict: bool) -> bool:
+    """Whether a report is a reason to fail; `strict` counts NO_POWER as one."""
+    weak = any(tensor.verdict == "NO_POWER" for tensor in report.tensors)
+    return not report or (strict and (weak or bool(report.warnings)))

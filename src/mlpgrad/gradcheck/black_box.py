@@ -9,12 +9,13 @@ import numpy as np
 
 from mlpgrad._arrays import Array
 from mlpgrad.gradcheck.derivative import Answers
-from mlpgrad.gradcheck.problem import Problem, Request, displaced
+from mlpgrad.gradcheck.probes import ComplexStepError
+from mlpgrad.gradcheck.problem import Problem, Request, complex_steps, displaced
 from mlpgrad.gradcheck.trees import as_array, in_order, layout, leaves_of, rebuild, same_structure
 from mlpgrad.gradcheck.verdicts import Verdict
 
 
-class BadGradient(Exception):
+class BadGradientError(Exception):
     """The gradient is not even an array like the parameters: its own verdict."""
 
     def __init__(self, verdict: Verdict, text: str) -> None:
@@ -43,8 +44,14 @@ class BlackBox(Problem):
     # the value
 
     def values(self, point: Array, requests: Sequence[Request]) -> Answers:
-        buffer = np.empty(len(point), np.result_type(point, *(r[2] for r in requests)))
-        found = [self._value(displaced(point, request, buffer)) for request in requests]
+        complex_ = complex_steps(requests)
+        buffer = np.empty(len(point), np.complex128 if complex_ else np.float64)
+        try:
+            found = [self._value(displaced(point, request, buffer)) for request in requests]
+        except TypeError as error:
+            if complex_:
+                raise ComplexStepError(f"f refuses complex numbers ({error})") from error
+            raise
         self.passes += len(found)
         return np.array(found), np.zeros(len(found), bool)
 
@@ -55,7 +62,8 @@ class BlackBox(Problem):
         self._note_changes(arguments, before, "f")
         if self.grad is None:
             value = _pair(value)[0]
-        return scalar(value, complex_allowed=vector.dtype.kind == "c")
+        number: float = scalar(value, complex_allowed=vector.dtype.kind == "c")
+        return number
 
     # the gradient
 
@@ -76,7 +84,7 @@ class BlackBox(Problem):
         if found is None:
             raise TypeError("the gradient expects arrays like params, got None; return it")
         if not same_structure(self.tree, found):
-            raise BadGradient(
+            raise BadGradientError(
                 Verdict.SHAPE,
                 f"the gradient's structure {outline(found)} is not that of the parameters "
                 f"{outline(self.tree)}; return one array for each parameter, nested alike",
@@ -86,12 +94,12 @@ class BlackBox(Problem):
         for leaf, part in zip(self.leaves, in_order(self.tree, found), strict=True):
             array = as_array(part, f"gradient of {leaf.name}")
             if array.shape != leaf.shape:
-                raise BadGradient(
+                raise BadGradientError(
                     Verdict.SHAPE,
                     f"gradient of {leaf.name} has shape {array.shape}, the parameter {leaf.shape}",
                 )
             if array.dtype.kind != "f":
-                raise BadGradient(
+                raise BadGradientError(
                     Verdict.DTYPE,
                     f"gradient of {leaf.name} has dtype {array.dtype}, the parameter {leaf.dtype}",
                 )
@@ -101,8 +109,9 @@ class BlackBox(Problem):
         if not np.isfinite(flat).all():
             position = int(np.argmax(~np.isfinite(flat)))
             leaf = next(leaf for leaf in self.leaves if position < leaf.stop)
-            raise BadGradient(
-                Verdict.NAN, f"gradient of {leaf.index(position - leaf.start)} is {flat[position]}"
+            raise BadGradientError(
+                Verdict.NAN,
+                f"gradient of {leaf.element(position - leaf.start)} is {flat[position]}",
             )
         return flat
 

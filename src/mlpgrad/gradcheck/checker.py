@@ -62,8 +62,8 @@ class Checker:
             return False
         if abs(again - self.value) > 1e-13 * abs(self.value):
             report.protocol[Verdict.RANDOM_FORWARD] = (
-                f"{problem.label} gave {self.value!r}, then {again!r} with the same arguments; fix its "
-                f"seed inside, or pass the random numbers as data"
+                f"{problem.label} gave {self.value!r}, then {again!r} with the same arguments; fix "
+                f"its seed inside, or pass the random numbers as data"
             )
             return False
         return True
@@ -89,12 +89,13 @@ class Checker:
         self.stale(gradient, moved, there)
         if problem.own_dtype.itemsize < problem.gradient_dtype.itemsize:
             self.own_precision(gradient)
-        if not report.passed and report.verdict is not Verdict.NO_POWER:
+        if self.plan.explain and report.verdict not in GOOD:
             before = problem.passes
             for found in (first, second):
                 if any(f.outcome is Outcome.DIFFERS for tensor in found for f in tensor):
                     at, g = (point, gradient) if found is first else (moved, there)
-                    assert at is not None and g is not None
+                    assert at is not None
+                    assert g is not None
                     self.explain(at, g, found, settings)
                     break
             else:
@@ -153,7 +154,7 @@ class Checker:
             if not error > tolerance:
                 if tolerance > 5e-5 * norm and tensor.verdict is Verdict.PASS:
                     tensor.note = (
-                        f"{problem.own_dtype} rounding hides errors below {tolerance / norm:.0e}"
+                        f"rounding to {problem.own_dtype} hides errors below {tolerance / norm:.0e}"
                     )
                 continue
             if there is None:
@@ -161,8 +162,8 @@ class Checker:
             if there[0][number] > there[1][number] and tensor.verdict in GOOD:
                 tensor.verdict = Verdict.FAIL
                 tensor.note = (
-                    f"right in float64, but in {problem.own_dtype} off by {error / (norm or 1):.0e} of its "
-                    f"norm, where rounding explains {tolerance / (norm or 1):.0e}"
+                    f"right in float64, in {problem.own_dtype} off by {error / (norm or 1):.0e} "
+                    f"of its norm, where rounding explains {tolerance / (norm or 1):.0e}"
                 )
 
     def _rounding(self, point: Array, exact: Array, eps: float) -> tuple[Array, Array, Array]:
@@ -204,10 +205,8 @@ class Checker:
         self, point: Array, leaf: Leaf, gradient: Array, findings: list[Finding], settings: Settings
     ) -> bool:
         """Put one wrong element of a tensor into the report; True if it is the only one."""
-        worst = diagnosis.worst_finding(findings)
-        assert worst is not None
         culprit, only = diagnosis.locate(
-            self.problem, point, leaf, gradient, worst, settings.noise
+            self.problem, point, leaf, gradient, findings, settings.noise
         )
         self.report.culprits.append(culprit)
         return only
@@ -221,7 +220,10 @@ class Checker:
 
     def alternatives(self, leaf: Leaf, point: Array) -> dict[diagnosis.Hint, Array]:
         """Directions in which an error may lie: along the weights, if a penalty is forgotten."""
-        text = f"the error is proportional to the parameters: {leaf.name} lacks or repeats a penalty ({{size:+.3g}} w)"
+        text = (
+            f"the error is proportional to the parameters: {leaf.name} lacks or repeats a "
+            f"penalty ({{size:+.3g}} times the parameters)"
+        )
         return {diagnosis.Hint("PENALTY", text): point[leaf.slice]}
 
     def factors(self) -> dict[float, str]:

@@ -38,7 +38,8 @@ class Estimate(NamedTuple):
     """Evaluations spent."""
 
 
-Scheme = Generator[list[float], Answers, Estimate]
+Offsets = list[float] | list[complex]
+Scheme = Generator[Offsets, Answers, Estimate]
 
 
 def richardson(values: Array, h: float, noise: float) -> tuple[float, float]:
@@ -111,7 +112,7 @@ class Slopes(NamedTuple):
 
 def second_order(
     value: float, noise: float, steps: list[float]
-) -> Generator[list[float], Answers, list[Slopes]]:
+) -> Generator[Offsets, Answers, list[Slopes]]:
     """(f(h) - f(-h)) / 2h at each of `steps`, downwards; truncation from neighbouring steps.
 
     `value` is f at the point itself.
@@ -127,6 +128,17 @@ def second_order(
         estimate = Estimate(float(centrals[number]), bound, h, "central, order 2", smooth)
         found.append(Slopes(estimate, float(left), float(right)))
     return found
+
+
+def complex_step(noise: float) -> Scheme:
+    """Im f(p + i h u) / h: no difference is taken, so h can be tiny and the result is exact.
+
+    Squire and Trapp, "Using complex variables to estimate derivatives of real functions", 1998.
+    """
+    h = 1e-30
+    values, _ = yield [complex(0, h)]
+    slope = float(np.imag(values[0])) / h
+    return Estimate(slope, NOISE_FACTOR * noise, h, "complex step", used=1)
 
 
 def ridders(noise: float, scale: float, tries: int = 60) -> Scheme:

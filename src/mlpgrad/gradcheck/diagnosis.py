@@ -38,12 +38,22 @@ class Evidence(NamedTuple):
     @property
     def error(self) -> Array:
         """Numeric minus analytic slopes."""
-        return self.numeric - self.vectors @ self.gradient
+        error: Array = self.numeric - self.vectors @ self.gradient
+        return error
+
+    def without(self, part: Array) -> Evidence:
+        """The same without a part of the gradient that is known to be right."""
+        slopes = self.vectors @ part
+        return self._replace(numeric=self.numeric - slopes, gradient=self.gradient - part)
 
     def explained_by(self, gradient: Array) -> bool:
         """Whether another gradient has the slopes that were measured."""
-        left = np.abs(self.numeric - self.vectors @ gradient.ravel())
-        return bool((left <= EXPLAINED * np.abs(self.error).max() + 3 * self.tolerance).all())
+        left, error = np.abs(self.numeric - self.vectors @ gradient.ravel()), np.abs(self.error)
+        if len(error) < 2 and self.gradient.size > 1:
+            return False  # one number proves nothing
+        if error.max() < 200 * self.tolerance.max():
+            return False  # too close to the noise to tell reasons apart
+        return bool((left <= EXPLAINED * error.max() + self.tolerance).all())
 
 
 def evidence(leaf: Leaf, findings: Sequence[Finding], gradient: Array) -> Evidence:
@@ -132,20 +142,28 @@ def zero_lines(found: Evidence) -> Iterator[Hint]:
         return
     matrix = found.gradient.reshape(found.shape)
     for axis, line in enumerate(("row", "column")):
-        empty = np.flatnonzero(~matrix.any(axis=1 - axis))
+        largest = np.abs(matrix).max(axis=1 - axis)
+        empty = np.flatnonzero(largest <= 1e-12 * largest.max())
         if 0 < len(empty) < matrix.shape[axis]:
             where = ", ".join(map(str, empty[:4])) + (" ..." if len(empty) > 4 else "")
             yield Hint("ZERO_LINE", f"the gradient of {found.name} is zero in {line} {where}")
 
 
 def locate(
-    problem: Problem, point: Array, leaf: Leaf, gradient: Array, finding: Finding, noise: float
+    problem: Problem,
+    point: Array,
+    leaf: Leaf,
+    gradient: Array,
+    findings: Sequence[Finding],
+    noise: float,
 ) -> tuple[Culprit, bool]:
     """One wrong element by bisection, at 4 evaluations a level, and whether it is the only one.
 
     The error along a direction is the sum of the errors along its two halves, so one half is
     measured and the other known; the larger one is followed.
     """
+    finding = worst_finding(findings)
+    assert finding is not None
     h, vector, error = finding.estimate.step, finding.direction.vector, finding.error
     low, high = 0, leaf.size
     while high - low > 1:
@@ -166,9 +184,12 @@ def locate(
     requests = [(position, position + 1, one, t * h) for t in (1, -1, 2, -2, 4, -4)]
     values, _ = problem.values(point, requests)
     numeric, bound = richardson(values, h, noise)
-    culprit = Culprit(leaf.index(low), float(gradient[position]), numeric, bound)
-    alone = vector[low] * (numeric - gradient[position])
-    only = leaf.size > 1 and abs(alone - finding.error) <= 0.01 * abs(finding.error)
+    culprit = Culprit(leaf.element(low), float(gradient[position]), numeric, bound)
+    off = numeric - gradient[position]
+    only = leaf.size > 1 and all(
+        abs(f.direction.vector[low] * off - f.error) <= 0.01 * abs(f.error) + f.tolerance
+        for f in findings
+    )
     return culprit, only
 
 

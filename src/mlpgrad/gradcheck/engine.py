@@ -27,6 +27,7 @@ class Plan(NamedTuple):
     directions: int = 3
     method: str = "auto"
     rtol: float | None = None
+    explain: bool = True
 
 
 def settings_at(
@@ -85,7 +86,7 @@ def directions(
             number: int = number,
         ) -> Direction:
             slope = float(vector @ part)
-            return Direction(number, leaf.start, leaf.stop, vector, slope, rms, length)
+            return Direction(number, leaf.start, leaf.stop, vector, slope, rms, length, along)
 
         if plan.method == "coordinates":
             for index in range(leaf.size):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._arrays import Array
-from mlpgrad.gradcheck.black_box import BadGradient, BlackBox
+from mlpgrad.gradcheck.black_box import BadGradientError, BlackBox
 from mlpgrad.gradcheck.checker import Checker
 from mlpgrad.gradcheck.engine import Plan, second_point
 from mlpgrad.gradcheck.report import GradientReport
@@ -90,7 +90,7 @@ class FunctionChecker(Checker):
             again = problem.gradient(problem.point)
             problem.value(second_point(problem.point, problem.leaves, np.random.default_rng(1)))
             later = problem.gradient(problem.point)
-        except BadGradient as bad:
+        except BadGradientError as bad:
             report.protocol[bad.verdict] = str(bad)
             return None
         finally:
@@ -114,10 +114,10 @@ class FunctionChecker(Checker):
         if computed.itemsize < 8 and narrow:
             problem.gradient_dtype = computed
         elif computed.itemsize < 8:
-            raise BadGradient(
+            raise BadGradientError(
                 Verdict.DTYPE,
-                f"the gradient has dtype {computed}, the parameters {problem.own_dtype}; compute in one "
-                f"precision, or pass {computed} parameters",
+                f"the gradient has dtype {computed}, the parameters {problem.own_dtype}; compute "
+                f"in one precision, or pass {computed} parameters",
             )
         return gradient
 
@@ -131,7 +131,7 @@ def repeated(first: Array, again: Array, later: Array) -> dict[Verdict, str]:
     if same(first, again):
         if same(first, later):
             return {}
-        text = "after a call with other parameters the gradient is another one; keep nothing between calls"
+        text = "after a call with other parameters the gradient is another one; keep nothing"
         return {Verdict.STALE_CACHE: text}
     if same(2 * first, again):
         text = "the second call gives twice the gradient; overwrite instead of adding"

@@ -10,7 +10,7 @@ from mlpgrad._arrays import Array
 from mlpgrad.gradcheck import diagnosis, engine, model_protocol
 from mlpgrad.gradcheck.checker import Checker
 from mlpgrad.gradcheck.diagnosis import Hint
-from mlpgrad.gradcheck.model_diagnosis import Culprit, Search, factors, rounding_hint
+from mlpgrad.gradcheck.model_diagnosis import Culprit, Search, factors, rounding_hint, vector_hints
 from mlpgrad.gradcheck.model_problem import ModelProblem
 from mlpgrad.gradcheck.probes import Finding, Settings
 from mlpgrad.gradcheck.trees import Leaf
@@ -72,38 +72,51 @@ class ModelChecker(Checker):
     def common_hint(
         self, point: Array, gradient: Array, wrong: list[tuple[Leaf, list[Finding]]]
     ) -> Hint | None:
-        """One reason for all wrong tensors: the same ratio, or the same share of the weights."""
-        evidence = [diagnosis.evidence(leaf, findings, gradient) for leaf, findings in wrong]
-        ratios = [diagnosis.constant_ratio(found) for found in evidence]
-        if len(wrong) > 1 and None not in ratios and np.ptp(ratios) < 1e-4 * abs(ratios[0] or 0):  # type: ignore[arg-type]
-            norm = float(np.linalg.norm(gradient))
-            if abs(norm - round(norm, 1)) < 1e-9 * norm and (ratios[0] or 0) < 1:
-                return Hint("CLIPPED", f"every gradient is {ratios[0]:.6g} times the right one, and their norm is {norm:.6g}: is clipping on?")
-            if len(wrong) == len(self.problem.leaves):
-                return diagnosis.named_ratio("all parameters", float(ratios[0] or 0), self.factors())
-        penalties = [
-            next((h for h in diagnosis.hints(found, self.alternatives(leaf, point), {}) if h.code == "PENALTY"), None)
-            for (leaf, _), found in zip(wrong, evidence, strict=True)
+        """One reason for all wrong tensors: clipping, or the same share of the weights."""
+        raw = [diagnosis.evidence(leaf, findings, gradient) for leaf, findings in wrong]
+        ratios = [diagnosis.constant_ratio(found) for found in raw]
+        norm = float(np.linalg.norm(gradient))
+        first = ratios[0] or 0.0
+        if len(wrong) > 1 and all(r and abs(r - first) < 1e-4 * abs(first) for r in ratios):
+            rounded = abs(norm - float(f"{norm:.2g}")) < 1e-9 * norm
+            if rounded and 0 < first < 1:
+                text = (
+                    f"the gradients of all parameters are {first:.6g} times the right ones, and "
+                    f"their norm is {norm:.6g}: is clipping on?"
+                )
+                return Hint("CLIPPED", text)
+        shares = [
+            self.penalty_hint(leaf, point, found)
+            for (leaf, _), found in zip(wrong, raw, strict=True)
         ]
-        return penalties[0] if penalties and all(penalties) else None
+        return shares[0] if all(shares) else None
+
+    def penalty_hint(self, leaf: Leaf, point: Array, found: diagnosis.Evidence) -> Hint | None:
+        """The hint that a tensor's error is proportional to its values."""
+        hints = diagnosis.hints(found, self.alternatives(leaf, point), {})
+        return next((hint for hint in hints if hint.code == "PENALTY"), None)
 
     def own_hints(
-        self, culprit: Culprit, leaf: Leaf, gradient: Array, findings: list[Finding],
-        point: Array, only: bool,
+        self,
+        culprit: Culprit,
+        leaf: Leaf,
+        gradient: Array,
+        findings: list[Finding],
+        point: Array,
+        only: bool,
     ) -> Iterator[Hint]:
         """What the error in a layer's own gradient looks like."""
         if only:
             yield Hint("SINGLE", f"only {self.report.culprits[-1].name} is wrong")
             return
         found = diagnosis.evidence(leaf, findings, gradient)
-        hints = list(diagnosis.hints(found, self.alternatives(leaf, point), self.factors()))
-        delta = culprit.layer.delta if culprit.layer else None
-        if not hints and delta is not None and leaf.shape == delta.shape[-1:]:
-            rows = np.abs(delta - gradient[leaf.slice]).max(axis=-1)
-            if (rows <= 1e-9 * np.abs(delta).max()).any():
-                hints = [Hint("NOT_SUMMED", f"the gradient of {leaf.name} is that of one row: sum over the batch")]
+        found = found.without(self.problem.penalty_gradient(point)[leaf.slice])
+        hints = list(diagnosis.hints(found, {}, self.factors()))
+        if not hints and culprit.seen is not None:
+            hints = list(vector_hints(culprit.seen, leaf, found.gradient))
         if not hints:
-            size = max(abs(f.error) / max(abs(f.estimate.value), f.direction.rms, 1e-300) for f in findings)
+            scales = (max(abs(f.estimate.value), f.direction.rms, 1e-300) for f in findings)
+            size = max(abs(f.error) / scale for f, scale in zip(findings, scales, strict=True))
             if size < 1e-2:
                 hints = [rounding_hint(f"the gradient of {leaf.name}", size)]
         yield from hints

@@ -20,28 +20,53 @@ from mlpgrad.layers import Layer
 
 
 class DeltaProblem(Problem):
-    """The objective as a function of the output of one layer; its gradient is delta."""
+    """The objective as a function of the input of one layer, or of its output.
+
+    Its gradient is the delta that the layer passes on, or the one that comes in.
+    """
 
     shows_kinks = True
 
-    def __init__(self, problem: ModelProblem, point: Array, layer: Layer, name: str) -> None:
-        self.model, self.params, self.layer = problem, point, layer
-        problem.step(problem.twin, point, problem.batch)
-        outputs, delta = layer.outputs, layer.delta
-        assert outputs is not None
+    def __init__(
+        self, problem: ModelProblem, point: Array, layer: Layer, name: str, *, at_input: bool
+    ) -> None:
+        self.model, self.params, self.layer, self.at_input = problem, point, layer, at_input
+        passed = self._step()
+        values, delta = (layer.inputs, passed) if at_input else (layer.outputs, layer.delta)
+        assert values is not None
         assert delta is not None
         self.shape = delta.shape
-        self.point, self.delta = np.broadcast_to(outputs, delta.shape).ravel(), delta.ravel()
+        self.point, self.delta = np.broadcast_to(values, delta.shape).ravel(), delta.ravel()
         self.leaves = [Leaf(name, 0, delta.size, delta.shape)]
         self.knows_all_kinks = problem.knows_all_kinks
         self._base = [signature.copy() for signature in signatures(problem.twin)]
+
+    def _step(self) -> Array | None:
+        """One step of the model; what the layer's backward returns."""
+        returned: list[Array | None] = []
+        original = self.layer.backward
+
+        def backward(delta: Array) -> Array | None:
+            passed = original(delta)
+            returned.append(None if passed is None else passed.copy())
+            return passed
+
+        self.layer.backward = backward  # type: ignore[method-assign]
+        try:
+            self.model.step(self.model.twin, self.params, self.model.batch)
+        finally:
+            del self.layer.backward
+        return returned[0]
 
     def values(self, point: Array, requests: Sequence[Request]) -> Answers:
         problem, shift = self.model, np.zeros(self.shape)
         flat = shift.reshape(-1)
         values, moved = [], []
         original = self.layer.forward
-        self.layer.forward = lambda x: original(x) + shift  # type: ignore[method-assign]
+        if self.at_input:
+            self.layer.forward = lambda x: original(x + shift)  # type: ignore[method-assign]
+        else:
+            self.layer.forward = lambda x: original(x) + shift  # type: ignore[method-assign]
         try:
             for start, stop, vector, t in requests:
                 flat[:] = 0
@@ -56,9 +81,7 @@ class DeltaProblem(Problem):
 
     def findings(self, settings: Settings, rng: np.random.Generator) -> list[Finding]:
         """The delta against numeric slopes along its own and two random directions."""
-        chosen = directions(
-            self.leaves, self.delta, self.point, Plan(), 2, STEP, rng, along=True
-        )
+        chosen = directions(self.leaves, self.delta, self.point, Plan(), 2, STEP, rng, along=True)
         return list(probe(self, self.point, settings, chosen))
 
     def slope(self, vector: Array, settings: Settings) -> Finding:
@@ -70,6 +93,17 @@ class DeltaProblem(Problem):
         return search(self, self.point, [(direction, compare(direction, settings))])[0]
 
 
+class Pass(NamedTuple):
+    """A layer's part in one step: what it got, gave, got back and passed on."""
+
+    layer: Layer
+    name: str
+    inputs: Array
+    outputs: Array
+    upstream: Array
+    passed: Array | None
+
+
 class Culprit(NamedTuple):
     """The place of the mistake."""
 
@@ -79,13 +113,19 @@ class Culprit(NamedTuple):
     own: list[str]
     """Names of its own wrong parameters' gradients."""
     hints: list[Hint]
+    seen: Pass | None = None
+    """Its part in the step; None for the loss."""
 
 
 class Search:
     """The walk from the loss downwards, at one point."""
 
     def __init__(
-        self, problem: ModelProblem, point: Array, wrong: set[str], settings: Settings,
+        self,
+        problem: ModelProblem,
+        point: Array,
+        wrong: set[str],
+        settings: Settings,
         rng: np.random.Generator,
     ) -> None:
         self.problem, self.point, self.wrong = problem, point, wrong
@@ -94,73 +134,76 @@ class Search:
     def culprit(self) -> Culprit | None:
         """The first layer from the loss whose upstream delta is right and whose own is wrong."""
         layers = self.problem.twin.layers
-        top, found = self.judge(layers[-1], f"delta of layers[{len(layers) - 1}]")
+        last = len(layers) - 1
+        top, found = self.judge(layers[last], f"delta of layers[{last}]", at_input=False)
         if found:
             loss = self.problem.twin.loss
-            hints = [*invariances(top, self.settings), *self.of_evidence(top, found)]
-            name = f"the loss {loss!r}: the delta that it gives the last layer is wrong"
+            hints = self.of_evidence(top, found)
+            name = f"the loss {loss!r}: the delta that it starts with is wrong"
             return Culprit(name, None, [], hints)
-        return self.among(layers, "layers[{}]", None)
+        return self.among(layers, "layers[{}]")
 
-    def among(self, layers: Sequence[Layer], names: str, parent: Layer | None) -> Culprit | None:
+    def among(self, layers: Sequence[Layer], names: str) -> Culprit | None:
+        """The first of a row of layers, from its end, that makes a mistake."""
+        slots = [slot for slot in self.problem.twin.parameters if slot.name in self.wrong]
         for index in reversed(range(len(layers))):
             layer, name = layers[index], names.format(index)
-            own = [leaf for leaf in sorted(self.wrong) if leaf.startswith(name + ".") or leaf.startswith(name + "[")]
-            own = [
-                slot.name
-                for slot in self.problem.twin.parameters
-                if slot.name in self.wrong and slot.layer in family(layer)
-            ]
+            own = [slot.name for slot in slots if slot.layer in family(layer)]
             below: DeltaProblem | None = None
             found: list[Finding] = []
-            if index:
-                below, found = self.judge(layers[index - 1], f"dL/dx of {name}")
+            if layer.wants_input_delta:
+                below, found = self.judge(layer, f"dL/dx of {name}", at_input=True)
             if own or found:
-                inside = list(layer.children())
-                if inside:
-                    deeper = self.among(inside, name[:-1] + ".{}]", layer)
-                    if deeper is not None:
-                        return deeper
-                return self.named(layer, name, own, below, found)
+                inside = self.among(layer.children(), name[:-1] + ".{}]")
+                return inside or self.named(layer, name, own, below, found)
         return None
 
-    def judge(self, layer: Layer, name: str) -> tuple[DeltaProblem, list[Finding]]:
+    def judge(
+        self, layer: Layer, name: str, *, at_input: bool
+    ) -> tuple[DeltaProblem, list[Finding]]:
         """The findings about a layer's delta, none if it is right."""
-        problem = DeltaProblem(self.problem, self.point, layer, name)
+        problem = DeltaProblem(self.problem, self.point, layer, name, at_input=at_input)
         found = problem.findings(self.settings, self.rng)
         wrong = any(finding.outcome is Outcome.DIFFERS for finding in found)
         return problem, found if wrong else []
 
     def named(
-        self, layer: Layer, name: str, own: list[str], below: DeltaProblem | None,
+        self,
+        layer: Layer,
+        name: str,
+        own: list[str],
+        below: DeltaProblem | None,
         found: list[Finding],
     ) -> Culprit:
         what = []
         hints: list[Hint] = []
+        self.problem.step(self.problem.twin, self.point, self.problem.batch)
+        inputs, outputs, upstream = layer.inputs, layer.outputs, layer.delta
+        assert inputs is not None
+        assert outputs is not None
+        assert upstream is not None
+        passed = below.delta.reshape(below.shape) if below else None
+        seen = Pass(layer, name, inputs, outputs, upstream, passed)
         if own:
             what.append(f"the gradient of {', '.join(own)}")
         if found and below is not None:
             what.append("the delta it passes on")
-            upstream, inputs, outputs = layer.delta, layer.inputs, layer.outputs
-            assert upstream is not None
-            assert inputs is not None
-            assert outputs is not None
-            passed = below.delta.reshape(below.shape)
-            seen = Pass(layer, name, upstream, inputs, outputs, passed)
-            hints += pass_hints(seen, diagnosis.evidence(below.leaves[0], found, below.delta))
-            if not hints:
-                hints += invariances(below, self.settings)
-            if not hints:
-                hints += self.of_evidence(below, found)
+            evidence = diagnosis.evidence(below.leaves[0], found, below.delta)
+            hints += pass_hints(seen, below.delta.reshape(below.shape), evidence)
+            hints = hints or self.of_evidence(below, found)
         where = (
             f"{name} {layer!r}: the delta that comes in is right, {' and '.join(what)} "
             f"{'are' if len(what) > 1 else 'is'} wrong"
         )
-        return Culprit(where, layer, own, hints)
+        return Culprit(where, layer, own, hints, seen)
 
     def of_evidence(self, below: DeltaProblem, found: list[Finding]) -> list[Hint]:
+        """What a delta's slopes say: simple patterns, then what the loss does not notice."""
         evidence = diagnosis.evidence(below.leaves[0], found, below.delta)
-        return list(diagnosis.hints(evidence, {}, factors(self.problem)))
+        hints = list(diagnosis.hints(evidence, {}, factors(self.problem)))
+        if not hints or hints[0].code == "ZERO_LINE":
+            hints = list(invariances(below, self.settings)) or hints
+        return hints
 
 
 def family(layer: Layer) -> list[Layer]:
@@ -190,59 +233,43 @@ def factors(problem: ModelProblem) -> dict[float, str]:
     }
 
 
-class Pass(NamedTuple):
-    """One backward of a layer: what came in, what it knew, what it passed on."""
-
-    layer: Layer
-    name: str
-    upstream: Array
-    inputs: Array
-    outputs: Array
-    passed: Array
-
-
-def pass_hints(seen: Pass, evidence: Evidence) -> Iterator[Hint]:
+def pass_hints(seen: Pass, passed: Array, evidence: Evidence) -> Iterator[Hint]:
     """What may be wrong with the delta that a layer passes on."""
-    if seen.passed.shape == seen.upstream.shape:
-        if np.allclose(seen.passed, seen.upstream, rtol=1e-9, atol=0):
-            inside = "the branch is left out" if seen.layer.children() else "its derivative is omitted"
-            yield Hint("OMITTED", f"{seen.name} passes delta on unchanged: {inside}")
-            return
-        if seen.layer.children():
-            full = seen.passed + seen.upstream
-            if evidence.explained_by(full):
-                yield Hint("NO_SKIP", f"{seen.name} passes on the branch's delta only, without the skip's")
-                return
-    if hasattr(seen.layer, "drop_probability"):
-        moved = (seen.passed != 0) != (seen.outputs != 0)
-        if moved[(seen.upstream != 0) & (seen.inputs != 0)].mean() > 0.02:
-            yield Hint("OTHER_MASK", f"{seen.name} uses another mask in backward than in forward")
-            return
-    if hasattr(seen.layer, "apply"):
-        yield slope_hint(seen)
-    weights = getattr(seen.layer.params, "weights", None)
-    if weights is not None and weights.shape[-1] == weights.shape[-2]:
-        if np.allclose(seen.passed, seen.upstream @ weights, rtol=1e-9):
-            yield Hint("TRANSPOSED", f"{seen.name} passes on delta W where delta W^T is meant")
+    layer, name, upstream = seen.layer, seen.name, seen.upstream
+    weights = getattr(layer.params, "weights", None)
+    if passed.shape == upstream.shape and np.allclose(passed, upstream, rtol=1e-9, atol=0):
+        missing = "the branch is left out" if layer.children() else "its derivative is omitted"
+        yield Hint("OMITTED", f"{name} passes delta on unchanged: {missing}")
+    elif layer.children() and evidence.explained_by(passed + upstream):
+        yield Hint("NO_SKIP", f"{name} passes on the branch's delta only, without the skip's")
+    elif hasattr(layer, "drop_probability"):
+        moved = (passed != 0) != (seen.outputs != 0)
+        if moved[(upstream != 0) & (seen.inputs != 0)].mean() > 0.02:
+            yield Hint("OTHER_MASK", f"{name} uses another mask in backward than in forward")
+    elif hasattr(layer, "apply"):
+        yield slope_hint(seen, passed)
+    elif weights is not None and weights.shape[-1] == weights.shape[-2]:
+        turned = upstream @ weights
+        if np.allclose(passed, turned, rtol=1e-9):
+            yield Hint("TRANSPOSED", f"{name} passes on delta W where delta W^T is meant")
 
 
-def slope_hint(seen: Pass) -> Hint:
+def slope_hint(seen: Pass, passed: Array) -> Hint:
     """How an activation's slope differs from the numeric one."""
     z, a, layer = seen.inputs, seen.outputs, seen.layer
     with np.errstate(all="ignore"):
-        used = np.where(seen.upstream == 0, np.nan, seen.passed / seen.upstream)
+        used = np.where(seen.upstream == 0, np.nan, passed / seen.upstream)
     right = element_slope(layer, z)
     known = np.isfinite(used)
     if close(used, element_slope(layer, a), known):
         return Hint("AT_A", f"{seen.name} takes its derivative at a = f(z) where z is meant")
     order = np.argsort(a.ravel())
-    sorted_a, sorted_slope = a.ravel()[order], right.ravel()[order]
-    inside = known & (z > sorted_a[0]) & (z < sorted_a[-1])
-    at_z = np.interp(z, sorted_a, sorted_slope)
+    low, high = a.min(), a.max()
+    at_z = np.interp(z, a.ravel()[order], right.ravel()[order])
+    inside = known & (z > low) & (z < high)
     if inside.sum() >= 3 and close(used, at_z, inside, 0.1):
         return Hint("AT_Z", f"{seen.name} computes its derivative from z where a = f(z) is meant")
-    ratio = used[known] / np.where(right[known] == 0, np.nan, right[known])
-    ratio = ratio[np.isfinite(ratio)]
+    ratio = used[known & (right != 0)] / right[known & (right != 0)]
     if len(ratio) and np.ptp(ratio) < 1e-5 * abs(ratio[0]):
         return diagnosis.named_ratio(f"the slope of {seen.name}", float(ratio[0]), {})
     off = np.where(known, abs(used - right), 0)
@@ -256,10 +283,34 @@ def slope_hint(seen: Pass) -> Hint:
     )
 
 
+def vector_hints(seen: Pass, leaf: Leaf, gradient: Array) -> Iterator[Hint]:
+    """A gradient with one number a feature that was not summed over the batch.
+
+    Where the output is affine in the parameter, output(1 + p) - output(p) is its slope.
+    """
+    layer, delta, x = seen.layer, seen.upstream, seen.inputs
+    if leaf.shape != delta.shape[-1:]:
+        return
+    before = np.array(layer.forward(x))
+    view = layer.params[leaf.name.rpartition(".")[2]]
+    view += 1
+    share = delta * (layer.forward(x) - before)
+    view -= 1
+    size = 1e-9 * np.abs(share).max()
+    if (np.abs(share - gradient).max(axis=-1) <= size).any():
+        text = f"the gradient of {leaf.name} is that of one row: sum over the batch"
+        yield Hint("NOT_SUMMED", text)
+    elif np.abs(np.resize(share.sum(axis=-1), leaf.shape) - gradient).max() <= size * len(share):
+        text = f"the gradient of {leaf.name} is summed over the features: sum over the batch"
+        yield Hint("WRONG_AXIS", text)
+
+
 def rounding_hint(what: str, size: float) -> Hint:
     """Errors without a pattern, as small as those of a short number format."""
     kind = "float16" if size > 3e-6 else "float32"
-    return Hint("ROUNDING", f"{what} is off by a relative {size:.0e} without pattern: kept in {kind}?")
+    return Hint(
+        "ROUNDING", f"{what} is off by a relative {size:.0e} without pattern: kept in {kind}?"
+    )
 
 
 def close(used: Array, right: Array, where: Array, tolerance: float = 1e-3) -> bool:
@@ -292,10 +343,12 @@ def invariances(below: DeltaProblem, settings: Settings) -> Iterator[Hint]:
         (np.broadcast_to(rng.standard_normal((*shape[:-1], 1)), shape), "SAMPLE_SUM",
          "a constant added to all of a sample: are terms off the Jacobian's diagonal missing?"),
     )  # fmt: skip
+    found: list[tuple[float, Hint]] = []
     for vector, code, text in tests:
         finding = below.slope(np.array(vector), settings)
         numeric, analytic = abs(finding.estimate.value), abs(finding.direction.analytic)
-        wrong = finding.outcome is Outcome.DIFFERS
-        if wrong and numeric < 0.02 * max(analytic, finding.direction.rms):
-            yield Hint(code, f"{name}: the loss does not notice {text}")
-            return
+        share = numeric / max(analytic, finding.direction.rms, 1e-300)
+        if finding.outcome is Outcome.DIFFERS and share < 0.02:
+            found.append((share, Hint(code, f"{name}: the loss does not notice {text}")))
+    if found:
+        yield min(found)[1]

@@ -9,7 +9,8 @@ import numpy as np
 
 from mlpgrad._arrays import Array
 from mlpgrad.gradcheck.derivative import Answers
-from mlpgrad.gradcheck.problem import Problem, Request, displaced
+from mlpgrad.gradcheck.probes import ComplexStepError
+from mlpgrad.gradcheck.problem import Problem, Request, complex_steps, displaced
 from mlpgrad.gradcheck.trees import Leaf
 from mlpgrad.layers import Layer, run_forward, walk
 
@@ -32,6 +33,7 @@ class ModelProblem(Problem):
         self.own_dtype = np.dtype(np.float64) if model.dtype.kind == "c" else model.dtype
         self.twin = model.lifted(np.float64)
         self.fresh = model.lifted(np.float64)  # has never seen another batch
+        self.arguments = (x, y, sample_weight)
         self.batch = self.twin._cast(x, y, sample_weight)
         self.own_batch = model._cast(x, y, sample_weight)
         self.point = self.twin.params.ravel().copy()
@@ -57,17 +59,20 @@ class ModelProblem(Problem):
         width = sum(layer.out_features or 0 for _, layer in walk(model.layers)) or 1
         cost = len(self.point) + 4 * self.batch[0].size + 4 * self.batch[0].shape[-2] * width
         self._tile = 1 if lead else min(ROWS, ELEMENTS // cost)
-        self._tiles: dict[int, Sequential] = {}
+        self._copies: Sequential | None = None
         self._signatures: list[Array] = []
+        self._complex: Sequential | None = None
         self._own: Sequential | None = None
         self._at: Array | None = None  # the point that they are of
 
     # the value
 
     def values(self, point: Array, requests: Sequence[Request]) -> Answers:
+        if complex_steps(requests):
+            return self._complex_steps(point, requests)
         base = self._base_signatures(point)
         self.passes += len(requests)
-        if self._tile >= 4 and len(requests) >= 4:
+        if self._tile >= 4 and len(requests) >= 3:
             try:
                 return self._together(point, requests, base)
             except Exception:  # a user's layer may not know about ensembles
@@ -81,29 +86,45 @@ class ModelProblem(Problem):
             moved.append(self._moved(self.twin, base, 1)[0])
         return np.array(values), np.array(moved)
 
+    def _complex_steps(self, point: Array, requests: Sequence[Request]) -> Answers:
+        """The objective of a twin that computes with complex numbers."""
+        if self._complex is None:
+            self._complex = self.model.lifted(np.complex128)
+        batch = self._complex._cast(*self.arguments)
+        buffer = np.empty(len(point), np.complex128)
+        try:
+            values = [
+                forward(self._complex, displaced(point, request, buffer), self.state, batch)
+                for request in requests
+            ]
+        except (TypeError, ValueError) as error:
+            raise ComplexStepError(f"a layer refuses complex numbers ({error})") from error
+        self.passes += len(requests)
+        return np.array(values), np.zeros(len(requests), bool)
+
     def _together(self, point: Array, requests: Sequence[Request], base: list[Array]) -> Answers:
         values, moved = [], []
         for start in range(0, len(requests), self._tile):
             some = requests[start : start + self._tile]
-            size = min(self._tile, 6 if len(some) <= 6 else self._tile)
-            tiled = self._tiled(size)
-            params = np.tile(point, (size, 1))
+            tiled = self._tiled()
+            params = np.tile(point, (self._tile, 1))
             for row, (begin, end, vector, t) in zip(params, some, strict=False):
                 row[begin:end] += t * vector
             values.append(forward(tiled, params, self.state, self.batch)[: len(some)])
-            moved.append(self._moved(tiled, base, size)[: len(some)])
+            moved.append(self._moved(tiled, base, self._tile)[: len(some)])
         return np.concatenate(values), np.concatenate(moved)
 
-    def _tiled(self, size: int) -> Sequential:
+    def _tiled(self) -> Sequential:
         """An ensemble of twins, after a test that it computes what the twin does."""
-        if size not in self._tiles:
-            tiled = self.twin.tiled(size)
+        if self._copies is None:
+            tiled = self.twin.tiled(self._tile)
             alone = forward(self.twin, self.point, self.state, self.batch)
-            together = forward(tiled, np.tile(self.point, (size, 1)), self.state, self.batch)
+            same = np.tile(self.point, (self._tile, 1))
+            together = forward(tiled, same, self.state, self.batch)
             if not np.allclose(together, alone, rtol=1e-9, atol=0, equal_nan=True):
                 raise ValueError("this model does not compute the same as an ensemble")
-            self._tiles[size] = tiled
-        return self._tiles[size]
+            self._copies = tiled
+        return self._copies
 
     # kinks
 
@@ -136,6 +157,15 @@ class ModelProblem(Problem):
         state = self.state.astype(self._own.dtype)
         return self.step(self._own, point, self.own_batch, state).real.astype(np.float64)
 
+    def penalty_gradient(self, point: Array) -> Array:
+        """The penalties' share of the gradient, as a flat vector."""
+        model = self.twin
+        model.params, model.grads = point.reshape(model.params.shape), 0
+        for penalty, params, grads in model._penalised:
+            grads += penalty.slope(params)
+        found: Array = model.grads.ravel().copy()
+        return found
+
     def step(
         self, model: Sequential, point: Array, batch: Any, state: Array | None = None
     ) -> Array:
@@ -146,7 +176,8 @@ class ModelProblem(Problem):
         self.passes += 1
         with model.same_randomness():
             model._step(*batch)
-        return model.grads.ravel().copy()
+        found: Array = model.grads.ravel().copy()
+        return found
 
 
 def forward(model: Sequential, params: Array, state: Array, batch: Any) -> Any:
@@ -162,7 +193,7 @@ def forward(model: Sequential, params: Array, state: Array, batch: Any) -> Any:
     with model.same_randomness():
         value = model.loss.forward(run_forward(model.layers, x), target, weights)
         value = np.array(value + model.penalty())
-    return float(value.sum()) if alone else value
+    return value.sum().item() if alone else value
 
 
 def signatures(model: Sequential) -> list[Array]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlpgrad._arrays import Array
 from mlpgrad.gradcheck.model_problem import ModelProblem
-from mlpgrad.gradcheck.trees import Leaf
 from mlpgrad.gradcheck.verdicts import Verdict
 from mlpgrad.layers import Layer, run_forward, walk
 
 if TYPE_CHECKING:
-    from mlpgrad.model import Sequential
+    pass
 
 Findings = dict[Verdict, str]
 
@@ -25,7 +23,8 @@ def dirty_gradients(problem: ModelProblem, first: Array, rng: np.random.Generato
     Layers that never write theirs at all are left to the comparison with the numeric slopes.
     """
     twin = problem.twin
-    dirt = rng.standard_normal(first.shape) * (np.abs(first).max() or 1.0)
+    size = float(np.abs(first).max()) or 1.0
+    dirt = np.asarray(rng.standard_normal(first.shape)) * size
     twin.params, twin.state = problem.point.reshape(twin.params.shape), problem.state
     twin.grads = dirt.reshape(twin.grads.shape)
     with twin.same_randomness():
@@ -65,28 +64,31 @@ def stale_cache(problem: ModelProblem, first: Array, decoy: Array) -> Findings:
 
 def mutations(problem: ModelProblem, point: Array) -> Findings:
     """One step in which every layer's arguments are compared before and after its backward."""
-    model = problem.model.lifted(np.float64)
+    model = problem.twin
     model.params, model.state = point.reshape(model.params.shape), problem.state
-    batch = tuple(None if part is None else part.copy() for part in problem.batch)
+    x, target, weights = problem.batch
+    arguments = {"x": x, "y": target} | ({} if weights is None else {"sample_weight": weights})
+    given = {name: array.copy() for name, array in arguments.items()}
     changed: list[str] = []
     for position, layer in walk(model.layers):
         watch(layer, f"layers[{position}] {layer!r}", changed)
     problem.passes += 1
-    with model.same_randomness():
-        model._step(*batch)
-    for name, now, before in zip(("x", "y", "sample_weight"), batch, problem.batch, strict=True):
-        if before is not None and not np.array_equal(now, before):
+    try:
+        with model.same_randomness():
+            model._step(given["x"], given["y"], given.get("sample_weight"))
+    finally:
+        for _, layer in walk(model.layers):
+            del layer.forward, layer.backward  # the instance's: what `watch` has set
+    for name, array in arguments.items():
+        if not np.array_equal(given[name], array):
             changed.append(f"the step changes its argument {name}")
-    if not np.array_equal(model.params.ravel(), point):
-        slots = (
-            (slot, slot.view(model.params), slot.view(point.reshape(model.params.shape)))
-            for slot in model.parameters
-        )
-        name = next(slot.name for slot, now, before in slots if not np.array_equal(now, before))
-        changed.insert(0, f"the step changes the parameter {name}")
-    return (
-        {Verdict.MUTATES_INPUT: f"{changed[0]}; write into a buffer of its own"} if changed else {}
-    )
+    found = model.params.ravel()
+    for leaf in problem.leaves:
+        if not np.array_equal(found[leaf.slice], point[leaf.slice]):
+            changed.insert(0, f"the step changes the parameter {leaf.name}")
+    if not changed:
+        return {}
+    return {Verdict.MUTATES_INPUT: f"{changed[0]}; write into a buffer of its own"}
 
 
 def watch(layer: Layer, name: str, changed: list[str]) -> None:

@@ -22,6 +22,7 @@ def check_gradients(
     seed: int = 0,
     method: str = "auto",
     directions: int = 3,
+    explain: bool = True,
 ) -> GradientReport:
     """Compare `model.backpropagate(x, y)` with numeric slopes, for every parameter array.
 
@@ -41,6 +42,8 @@ def check_gradients(
         with complex numbers.
     directions : int
         Directions in each array; more find rarer mistakes.
+    explain : bool
+        Whether to locate and explain a mistake.
 
     Returns
     -------
@@ -59,7 +62,8 @@ def check_gradients(
     """
     problem = ModelProblem(model, x, y, sample_weight)
     rows = problem.batch[0].shape[-2]
-    subject = f"{len(model.layers)} layers, {problem.point.size:,} parameters, {rows} rows, {model.loss!r}"
-    report = ModelChecker(problem, Plan(directions, method), seed, subject).run()
+    size = f"{len(model.layers)} layers, {problem.point.size:,} parameters, {rows} rows"
+    subject = f"{size}, {model.loss!r}"
+    report = ModelChecker(problem, Plan(directions, method, explain=explain), seed, subject).run()
     report.reproduce = f"mg.check_gradients(model, x, y, seed={seed})"
     return report

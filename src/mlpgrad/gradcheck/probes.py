@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from itertools import pairwise
 from enum import Enum, auto
+from itertools import pairwise
 from typing import NamedTuple
 
 from mlpgrad._arrays import Array
@@ -14,8 +14,10 @@ from mlpgrad.gradcheck.derivative import (
     NOISE_FACTOR,
     Answers,
     Estimate,
+    Offsets,
     Slopes,
     central,
+    complex_step,
     ridders,
     second_order,
 )
@@ -24,12 +26,24 @@ GOOD = 1e-9
 """A numeric derivative this exact, relative to its scale, needs no better step."""
 
 
-LADDERS = {1: [256.0], 2: [32.0, 1024.0], 3: [16.0, 128.0, 1024.0]}
+TRUSTED = 1e-6
+"""A bound so small, relative to the slope's scale, shows that the step is in its good range."""
+LADDERS = {2: [32.0, 1024.0], 3: [16.0, 128.0, 1024.0]}
 """By how much the step is reduced, for as many pairs of evaluations as are left."""
 
 
 COARSE = 0.03
 """The sharpness of a function that computes in float32."""
+
+
+class ComplexStepError(ValueError):
+    """A complex step is not legal here."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"complex steps are not legal here: {reason}; use method='auto' (what drops the "
+            f"imaginary part: abs, max, comparisons, norms, .real, float(), math functions)"
+        )
 
 
 class Outcome(Enum):
@@ -55,6 +69,8 @@ class Direction:
     rms: float
     """Root mean square of the gradient in this tensor: the size of a typical slope."""
     step: float
+    verify: bool = False
+    """Whether a complex step must agree with central differences here."""
 
 
 class Finding(NamedTuple):
@@ -69,6 +85,12 @@ class Finding(NamedTuple):
     def error(self) -> float:
         """Numeric minus analytic slope."""
         return self.estimate.value - self.direction.analytic
+
+    @property
+    def scale(self) -> float:
+        """The size of slopes in this tensor, to which errors are related."""
+        direction = self.direction
+        return max(abs(direction.analytic), direction.rms, abs(self.estimate.value))
 
 
 class Settings(NamedTuple):
@@ -91,11 +113,13 @@ class Settings(NamedTuple):
     method: str = "auto"
 
 
-Search = Generator[list[float], Answers, Finding]
+Search = Generator[Offsets, Answers, Finding]
 
 
 def compare(direction: Direction, settings: Settings) -> Search:
     """Judge one direction: by central differences, and by Ridders' where those are unsure."""
+    if settings.method == "complex":
+        return (yield from by_complex_step(direction, settings))
     if settings.method != "ridders":
         scale = max(abs(direction.analytic), direction.rms)
 
@@ -113,29 +137,52 @@ def compare(direction: Direction, settings: Settings) -> Search:
     return (yield from confirmed(judge(direction, found, settings), settings))
 
 
+def by_complex_step(direction: Direction, settings: Settings) -> Search:
+    """Judge by a complex step, after a comparison with central differences where asked for."""
+    exact = yield from complex_step(settings.noise)
+    if direction.verify:
+        found = yield from central(
+            settings.noise, lambda e: e.smooth, direction.step, settings.shows_kinks
+        )
+        apart = abs(exact.value - found.value)
+        if found.smooth and not apart <= found.bound + 1e-7 * abs(found.value):
+            raise ComplexStepError(
+                f"one gives {exact.value:.6g}, central differences {found.value:.6g}"
+            )
+    return judge(direction, exact, settings)
+
+
 def confirmed(finding: Finding, settings: Settings) -> Search:
     """The finding, if it persists over three decades of the step where no one shows the kinks."""
     if finding.outcome not in (Outcome.DIFFERS, Outcome.UNSURE):
         return finding
     direction, found = finding.direction, finding.estimate
-    count = min(max((BUDGET - found.used) // 2, 1 if found.smooth else 2), 3)
+    in_range = found.smooth and found.bound <= TRUSTED * finding.scale
+    clear = abs(finding.error) > 10 * finding.tolerance
+    if finding.outcome is Outcome.DIFFERS and settings.knows_all_kinks and in_range and clear:
+        return finding
+    count = min(max((BUDGET - found.used) // 2, 2), 3)
     steps = [found.step / factor for factor in LADDERS[count]]
     if settings.sharp >= COARSE:
         steps = [found.step / 4**number for number in range(1, count + 1)]
     smaller = yield from second_order(settings.value, settings.noise, steps)
-    persists = settings.knows_all_kinks and found.smooth
+    persists, weaker = False, None
     for slopes in smaller:
         again = judge(direction, slopes.central, settings)
-        explained = again.tolerance < 0.25 * abs(finding.error)
-        if again.outcome is Outcome.AGREES or (again.outcome is Outcome.UNSURE and explained):
-            return again
+        if again.outcome in (Outcome.AGREES, Outcome.UNSURE):
+            if again.tolerance < 0.25 * abs(finding.error):
+                return again
+            if again.outcome is Outcome.AGREES:
+                weaker = weaker or again
         apart = abs(again.estimate.value - found.value)
         persists |= again.outcome is Outcome.DIFFERS and apart <= again.tolerance + found.bound
     if finding.outcome is Outcome.UNSURE:
-        return finding
+        return weaker or finding
     outcome = at_kink(direction.analytic, settings, smaller)
+    if outcome is None and persists:
+        outcome = Outcome.DIFFERS
     if outcome is None:
-        outcome = Outcome.DIFFERS if persists else Outcome.UNSURE
+        return weaker or finding._replace(outcome=Outcome.UNSURE)
     return finding._replace(outcome=outcome)
 
 
@@ -144,13 +191,15 @@ def judge(direction: Direction, estimate: Estimate, settings: Settings) -> Findi
     scale = max(abs(direction.analytic), direction.rms, 1e-300)
     tolerance = settings.rtol * scale + estimate.bound
     gap = abs(estimate.value - direction.analytic)
+    exact = estimate.scheme == "complex step"
+    floor = estimate.bound if exact else NOISE_FACTOR * settings.noise / estimate.step
     if not gap < float("inf"):  # NaN or infinite values on the way
         outcome = Outcome.UNSURE
     elif gap > tolerance:
         outcome = Outcome.DIFFERS
     elif tolerance <= settings.sharp * max(scale, abs(estimate.value)):
         outcome = Outcome.AGREES
-    elif max(scale, abs(estimate.value)) <= 4 * NOISE_FACTOR * settings.noise / estimate.step:
+    elif max(scale, abs(estimate.value)) <= 4 * floor:
         outcome = Outcome.EMPTY
     else:
         outcome = Outcome.UNSURE

@@ -12,7 +12,8 @@ from mlpgrad.gradcheck.derivative import Answers
 from mlpgrad.gradcheck.probes import Direction, Finding, Search
 from mlpgrad.gradcheck.trees import Leaf
 
-Request = tuple[int, int, Array, float]  # start, stop, u, t: the point with p[start:stop] + t u
+Request = tuple[int, int, Array, complex]
+"""start, stop, u, t: the point with p[start:stop] + t u; t is real but for complex steps."""
 
 
 class Problem:
@@ -46,6 +47,11 @@ class Problem:
     def value(self, point: Array) -> float:
         """f at a point."""
         return float(self.values(point, [(0, 0, np.empty(0), 0.0)])[0][0])
+
+
+def complex_steps(requests: Sequence[Request]) -> bool:
+    """Whether the requests are for complex steps (all are, or none)."""
+    return bool(requests) and isinstance(requests[0][3], complex)
 
 
 def displaced(point: Array, request: Request, out: Array) -> Array:
@@ -93,9 +99,9 @@ def uncertainty(
     Values that are all float32 numbers come from a function that computes in float32.
     """
 
-    def nearby(size: float) -> Array:
+    def nearby(size: float) -> float:
         vector = rng.standard_normal(len(point)) * spread(point)
-        return problem.values(point, [(0, len(point), vector, size)])[0][0]
+        return float(problem.values(point, [(0, len(point), vector, size)])[0][0])
 
     elsewhere = nearby(1e-3)
     precision = float(np.finfo(np.float64).eps)
@@ -105,4 +111,4 @@ def uncertainty(
         if coarse and value != elsewhere:
             precision = float(np.finfo(dtype).eps)
     changes = [abs(nearby(precision) - value) for _ in range(4)]
-    return max(precision * abs(value), *map(float, changes)), precision
+    return max(precision * abs(value), *changes), precision

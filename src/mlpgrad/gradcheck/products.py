@@ -64,7 +64,9 @@ def check_vjp(
         "x",
     )
     problem.label = getattr(f, "__name__", "f")
-    checker = ProductChecker(problem, Plan(directions), seed, f"vector-Jacobian product of {problem.label}")
+    checker = ProductChecker(
+        problem, Plan(directions), seed, f"vector-Jacobian product of {problem.label}"
+    )
     checker.product = lambda factor: problem._flat(
         vjp(rebuild(x, problem.point), rebuild(template, factor * chosen))
     )
@@ -74,7 +76,9 @@ def check_vjp(
             "NO_POWER: v is constant, which hides mistakes wherever the sum of the outputs is "
             "constant, as for a softmax; leave v out to have a random one"
         )
-    report.reproduce = f"mg.check_vjp({problem.label}, {getattr(vjp, '__name__', 'vjp')}, x, seed={seed})"
+    report.reproduce = (
+        f"mg.check_vjp({problem.label}, {getattr(vjp, '__name__', 'vjp')}, x, seed={seed})"
+    )
     return report
 
 
@@ -107,7 +111,7 @@ def check_hvp(
     >>> bool(mg.check_hvp(lambda x: np.cos(x), lambda x, v: -np.sin(x) * v, np.arange(3.0)))
     True
     """
-    leaves, point = layout(x, "x")
+    _, point = layout(x, "x")
     v = np.random.default_rng(seed).standard_normal(point.size)
     v /= np.linalg.norm(v)
     with global_generators_kept():
@@ -130,7 +134,9 @@ def check_hvp(
     checker = ProductChecker(problem, plan, seed, f"Hessian-vector product of {problem.label}")
     checker.product = lambda factor: problem._flat(hvp(rebuild(x, point), rebuild(x, factor * v)))
     report = checker.run()
-    report.reproduce = f"mg.check_hvp({problem.label}, {getattr(hvp, '__name__', 'hvp')}, x, seed={seed})"
+    report.reproduce = (
+        f"mg.check_hvp({problem.label}, {getattr(hvp, '__name__', 'hvp')}, x, seed={seed})"
+    )
     return report
 
 
@@ -170,8 +176,12 @@ def _like(tree: Any, template: Any, name: str) -> Array:
 
 def _kind(sample: Any, x: Any) -> str:
     """Whether a function gives the value, the gradient or both."""
-    if np.ndim(sample) == 0 and not isinstance(sample, dict) and np.ndim(x) + np.size(x) > 1:
+
+    def number(tree: Any) -> bool:
+        return not isinstance(tree, (dict, tuple, list)) and np.ndim(tree) == 0
+
+    if number(sample) and not number(x):
         return "value"
-    if isinstance(sample, tuple) and len(sample) == 2 and np.ndim(sample[0]) == 0:
+    if isinstance(sample, tuple) and len(sample) == 2 and number(sample[0]):
         return "pair"
     return "gradient"

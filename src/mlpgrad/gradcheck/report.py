@@ -65,8 +65,7 @@ class TensorReport:
         worst = self.worst
         if worst is None:
             return float("nan")
-        scale = max(abs(worst.direction.analytic), worst.direction.rms, abs(worst.estimate.value))
-        return abs(worst.error) / scale if scale else 0.0
+        return abs(worst.error) / worst.scale if worst.scale else 0.0
 
     @property
     def resolution(self) -> float:
@@ -74,8 +73,7 @@ class TensorReport:
         worst = self.worst
         if worst is None:
             return float("nan")
-        scale = max(abs(worst.direction.analytic), worst.direction.rms, abs(worst.estimate.value))
-        return worst.tolerance / scale if scale else float("inf")
+        return worst.tolerance / worst.scale if worst.scale else float("inf")
 
 
 @dataclass
@@ -150,8 +148,7 @@ class GradientReport:
 
     def _lines(self) -> Iterator[tuple[str, str]]:
         """Everything below the table, as (label, text)."""
-        for verdict, text in self.protocol.items():
-            yield verdict, text
+        yield from self.protocol.items()
         if self.first_wrong:
             yield "where", self.first_wrong
         for culprit in self.culprits:
@@ -180,7 +177,8 @@ class GradientReport:
         )
 
     def _rows(self) -> list[tuple[str, ...]]:
-        rows = [("tensor", "shape", "verdict", "gradient", "numeric", "+-", "error", "seen from")]
+        head = ("tensor", "shape", "verdict", "gradient", "numeric", "+-", "error", "seen from")
+        rows: list[tuple[str, ...]] = [head]
         for tensor in self.tensors:
             worst = tensor.worst
             numbers: tuple[str, ...] = ("", "", "", "", "")

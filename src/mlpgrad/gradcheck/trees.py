@@ -29,7 +29,7 @@ class Leaf(NamedTuple):
         """Its place in the flat vector."""
         return slice(self.start, self.stop)
 
-    def index(self, position: int) -> str:
+    def element(self, position: int) -> str:
         """The name of one element: `params['w'][0, 3]`."""
         where = np.unravel_index(position, self.shape) if self.shape else ()
         return f"{self.name}[{', '.join(str(int(i)) for i in where)}]" if where else self.name
