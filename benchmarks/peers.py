@@ -95,7 +95,9 @@ class BareStep(Mlpgrad):
 
     def reset(self) -> None:
         super().reset()
-        self.fixed = self.model._cast(self.x[: self.workload.batch], self.y[: self.workload.batch], None)
+        self.fixed = self.model._cast(
+            self.x[: self.workload.batch], self.y[: self.workload.batch], None
+        )
 
     def train(self, epochs: int) -> None:
         model, optimizer, fixed = self.model, self.optimizer, self.fixed
@@ -241,7 +243,9 @@ class Jax(Peer):
         def epoch(state: Any, x: Any, y: Any, order: Any) -> Any:
             whole = len(order) // w.batch * w.batch
             batches = order[:whole].reshape(-1, w.batch)
-            state, _ = jax.lax.scan(lambda s, rows: (step(s, x[rows], y[rows]), None), state, batches)
+            state, _ = jax.lax.scan(
+                lambda s, rows: (step(s, x[rows], y[rows]), None), state, batches
+            )
             if whole < len(order):
                 state = step(state, x[order[whole:]], y[order[whole:]])
             return state
@@ -249,7 +253,9 @@ class Jax(Peer):
         if self.members > 1:
             step = jax.vmap(step, in_axes=(0, None, None))
         self.step, self.epoch = jax.jit(step), jax.jit(epoch)
-        self.objective = jax.jit(jax.vmap(objective, (0, None, None)) if self.members > 1 else objective)
+        self.objective = jax.jit(
+            jax.vmap(objective, (0, None, None)) if self.members > 1 else objective
+        )
         self.arrays = jnp.asarray(self.x), jnp.asarray(self.y)
 
     def reset(self) -> None:

@@ -26,7 +26,13 @@ import numpy as np
 from benchmarks.workloads import WORKLOADS, write
 
 PACKAGES = ["mlpgrad", "numpy", "scipy", "torch", "jax", "scikit-learn", "keras"]
-NEEDS = {"PyTorch": "torch", "torch": "torch", "JAX": "jax", "scikit": "scikit-learn", "Keras": "keras"}
+NEEDS = {
+    "PyTorch": "torch",
+    "torch": "torch",
+    "JAX": "jax",
+    "scikit": "scikit-learn",
+    "Keras": "keras",
+}
 STEP_PEERS = [
     "mlpgrad",
     "PyTorch eager",

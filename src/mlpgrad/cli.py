@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlpgrad.model import Sequential
 
 TOY_DATA = ("circles", "digits", "moons", "regression", "spirals", "xor")
+MOST_CLASSES = 50  # more distinct whole numbers than this are a quantity, not classes
 GUIDE = """\
 examples:
   mlpgrad train digits                         handwritten digits, bundled: 97 % in seconds
@@ -52,7 +53,9 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ").split()[0]
         if unknown != message.split()[0]:
-            options = [o for action in self._actions for o in action.option_strings]
+            commands = [a.choices for a in self._actions if isinstance(a.choices, dict)]
+            parsers = [self, *(parser for choices in commands for parser in choices.values())]
+            options = [o for p in parsers for a in p._actions for o in a.option_strings]
             message = f"no option {unknown!r}{nearest(unknown, options)}"
         self.exit(2, f"mlpgrad: error: {message}\n")
 
@@ -77,6 +80,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     train.add_argument("data", metavar="DATASET-or-FILE", help=f"{', '.join(TOY_DATA)}; or a file")
     train.add_argument("--target", help="column of a CSV file to predict (default: the last)")
+    tasks = ["auto", "classification", "regression"]
+    train.add_argument("--task", choices=tasks, default="auto", help="what the target is")
     train.add_argument("--labels", type=Path, help="file of labels beside an IDX file of images")
     train.add_argument("--hidden", default="128", help="widths of hidden layers (default: 128)")
     train.add_argument("--activation", default="relu", help="of the hidden layers (default: relu)")
@@ -150,7 +155,7 @@ def load_data(options: argparse.Namespace) -> Data:
     """The data set or file that the user names, split 64 : 16 : 20, inputs standardised."""
     from mlpgrad import datasets
 
-    name, classes = options.data, 0
+    name = options.data
     if name in TOY_DATA:
         drawn = () if name in ("digits", "xor", "spirals") else (1000,)
         noise = {"moons": 0.2, "circles": 0.1, "regression": 1.0}.get(name)
@@ -160,8 +165,7 @@ def load_data(options: argparse.Namespace) -> Data:
             x, y = np.tile(x, (250, 1)), np.tile(y, 250)
     else:
         x, y = _read_file(Path(name), options)
-    if y.dtype.kind in "iub":
-        classes = int(y.max()) + 1
+    y, classes = _as_classes(y, options.task)
     labels = y if classes else None
     rng = np.random.default_rng(0)  # the split is fixed: --seed changes the training only
     rest, test = datasets.split_indices(len(x), 0.2, labels=labels, rng=rng, shuffle=True)
@@ -177,6 +181,17 @@ def load_data(options: argparse.Namespace) -> Data:
     )
     fit, check, final = [(x[rows], y[rows]) for rows in (train, validation, test)]
     return Data(Path(name).name, fit, check, final, classes, note)
+
+
+def _as_classes(y: Array, task: str) -> tuple[Array, int]:
+    """Targets as class indices and the number of classes, or as numbers and 0."""
+    values, indices = np.unique(y, return_inverse=True)
+    few_whole_numbers = y.dtype.kind in "iub" and len(values) <= MOST_CLASSES
+    if task == "regression" or (task == "auto" and not few_whole_numbers):
+        return y.astype(float), 0
+    if len(values) < 2:
+        raise CommandError(f"the target holds one value only, {values[0]}; nothing to learn")
+    return indices, len(values)
 
 
 def _read_file(path: Path, options: argparse.Namespace) -> tuple[Array, Array]:
