@@ -355,3 +355,14 @@ def test_smooth_losses_have_no_signature_but_a_floor(cls):
 def test_several_quantiles_have_a_signature_for_each_output():
     signature = mg.Quantile([0.1, 0.9]).kink_signature(np.zeros((3, 4)), np.ones((3, 2)))
     assert_array_equal(signature, np.full((3, 4), -1))
+
+
+@pytest.mark.parametrize("z", [-30.0, -9.0, 9.0, 30.0])
+def test_a_right_answers_small_slope_keeps_its_digits_in_float32(z):
+    loss = mg.SigmoidCrossEntropy()
+    target = np.array([[float(z > 0)]])
+    value = loss.forward(np.array([[z]], np.float32), target.astype(np.float32))
+    slopes = [loss.backward().copy() for _ in range(2)]  # and asking again changes nothing
+    exact = -np.sign(z) * np.exp(-abs(z)) / (1 + np.exp(-abs(z)))
+    np.testing.assert_allclose(slopes, np.full((2, 1, 1), exact), rtol=1e-6)
+    np.testing.assert_allclose(value, np.log1p(np.exp(-abs(z))), rtol=1e-6)

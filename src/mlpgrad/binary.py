@@ -60,26 +60,29 @@ class SigmoidCrossEntropy(_BinaryLoss):
         self.label_smoothing = label_smoothing
 
     def losses(self, prediction: Array, target: Array) -> Array:
-        work, product = self._work, self._product
+        work, small = self._work, self._small
         self._smoothed = target = self._smooth(target)
-        # log(1 + e^z) = max(z, 0) + log1p(e^-|z|), with -|z| as min(z, -z): no overflow
-        np.negative(prediction, work)
-        np.minimum(work, prediction, out=work)
-        np.exp(work, work)
-        np.log1p(work, work)
-        np.maximum(prediction, constant(0, work.dtype), out=product)
-        np.add(work, product, work)
-        np.multiply(prediction, target, product)
-        np.subtract(work, product, work)
+        # log(1 + e^z) - t z = (max(z, 0) - t z) + log1p(e^-|z|), with -|z| as min(z, -z): no
+        # overflow, and for t = 1 at large z the bracket is exactly 0
+        np.negative(prediction, small)
+        np.minimum(small, prediction, out=small)
+        np.exp(small, small)
+        np.multiply(prediction, target, work)
+        np.subtract(np.maximum(prediction, constant(0, work.dtype), out=self._above), work, work)
+        np.add(work, np.log1p(small, self._above), work)
         return work.dot(self._output_weights, self._losses)  # type: ignore[no-any-return]
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
-        half = constant(0.5, out.dtype)
-        np.multiply(prediction, half, out)
-        np.tanh(out, out)
-        np.multiply(out, half, out)
-        np.add(out, half, out)
-        np.subtract(out, self._smoothed, out)
+        # sigmoid(z) - t = ([z > 0] - t) + s sign, with s = sigmoid(-|z|) = e / (1 + e): a right
+        # answer's bracket is exactly 0, so its small slope keeps all its digits
+        above, small, one = self._above, self._small, constant(1, out.dtype)
+        np.greater(prediction, constant(0, out.dtype), out=above)
+        np.subtract(above, self._smoothed, out)
+        np.multiply(above, constant(-2, out.dtype), above)
+        np.add(above, one, above)
+        np.multiply(above, small, above)
+        np.divide(above, np.add(small, one, self._work), above)
+        np.add(out, above, out)
         if out.shape[-1] > 1:
             np.multiply(out, self._per_output, out)
 
@@ -92,7 +95,8 @@ class SigmoidCrossEntropy(_BinaryLoss):
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
         return super().allocate(shape, dtype) | {
-            "_product": np.empty(shape, dtype),
+            "_small": np.empty(shape, dtype),
+            "_above": np.empty(shape, dtype),
             "_labels": np.empty(shape, dtype),
         }
 
