@@ -1,0 +1,312 @@
+"""Every number and every formula of `mg.explain`, for every layer, activation and loss."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+import mlpgrad as mg
+from mlpgrad.explanation.markup import as_html, latex
+from mlpgrad.explanation.notation import is_activation
+
+FEATURES, BATCH = 5, 3
+
+
+def subclasses(base):
+    found, waiting = set(), [base]
+    while waiting:
+        for cls in waiting.pop().__subclasses__():
+            waiting.append(cls)
+            if cls.__module__.startswith("mlpgrad.") and not cls.__name__.startswith("_"):
+                found.add(cls)
+    return sorted(found - {mg.Activation}, key=lambda cls: cls.__name__)
+
+
+def layer_case(cls):
+    """The layer between two others, after a Dense, in a small network off its initial values."""
+    layer = cls.example()
+    width = layer.out_features or FEATURES
+    layers = [mg.Dense(4, FEATURES), layer, mg.Dense(width, 2), mg.Sigmoid()]
+    return settled(layers, mg.HalfSquaredError()), inputs(4), np.cos(np.arange(2.0 * BATCH))
+
+
+def first_layer_case(cls):
+    layer = cls.example()
+    width = layer.out_features or FEATURES
+    layers = [layer, mg.Dense(width, 2)]
+    return settled(layers, mg.MeanSquaredError()), inputs(FEATURES), np.sin(np.arange(2.0 * BATCH))
+
+
+def last_layer_case(cls):
+    layer = cls.example()
+    width = layer.out_features or FEATURES
+    model = settled([mg.Dense(4, FEATURES), layer], mg.HalfSquaredError())
+    return model, inputs(4), np.sin(np.arange(1.0 * BATCH * width))
+
+
+def loss_case(cls):
+    loss, prediction, target = cls.example()
+    layers = [mg.Dense(4, 4), mg.Tanh(), mg.Dense(4, prediction.shape[-1])]
+    if loss.expects_probabilities:
+        layers.append(mg.Softmax() if cls is mg.CrossEntropy else mg.Sigmoid())
+    return settled(layers, loss), inputs(4), target[:BATCH]
+
+
+def settled(layers, loss):
+    model = mg.Sequential(layers, loss=loss, dtype="float64", random_state=0)
+    rng = np.random.default_rng(2)
+    model.params = model.params + 0.3 * rng.normal(size=model.params.shape)
+    return model
+
+
+def inputs(features):
+    return np.random.default_rng(1).normal(size=(BATCH, features))
+
+
+CASES = [
+    pytest.param(case, cls, id=f"{cls.__name__}-{case.__name__}")
+    for case in (layer_case, first_layer_case, last_layer_case)
+    for cls in subclasses(mg.Layer)
+]
+CASES += [pytest.param(loss_case, cls, id=cls.__name__) for cls in subclasses(mg.Loss)]
+every_case = pytest.mark.parametrize(("case", "cls"), CASES)
+
+
+def quantities(e):
+    return [q for step in e.steps for q in step.quantities]
+
+
+def functions(e):
+    """What the names in substituted formulas mean."""
+
+    def function(layer):
+        def apply(z):
+            out = np.empty(1)
+            layer.apply(np.array([float(z)]), out)
+            return out[0]
+
+        return apply
+
+    known = {
+        type(layer).__name__: function(layer) for layer in e.model.layers if is_activation(layer)
+    }
+    return known | {"sigma": lambda s: 1 / (1 + math.exp(-s))}
+
+
+def case_data(case, cls):
+    model, x, y = case(cls)
+    if np.ndim(y) == 1 and model.out_features != 1 and len(y) != BATCH:
+        y = np.reshape(y, (BATCH, -1))
+    return model, x, y
+
+
+@every_case
+def test_the_numbers_are_those_of_backpropagate(case, cls):
+    model, x, y = case_data(case, cls)
+    e = mg.explain(model, x, y, learning_rate=0.1)
+    value = model.backpropagate(x, y)  # the same generator state: explain works on a copy
+    assert e.loss == value
+    np.testing.assert_array_equal(e.grads, model.grads)
+    gradients = {q.parameter: q.value for q in quantities(e) if q.role == "gradient"}
+    assert gradients.keys() == {slot.name for slot in model.parameters}
+    for slot in model.parameters:
+        np.testing.assert_array_equal(gradients[slot.name], slot.view(model.grads))
+    for q in quantities(e):
+        if q.role == "delta":
+            np.testing.assert_array_equal(q.value, model.layers[q.layer].delta)
+        if q.role in ("sum", "output") and q.layer is not None:
+            np.testing.assert_array_equal(q.value, model.layers[q.layer].outputs)
+    updates = np.concatenate([q.value.ravel() for q in quantities(e) if q.role == "update"] or [[]])
+    np.testing.assert_array_equal(updates, e.new_params)
+    np.testing.assert_allclose(e.new_params, model.params - 0.1 * model.grads, rtol=1e-12)
+
+
+@every_case
+def test_every_substituted_formula_gives_its_number(case, cls):
+    model, x, y = case_data(case, cls)
+    e = mg.explain(model, x, y, digits=17, limit=20)
+    known, checked = functions(e), 0
+    for q in quantities(e):
+        for index in np.ndindex(q.value.shape):
+            line = q.line(index)
+            assert float(line.value) == q.value[index]
+            if line.substitution:
+                computed = eval(line.substitution.replace("^", "**"), {}, known)
+                np.testing.assert_allclose(computed, q.value[index], rtol=1e-9, atol=1e-12)
+                checked += 1
+    assert checked > 0
+
+
+@every_case
+def test_text_fits_80_columns_and_html_is_well_formed(case, cls):
+    model, x, y = case_data(case, cls)
+    e = mg.explain(model, x, y)
+    text = str(e)
+    assert max(map(len, text.splitlines())) <= 80
+    assert len(re.findall(r"^\d+\. ", text, re.MULTILINE)) == len(e.steps)
+    html = e._repr_html_()
+    assert html.count("<details") == html.count("</details>") == len(e.steps)
+    assert html.count("$") % 2 == 0
+    for formula in re.findall(r"\$(.*?)\$", html):
+        assert formula.count("{") == formula.count("}")
+
+
+@pytest.fixture
+def lecture():
+    layers = [mg.Dense(2, 3), mg.Sigmoid(), mg.Dense(3, 2), mg.Sigmoid()]
+    return settled(layers, mg.HalfSquaredError())
+
+
+def test_the_lectures_formulas(lecture):
+    e = mg.explain(lecture, [1.0, 0.5], [1.0, 0.0])
+    formulas = {q.formula: q.number for q in quantities(e)}
+    assert formulas["delta_k = (z_k - zhat_k) z_k (1 - z_k)"] == "8"
+    assert formulas["delta_j = (sum_k delta_k w^b_jk) y_j (1 - y_j)"] == "8"
+    assert formulas["dL/dw^b_jk = delta_k y_j"] == "9"
+    assert formulas["dL/dw^a_ij = delta_j x_i"] == "9"
+    assert formulas["L = 1/2 sum_k (z_k - zhat_k)^2"] == "2"
+    assert formulas["z_k = sigma(s_k)"] == "1"
+    assert formulas["new w^a_ij = w^a_ij - eta dL/dw^a_ij"] == "3"
+    kinds = [step.kind for step in e.steps]
+    expected = ["input", "forward", "forward", "loss", "delta", "gradient", "delta", "gradient"]
+    assert kinds == [*expected, "update", "outcome"]
+
+
+def test_the_lectures_numbers_by_hand(lecture):
+    """One delta and one gradient of each kind, from formulas (5) and (7) on plain numbers."""
+    x, target = [1.0, 0.5], [1.0, 0.0]
+    e = mg.explain(lecture, x, target)
+    weights = {name: array.tolist() for name, array in lecture.get_weights().items()}
+    wa, wb = weights["layers[0].weights"], weights["layers[2].weights"]
+
+    def layer(values, w, bias):
+        sums = [
+            sum(values[i] * w[i][j] for i in range(len(values))) + b for j, b in enumerate(bias)
+        ]
+        return [1 / (1 + math.exp(-s)) for s in sums]
+
+    y = layer(x, wa, weights["layers[0].bias"])
+    z = layer(y, wb, weights["layers[2].bias"])
+    delta = [(z[k] - target[k]) * z[k] * (1 - z[k]) for k in range(2)]
+    hidden = [sum(delta[k] * wb[j][k] for k in range(2)) * y[j] * (1 - y[j]) for j in range(3)]
+    np.testing.assert_allclose(e.find("delta", 2).value[0], delta, rtol=1e-12)
+    np.testing.assert_allclose(e.find("delta", 0).value[0], hidden, rtol=1e-12)
+    np.testing.assert_allclose(e.find("dL/dw^b").value[2, 1], delta[1] * y[2], rtol=1e-12)
+    np.testing.assert_allclose(e.find("dL/dw^a").value[1, 2], hidden[2] * x[1], rtol=1e-12)
+
+
+def test_deeper_networks_use_the_general_recursion():
+    layers = [
+        mg.Dense(2, 3),
+        mg.Sigmoid(),
+        mg.Dense(3, 3),
+        mg.Sigmoid(),
+        mg.Dense(3, 1),
+        mg.Sigmoid(),
+    ]
+    e = mg.explain(settled(layers, mg.HalfSquaredError()), [1, 0], [1])
+    formulas = {q.formula for q in quantities(e)}
+    assert "delta_j = (y_j - yhat_j) y_j (1 - y_j)" in formulas
+    assert "delta_j = (sum_k delta_k w_jk) y_j (1 - y_j)" in formulas
+
+
+def test_penalties_are_in_the_gradient():
+    model = mg.Sequential(
+        [mg.Dense(2, 1)], loss=mg.HalfSquaredError(), penalties=[mg.L2(0.5)], dtype="float64"
+    )
+    model.params = [1.0, -2.0, 0.5]
+    e = mg.explain(model, [1.0, 1.0], [0.0])
+    assert str(e.find("dL/dw").line((1, 0))) == "dL/dw_21 = (-0.5) * 1 + (-1) = -1.5"
+    assert e.loss == 0.125 + 0.5 / 2 * 5
+
+
+def test_users_own_classes_show_their_own_formula():
+    class Cube(mg.Activation):
+        """a = z^3;  da/dz = 3 z^2"""
+
+        def apply(self, z, out):
+            np.power(z, 3, out)
+
+        def slope(self, z, a, out):
+            np.multiply(3, z * z, out)
+
+    class Fourth(mg.Loss):
+        """l = sum_k (z_k - t_k)^4"""
+
+        def losses(self, prediction, target):
+            return ((prediction - target) ** 4).sum(axis=-1)
+
+        def slopes(self, prediction, target, out):
+            out[...] = 4 * (prediction - target) ** 3
+
+    class Double(mg.Dense):
+        """z = 2 (x W + b)"""
+
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+        def backward(self, delta):
+            return super().backward(2 * delta)
+
+    model = settled([mg.Dense(2, 2), Cube(), Double(2, 1), Cube()], Fourth())
+    e = mg.explain(model, [1.0, 0.5], [0.2], learning_rate=1e-6)
+    model.backpropagate([[1.0, 0.5]], [[0.2]])
+    np.testing.assert_array_equal(e.grads, model.grads)
+    text = str(e)
+    assert "Cube: a = z^3;  da/dz = 3 z^2" in text
+    assert "Fourth: l = sum_k (z_k - t_k)^4" in text
+    assert "Double: z = 2 (x W + b)" in text
+    assert "delta_j = (sum_k" not in text  # Double is no Dense: its backward is its own
+
+
+def test_the_model_stays_as_it_is():
+    model = settled([mg.Dense(2, 4), mg.Dropout(0.5), mg.Dense(4, 1)], mg.HalfSquaredError())
+    before = model.params.copy(), model.rngs[0].bit_generator.state
+    mg.explain(model, [1, 0], [1])
+    np.testing.assert_array_equal(model.params, before[0])
+    assert model.rngs[0].bit_generator.state == before[1]
+
+
+def test_one_sample_in_many_forms(lecture):
+    forms = [([1, 0], [1, 0]), ([[1, 0]], [[1, 0]]), (np.array([1, 0]), np.array([[1, 0]])[0])]
+    assert len({str(mg.explain(lecture, x, y)) for x, y in forms}) == 1
+    model = settled([mg.Dense(2, 3)], mg.SoftmaxCrossEntropy())
+    assert mg.explain(model, [1, 0], 2).find("yhat").value.tolist() == [[0, 0, 1]]
+
+
+def test_wide_layers_are_abbreviated():
+    model = settled([mg.Dense(64, 100), mg.ReLU(), mg.Dense(100, 10)], mg.SoftmaxCrossEntropy())
+    text = str(mg.explain(model, np.linspace(0, 1, 64), 3))
+    assert len(text.splitlines()) < 200
+    assert "... and 6,391 more; the largest of all is dL/dw" in text
+    assert re.search(r"s_1 = 0 \* \S+ \+ .* \+ \.\.\. \+ 1 \* ", " ".join(text.split()))
+
+
+def test_what_cannot_be_explained_says_why(lecture):
+    ensemble = mg.Sequential([mg.Dense(2, 1)], loss=mg.HalfSquaredError(), ensemble_size=2)
+    with pytest.raises(ValueError, match=r"one network, got an ensemble; pass model.member\(0\)"):
+        mg.explain(ensemble, [1, 0], [1])
+    with pytest.raises(ValueError, match="at most 32 samples, got 40"):
+        mg.explain(lecture, np.zeros((40, 2)), np.zeros((40, 2)))
+    with pytest.raises(ValueError, match="expects 2 features"):
+        mg.explain(lecture, [1, 0, 2], [1, 0])
+    with pytest.raises(KeyError, match="there are x, s, y"):
+        mg.explain(lecture, [1, 0], [1, 0]).find("q")
+
+
+def test_formulas_as_latex_and_html():
+    assert latex("delta_j = (sum_k delta_k w^b_jk) y_j (1 - y_j)") == (
+        r"\delta_{j} = (\sum_{k} \delta_{k} w^{b}_{jk}) y_{j} (1 - y_{j})"
+    )
+    assert latex("zhat_1 = 1.5e-05 * 2") == r"\hat z_{1} = 1.5 \cdot 10^{-5} \cdot 2"
+    assert latex("LeakyReLU'(s_j)") == r"\text{LeakyReLU}'(s_{j})"
+    assert as_html("dL/dw_1,12 = -2 * 3") == "∂<i>L</i>/∂<i>w</i><sub>1,12</sub> = −2 · 3"
+    assert as_html("a < b") == "<i>a</i> &lt; <i>b</i>"
+
+
+def test_a_step_that_overshoots_is_shown():
+    model = settled([mg.Dense(1, 1), mg.Elementwise(np.exp, np.exp)], mg.HalfSquaredError())
+    e = mg.explain(model, [3.0], [1e3], learning_rate=1e6)
+    assert e.new_loss == np.inf
+    assert "inf is not smaller than" in str(e)
