@@ -176,3 +176,32 @@ def test_the_installed_command_answers(tmp_path):
         [sys.executable, "-m", "mlpgrad", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"mlpgrad {mg.__version__}\n"
+
+
+def test_explain_writes_a_page(capsys, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    code, out, _ = run(capsys, "explain", "xor")
+    assert code == 0
+    assert "explain.html" in out
+    page = tmp_path / "mlpgrad-output" / "explain.html"
+    assert "<svg" in page.read_text()
+    assert opened == [page.as_uri()]
+    assert run(capsys, "explain", "--no-open")[0] == 0
+    assert len(opened) == 1
+
+
+def test_explain_prints_the_numbers_of_one_step(capsys):
+    code, out, _ = run(capsys, "explain", "xor", "--text", "--hidden", "3", "--epochs", "2")
+    assert code == 0
+    assert "delta_k = (z_k - zhat_k) z_k (1 - z_k)" in out
+    assert max(map(len, out.splitlines())) <= 80
+    code, _, err = run(capsys, "explain", "xor", "--sample", "99999")
+    assert code == 2
+    assert "--sample expects a row from 0 to" in err
+
+
+def test_explain_takes_a_network_with_several_outputs(capsys):
+    code, out, _ = run(capsys, "explain", "digits", "--text", "--hidden", "4,3")
+    assert code == 0
+    assert "Dense(3, 10, bias=False)" in out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -25,6 +26,7 @@ examples:
   mlpgrad train moons --hidden 16,16 --activation tanh
   mlpgrad train table.csv --target price       a numeric table with a header line
   mlpgrad train images-idx3-ubyte.gz --labels labels-idx1-ubyte.gz
+  mlpgrad explain xor                          one step of back-propagation, on a page
 
 In Python the same is `import mlpgrad as mg`, `mg.Sequential([...], loss=...)`, `model.fit(x, y,
 optimizer=mg.Adam(1e-3))`; a saved model is read by `mg.load("model.npz")`.
@@ -94,6 +96,23 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=0, help="of weights and order (default: 0)")
     train.add_argument("--output", type=Path, default=Path("mlpgrad-output"), help="directory")
     train.add_argument("--quiet", action="store_true", help="no progress bar")
+    train.set_defaults(run=train_network)
+    explain = commands.add_parser(
+        "explain",
+        help="walk through one step of back-propagation on a page in the browser",
+        description="Write a page that walks forward and backward through the lecture's network, "
+        "one step at a time, with its numbers in the formulas; and open it in the browser.",
+    )
+    explain.add_argument("data", metavar="DATASET-or-FILE", nargs="?", default="xor")
+    explain.add_argument("--hidden", default="2", help="widths of hidden layers (default: 2)")
+    explain.add_argument("--sample", type=int, default=1, help="row of the data (default: 1)")
+    explain.add_argument("--epochs", type=int, default=0, help="to train before (default: 0)")
+    explain.add_argument("--learning-rate", type=float, default=0.5, help="default: 0.5")
+    explain.add_argument("--seed", type=int, default=0, help="of the weights (default: 0)")
+    explain.add_argument("--output", type=Path, default=Path("mlpgrad-output"), help="directory")
+    explain.add_argument("--text", action="store_true", help="print it instead")
+    explain.add_argument("--no-open", action="store_true", help="only write the page")
+    explain.set_defaults(target=None, labels=None, task="auto", run=explain_step)
     return parser
 
 
@@ -117,13 +136,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        return train(options)
+        return int(options.run(options))
     except (CommandError, ValueError, TypeError, ArithmeticError, OSError) as error:
         print(f"mlpgrad: error: {error}", file=sys.stderr)
         return 2 if isinstance(error, CommandError) else 1
 
 
-def train(options: argparse.Namespace) -> int:
+def train_network(options: argparse.Namespace) -> int:
     """`mlpgrad train`: load, train, report, check, save."""
     import mlpgrad as mg
 
@@ -172,7 +191,7 @@ def load_data(options: argparse.Namespace) -> Data:
     inner = None if labels is None else labels[rest]
     kept, held = datasets.split_indices(len(rest), 0.2, labels=inner, rng=rng, shuffle=True)
     train, validation = rest[kept], rest[held]
-    if name != "digits":
+    if name not in ("digits", "xor"):  # those are from 0 to 1 already
         x = datasets.standardize(x[train], x)[1]
     kind = f"{classes} classes" if classes else "regression"
     note = (
@@ -212,12 +231,7 @@ def build_model(data: Data, options: argparse.Namespace) -> Sequential:
     """A multilayer perceptron for the data, as the options say."""
     import mlpgrad as mg
 
-    try:
-        widths = [int(width) for width in options.hidden.split(",") if width]
-    except ValueError:
-        raise CommandError(
-            f"--hidden expects widths such as 64,32, got {options.hidden!r}"
-        ) from None
+    widths = _widths(options)
     activation = _choose(mg.Activation, options.activation, "activation")
     outputs = data.classes or 1
     loss: mg.Loss = mg.SoftmaxCrossEntropy() if data.classes else mg.MeanSquaredError()
@@ -232,6 +246,51 @@ def build_model(data: Data, options: argparse.Namespace) -> Sequential:
         features = width
     layers.append(mg.Dense(features, outputs))
     return mg.Sequential(layers, loss=loss, random_state=options.seed)
+
+
+def _widths(options: argparse.Namespace) -> list[int]:
+    """The widths of hidden layers that the user gives as `64,32`."""
+    try:
+        return [int(width) for width in options.hidden.split(",") if width]
+    except ValueError:
+        raise CommandError(
+            f"--hidden expects widths such as 64,32, got {options.hidden!r}"
+        ) from None
+
+
+def explain_step(options: argparse.Namespace) -> int:
+    """`mlpgrad explain`: the lecture's network on one sample, as a page or as text."""
+    import mlpgrad as mg
+
+    data = load_data(options)
+    x, labels = (np.concatenate(parts) for parts in zip(*data[1:4], strict=True))
+    if not 0 <= options.sample < len(x):
+        raise CommandError(f"--sample expects a row from 0 to {len(x) - 1}, got {options.sample}")
+    y = np.eye(data.classes)[labels] if data.classes > 2 else labels[:, None].astype(float)
+    widths = [x.shape[1], *_widths(options), y.shape[1]]
+    layers: list[mg.Layer] = []
+    for inputs, outputs in pairwise(widths):
+        layers += [mg.Dense(inputs, outputs, bias=False), mg.Sigmoid()]
+    model = mg.Sequential(
+        layers, loss=mg.HalfSquaredError(), dtype="float64", random_state=options.seed
+    )
+    if options.epochs:
+        sgd = mg.SGD(options.learning_rate)
+        model.fit(x, y, optimizer=sgd, epochs=options.epochs, batch_size=4, verbose=0)
+    rows = slice(options.sample, options.sample + 1)
+    explanation = mg.explain(model, x[rows], y[rows], learning_rate=options.learning_rate)
+    if options.text:
+        print(explanation)
+        return 0
+    options.output.mkdir(parents=True, exist_ok=True)
+    page = options.output / "explain.html"
+    explanation.to_html(page)
+    print(f"wrote {page}: open it in a browser, and walk with the slider or the arrow keys")
+    if not options.no_open:
+        import webbrowser
+
+        webbrowser.open(page.absolute().as_uri())
+    return 0
 
 
 def _choose(base: type, name: str, what: str) -> Any:
