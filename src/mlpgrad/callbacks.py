@@ -261,8 +261,7 @@ class ProgressBar(Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._bar: Any = None
         self._started = self._shown = time.perf_counter()
-        in_notebook = "ipykernel" in sys.modules
-        self._visible = in_notebook or sys.stderr.isatty()
+        self._visible = _in_notebook() or sys.stderr.isatty()
         if not self._visible:
             return
         try:
@@ -296,3 +295,10 @@ class ProgressBar(Callback):
             self._bar.close()
         elif self._visible and logs:
             sys.stderr.write("\n")
+
+
+def _in_notebook() -> bool:
+    """Whether this code runs in a notebook's kernel, without importing anything."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return type(shell).__name__ == "ZMQInteractiveShell"
