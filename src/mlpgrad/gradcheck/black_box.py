@@ -10,17 +10,9 @@ import numpy as np
 from mlpgrad._arrays import Array
 from mlpgrad.gradcheck.derivative import Answers
 from mlpgrad.gradcheck.probes import ComplexStepError
-from mlpgrad.gradcheck.problem import Problem, Request, complex_steps, displaced
+from mlpgrad.gradcheck.problem import BadGradientError, Problem, Request, complex_steps, displaced
 from mlpgrad.gradcheck.trees import as_array, in_order, layout, leaves_of, rebuild, same_structure
 from mlpgrad.gradcheck.verdicts import Verdict
-
-
-class BadGradientError(Exception):
-    """The gradient is not even an array like the parameters: its own verdict."""
-
-    def __init__(self, verdict: Verdict, text: str) -> None:
-        super().__init__(text)
-        self.verdict = verdict
 
 
 class BlackBox(Problem):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 
 from mlpgrad._arrays import Array
+from mlpgrad._describe import nearest
 from mlpgrad.gradcheck import diagnosis, engine
-from mlpgrad.gradcheck.probes import Finding, Outcome, Settings
-from mlpgrad.gradcheck.problem import Problem
+from mlpgrad.gradcheck.probes import COARSE, Finding, Outcome, Settings
+from mlpgrad.gradcheck.problem import BadGradientError, Problem
 from mlpgrad.gradcheck.report import GOOD, GradientReport
 from mlpgrad.gradcheck.trees import Leaf
 from mlpgrad.gradcheck.verdicts import Verdict
@@ -32,10 +34,36 @@ def global_generators_kept() -> Iterator[None]:
         random.setstate(python_state)
 
 
+class Place(NamedTuple):
+    """A point, and what was found there in each tensor."""
+
+    point: Array
+    gradient: Array
+    settings: Settings
+    found: list[list[Finding]]
+
+    def outcomes(self) -> set[Outcome]:
+        """All that was found, in any tensor."""
+        return {finding.outcome for findings in self.found for finding in findings}
+
+    def differs(self) -> bool:
+        """Whether a gradient is wrong here."""
+        return Outcome.DIFFERS in self.outcomes()
+
+    def settled(self) -> bool:
+        """Whether no question is left open by a kink."""
+        return not self.outcomes() & {Outcome.KINK, Outcome.BEYOND_KINK}
+
+
 class Checker:
     """One run of a check; `report` grows as it goes."""
 
     def __init__(self, problem: Problem, plan: engine.Plan, seed: int, subject: str) -> None:
+        if plan.method not in engine.METHODS:
+            hint = nearest(str(plan.method), engine.METHODS)
+            raise ValueError(f"no method {plan.method!r}{hint}")
+        if not plan.directions >= 1:
+            raise ValueError(f"directions expects an int >= 1, got {plan.directions!r}")
         self.problem, self.plan = problem, plan
         self.rng = np.random.default_rng(seed)
         self.report = GradientReport(subject, seed=seed, method=plan.method)
@@ -78,60 +106,60 @@ class Checker:
         """Both points, the verdicts, and what follows from a failure."""
         problem, report, point = self.problem, self.report, self.problem.point
         settings = engine.settings_at(problem, point, self.value, self.plan, self.rng)
-        if settings.sharp > 1e-6:
-            report.precision = "float32" if settings.sharp >= 0.03 else "float64"
-        first = engine.check_point(
+        if settings.sharp >= COARSE:
+            report.precision = "float32"
+        found = engine.check_point(
             problem, point, gradient, settings, self.plan, self.rng, first=True
         )
-        second, moved, there = self.elsewhere(settings)
-        for leaf, a, b in zip(problem.leaves, first, second, strict=True):
-            report.tensors.append(engine.verdict_of(leaf, a, b))
-        self.stale(gradient, moved, there)
+        here = Place(point, gradient, settings, found)
+        there = self.elsewhere(here)
+        for number, leaf in enumerate(problem.leaves):
+            second = there.found[number] if there else []
+            report.tensors.append(engine.verdict_of(leaf, found[number], second))
+        if there:
+            self.stale(here, there)
         if problem.own_dtype.itemsize < problem.gradient_dtype.itemsize:
             self.own_precision(gradient)
         if self.plan.explain and report.verdict not in GOOD:
             before = problem.passes
-            for found in (first, second):
-                if any(f.outcome is Outcome.DIFFERS for tensor in found for f in tensor):
-                    at, g = (point, gradient) if found is first else (moved, there)
-                    assert at is not None
-                    assert g is not None
-                    self.explain(at, g, found, settings)
-                    break
+            wrong = [place for place in (here, there) if place and place.differs()]
+            if wrong:
+                self.explain(wrong[0].point, wrong[0].gradient, wrong[0].found, wrong[0].settings)
             else:
-                self.second_opinion(point, first, settings)
+                self.second_opinion(point, found, settings)
             report.extra_passes = problem.passes - before
 
-    def elsewhere(
-        self, settings: Settings
-    ) -> tuple[list[list[Finding]], Array | None, Array | None]:
-        """The findings at the second point, that point, and the gradient there."""
-        problem = self.problem
-        nothing: list[list[Finding]] = [[] for _ in problem.leaves]
+    def elsewhere(self, here: Place) -> Place | None:
+        """A second point: what is right at one alone may come from a cache, or a kink."""
+        problem, settings = self.problem, here.settings
         if self.plan.method == "coordinates" or self.report.protocol:
-            return nothing, None, None
-        moved = engine.second_point(problem.point, problem.leaves, self.rng)
+            return None
+        moved = engine.second_point(here.point, problem.leaves, self.rng)
         value = problem.value(moved)
         if not np.isfinite(value):
             self.report.warnings.append(
                 "f is not finite at a second point close by: only one was checked"
             )
-            return nothing, None, None
-        gradient = problem.gradient(moved)
+            return None
+        try:
+            gradient = problem.gradient(moved)
+        except BadGradientError as bad:
+            self.report.protocol[bad.verdict] = f"at a second point close by, {bad}"
+            return None
+        if len(moved) > engine.LARGE and here.settled() and (gradient != here.gradient).any():
+            return None  # the passes are dear, and the gradient does follow the parameters
         noise = max(settings.noise, settings.precision * abs(value))
         there = settings._replace(value=value, noise=noise)
         found = engine.check_point(
             problem, moved, gradient, there, self.plan, self.rng, first=False
         )
-        return found, moved, gradient
+        return Place(moved, gradient, there, found)
 
-    def stale(self, gradient: Array, moved: Array | None, there: Array | None) -> None:
+    def stale(self, here: Place, there: Place) -> None:
         """A gradient that is wrong at the second point because it is still that of the first."""
-        if there is None:
-            return
         for leaf, tensor in zip(self.problem.leaves, self.report.tensors, strict=True):
             wrong = tensor.verdict is Verdict.FAIL and tensor.note
-            if wrong and np.array_equal(gradient[leaf.slice], there[leaf.slice]):
+            if wrong and np.array_equal(here.gradient[leaf.slice], there.gradient[leaf.slice]):
                 self.report.protocol.setdefault(
                     Verdict.STALE_CACHE,
                     f"at a second point the gradient of {leaf.name} is still that of the first; "

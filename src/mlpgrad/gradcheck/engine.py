@@ -16,9 +16,12 @@ from mlpgrad.gradcheck.trees import Leaf
 from mlpgrad.gradcheck.verdicts import Verdict
 
 LARGE = 100_000
-"""From this number of parameters on, fewer directions are checked."""
+"""From this number of parameters on, one direction in each array is checked."""
 AT_ONCE = 1 << 20
 """Elements of all the direction vectors held at one time."""
+
+
+METHODS = ("auto", "central", "coordinates", "ridders", "complex")
 
 
 class Plan(NamedTuple):
@@ -130,11 +133,12 @@ def check_point(
     first: bool,
 ) -> list[list[Finding]]:
     """The findings at one point, for each tensor."""
-    count = plan.directions - 1 if first else 1
+    count = max(plan.directions - 1, 1) if first else 1
+    along = first and len(point) <= LARGE
     if len(point) > LARGE:
         count = 1
     step = STEP if settings.sharp < COARSE else 8 * STEP
-    chosen = directions(problem.leaves, gradient, point, plan, count, step, rng, along=first)
+    chosen = directions(problem.leaves, gradient, point, plan, count, step, rng, along=along)
     found: list[list[Finding]] = [[] for _ in problem.leaves]
     for finding in probe(problem, point, settings, chosen):
         found[finding.direction.tensor].append(finding)

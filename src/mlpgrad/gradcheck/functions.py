@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._arrays import Array
-from mlpgrad.gradcheck.black_box import BadGradientError, BlackBox
+from mlpgrad.gradcheck.black_box import BlackBox
 from mlpgrad.gradcheck.checker import Checker
 from mlpgrad.gradcheck.engine import Plan, second_point
+from mlpgrad.gradcheck.problem import BadGradientError
 from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.gradcheck.verdicts import Verdict
 

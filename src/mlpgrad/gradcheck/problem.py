@@ -11,9 +11,18 @@ from mlpgrad._arrays import Array
 from mlpgrad.gradcheck.derivative import Answers
 from mlpgrad.gradcheck.probes import Direction, Finding, Search
 from mlpgrad.gradcheck.trees import Leaf
+from mlpgrad.gradcheck.verdicts import Verdict
 
 Request = tuple[int, int, Array, complex]
 """start, stop, u, t: the point with p[start:stop] + t u; t is real but for complex steps."""
+
+
+class BadGradientError(Exception):
+    """The gradient is not even an array like the parameters: its own verdict."""
+
+    def __init__(self, verdict: Verdict, text: str) -> None:
+        super().__init__(text)
+        self.verdict = verdict
 
 
 class Problem:
