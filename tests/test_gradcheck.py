@@ -1,0 +1,103 @@
+"""The checker against every mutant, against correct networks, and as a function of its own."""
+
+import mutants
+import numpy as np
+import pytest
+
+import mlpgrad as mg
+from benchmarks.gradcheck_power import correct_net
+
+ACCEPTED = {"PASS", "KINK", "NO_POWER", "INCONCLUSIVE"}
+
+
+@pytest.mark.parametrize("net", mutants.NETS)
+@pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda mutant: mutant.name)
+def test_every_mutant_is_found(mutant, net):
+    for seed in range(3):
+        model, x, y = mutants.NETS[net](seed)
+        mutant.apply(model)
+        report = mg.check_gradients(model, x, y, seed=seed)
+        assert report.verdict.value not in ACCEPTED, str(report)
+        assert not report
+
+
+def test_there_are_enough_mutants_and_nets():
+    assert len(mutants.MUTANTS) >= 25
+    assert len(mutants.NETS) >= 3
+
+
+@pytest.mark.parametrize("net", mutants.NETS)
+def test_the_nets_are_right_before_they_are_broken(net):
+    for seed in range(3):
+        report = mg.check_gradients(*mutants.NETS[net](seed), seed=seed)
+        assert report, str(report)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_no_false_alarm_on_random_correct_networks(dtype):
+    for seed in range(60):
+        report = mg.check_gradients(*correct_net(seed, dtype), seed=seed)
+        assert report, str(report)
+
+
+def test_the_verdict_does_not_depend_on_the_scale_of_the_loss():
+    def f(p, scale):
+        return scale * float(np.sum(np.sin(p) * p))
+
+    def grad(p, scale):
+        return scale * (np.cos(p) * p + np.sin(p))
+
+    p = np.random.default_rng(0).normal(size=12)
+    for scale in (1e-8, 1.0, 1e8):
+        assert mg.check_gradient(lambda q, s=scale: f(q, s), lambda q, s=scale: grad(q, s), p)
+        wrong = mg.check_gradient(
+            lambda q, s=scale: f(q, s), lambda q, s=scale: 1.0001 * grad(q, s), p
+        )
+        assert not wrong
+
+
+def test_parameters_may_be_nested():
+    params = {"a": np.array([1.0, 2.0]), "b": [np.ones((2, 3)), (np.array(0.5),)]}
+
+    def f(p):
+        return float((p["a"] ** 3).sum() + (p["b"][0] ** 2).sum() * p["b"][1][0])
+
+    def grad(p):
+        inner = p["b"][1][0]
+        return {
+            "a": 3 * p["a"] ** 2,
+            "b": [2 * p["b"][0] * inner, (np.asarray((p["b"][0] ** 2).sum()),)],
+        }
+
+    assert mg.check_gradient(f, grad, params)
+
+
+def test_a_rerun_is_the_same_and_leaves_everything_as_it_was():
+    model, x, y = correct_net(5)
+    before = model.params.copy(), model.rngs[0].bit_generator.state, np.random.get_state()[1].copy()
+    first, second = (mg.check_gradients(model, x, y, seed=3).to_dict() for _ in range(2))
+    assert first == second
+    np.testing.assert_array_equal(model.params, before[0])
+    assert model.rngs[0].bit_generator.state == before[1]
+    np.testing.assert_array_equal(np.random.get_state()[1], before[2])
+
+
+def test_a_large_network_is_checked_in_under_a_hundred_passes():
+    model = mg.Sequential(
+        [mg.Dense(1000, 990), mg.Tanh(), mg.Dense(990, 10)],
+        loss=mg.SoftmaxCrossEntropy(),
+        dtype="float64",
+        random_state=0,
+    )
+    rng = np.random.default_rng(0)
+    report = mg.check_gradients(model, rng.normal(size=(8, 1000)), rng.integers(0, 10, 8))
+    assert model.params.size > 1_000_000
+    assert report
+    assert report.passes < 100
+
+
+def test_assert_gradients_raises_with_the_report():
+    p = np.array([1.0, 2.0])
+    mg.assert_gradients(lambda q: float((q**2).sum()), lambda q: 2 * q, p)
+    with pytest.raises(AssertionError, match="FAIL"):
+        mg.assert_gradients(lambda q: float((q**2).sum()), lambda q: 2.1 * q, p)
