@@ -3,9 +3,9 @@
 import mutants
 import numpy as np
 import pytest
+from benchmarks.gradcheck_power import correct_net
 
 import mlpgrad as mg
-from benchmarks.gradcheck_power import correct_net
 
 ACCEPTED = {"PASS", "KINK", "NO_POWER", "INCONCLUSIVE"}
 
@@ -74,12 +74,12 @@ def test_parameters_may_be_nested():
 
 def test_a_rerun_is_the_same_and_leaves_everything_as_it_was():
     model, x, y = correct_net(5)
-    before = model.params.copy(), model.rngs[0].bit_generator.state, np.random.get_state()[1].copy()
+    before = model.params.copy(), model.rngs[0].bit_generator.state, np.random.get_state()[1].copy()  # noqa: NPY002
     first, second = (mg.check_gradients(model, x, y, seed=3).to_dict() for _ in range(2))
     assert first == second
     np.testing.assert_array_equal(model.params, before[0])
     assert model.rngs[0].bit_generator.state == before[1]
-    np.testing.assert_array_equal(np.random.get_state()[1], before[2])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[2])  # noqa: NPY002
 
 
 def test_a_large_network_is_checked_in_under_a_hundred_passes():
