@@ -1,7 +1,7 @@
 """How many wrong gradients the checker finds and explains, and how often it is wrong itself.
 
-    python benchmarks/gradcheck_power.py            quick: 100 seeds, 3 nets, every mutant
-    python benchmarks/gradcheck_power.py --full     1,000 seeds and 10,000 correct nets
+    python -m benchmarks.gradcheck_power            quick: 100 seeds, 3 nets, every mutant
+    python -m benchmarks.gradcheck_power --full     1,000 seeds and 10,000 correct nets
 
 Writes `results/gradcheck_power.json` and `.md` (`..._full` in the full form) beside this file.
 Peers (PyTorch, JAX, autograd, SciPy) are measured where they are installed, on the same models
@@ -137,10 +137,10 @@ def peers() -> dict[str, Callable[[Callable, Callable, np.ndarray], bool]]:
         def by_jax(f, grad, p):
             def vjp(at):
                 gradient = grad(np.asarray(at))
-                return f(np.asarray(at)), lambda v: (float(v) * gradient,)
+                return np.array([f(np.asarray(at))]), lambda v: (float(v[0]) * gradient,)
 
             try:
-                check_vjp(lambda at: np.float64(f(np.asarray(at))), vjp, (p,))
+                check_vjp(lambda at: np.array([f(np.asarray(at))]), vjp, (p,))
             except AssertionError:
                 return False
             return True
