@@ -1,5 +1,7 @@
 """The checker against every mutant, against correct networks, and as a function of its own."""
 
+import tracemalloc
+
 import mutants
 import numpy as np
 import pytest
@@ -82,18 +84,46 @@ def test_a_rerun_is_the_same_and_leaves_everything_as_it_was():
     np.testing.assert_array_equal(np.random.get_state()[1], before[2])  # noqa: NPY002
 
 
-def test_a_large_network_is_checked_in_under_a_hundred_passes():
+def large_network():
     model = mg.Sequential(
         [mg.Dense(1000, 990), mg.Tanh(), mg.Dense(990, 10)],
         loss=mg.SoftmaxCrossEntropy(),
         dtype="float64",
         random_state=0,
     )
-    rng = np.random.default_rng(0)
-    report = mg.check_gradients(model, rng.normal(size=(8, 1000)), rng.integers(0, 10, 8))
     assert model.params.size > 1_000_000
+    rng = np.random.default_rng(0)
+    return model, rng.normal(size=(8, 1000)), rng.integers(0, 10, 8)
+
+
+def peak_of(work):
+    """What `work()` gives, and the most memory it had at once, in MB."""
+    tracemalloc.start()
+    result = work()
+    peak = tracemalloc.get_traced_memory()[1] / 1e6
+    tracemalloc.stop()
+    return result, peak
+
+
+def test_a_million_parameters_in_under_a_hundred_passes_and_200_mb():
+    case = large_network()
+    report, megabytes = peak_of(lambda: mg.check_gradients(*case))
     assert report
     assert report.passes < 100
+    assert megabytes < 200
+
+
+def test_a_wrong_row_among_a_million_parameters_is_located_in_200_mb():
+    model, x, y = large_network()
+
+    def double_a_row(self, delta):
+        self.grads.weights[123] *= 2
+
+    mutants.patch(model.layers[0], backward=mutants.after_backward(double_a_row))
+    report, megabytes = peak_of(lambda: mg.check_gradients(model, x, y))
+    assert report.verdict.value == "FAIL"
+    assert "layers[0].weights[123, " in str(report)
+    assert megabytes < 200
 
 
 def test_assert_gradients_raises_with_the_report():
