@@ -35,6 +35,13 @@ def test_the_nets_are_right_before_they_are_broken(net):
         assert report, str(report)
 
 
+@pytest.mark.parametrize("net", mutants.NETS)
+def test_the_cost_is_bounded_by_the_number_of_tensors(net):
+    report = mg.check_gradients(*mutants.NETS[net](0), directions=3)
+    points = 2
+    assert report.passes <= points * (12 * 3 * len(report.tensors) + 10)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_no_false_alarm_on_random_correct_networks(dtype):
     for seed in range(60):
