@@ -165,6 +165,9 @@ def test_the_lectures_formulas(lecture):
     assert formulas["delta_j = (sum_k delta_k w^b_jk) y_j (1 - y_j)"] == "8"
     assert formulas["dL/dw^b_jk = delta_k y_j"] == "9"
     assert formulas["dL/dw^a_ij = delta_j x_i"] == "9"
+    softmax = mg.Sequential([mg.Dense(2, 3)], loss=mg.SoftmaxCrossEntropy())
+    delta = mg.explain(softmax, [1, 0], 2).find("delta")
+    assert delta.formula == "delta_j = softmax(y)_j - yhat_j"
     assert formulas["L = 1/2 sum_k (z_k - zhat_k)^2"] == "2"
     assert formulas["z_k = sigma(s_k)"] == "1"
     assert formulas["new w^a_ij = w^a_ij - eta dL/dw^a_ij"] == "3"
@@ -219,6 +222,38 @@ def test_penalties_are_in_the_gradient():
     e = mg.explain(model, [1.0, 1.0], [0.0])
     assert str(e.find("dL/dw").line((1, 0))) == "dL/dw_21 = (-0.5) * 1 + (-1) = -1.5"
     assert e.loss == 0.125 + 0.5 / 2 * 5
+
+
+def test_formulas_around_layers_that_the_lecture_does_not_have():
+    inner = [mg.Dense(4, 4), mg.ReLU()]
+    layers = [mg.Dense(3, 4), mg.BatchNorm(4), mg.Tanh(), mg.Residual(inner)]
+    layers += [mg.Dense(4, 3), mg.Softmax()]
+    e = mg.explain(settled(layers, mg.CrossEntropy()), inputs(3), [0, 2, 1])
+    formulas = {q.parameter: q.formula for q in quantities(e) if q.role == "gradient"}
+    over = "sum over the samples of"
+    assert formulas["layers[0].weights"] == f"dL/dw_ij = {over} delta_j x_i"
+    assert formulas["layers[1].gain"] == f"dL/dgain_j = {over} dL/dy_j xhat_j"
+    assert formulas["layers[1].bias"] == f"dL/dbias_j = {over} dL/dy_j"
+    assert formulas["layers[3.0].weights"] == f"dL/dw_ij = {over} delta_j x_i"
+    deltas = {q.layer: q.formula for q in quantities(e) if q.role == "delta"}
+    assert deltas[0].startswith("BatchNorm: dL/dx = gain / sqrt(var + epsilon) * (delta - mean")
+    assert deltas[1] == "dL/dx_j = dL/dy_j Tanh'(x_j)"  # not dL/dy on both sides
+    assert deltas[2] == "Residual: dL/dx = delta + f's own dL/dx"
+    assert deltas[3] == "dL/dy_j = sum_k delta_k w_jk"
+    assert deltas[4] == "Softmax: dL/dz = a (delta - sum_j a_j delta_j)"
+
+
+@every_case
+def test_the_last_step_is_the_forward_pass_of_the_new_weights(case, cls):
+    model, x, y = case_data(case, cls)
+    e = mg.explain(model, x, y, learning_rate=0.1)
+    model.params = e.new_params
+    value = model.backpropagate(x, y)
+    assert e.new_loss == value == float(e.find("new L").value)
+    shown = {q.layer: q.value for q in e.steps[-1].quantities[:-1]}
+    assert len(model.layers) - 1 in shown
+    for layer, outputs in shown.items():
+        np.testing.assert_array_equal(outputs, model.layers[layer].outputs)
 
 
 def test_users_own_classes_show_their_own_formula():
@@ -279,7 +314,7 @@ def test_wide_layers_are_abbreviated():
     model = settled([mg.Dense(64, 100), mg.ReLU(), mg.Dense(100, 10)], mg.SoftmaxCrossEntropy())
     text = str(mg.explain(model, np.linspace(0, 1, 64), 3))
     assert len(text.splitlines()) < 200
-    assert "... and 6,391 more; the largest of all is dL/dw" in text
+    assert "... and 6,391 more; the largest in size is dL/dw" in text
     assert re.search(r"s_1 = 0 \* \S+ \+ .* \+ \.\.\. \+ 1 \* ", " ".join(text.split()))
 
 
@@ -302,6 +337,11 @@ def test_formulas_as_latex_and_html():
     assert latex("zhat_1 = 1.5e-05 * 2") == r"\hat z_{1} = 1.5 \cdot 10^{-5} \cdot 2"
     assert latex("LeakyReLU'(s_j)") == r"\text{LeakyReLU}'(s_{j})"
     assert as_html("dL/dw_1,12 = -2 * 3") == "∂<i>L</i>/∂<i>w</i><sub>1,12</sub> = −2 · 3"
+    assert latex("new w_1") == r"\text{new } w_{1}"
+    assert latex("softmax(z)_k - xhat_k") == r"\text{softmax}(z)_{k} - \hat x_{k}"
+    assert latex("sum over the samples of delta_j") == r"\sum_{\text{samples}} \delta_{j}"
+    assert as_html("softmax(z)_k") == "softmax(<i>z</i>)<sub>k</sub>"
+    assert as_html("sum over the samples of x") == "Σ<sub>samples</sub> <i>x</i>"
     assert as_html("a < b") == "<i>a</i> &lt; <i>b</i>"
 
 

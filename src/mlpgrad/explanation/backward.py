@@ -12,7 +12,15 @@ from mlpgrad.activations import Sigmoid
 from mlpgrad.binary import SigmoidCrossEntropy
 from mlpgrad.classification import SoftmaxCrossEntropy
 from mlpgrad.explanation.forward import one_hot
-from mlpgrad.explanation.notation import documented, slope_formula, slopes
+from mlpgrad.explanation.markup import SAMPLES
+from mlpgrad.explanation.notation import (
+    documented,
+    is_dense,
+    is_normalization,
+    passed_back,
+    slope_formula,
+    slopes,
+)
 from mlpgrad.explanation.quantities import Quantity, Step
 from mlpgrad.losses import HalfSquaredError
 from mlpgrad.optimizers import SGD
@@ -42,13 +50,19 @@ def backward_steps(trace: Trace) -> Iterator[Step]:
         if slots:
             quantities = tuple(_gradient(trace, index, slot) for slot in slots)
             block = next(b for b in trace.blocks if index in b)
-            note = (
-                "A weight's gradient is the delta of the neuron it leads to, times the number "
-                "that comes in."
-                if trace.dense[index]
-                else ""
-            )
-            yield Step("gradient", f"Gradients: {trace.title(block)}", note, quantities, (index,))
+            title = f"Gradients: {trace.title(block)}"
+            yield Step("gradient", title, _gradient_note(trace, index), quantities, (index,))
+
+
+def _gradient_note(trace: Trace, index: int) -> str:
+    if trace.dense[index]:
+        return (
+            "A weight's gradient is the delta of the neuron it leads to, times the number that "
+            "comes in."
+        )
+    if trace.layers[index].children():
+        return "The same rules hold for the layers inside, whose deltas are not listed here."
+    return ""
 
 
 def _is_inline(trace: Trace, index: int) -> bool:
@@ -64,6 +78,8 @@ def _delta(trace: Trace, index: int) -> Step:
     else:
         part = _arriving(trace, index)._replace(lecture=False)  # (8) has a slope
     symbol = "delta" if trace.dense[index] else f"dL/d{n.y}"
+    if part.formula.startswith(symbol):  # two activations in a row: by the second one's input
+        symbol = f"dL/d{n.x}"
     formula = part.formula if part.documented else f"{symbol}_{n.j} = {part.formula}"
     delta = trace.quantity(
         symbol, n.j, formula, trace.deltas[index], index, "delta", part.substitute,
@@ -74,7 +90,7 @@ def _delta(trace: Trace, index: int) -> Step:
     note = f"How the loss changes with each output of {trace.layers[index]!r}."
     if trace.dense[index]:
         note = "delta tells how the loss changes with a neuron's sum."
-        if block != trace.blocks[-1]:
+        if "sum_" in formula and not part.documented:
             note += " A hidden neuron collects the deltas of the layer after it."
     return Step("delta", f"Backward: {trace.title(block)}", note, (delta,), block)
 
@@ -124,35 +140,36 @@ def _arriving(trace: Trace, index: int) -> Part:
     layer = trace.layers[after]
     if trace.activation[after]:
         return _through_activation(trace, after)
-    return Part(f"{type(layer).__name__}: {documented(layer)}", lambda at: "", documented=True)
+    return Part(f"{type(layer).__name__}: {passed_back(layer)}", lambda at: "", documented=True)
 
 
 def _from_loss(trace: Trace) -> Part:
     """dL/d(prediction), by the formula of the loss."""
     n, show, loss = trace.names[-1], trace.show, trace.model.loss
     z, t, batch = trace.outputs[-1], trace.target, len(trace.x)
-    scale = ("", "") if batch == 1 else ("1/B ", f"1/{batch} * ")
-    if type(loss) is HalfSquaredError:
+
+    def difference(formula: str, of: Array, rows: Array, scales: list[tuple[str, int]]) -> Part:
+        """`formula - target`, in brackets where it is scaled: 1/B, 1/O."""
+        letters = "".join(f"1/{letter} " for letter, _ in scales)
+        numbers = "".join(f"1/{number} * " for _, number in scales)
+        begin, end = ("(", ")") if scales else ("", "")
         return Part(
-            f"{scale[0]}({n.y}_{n.j} - {n.target}_{n.j})",
-            lambda at: f"{scale[1]}({show(z[at])} - {show.factor(t[at])})",
-            lecture=True,
+            f"{letters}{begin}{formula} - {n.target}_{n.j}{end}",
+            lambda at: f"{numbers}{begin}{show(of[at])} - {show.factor(rows[at])}{end}",
         )
+
+    scales = [("B", batch)] if batch > 1 else []
+    if type(loss) is HalfSquaredError:
+        return difference(f"{n.y}_{n.j}", z, t, scales)._replace(lecture=True)
     smoothed = getattr(loss, "label_smoothing", 0)
     if type(loss) is SoftmaxCrossEntropy and not smoothed:
         p = loss.probabilities(z)
         rows = one_hot(t, z.shape[1]) if t.shape[1] == 1 else t
-        return Part(
-            f"{scale[0]}(softmax({n.y})_{n.j} - {n.target}_{n.j})",
-            lambda at: f"{scale[1]}({show(p[at])} - {show.factor(rows[at])})",
-        )
+        return difference(f"softmax({n.y})_{n.j}", p, rows, scales)
     if type(loss) is SigmoidCrossEntropy and not smoothed:
         p = 0.5 + 0.5 * np.tanh(0.5 * z)
-        over, number = ("", "") if z.shape[1] == 1 else ("1/O ", f"1/{z.shape[1]} * ")
-        return Part(
-            f"{scale[0]}{over}(sigma({n.y}_{n.j}) - {n.target}_{n.j})",
-            lambda at: f"{scale[1]}{number}({show(p[at])} - {show.factor(t[at])})",
-        )
+        scales += [("O", z.shape[1])] if z.shape[1] > 1 else []
+        return difference(f"sigma({n.y}_{n.j})", p, t, scales)
     mean = "" if batch == 1 else ", averaged over the samples"
     formula = f"{type(loss).__name__}: {documented(loss)}{mean}"
     return Part(formula, lambda at: "", documented=True)
@@ -164,30 +181,32 @@ def _gradient(trace: Trace, index: int, slot: Slot) -> Quantity:
     symbol, letters = trace.symbol(index, slot)
     value = slot.view(trace.flat_grads)
     penalty = _penalty_slope(trace, slot)
-    delta, x, batch = trace.deltas[index], trace.inputs[index], len(trace.x)
-    over = "" if batch == 1 else "sum over the samples of "
-    written = trace.dense[index] and slot.kind in ("weights", "bias")
-    formula = f"{over}delta_{n.j} {n.x}_{n.i}" if slot.kind == "weights" else f"{over}delta_{n.j}"
+    layer, batch = slot.layer, len(trace.x)
+    inputs, delta, xhat = trace.seen[id(layer)]
+    dense, over = is_dense(layer), "" if batch == 1 else f"{SAMPLES} "
+    written = slot.kind in ("weights", "bias") if dense else is_normalization(layer)
+    formula = f"{over}delta_{n.j}" if dense else f"{over}dL/d{n.y}_{n.j}"
+    formula += {"weights": f" {n.x}_{n.i}", "gain": f" xhat_{n.j}"}.get(slot.kind, "")
 
     def substitute(at: At) -> str:
         if not written:
             return ""
         column = delta[:, at[-1]]
-        if slot.kind == "weights":
-            text = show.sum_of_products(column, x[:, at[0]])
-        else:
+        if slot.kind == "bias":
             text = " + ".join(map(show.factor, column)) if batch <= show.terms else ""
+        else:
+            factor = inputs[:, at[0]] if xhat is None else xhat[:, at[-1]]
+            text = show.sum_of_products(column, factor)
         if penalty is None or not text:
             return text
         return f"{text} + {show.factor(penalty[at])}"
 
     formula = f"dL/d{symbol}_{letters} = {formula}"
     if not written:
-        layer = trace.layers[index]
         formula = f"{type(layer).__name__}: {documented(layer)}"
     if penalty is not None:
         formula += f" + penalty'({symbol}_{letters})" if written else ", plus penalties"
-    number = "9" if written and slot.kind == "weights" else ""
+    number = "9" if dense and slot.kind == "weights" else ""
     return trace.quantity(
         f"dL/d{symbol}", letters, formula, value, index, "gradient", substitute,
         documented=not written, number=number, parameter=slot.name,
@@ -228,19 +247,28 @@ def closing_steps(trace: Trace, x: Array, y: Array, learning_rate: float) -> Ite
                     parameter=slot.name,
                 )
             )
-    note = f"Every weight takes a small step against its gradient: eta = {show(learning_rate)}."
+    note = (
+        "Every weight takes a small step against its gradient; the learning rate eta = "
+        f"{show(learning_rate)} says how small."
+    )
     yield Step("update", "The update", note, tuple(quantities))
     model.params = new
     with np.errstate(all="ignore"):  # a learning rate that is too large is worth seeing
-        n, value = trace.names[-1], model.backpropagate(x, y)
-    outputs = np.asarray(model.layers[-1].outputs)
-    after = trace.quantity(
-        f"new {n.y}", n.j, "the output with the new weights", outputs, None, "output",
-        per_sample=True,
-    )  # fmt: skip
+        value = model.backpropagate(x, y)
+    after = [_new_outputs(trace, block) for block in trace.blocks]
     loss = trace.quantity(
         "new L", "", "the loss with the new weights", np.array(value), None, "loss"
     )
     change = "smaller than" if value < trace.value else "not smaller than"
-    note = f"{show(value)} is {change} {show(trace.value)}, the loss before the update."
-    yield Step("outcome", "The new loss", note, (after, loss))
+    note = (
+        f"Forward again: {show(value)} is {change} {show(trace.value)}, the loss before the update."
+    )
+    yield Step("outcome", "The new loss", note, (*after, loss))
+
+
+def _new_outputs(trace: Trace, block: At) -> Quantity:
+    n, name = trace.names[block[-1]], trace.short_title(block)
+    return trace.quantity(
+        f"new {n.y}", n.j, f"{name}, with the new weights",
+        np.asarray(trace.layers[block[-1]].outputs), block[-1], "new output", per_sample=True,
+    )  # fmt: skip

@@ -30,12 +30,23 @@ def forward_steps(trace: Trace) -> Iterator[Step]:
                 quantities.append(_sums(trace, index))
             elif trace.activation[index]:
                 quantities.append(_outputs(trace, index))
-                layer = trace.layers[index]
-                note = f"{type(layer).__name__}: {documented(layer)}"
+                note = _note(trace, index)
             else:
                 quantities.append(_generic(trace, index))
         yield Step("forward", f"Forward: {trace.title(block)}", note, tuple(quantities), block)
     yield _loss(trace)
+
+
+def _note(trace: Trace, index: int) -> str:
+    """What a neuron does, and the activation's formula as its class states it."""
+    layer = trace.layers[index]
+    formula = f"{type(layer).__name__}: {documented(layer)}"
+    if trace.argument(index) != "s":
+        return formula
+    return (
+        "A neuron multiplies each number that comes in by a weight and adds up: its sum s. Its "
+        f"output is the activation of s. {formula}"
+    )
 
 
 def _sums(trace: Trace, index: int) -> Any:

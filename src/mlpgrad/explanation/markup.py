@@ -5,11 +5,14 @@ from __future__ import annotations
 import html
 import re
 
+HATS = {"xhat": "x̂", "yhat": "ŷ", "zhat": "ẑ"}
 GREEK = {"delta": "δ", "eta": "η", "sigma": "σ", "sum": "Σ", "gamma": "γ", "beta": "β"}
+SAMPLES = "sum over the samples of"
 TOKEN = re.compile(
-    r"(?P<number>\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?P<square>\^2)?"
+    rf"(?P<samples>{SAMPLES})"
+    r"|(?P<number>\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?P<square>\^2)?"
     r"|(?P<slope>dL/d)?(?P<name>[A-Za-z]+)(?P<over>\^[ab])?(?:_(?P<index>\w+(?:,\w+)*))?(?P<prime>')?"
-    r"|(?P<power>\)\^2)|(?P<dots>\.\.\.)|(?P<times>\*)|(?P<minus>-)|(?P<space>\s+)|(?P<other>.)"
+    r"|(?P<power>\)\^2)|\)_(?P<behind>\w+)|(?P<dots>\.\.\.)|(?P<times>\*)|(?P<minus>-)|(?P<space>\s+)|(?P<other>.)"
 )
 
 
@@ -31,6 +34,10 @@ def latex(text: str) -> str:
 
 def _latex(match: re.Match[str]) -> str:
     found = match.groupdict()
+    if found["samples"]:
+        return r"\sum_{\text{samples}}"
+    if found["behind"]:
+        return f")_{{{found['behind']}}}"
     if found["number"]:
         mantissa, _, exponent = found["number"].partition("e")
         power = rf" \cdot 10^{{{int(exponent)}}}" if exponent else ""
@@ -46,7 +53,9 @@ def _latex_name(found: dict[str, str | None]) -> str:
     name = found["name"] or ""
     if name in GREEK:
         text = "\\" + name
-    elif name in ("zhat", "yhat"):
+    elif name == "new":
+        text = r"\text{new }"
+    elif name in HATS:
         text = rf"\hat {name[0]}"
     else:
         text = name if len(name) == 1 else rf"\text{{{name}}}"
@@ -69,11 +78,15 @@ def as_html(text: str) -> str:
 
 def _html(match: re.Match[str]) -> str:
     found = match.groupdict()
+    if found["samples"]:
+        return "Σ<sub>samples</sub>"
+    if found["behind"]:
+        return f")<sub>{found['behind']}</sub>"
     if found["number"]:
         return found["number"].replace("-", "−") + ("<sup>2</sup>" if found["square"] else "")
     if found["name"]:
         name = found["name"]
-        short = GREEK.get(name) or {"zhat": "ẑ", "yhat": "ŷ"}.get(name, name)
+        short = GREEK.get(name) or HATS.get(name, name)
         shown = f"<i>{short}</i>" if len(short) <= 2 else short
         shown = f"∂<i>L</i>/∂{shown}" if found["slope"] else shown
         shown += f"<sup>{found['over'][1:]}</sup>" if found["over"] else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from mlpgrad._arrays import Array
 from mlpgrad.activations import Activation, Identity, Sigmoid
 from mlpgrad.layers import Dense, Layer
+from mlpgrad.normalization import BatchNorm, LayerNorm
 
 
 class Names(NamedTuple):
@@ -50,6 +52,11 @@ def is_dense(layer: Layer) -> bool:
     )
 
 
+def is_normalization(layer: Layer) -> bool:
+    """Whether its output is gain xhat + bias."""
+    return type(layer) in (BatchNorm, LayerNorm)
+
+
 def is_activation(layer: Layer) -> bool:
     """Whether it passes back delta * slope, element by element."""
     return isinstance(layer, Activation) and type(layer).backward is Activation.backward
@@ -60,6 +67,15 @@ def documented(described: Any) -> str:
     text = type(described).__doc__ or ""
     first = text.strip().partition("\n")[0].strip()
     return first or f"as {type(described).__name__} computes it"
+
+
+def passed_back(layer: Layer) -> str:
+    """The formula of dL/d(input) as the layer's docstring states it, else the layer's formula."""
+    for paragraph in re.split(r"\n\s*\n", type(layer).__doc__ or ""):
+        found = re.search(r"(With [^:]+: )?dL/d\w+ = .*?(?=\. |\.?$)", " ".join(paragraph.split()))
+        if found:
+            return found.group()
+    return documented(layer)
 
 
 def call(layer: Layer, argument: str) -> str:

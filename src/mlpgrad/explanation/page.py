@@ -55,10 +55,9 @@ class Drawing:
         first = trace.names[0]
         drawn: list[dict[str, Any]] = [{"title": "input", "symbol": first.x}]
         for block in trace.blocks:
-            kind = trace.title(block).partition(",")[0]
             names = " + ".join(type(trace.layers[i]).__name__ for i in block)
-            title = kind if trace.dense[block[0]] else names
-            drawn.append({"title": title, "kind": names, "symbol": trace.names[block[-1]].y})
+            title, symbol = trace.short_title(block), trace.names[block[-1]].y
+            drawn.append({"title": title, "kind": names, "symbol": symbol})
         for column, count in zip(drawn, self.widths, strict=True):
             column |= {"shown": shown(count, self.limit), "count": count}
         return drawn
@@ -93,6 +92,8 @@ class Drawing:
         at = index[1:] if quantity.per_sample else index
         if quantity.role == "loss" or not at:
             return "loss"
+        if "." in quantity.parameter.partition("]")[0]:  # inside a Residual: not drawn
+            return ""
         last = len(self.widths) - 1
         column = last if quantity.layer is None else self.column[quantity.layer]
         if quantity.role == "input":

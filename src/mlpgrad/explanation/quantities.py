@@ -40,7 +40,7 @@ class Quantity:
     layer : int or None
         Position of its layer in the model.
     role : str
-        `input`, `target`, `sum`, `output`, `loss`, `delta`, `gradient` or `update`.
+        `input`, `target`, `sum`, `output`, `loss`, `delta`, `gradient`, `update`, `new output`.
     per_sample : bool
         Whether the first axis counts samples.
     documented : bool

@@ -74,7 +74,7 @@ def hidden(quantity: Quantity, limit: int, sample: int = 0) -> str:
     at = tuple(int(i) for i in largest)
     name = quantity.name((sample, *at) if quantity.per_sample else at)
     number = Numbers(quantity.digits)(value[at])
-    return f"... and {value.size - kept:,} more; the largest of all is {name} = {number}"
+    return f"... and {value.size - kept:,} more; the largest in size is {name} = {number}"
 
 
 def _line(line: Line, symbol: int) -> list[str]:

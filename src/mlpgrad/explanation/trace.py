@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mlpgrad._arrays import Array
-from mlpgrad.explanation.notation import is_activation, is_dense, names
+from mlpgrad.explanation.notation import is_activation, is_dense, is_normalization, names
 from mlpgrad.explanation.quantities import Numbers, Quantity
 from mlpgrad.layers import walk
 
 if TYPE_CHECKING:
     from mlpgrad.binding import Slot
+    from mlpgrad.layers import Layer
     from mlpgrad.model import Sequential
 
 
@@ -35,6 +36,7 @@ class Trace:
         self.inputs = [_seen(layer.inputs) for layer in self.layers]
         self.outputs = [_seen(layer.outputs) for layer in self.layers]
         self.deltas = [_seen(layer.delta) for layer in self.layers]
+        self.seen = {id(layer): layer_numbers(layer) for _, layer in walk(self.layers)}
         self.flat_params, self.flat_grads = model.params.copy(), model.grads.copy()
         self.penalty = model.penalty()
         self.dense = [is_dense(layer) for layer in self.layers]
@@ -59,10 +61,10 @@ class Trace:
 
     def symbol(self, index: int, slot: Slot) -> tuple[str, str]:
         """A parameter's symbol and index letters."""
-        n = self.names[index]
-        if self.dense[index] and slot.kind == "weights":
+        n, dense = self.names[index], is_dense(slot.layer)
+        if dense and slot.kind == "weights":
             return n.w, n.i + n.j
-        if self.dense[index] and slot.kind == "bias":
+        if dense and slot.kind == "bias":
             return n.b, n.j
         return slot.kind, (n.i + n.j)[-len(slot.shape) :] if len(slot.shape) <= 2 else ""
 
@@ -82,6 +84,12 @@ class Trace:
             return f"hidden layer{count}, {shown}"
         return shown
 
+    def short_title(self, block: tuple[int, ...]) -> str:
+        """`hidden layer 1`, or for layers that are no neurons their class: `BatchNorm`."""
+        if self.dense[block[0]]:
+            return self.title(block).partition(",")[0]
+        return type(self.layers[block[0]]).__name__
+
     def quantity(
         self,
         symbol: str,
@@ -98,6 +106,21 @@ class Trace:
         return Quantity(
             symbol, letters, formula, value, layer, role, alone, self.show.digits, **options
         )
+
+
+class LayerNumbers(NamedTuple):
+    """What one layer saw, also inside another: arrays (B, n)."""
+
+    inputs: Array
+    delta: Array
+    normalized: Array | None
+    """xhat, where the layer normalises."""
+
+
+def layer_numbers(layer: Layer) -> LayerNumbers:
+    """Copies of a layer's numbers of the last step."""
+    xhat = layer._normal.copy() if is_normalization(layer) else None
+    return LayerNumbers(_seen(layer.inputs), _seen(layer.delta), xhat)
 
 
 def _seen(array: Array | None) -> Array:
