@@ -1,0 +1,215 @@
+"""Steady state allocates nothing that grows: no memory a step beyond the warmed-up buffers.
+
+The peak of allocated bytes within a step is compared between two batches, the second twice as
+large (two parameter vectors for optimizers): both exceed NumPy's own buffer of 8,192 elements,
+so the peaks differ only where something as long as the batch is allocated.
+"""
+
+import os
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+from test_contract import every_case, every_optimizer, one_and_many
+
+import mlpgrad as mg
+
+SMALL, LARGE = 6400, 12800
+ANY_ARRAY = LARGE // 4  # bytes: an array of one byte a sample is four times as much
+FOLDERS = (os.path.dirname(mg.__file__) + os.sep, __file__)
+
+ALLOCATING = {
+    mg.Elementwise: "the user's functions return arrays of their own",
+    mg.BinaryCrossEntropy: "losses(): the second dot has no out",
+}
+
+
+def step_peak(step):
+    """Bytes allocated within one step at its fullest moment, after warm-up."""
+    for _ in range(3):
+        step()
+    tracemalloc.start()
+    try:
+        step()
+        peaks = []
+        for _ in range(3):
+            before = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            step()
+            peaks.append(tracemalloc.get_traced_memory()[1] - before)
+        return min(peaks)
+    finally:
+        tracemalloc.stop()
+
+
+def allocating_lines(step, least=ANY_ARRAY):
+    """The lines of mlpgrad that allocate at least so many bytes, for the failure message."""
+    found, line = {}, None
+    step()
+
+    def trace(frame, event, arg):
+        nonlocal line
+        now, peak = tracemalloc.get_traced_memory()
+        if line and peak - line[1] >= least:
+            found[line[0]] = peak - line[1]
+        if not frame.f_code.co_filename.startswith(FOLDERS):
+            return None
+        tracemalloc.reset_peak()
+        next_to_run = frame.f_back if event == "return" else frame
+        file = os.path.basename(next_to_run.f_code.co_filename)
+        line = f"{file}:{next_to_run.f_lineno}", now
+        return trace
+
+    tracemalloc.start()
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        step()
+    finally:
+        sys.settrace(before)
+        tracemalloc.stop()
+    return found
+
+
+def assert_allocates_nothing_that_grows(step_for):
+    """`step_for(n)` makes a step on n samples (or parameters)."""
+    growth = step_peak(step_for(LARGE)) - step_peak(step_for(SMALL))
+    assert growth < ANY_ARRAY, allocating_lines(step_for(LARGE))
+
+
+def repeated(rows, count):
+    """The rows again and again, `count` of them."""
+    return np.resize(rows, (count, *rows.shape[1:]))
+
+
+def bare_step(case, cls, size, samples):
+    model, x, y = case(cls, np.float32, size)
+    arrays = model._cast(repeated(x, samples), repeated(y, samples), None)
+    return lambda: model._step(*arrays)
+
+
+@every_case
+@one_and_many
+def test_a_step(case, cls, size, request):
+    if cls in ALLOCATING:
+        request.applymarker(pytest.mark.xfail(reason=ALLOCATING[cls]))
+    assert_allocates_nothing_that_grows(lambda n: bare_step(case, cls, size, n))
+
+
+CLIPPING = "Optimizer._clip makes |g| and g / max |g|"
+OPTIONS = [
+    {},
+    {"weight_decay": 0.1},
+    {"clip_value": 1.0},
+    pytest.param({"clip_norm": 1.0}, marks=pytest.mark.xfail(reason=CLIPPING)),
+]
+
+
+@pytest.mark.parametrize("lead", [(), (3,)], ids=["one", "ensemble"])
+@every_optimizer
+def test_an_optimizer_step(cls, lead):
+    def step_for(count):
+        params, optimizer = np.ones((*lead, count), np.float32), cls.example()
+        grads = params.copy()
+        return lambda: optimizer.step(params, grads)
+
+    assert_allocates_nothing_that_grows(step_for)
+
+
+@pytest.mark.parametrize("lead", [(), (3,)], ids=["one", "ensemble"])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_an_optimizer_step_with_options(options, lead):
+    def step_for(count):
+        params, optimizer = np.ones((*lead, count), np.float32), mg.Adam(**options)
+        grads = params.copy()
+        return lambda: optimizer.step(params, grads)
+
+    assert_allocates_nothing_that_grows(step_for)
+
+
+PENALTIES = "_step: value and slope of a penalty are new arrays"
+
+
+@pytest.mark.xfail(reason=PENALTIES)
+@pytest.mark.parametrize("penalty", [mg.L1, mg.L2])
+def test_a_step_with_a_penalty(penalty):
+    def step_for(parameters):
+        model = mg.Sequential(
+            [mg.Dense(parameters // 10, 10)], loss=mg.MeanSquaredError(), penalties=[penalty(0.1)]
+        )
+        arrays = model._cast(np.ones((2, parameters // 10)), np.ones((2, 10)), None)
+        return lambda: model._step(*arrays)
+
+    assert_allocates_nothing_that_grows(step_for)
+
+
+class StepPeaks(mg.Callback):
+    """Peaks from the end of one batch to the end of the next: everything `fit` does a step."""
+
+    def __init__(self):
+        self.peaks, self.before = [], None
+
+    def on_train_batch_end(self, batch, logs):
+        now, peak = tracemalloc.get_traced_memory()
+        if self.before is not None:
+            self.peaks.append(peak - self.before)
+        tracemalloc.reset_peak()
+        self.before = now
+
+
+def fit_step_peak(batch, dtype=np.float32, weights=None, **options):
+    """Bytes that a step of `fit` allocates at its fullest moment, the gather of its batch included.
+
+    Batches are wide enough to be gathered one by one.
+    """
+    x = np.random.default_rng(0).normal(size=(4 * batch, 16)).astype(dtype)
+    y, steps = np.arange(len(x)) % 2, StepPeaks()
+    model = mg.Sequential(
+        [mg.Dense(16, 4), mg.Tanh(), mg.Dense(4, 2)], loss=mg.SoftmaxCrossEntropy()
+    )
+    options |= {"epochs": 2, "batch_size": batch, "callbacks": [steps], "verbose": 0}
+    options["sample_weight"] = None if weights is None else np.full(len(x), weights)
+    tracemalloc.start()
+    try:
+        model.fit(x, y, optimizer=mg.Adam(), **options)
+    finally:
+        tracemalloc.stop()
+    return max(steps.peaks[-3:])
+
+
+def allocates(options, reason):
+    return pytest.param(options, marks=pytest.mark.xfail(reason=reason))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"shuffle": False},
+        allocates({"dtype": np.float64}, "Minibatches._gather: data that is cast is copied first"),
+        allocates({"weights": 1.0}, "Loss.forward: a batch's weights are scaled in new arrays"),
+        allocates({"metrics": [mg.Accuracy()]}, "_Run._measure: a metric returns new arrays"),
+    ],
+    ids=lambda options: " ".join(options) or "plain",
+)
+def test_a_step_inside_fit(options):
+    assert fit_step_peak(LARGE, **options) - fit_step_peak(SMALL, **options) < ANY_ARRAY
+
+
+class Careless(mg.ReLU):
+    """A layer that makes one array a step."""
+
+    def backward(self, delta):
+        return super().backward(delta) * np.float32(1)
+
+
+def test_an_array_a_step_is_noticed():
+    def step_for(samples):
+        model = mg.Sequential([mg.Dense(5, 5), Careless()], loss=mg.HalfSquaredError())
+        arrays = model._cast(np.ones((samples, 5)), np.ones((samples, 5)), None)
+        return lambda: model._step(*arrays)
+
+    assert step_peak(step_for(LARGE)) - step_peak(step_for(SMALL)) > ANY_ARRAY
+    (line,) = allocating_lines(step_for(LARGE), 5 * 4 * LARGE)
+    assert line.startswith("test_allocation.py:")

@@ -1,0 +1,175 @@
+"""What a training step costs, counted instead of timed: calls and operators.
+
+Counts are exact and the same on every machine, so one NumPy call more in a step fails here. A
+step that has become cheaper fails too: `python tests/test_counts.py` prints the new table.
+"""
+
+import dis
+import functools
+import os
+import sys
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import mlpgrad as mg
+
+
+class Cost(NamedTuple):
+    """Of one step inside `fit`: gathering, forward, loss, backward, optimizer, bookkeeping."""
+
+    c_calls: int  # of functions written in C: NumPy's, and a few builtins
+    python_calls: int
+    operators: int  # + - * < [] and their like, on numbers or arrays
+
+
+BUDGET = {
+    "xor": Cost(c_calls=44, python_calls=26, operators=18),
+    "moons": Cost(c_calls=69, python_calls=29, operators=30),
+    "digits": Cost(c_calls=49, python_calls=26, operators=30),
+    "mnist": Cost(c_calls=105, python_calls=43, operators=44),
+}
+
+CALLS = {"CALL", "CALL_KW", "CALL_FUNCTION_EX"}
+OPERATORS = {
+    *("BINARY_OP", "BINARY_SUBSCR", "BINARY_SLICE", "STORE_SUBSCR", "STORE_SLICE"),
+    *("COMPARE_OP", "CONTAINS_OP", "UNARY_NEGATIVE", "UNARY_INVERT"),
+}
+FOLDERS = (os.path.dirname(mg.__file__) + os.sep, __file__)
+WARM, FEW, MANY = 12, 4, 8  # batches
+
+
+def xor():
+    x, y = mg.datasets.xor(copies=WARM)
+    layers = [mg.Dense(2, 4), mg.Sigmoid(), mg.Dense(4, 1), mg.Sigmoid()]
+    return layers, mg.HalfSquaredError(), mg.SGD(0.5), 4, x, y
+
+
+def moons():
+    x, y = mg.datasets.moons(32 * WARM, random_state=0)
+    layers = [mg.Dense(2, 32), mg.Tanh(), mg.Dense(32, 32), mg.Tanh(), mg.Dense(32, 1)]
+    return layers, mg.SigmoidCrossEntropy(), mg.Adam(1e-3), 32, x, y
+
+
+def digits():
+    x, y = mg.datasets.digits()
+    layers = [mg.Dense(64, 64), mg.ReLU(), mg.Dense(64, 10)]
+    return layers, mg.SoftmaxCrossEntropy(), mg.Adam(1e-3), 32, x, y
+
+
+def mnist():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((128 * WARM, 784), np.float32), rng.integers(0, 10, 128 * WARM)
+    layers = [mg.Dense(784, 256), mg.ReLU(), mg.Dense(256, 128), mg.ReLU(), mg.Dense(128, 10)]
+    return layers, mg.SoftmaxCrossEntropy(), mg.Adam(1e-3), 128, x, y
+
+
+NETWORKS = {f.__name__: f for f in (xor, moons, digits, mnist)}
+
+
+@functools.cache
+def instructions(code):
+    """The instructions of a code object by their place in it."""
+    return {i.offset: i for i in dis.get_instructions(code)}
+
+
+class Counting:
+    """Within `with`: every call and operator that mlpgrad's own code executes, by source line.
+
+    Profilers do not see ufuncs in every version of Python; a trace of the executed instructions
+    shows all calls alike. A call that is not followed by a new Python frame was one of C.
+    """
+
+    def __init__(self):
+        self.found = Counter()
+        self.calling = None
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self.trace)
+        return self
+
+    def __exit__(self, *exception):
+        sys.settrace(self.before)
+        self.settle("c_calls")
+
+    def trace(self, frame, event, arg):
+        if event == "call":
+            self.settle("python_calls")
+        if not frame.f_code.co_filename.startswith(FOLDERS):
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode":
+            self.settle("c_calls")
+            instruction = instructions(frame.f_code)[frame.f_lasti]
+            place = os.path.basename(frame.f_code.co_filename), instruction.positions.lineno
+            if instruction.opname in CALLS:
+                self.calling = place
+            elif instruction.opname in OPERATORS:
+                self.found["operators", *place] += 1
+        return self.trace
+
+    def settle(self, kind):
+        """The last call instruction has turned out to be of this kind."""
+        if self.calling:
+            self.found[kind, *self.calling] += 1
+            self.calling = None
+
+
+def counted(batches, model, optimizer, batch_size, x, y):
+    """All that one epoch of so many batches executes."""
+    rows = slice(0, batches * batch_size)
+    with Counting() as counting:
+        model.fit(x[rows], y[rows], optimizer=optimizer, epochs=1, batch_size=batch_size, verbose=0)
+    return counting.found
+
+
+def step_cost(layers, loss, optimizer, batch_size, x, y):
+    """Cost of a step inside `fit`, and the lines it comes from: many batches minus few."""
+    model = mg.Sequential(layers, loss=loss, random_state=0)
+    case = model, optimizer, batch_size, x, y
+    for batches in (WARM, FEW, MANY):  # every buffer is there
+        counted(batches, *case)
+    few, many = counted(FEW, *case), counted(MANY, *case)
+    lines = {place: (many[place] - few[place]) / (MANY - FEW) for place in many}
+    lines = {place: n for place, n in lines.items() if n}
+    return Cost(*(sum(n for (kind, *_), n in lines.items() if kind == k) for k in Cost._fields)), (
+        "\n".join(f"{kind:12} {file}:{line}  {n:g}" for (kind, file, line), n in lines.items())
+    )
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_step_costs_exactly_its_budget(name):
+    cost, lines = step_cost(*NETWORKS[name]())
+    assert cost == BUDGET[name], f"per step:\n{lines}"
+
+
+class OneCallMore(mg.ReLU):
+    """A slower layer."""
+
+    def forward(self, x):
+        return np.positive(super().forward(x), self._a)
+
+
+class OneOperatorMore(mg.ReLU):
+    """A slower layer, without a call."""
+
+    def backward(self, delta):
+        return super().backward(delta) * 1
+
+
+@pytest.mark.parametrize("slower", [OneCallMore, OneOperatorMore])
+def test_one_numpy_call_more_is_noticed(slower):
+    layers, *case = digits()
+    layers[1] = slower()
+    cost, lines = step_cost(layers, *case)
+    assert cost != BUDGET["digits"]
+    assert "test_counts.py" in lines
+
+
+if __name__ == "__main__":
+    for name, network in NETWORKS.items():
+        cost = step_cost(*network())[0]
+        print(f'    "{name}": {cost._replace(**{k: int(n) for k, n in cost._asdict().items()})},')
