@@ -142,11 +142,11 @@ def _quantity(q: Quantity, drawing: Drawing, samples: int, limit: int) -> dict[s
         "number": q.number,
         "parameter": q.parameter,
         "lines": lines,
-        "more": [plain_more(q, limit, b) for b in range(samples if q.per_sample else 1)],
+        "more": [_more(q, limit, b) for b in range(samples if q.per_sample else 1)],
     }
 
 
-def plain_more(quantity: Quantity, limit: int, sample: int) -> str:
-    """What the lists leave out, in words."""
-    text, _, rest = hidden(quantity, limit, sample).partition("is ")
-    return f"{text}is {plain(rest)}" if rest else text
+def _more(quantity: Quantity, limit: int, sample: int) -> str:
+    """What the lists leave out, in words and one number."""
+    words, size, number = hidden(quantity, limit, sample).partition("size is ")
+    return words + size + as_html(number)
