@@ -54,6 +54,7 @@ from mlpgrad.initializers import (
     Orthogonal,
     Zeros,
 )
+from mlpgrad.layer_signals import LayerSignals
 from mlpgrad.layers import Dense, Layer
 from mlpgrad.losses import HalfSquaredError, Loss
 from mlpgrad.metrics import Accuracy, MeanAbsolute, Metric, RootMeanSquared
@@ -83,7 +84,7 @@ from mlpgrad.structure import Dropout, Residual, Softmax
 from mlpgrad.training import DivergenceError
 
 if TYPE_CHECKING:
-    from mlpgrad import datasets
+    from mlpgrad import datasets, plotting
     from mlpgrad.explanation import Explanation, explain
     from mlpgrad.gradcheck import (
         GradientReport,
@@ -175,6 +176,7 @@ __all__ = [
     "Initializer",
     "Layer",
     "LayerNorm",
+    "LayerSignals",
     "LeCunNormal",
     "LeCunUniform",
     "LeakyReLU",
@@ -224,4 +226,5 @@ __all__ = [
     "datasets",
     "explain",
     "load",
+    "plotting",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,28 +65,11 @@ class History(dict[str, list[Any]]):
         frame = require("pandas", "frame").DataFrame(columns)
         return frame.rename_axis("epoch")
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw the loss curves with matplotlib (needs the extra `plot`); returns the Axes.
+    def plot(self, ax: Any = None, *, names: Sequence[str] | None = None) -> Any:
+        """Draw the loss curves: see `mlpgrad.plotting.learning_curves`; returns the Axes."""
+        from mlpgrad.plotting import learning_curves
 
-        An ensemble shows its mean as a line and its members' range as a band.
-        """
-        if ax is None:
-            ax = require("matplotlib.pyplot", "plot").subplots(layout="constrained")[1]
-        epochs = np.arange(1, self.epochs + 1)
-        for name, label in (("loss", "training loss"), ("val_loss", "validation loss")):
-            if name not in self:
-                continue
-            table = np.array(self[name])
-            mean = table if table.ndim == 1 else table.mean(axis=1)
-            (line,) = ax.plot(epochs[: len(mean)], mean, label=label)
-            if table.ndim == 2:
-                band = table.min(axis=1), table.max(axis=1)
-                ax.fill_between(epochs[: len(mean)], *band, alpha=0.2, color=line.get_color())
-        ax.set(xlabel="epoch", ylabel="loss", title="Training")
-        if all(np.min(values) > 0 for name, values in self.items() if name.endswith("loss")):
-            ax.set_yscale("log")
-        ax.legend()
-        return ax
+        return learning_curves(self, names=names, ax=ax)
 
     def __repr__(self) -> str:
         def show(value: Any) -> str:

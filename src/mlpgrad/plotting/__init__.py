@@ -1,0 +1,36 @@
+"""Pictures of data, training and networks, drawn with matplotlib (the extra `plot`).
+
+Every function takes `ax=`, draws into it (or into a new figure) and returns the Axes. matplotlib is
+imported when the first picture is drawn.
+
+>>> import mlpgrad as mg
+>>> x, y = mg.datasets.moons(200, noise=0.2, random_state=0)
+>>> model = mg.Sequential([mg.Dense(2, 16), mg.Tanh(), mg.Dense(16, 1)],
+...                       loss=mg.SigmoidCrossEntropy(), random_state=0, ensemble_size=5)
+>>> history = model.fit(x, y, optimizer=mg.Adam(0.02), epochs=20, verbose=0)
+>>> ax = mg.plotting.decision_boundary(model, x, y)
+>>> ax.figure.savefig("boundary.png")  # doctest: +SKIP
+"""
+
+from mlpgrad.plotting.boundary import decision_boundary
+from mlpgrad.plotting.classes import confusion_matrix
+from mlpgrad.plotting.curves import learning_curves
+from mlpgrad.plotting.landscape import loss_landscape
+from mlpgrad.plotting.layers import weights
+from mlpgrad.plotting.numbers import regression_curve, regression_surface
+from mlpgrad.plotting.reports import gradient_report
+from mlpgrad.plotting.signals import layer_signals
+from mlpgrad.plotting.spread import ensemble_spread
+
+__all__ = [
+    "confusion_matrix",
+    "decision_boundary",
+    "ensemble_spread",
+    "gradient_report",
+    "layer_signals",
+    "learning_curves",
+    "loss_landscape",
+    "regression_curve",
+    "regression_surface",
+    "weights",
+]

@@ -1,0 +1,111 @@
+"""The decision boundary of a classifier with two inputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpgrad._arrays import Array
+from mlpgrad.plotting import inputs, style
+
+if TYPE_CHECKING:
+    from mlpgrad.model import Sequential
+
+STRENGTH = 0.65
+"""Share of a class's colour where the network is certain: the samples must stand out."""
+
+
+def decision_boundary(
+    model: Sequential, x: Any, y: Any, *, resolution: int = 200, ax: Any = None
+) -> Any:
+    """Draw where a classifier with two inputs sees which class, and how surely.
+
+    Each point has the colour of its likeliest class, the paler the less probable it is: white
+    where all classes are equally likely. The black line is the boundary. An ensemble shows its
+    mean probability, and each member's own boundary as a thin line: where these spread, the
+    members disagree.
+
+    Parameters
+    ----------
+    model : Sequential
+        With two inputs, and a loss for classes.
+    x : array (n, 2)
+    y : array (n,)
+        Classes.
+    resolution : int
+        Points along each axis at which the network is evaluated.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.moons(100, noise=0.1, random_state=0)
+    >>> model = mg.Sequential([mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)],
+    ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.05), epochs=20, verbose=0)
+    >>> ax = mg.plotting.decision_boundary(model, x, y, resolution=50)
+    >>> ax.images[0].get_array().shape
+    (50, 50, 3)
+    """
+    fix = "choose two features, or use confusion_matrix(model, x, y)"
+    x = inputs.samples_of_width(model, x, 2, "decision_boundary", fix)
+    inputs.classifier(model, "decision_boundary", "use regression_surface(model, x, y)")
+    target = model.checked(x, y, None)[1]
+    (across, up), points = inputs.grid(x, resolution)
+    probabilities = inputs.class_probabilities(model, points)
+    probabilities = probabilities.reshape(*model.lead, resolution, resolution, -1)
+    mean = probabilities.mean(axis=0) if model.lead else probabilities
+    ax = style.axes(ax)
+    half = np.array([across[1] - across[0], up[1] - up[0]]) / 2  # a pixel's centre is its point
+    extent = (across[0] - half[0], across[-1] + half[0], up[0] - half[1], up[-1] + half[1])
+    ax.imshow(shades(mean), extent=extent, origin="lower", aspect="auto", interpolation="bilinear")
+    for member in probabilities if model.lead else ():
+        _draw_boundary(ax, across, up, member, colors=style.INK, linewidths=0.7, alpha=0.45)
+    _draw_boundary(ax, across, up, mean, colors="black", linewidths=2.0)
+    _draw_samples(ax, x, model.loss.true_classes(target), mean.shape[-1])
+    title = "Class (colour) and certainty (strength)"
+    if model.lead:
+        title += f"; thin: the boundary of each of {model.ensemble_size} networks"
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", xlim=extent[:2], ylim=extent[2:])
+    ax.set_title(title, fontsize="medium", wrap=True)
+    return ax
+
+
+def shades(probabilities: Array) -> Array:
+    """Colours `(..., 3)` for probabilities `(..., K)`: the likeliest class's, white at 1/K.
+
+    Examples
+    --------
+    >>> shades(np.array([[0.5, 0.5]])).tolist()
+    [[1.0, 1.0, 1.0]]
+    """
+    classes = probabilities.shape[-1]
+    certainty = (probabilities.max(axis=-1, keepdims=True) * classes - 1) / (classes - 1)
+    strength = STRENGTH * np.clip(certainty, 0, 1)
+    colours = style.class_colours(classes)[probabilities.argmax(axis=-1)]
+    return 1 - strength * (1 - colours)  # type: ignore[no-any-return]
+
+
+def _draw_boundary(ax: Any, across: Array, up: Array, probabilities: Array, **options: Any) -> None:
+    """Draw where the likeliest class changes: P(k) - max of the others is 0, for each k > 0."""
+    for k in range(1, probabilities.shape[-1]):  # the boundaries of class 0 are those of another
+        others = np.delete(probabilities, k, axis=-1).max(axis=-1)
+        margin = probabilities[..., k] - others
+        if margin.min() < 0 < margin.max():
+            ax.contour(across, up, margin, levels=[0.0], **options)
+
+
+def _draw_samples(ax: Any, x: Array, classes: Array, count: int) -> None:
+    colours = style.class_colours(count)
+    for k in range(count):
+        rows = x[classes == k]
+        if len(rows):
+            marker = style.MARKERS[k % len(style.MARKERS)]
+            options = {"color": colours[k], "edgecolors": "white", "linewidths": 0.6, "s": 28}
+            ax.scatter(*rows.T, marker=marker, label=f"class {k}", zorder=3, **options)
+    ax.legend(loc="best", framealpha=0.9)

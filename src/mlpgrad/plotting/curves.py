@@ -1,0 +1,115 @@
+"""Learning curves: what training recorded, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._arrays import Array
+from mlpgrad._describe import nearest
+from mlpgrad.plotting import style
+
+PAIRS = (
+    (style.BLUE, style.VERMILLION),
+    (style.GREEN, style.PURPLE),
+    (style.SKY, style.ORANGE),
+    (style.GREY, style.BROWN),
+)
+"""Colours of a quantity in training and in validation."""
+
+
+def learning_curves(
+    history: Mapping[str, Any], *, names: Sequence[str] | None = None, ax: Any = None
+) -> Any:
+    """Draw losses or metrics over the epochs; mark the best epoch on the validation set.
+
+    Training is a solid line, validation a dashed one. An ensemble is its mean and a band from its
+    lowest to its highest member. The scale is logarithmic where only positive losses are drawn.
+
+    Parameters
+    ----------
+    history : History
+        What `fit` returns.
+    names : sequence of str, optional
+        What to draw: by default `loss` and, where there is one, `val_loss`.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.moons(100, random_state=0)
+    >>> model = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy(), random_state=0)
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.1), epochs=5, validation_split=0.2, verbose=0)
+    >>> ax = mg.plotting.learning_curves(history)
+    >>> [line.get_label() for line in ax.lines]
+    ['training loss', 'validation loss', 'best epoch: 5']
+    """
+    names = _chosen(history, names)
+    bases = list(dict.fromkeys(name.removeprefix("val_") for name in names))
+    ax = style.axes(ax)
+    for name in names:
+        base, held_out = name.removeprefix("val_"), name.startswith("val_")
+        table = np.array(history[name], float)
+        colour = PAIRS[bases.index(base) % len(PAIRS)][held_out]
+        mean_and_range(ax, table, color=colour, label=_label(name), ls="--" if held_out else "-")
+        if name == "val_loss":
+            _mark_best(ax, _mean(table), colour)
+    ax.set(xlabel="epoch", ylabel=bases[0].replace("_", " ") if len(bases) == 1 else "value")
+    ax.set_title("Training")
+    losses = all(base.endswith("loss") for base in bases)
+    if losses and all(np.min(history[name]) > 0 for name in names):
+        ax.set_yscale("log")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend()
+    return ax
+
+
+def mean_and_range(ax: Any, table: Array, *, color: Any, **options: Any) -> None:
+    """Draw values `(epochs,)` as a line, `(epochs, E)` as their mean and range."""
+    epochs = np.arange(1, len(table) + 1)
+    marker = "o" if len(table) == 1 else None  # a line of one point would not be seen
+    ax.plot(epochs, _mean(table), color=color, marker=marker, **options)
+    if table.ndim == 2:
+        low, high = table.min(axis=1), table.max(axis=1)
+        ax.fill_between(epochs, low, high, color=color, alpha=0.2, lw=0)
+
+
+def _mean(table: Array) -> Array:
+    return table if table.ndim == 1 else table.mean(axis=1)
+
+
+def _mark_best(ax: Any, mean: Array, colour: str) -> None:
+    best = int(np.argmin(mean))
+    label = f"best epoch: {best + 1}"
+    ax.plot([best + 1], [mean[best]], ls="", marker="o", color=colour, mec=style.INK, label=label)
+
+
+def _chosen(history: Any, names: Sequence[str] | None) -> list[str]:
+    """The names to draw, each of which is recorded."""
+    if not isinstance(history, Mapping):
+        raise TypeError(
+            f"learning_curves expects the History that fit returns, got {type(history).__name__}; "
+            f"write history = model.fit(...)"
+        )
+    chosen = [n for n in ("loss", "val_loss") if n in history] if names is None else names
+    chosen = [chosen] if isinstance(chosen, str) else list(chosen)
+    for name in chosen:
+        if name not in history:
+            raise KeyError(f"names: the history has no {name!r}{nearest(name, history)}")
+    if not chosen or not all(len(history[name]) for name in chosen):
+        raise ValueError("learning_curves expects at least one epoch, got none; call fit first")
+    return chosen
+
+
+def _label(name: str) -> str:
+    """What a person calls a recorded value: `val_loss` is the validation loss."""
+    if name == "learning_rate":
+        return "learning rate"
+    part = "validation" if name.startswith("val_") else "training"
+    return f"{part} {name.removeprefix('val_').replace('_', ' ')}"

@@ -1,0 +1,159 @@
+"""The weights of one layer, as a table or as images."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpgrad._arrays import Array
+from mlpgrad.layers import Layer, walk
+from mlpgrad.plotting import inputs, style
+
+if TYPE_CHECKING:
+    from mlpgrad.model import Sequential
+
+SMALLEST_IMAGE = 16
+"""First layers with a square number of inputs, from here on, are taken to see images."""
+
+
+def weights(
+    model: Sequential,
+    layer: int | str = 0,
+    *,
+    image_shape: tuple[int, int] | bool | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draw the weights of one layer: blue above zero, orange below, white at zero.
+
+    Where the inputs are an image there is one small image for each unit: what it looks for.
+    Otherwise the weights are a table with a row for each input, and the bias below.
+
+    Parameters
+    ----------
+    model : Sequential
+        One network.
+    layer : int or str
+        Position as in `model.summary()`: 0, or "2.0" for a layer inside layer 2.
+    image_shape : tuple (height, width), or bool, optional
+        Of the inputs. By default a first layer with 16, 25, 36 ... inputs is taken to see square
+        images; False draws a table.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> model = mg.Sequential([mg.Dense(64, 10)], loss=mg.SoftmaxCrossEntropy(), random_state=0)
+    >>> ax = mg.plotting.weights(model)  # ten images of 8 x 8 with lines between them
+    >>> ax.images[0].get_array().shape
+    (17, 44)
+    >>> ax = mg.plotting.weights(model, image_shape=False)  # 64 inputs and the bias
+    >>> ax.images[0].get_array().shape
+    (65, 10)
+    """
+    inputs.one_network(model, "weights")
+    position, chosen = _find(model, layer)
+    table, bias = chosen.params.weights, getattr(chosen.params, "bias", None)
+    shape = _shape_of_images(model, chosen, image_shape)
+    ax = style.axes(ax)
+    title = f"Weights of layer {position}, {chosen!r}"
+    if shape is None:
+        image = _draw_table(ax, table, bias)
+    else:
+        image = _draw(ax, mosaic(table, shape))
+        ax.set(xticks=[], yticks=[])
+        title += ": one image for each unit"
+        if bias is not None:
+            ax.set_xlabel(f"biases (not shown): {bias.min():.2g} to {bias.max():.2g}")
+    ax.set_title(title, fontsize="medium")
+    ax.figure.colorbar(image, ax=ax, label="weight", shrink=0.8)
+    return ax
+
+
+def mosaic(table: Array, shape: tuple[int, int]) -> Array:
+    """Each column of `table: (height * width, O)` as an image, with NaN between the images.
+
+    Examples
+    --------
+    >>> mosaic(np.array([[1.0, 3.0], [2.0, 4.0]]), (1, 2)).tolist()
+    [[1.0, 2.0], [nan, nan], [3.0, 4.0]]
+    """
+    count, (height, width) = table.shape[1], shape
+    least = math.ceil(math.sqrt(count * height / width))
+    # an exact number of rows where there is one, up to twice as wide as high
+    columns = next((n for n in range(least, 2 * least + 1) if count % n == 0), least)
+    rows = -(-count // columns)
+    tiles = np.full((rows * columns, height + 1, width + 1), np.nan)
+    tiles[:count, :height, :width] = table.T.reshape(count, height, width)
+    laid = tiles.reshape(rows, columns, height + 1, width + 1).swapaxes(1, 2)
+    return laid.reshape(rows * (height + 1), -1)[:-1, :-1]
+
+
+def _draw_table(ax: Any, table: Array, bias: Array | None) -> Any:
+    """Draw a row for each input, and one for the bias."""
+    if bias is not None:
+        table = np.vstack([table, bias])
+    image = _draw(ax, table, aspect="auto" if max(table.shape) > 4 * min(table.shape) else None)
+    ax.set(xlabel="unit j of this layer", ylabel="input i")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    last = len(table) - 1
+    if bias is not None:
+        ax.axhline(last - 0.5, color=style.INK, lw=1)
+        step = -(-last // 10)
+        ticks = [i for i in range(0, last, step) if last - i >= step or i == 0]
+        ax.set_yticks([*ticks, last], [*map(str, ticks), "bias"])
+    return image
+
+
+def _draw(ax: Any, table: Array, **options: Any) -> Any:
+    """Draw numbers in colours that are centred at zero."""
+    largest = float(np.nanmax(np.abs(table))) or 1.0
+    colours = style.signed()
+    colours.set_bad("#d9d9d9")
+    limits = {"vmin": -largest, "vmax": largest}
+    return ax.imshow(table, cmap=colours, interpolation="nearest", **limits, **options)
+
+
+def _find(model: Sequential, position: int | str) -> tuple[str, Layer]:
+    """The layer at a position; it must have weights."""
+    known = {name: layer for name, layer in walk(model.layers) if "weights" in set(layer.params)}
+    name = str(position)
+    if isinstance(position, int) and position < 0:
+        name = str(len(model.layers) + position)
+    if name not in known:
+        choices = ", ".join(f"{n} {layer!r}" for n, layer in known.items()) or "none"
+        raise ValueError(
+            f"layer expects the position of a layer with weights, got {position!r}; "
+            f"there are: {choices}"
+        )
+    return name, known[name]
+
+
+def _shape_of_images(
+    model: Sequential, layer: Layer, asked: tuple[int, int] | bool | None
+) -> tuple[int, int] | None:
+    """Height and width of the images that a layer sees, None where it sees none."""
+    width = len(layer.params.weights)
+    side = math.isqrt(width)
+    if asked is False:
+        return None
+    if asked is None or asked is True:
+        first = next(found for _, found in walk(model.layers) if len(found.params))
+        square = side * side == width and width >= SMALLEST_IMAGE and layer is first
+        if asked is True and side * side != width:
+            raise ValueError(
+                f"image_shape=True expects a square number of inputs, got {width}; "
+                f"give image_shape=(height, width)"
+            )
+        return (side, side) if square or asked else None
+    if len(asked) != 2 or asked[0] * asked[1] != width:
+        raise ValueError(
+            f"image_shape expects (height, width) with height * width = {width} inputs, got "
+            f"{asked}; change the shape, or leave it out to draw a table"
+        )
+    return asked[0], asked[1]

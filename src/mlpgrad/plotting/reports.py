@@ -1,0 +1,101 @@
+"""The report of a gradient check, as a picture."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpgrad.plotting import style
+
+if TYPE_CHECKING:
+    from mlpgrad.gradcheck import GradientReport
+
+LOOKS = {
+    "PASS": ("o", style.BLUE),
+    "KINK": ("D", style.GREEN),
+    "NO_POWER": ("v", style.GREY),
+    "INCONCLUSIVE": ("s", style.ORANGE),
+}
+"""Marker and colour of each verdict; all others are mistakes."""
+MISTAKE = ("X", style.WRONG)
+LEAST = 1e-6
+"""Errors below this share of the tolerance are drawn there: exact is as good."""
+COLUMNS = 88
+
+
+def gradient_report(report: GradientReport, *, ax: Any = None) -> Any:
+    """Draw the largest error of each tensor in units of what the check tolerates.
+
+    Left of the line at 1 the difference between gradient and numeric derivative is no larger
+    than the error of the check itself; right of it the gradient is wrong. Each verdict has its
+    own marker and is written at the right. Below is what the report says about a failure.
+
+    Parameters
+    ----------
+    report : GradientReport
+        From `mg.check_gradients` or any other check.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> point = np.array([1.0, -2.0])
+    >>> report = mg.check_gradient(lambda w: (w**2).sum(), lambda w: 3 * w, point)
+    >>> ax = mg.plotting.gradient_report(report)
+    >>> print(ax.get_title(loc="left"))
+    FAIL: the gradient is wrong: the difference is larger than every error of the check
+    """
+    from mlpgrad.gradcheck import GradientReport
+
+    if not isinstance(report, GradientReport):
+        raise TypeError(
+            f"gradient_report expects a GradientReport, got {type(report).__name__}; "
+            f"draw what mg.check_gradients(model, x, y) returns"
+        )
+    height = 1.6 + 0.3 * len(report.tensors) + 0.2 * len(_diagnosis(report))
+    ax = style.axes(ax, figsize=(8, min(height, 20)))
+    for row, tensor in enumerate(report.tensors):
+        marker, colour = LOOKS.get(tensor.verdict.value, MISTAKE)
+        ratio = excess(tensor)
+        if np.isfinite(ratio):
+            shown = max(ratio, LEAST)
+            ax.plot([LEAST, shown], [row, row], color=colour, lw=1, alpha=0.5)
+            ax.plot([shown], [row], marker=marker, color=colour, ms=9, ls="")
+        options = {"transform": ax.get_yaxis_transform(), "va": "center", "color": style.INK}
+        ax.text(1.01, row, tensor.verdict.value, **options)
+    ax.axvline(1.0, color=style.INK, ls="--", lw=1.2)
+    names = [f"{tensor.name} {tensor.shape}".replace(", ", ",") for tensor in report.tensors]
+    ax.set_yticks(range(len(names)), names)
+    ax.set(xscale="log", ylim=(len(names) - 0.4, -0.6))
+    low, high = ax.get_xlim()
+    ax.set_xlim(min(low, LEAST / 2), max(high, 100.0))
+    ax.grid(axis="x", alpha=0.3)
+    label = "error / tolerance  (right of the dashed line: wrong)"
+    ax.set_xlabel("\n".join([label, *[""][: len(_diagnosis(report))], *_diagnosis(report)]))
+    ax.set_title(str(report).partition("\n")[0], loc="left", fontsize="medium")
+    return ax
+
+
+def excess(tensor: Any) -> float:
+    """The largest error of a tensor in units of its tolerance; NaN where none was measured."""
+    worst = tensor.worst
+    if worst is None:
+        return float("nan")
+    if not worst.tolerance:
+        return 0.0 if not worst.error else float("inf")
+    return float(abs(worst.error) / worst.tolerance)
+
+
+def _diagnosis(report: GradientReport) -> list[str]:
+    """What the report says about a failure, as lines of bounded width."""
+    if report.passed:
+        return []
+    said = [*report.protocol.values(), report.first_wrong, *map(str, report.culprits[:3])]
+    said += [*report.hints[:3], *report.warnings[:2]]
+    return [line for text in said if text for line in textwrap.wrap(text, COLUMNS)]

@@ -1,0 +1,90 @@
+"""Activations, deltas and gradients of each layer over training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpgrad._describe import nearest
+from mlpgrad.plotting import style
+from mlpgrad.plotting.curves import mean_and_range
+
+if TYPE_CHECKING:
+    from mlpgrad.layer_signals import LayerSignals
+
+LABELS = {
+    "activation": "activations, root mean square",
+    "delta": "delta of a sample, root mean square",
+    "gradient": "gradient, root mean square",
+    "saturated": "share of saturated or dead units",
+}
+
+
+def layer_signals(recorder: LayerSignals, *, what: str = "delta", ax: Any = None) -> Any:
+    """Draw one line for each layer over training, from dark (the first layer) to light.
+
+    Where deltas vanish on their way down, the lines lie far apart with the dark ones lowest, and
+    first layers hardly learn; where they explode, the dark ones are highest. Good lines lie close
+    together.
+
+    Parameters
+    ----------
+    recorder : LayerSignals
+        A callback that `fit` has run.
+    what : {"delta", "activation", "gradient", "saturated"}
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.moons(100, random_state=0)
+    >>> model = mg.Sequential([mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)],
+    ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
+    >>> recorder = mg.LayerSignals()
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.01), callbacks=[recorder], verbose=0)
+    >>> ax = mg.plotting.layer_signals(recorder)
+    >>> [line.get_label() for line in ax.lines]
+    ['0 Dense(2, 8)', '2 Dense(8, 1)']
+    """
+    if what not in LABELS:
+        raise ValueError(
+            f"what expects one of {sorted(LABELS)}, got {what!r}{nearest(what, LABELS)}"
+        )
+    records = getattr(recorder, "records", None)
+    if not isinstance(records, dict):
+        raise TypeError(
+            f"layer_signals expects an mg.LayerSignals, got {type(recorder).__name__}; "
+            f"pass it to fit(callbacks=[recorder]) first"
+        )
+    lines = {layer: np.array(values, float) for layer, values in records[what].items() if values}
+    if not lines:
+        raise ValueError(
+            f"layer_signals found no {what} recorded; give the recorder to fit(callbacks=[...])"
+            + ("" if what in ("delta", "gradient") else " of a network with activations")
+        )
+    ax = style.axes(ax)
+    for (layer, table), colour in zip(lines.items(), style.depth_colours(len(lines)), strict=True):
+        mean_and_range(ax, table, color=colour, label=layer, lw=1.8)
+    ax.set(xlabel="epoch", ylabel=LABELS[what])
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    if what == "saturated":
+        ax.set_ylim(-0.02, 1.02)
+        ax.set_title("Units that pass on no delta")
+    else:
+        ax.set_yscale("log")
+        ax.set_title(_at_a_glance(what, list(lines.values())), fontsize="medium")
+    ax.legend(title="layer", loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    return ax
+
+
+def _at_a_glance(what: str, tables: list[Any]) -> str:
+    """How the first layer's signal compares with the last layer's in the end."""
+    first, last = (float(np.mean(tables[i][-1])) for i in (0, -1))
+    if len(tables) == 1 or not last:
+        return what.capitalize()
+    return f"In the end the first layer's {what} is {first / last:.1g} times the last's"

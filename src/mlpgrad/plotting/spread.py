@@ -1,0 +1,134 @@
+"""How much the members of an ensemble agree, sample by sample."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpgrad._arrays import Array
+from mlpgrad.plotting import inputs, style
+
+if TYPE_CHECKING:
+    from mlpgrad.model import Sequential
+
+
+def ensemble_spread(
+    model: Sequential, x: Any, y: Any = None, *, output: int = 0, ax: Any = None
+) -> Any:
+    """Draw what the members of an ensemble predict for each sample: their mean and their range.
+
+    Samples are sorted by the mean. Where the loss is for classes, the prediction is the
+    probability of the class that the ensemble chooses: samples on the left are doubtful, and a
+    wide band there says that the members disagree. With targets, wrong classes (or numbers
+    outside the band) are marked: they should be where the band is wide.
+
+    Parameters
+    ----------
+    model : Sequential
+        An ensemble.
+    x : array (n, I)
+    y : array (n,) or (n, O), optional
+        Targets.
+    output : int
+        Which output to draw, where the loss is for numbers.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.regression(50, random_state=0)
+    >>> model = mg.Sequential([mg.Dense(5, 8), mg.Tanh(), mg.Dense(8, 1)],
+    ...                       loss=mg.HalfSquaredError(), random_state=0, ensemble_size=4)
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.02), epochs=50, verbose=0)
+    >>> ax = mg.plotting.ensemble_spread(model, x, y)
+    >>> [label.get_text() for label in ax.get_legend().get_texts()]
+    ['lowest to highest of 4 networks', 'mean', 'target in the band', 'target outside']
+    """
+    if model.ensemble_size is None:
+        raise ValueError(
+            "ensemble_spread expects an ensemble, got one network; build the model with "
+            "Sequential(..., ensemble_size=10)"
+        )
+    x = inputs.samples(model, x)
+    ax = style.axes(ax)
+    draw = _draw_classes if model.loss.classifies else _draw_numbers
+    draw(ax, model, x, y, output)
+    ax.set_xlabel("sample, sorted by the mean prediction")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend()
+    return ax
+
+
+def _draw_classes(ax: Any, model: Sequential, x: Array, y: Any, output: int) -> None:
+    inputs.classifier(model, "ensemble_spread", "")
+    probabilities = inputs.class_probabilities(model, x)
+    chosen = probabilities.mean(axis=0).argmax(axis=-1)
+    members = np.take_along_axis(probabilities, chosen[None, :, None], axis=-1)[..., 0]
+    order = _draw_band(ax, members)
+    ax.set_ylabel("probability of the chosen class")
+    ax.set_title("Agreement of the networks")
+    if y is None:
+        return
+    right = (chosen == model.loss.true_classes(model.checked(x, y, None)[1]))[order]
+    _draw_marks(ax, members.mean(axis=0)[order], right, ("", "wrong class"))
+    ax.set_title(f"Agreement of the networks; {(~right).sum()} of {len(right)} samples are wrong")
+
+
+def _draw_numbers(ax: Any, model: Sequential, x: Array, y: Any, output: int) -> None:
+    members = model.predict(x)
+    width = model.loss.target_features(members.shape[-1])
+    if not 0 <= output < members.shape[-1]:
+        last = members.shape[-1] - 1
+        raise ValueError(f"output expects one of 0 to {last}, got {output!r}; number them from 0")
+    members = members[..., output]
+    order = _draw_band(ax, members)
+    ax.set_ylabel("prediction")
+    ax.set_title("Predictions of the networks")
+    if y is None:
+        return
+    if width != model.out_features:
+        raise ValueError(
+            f"y expects a target for each output, but {model.loss!r} has {width} for "
+            f"{model.out_features} outputs; leave y out"
+        )
+    target = model.checked(x, y, None)[1][:, output][order]
+    low, high = members.min(axis=0)[order], members.max(axis=0)[order]
+    inside = (low <= target) & (target <= high)
+    _draw_marks(ax, target, inside, ("target in the band", "target outside"))
+    ax.set_title(f"Predictions of the networks; {inside.mean():.0%} of the targets in their range")
+
+
+def _draw_band(ax: Any, members: Array) -> Array:
+    """Draw mean and range of `members: (E, n)`, sorted by the mean; returns that order."""
+    mean = members.mean(axis=0)
+    order = np.argsort(mean, kind="stable")
+    ranks = np.arange(1, len(mean) + 1)
+    edges = members.min(axis=0)[order], members.max(axis=0)[order]
+    label = f"lowest to highest of {len(members)} networks"
+    band = {"color": style.PREDICTED, "alpha": 0.3, "lw": 0, "step": "mid", "label": label}
+    ax.fill_between(ranks, *edges, **band)
+    ax.plot(ranks, mean[order], color=style.PREDICTED, lw=1.5, label="mean")
+    return order
+
+
+def _draw_marks(ax: Any, heights: Array, good: Array, labels: tuple[str, str]) -> None:
+    """Draw a dot for each good sample, if labelled, and a cross for each other."""
+    ranks = np.arange(1, len(heights) + 1)
+    looks = (good, ".", style.INK), (~good, "X", style.WRONG)
+    for (rows, marker, colour), label in zip(looks, labels, strict=True):
+        if label:
+            ax.scatter(
+                ranks[rows],
+                heights[rows],
+                marker=marker,
+                color=colour,
+                s=24,
+                lw=0,
+                label=label,
+                zorder=3,
+            )
