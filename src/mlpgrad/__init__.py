@@ -56,6 +56,7 @@ from mlpgrad.initializers import (
 )
 from mlpgrad.layer_signals import LayerSignals
 from mlpgrad.layers import Dense, Layer
+from mlpgrad.live import LivePlot
 from mlpgrad.losses import HalfSquaredError, Loss
 from mlpgrad.metrics import Accuracy, MeanAbsolute, Metric, RootMeanSquared
 from mlpgrad.model import Sequential
@@ -181,6 +182,7 @@ __all__ = [
     "LeCunUniform",
     "LeakyReLU",
     "Lion",
+    "LivePlot",
     "Loss",
     "MeanAbsolute",
     "MeanAbsoluteError",

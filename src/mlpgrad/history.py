@@ -21,6 +21,8 @@ class History(dict[str, list[Any]]):
         Whether Ctrl-C ended training.
     seconds : float
         Time spent in `fit`.
+    live : bool
+        Whether a callback shows the curves in the terminal's line, where the progress bar would be.
 
     Examples
     --------
@@ -35,6 +37,7 @@ class History(dict[str, list[Any]]):
         super().__init__()
         self.interrupted = False
         self.seconds = 0.0
+        self.live = False
 
     @property
     def epochs(self) -> int:
