@@ -225,7 +225,7 @@ class Wait(mg.Callback):
     def on_epoch_end(self, epoch, logs):
         import time
         time.sleep(0.1)
-history = model.fit(x, y, optimizer=mg.Adam(1e-2), epochs=25, validation_split=0.2, verbose=0,
+history = model.fit(x, y, optimizer=mg.Adam(1e-2), epochs=25, validation_split=0.2,
                     metrics=[mg.Accuracy()], callbacks=[mg.LivePlot(interval=0.2), Wait()])
 assert "matplotlib.pyplot" not in __import__("sys").modules
 """

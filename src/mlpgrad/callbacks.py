@@ -261,7 +261,7 @@ class ProgressBar(Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._bar: Any = None
         self._started = self._shown = time.perf_counter()
-        self._visible = _in_notebook() or (sys.stderr.isatty() and not self.history.live)
+        self._visible = not self.history.live and (_in_notebook() or sys.stderr.isatty())
         if not self._visible:
             return
         try:

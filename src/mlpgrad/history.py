@@ -22,7 +22,7 @@ class History(dict[str, list[Any]]):
     seconds : float
         Time spent in `fit`.
     live : bool
-        Whether a callback shows the curves in the terminal's line, where the progress bar would be.
+        Whether a callback shows the curves while training: a progress bar is then silent.
 
     Examples
     --------

@@ -27,7 +27,8 @@ class LivePlot(Callback):
 
     In a notebook one figure shows the losses, and the metrics beside them (needs the extra
     `plot`). In a terminal one line on stderr shows the epoch, the loss of each epoch as a bar,
-    and the latest values; it takes the progress bar's place. Silent where stderr is no terminal.
+    and the latest values. Either takes the progress bar's place. Silent where stderr is no
+    terminal.
 
     Parameters
     ----------
@@ -52,10 +53,10 @@ class LivePlot(Callback):
         self._view: _Figure | _Line | None = None
         self._next, self._drawn = 0.0, 0  # when to draw again, epochs drawn
         if _in_notebook():
-            self._view = _Figure()
+            self._view = _Figure(self.epochs)
         elif sys.stderr.isatty():
             self._view = _Line(self.epochs)
-            self.history.live = True
+        self.history.live = self._view is not None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         if self._view is not None and time.perf_counter() >= self._next:
@@ -81,7 +82,8 @@ class LivePlot(Callback):
 class _Figure:
     """One output of a notebook's cell, replaced by each drawing."""
 
-    def __init__(self) -> None:
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
         self._figure = require("matplotlib.figure", "plot").Figure
         self._notebook = require("IPython.display", "plot")
         self._handle: Any = None
@@ -91,9 +93,9 @@ class _Figure:
         panels = 2 if measured else 1
         figure = self._figure(figsize=(6 * panels, 4), layout="constrained")
         axes = figure.subplots(1, panels, squeeze=False)[0]
-        history.plot(axes[0])
+        history.plot(axes[0]).set_title(f"Training: epoch {history.epochs} of {self._epochs}")
         if measured:
-            history.plot(axes[1], names=measured)
+            history.plot(axes[1], names=measured).set_title("")
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=90)
         image = self._notebook.Image(data=file.getvalue(), alt=f"Learning curves: {history!r}")
