@@ -70,9 +70,9 @@ def decision_boundary(
     _draw_samples(ax, x, model.loss.true_classes(target), mean.shape[-1])
     title = "Class (colour) and certainty (strength)"
     if model.lead:
-        title += f"; thin: the boundary of each of {model.ensemble_size} networks"
+        title += f"\nthin lines: the boundary of each of {model.ensemble_size} networks"
     ax.set(xlabel="$x_1$", ylabel="$x_2$", xlim=extent[:2], ylim=extent[2:])
-    ax.set_title(title, fontsize="medium", wrap=True)
+    ax.set_title(title, fontsize="medium")
     return ax
 
 

@@ -69,7 +69,7 @@ def confusion_matrix(
         )
     right = np.trace(counts) / counts.sum()
     ax = style.axes(ax)
-    _draw(ax, _shares(counts) if normalize else counts, "{:.2f}" if normalize else "{}")
+    _draw(ax, _shares(counts) if normalize else counts, "{:.2f}" if normalize else "{:,}")
     ticks = range(len(names))
     rotation = 45 if max(len(str(name)) for name in names) > 3 else 0
     ax.set_xticks(ticks, names, rotation=rotation)
@@ -90,5 +90,5 @@ def _draw(ax: Any, table: Array, form: str) -> None:
     size = "medium" if len(table) <= 12 else "x-small"
     for (row, column), value in np.ndenumerate(table):
         ink = style.ink_on(image.to_rgba(value)) if value else style.GREY
-        text = form.format(value)
+        text = form.format(value) if value else "0"
         ax.text(column, row, text, ha="center", va="center", color=ink, fontsize=size)

@@ -113,8 +113,7 @@ def _draw_table(ax: Any, table: Array, bias: Array | None) -> Any:
 def _draw(ax: Any, table: Array, **options: Any) -> Any:
     """Draw numbers in colours that are centred at zero."""
     largest = float(np.nanmax(np.abs(table))) or 1.0
-    colours = style.signed()
-    colours.set_bad("#d9d9d9")
+    colours = style.signed().with_extremes(bad="#d9d9d9")
     limits = {"vmin": -largest, "vmax": largest}
     return ax.imshow(table, cmap=colours, interpolation="nearest", **limits, **options)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mlpgrad._arrays import Array
+from mlpgrad._extras import require
 from mlpgrad.plotting import inputs, style
 from mlpgrad.regression import GaussianNLL, Poisson, Quantile
 
@@ -48,7 +49,8 @@ def forecast(model: Sequential, x: Array, output: int) -> Forecast:
         # the law of total variance: mean of the noise, and variance of the means
         deviation = np.sqrt(np.exp(log_variance).mean(axis=0) + means.var(axis=0))
         interval = mean - 2 * deviation, mean + 2 * deviation
-        return Forecast(mean, spread, interval, "predicted noise, ± 2 s.d.")
+        label = "with the predicted noise" if model.lead else "predicted noise"
+        return Forecast(mean, spread, interval, f"{label}, ± 2 s.d.")
     if low is not None and high is not None and np.size(loss.levels) > 1:
         label = f"quantiles {np.min(loss.levels):g} to {np.max(loss.levels):g}"
         return Forecast(mean, spread, (low, high), label)
@@ -155,7 +157,8 @@ def regression_surface(
     ax = style.axes(ax)
     surface = law.mean.reshape(resolution, resolution)
     low, high = min(targets.min(), surface.min()), max(targets.max(), surface.max())
-    levels = np.linspace(low, high if high > low else low + 1, 21)
+    locator = require("matplotlib.ticker", "plot").MaxNLocator(20)
+    levels = locator.tick_values(low, high if high > low else low + 1)
     filled = ax.contourf(across, up, surface, levels=levels, cmap=style.AMOUNT)
     deviation = law.spread
     if isinstance(model.loss, GaussianNLL) and law.interval is not None:

@@ -22,7 +22,8 @@ LOOKS = {
 MISTAKE = ("X", style.WRONG)
 LEAST = 1e-6
 """Errors below this share of the tolerance are drawn there: exact is as good."""
-COLUMNS = 88
+COLUMNS = 80
+"""Width of the text below."""
 
 
 def gradient_report(report: GradientReport, *, ax: Any = None) -> Any:
@@ -76,8 +77,11 @@ def gradient_report(report: GradientReport, *, ax: Any = None) -> Any:
     low, high = ax.get_xlim()
     ax.set_xlim(min(low, LEAST / 2), max(high, 100.0))
     ax.grid(axis="x", alpha=0.3)
-    label = "error / tolerance  (right of the dashed line: wrong)"
-    ax.set_xlabel("\n".join([label, *[""][: len(_diagnosis(report))], *_diagnosis(report)]))
+    ax.set_xlabel("error / tolerance  (right of the dashed line: wrong)")
+    place = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
+    ax.annotate(
+        "\n".join(_diagnosis(report)), (0, 0), (0, -42), fontsize="small", linespacing=1.5, **place
+    )
     ax.set_title(str(report).partition("\n")[0], loc="left", fontsize="medium")
     return ax
 
@@ -96,6 +100,10 @@ def _diagnosis(report: GradientReport) -> list[str]:
     """What the report says about a failure, as lines of bounded width."""
     if report.passed:
         return []
-    said = [*report.protocol.values(), report.first_wrong, *map(str, report.culprits[:3])]
-    said += [*report.hints[:3], *report.warnings[:2]]
-    return [line for text in said if text for line in textwrap.wrap(text, COLUMNS)]
+    said = [
+        *report.protocol.values(),
+        *[f"Where: {report.first_wrong}"][: bool(report.first_wrong)],
+    ]
+    said += [f"Element: {culprit}" for culprit in report.culprits[:3]]
+    said += [f"Likely: {hint}" for hint in report.hints[:3]] + report.warnings[:2]
+    return [line for text in said for line in textwrap.wrap(text, COLUMNS)]

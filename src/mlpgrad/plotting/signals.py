@@ -77,14 +77,24 @@ def layer_signals(recorder: LayerSignals, *, what: str = "delta", ax: Any = None
         ax.set_title("Units that pass on no delta")
     else:
         ax.set_yscale("log")
+        low, high = ax.get_ylim()
+        if high < 10 * low:  # no less than a decade: what is close must look close
+            middle = np.sqrt(low * high)
+            ax.set_ylim(middle / 10**0.5, middle * 10**0.5)
         ax.set_title(_at_a_glance(what, list(lines.values())), fontsize="medium")
-    ax.legend(title="layer", loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    _legend(ax)
     return ax
+
+
+def _legend(ax: Any) -> None:
+    """Name the layers beside the picture, the last on top: deltas flow down."""
+    place = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "fontsize": "small"}
+    ax.legend(handles=list(reversed(ax.lines)), title="layer", **place)
 
 
 def _at_a_glance(what: str, tables: list[Any]) -> str:
     """How the first layer's signal compares with the last layer's in the end."""
     first, last = (float(np.mean(tables[i][-1])) for i in (0, -1))
-    if len(tables) == 1 or not last:
-        return what.capitalize()
-    return f"In the end the first layer's {what} is {first / last:.1g} times the last's"
+    if len(tables) == 1 or not last or what == "activation":
+        return f"Size of each layer's {what}"
+    return f"First layer's {what} in the end: {first / last:.1g} times the last's"
