@@ -144,6 +144,9 @@ def test_every_neuron_and_weight_by_keyboard(tab, tmp_path):
         for symbol, index in (("s", (0, j)), ("y", (0, j)), ("delta", (0, j))):
             assert e.find(symbol, 0 if symbol != "y" else 1).line(index).value in found[f"n1.{j}"]
         assert e.find("dL/dw^b").line((j, 0)).value in found[f"w2.{j}.0"]
+        assert found[f"w2.{j}.0"].endswith(str(e.find("new w^b").line((j, 0)).value))
+        old = e.find("new w^b").line((j, 0)).substitution.partition(" - ")[0]
+        assert found[f"w2.{j}.0"].splitlines()[0].endswith(f"= {old}")
         assert e.find("new w^b").line((j, 0)).value in found[f"w2.{j}.0"]
 
 

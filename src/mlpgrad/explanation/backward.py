@@ -62,6 +62,8 @@ def _gradient_note(trace: Trace, index: int) -> str:
         )
     if trace.layers[index].children():
         return "The same rules hold for the layers inside, whose deltas are not listed here."
+    if is_normalization(trace.layers[index]):
+        return "dL/dy, from the step before, is how the loss changes with this layer's outputs y."
     return ""
 
 
@@ -78,7 +80,8 @@ def _delta(trace: Trace, index: int) -> Step:
     else:
         part = _arriving(trace, index)._replace(lecture=False)  # (8) has a slope
     symbol = "delta" if trace.dense[index] else f"dL/d{n.y}"
-    if part.formula.startswith(symbol):  # two activations in a row: by the second one's input
+    by_input = part.formula.startswith(symbol)  # the same symbol on both sides: use another
+    if by_input:
         symbol = f"dL/d{n.x}"
     formula = part.formula if part.documented else f"{symbol}_{n.j} = {part.formula}"
     delta = trace.quantity(
@@ -87,7 +90,8 @@ def _delta(trace: Trace, index: int) -> Step:
         number="8" if part.lecture else "",
     )  # fmt: skip
     block = next(b for b in trace.blocks if index in b)
-    note = f"How the loss changes with each output of {trace.layers[index]!r}."
+    note = f"How the loss changes with each output of {trace.layers[index]!r}"
+    note += f", the inputs x of {trace.layers[index + 1]!r}." if by_input else "."
     if trace.dense[index]:
         note = "delta tells how the loss changes with a neuron's sum."
         if "sum_" in formula and not part.documented:

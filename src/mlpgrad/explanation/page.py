@@ -79,6 +79,7 @@ class Drawing:
                         {
                             "id": f"w{column}.{i}.{j}",
                             "value": float(table[i, j]),
+                            "shown": plain(self.trace.show(table[i, j])),
                             "html": as_html(name),
                             "text": plain(name),
                         }
