@@ -201,6 +201,17 @@ def test_explain_prints_the_numbers_of_one_step(capsys):
     assert "--sample expects a row from 0 to" in err
 
 
+def test_explain_counts_the_samples_as_the_data_does(capsys):
+    x, y = mg.datasets.xor()
+    for row, (inputs, target) in enumerate(zip(x, y, strict=True)):
+        out = run(capsys, "explain", "xor", "--text", "--sample", str(row))[1]
+        assert f"x_1 = {inputs[0]:g}\n    x_2 = {inputs[1]:g}\n" in out
+        assert f"zhat_1 = {target:g}\n" in out
+    images, digits = mg.datasets.digits()
+    out = run(capsys, "explain", "digits", "--text", "--sample", "5")[1]
+    assert [f"zhat_{digits[5] + 1} = 1" in out, f"x_3 = {images[5][2]:.4g}\n" in out] == [True] * 2
+
+
 def test_explain_takes_a_network_with_several_outputs(capsys):
     code, out, _ = run(capsys, "explain", "digits", "--text", "--hidden", "4,3")
     assert code == 0

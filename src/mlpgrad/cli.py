@@ -47,6 +47,8 @@ class Data(NamedTuple):
     classes: int
     """Number of classes, or 0 for regression."""
     note: str
+    rows: Array
+    """Rows of the data that the three parts hold, in their order."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -105,7 +107,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     explain.add_argument("data", metavar="DATASET-or-FILE", nargs="?", default="xor")
     explain.add_argument("--hidden", default="2", help="widths of hidden layers (default: 2)")
-    explain.add_argument("--sample", type=int, default=1, help="row of the data (default: 1)")
+    explain.add_argument(
+        "--sample", type=int, default=1, help="row of the data, from 0 (default: 1)"
+    )
     explain.add_argument("--epochs", type=int, default=0, help="to train before (default: 0)")
     explain.add_argument("--learning-rate", type=float, default=0.5, help="default: 0.5")
     explain.add_argument("--seed", type=int, default=0, help="of the weights (default: 0)")
@@ -199,7 +203,8 @@ def load_data(options: argparse.Namespace) -> Data:
         f"{len(validation):,} to validate, {len(test):,} to test"
     )
     fit, check, final = [(x[rows], y[rows]) for rows in (train, validation, test)]
-    return Data(Path(name).name, fit, check, final, classes, note)
+    rows = np.concatenate([train, validation, test])
+    return Data(Path(name).name, fit, check, final, classes, note, rows)
 
 
 def _as_classes(y: Array, task: str) -> tuple[Array, int]:
@@ -263,7 +268,8 @@ def explain_step(options: argparse.Namespace) -> int:
     import mlpgrad as mg
 
     data = load_data(options)
-    x, labels = (np.concatenate(parts) for parts in zip(*data[1:4], strict=True))
+    order = np.argsort(data.rows)  # as in the file
+    x, labels = (np.concatenate(parts)[order] for parts in zip(*data[1:4], strict=True))
     if not 0 <= options.sample < len(x):
         raise CommandError(f"--sample expects a row from 0 to {len(x) - 1}, got {options.sample}")
     y = np.eye(data.classes)[labels] if data.classes > 2 else labels[:, None].astype(float)
