@@ -326,6 +326,8 @@ def test_what_cannot_be_explained_says_why(lecture):
         mg.explain(lecture, np.zeros((40, 2)), np.zeros((40, 2)))
     with pytest.raises(ValueError, match="expects 2 features"):
         mg.explain(lecture, [1, 0, 2], [1, 0])
+    with pytest.raises(ValueError, match=r"a sample's features \(I,\), got 3.0; pass \[3.0\]"):
+        mg.explain(lecture, 3.0, [1, 0])
     with pytest.raises(KeyError, match="there are x, s, y"):
         mg.explain(lecture, [1, 0], [1, 0]).find("q")
 

@@ -147,6 +147,8 @@ def explain(
         raise ValueError("explain expects one network, got an ensemble; pass model.member(0)")
     if model.dtype.kind == "c":
         raise ValueError(f"explain expects real numbers, got a {model.dtype} model")
+    if np.ndim(x) == 0:
+        raise ValueError(f"explain expects a sample's features (I,), got {x!r}; pass [{x!r}]")
     if np.ndim(x) == 1:
         x, y = np.asarray(x)[None], np.atleast_1d(y)[None] if np.ndim(y) else np.asarray(y)[None]
     if len(x) > MOST_SAMPLES:
