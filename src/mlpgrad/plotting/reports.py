@@ -11,6 +11,7 @@ from mlpgrad.plotting import style
 
 if TYPE_CHECKING:
     from mlpgrad.gradcheck import GradientReport
+    from mlpgrad.gradcheck.report import TensorReport
 
 LOOKS = {
     "PASS": ("o", style.BLUE),
@@ -20,8 +21,8 @@ LOOKS = {
 }
 """Marker and colour of each verdict; all others are mistakes."""
 MISTAKE = ("X", style.WRONG)
-LEAST = 1e-6
-"""Errors below this share of the tolerance are drawn there: exact is as good."""
+LEAST, MOST = 1e-6, 1e12
+"""Where errors are drawn that are smaller, such as exact zeros, or larger."""
 COLUMNS = 80
 """Width of the text below."""
 
@@ -62,14 +63,7 @@ def gradient_report(report: GradientReport, *, ax: Any = None) -> Any:
     height = 1.6 + 0.3 * len(report.tensors) + 0.2 * len(_diagnosis(report))
     ax = style.axes(ax, figsize=(8, min(height, 20)))
     for row, tensor in enumerate(report.tensors):
-        marker, colour = LOOKS.get(tensor.verdict.value, MISTAKE)
-        ratio = excess(tensor)
-        if np.isfinite(ratio):
-            shown = max(ratio, LEAST)
-            ax.plot([LEAST, shown], [row, row], color=colour, lw=1, alpha=0.5)
-            ax.plot([shown], [row], marker=marker, color=colour, ms=9, ls="")
-        options = {"transform": ax.get_yaxis_transform(), "va": "center", "color": style.INK}
-        ax.text(1.01, row, tensor.verdict.value, **options)
+        _draw_tensor(ax, row, tensor)
     ax.axvline(1.0, color=style.INK, ls="--", lw=1.2)
     names = [f"{tensor.name} {tensor.shape}".replace(", ", ",") for tensor in report.tensors]
     ax.set_yticks(range(len(names)), names)
@@ -86,7 +80,19 @@ def gradient_report(report: GradientReport, *, ax: Any = None) -> Any:
     return ax
 
 
-def excess(tensor: Any) -> float:
+def _draw_tensor(ax: Any, row: int, tensor: TensorReport) -> None:
+    """Draw one row: the error as a marker on a thread, and the verdict in a word."""
+    marker, colour = LOOKS.get(tensor.verdict.value, MISTAKE)
+    ratio = excess(tensor)
+    if not np.isnan(ratio):
+        shown = min(max(ratio, LEAST), MOST)
+        ax.plot([LEAST, shown], [row, row], color=colour, lw=1, alpha=0.5)
+        ax.plot([shown], [row], marker=marker, color=colour, ms=9, ls="")
+    place = {"transform": ax.get_yaxis_transform(), "va": "center"}
+    ax.text(1.01, row, tensor.verdict.value, color=style.INK, **place)
+
+
+def excess(tensor: TensorReport) -> float:
     """The largest error of a tensor in units of its tolerance; NaN where none was measured."""
     worst = tensor.worst
     if worst is None:
@@ -100,10 +106,8 @@ def _diagnosis(report: GradientReport) -> list[str]:
     """What the report says about a failure, as lines of bounded width."""
     if report.passed:
         return []
-    said = [
-        *report.protocol.values(),
-        *[f"Where: {report.first_wrong}"][: bool(report.first_wrong)],
-    ]
+    said = list(report.protocol.values())
+    said += [f"Where: {report.first_wrong}"] if report.first_wrong else []
     said += [f"Element: {culprit}" for culprit in report.culprits[:3]]
     said += [f"Likely: {hint}" for hint in report.hints[:3]] + report.warnings[:2]
     return [line for text in said for line in textwrap.wrap(text, COLUMNS)]
