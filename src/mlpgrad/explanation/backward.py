@@ -1,4 +1,4 @@
-"""The way back: deltas from the output layer down, gradients, the update and the new loss."""
+"""The way back: deltas and gradients from the output layer down."""
 
 from __future__ import annotations
 
@@ -12,24 +12,19 @@ from mlpgrad.activations import Sigmoid
 from mlpgrad.binary import SigmoidCrossEntropy
 from mlpgrad.classification import SoftmaxCrossEntropy
 from mlpgrad.explanation.forward import one_hot
-from mlpgrad.explanation.markup import SAMPLES
+from mlpgrad.explanation.gradients import gradient
 from mlpgrad.explanation.notation import (
     documented,
-    is_dense,
     is_normalization,
     passed_back,
     slope_formula,
     slopes,
 )
-from mlpgrad.explanation.quantities import Quantity, Step
+from mlpgrad.explanation.quantities import At, Step
 from mlpgrad.losses import HalfSquaredError
-from mlpgrad.optimizers import SGD
 
 if TYPE_CHECKING:
-    from mlpgrad.binding import Slot
     from mlpgrad.explanation.trace import Trace
-
-At = tuple[int, ...]
 
 
 class Part(NamedTuple):
@@ -48,7 +43,7 @@ def backward_steps(trace: Trace) -> Iterator[Step]:
             yield _delta(trace, index)
         slots = trace.slots(index)
         if slots:
-            quantities = tuple(_gradient(trace, index, slot) for slot in slots)
+            quantities = tuple(gradient(trace, index, slot) for slot in slots)
             block = next(b for b in trace.blocks if index in b)
             title = f"Gradients: {trace.title(block)}"
             yield Step("gradient", title, _gradient_note(trace, index), quantities, (index,))
@@ -177,102 +172,3 @@ def _from_loss(trace: Trace) -> Part:
     mean = "" if batch == 1 else ", averaged over the samples"
     formula = f"{type(loss).__name__}: {documented(loss)}{mean}"
     return Part(formula, lambda at: "", documented=True)
-
-
-def _gradient(trace: Trace, index: int, slot: Slot) -> Quantity:
-    """dL/d(parameter): (9), summed over the samples, with the penalties' part."""
-    n, show = trace.names[index], trace.show
-    symbol, letters = trace.symbol(index, slot)
-    value = slot.view(trace.flat_grads)
-    penalty = _penalty_slope(trace, slot)
-    layer, batch = slot.layer, len(trace.x)
-    inputs, delta, xhat = trace.seen[id(layer)]
-    dense, over = is_dense(layer), "" if batch == 1 else f"{SAMPLES} "
-    written = slot.kind in ("weights", "bias") if dense else is_normalization(layer)
-    formula = f"{over}delta_{n.j}" if dense else f"{over}dL/d{n.y}_{n.j}"
-    formula += {"weights": f" {n.x}_{n.i}", "gain": f" xhat_{n.j}"}.get(slot.kind, "")
-
-    def substitute(at: At) -> str:
-        if not written:
-            return ""
-        column = delta[:, at[-1]]
-        if slot.kind == "bias":
-            text = " + ".join(map(show.factor, column)) if batch <= show.terms else ""
-        else:
-            factor = inputs[:, at[0]] if xhat is None else xhat[:, at[-1]]
-            text = show.sum_of_products(column, factor)
-        if penalty is None or not text:
-            return text
-        return f"{text} + {show.factor(penalty[at])}"
-
-    formula = f"dL/d{symbol}_{letters} = {formula}"
-    if not written:
-        formula = f"{type(layer).__name__}: {documented(layer)}"
-    if penalty is not None:
-        formula += f" + penalty'({symbol}_{letters})" if written else ", plus penalties"
-    number = "9" if dense and slot.kind == "weights" else ""
-    return trace.quantity(
-        f"dL/d{symbol}", letters, formula, value, index, "gradient", substitute,
-        documented=not written, number=number, parameter=slot.name,
-    )  # fmt: skip
-
-
-def _penalty_slope(trace: Trace, slot: Slot) -> Array | None:
-    acting = [p for p in trace.model.penalties if slot.kind in p.kinds]
-    params = slot.view(trace.flat_params)
-    return sum((p.slope(params) for p in acting), np.zeros_like(params)) if acting else None
-
-
-def closing_steps(trace: Trace, x: Array, y: Array, learning_rate: float) -> Iterator[Step]:
-    """The update (3) of every parameter, and the loss after it on the same samples."""
-    model, show = trace.model, trace.show
-    new = trace.flat_params.copy()
-    SGD(learning_rate).step(new, trace.flat_grads.copy())
-    quantities = []
-    for index in range(len(trace.layers)):
-        for slot in trace.slots(index):
-            symbol, letters = trace.symbol(index, slot)
-            name = f"{symbol}_{letters}"
-            w, g = slot.view(trace.flat_params), slot.view(trace.flat_grads)
-
-            def substitute(at: At, w: Array = w, g: Array = g) -> str:
-                return f"{show(w[at])} - {show.factor(learning_rate)} * {show.factor(g[at])}"
-
-            quantities.append(
-                trace.quantity(
-                    f"new {symbol}",
-                    letters,
-                    f"new {name} = {name} - eta dL/d{name}",
-                    slot.view(new),
-                    index,
-                    "update",
-                    substitute,
-                    number="3",
-                    parameter=slot.name,
-                )
-            )
-    note = (
-        "Every weight takes a small step against its gradient; the learning rate eta = "
-        f"{show(learning_rate)} says how small."
-    )
-    yield Step("update", "The update", note, tuple(quantities))
-    model.params = new
-    with np.errstate(all="ignore"):  # a learning rate that is too large is worth seeing
-        value = model.backpropagate(x, y)
-    after = [_new_outputs(trace, block) for block in trace.blocks]
-    loss = trace.quantity(
-        "new L", "", "the loss with the new weights", np.array(value), None, "loss"
-    )
-    change = "smaller than" if value < trace.value else "not smaller than"
-    note = (
-        f"Forward again: {show(value)} is {change} {show(trace.value)}, the loss before the update."
-    )
-    yield Step("outcome", "The new loss", note, (*after, loss))
-
-
-def _new_outputs(trace: Trace, block: At) -> Quantity:
-    n, name = trace.names[block[-1]], trace.short_title(block)
-    return trace.quantity(
-        f"new {n.y}", n.j, f"{name}, with the new weights",
-        np.asarray(trace.layers[block[-1]].outputs), block[-1], "new output", per_sample=True,
-    )  # fmt: skip

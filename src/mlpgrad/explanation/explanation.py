@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpgrad._arrays import Array
-from mlpgrad.explanation.backward import backward_steps, closing_steps
+from mlpgrad.explanation.backward import backward_steps
 from mlpgrad.explanation.forward import forward_steps
 from mlpgrad.explanation.quantities import Quantity, Step
 from mlpgrad.explanation.trace import Trace
+from mlpgrad.explanation.update import outcome_step, update_step
 
 if TYPE_CHECKING:
     from mlpgrad.model import Sequential
@@ -158,9 +159,10 @@ def explain(
     twin = model.copy()
     with twin.same_randomness():
         trace = Trace(twin, x, y, digits, limit)
-    steps = [*forward_steps(trace), *backward_steps(trace)]
+    new_params, update = update_step(trace, learning_rate)
+    steps = [*forward_steps(trace), *backward_steps(trace), update]
     with twin.same_randomness():
-        steps += closing_steps(trace, x, y, learning_rate)
+        steps.append(outcome_step(trace, x, y, new_params))
     new_loss = float(steps[-1].quantities[-1].value)
     return Explanation(
         model=twin,
@@ -169,7 +171,7 @@ def explain(
         new_loss=new_loss,
         grads=trace.flat_grads,
         params=trace.flat_params,
-        new_params=twin.params.copy(),
+        new_params=new_params,
         learning_rate=learning_rate,
         samples=len(x),
         digits=digits,

@@ -10,6 +10,9 @@ import numpy as np
 
 from mlpgrad._arrays import Array
 
+At = tuple[int, ...]
+"""A place in an array."""
+
 
 class Line(NamedTuple):
     """One number: `delta_1 = (0.731 - 1) * 0.731 * 0.269 = -0.0529`."""
@@ -154,8 +157,13 @@ class Numbers:
 
     def sum_of_products(self, first: Iterable[Any], second: Iterable[Any]) -> str:
         """`a_1 * b_1 + a_2 * b_2 + ...`, abbreviated where it is long."""
-        terms = list(zip(first, second, strict=True))
-        if len(terms) <= self.terms:
-            return " + ".join(self.product(*pair) for pair in terms)
-        begin = [self.product(*pair) for pair in terms[: max(1, self.terms // 2)]]
-        return " + ".join([*begin, "...", self.product(*terms[-1])])
+        return self._added([self.product(*pair) for pair in zip(first, second, strict=True)])
+
+    def sum(self, numbers: Iterable[Any]) -> str:
+        """`a_1 + a_2 + ...`, abbreviated where it is long."""
+        return self._added([self.factor(number) for number in numbers])
+
+    def _added(self, terms: list[str]) -> str:
+        if len(terms) > self.terms:
+            terms = [*terms[: max(1, self.terms // 2)], "...", terms[-1]]
+        return " + ".join(terms)

@@ -1,0 +1,70 @@
+"""The gradient of each parameter, from the delta behind it and the number in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlpgrad._arrays import Array
+from mlpgrad.explanation.markup import SAMPLES
+from mlpgrad.explanation.notation import documented, is_dense, is_normalization
+from mlpgrad.explanation.quantities import At, Quantity
+
+if TYPE_CHECKING:
+    from mlpgrad.binding import Slot
+    from mlpgrad.explanation.trace import Trace
+
+
+def gradient(trace: Trace, index: int, slot: Slot) -> Quantity:
+    """dL/d(parameter): (9), summed over the samples, with the penalties' part."""
+    symbol, letters = trace.symbol(index, slot)
+    penalty = _penalty_slope(trace, slot)
+    right = _right_side(trace, index, slot)
+    if right:
+        formula = f"dL/d{symbol}_{letters} = {right}"
+        formula += "" if penalty is None else f" + penalty'({symbol}_{letters})"
+    else:
+        formula = f"{type(slot.layer).__name__}: {documented(slot.layer)}"
+        formula += "" if penalty is None else ", plus penalties"
+    return trace.quantity(
+        f"dL/d{symbol}", letters, formula, slot.view(trace.flat_grads), index, "gradient",
+        _numbers(trace, slot, penalty) if right else None, documented=not right,
+        number="9" if right and slot.kind == "weights" else "", parameter=slot.name,
+    )  # fmt: skip
+
+
+def _right_side(trace: Trace, index: int, slot: Slot) -> str:
+    """The rule of a Dense or a normalisation; nothing for layers with rules of their own."""
+    n = trace.names[index]
+    rules = {}
+    if is_dense(slot.layer):
+        rules = {"weights": f"delta_{n.j} {n.x}_{n.i}", "bias": f"delta_{n.j}"}
+    elif is_normalization(slot.layer):
+        rules = {"gain": f"dL/d{n.y}_{n.j} xhat_{n.j}", "bias": f"dL/d{n.y}_{n.j}"}
+    over = f"{SAMPLES} " if len(trace.x) > 1 and slot.kind in rules else ""
+    return over + rules.get(slot.kind, "")
+
+
+def _numbers(trace: Trace, slot: Slot, penalty: Array | None) -> Callable[[At], str]:
+    """The rule with the numbers of one element."""
+    inputs, delta, xhat = trace.seen[id(slot.layer)]
+    show = trace.show
+
+    def substitute(at: At) -> str:
+        column = delta[:, at[-1]]
+        if slot.kind == "bias":
+            text = show.sum(column)
+        else:
+            factor = inputs[:, at[0]] if xhat is None else xhat[:, at[-1]]
+            text = show.sum_of_products(column, factor)
+        return text if penalty is None else f"{text} + {show.factor(penalty[at])}"
+
+    return substitute
+
+
+def _penalty_slope(trace: Trace, slot: Slot) -> Array | None:
+    acting = [p for p in trace.model.penalties if slot.kind in p.kinds]
+    params = slot.view(trace.flat_params)
+    return sum((p.slope(params) for p in acting), np.zeros_like(params)) if acting else None
