@@ -1,23 +1,26 @@
 """Peers of the training benchmark: the same network in each library, as its users write it.
 
-Run as a process: `python -m benchmarks.peers PEER WORKLOAD FILE` answers each line on stdin with
-one timed run as JSON; with `--cold` it trains once and ends.
+Run as a process: `python -m benchmarks.peers PEER WORKLOAD FILE MEMBERS` answers each line
+`EPOCHS` on stdin with one timed run as JSON. With `--cold EPOCHS` it trains once, says so, and
+ends with its loss and peak memory.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.workloads import COLD_EPOCHS, WORKLOADS, Workload
+from benchmarks.workloads import WORKLOADS, Workload
 
 
 class Peer:
-    """Trains one workload. `build` is done once; `run` starts from the initial weights."""
+    """Trains one workload. `build` is done once; `reset` starts from the initial weights."""
 
     def __init__(self, workload: Workload, arrays: Any, members: int = 1) -> None:
         self.workload, self.members = workload, members
@@ -37,9 +40,9 @@ class Peer:
         """What is timed: shuffling, batching and all steps."""
         raise NotImplementedError
 
-    def loss(self) -> float:
-        """The loss on all data."""
-        raise NotImplementedError
+    def loss(self) -> float | None:
+        """The loss on all data, or None of what does not train."""
+        return None
 
     def batches(self, epoch: int) -> Any:
         """Rows of each batch, in the order that every peer is given."""
@@ -78,15 +81,14 @@ class Mlpgrad(Peer):
     def train(self, epochs: int) -> None:
         w = self.workload
         self.model.fit(
-            self.x,
-            self.y,
+            *(self.x, self.y),
             optimizer=self.optimizer,
             epochs=epochs,
             batch_size=w.batch,
             verbose=0,
         )
 
-    def loss(self) -> float:
+    def loss(self) -> float | None:
         return float(np.mean(self.model.evaluate(self.x, self.y)["loss"]))
 
 
@@ -101,194 +103,32 @@ class BareStep(Mlpgrad):
 
     def train(self, epochs: int) -> None:
         model, optimizer, fixed = self.model, self.optimizer, self.fixed
-        for _ in range(epochs * -(-len(self.x) // self.workload.batch)):
+        for _ in range(epochs * self.workload.batches):
             model._step(*fixed)
             optimizer.step(model.params, model.grads)
 
-    def loss(self) -> float:
-        return float("nan")
+    def loss(self) -> float | None:
+        return None
 
 
 class MatrixProducts(Peer):
     """The floor: the matrix products of a step alone, in NumPy with reused buffers."""
 
     def reset(self) -> None:
-        batch = self.workload.batch
-        self.products = []
-        a = np.ascontiguousarray(self.x[:batch])
+        rng = np.random.default_rng(0)
+        self.products: list[tuple[Any, Any, Any]] = []
+        a = self.x[: self.workload.batch]
         for i, w in enumerate(self.weights):
-            z = np.empty((len(a), w.shape[1]), np.float32)
+            z = rng.normal(size=(len(a), w.shape[1])).astype(np.float32)
             self.products += [(a, w, z), (a.T, z, np.empty_like(w))]
             if i:
                 self.products.append((z, w.T, np.empty_like(a)))
-            a = np.zeros_like(z)
+            a = rng.random(z.shape, np.float32)
 
     def train(self, epochs: int) -> None:
-        for _ in range(epochs * -(-len(self.x) // self.workload.batch)):
+        for _ in range(epochs * self.workload.batches):
             for a, b, out in self.products:
                 a.dot(b, out)
-
-    def loss(self) -> float:
-        return float("nan")
-
-
-class Torch(Peer):
-    """PyTorch eager, the usual loop, with the fused Adam."""
-
-    compiled = False
-
-    def build(self) -> None:
-        import torch
-
-        torch.set_num_threads(2)
-        w = self.workload
-        hidden = {"sigmoid": torch.nn.Sigmoid, "tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
-        layers: list[Any] = []
-        for i, weights in enumerate(self.weights):
-            layers.append(torch.nn.Linear(*weights.shape))
-            if i < len(self.weights) - 1 or w.loss == "half_squared":
-                layers.append(hidden[w.activation]())
-        self.model = torch.nn.Sequential(*layers)
-        functional = torch.nn.functional
-        loss = {
-            "half_squared": lambda p, t: 0.5 * torch.square(p - t).sum(1).mean(),
-            "binary": functional.binary_cross_entropy_with_logits,
-            "classes": functional.cross_entropy,
-        }[w.loss]
-
-        def objective(x: Any, y: Any) -> Any:
-            return loss(self.model(x), y)
-
-        self.objective = torch.compile(objective) if self.compiled else objective
-        self.tensors = torch.from_numpy(self.x), torch.from_numpy(self.y)
-
-    def reset(self) -> None:
-        import torch
-
-        w = self.workload
-        linear = [layer for layer in self.model if isinstance(layer, torch.nn.Linear)]
-        with torch.no_grad():
-            for layer, weights in zip(linear, self.weights, strict=True):
-                layer.weight.copy_(torch.from_numpy(weights.T))
-                layer.bias.zero_()
-        parameters = self.model.parameters()
-        if w.optimizer == "sgd":
-            self.optimizer = torch.optim.SGD(parameters, w.learning_rate)
-        else:
-            self.optimizer = torch.optim.Adam(parameters, w.learning_rate, fused=True)
-
-    def train(self, epochs: int) -> None:
-        import torch
-
-        x, y = self.tensors
-        for epoch in range(epochs):
-            for rows in torch.from_numpy(self.orders[epoch].astype(np.int64)).split(
-                self.workload.batch
-            ):
-                loss = self.objective(x[rows], y[rows])
-                self.optimizer.zero_grad()
-                loss.backward()
-                self.optimizer.step()
-
-    def loss(self) -> float:
-        import torch
-
-        with torch.no_grad():
-            return float(self.objective(*self.tensors))
-
-
-class TorchCompile(Torch):
-    """The same with `torch.compile`."""
-
-    compiled = True
-
-
-class Jax(Peer):
-    """JAX, one jitted call a step."""
-
-    scanned = False
-
-    def build(self) -> None:
-        import jax
-        import jax.numpy as jnp
-
-        w = self.workload
-        hidden = {"sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "relu": jax.nn.relu}[w.activation]
-
-        def objective(params: Any, x: Any, y: Any) -> Any:
-            for i, (weights, bias) in enumerate(params):
-                x = x @ weights + bias
-                if i < len(params) - 1 or w.loss == "half_squared":
-                    x = hidden(x)
-            if w.loss == "half_squared":
-                return 0.5 * jnp.square(x - y).sum(1).mean()
-            if w.loss == "binary":
-                return (jnp.logaddexp(0, x) - x * y).mean()
-            return -jnp.take_along_axis(jax.nn.log_softmax(x), y[:, None], 1).mean()
-
-        def step(state: Any, x: Any, y: Any) -> Any:
-            params, m, v, t = state
-            grads = jax.grad(objective)(params, x, y)
-            tree = jax.tree_util.tree_map
-            if w.optimizer == "sgd":
-                return tree(lambda p, g: p - w.learning_rate * g, params, grads), m, v, t
-            t = t + 1
-            m = tree(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
-            v = tree(lambda v, g: 0.999 * v + 0.001 * g * g, v, grads)
-            rate = w.learning_rate * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
-            root = jnp.sqrt(1 - 0.999**t)
-            params = tree(lambda p, m, v: p - rate * m / (jnp.sqrt(v) + 1e-8 * root), params, m, v)
-            return params, m, v, t
-
-        def epoch(state: Any, x: Any, y: Any, order: Any) -> Any:
-            whole = len(order) // w.batch * w.batch
-            batches = order[:whole].reshape(-1, w.batch)
-            state, _ = jax.lax.scan(
-                lambda s, rows: (step(s, x[rows], y[rows]), None), state, batches
-            )
-            if whole < len(order):
-                state = step(state, x[order[whole:]], y[order[whole:]])
-            return state
-
-        if self.members > 1:
-            step = jax.vmap(step, in_axes=(0, None, None))
-        self.step, self.epoch = jax.jit(step), jax.jit(epoch)
-        self.objective = jax.jit(
-            jax.vmap(objective, (0, None, None)) if self.members > 1 else objective
-        )
-        self.arrays = jnp.asarray(self.x), jnp.asarray(self.y)
-
-    def reset(self) -> None:
-        import jax
-        import jax.numpy as jnp
-
-        params = [(jnp.array(w), jnp.zeros(w.shape[1])) for w in self.weights]
-        zeros = jax.tree_util.tree_map(jnp.zeros_like, params)
-        self.state: Any = params, zeros, zeros, jnp.array(0)
-        if self.members > 1:
-            self.state = jax.tree_util.tree_map(
-                lambda a: jnp.repeat(a[None], self.members, 0), self.state
-            )
-
-    def train(self, epochs: int) -> None:
-        import jax
-
-        for epoch in range(epochs):
-            if self.scanned:
-                self.state = self.epoch(self.state, *self.arrays, self.orders[epoch])
-                continue
-            for rows in self.batches(epoch):
-                self.state = self.step(self.state, self.x[rows], self.y[rows])
-        jax.block_until_ready(self.state)
-
-    def loss(self) -> float:
-        return float(np.mean(self.objective(self.state[0], *self.arrays)))
-
-
-class JaxScan(Jax):
-    """JAX, a whole epoch in one `lax.scan`."""
-
-    scanned = True
 
 
 class ScikitLearn(Peer):
@@ -337,75 +177,62 @@ class ScikitLearn(Peer):
         return float(log_loss(self.labels, self.model.predict_proba(self.x)))
 
 
-class Keras(Peer):
-    """Keras on JAX."""
-
-    def build(self) -> None:
-        import os
-
-        os.environ.setdefault("KERAS_BACKEND", "jax")
-        import keras
-
-        w = self.workload
-        layers = []
-        for i, weights in enumerate(self.weights):
-            last = i == len(self.weights) - 1 and w.loss != "half_squared"
-            activation = None if last else w.activation
-            layers.append(keras.layers.Dense(weights.shape[1], activation=activation))
-        self.model = keras.Sequential([keras.Input((w.widths[0],)), *layers])
-        self.loss_function = {
-            "half_squared": lambda t, p: 0.5 * keras.ops.sum(keras.ops.square(p - t), -1),
-            "binary": keras.losses.BinaryCrossentropy(from_logits=True),
-            "classes": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        }[w.loss]
-        maker = keras.optimizers.SGD if w.optimizer == "sgd" else keras.optimizers.Adam
-        self.model.compile(maker(w.learning_rate), self.loss_function)
-        self.initial: Any = None
-
-    def reset(self) -> None:
-        self.model.set_weights([a for w in self.weights for a in (w, np.zeros(w.shape[1]))])
-        for variable in self.model.optimizer.variables if self.model.optimizer.built else []:
-            if "learning_rate" not in variable.path:
-                variable.assign(np.zeros(variable.shape))
-
-    def train(self, epochs: int) -> None:
-        for epoch in range(epochs):
-            order = self.orders[epoch]
-            x, y = self.x[order], self.y[order]
-            self.model.fit(x, y, batch_size=self.workload.batch, shuffle=False, verbose=0)
-
-    def loss(self) -> float:
-        return float(self.model.evaluate(self.x, self.y, verbose=0))
-
-
-PEERS: dict[str, type[Peer]] = {
-    "mlpgrad": Mlpgrad,
-    "PyTorch eager": Torch,
-    "torch.compile": TorchCompile,
-    "JAX jitted step": Jax,
-    "JAX scanned epoch": JaxScan,
-    "scikit-learn": ScikitLearn,
-    "Keras (JAX)": Keras,
-    "bare step": BareStep,
-    "matrix products": MatrixProducts,
+PEERS = {
+    "mlpgrad": "peers.Mlpgrad",
+    "PyTorch eager": "frameworks.Torch",
+    "torch.compile": "frameworks.TorchCompile",
+    "scikit-learn": "peers.ScikitLearn",
+    "JAX jitted step": "frameworks.Jax",
+    "JAX scanned epoch": "frameworks.JaxScan",
+    "Keras (JAX)": "frameworks.Keras",
+    "bare step": "peers.BareStep",
+    "matrix products": "peers.MatrixProducts",
 }
+
+
+def threadpools() -> list[dict[str, Any]]:
+    """The BLAS kernels and thread pools of this process, where threadpoolctl is installed."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return [{"unknown": "threadpoolctl is not installed"}]
+    keys = ("internal_api", "version", "architecture", "num_threads")
+    return [{k: info[k] for k in keys if k in info} for info in threadpool_info()]
+
+
+def peak_megabytes() -> float:
+    """The largest memory this process has had.
+
+    Not `ru_maxrss` where the kernel says better: that begins with the size of the parent process.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(s for s in status.read_text().splitlines() if s.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    import resource
+
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def main() -> None:
     """One peer, one workload, in a process of its own."""
-    name, workload, path = sys.argv[1:4]
-    members = int(sys.argv[4]) if len(sys.argv) > 4 and sys.argv[4].isdigit() else 1
-    peer = PEERS[name](WORKLOADS[workload], np.load(path), members)
+    name, workload, path, members = sys.argv[1:5]
+    module, cls = PEERS[name].split(".")
+    maker = getattr(importlib.import_module(f"benchmarks.{module}"), cls)
+    peer = maker(WORKLOADS[workload], np.load(path), int(members))
     if "--cold" in sys.argv:
         peer.reset()
-        peer.train(COLD_EPOCHS)
-        print(json.dumps({"loss": peer.loss()}))
+        peer.train(int(sys.argv[-1]))
+        print(json.dumps({"trained": True}), flush=True)
+        peak = peak_megabytes()
+        print(json.dumps({"loss": peer.loss(), "peak": peak}), flush=True)
         return
-    print(json.dumps({"ready": True}), flush=True)
-    for _ in sys.stdin:
+    print(json.dumps({"threadpools": threadpools()}), flush=True)
+    for line in sys.stdin:
         peer.reset()
         started = time.perf_counter()
-        peer.train(peer.workload.epochs)
+        peer.train(int(line))
         seconds = time.perf_counter() - started
         print(json.dumps({"seconds": seconds, "loss": peer.loss()}), flush=True)
 

@@ -3,8 +3,9 @@
 For each workload, every peer runs in a process of its own; the processes take turns, after a
 warm-up, on the same data, initial weights, batch order and number of threads. Reported are the
 time of a step inside `fit`, the time from process start to a trained model (20 epochs), and the
-peak memory of that process, as ratios to mlpgrad run by run, with their spread. Peers that are not
-installed are left out. Run it with OPENBLAS_CORETYPE unset: the result says which kernel ran.
+peak memory of that process, as ratios to mlpgrad with their spread. Peers that are not installed
+are left out. `--draw` makes the table and the picture anew from the JSON; `--smoke` runs
+everything once, briefly, to see that it works. About 20 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -23,35 +24,30 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.workloads import WORKLOADS, write
+from benchmarks import training_report
+from benchmarks.workloads import COLD_EPOCHS, WORKLOADS, write
 
-PACKAGES = ["mlpgrad", "numpy", "scipy", "torch", "jax", "scikit-learn", "keras"]
 NEEDS = {
-    "PyTorch": "torch",
-    "torch": "torch",
-    "JAX": "jax",
-    "scikit": "scikit-learn",
-    "Keras": "keras",
+    "PyTorch eager": "torch",
+    "torch.compile": "torch",
+    "JAX jitted step": "jax",
+    "JAX scanned epoch": "jax",
+    "scikit-learn": "scikit-learn",
+    "Keras (JAX)": "keras",
 }
-STEP_PEERS = [
-    "mlpgrad",
-    "PyTorch eager",
-    "torch.compile",
-    "scikit-learn",
-    "JAX jitted step",
-    "JAX scanned epoch",
-    "Keras (JAX)",
-    "bare step",
-    "matrix products",
-]
+STEP_PEERS = ["mlpgrad", *NEEDS, "bare step", "matrix products"]
 COLD_PEERS = ["mlpgrad", "PyTorch eager", "JAX scanned epoch", "scikit-learn"]
+PARTS = ["step", "start", "ensemble", "predict"]
 THREADS = 2
+MEMBERS = 64
+PAUSE = 0.05  # seconds between turns: the last one's threads stop waiting for work
+RESULTS = Path(__file__).parent / "results" / "training.json"
 
 
 def versions() -> dict[str, str]:
     """Of the packages that are installed."""
     found = {}
-    for package in PACKAGES:
+    for package in dict.fromkeys(["mlpgrad", "numpy", "scipy", "jaxlib", *NEEDS.values()]):
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -60,15 +56,7 @@ def versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, Any]:
-    """What the figures depend on."""
-    try:
-        from threadpoolctl import threadpool_info
-
-        np.ones((2, 2)) @ np.ones((2, 2))
-        keys = ("internal_api", "version", "architecture", "num_threads")
-        blas = [{k: info.get(k) for k in keys} for info in threadpool_info()]
-    except ImportError:
-        blas = [{"unknown": "threadpoolctl is not installed"}]
+    """What the figures depend on; each peer's thread pools are added as it starts."""
     cpu = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -77,59 +65,66 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "cpu": cpu,
         "threads": THREADS,
-        "blas": blas,
-        "OPENBLAS_CORETYPE": os.environ.get("OPENBLAS_CORETYPE", "unset"),
         "versions": versions(),
+        "thread pools": {},
     }
 
 
-def installed(peer: str) -> bool:
-    package = next((p for prefix, p in NEEDS.items() if peer.startswith(prefix)), "numpy")
-    return package in versions()
-
-
-def command(peer: str, workload: str, path: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "benchmarks.peers", peer, workload, str(path), *more]
+def installed(peers: list[str]) -> list[str]:
+    """Those that can run here."""
+    return [peer for peer in peers if peer not in NEEDS or NEEDS[peer] in versions()]
 
 
 def child_environment() -> dict[str, str]:
+    """The same number of threads for all; OpenBLAS chooses its kernel by itself."""
     names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu"}
-    return dict(os.environ) | dict.fromkeys(names, str(THREADS)) | quiet
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu", "KERAS_BACKEND": "jax"}
+    own = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}
+    return own | dict.fromkeys(names, str(THREADS)) | quiet
 
 
-class Worker:
-    """A peer in its process, run on request."""
+def share_cores() -> None:
+    """Keep to as many cores as there are threads: JAX starts a thread for each core it sees."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:THREADS]))
 
-    def __init__(self, peer: str, workload: str, path: Path, members: int = 1) -> None:
+
+class Process:
+    """A Python process that answers in lines of JSON."""
+
+    def __init__(self, module: str, *arguments: object) -> None:
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  a pipe could fill
         self.process = subprocess.Popen(
-            command(peer, workload, path, str(members)),
+            [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self.errors,
             text=True,
             env=child_environment(),
         )
-        self.answer()
 
     def answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if line.startswith("{"):
                 return json.loads(line)  # type: ignore[no-any-return]
-        raise RuntimeError(f"{self.process.args} ended with {self.process.wait()}")
+        self.errors.seek(0)
+        raise RuntimeError(f"{self.process.args} ended:\n{self.errors.read()[-2000:]}")
 
-    def run(self) -> dict[str, Any]:
+    def run(self, epochs: int) -> dict[str, Any]:
+        """One timed run of a peer."""
+        time.sleep(PAUSE)
         assert self.process.stdin is not None
-        self.process.stdin.write("run\n")
+        self.process.stdin.write(f"{epochs}\n")
         self.process.stdin.flush()
         return self.answer()
 
     def close(self) -> None:
         self.process.communicate()
+        self.errors.close()
 
 
-def spread(values: list[float]) -> dict[str, float]:
+def spread(values: Any) -> dict[str, float]:
     """Median, smallest and largest."""
     return {
         "median": float(np.median(values)),
@@ -139,149 +134,153 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def compared(times: dict[str, list[float]]) -> dict[str, Any]:
-    """Each peer's times, and the ratios to mlpgrad turn by turn."""
+    """Each peer's figures, the ratio of its median to mlpgrad's, and the ratios turn by turn."""
     ours = np.array(times["mlpgrad"])
-    return {
-        peer: {**spread(t), "ratio": spread((np.array(t) / ours).tolist())}
-        for peer, t in times.items()
-    }
+    found = {}
+    for peer, own in times.items():
+        turns = spread(np.array(own) / ours)
+        found[peer] = spread(own) | {
+            "ratio": turns | {"median": float(np.median(own) / np.median(ours))}
+        }
+    return found
 
 
-def per_step(workload: str, path: Path, peers: list[str], repeats: int) -> dict[str, Any]:
-    """Microseconds a step inside training, the peers taking turns."""
-    workers = {peer: Worker(peer, workload, path) for peer in peers if installed(peer)}
+def turns(workers: dict[str, Process], epochs: int, repeats: int) -> tuple[Any, Any]:
+    """Seconds of every run, the workers taking turns after a warm-up, and the last losses."""
     for worker in workers.values():
-        worker.run()  # warm-up: compilation, caches
-    times: dict[str, list[float]] = {peer: [] for peer in workers}
-    losses: dict[str, float] = {}
+        worker.run(epochs)  # compilation, caches
+    seconds: dict[str, list[float]] = {name: [] for name in workers}
+    losses = {}
     for _ in range(repeats):
-        for peer, worker in workers.items():
-            answer = worker.run()
-            times[peer].append(answer["seconds"] / WORKLOADS[workload].steps * 1e6)
-            losses[peer] = answer["loss"]
+        for name, worker in workers.items():
+            answer = worker.run(epochs)
+            seconds[name].append(answer["seconds"])
+            losses[name] = answer["loss"]
     for worker in workers.values():
         worker.close()
     same_work(losses)
-    return {"microseconds": compared(times), "losses": losses}
+    return seconds, losses
 
 
-def same_work(losses: dict[str, float]) -> None:
+def same_work(losses: dict[str, float | None]) -> None:
     """Nobody wins by doing less: everyone ends at the same loss.
 
     scikit-learn draws its own order (and has another loss in xor), so its loss is only reported.
     """
     ours = losses["mlpgrad"]
+    assert ours is not None
     for peer, loss in losses.items():
-        if peer != "scikit-learn" and np.isfinite(loss) and abs(loss - ours) > 0.02 * abs(ours):
+        compares = peer != "scikit-learn" and loss is not None
+        if compares and not abs(loss - ours) <= 0.02 * abs(ours):  # type: ignore[operator]
             raise RuntimeError(f"{peer} ends at the loss {loss}, mlpgrad at {ours}: other work")
 
 
-def from_start(workload: str, path: Path, repeats: int) -> dict[str, Any]:
+def per_step(workload: str, path: Path, options: Any, pools: dict[str, Any]) -> dict[str, Any]:
+    """Microseconds a step inside training."""
+    w = WORKLOADS[workload]
+    epochs = 1 if options.smoke else w.epochs
+    workers = {p: Process("peers", p, workload, path, 1) for p in installed(options.peers)}
+    for peer, worker in workers.items():
+        pools[peer] = worker.answer()["threadpools"]
+    seconds, losses = turns(workers, epochs, options.repeats)
+    steps = epochs * w.batches
+    times = {peer: [t / steps * 1e6 for t in own] for peer, own in seconds.items()}
+    return {"microseconds": compared(times), "losses": losses}
+
+
+def from_start(workload: str, path: Path, options: Any) -> dict[str, Any]:
     """Seconds from process start to a trained model, and the process's peak memory."""
-    peers = [peer for peer in COLD_PEERS if installed(peer)]
+    peers = installed([peer for peer in COLD_PEERS if peer in options.peers])
     seconds: dict[str, list[float]] = {peer: [] for peer in peers}
     peaks: dict[str, list[float]] = {peer: [] for peer in peers}
-    for turn in range(repeats + 1):  # the first fills the file caches
+    losses = {}
+    for turn in range(options.repeats + 1):  # the first fills the file caches
         for peer in peers:
+            time.sleep(PAUSE)
             started = time.perf_counter()
-            process = subprocess.Popen(
-                command(peer, workload, path, "--cold"),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=child_environment(),
-            )
-            _, status, usage = os.wait4(process.pid, 0)
+            epochs = 1 if options.smoke else COLD_EPOCHS
+            process = Process("peers", peer, workload, path, 1, "--cold", epochs)
+            process.answer()
             elapsed = time.perf_counter() - started
-            if status:
-                raise RuntimeError(f"{peer} failed on {workload}")
+            ended = process.answer()
+            process.close()
+            losses[peer] = ended["loss"]
             if turn:
                 seconds[peer].append(elapsed)
-                peaks[peer].append(usage.ru_maxrss / 1024)
-    return {"seconds": compared(seconds), "peak MB": compared(peaks)}
+                peaks[peer].append(ended["peak"])
+    same_work(losses)
+    return {"seconds": compared(seconds), "peak MB": compared(peaks), "losses": losses}
 
 
-def ensembles(workload: str, path: Path, repeats: int, members: int = 64) -> dict[str, Any]:
+def ensembles(workload: str, path: Path, options: Any) -> dict[str, Any]:
     """Microseconds a step and member: an ensemble, a member alone, and JAX's vmap in a scan."""
+    w = WORKLOADS[workload]
+    epochs = 1 if options.smoke else w.ensemble_epochs
     workers = {
-        "mlpgrad": Worker("mlpgrad", workload, path, members),
-        "member alone": Worker("mlpgrad", workload, path),
+        "mlpgrad": Process("peers", "mlpgrad", workload, path, MEMBERS),
+        "member alone": Process("peers", "mlpgrad", workload, path, 1),
     }
-    if installed("JAX"):
-        workers["JAX vmap + scan"] = Worker("JAX scanned epoch", workload, path, members)
-    times: dict[str, list[float]] = {name: [] for name in workers}
+    if "JAX scanned epoch" in installed(options.peers):
+        workers["JAX vmap + scan"] = Process("peers", "JAX scanned epoch", workload, path, MEMBERS)
     for worker in workers.values():
-        worker.run()
-    for _ in range(repeats):
-        for name, worker in workers.items():
-            share = 1 if name == "member alone" else members
-            seconds = worker.run()["seconds"]
-            times[name].append(seconds / share / WORKLOADS[workload].steps * 1e6)
-    for worker in workers.values():
-        worker.close()
-    return compared(times)
+        worker.answer()
+    seconds, _ = turns(workers, epochs, options.repeats)
+    runs = dict.fromkeys(workers, epochs * w.batches * MEMBERS)
+    runs["member alone"] = epochs * w.batches
+    return compared({n: [t / runs[n] * 1e6 for t in own] for n, own in seconds.items()})
 
 
-def table(results: dict[str, Any]) -> str:
-    """The ratios as Markdown: peer over mlpgrad, median (smallest to largest)."""
-    sections = [
-        ("time of a step: peer / mlpgrad", "step", "microseconds"),
-        ("process start to trained model: peer / mlpgrad", "start", "seconds"),
-        ("peak memory: peer / mlpgrad", "start", "peak MB"),
-        ("ensemble of 64, time of a step and member: other / mlpgrad", "ensemble", None),
-    ]
-    lines = []
-    for title, part, unit in sections:
-        found = {
-            w: r[part] if unit is None else r[part][unit]
-            for w, r in results["workloads"].items()
-            if part in r
-        }
-        if not found:
-            continue
-        lines += [f"| {title} | {' | '.join(found)} |", "|---|" + "---|" * len(found)]
-        for peer in dict.fromkeys(p for r in found.values() for p in r):
-            cells = []
-            for measured in found.values():
-                if peer not in measured:
-                    cells.append("")
-                elif peer == "mlpgrad":
-                    cells.append(f"{measured[peer]['median']:.4g} {unit or 'us'}")
-                else:
-                    r = measured[peer]["ratio"]
-                    cells.append(f"{r['median']:.2f} ({r['min']:.2f} to {r['max']:.2f})")
-            lines.append(f"| {peer} | {' | '.join(cells)} |")
-        lines.append("")
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Run the benchmark, print the tables, save the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workloads", nargs="+", default=list(WORKLOADS), choices=WORKLOADS)
-    parser.add_argument("--peers", nargs="+", default=STEP_PEERS, choices=STEP_PEERS)
-    parser.add_argument("--parts", nargs="+", default=["step", "start", "ensemble"])
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--mnist", type=Path, help="folder with MNIST's t10k files")
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/training.json"))
-    options = parser.parse_args()
-    results: dict[str, Any] = {"environment": environment(), "workloads": {}}
-    print(json.dumps(results["environment"], indent=1))
+def measure(options: Any) -> dict[str, Any]:
+    """All parts of all workloads; saved after each workload."""
+    mnist = "10,000 test images" if options.mnist else "made up, as large"
+    results: dict[str, Any] = {"environment": environment() | {"mnist": mnist}, "workloads": {}}
+    pools = results["environment"]["thread pools"]
+    started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         for name in options.workloads:
             path = Path(folder) / f"{name}.npz"
             write(WORKLOADS[name], path, options.mnist)
             measured = results["workloads"][name] = {}
             if "step" in options.parts:
-                measured["step"] = per_step(name, path, options.peers, options.repeats)
+                measured["step"] = per_step(name, path, options, pools)
             if "start" in options.parts:
-                measured["start"] = from_start(name, path, options.repeats)
-            if "ensemble" in options.parts and name in ("xor", "moons", "digits"):
-                measured["ensemble"] = ensembles(name, path, options.repeats)
-            options.output.parent.mkdir(parents=True, exist_ok=True)
+                measured["start"] = from_start(name, path, options)
+            if "ensemble" in options.parts and WORKLOADS[name].ensemble_epochs:
+                measured["ensemble"] = ensembles(name, path, options)
+            print(f"{name} done after {time.perf_counter() - started:.0f} s", flush=True)
             options.output.write_text(json.dumps(results, indent=1) + "\n")
-            print(f"{name} done", flush=True)
-    print(table(results))
-    options.output.with_suffix(".md").write_text(table(results))
+    if "predict" in options.parts:
+        child = Process("predict")
+        results["predict"] = {n: spread(times) for n, times in child.answer().items()}
+        child.close()
+    options.output.write_text(json.dumps(results, indent=1) + "\n")
+    return results
+
+
+def main() -> None:
+    """Run the benchmark, print the tables, save the JSON, draw the picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workloads", nargs="+", default=list(WORKLOADS), choices=WORKLOADS)
+    parser.add_argument("--peers", nargs="+", default=STEP_PEERS, choices=STEP_PEERS)
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--mnist", type=Path, help="folder with MNIST's t10k files")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--smoke", action="store_true", help="one short run of everything")
+    parser.add_argument("--draw", action="store_true", help="from the JSON, without measuring")
+    options = parser.parse_args()
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    if options.smoke:
+        options.repeats = 1
+    if options.draw:
+        results = json.loads(options.output.read_text())
+    else:
+        share_cores()
+        results = measure(options)
+    text = training_report.text(results)
+    print(text)
+    options.output.with_suffix(".md").write_text(text)
+    training_report.draw(results, options.output.with_suffix(".png"))
 
 
 if __name__ == "__main__":

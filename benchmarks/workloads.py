@@ -20,23 +20,29 @@ class Workload(NamedTuple):
     optimizer: str  # sgd or adam
     learning_rate: float
     batch: int
-    epochs: int  # of one timed run
-    rows: int
+    rows: int  # a multiple of the batch
+    epochs: int  # of one timed run: 0.1 to 2 seconds with every peer
+    ensemble_epochs: int = 0  # of one timed run of 64 members
+
+    @property
+    def batches(self) -> int:
+        """Steps of an epoch."""
+        return self.rows // self.batch
 
     @property
     def steps(self) -> int:
         """Steps of one timed run."""
-        return self.epochs * -(-self.rows // self.batch)
+        return self.epochs * self.batches
 
 
 WORKLOADS = {
     w.name: w
     for w in (
-        Workload("xor", (2, 4, 1), "sigmoid", "half_squared", "sgd", 0.5, 4, 2, 2000),
-        Workload("moons", (2, 32, 32, 1), "tanh", "binary", "adam", 1e-3, 32, 5, 3200),
-        Workload("digits", (64, 64, 10), "relu", "classes", "adam", 1e-3, 32, 10, 1792),
-        Workload("mnist", (784, 256, 128, 10), "relu", "classes", "adam", 1e-3, 128, 1, 8000),
-        Workload("wide", (1024, 2048, 2048, 10), "relu", "classes", "adam", 1e-4, 1024, 1, 2048),
+        Workload("xor", (2, 4, 1), "sigmoid", "half_squared", "sgd", 0.5, 4, 2000, 10, 10),
+        Workload("moons", (2, 32, 32, 1), "tanh", "binary", "adam", 1e-3, 32, 3200, 30, 5),
+        Workload("digits", (64, 64, 10), "relu", "classes", "adam", 1e-3, 32, 1792, 40, 4),
+        Workload("mnist", (784, 256, 128, 10), "relu", "classes", "adam", 1e-3, 128, 8064, 2),
+        Workload("wide", (1024, 2048, 2048, 10), "relu", "classes", "adam", 1e-4, 1024, 2048, 1),
     )
 }
 

@@ -1,0 +1,39 @@
+"""The benchmarks run: briefly, and without the other libraries."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(module, *arguments):
+    command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"OPENBLAS_CORETYPE": "Haswell"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_training(tmp_path):
+    output = tmp_path / "training.json"
+    options = ["--smoke", "--workloads", "xor", "digits", "--output", output]
+    text = run("training", *options, "--peers", "mlpgrad", "bare step", "matrix products")
+    results = json.loads(output.read_text())
+    digits = results["workloads"]["digits"]
+    assert digits["step"]["microseconds"]["bare step"]["ratio"]["median"] > 0
+    assert digits["start"]["peak MB"]["mlpgrad"]["median"] < 100  # of the child, not of its parent
+    assert set(results["predict"]) == {"2", "4", "6"}
+    assert "| `fit` adds to the bare step |" in text
+    for name in (str(ROOT), str(Path.home()), sys.prefix):
+        assert name not in output.read_text()
+    written = output.with_suffix(".md").read_text()
+    assert text.endswith(written + "\n")
+    assert run("training", "--draw", "--output", output) == written + "\n"
