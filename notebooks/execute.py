@@ -1,0 +1,47 @@
+"""Make the notebooks, outputs included: `python notebooks/execute.py [SOURCE.py ...]`.
+
+Each source is text with `# %%` before a cell of code and `# %% [markdown]` before one of prose.
+"""
+
+import re
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+
+SOURCES = sorted(Path(__file__).parent.glob("[0-9]*.py"))
+
+
+def from_source(path):
+    """The notebook that a source describes, without outputs; the same source, the same bytes."""
+    notebook = jupytext.read(path, fmt="py:percent")
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}
+    }
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number}"
+        cell.metadata = {}
+    return notebook
+
+
+def run(notebook):
+    """Run all cells in a fresh kernel and keep what they print and draw."""
+    NotebookClient(notebook, timeout=60, kernel_name="python3", record_timing=False).execute()
+    notebook.metadata.pop("language_info", None)  # the interpreter's version, of no interest
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        data = output.get("data", {})
+        if "text/plain" in data:  # an address in memory is another one in every run
+            data["text/plain"] = re.sub(r" at 0x[0-9a-f]+", "", data["text/plain"])
+    return notebook
+
+
+if __name__ == "__main__":
+    for source in [Path(name) for name in sys.argv[1:]] or SOURCES:
+        began = time.perf_counter()
+        target = source.with_suffix(".ipynb")
+        nbformat.write(run(from_source(source)), target)
+        seconds = time.perf_counter() - began
+        print(f"{target}: {seconds:.1f} s, {target.stat().st_size / 1000:.0f} kB")
