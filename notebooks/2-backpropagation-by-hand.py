@@ -45,8 +45,9 @@ def draw_network(ax):
         for number in range(size):
             ax.scatter(*spots[number], s=900, color="white", edgecolors="black", zorder=2)
             ax.text(*spots[number], label.format(number), ha="center", va="center", fontsize=13)
-    ax.text(0.33, 1.15, "$w^a_{01}$", color="#D55E00", fontsize=14)
-    ax.text(1.5, 0.75, "$w^b_{10}$", color="#D55E00", fontsize=14)
+    label = {"color": "#D55E00", "fontsize": 14, "bbox": {"color": "white", "pad": 1}}
+    ax.text(0.5, 0.75, "$w^a_{01}$", ha="center", va="center", **label)
+    ax.text(1.5, 0.5, "$w^b_{10}$", ha="center", va="center", **label)
     for column, name in enumerate(["input", "hidden layer", "output"]):
         ax.text(column, -2.1, name, ha="center")
     ax.set(xlim=(-0.3, 2.3), ylim=(-2.3, 2.0))
@@ -204,18 +205,22 @@ D_Y = (D_Z @ WB.T) * Y * (1 - Y)
 GRADIENT_WB = Y.T @ D_Z
 GRADIENT_WA = X.T @ D_Y
 
-for by_loops, by_matrices in [
-    (y, Y[0]),
-    (z, Z[0]),
-    (delta_z, D_Z[0]),
-    (delta_y, D_Y[0]),
-    (gradient_wb, GRADIENT_WB),
-    (gradient_wa, GRADIENT_WA),
+print("largest difference between loops and matrices")
+for name, by_loops, by_matrices in [
+    ("y", y, Y[0]),
+    ("z", z, Z[0]),
+    ("delta_z", delta_z, D_Z[0]),
+    ("delta_y", delta_y, D_Y[0]),
+    ("dL/dwb", gradient_wb, GRADIENT_WB),
+    ("dL/dwa", gradient_wa, GRADIENT_WA),
 ]:
     assert np.allclose(by_loops, by_matrices, rtol=1e-12, atol=0)
-print("six lines of matrices, the same numbers")
+    print(f"{name:8} {np.abs(by_loops - by_matrices).max():.1e}")
 
 # %% [markdown]
+# Six lines of matrices give the same numbers. What differs, if anything, is the last of 16 digits:
+# a matrix product may add up in another order than the loop, and every sum is rounded.
+#
 # With more than one example, each is one row of `X`. Not a letter of the formulas changes: `X.T @
 # D_Y` then also adds up the gradients of all rows.
 #
@@ -255,7 +260,7 @@ for by_loops, by_mlpgrad in [
 print("mlpgrad: the same numbers, to 12 digits")
 
 # %% [markdown]
-# Side by side, one entry of each table:
+# Side by side, one entry of each table, the two orange weights in the picture of the network:
 
 # %%
 print(f"{'':16}{'loops':>22}{'matrices':>22}{'mlpgrad':>22}")
@@ -264,6 +269,21 @@ for name, numbers in {
     "dL/dwb[1][0]": (gradient_wb[1][0], GRADIENT_WB[1, 0], upper.gradients["weights"][1, 0]),
 }.items():
     print(f"{name:16}" + "".join(f"{number:22.15f}" for number in numbers))
+
+# %% [markdown]
+# `mg.explain` puts the numbers of a network into the lecture's formulas. Here are the deltas, first
+# of the outputs, then of the hidden layer; it counts from 1, so `delta_y[0]` is its `delta_1`.
+# (`print(explanation)` shows everything, from the input to the loss after one step;
+# `explanation.to_html("step.html")` writes a page to walk through.)
+
+# %%
+explanation = mg.explain(model, X, Z_HAT)
+for position in (2, 0):
+    delta = explanation.find("delta", layer=position)
+    print(f"{delta.formula:60}({delta.number})")
+    for neuron in range(delta.value.shape[1]):
+        print("   ", delta.line((0, neuron)))
+    assert np.allclose(delta.value[0], delta_z if position else delta_y, rtol=1e-12, atol=0)
 
 # %% [markdown]
 # ## Checked without the formulas
@@ -314,8 +334,8 @@ errors = [abs(measured_slope(wa, 0, 1, h) - gradient_wa[0][1]) for h in steps]
 
 figure, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
 ax.loglog(steps, errors, "o-", color="#0072B2")
-ax.text(3e-13, 3e-8, "rounding", color="#D55E00")
-ax.text(2e-2, 1e-8, "too far\naway", color="#D55E00")
+ax.text(3e-12, 3e-9, "rounding", color="#D55E00", ha="center")
+ax.text(1e-1, 1e-10, "too far\naway", color="#D55E00", ha="center")
 ax.set(xlabel="step h", ylabel="error of the measured slope", title="One weight, wa[0][1]")
 ax.grid(alpha=0.3)
 
@@ -368,6 +388,10 @@ for x, wanted in examples:
     assert round(z) == wanted
     print(f"{x[0]} xor {x[1]}: {z:.3f}, wanted {wanted}")
 
+# %% [markdown]
+# On the left, the loss while it learns. On the right, the answer to every pair of inputs, not only
+# to the four examples: the network has drawn a band of "1" on each side of the diagonal.
+
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
 left.semilogy(losses, color="#0072B2")
@@ -378,9 +402,10 @@ answers = [[forward([a, b, 1])[1] for a in ticks] for b in ticks]
 shown = right.contourf(ticks, ticks, answers, levels=np.linspace(0, 1, 11), cmap="RdBu")
 figure.colorbar(shown, ax=right, label="output z")
 for x, wanted in examples:
-    right.plot(x[0], x[1], "o" if wanted else "s", color="black", ms=9)
-    right.annotate(f"wanted {wanted}", x[:2], (0, 9), textcoords="offset points", ha="center")
-right.set(xlabel="first input", ylabel="second input", title="What the network answers")
+    right.plot(x[0], x[1], "o" if wanted else "s", color="white", ms=9)
+    place = {"textcoords": "offset points", "ha": "center", "color": "white"}
+    right.annotate(f"wanted {wanted}", x[:2], (0, 9), **place)
+_ = right.set(xlabel="first input", ylabel="second input", title="What the network answers")
 
 # %% [markdown]
 # ## What you saw
