@@ -3,6 +3,8 @@
 Each source is text with `# %%` before a cell of code and `# %% [markdown]` before one of prose.
 """
 
+import base64
+import io
 import re
 import sys
 import time
@@ -11,6 +13,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 
 SOURCES = sorted(Path(__file__).parent.glob("[0-9]*.py"))
 
@@ -29,13 +32,24 @@ def from_source(path):
 
 def run(notebook):
     """Run all cells in a fresh kernel and keep what they print and draw."""
-    NotebookClient(notebook, timeout=60, kernel_name="python3", record_timing=False).execute()
+    options = {"kernel_name": "python3", "record_timing": False, "coalesce_streams": True}
+    NotebookClient(notebook, timeout=60, **options).execute()
     notebook.metadata.pop("language_info", None)  # the interpreter's version, of no interest
     for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
         data = output.get("data", {})
         if "text/plain" in data:  # an address in memory is another one in every run
             data["text/plain"] = re.sub(r" at 0x[0-9a-f]+", "", data["text/plain"])
+        if "image/png" in data:
+            data["image/png"] = small(data["image/png"])
     return notebook
+
+
+def small(png):
+    """The same picture in 128 colours, a third of the size."""
+    out = io.BytesIO()
+    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").quantize(128)
+    picture.save(out, "png", optimize=True)
+    return base64.b64encode(out.getvalue()).decode()
 
 
 if __name__ == "__main__":
