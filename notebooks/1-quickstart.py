@@ -2,9 +2,17 @@
 # # Quickstart: handwritten digits
 #
 # A network of 64 inputs, 128 hidden units and 10 outputs learns to read the 1,797 digits that come
-# with mlpgrad. Everything below takes a few seconds.
+# with mlpgrad. Everything below takes a few seconds. You need no knowledge of neural networks to
+# follow it; how they learn is told in [notebook 2](2-backpropagation-by-hand.ipynb).
+#
+# ## Data
+#
+# `x` are the images, `y` the digits they show. A fifth is set aside for a test in the end.
 
 # %%
+import tempfile
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -15,7 +23,7 @@ x_train, x_test, y_train, y_test = mg.datasets.split(x, y, 0.2, random_state=0)
 x_train.shape, x_test.shape
 
 # %% [markdown]
-# Each row of `x` is an image of 8 by 8 pixels between 0 (white) and 1 (black); `y` holds the digit.
+# Each row of `x` is an image of 8 by 8 pixels, 64 numbers between 0 (white) and 1 (black):
 
 # %%
 figure, axes = plt.subplots(1, 10, figsize=(9, 1.4), layout="constrained")
@@ -27,8 +35,17 @@ for ax, image, label in zip(axes, x_train, y_train, strict=False):
 # %% [markdown]
 # ## Build and train
 #
-# The loss belongs to the model; the optimizer is plugged in at `fit`. A fifth of the training rows,
-# drawn class by class, is held out to decide when to stop; the best weights are kept.
+# A network is a list of layers. `Dense(64, 128)` makes 128 sums of the 64 pixels, each with weights
+# of its own; `ReLU()` cuts off what is negative; `Dense(128, 10)` makes one number for each digit
+# out of those, and the largest is the answer. The **loss** measures how wrong the answers are.
+# `SoftmaxCrossEntropy` turns the ten numbers into probabilities and takes minus the logarithm of
+# that of the right digit: 0 for a network that is right and sure, log 10 = 2.3 for one that
+# guesses.
+#
+# `fit` changes the weights bit by bit so that the loss falls; how far at a time is the
+# **optimizer**'s choice, here Adam with learning rate 0.001. An **epoch** is one time through the
+# training data. A fifth of those is held out once more (`validation_split`): when the loss on them
+# has not improved for 15 epochs, training stops, and the best weights are kept.
 
 # %%
 model = mg.Sequential(
@@ -48,18 +65,26 @@ history = model.fit(
 )
 history
 
+# %% [markdown]
+# The loss in each epoch. On the digits that it learns from the network gets better and better; what
+# counts is the dashed line, the digits that were held out:
+
 # %%
-ax = history.plot()
+figure, ax = plt.subplots(figsize=(6.5, 3.8), layout="constrained")
+_ = history.plot(ax=ax)
 
 # %% [markdown]
 # ## Test
 #
-# On the digits that training never saw:
+# On the digits that training never saw, the share of right answers ("accuracy"):
 
 # %%
 result = model.evaluate(x_test, y_test)
 assert result["accuracy"] > 0.96
 result
+
+# %% [markdown]
+# These it reads wrongly. Some of them a person would not find easy either:
 
 # %%
 read = model.predict_classes(x_test)
@@ -73,8 +98,11 @@ for ax, i in zip(np.atleast_1d(axes), wrong, strict=True):
 # %% [markdown]
 # ## Check the gradient
 #
-# Back-propagation is easy to get slightly wrong. The checker compares every parameter's gradient
-# with central differences in float64 and derives its tolerance from the error of its own estimate.
+# To know which way to change each weight, `fit` computes the *gradient*: how the loss changes with
+# each of the 9,610 numbers in the network. The formulas for it, back-propagation, are easy to get
+# slightly wrong. The checker compares them with slopes that it measures by moving the weights a
+# little, and derives from the errors of that measurement what difference is too large.
+# [Notebook 4](4-check-your-own-gradients.ipynb) explains the report.
 
 # %%
 report = mg.check_gradients(model, x_train[:16], y_train[:16])
@@ -83,11 +111,10 @@ print(report)
 
 # %% [markdown]
 # ## Keep it
+#
+# `save` writes one file; what `load` reads from it answers the same.
 
 # %%
-import tempfile
-from pathlib import Path
-
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "digits.npz"
     model.save(path)
