@@ -390,7 +390,7 @@ for x, wanted in examples:
 
 # %% [markdown]
 # On the left, the loss while it learns. On the right, the answer to every pair of inputs, not only
-# to the four examples: the network has drawn a band of "1" on each side of the diagonal.
+# to the four examples: 0 along the diagonal, 1 on both sides of it.
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
