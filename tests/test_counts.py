@@ -26,10 +26,10 @@ class Cost(NamedTuple):
 
 
 BUDGET = {
-    "xor": Cost(c_calls=44, python_calls=26, operators=18),
-    "moons": Cost(c_calls=69, python_calls=29, operators=30),
-    "digits": Cost(c_calls=49, python_calls=26, operators=30),
-    "mnist": Cost(c_calls=105, python_calls=43, operators=44),
+    "xor": Cost(c_calls=42, python_calls=31, operators=19),
+    "moons": Cost(c_calls=69, python_calls=36, operators=31),
+    "digits": Cost(c_calls=49, python_calls=30, operators=31),
+    "mnist": Cost(c_calls=105, python_calls=46, operators=44),
 }
 
 CALLS = {"CALL", "CALL_KW", "CALL_FUNCTION_EX"}

@@ -95,6 +95,8 @@ class Activation(Layer):
 class Identity(Activation):
     """a = z;  da/dz = 1"""
 
+    repeatable = True
+
     def apply(self, z: Array, out: Array) -> None:
         np.copyto(out, z)
 
@@ -116,6 +118,8 @@ class Sigmoid(Activation):
     array([0.5  , 0.731])
     """
 
+    repeatable = True
+
     gives_probabilities = True
 
     def apply(self, z: Array, out: Array) -> None:
@@ -128,6 +132,8 @@ class Sigmoid(Activation):
 
 class Tanh(Activation):
     """a = tanh(z);  da/dz = 1 - a^2"""
+
+    repeatable = True
 
     def apply(self, z: Array, out: Array) -> None:
         np.tanh(z, out)
@@ -143,6 +149,8 @@ class Softsign(Activation):
     Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural
     networks".
     """
+
+    repeatable = True
 
     def apply(self, z: Array, out: Array) -> None:
         magnitude(z, out)
@@ -170,6 +178,8 @@ class ReLU(Activation):
     array([0., 0., 2.])
     """
 
+    repeatable = True
+
     initializer = HeNormal()
     kinks = (0.0,)
 
@@ -190,6 +200,8 @@ class LeakyReLU(Activation):
     negative_slope : float
         s, from 0 to below 1.
     """
+
+    repeatable = True
 
     initializer = HeNormal()
     kinks = (0.0,)
@@ -222,6 +234,8 @@ class ELU(Activation):
         -alpha is the limit to the left.
     """
 
+    repeatable = True
+
     initializer = HeNormal()
 
     def __init__(self, alpha: float = 1.0) -> None:
@@ -246,6 +260,8 @@ class SELU(Activation):
     Unterthiner, Mayr and Hochreiter 2017, "Self-normalizing neural networks".
     """
 
+    repeatable = True
+
     initializer = LeCunNormal()
     kinks = (0.0,)
 
@@ -265,6 +281,8 @@ class Softplus(Activation):
     Dugas, Bengio, Belisle, Nadeau and Garcia 2001, "Incorporating second-order functional
     knowledge for better option pricing".
     """
+
+    repeatable = True
 
     def apply(self, z: Array, out: Array) -> None:
         # max(z, 0) + log1p(e^-|z|): the exponent is never positive
@@ -289,6 +307,8 @@ class SiLU(Activation):
     network function approximation in reinforcement learning".
     """
 
+    repeatable = True
+
     initializer = HeNormal()
 
     def apply(self, z: Array, out: Array) -> None:
@@ -309,6 +329,8 @@ class GELU(Activation):
     Exact, not the approximation by tanh. Hendrycks and Gimpel 2016, "Gaussian error linear
     units".
     """
+
+    repeatable = True
 
     initializer = HeNormal()
 
@@ -333,6 +355,8 @@ class Mish(Activation):
     With u = e^z it is t = n / (n + 2), n = u (u + 2). Misra 2020, "Mish: a self regularized
     non-monotonic activation function".
     """
+
+    repeatable = True
 
     initializer = HeNormal()
 

@@ -39,6 +39,8 @@ class Adam(Optimizer):
     array([0.9, 1.1])
     """
 
+    repeatable = True
+
     states: tuple[str, ...] = ("m", "v")
 
     def __init__(
@@ -97,6 +99,8 @@ class AMSGrad(Adam):
     {'m': 0.81, 'v': 0.0998001, 'v_max': 0.1}
     """
 
+    repeatable = True
+
     states = ("m", "v", "v_max")
 
     def update(  # type: ignore[override]  # one state more
@@ -142,6 +146,8 @@ class AdamW(Adam):
     array([1.9])
     """
 
+    repeatable = True
+
     def __init__(
         self, learning_rate: Rate = 1e-3, *, weight_decay: float = 1e-2, **options: Any
     ) -> None:
@@ -173,6 +179,8 @@ class NAdam(Adam):
     >>> round(optimizer.mu(1), 3), round(optimizer.mu(10**6), 3)
     (0.45, 0.9)
     """
+
+    repeatable = True
 
     def __init__(
         self, learning_rate: Rate = 2e-3, *, momentum_decay: float = 4e-3, **options: Any
@@ -241,6 +249,8 @@ class Adamax(Adam):
     >>> params.round(6)
     array([0.9, 1.1])
     """
+
+    repeatable = True
 
     states = ("m", "u")
 

@@ -53,6 +53,8 @@ class SigmoidCrossEntropy(_BinaryLoss):
     array([[-1.]])
     """
 
+    repeatable = True
+
     expects_logits = True
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
@@ -129,6 +131,8 @@ class BinaryCrossEntropy(_BinaryLoss):
     array([[-4.]])
     """
 
+    repeatable = True
+
     expects_probabilities = True
 
     def losses(self, prediction: Array, target: Array) -> Array:
@@ -184,6 +188,8 @@ class Hinge(Loss):
     array([[-0.5],
            [-0. ]])
     """
+
+    repeatable = True
 
     classifies = True
 

@@ -117,6 +117,8 @@ class SoftmaxCrossEntropy(_CategoricalLoss):
     array([[ 0.5, -0.5]])
     """
 
+    repeatable = True
+
     expects_logits = True
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
@@ -177,6 +179,8 @@ class CrossEntropy(_CategoricalLoss):
     >>> loss.backward()
     array([[-0., -4.]])
     """
+
+    repeatable = True
 
     expects_probabilities = True
 

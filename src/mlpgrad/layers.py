@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, Views, ones, product, row
+from mlpgrad._arrays import Array, Shape, Views, add_row, ones, product, row, rows_buffer
 from mlpgrad._describe import Described
 from mlpgrad.initializers import GlorotUniform, Initializer, Zeros
 
@@ -39,6 +39,9 @@ class Layer(Described):
 
     gives_probabilities: bool = False
     """True for a Softmax or Sigmoid: nothing to put in front of a loss on logits."""
+
+    repeatable: bool = False
+    """True, in the class itself, where every batch of one shape leads to the same NumPy calls."""
 
     params: Views = Views()
     grads: Views = Views()
@@ -229,6 +232,8 @@ class Dense(Layer):
     (3, 2)
     """
 
+    repeatable = True
+
     in_features: int
     out_features: int
 
@@ -269,6 +274,8 @@ class Dense(Layer):
             prepared["_bias"] = row(self.params.bias)
             prepared["_grad_bias"] = row(self.grads.bias)
             prepared["_ones"] = ones((1, batch), self.dtype)
+            prepared["_ones_column"] = ones((batch, 1), self.dtype)
+            prepared["_rows"] = rows_buffer(z)
         return prepared
 
     def forward(self, x: Array) -> Array:
@@ -278,7 +285,7 @@ class Dense(Layer):
         z: Array = self._z
         self._multiply(x, self._weights, z)
         if self.bias:
-            np.add(z, self._bias, z)
+            add_row(z, self._bias, self._ones_column, self._rows)
         return z
 
     def backward(self, delta: Array) -> Array | None:

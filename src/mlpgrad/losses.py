@@ -50,6 +50,8 @@ class Loss(Described):
     """True where anything but probabilities from the last layer would be a mistake."""
     classifies: bool = False
     """True where targets are classes: splits are stratified, accuracy is the default metric."""
+    repeatable: bool = False
+    """True, in the class itself, where every batch of one shape leads to the same NumPy calls."""
     _key: Any = None  # shapes that the current buffers are for
 
     if TYPE_CHECKING:
@@ -174,6 +176,7 @@ class Loss(Described):
             "_mean_scale": per_sample,
             "_mean_weights": np.full(batch, per_sample),
             "_ones": ones((outputs,), dtype),
+            "_half_ones": np.full(outputs, constant(0.5, dtype)),
             # for losses that are a mean over the outputs
             "_per_output": per_output,
             "_output_weights": np.full(outputs, per_output),
@@ -208,12 +211,13 @@ class HalfSquaredError(Loss):
     array([[1., 2.]])
     """
 
+    repeatable = True
+
     def losses(self, prediction: Array, target: Array) -> Array:
         work: Array = self._work
         np.subtract(prediction, target, work)
         np.multiply(work, work, work)
-        losses: Array = work.dot(self._ones, self._losses)
-        return np.multiply(losses, constant(0.5, losses.dtype), losses)
+        return work.dot(self._half_ones, self._losses)  # type: ignore[no-any-return]
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
         np.subtract(prediction, target, out)

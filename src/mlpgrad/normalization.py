@@ -199,6 +199,8 @@ class LayerNorm(_Normalization):
     array([[-1.225,  0.   ,  1.225]], dtype=float32)
     """
 
+    repeatable = True
+
     def allocate(self, shape: Shape) -> dict[str, Any]:
         columns = {name: self.empty(shape[-2], 1) for name in ("_mean", "_var", "_inverse")}
         average = np.full((self.features, 1), np.ones((), self.dtype) / self.features)

@@ -84,6 +84,8 @@ class Optimizer(Described):
     """Names of the arrays the rule keeps; `update` gets them in this order."""
     scratch: int = 1
     """How many arrays `update` gets to work in."""
+    repeatable: bool = False
+    """True, in the class itself, where `update` makes the same NumPy calls at every step."""
 
     def __init__(
         self,
@@ -143,6 +145,14 @@ class Optimizer(Described):
         params, grads : array (P,) or (E, P)
             C-contiguous and of one floating dtype. Their shape may change only after `reset`.
         """
+        self.begin_step(params, grads)
+        for block in self._blocks:
+            self.update(*block)
+        for weights in self._bounded:
+            _bound_columns(weights, self.max_norm)
+
+    def begin_step(self, params: Array, grads: Array) -> None:
+        """What comes before the updates: the count, the rate, clipping and decay."""
         if params is not self._params or grads is not self._grads:
             self._prepare(params, grads)
         rate = self._rate(self.steps)
@@ -155,10 +165,6 @@ class Optimizer(Described):
             kept = 1 - rate * self.weight_decay
             for decayed in self._decayed:
                 np.multiply(decayed, kept, decayed)
-        for block in self._blocks:
-            self.update(*block)
-        for weights in self._bounded:
-            _bound_columns(weights, self.max_norm)
 
     def attach(self, model: Sequential) -> None:
         """Learn which parameters are weights; `fit` calls it.

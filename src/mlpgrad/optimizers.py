@@ -46,6 +46,8 @@ class SGD(Optimizer):
     array([0.75])
     """
 
+    repeatable = True
+
     def __init__(
         self,
         learning_rate: Rate,
@@ -108,6 +110,8 @@ class RMSprop(Optimizer):
     >>> params.round(5)
     array([0.8, 1.2])
     """
+
+    repeatable = True
 
     def __init__(
         self,
@@ -176,6 +180,8 @@ class Adagrad(Optimizer):
     array([0.82])
     """
 
+    repeatable = True
+
     states = ("G",)
 
     def __init__(
@@ -225,6 +231,8 @@ class Adadelta(Optimizer):
     >>> params.round(4)  # 1 - 0.01 / 0.5
     array([0.98])
     """
+
+    repeatable = True
 
     states = ("v", "u")
     scratch = 2
@@ -286,6 +294,8 @@ class Lion(Optimizer):
     array([0.9, 1.1])
     """
 
+    repeatable = True
+
     states = ("m",)
 
     def __init__(
@@ -345,6 +355,8 @@ class Rprop(Optimizer):
     >>> params  # 1 - 0.1 - 0.12 - 0.144
     array([0.636])
     """
+
+    repeatable = True
 
     states = ("d", "sign")
     scratch = 3

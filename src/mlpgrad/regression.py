@@ -25,6 +25,8 @@ class MeanSquaredError(Loss):
     2.5
     """
 
+    repeatable = True
+
     def losses(self, prediction: Array, target: Array) -> Array:
         work: Array = self._work
         np.subtract(prediction, target, work)
@@ -52,6 +54,8 @@ class MeanAbsoluteError(Loss):
     >>> float(loss.forward(np.array([[1.0, -2.0]]), np.array([[0.0, 0.0]])))
     1.5
     """
+
+    repeatable = True
 
     def losses(self, prediction: Array, target: Array) -> Array:
         work: Array = self._work
@@ -88,6 +92,8 @@ class Huber(Loss):
     >>> float(loss.forward(np.array([[1.0, -2.0]]), np.array([[0.0, 0.0]])))
     1.0
     """
+
+    repeatable = True
 
     def __init__(self, delta: float = 1.0) -> None:
         if not delta > 0:
@@ -134,6 +140,8 @@ class Quantile(Loss):
     >>> float(loss.forward(np.array([[0.0, 4.0]]), np.array([[2.0]])).round(12))
     0.2
     """
+
+    repeatable = True
 
     def __init__(self, levels: float | Sequence[float] = 0.5) -> None:
         values = np.atleast_1d(np.asarray(levels, np.float64))
@@ -202,6 +210,8 @@ class Poisson(Loss):
     array([[-2.]])
     """
 
+    repeatable = True
+
     def losses(self, prediction: Array, target: Array) -> Array:
         work: Array = self._work
         np.exp(prediction, self._rate)
@@ -251,6 +261,8 @@ class GaussianNLL(Loss):
     >>> loss.backward()
     array([[ 2. , -1.5]])
     """
+
+    repeatable = True
 
     def __init__(self, epsilon: float = 1e-6) -> None:
         if not epsilon > 0:

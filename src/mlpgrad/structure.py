@@ -154,6 +154,8 @@ class Softmax(Layer):
     array([[0., 0., 1.]], dtype=float32)
     """
 
+    repeatable = True
+
     gives_probabilities = True
 
     def allocate(self, shape: Shape) -> dict[str, Any]:

@@ -1,0 +1,137 @@
+"""Steps that are repeated as recorded calls train exactly as the layers do."""
+
+import numpy as np
+import pytest
+from test_contract import every_case, every_optimizer, one_and_many
+
+import mlpgrad as mg
+from mlpgrad import replay, training
+
+
+class Watched(replay.Replay):
+    """Keeps the replay of the latest `fit`."""
+
+    latest = None
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        Watched.latest = self
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Train a model with or without repetition, whatever its size; its parameters and losses."""
+    monkeypatch.setattr(training, "Replay", Watched)
+
+    def train(model, x, y, optimizer, *, repeats, **options):
+        monkeypatch.setattr(training, "worthwhile", lambda *_: repeats)
+        options = {"epochs": 3, "batch_size": 3, "verbose": 0} | options
+        history = model.fit(x, y, optimizer=optimizer, **options)
+        return model.params.copy(), model.state.copy(), np.array(history["loss"])
+
+    return train
+
+
+def assert_trains_alike(train, make, x, y, optimizer=mg.Adam, **options):
+    eager = train(make(), x, y, optimizer(), repeats=False, **options)
+    repeated = train(make(), x, y, optimizer(), repeats=True, **options)
+    for a, b in zip(eager, repeated, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@every_case
+@one_and_many
+def test_every_layer_and_loss_trains_alike_to_the_last_bit(case, cls, size, trained):
+    _, x, y = case(cls, np.float32, size)
+    x, y = np.concatenate([x, x[::-1] / 2, x]), np.concatenate([y, y[::-1], y])
+    assert_trains_alike(trained, lambda: case(cls, np.float32, size)[0], x[:11], y[:11])
+    if size is None and vars(cls).get("repeatable"):
+        assert Watched.latest.recorded is not None
+        assert bool(Watched.latest.updates) == bool(Watched.latest.model.params.size)
+
+
+@every_optimizer
+@pytest.mark.parametrize("size", [None, 3])
+def test_every_optimizer_trains_alike_to_the_last_bit(cls, size, trained):
+    x, y = mg.datasets.moons(40, random_state=0)
+
+    def make():
+        layers = [mg.Dense(2, 5), mg.ReLU(), mg.Dense(5, 1)]
+        loss = mg.SigmoidCrossEntropy()
+        return mg.Sequential(layers, loss=loss, random_state=0, ensemble_size=size)
+
+    assert_trains_alike(trained, make, x, y, cls.example, batch_size=8)
+
+
+def xor_model(activation):
+    layers = [mg.Dense(2, 4), activation, mg.Dense(4, 1)]
+    return mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=0)
+
+
+class Looks(mg.Tanh):
+    """Decides by the values: what was recorded once does not hold for the next batch."""
+
+    repeatable = True
+
+    def apply(self, z, out):
+        np.tanh(z, out) if z[0, 0] > 0 else np.sin(z, out)
+
+
+class Hides(mg.Tanh):
+    """Computes where the tape does not see it."""
+
+    repeatable = True
+
+    def apply(self, z, out):
+        out[...] = np.tanh(np.array(z.tolist()))
+
+
+class Inherits(mg.Tanh):
+    """Has not said that it may be recorded."""
+
+
+class SeenOnlyOnce(mg.Tanh):
+    """Does other things at its second call than at its first."""
+
+    repeatable = True
+
+    def apply(self, z, out):
+        np.tanh(z, out)
+        if isinstance(z, replay.Recorded):
+            z.tape.calls.pop()
+
+
+@pytest.mark.parametrize("cls", [Looks, Hides, Inherits, SeenOnlyOnce])
+def test_what_cannot_be_repeated_is_not(cls, trained):
+    x, y = mg.datasets.xor(copies=5)
+    assert_trains_alike(trained, lambda: xor_model(cls()), x, y)
+    assert Watched.latest.recorded is None
+
+
+def test_an_option_changed_between_epochs_holds(trained):
+    class Change(mg.Callback):
+        def on_epoch_end(self, epoch, logs):
+            self.model.layers[1].negative_slope = 0.1 * epoch
+            self.optimizer.beta1 = 0.5
+
+    x, y = mg.datasets.xor(copies=5)
+    changes = {"callbacks": [Change()]}
+    assert_trains_alike(trained, lambda: xor_model(mg.LeakyReLU()), x, y, **changes)
+    assert Watched.latest.recorded is not None
+
+
+def test_layers_show_the_last_step(trained):
+    x, y = mg.datasets.xor(copies=5)
+    models = xor_model(mg.Tanh()), xor_model(mg.Tanh())
+    for model, repeats in zip(models, (False, True), strict=True):
+        trained(model, x, y, mg.SGD(0.1), repeats=repeats, batch_size=4)
+    for a, b in zip(*(model.layers for model in models), strict=True):
+        for name in ("inputs", "outputs", "delta", "pre_activations"):
+            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+def test_only_many_small_steps_are_worth_it():
+    model = xor_model(mg.Tanh())
+    assert replay.worthwhile(model, 4, 1000)
+    assert not replay.worthwhile(model, 4, 10)
+    assert not replay.worthwhile(model, 1 << 20, 1000)
