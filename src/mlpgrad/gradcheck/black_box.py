@@ -108,8 +108,12 @@ class BlackBox(Problem):
         return flat
 
     def _note_changes(self, arguments: Any, before: list[Array], who: str) -> None:
-        for (name, leaf), old in zip(leaves_of(arguments, "params"), before, strict=True):
-            if isinstance(leaf, np.ndarray) and not np.array_equal(leaf, old, equal_nan=True):
+        now = list(leaves_of(arguments, "params"))
+        if len(now) != len(before):
+            self.mutates = f"{who} adds to its argument or takes from it; work on a copy"
+            return
+        for (name, leaf), old in zip(now, before, strict=True):
+            if not np.array_equal(as_array(leaf, name), old, equal_nan=True):
                 self.mutates = f"{who} changes its argument {name}; work on a copy"
 
 

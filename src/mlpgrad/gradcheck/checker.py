@@ -62,8 +62,10 @@ class Checker:
         if plan.method not in engine.METHODS:
             hint = nearest(str(plan.method), engine.METHODS)
             raise ValueError(f"no method {plan.method!r}{hint}")
-        if not plan.directions >= 1:
+        if not (isinstance(plan.directions, (int, np.integer)) and plan.directions >= 1):
             raise ValueError(f"directions expects an int >= 1, got {plan.directions!r}")
+        if plan.rtol is not None and not 0 <= plan.rtol < 1:
+            raise ValueError(f"rtol expects a number from 0 to 1, got {plan.rtol!r}")
         self.problem, self.plan = problem, plan
         self.rng = np.random.default_rng(seed)
         self.report = GradientReport(subject, seed=seed, method=plan.method)

@@ -109,6 +109,11 @@ class Slopes(NamedTuple):
     left: float
     right: float
 
+    @property
+    def jump(self) -> float:
+        """By how much they differ."""
+        return abs(self.right - self.left)
+
 
 def second_order(
     value: float, noise: float, steps: list[float]
@@ -151,15 +156,20 @@ def ridders(noise: float, scale: float, tries: int = 60) -> Scheme:
     h = 0.5 * scale
     best = Estimate(float("nan"), float("inf"), h, "Ridders")
     previous: list[float] = []
-    used = 0
+    used, flat = 0, True
     for _ in range(tries):
         (plus, minus), moved = yield [h, -h]
         used += 2
+        flat &= bool(plus == minus)
+        if plus == minus and not flat:
+            break  # f moves in steps: at smaller ones it stands still
         row = [float(plus - minus) / (2 * h)]
         for number, old in enumerate(previous[: order - 1], start=1):
             weight = factor ** (2 * number)
             row.append((weight * row[-1] - old) / (weight - 1))
-            error = max(abs(row[-1] - row[-2]), abs(row[-1] - old))
+            # three neighbours: two agree by accident once in so many tries
+            neighbours = [row[-2], *previous[number - 1 : number + 1]]
+            error = max(abs(row[-1] - neighbour) for neighbour in neighbours)
             bound = error + NOISE_FACTOR * noise / h
             if number >= 2 and bound < best.bound:
                 best = Estimate(row[-1], bound, h, "Ridders", not moved.any())

@@ -184,7 +184,7 @@ def locate(
     requests = [(position, position + 1, one, t * h) for t in (1, -1, 2, -2, 4, -4)]
     values, _ = problem.values(point, requests)
     numeric, bound = richardson(values, h, noise)
-    culprit = Culprit(leaf.element(low), float(gradient[position]), numeric, bound)
+    culprit = Culprit(leaf.element(low), float(gradient[position]), numeric, bound, h)
     off = numeric - gradient[position]
     only = leaf.size > 1 and all(
         abs(f.direction.vector[low] * off - f.error) <= 0.01 * abs(f.error) + f.tolerance
@@ -201,7 +201,7 @@ def taylor_slope(
     steps = d.step * np.array([8.0, 0.8, 0.08, 0.008])
     values, _ = problem.values(point, [(d.start, d.stop, d.vector, t) for t in steps])
     rest = np.abs(values - value - steps * d.analytic)
-    seen = rest > 20 * noise
+    seen = (rest > 20 * noise) & np.isfinite(rest)
     if seen.sum() < 2:
         return None
     x, y = np.log(steps[seen]), np.log(rest[seen])

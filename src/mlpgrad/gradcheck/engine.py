@@ -10,7 +10,7 @@ import numpy as np
 from mlpgrad._arrays import Array
 from mlpgrad.gradcheck.derivative import STEP
 from mlpgrad.gradcheck.probes import COARSE, Direction, Finding, Outcome, Settings, compare
-from mlpgrad.gradcheck.problem import Problem, search, spread, uncertainty
+from mlpgrad.gradcheck.problem import Problem, norm, rms, search, spread, uncertainty
 from mlpgrad.gradcheck.report import TensorReport
 from mlpgrad.gradcheck.trees import Leaf
 from mlpgrad.gradcheck.verdicts import Verdict
@@ -31,6 +31,13 @@ class Plan(NamedTuple):
     method: str = "auto"
     rtol: float | None = None
     explain: bool = True
+
+    def call(self, function: str, arguments: str, seed: int) -> str:
+        """The line that repeats the check: every option that is not the default."""
+        usual = Plan()._asdict()
+        options = {"seed": seed} | {n: v for n, v in self._asdict().items() if v != usual[n]}
+        given = "".join(f", {name}={value!r}" for name, value in options.items())
+        return f"mg.{function}({arguments}{given})"
 
 
 def settings_at(
@@ -75,21 +82,20 @@ def directions(
         if leaf.size == 0:
             continue
         part = gradient[leaf.slice]
-        norm = float(np.linalg.norm(part))
-        rms = norm / np.sqrt(leaf.size)
-        size = float(np.linalg.norm(sizes[leaf.slice]))
+        typical = rms(part)
+        size = norm(sizes[leaf.slice])
         length = step * min(max(1.0, size / 8), size / 2)
 
         def made(
             vector: Array,
-            rms: float = rms,
+            typical: float = typical,
             leaf: Leaf = leaf,
             part: Array = part,
             length: float = length,
             number: int = number,
         ) -> Direction:
             slope = float(vector @ part)
-            return Direction(number, leaf.start, leaf.stop, vector, slope, rms, length, along)
+            return Direction(number, leaf.start, leaf.stop, vector, slope, typical, length, along)
 
         if plan.method == "coordinates":
             for index in range(leaf.size):
@@ -97,8 +103,9 @@ def directions(
                 vector[index] = 1.0
                 yield made(vector)
             continue
-        if along and np.isfinite(norm) and norm > 0:
-            yield made(part / norm)
+        if along and 0 < typical < np.inf:
+            unit = part / np.abs(part).max()
+            yield made(unit / np.linalg.norm(unit))
             if leaf.size == 1:
                 continue
         for _ in range(count if leaf.size > 1 else 1):
@@ -153,7 +160,7 @@ def verdict_of(leaf: Leaf, first: list[Finding], second: list[Finding]) -> Tenso
         report.verdict, report.note = Verdict.NO_POWER, "no elements"
     elif Outcome.DIFFERS in here | there:
         report.verdict = Verdict.FAIL
-        if Outcome.DIFFERS not in here:
+        if here <= {Outcome.AGREES, Outcome.EMPTY}:
             report.note = "right at the given point, wrong at a second one close by"
     elif Outcome.BEYOND_KINK in here | there:
         # at several kinks at once one-sided slopes bound nothing: the second point decides
@@ -174,7 +181,6 @@ def second_point(point: Array, leaves: Sequence[Leaf], rng: np.random.Generator)
     moved = point.copy()
     for leaf in leaves:
         part = moved[leaf.slice]
-        typical = float(np.sqrt(np.mean(part * part))) if leaf.size else 0.0
-        size = np.maximum(np.abs(part), 0.2 * (typical or 0.5))
+        size = np.maximum(np.abs(part), 0.2 * (rms(part) or 0.5))
         part += 0.05 * size * rng.standard_normal(leaf.size)
     return moved

@@ -73,9 +73,15 @@ def check_gradient(
     problem = BlackBox(f, grad, params)
     plan = Plan(directions, method, rtol)
     report = FunctionChecker(problem, plan, seed, f"gradient of {problem.label}").run()
-    names = problem.label, getattr(grad, "__name__", "grad") if grad else "None"
-    report.reproduce = f"mg.check_gradient({names[0]}, {names[1]}, params, seed={seed})"
+    names = f"{called(f, 'f')}, {called(grad, 'grad') if grad else None}"
+    report.reproduce = plan.call("check_gradient", f"{names}, params", seed)
     return report
+
+
+def called(function: Any, role: str) -> str:
+    """The name of a function as one can write it, or its role where it has none."""
+    name = getattr(function, "__name__", role)
+    return name if name.isidentifier() else role
 
 
 class FunctionChecker(Checker):

@@ -129,7 +129,8 @@ class Search:
         rng: np.random.Generator,
     ) -> None:
         self.problem, self.point, self.wrong = problem, point, wrong
-        self.settings, self.rng = settings, rng
+        self.settings = settings._replace(method="auto")  # complex numbers end at the parameters
+        self.rng = rng
 
     def culprit(self) -> Culprit | None:
         """The first layer from the loss whose upstream delta is right and whose own is wrong."""

@@ -60,10 +60,19 @@ def check_gradients(
     >>> report.verdict.value, len(report.tensors)
     ('PASS', 4)
     """
+    from mlpgrad.model import Sequential
+
+    if not isinstance(model, Sequential):
+        raise TypeError(
+            f"model expects a Sequential, got {type(model).__name__}; for functions there is "
+            f"check_gradient(f, grad, params)"
+        )
     problem = ModelProblem(model, x, y, sample_weight)
     rows = problem.batch[0].shape[-2]
     size = f"{len(model.layers)} layers, {problem.point.size:,} parameters, {rows} rows"
     subject = f"{size}, {model.loss!r}"
-    report = ModelChecker(problem, Plan(directions, method, explain=explain), seed, subject).run()
-    report.reproduce = f"mg.check_gradients(model, x, y, seed={seed})"
+    plan = Plan(directions, method, explain=explain)
+    report = ModelChecker(problem, plan, seed, subject).run()
+    weights = "" if sample_weight is None else ", sample_weight=sample_weight"
+    report.reproduce = plan.call("check_gradients", f"model, x, y{weights}", seed)
     return report

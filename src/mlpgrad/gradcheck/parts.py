@@ -54,8 +54,9 @@ def check_layer(
     model.params += 0.1 * rng.standard_normal(model.params.shape)
     model.params[: values.size] = values.ravel()
     target = rng.standard_normal((len(values), width))
-    report = _checked(model, values, target, seed, Plan(directions, method), repr(layer))
-    report.reproduce = f"mg.check_layer({layer!r}, seed={seed})"
+    plan = Plan(directions, method)
+    report = _checked(model, values, target, seed, plan, repr(layer))
+    report.reproduce = plan.call("check_layer", "layer" if x is None else "layer, x", seed)
     return report
 
 
@@ -89,17 +90,22 @@ def check_loss(
     >>> bool(mg.check_loss(mg.HalfSquaredError()))
     True
     """
-    if prediction is None or target is None:
+    given = prediction is not None and target is not None
+    if not given:
         _, prediction, target = type(loss).example()
         width = loss.target_features(prediction.shape[-1])
         if not loss.classifies and target.shape[-1] != width:  # its options are not the example's
             target = np.cos(3 * prediction[:, :width])
     values = np.asarray(prediction, float)
-    model = _model([_Input(values)], copy.deepcopy(loss), seed)
+    source = _Input(values)
+    source.gives_probabilities = loss.expects_probabilities
+    model = _model([source], copy.deepcopy(loss), seed)
     plan = Plan(directions, method)
     report = _checked(model, values, target, seed, plan, repr(loss), sample_weight)
     report.tensors[0].name = "prediction"
-    report.reproduce = f"mg.check_loss({loss!r}, seed={seed})"
+    arguments = "loss, prediction, target" if given else "loss"
+    arguments += "" if sample_weight is None else ", sample_weight=sample_weight"
+    report.reproduce = plan.call("check_loss", arguments, seed)
     return report
 
 
@@ -150,10 +156,7 @@ class _Projection(Loss):
 def _model(layers: list[Layer], loss: Loss, seed: int) -> Any:
     from mlpgrad.model import Sequential
 
-    class Part(Sequential):
-        """Without the rule about probabilities in front of a loss on logits."""
-
-    return Part(layers, loss=loss, dtype=np.float64, random_state=seed)
+    return Sequential(layers, loss=loss, dtype=np.float64, random_state=seed)
 
 
 def _checked(

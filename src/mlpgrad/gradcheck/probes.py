@@ -32,6 +32,8 @@ LADDERS = {2: [32.0, 1024.0], 3: [16.0, 128.0, 1024.0]}
 """By how much the step is reduced, for as many pairs of evaluations as are left."""
 
 
+SMOOTH = 0.01
+"""Of its size: a slope with a smaller error stands out from noise."""
 COARSE = 0.03
 """The sharpness of a function that computes in float32."""
 
@@ -55,6 +57,14 @@ class Outcome(Enum):
     UNSURE = auto()  # agrees, but within a tolerance that hides real mistakes
     KINK = auto()  # no derivative here: between the one-sided slopes
     BEYOND_KINK = auto()  # no derivative here: outside them
+
+
+class Roughness(Enum):
+    """How the slopes on both sides differ at small steps."""
+
+    NONE = auto()  # less and less, like h: a curvature
+    KINK = auto()  # always by as much
+    NOISE = auto()  # more and more, like 1/h: or an oscillation faster than every step
 
 
 @dataclass
@@ -112,6 +122,16 @@ class Settings(NamedTuple):
     """Whether it tells of all of them."""
     method: str = "auto"
 
+    @property
+    def rounding(self) -> float:
+        """The least uncertainty that a value can have."""
+        return self.precision * abs(self.value)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether values are less certain than the number format explains."""
+        return self.noise > 100 * self.rounding
+
 
 Search = Generator[Offsets, Answers, Finding]
 
@@ -161,29 +181,59 @@ def confirmed(finding: Finding, settings: Settings) -> Search:
     clear = abs(finding.error) > 10 * finding.tolerance
     if finding.outcome is Outcome.DIFFERS and settings.knows_all_kinks and in_range and clear:
         return finding
-    count = min(max((BUDGET - found.used) // 2, 2), 3)
-    steps = [found.step / factor for factor in LADDERS[count]]
-    if settings.sharp >= COARSE:
-        steps = [found.step / 4**number for number in range(1, count + 1)]
+    steps = ladder(found, settings)
     smaller = yield from second_order(settings.value, settings.noise, steps)
+    rough, where = roughness(settings, smaller)
+    clean = found.bound < SMOOTH * abs(found.value)
     persists, weaker = False, None
-    for slopes in smaller:
-        again = judge(direction, slopes.central, settings)
+    judged = [judge(direction, slopes.central, settings) for slopes in smaller]
+    for slopes, again in zip(smaller, judged, strict=True):
         if again.outcome in (Outcome.AGREES, Outcome.UNSURE):
             if again.tolerance < 0.25 * abs(finding.error):
                 return again
             if again.outcome is Outcome.AGREES:
                 weaker = weaker or again
         apart = abs(again.estimate.value - found.value)
-        persists |= again.outcome is Outcome.DIFFERS and apart <= again.tolerance + found.bound
+        agrees = again.outcome is Outcome.DIFFERS and apart <= again.tolerance + found.bound
+        stands_out = clean and slopes.jump < SMOOTH * abs(slopes.central.value)
+        persists |= agrees and (rough is not Roughness.NOISE or stands_out)
     if finding.outcome is Outcome.UNSURE:
         return weaker or finding
-    outcome = at_kink(direction.analytic, settings, smaller)
-    if outcome is None and persists:
-        outcome = Outcome.DIFFERS
-    if outcome is None:
-        return weaker or finding._replace(outcome=Outcome.UNSURE)
-    return finding._replace(outcome=outcome)
+    if rough is Roughness.KINK:
+        return finding._replace(outcome=at_kink(direction.analytic, settings, where))
+    if not persists and rough is Roughness.NONE and steady(judged):
+        finding, persists = judged[-1], True  # a kink lies within the larger steps only
+    if persists and (rough is Roughness.NOISE or settings.noisy):
+        # right at the smallest step of all: then f oscillates faster than the others can see
+        (tiny,) = yield from second_order(
+            settings.value, settings.noise, [tiny_step(finding, settings)]
+        )
+        persists = abs(tiny.central.value - direction.analytic) > 0.3 * abs(finding.error)
+    if persists:
+        return finding._replace(outcome=Outcome.DIFFERS)
+    return weaker or finding._replace(outcome=Outcome.UNSURE)
+
+
+def steady(findings: list[Finding]) -> bool:
+    """Whether all say the same: that the gradient is wrong, and by how much."""
+    errors = [finding.error for finding in findings]
+    differ = all(finding.outcome is Outcome.DIFFERS for finding in findings)
+    return differ and max(errors) - min(errors) < 0.1 * min(abs(error) for error in errors)
+
+
+def ladder(found: Estimate, settings: Settings) -> list[float]:
+    """Smaller steps over three decades, as many as the budget allows."""
+    count = min(max((BUDGET - found.used) // 2, 2), 3)
+    if settings.sharp >= COARSE:
+        return [found.step / 4**number for number in range(1, count + 1)]
+    return [found.step / factor for factor in LADDERS[count]]
+
+
+def tiny_step(finding: Finding, settings: Settings) -> float:
+    """The smallest step at which an error of this size would show, if f has rounding noise only."""
+    visible = 20 * NOISE_FACTOR * settings.rounding / abs(finding.error or 1.0)
+    resolved = 1e5 * settings.precision * finding.direction.step
+    return min(max(visible, resolved), finding.direction.step)
 
 
 def judge(direction: Direction, estimate: Estimate, settings: Settings) -> Finding:
@@ -193,28 +243,37 @@ def judge(direction: Direction, estimate: Estimate, settings: Settings) -> Findi
     gap = abs(estimate.value - direction.analytic)
     exact = estimate.scheme == "complex step"
     floor = estimate.bound if exact else NOISE_FACTOR * settings.noise / estimate.step
-    if not gap < float("inf"):  # NaN or infinite values on the way
+    size = max(abs(direction.analytic), direction.rms, abs(estimate.value))
+    if not (gap < float("inf") and tolerance < float("inf")):  # NaN or infinity on the way
         outcome = Outcome.UNSURE
     elif gap > tolerance:
         outcome = Outcome.DIFFERS
-    elif tolerance <= settings.sharp * max(scale, abs(estimate.value)):
+    elif tolerance <= settings.sharp * size:
         outcome = Outcome.AGREES
-    elif max(scale, abs(estimate.value)) <= 4 * floor:
+    elif size <= 4 * floor:
         outcome = Outcome.EMPTY
     else:
         outcome = Outcome.UNSURE
     return Finding(outcome, direction, estimate, tolerance)
 
 
-def at_kink(analytic: float, settings: Settings, slopes: list[Slopes]) -> Outcome | None:
-    """Whether f has a kink exactly here: one-sided slopes that differ at every step."""
+def roughness(settings: Settings, slopes: list[Slopes]) -> tuple[Roughness, Slopes]:
+    """What the jump from the left to the right slope does while the step shrinks, and where."""
     for large, small in pairwise(slopes):
-        uncertain = NOISE_FACTOR * settings.noise / small.central.step
-        jump, before = abs(small.right - small.left), abs(large.right - large.left)
-        if jump > 4 * uncertain and jump > 0.3 * before:  # the jump of a curvature is as h
-            break
-    else:
-        return None
-    low, high = sorted((small.left, small.right))
-    inside = low - uncertain <= analytic <= high + uncertain
+        if small.jump > 4 * uncertain(settings, small) and small.jump > 0.3 * large.jump:
+            kink = small.jump < 3 * large.jump
+            return (Roughness.KINK if kink else Roughness.NOISE), small
+    return Roughness.NONE, slopes[-1]
+
+
+def uncertain(settings: Settings, slopes: Slopes) -> float:
+    """The rounding error of a one-sided slope."""
+    return NOISE_FACTOR * settings.noise / slopes.central.step
+
+
+def at_kink(analytic: float, settings: Settings, slopes: Slopes) -> Outcome:
+    """Whether a slope lies between those on both sides of a kink."""
+    low, high = sorted((slopes.left, slopes.right))
+    spare = uncertain(settings, slopes)
+    inside = low - spare <= analytic <= high + spare
     return Outcome.KINK if inside else Outcome.BEYOND_KINK

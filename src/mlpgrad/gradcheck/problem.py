@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from mlpgrad.gradcheck.probes import Direction, Finding, Search
 from mlpgrad.gradcheck.trees import Leaf
 from mlpgrad.gradcheck.verdicts import Verdict
 
+CLOSE = 7
+"""Values compared to see the noise of f."""
 Request = tuple[int, int, Array, complex]
 """start, stop, u, t: the point with p[start:stop] + t u; t is real but for complex steps."""
 
@@ -93,31 +96,55 @@ def search(
     return [findings[number] for number in range(len(searches))]
 
 
+def norm(vector: Array) -> float:
+    """The Euclidean norm, also of numbers whose squares are beyond the range of float64."""
+    largest = float(np.abs(vector).max(initial=0.0))
+    return largest * float(np.linalg.norm(vector / largest)) if 0 < largest < np.inf else largest
+
+
+def rms(vector: Array) -> float:
+    """The root mean square."""
+    return norm(vector) / float(np.sqrt(len(vector) or 1))
+
+
 def spread(point: Array) -> Array:
     """The size of each parameter, for displacements relative to it; never zero."""
-    typical = float(np.sqrt(np.mean(point * point))) if len(point) else 0.0
-    return np.abs(point) + (typical or 1.0)
+    return np.abs(point) + (rms(point) or 1.0)
 
 
 def uncertainty(
     problem: Problem, point: Array, value: float, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """How uncertain one value of f is by rounding, and the precision eps that f computes in.
+    """How uncertain one value of f is, and the precision eps that f computes in.
 
-    The larger of `eps |f|` and the spread of f when each parameter moves by a rounding error.
-    Values that are all float32 numbers come from a function that computes in float32.
+    The larger of `eps |f|` and the noise seen in values at close, equal distances. Values that
+    are all float32 numbers come from a function that computes in float32.
     """
+    vector = rng.standard_normal(len(point)) * spread(point)
 
-    def nearby(size: float) -> float:
-        vector = rng.standard_normal(len(point)) * spread(point)
-        return float(problem.values(point, [(0, len(point), vector, size)])[0][0])
+    def along(offsets: Sequence[float] | Array) -> Array:
+        requests: list[Request] = [(0, len(point), vector, t) for t in offsets]
+        return np.array(problem.values(point, requests)[0], np.float64)
 
-    elsewhere = nearby(1e-3)
+    spacing = 1e-13 if problem.shows_kinks else 1e-9  # a kink in between would look like noise
+    elsewhere, *close = along([1e-3, *(spacing * np.arange(1, CLOSE))])
+    while value == max(close) == min(close) and value != elsewhere and spacing < 1e-5:
+        spacing *= 100  # f moves in steps larger than that
+        close = list(along(spacing * np.arange(1, CLOSE)))
     precision = float(np.finfo(np.float64).eps)
     for dtype in (np.float32, np.float16):
-        with np.errstate(over="ignore"):
-            coarse = value == float(dtype(value)) and elsewhere == float(dtype(elsewhere))
+        coarse = value == float(dtype(value)) and elsewhere == float(dtype(elsewhere))
         if coarse and value != elsewhere:
             precision = float(np.finfo(dtype).eps)
-    changes = [abs(nearby(precision) - value) for _ in range(4)]
-    return max(precision * abs(value), *changes), precision
+    return max(precision * abs(value), noise_of(np.array([value, *close]))), precision
+
+
+def noise_of(values: Array) -> float:
+    """Standard deviation of the noise in values at equal distances, by differences of high order.
+
+    Differences take away what is smooth and add up what is not: those of order k of independent
+    noise have (2k)! / k!^2 times its variance (More and Wild, "Estimating computational noise",
+    SIAM J. Sci. Comput. 33, 2011).
+    """
+    seen = [np.diff(values, order) / math.sqrt(math.comb(2 * order, order)) for order in (4, 5)]
+    return max(rms(part) for part in seen)

@@ -10,8 +10,10 @@ import numpy as np
 from mlpgrad._arrays import Array
 from mlpgrad.gradcheck.black_box import BlackBox
 from mlpgrad.gradcheck.checker import global_generators_kept
+from mlpgrad.gradcheck.derivative import richardson
 from mlpgrad.gradcheck.engine import Plan
-from mlpgrad.gradcheck.functions import FunctionChecker
+from mlpgrad.gradcheck.functions import FunctionChecker, called
+from mlpgrad.gradcheck.problem import BadGradientError, norm, spread
 from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.gradcheck.trees import as_array, in_order, layout, leaves_of, rebuild, same_structure
 from mlpgrad.gradcheck.verdicts import Verdict
@@ -57,18 +59,14 @@ def check_vjp(
         template = f(rebuild(x, layout(x, "x")[1]))
     rng = np.random.default_rng(seed)
     chosen = rng.standard_normal(values.size) if v is None else _like(v, template, "v")
-    problem = BlackBox(
-        lambda at: float(chosen @ _outputs(f(at))[1]),
-        lambda at: vjp(at, rebuild(template, chosen)),
-        x,
-        "x",
-    )
-    problem.label = getattr(f, "__name__", "f")
+    subject = f"vector-Jacobian product of {getattr(f, '__name__', 'f')}"
     checker = ProductChecker(
-        problem, Plan(directions), seed, f"vector-Jacobian product of {problem.label}"
-    )
-    checker.product = lambda factor: problem._flat(
-        vjp(rebuild(x, problem.point), rebuild(template, factor * chosen))
+        lambda at: float(chosen @ _outputs(f(at))[1]),
+        lambda at, factor: (vjp, at, rebuild(template, factor * chosen)),
+        x,
+        Plan(directions),
+        seed,
+        subject,
     )
     report = checker.run()
     if np.ptp(chosen) == 0 and chosen.size > 1:
@@ -76,9 +74,8 @@ def check_vjp(
             "NO_POWER: v is constant, which hides mistakes wherever the sum of the outputs is "
             "constant, as for a softmax; leave v out to have a random one"
         )
-    report.reproduce = (
-        f"mg.check_vjp({problem.label}, {getattr(vjp, '__name__', 'vjp')}, x, seed={seed})"
-    )
+    arguments = f"{called(f, 'f')}, {called(vjp, 'vjp')}, x{'' if v is None else ', v=v'}"
+    report.reproduce = Plan(directions).call("check_vjp", arguments, seed)
     return report
 
 
@@ -114,55 +111,112 @@ def check_hvp(
     _, point = layout(x, "x")
     v = np.random.default_rng(seed).standard_normal(point.size)
     v /= np.linalg.norm(v)
+    plan, options = Plan(directions), {}
     with global_generators_kept():
-        sample = f_or_grad(rebuild(x, point))
-    kind = _kind(sample, x)
+        kind = _kind(f_or_grad(rebuild(x, point)), x)
+        if kind == "value":
+            options["step"], error = _best_step(lambda p: float(f_or_grad(rebuild(x, p))), point, v)
+            plan = plan._replace(rtol=max(1e-6, min(10 * error, 0.1)))
 
     def along(at: Any) -> float:
         """The slope of f along v."""
         if kind == "value":
-            center, h = layout(at)[1], 1e-2
-            f = [float(f_or_grad(rebuild(x, center + t * h * v))) for t in (1, -1, 2, -2, 4, -4)]
-            d1, d2, d4 = (f[0] - f[1]) / 2, (f[2] - f[3]) / 4, (f[4] - f[5]) / 8
-            return (64 * d1 - 20 * d2 + d4) / (45 * h)
+            center = layout(at)[1]
+            return _slope(lambda p: float(f_or_grad(rebuild(x, p))), center, v, **options)[0]
         gradient = f_or_grad(at)[1] if kind == "pair" else f_or_grad(at)
         return float(v @ _like(gradient, x, "the gradient"))
 
-    problem = BlackBox(along, lambda at: hvp(at, rebuild(x, v)), x, "x")
-    problem.label = getattr(f_or_grad, "__name__", "f")
-    plan = Plan(directions, rtol=1e-6 if kind == "value" else None)
-    checker = ProductChecker(problem, plan, seed, f"Hessian-vector product of {problem.label}")
-    checker.product = lambda factor: problem._flat(hvp(rebuild(x, point), rebuild(x, factor * v)))
-    report = checker.run()
-    report.reproduce = (
-        f"mg.check_hvp({problem.label}, {getattr(hvp, '__name__', 'hvp')}, x, seed={seed})"
+    subject = f"Hessian-vector product of {getattr(f_or_grad, '__name__', 'f')}"
+    checker = ProductChecker(
+        along, lambda at, factor: (hvp, at, rebuild(x, factor * v)), x, plan, seed, subject
     )
+    report = checker.run()
+    arguments = f"{called(f_or_grad, 'f')}, {called(hvp, 'hvp')}, x"
+    report.reproduce = Plan(directions).call("check_hvp", arguments, seed)
     return report
+
+
+Call = tuple[Callable[[Any, Any], Any], Any, Any]
 
 
 class ProductChecker(FunctionChecker):
     """A check of a product with a vector `v`, in which it must be linear."""
 
-    product: Callable[[float], Array]
+    def __init__(
+        self,
+        f: Callable[[Any], float],
+        send: Callable[[Any, float], Call],
+        x: Any,
+        plan: Plan,
+        seed: int,
+        subject: str,
+    ) -> None:
+        self.send = send
+        problem = BlackBox(f, lambda at: self.multiply(at, 1.0), x, "x")
+        super().__init__(problem, plan, seed, subject)
+
+    def multiply(self, at: Any, factor: float) -> Any:
+        """The product with `factor` v, and whether v is as it was afterwards."""
+        function, at, v = self.send(at, factor)
+        before = _outputs(v)[1]
+        found = function(at, v)
+        if not np.array_equal(_outputs(v)[1], before):
+            self.problem.mutates = "the product changes its argument v; work on a copy"
+        return found
 
     def protocol(self) -> Array | None:
         gradient = super().protocol()
         if gradient is None or self.report.protocol:
             return gradient
         size = np.abs(gradient).max(initial=0)
-        twice, nothing = self.product(2.0), self.product(0.0)
-        if np.abs(twice - 2 * gradient).max(initial=0) > 1e-5 * size or nothing.any():
+        try:
+            twice, nothing = (self._at_point(factor) for factor in (2.0, 0.0))
+            linear = np.abs(twice - 2 * gradient).max(initial=0) <= 1e-5 * size
+            linear &= not nothing.any()
+        except BadGradientError:
+            linear = False
+        if not linear:
             self.report.protocol[Verdict.NOT_LINEAR_IN_SEED] = (
                 "the product with 2 v is not twice that with v, or with 0 not 0: v is ignored, "
                 "normalised or clipped on the way"
             )
         return gradient
 
+    def _at_point(self, factor: float) -> Array:
+        problem = self.problem
+        return problem._flat(self.multiply(rebuild(problem.tree, problem.point), factor))
+
+
+def _slope(
+    f: Callable[[Array], float], center: Array, v: Array, step: float
+) -> tuple[float, float]:
+    """The slope of f along v by central differences of order 6, and a bound on its error."""
+    values = np.array([f(center + t * step * v) for t in (1, -1, 2, -2, 4, -4)])
+    noise = float(np.finfo(np.float64).eps * np.abs(values).max())
+    return richardson(values, step, noise)
+
+
+def _best_step(f: Callable[[Array], float], center: Array, v: Array) -> tuple[float, float]:
+    """The step with the least error of the slope along v, and that error relative to the slope."""
+    best = 1.0, float("inf")
+    for step in 0.5 * norm(spread(center)) * 4.0 ** -np.arange(16):
+        with np.errstate(all="ignore"):
+            slope, bound = _slope(f, center, v, float(step))
+        relative = bound / (abs(slope) or 1.0)
+        if relative < best[1]:
+            best = float(step), relative
+    return best
+
 
 def _outputs(tree: Any) -> tuple[list[Any], Array]:
     """Shapes and values of what f returned."""
     arrays = [as_array(leaf, name) for name, leaf in leaves_of(tree, "f(x)")]
-    return [array.shape for array in arrays], np.concatenate([array.ravel() for array in arrays])
+    if not arrays:
+        raise TypeError("f(x) expects at least one array, got none")
+    values = np.concatenate([array.ravel() for array in arrays])
+    if values.dtype.kind == "c":
+        raise TypeError("f(x) expects real numbers, got complex ones; return both parts")
+    return [array.shape for array in arrays], values
 
 
 def _like(tree: Any, template: Any, name: str) -> Array:
@@ -180,8 +234,11 @@ def _kind(sample: Any, x: Any) -> str:
     def number(tree: Any) -> bool:
         return not isinstance(tree, (dict, tuple, list)) and np.ndim(tree) == 0
 
-    if number(sample) and not number(x):
+    def shapes(tree: Any) -> list[Any]:
+        return [np.shape(leaf) for _, leaf in leaves_of(tree, "")]
+
+    if same_structure(x, sample) and shapes(x) == shapes(sample):
+        return "gradient"
+    if number(sample):
         return "value"
-    if isinstance(sample, tuple) and len(sample) == 2 and number(sample[0]):
-        return "pair"
-    return "gradient"
+    return "pair" if isinstance(sample, tuple) and len(sample) == 2 else "gradient"

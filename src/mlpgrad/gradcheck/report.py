@@ -30,12 +30,13 @@ class Culprit:
     analytic: float
     numeric: float
     bound: float
+    step: float
 
     def __str__(self) -> str:
         ratio = f", ratio {self.analytic / self.numeric:.6g}" if self.numeric else ""
         return (
             f"{self.name}: gradient says {self.analytic:.9g}, "
-            f"numeric {self.numeric:.9g} +- {self.bound:.1g}{ratio}"
+            f"numeric {self.numeric:.9g} +- {self.bound:.1g}{ratio}, step {self.step:.0e}"
         )
 
 
@@ -65,7 +66,7 @@ class TensorReport:
         worst = self.worst
         if worst is None:
             return float("nan")
-        return abs(worst.error) / worst.scale if worst.scale else 0.0
+        return abs(worst.error) / worst.scale if 0 < worst.scale < np.inf else 0.0
 
     @property
     def resolution(self) -> float:
@@ -73,7 +74,7 @@ class TensorReport:
         worst = self.worst
         if worst is None:
             return float("nan")
-        return worst.tolerance / worst.scale if worst.scale else float("inf")
+        return worst.tolerance / worst.scale if 0 < worst.scale < np.inf else float("inf")
 
 
 @dataclass
@@ -177,11 +178,12 @@ class GradientReport:
         )
 
     def _rows(self) -> list[tuple[str, ...]]:
-        head = ("tensor", "shape", "verdict", "gradient", "numeric", "+-", "error", "seen from")
+        numbers_of = ("gradient", "numeric", "+-", "error", "seen from", "scheme", "step")
+        head = ("tensor", "shape", "verdict", *numbers_of)
         rows: list[tuple[str, ...]] = [head]
         for tensor in self.tensors:
             worst = tensor.worst
-            numbers: tuple[str, ...] = ("", "", "", "", "")
+            numbers: tuple[str, ...] = ("",) * len(numbers_of)
             if worst is not None:
                 numbers = (
                     f"{worst.direction.analytic:.6g}",
@@ -189,6 +191,8 @@ class GradientReport:
                     f"{worst.tolerance:.0e}",
                     f"{tensor.error:.0e}",
                     f"{tensor.resolution:.0e}" if tensor.resolution < 1 else "-",
+                    worst.estimate.scheme.removeprefix("central, "),
+                    f"{worst.estimate.step:.0e}",
                 )
             shape = str(tensor.shape).replace(" ", "")
             rows.append((tensor.name, shape, tensor.verdict.value, *numbers))
@@ -252,7 +256,13 @@ class GradientReport:
             "first_wrong": self.first_wrong,
             "taylor": self.taylor,
             "reproduce": self.reproduce,
-            "culprits": [vars(culprit).copy() for culprit in self.culprits],
+            "culprits": [
+                {
+                    key: finite(number) if isinstance(number, float) else number
+                    for key, number in vars(culprit).items()
+                }
+                for culprit in self.culprits
+            ],
             "tensors": [
                 {
                     "name": tensor.name,
@@ -263,7 +273,7 @@ class GradientReport:
                     "note": tensor.note,
                     "directions": [
                         {
-                            "analytic": finding.direction.analytic,
+                            "analytic": finite(finding.direction.analytic),
                             "numeric": finite(finding.estimate.value),
                             "bound": finite(finding.estimate.bound),
                             "tolerance": finite(finding.tolerance),

@@ -51,7 +51,10 @@ def as_array(leaf: Any, name: str) -> Array:
     """A leaf as an array of numbers: NumPy's, a number, or another library's array."""
     if hasattr(leaf, "detach"):  # a PyTorch tensor refuses __array__ while it requires a gradient
         leaf = leaf.detach().cpu()
-    array = np.asarray(leaf)
+    try:
+        array = np.asarray(leaf)
+    except ValueError:  # rows of different lengths
+        array = np.empty(0, object)
     if array.dtype.kind not in "biufc":
         raise TypeError(
             f"{name} expects an array of numbers, got {type(leaf).__name__}; structures may hold "
@@ -123,9 +126,12 @@ def same_structure(tree: Any, other: Any) -> bool:
         if not isinstance(other, (tuple, list)) or len(tree) != len(other):
             return False
         return all(same_structure(a, b) for a, b in zip(tree, other, strict=True))
-    return not isinstance(other, dict) and not (
-        isinstance(other, (tuple, list)) and np.ndim(tree) != np.ndim(other)
-    )
+    if isinstance(other, (tuple, list)):  # numbers listed row by row do as an array
+        try:
+            return np.ndim(tree) == np.ndim(other)
+        except ValueError:  # rows of different lengths
+            return False
+    return not isinstance(other, dict)
 
 
 def in_order(tree: Any, other: Any) -> Iterator[Any]:
