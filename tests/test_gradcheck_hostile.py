@@ -203,7 +203,7 @@ def test_generators_and_parameters_survive_an_exception_at_any_call(calls):
         return value(p)
 
     np.random.seed(3)  # noqa: NPY002
-    expected, params = np.random.RandomState(3).random(), P.copy()  # noqa: NPY002
+    expected, params = np.random.RandomState(3).random(), P.copy()
     with pytest.raises(RuntimeError, match="later"):
         mg.check_gradient(f, slope, params)
     assert np.random.random() == expected  # noqa: NPY002
