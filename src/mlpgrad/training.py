@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from mlpgrad.model import Sequential
 
 
-COPIED_EVERY_STEP = 1 << 16  # bytes of parameters
+COPIED_EVERY_STEP = 1 << 16  # bytes: larger parameters are copied less often
+COPY_PERIOD = 16  # steps
 
 
 class DivergenceError(ArithmeticError):
@@ -193,10 +194,11 @@ class _Run:
         step: Any = model._step
         update = optimizer.step
         if self.replay is not None:
-            self.replay.refresh()
+            if self.callbacks:
+                self.replay.refresh()
             step, update = self.replay.step, self.replay.update
         number, finite, keep, sums = self.number, self.finite, self._keep_finite, self.sums
-        every = 1 if params.nbytes <= COPIED_EVERY_STEP else 16
+        every = 1 if params.nbytes <= COPIED_EVERY_STEP else COPY_PERIOD
         total, weight = 0.0, 0.0
         sums.clear()
         for batch, (x, target, weights) in enumerate(self.batches):
