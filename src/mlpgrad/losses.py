@@ -176,7 +176,6 @@ class Loss(Described):
             "_mean_scale": per_sample,
             "_mean_weights": np.full(batch, per_sample),
             "_ones": ones((outputs,), dtype),
-            "_half_ones": np.full(outputs, constant(0.5, dtype)),
             # for losses that are a mean over the outputs
             "_per_output": per_output,
             "_output_weights": np.full(outputs, per_output),
@@ -221,3 +220,7 @@ class HalfSquaredError(Loss):
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
         np.subtract(prediction, target, out)
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        halves = np.full(shape[-1], constant(0.5, dtype))
+        return super().allocate(shape, dtype) | {"_half_ones": halves}

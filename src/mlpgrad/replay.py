@@ -7,7 +7,7 @@ NumPy calls on the same arrays; `fit` writes them down and repeats them.
 Three things keep it right. Only classes that say so are recorded (`repeatable = True` in the class
 itself, so that a subclass has to say it again). The arrays they are recorded with refuse whatever
 would depend on values. And before it is used, the repetition must give the same loss and gradients,
-bit for bit, as the layers on other data. Else `fit` calls the layers as ever; so do `backpropagate`
+bit for bit, as the layers on other data with other parameters. Else `fit` calls the layers as ever; so do `backpropagate`
 and the gradient checker, always.
 """
 
@@ -83,8 +83,7 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
 
     tape: Tape
 
-    known = frozenset(("tape", "shape", "ndim", "dtype", "size", "real", "T", "mT"))
-    known |= {"dot", "take", "fill"}
+    known = frozenset("tape shape ndim dtype size real T mT dot take fill".split())
 
     def __array_finalize__(self, source: Any) -> None:
         if isinstance(source, Recorded):
