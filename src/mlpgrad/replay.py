@@ -83,7 +83,9 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
 
     tape: Tape
 
-    known = frozenset("tape shape ndim dtype size real T mT dot take fill".split())
+    known = frozenset(
+        ("tape", "shape", "ndim", "dtype", "size", "real", "T", "mT", "dot", "take", "fill")
+    )
 
     def __array_finalize__(self, source: Any) -> None:
         if isinstance(source, Recorded):
