@@ -7,8 +7,8 @@ NumPy calls on the same arrays; `fit` writes them down and repeats them.
 Three things keep it right. Only classes that say so are recorded (`repeatable = True` in the class
 itself, so that a subclass has to say it again). The arrays they are recorded with refuse whatever
 would depend on values. And before it is used, the repetition must give the same loss and gradients,
-bit for bit, as the layers on other data with other parameters. Else `fit` calls the layers as ever; so do `backpropagate`
-and the gradient checker, always.
+bit for bit, as the layers on other data with other parameters. Else `fit` calls the layers as ever;
+so do `backpropagate` and the gradient checker, always.
 """
 
 from __future__ import annotations
