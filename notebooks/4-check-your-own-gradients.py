@@ -457,7 +457,7 @@ def test_wrong(gradcheck):
 
 with tempfile.TemporaryDirectory() as folder:
     Path(folder, "test_gradients.py").write_text(TESTS)
-    options = ["-q", "-p", "no:cacheprovider", "--color=no", "--tb=short", "--rootdir=."]
+    options = ["-q", "-rN", "-p", "no:cacheprovider", "--color=no", "--tb=short", "--rootdir=."]
     command = [sys.executable, "-m", "pytest", *options, "test_gradients.py"]
     narrow = os.environ | {"COLUMNS": "80"}
     finished = subprocess.run(command, cwd=folder, env=narrow, capture_output=True, text=True)

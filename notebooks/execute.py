@@ -33,7 +33,7 @@ def from_source(path):
 def run(notebook):
     """Run all cells in a fresh kernel and keep what they print and draw."""
     options = {"kernel_name": "python3", "record_timing": False, "coalesce_streams": True}
-    NotebookClient(notebook, timeout=60, **options).execute()
+    NotebookClient(notebook, timeout=600, **options).execute()
     notebook.metadata.pop("language_info", None)  # the interpreter's version, of no interest
     for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
         data = output.get("data", {})

@@ -1,7 +1,6 @@
-"""Every notebook is its source, runs from a fresh kernel in under a minute, and says the same."""
+"""Every notebook is its source, runs from a fresh kernel, and says the same."""
 
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from notebooks import execute  # noqa: E402
 
 FOLDER = Path(execute.__file__).parent
 BYTES = 300_000
-SECONDS = 60
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e[-+]?\d+)?")
 
 each_source = pytest.mark.parametrize("source", execute.SOURCES, ids=lambda path: path.stem)
@@ -52,9 +50,7 @@ def test_a_notebook_is_its_source_with_outputs(source):
 @each_source
 def test_a_notebook_runs_in_full_and_says_the_same(source):
     committed = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
-    began = time.perf_counter()
     fresh = execute.run(execute.from_source(source))
-    assert time.perf_counter() - began < SECONDS
     for cell, kept in zip(fresh.cells, committed.cells, strict=True):
         outputs = shown(cell)
         assert not [output for output in outputs if output[1] == "stderr"], "a warning"
