@@ -40,6 +40,7 @@ COLD_PEERS = ["mlpgrad", "PyTorch eager", "JAX scanned epoch", "scikit-learn"]
 PARTS = ["step", "start", "ensemble", "predict"]
 THREADS = 2
 MEMBERS = 64
+EARLY, LATE = 0.005, 0.1  # how far apart losses may be after one epoch, and after all
 PAUSE = 0.05  # seconds between turns: the last one's threads stop waiting for work
 RESULTS = Path(__file__).parent / "results" / "training.json"
 
@@ -147,6 +148,7 @@ def compared(times: dict[str, list[float]]) -> dict[str, Any]:
 
 def turns(workers: dict[str, Process], epochs: int, repeats: int) -> tuple[Any, Any]:
     """Seconds of every run, the workers taking turns after a warm-up, and the last losses."""
+    same_work({name: worker.run(1)["loss"] for name, worker in workers.items()}, EARLY)
     for worker in workers.values():
         worker.run(epochs)  # compilation, caches
     seconds: dict[str, list[float]] = {name: [] for name in workers}
@@ -158,20 +160,22 @@ def turns(workers: dict[str, Process], epochs: int, repeats: int) -> tuple[Any, 
             losses[name] = answer["loss"]
     for worker in workers.values():
         worker.close()
-    same_work(losses)
+    same_work(losses, LATE)
     return seconds, losses
 
 
-def same_work(losses: dict[str, float | None]) -> None:
-    """Nobody wins by doing less: everyone ends at the same loss.
+def same_work(losses: dict[str, float | None], apart: float) -> None:
+    """Nobody wins by doing less: everyone reaches the same loss.
 
+    After one epoch the losses agree closely. Later the rounding of float32, another in every
+    library, grows with each step, and Keras adds Adam's epsilon in another place.
     scikit-learn draws its own order (and has another loss in xor), so its loss is only reported.
     """
     ours = losses["mlpgrad"]
     assert ours is not None
     for peer, loss in losses.items():
         compares = peer != "scikit-learn" and loss is not None
-        if compares and not abs(loss - ours) <= 0.02 * abs(ours):  # type: ignore[operator]
+        if compares and not abs(loss - ours) <= apart * abs(ours):  # type: ignore[operator]
             raise RuntimeError(f"{peer} ends at the loss {loss}, mlpgrad at {ours}: other work")
 
 
@@ -208,7 +212,7 @@ def from_start(workload: str, path: Path, options: Any) -> dict[str, Any]:
             if turn:
                 seconds[peer].append(elapsed)
                 peaks[peer].append(ended["peak"])
-    same_work(losses)
+    same_work(losses, LATE)
     return {"seconds": compared(seconds), "peak MB": compared(peaks), "losses": losses}
 
 
