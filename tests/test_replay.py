@@ -5,7 +5,7 @@ import pytest
 from test_contract import every_case, every_optimizer, one_and_many
 
 import mlpgrad as mg
-from mlpgrad import replay, training
+from mlpgrad import parts, replay
 
 
 class Watched(replay.Replay):
@@ -21,10 +21,10 @@ class Watched(replay.Replay):
 @pytest.fixture
 def trained(monkeypatch):
     """Train a model with or without repetition, whatever its size; its parameters and losses."""
-    monkeypatch.setattr(training, "Replay", Watched)
+    monkeypatch.setattr(parts, "Replay", Watched)
 
     def train(model, x, y, optimizer, *, repeats, **options):
-        monkeypatch.setattr(training, "worthwhile", lambda *_: repeats)
+        monkeypatch.setattr(parts, "worthwhile", lambda *_: repeats)
         options = {"epochs": 3, "batch_size": 3, "verbose": 0} | options
         history = model.fit(x, y, optimizer=optimizer, **options)
         return model.params.copy(), model.state.copy(), np.array(history["loss"])

@@ -37,6 +37,18 @@ def ones(shape: Shape, dtype: np.dtype[Any]) -> Array:
     return array
 
 
+@functools.lru_cache(maxsize=64)
+def zeros(shape: Shape, dtype: np.dtype[Any]) -> Array:
+    """A read-only array of zeros: `maximum` with an array is vectorized, with a number it is not.
+
+    A third of the time for 2,000 numbers and more. Large ones take no memory before they are
+    written to, which they never are.
+    """
+    array = np.zeros(shape, dtype)
+    array.flags.writeable = False
+    return array
+
+
 def product(ndim: int) -> Any:
     """The matrix product `f(a, b, out)` for arrays of `ndim` axes.
 
@@ -66,6 +78,17 @@ def add_row(z: Array, vector: Array, column: Array, rows: Array | None) -> None:
     else:
         np.dot(column, vector, rows)
         np.add(z, rows, z)
+
+
+def sum_rows(rows: Array, weights: Array, out: Array) -> Array:
+    """Write the weighted sum of each of `rows: (..., B, K)` into `out: (..., B)`; returns it.
+
+    Contiguous arrays both: as one matrix, since `dot` has a fast form for those alone.
+    """
+    if rows.ndim > 2:
+        rows.reshape(-1, rows.shape[-1]).dot(weights, out.reshape(-1))
+        return out
+    return rows.dot(weights, out)
 
 
 def row_maxima(rows: Array, columns: Array | None, out: Array) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, constant
+from mlpgrad._arrays import Array, Shape, constant, zeros
 from mlpgrad.initializers import GlorotUniform, HeNormal, Initializer, LeCunNormal
 from mlpgrad.layers import Layer
 
@@ -184,7 +184,7 @@ class ReLU(Activation):
     kinks = (0.0,)
 
     def apply(self, z: Array, out: Array) -> None:
-        np.maximum(z, constant(0, z.dtype), out=out)
+        np.maximum(z, zeros(z.shape, z.dtype), out=out)
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
         np.greater(z, constant(0, z.dtype), out)
@@ -291,7 +291,7 @@ class Softplus(Activation):
         np.negative(out, out)
         np.exp(out, out)
         np.log1p(out, out)
-        np.maximum(z, constant(0, z.dtype), out=positive)
+        np.maximum(z, zeros(z.shape, z.dtype), out=positive)
         np.add(out, positive, out)
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
@@ -452,7 +452,7 @@ def step(z: Array, negative: float, positive: float, out: Array) -> None:
 
 def exponential_unit(z: Array, scale: float, alpha: float, out: Array, scratch: Array) -> None:
     """scale * z for z > 0, else alpha (e^z - 1)."""
-    zero = constant(0, z.dtype)
+    zero = zeros(z.shape, z.dtype)
     np.minimum(z, zero, out=out)
     np.expm1(out, out)
     np.multiply(out, constant(alpha, out.dtype), out)
@@ -465,7 +465,7 @@ def exponential_unit_slope(
     z: Array, scale: float, alpha: float, out: Array, scratch: Array
 ) -> None:
     """Scale for z > 0, else alpha e^z."""
-    np.minimum(z, constant(0, z.dtype), out=out)
+    np.minimum(z, zeros(z.shape, z.dtype), out=out)
     np.exp(out, out)
     step(z, alpha, scale, scratch)
     np.multiply(out, scratch, out)

@@ -65,11 +65,16 @@ class Minibatches:
         return -(-self.samples // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
+        for block in self.blocks():
+            yield from block
+
+    def blocks(self) -> Iterator[list[Batch]]:
+        """An epoch as lists of batches that were gathered together: valid until the next list."""
         for order in self._orders():
             for start in range(0, len(order), self.block):
                 rows = order[start : start + self.block]
                 self._gather(rows if self.rows is None else self.rows[rows])
-                yield from self._split(len(rows))
+                yield self._split(len(rows))
 
     def _orders(self) -> Iterator[Array]:
         """The epoch's order of rows, in pieces of whole batches."""

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, constant
+from mlpgrad._arrays import Array, Shape, constant, sum_rows
 from mlpgrad.classification import check_smoothing
 from mlpgrad.losses import Loss, fitting
 
@@ -72,7 +72,7 @@ class SigmoidCrossEntropy(_BinaryLoss):
         np.multiply(prediction, target, work)
         np.subtract(np.maximum(prediction, constant(0, work.dtype), out=self._above), work, work)
         np.add(work, np.log1p(small, self._above), work)
-        return work.dot(self._output_weights, self._losses)  # type: ignore[no-any-return]
+        return sum_rows(work, self._output_weights, self._losses)
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
         # sigmoid(z) - t = ([z > 0] - t) + s sign, with s = sigmoid(-|z|) = e / (1 + e): a right
@@ -143,7 +143,7 @@ class BinaryCrossEntropy(_BinaryLoss):
         np.maximum(no, self._floor, out=no)
         np.log(yes, work)
         np.multiply(work, target, work)
-        work.dot(self._output_weights, self._losses)
+        sum_rows(work, self._output_weights, self._losses)
         np.log(no, work)
         np.multiply(work, np.subtract(one, target, fitting(self._rest, target)), work)
         losses = np.add(self._losses, work.dot(self._output_weights), self._losses)
@@ -199,7 +199,7 @@ class Hinge(Loss):
         np.subtract(constant(1, work.dtype), work, work)
         np.greater(work, zero, self._inside)
         np.maximum(work, zero, out=work)
-        return work.dot(self._output_weights, self._losses)  # type: ignore[no-any-return]
+        return sum_rows(work, self._output_weights, self._losses)
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
         np.multiply(self._inside, self._minus_per_output, out)

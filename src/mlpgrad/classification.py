@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, columns_buffer, ones, row_maxima
+from mlpgrad._arrays import Array, Shape, columns_buffer, ones, row_maxima, sum_rows
 from mlpgrad.losses import Loss, fitting
 
 TABLE_CLASSES = 256  # up to here label rows are looked up in a K x K table, else written one by one
@@ -131,10 +131,10 @@ class SoftmaxCrossEntropy(_CategoricalLoss):
         row_maxima(prediction, self._columns, self._top)
         np.subtract(prediction, self._top, shifted)
         np.exp(shifted, exponentials)
-        exponentials.dot(self._ones, total)
+        sum_rows(exponentials, self._ones, total)
         self._target_rows = target_rows = self.rows(target)
         np.multiply(target_rows, shifted, self._work)
-        self._work.dot(self._ones, losses)
+        sum_rows(self._work, self._ones, losses)
         np.log(total, self._log_total)
         return np.subtract(self._log_total, losses, losses)  # type: ignore[no-any-return]
 
@@ -190,7 +190,7 @@ class CrossEntropy(_CategoricalLoss):
         np.maximum(prediction, self._floor, out=self._probabilities)
         np.log(self._probabilities, work)
         np.multiply(work, target_rows, work)
-        return work.dot(self._minus_ones, self._losses)  # type: ignore[no-any-return]
+        return sum_rows(work, self._minus_ones, self._losses)
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
         np.divide(self._target_rows, self._probabilities, out)

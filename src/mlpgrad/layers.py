@@ -264,6 +264,8 @@ class Dense(Layer):
         z = self.empty(batch, self.out_features)
         prepared = {
             "_multiply": product(z.ndim),
+            # of a column and a row, in an ensemble: `matmul` needs four times as long
+            "_spread": np.multiply if z.shape[-1] == 1 and z.ndim > 2 else product(z.ndim),
             "_z": z,
             "_weights": self.params.weights,
             "_weights_t": self.params.weights.mT,
@@ -296,7 +298,7 @@ class Dense(Layer):
         if not self.wants_input_delta:
             return None
         input_delta: Array = self._input_delta
-        return multiply(delta, self._weights_t, input_delta)  # type: ignore[no-any-return]
+        return self._spread(delta, self._weights_t, input_delta)  # type: ignore[no-any-return]
 
     @property
     def pre_activations(self) -> Array | None:

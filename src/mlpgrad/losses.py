@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, constant, ones
+from mlpgrad._arrays import Array, Shape, constant, ones, sum_rows
 from mlpgrad._describe import Described
 
 
@@ -216,7 +216,7 @@ class HalfSquaredError(Loss):
         work: Array = self._work
         np.subtract(prediction, target, work)
         np.multiply(work, work, work)
-        return work.dot(self._half_ones, self._losses)  # type: ignore[no-any-return]
+        return sum_rows(work, self._half_ones, self._losses)
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
         np.subtract(prediction, target, out)

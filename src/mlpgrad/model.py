@@ -115,16 +115,15 @@ class Sequential(Described):
                 f"cross-entropy on logits, which is faster and stable"
             )
 
-    def _bind(self) -> None:
-        """Make the flat arrays and give each layer its views of them."""
+    def _bind(self, flats: tuple[Array, Array, Array] | None = None) -> None:
+        """Make the flat arrays, if there are none, and give each layer its views of them."""
         binding.link(self.layers)
-        lead = () if self.ensemble_size is None else (self.ensemble_size,)
         self.parameters, self.statistics = slots = binding.lay_out(self.layers)
-        sizes = [kept[-1].stop if kept else 0 for kept in slots]
-        self._params = np.zeros((*lead, sizes[0]), self.dtype)
-        self._grads = np.zeros_like(self._params)
-        self._state = np.zeros((*lead, sizes[1]), self.dtype)
-        flats = (self._params, self._grads, self._state)
+        if flats is None:
+            sizes = [kept[-1].stop if kept else 0 for kept in (slots[0], *slots)]
+            params, grads, state = (np.zeros((*self.lead, n), self.dtype) for n in sizes)
+            flats = params, grads, state
+        self._params, self._grads, self._state = flats
         binding.bind(self.layers, slots, flats, self.rngs)
         self.layers[0].wants_input_delta = False
         self._readers = threading.local()
@@ -430,6 +429,21 @@ class Sequential(Described):
         if not -self.ensemble_size <= index < self.ensemble_size:
             raise IndexError(f"member expects 0 to {self.ensemble_size - 1}, got {index}")
         return self._rebuilt(self._params[index], self._state[index], [self.rngs[index]])
+
+    def share(self, networks: slice) -> Self:
+        """Some networks of an ensemble on the same memory, with layers and buffers of their own.
+
+        For a thread that trains them while others train the rest.
+        """
+        part: Self = type(self).__new__(type(self))
+        arrays = ("params", "state", "rngs", "rng")
+        part.__dict__.update(
+            copy.deepcopy({k: v for k, v in self.__getstate__().items() if k not in arrays})
+        )
+        part.rngs, part.rng = self.rngs[networks], self.rng
+        part.ensemble_size = len(part.rngs)
+        part._bind((self._params[networks], self._grads[networks], self._state[networks]))
+        return part
 
     def tiled(self, count: int) -> Self:
         """An ensemble of `count` copies of this one network: same values, same randomness."""

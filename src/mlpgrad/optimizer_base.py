@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -154,7 +155,7 @@ class Optimizer(Described):
     def begin_step(self, params: Array, grads: Array) -> None:
         """What comes before the updates: the count, the rate, clipping and decay."""
         if params is not self._params or grads is not self._grads:
-            self._prepare(params, grads)
+            self.prepare(params, grads)
         rate = self._rate(self.steps)
         self.steps += 1
         for array, value in zip(self._scalars, self.scalars(rate, self.steps)):  # noqa: B905
@@ -182,6 +183,20 @@ class Optimizer(Described):
             )
         self._layout, self._model = layout, weakref.ref(model)
         self._forget_views()
+
+    def share(self, networks: slice) -> Self:
+        """This optimizer for some networks of an ensemble, on the same state.
+
+        It counts by itself: whoever steps with it sets `steps` of this one.
+        """
+        part = copy.copy(self)
+        part.state = {name: array[networks] for name, array in self.state.items()}
+        rate: Any = self._learning_rate
+        if callable(rate):
+            part._learning_rate = lambda steps: _of(networks, rate(steps))
+        else:
+            part._learning_rate = _of(networks, rate)
+        return part
 
     def reset(self) -> None:
         """Forget the state and the count of steps, as if newly made; the options stay."""
@@ -233,8 +248,8 @@ class Optimizer(Described):
         self._decayed: list[Array] = []
         self._bounded: list[Array] = []
 
-    def _prepare(self, params: Array, grads: Array) -> None:
-        """Make the state at the first step, and views of everything in blocks."""
+    def prepare(self, params: Array, grads: Array) -> None:
+        """Make the state at the first step, and views of everything in blocks; `step` calls it."""
         self._check(params, grads)
         if not self.state:
             self.state = self.make_state(params)
@@ -333,6 +348,11 @@ def approach(average: Array, values: Array, beta: float, out: Array) -> None:
     np.subtract(values, average, out)
     np.multiply(out, constant(1 - beta, out.dtype), out)
     np.add(average, out, average)
+
+
+def _of(networks: slice, rate: Any) -> Any:
+    """A rate, or those of some networks."""
+    return rate[networks] if np.ndim(rate) else rate
 
 
 def _bound_columns(weights: Array, bound: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, constant
+from mlpgrad._arrays import Array, Shape, constant, sum_rows
 from mlpgrad.losses import Loss, fitting
 
 
@@ -31,7 +31,7 @@ class MeanSquaredError(Loss):
         work: Array = self._work
         np.subtract(prediction, target, work)
         np.multiply(work, work, work)
-        return work.dot(self._output_weights, self._losses)  # type: ignore[no-any-return]
+        return sum_rows(work, self._output_weights, self._losses)
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
         np.subtract(prediction, target, out)
@@ -62,7 +62,7 @@ class MeanAbsoluteError(Loss):
         np.subtract(prediction, target, work)
         np.sign(work.real, self._sign)  # of the real part: |y| = y sign(y) stays analytic
         np.multiply(work, self._sign, work)
-        return work.dot(self._output_weights, self._losses)  # type: ignore[no-any-return]
+        return sum_rows(work, self._output_weights, self._losses)
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
         np.multiply(self._sign, self._per_output, out)
@@ -109,7 +109,7 @@ class Huber(Loss):
         np.add(work, work, work)
         np.subtract(work, clipped, work)
         np.multiply(work, clipped, work)
-        losses: Array = work.dot(self._output_weights, self._losses)
+        losses: Array = sum_rows(work, self._output_weights, self._losses)
         return np.multiply(losses, constant(0.5, losses.dtype), losses)
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
@@ -159,7 +159,7 @@ class Quantile(Loss):
         np.greater(work.real, constant(0, work.real.dtype), slopes)
         np.subtract(slopes, self._quantiles, slopes)
         np.multiply(work, slopes, work)
-        return work.dot(self._output_weights, self._losses)  # type: ignore[no-any-return]
+        return sum_rows(work, self._output_weights, self._losses)
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
         np.multiply(self._slopes, self._per_output, out)
@@ -217,7 +217,7 @@ class Poisson(Loss):
         np.exp(prediction, self._rate)
         np.multiply(prediction, target, work)
         np.subtract(self._rate, work, work)
-        return work.dot(self._output_weights, self._losses)  # type: ignore[no-any-return]
+        return sum_rows(work, self._output_weights, self._losses)
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
         np.subtract(self._rate, target, out)
@@ -279,7 +279,7 @@ class GaussianNLL(Loss):
         np.multiply(difference, precision, self._weighted)
         np.multiply(difference, self._weighted, self._surprise)
         np.add(work, self._surprise, work)
-        return work.dot(self._half_weights, self._losses)  # type: ignore[no-any-return]
+        return sum_rows(work, self._half_weights, self._losses)
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
         of_mean, of_log_variance = self._halves(out)

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from mlpgrad.optimizer_base import Optimizer
 
 MANY_STEPS = 200  # recording costs as much as a hundred steps of the smallest network
-SMALL_STEP = 1 << 20  # parameters times samples: above, Python's share is below a few per cent
+SMALL_STEP = 1 << 23  # parameters times samples: above, Python's share is below a few per cent
+
+KNOWN = {"tape", "shape", "ndim", "dtype", "size", "real", "T", "mT"}  # of a recorded array
+KNOWN |= {"dot", "take", "fill", "reshape", "_view"}
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -83,16 +86,12 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
 
     tape: Tape
 
-    known = frozenset(
-        ("tape", "shape", "ndim", "dtype", "size", "real", "T", "mT", "dot", "take", "fill")
-    )
-
     def __array_finalize__(self, source: Any) -> None:
         if isinstance(source, Recorded):
             self.tape = source.tape
 
     def __getattribute__(self, name: str) -> Any:
-        if name in Recorded.known or name.startswith("__"):
+        if name in KNOWN or name.startswith("__"):
             return super().__getattribute__(name)
         raise NotRepeatableError(f"array.{name}")
 
@@ -136,11 +135,17 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
         """One value everywhere."""
         self.tape.make(self.tape.plain(self).fill, (self.tape.plain(value),), None)
 
+    def reshape(self, *shape: int) -> Any:  # type: ignore[override]
+        """A view in another shape."""
+        return self._view(self.tape.plain(self).reshape(*shape), "array.reshape")
+
     def __getitem__(self, key: Any) -> Any:
-        base = self.tape.plain(self)
-        view = base[key]
-        if not isinstance(view, np.ndarray) or not np.may_share_memory(view, base):
-            raise NotRepeatableError("array[numbers]")
+        return self._view(self.tape.plain(self)[key], "array[numbers]")
+
+    def _view(self, view: Any, made_by: str) -> Any:
+        """A part of this array, recorded; the tape would not see the making of a copy."""
+        if not isinstance(view, np.ndarray) or not np.may_share_memory(view, self.tape.plain(self)):
+            raise NotRepeatableError(made_by)
         return self.tape.recorded(view)
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -203,8 +208,7 @@ class Replay:
 
     def forget(self) -> None:
         """Record anew."""
-        parts = [*(layer for _, layer in walk(self.model.layers)), self.model.loss]
-        self.repeats_step = all(map(_repeatable, parts)) and not self.model.penalties
+        self.repeats_step = repeatable(self.model, self.model.loss)
         options = self.optimizer.clip_norm, self.optimizer.clip_value, self.optimizer.max_norm
         self.repeats_update = _repeatable(self.optimizer) and options == (None, None, None)
         self.recorded: RepeatedStep | None = None
@@ -265,6 +269,12 @@ class Replay:
 def worthwhile(model: Sequential, batch: int, steps: int) -> bool:
     """Whether steps are so small and so many that recording them pays."""
     return steps >= MANY_STEPS and model.params.size * batch <= SMALL_STEP
+
+
+def repeatable(model: Sequential, *others: object) -> bool:
+    """Whether all layers say that their calls may be repeated, and other things, too."""
+    parts = [*(layer for _, layer in walk(model.layers)), *others]
+    return all(map(_repeatable, parts)) and not model.penalties
 
 
 def _repeatable(thing: object) -> bool:

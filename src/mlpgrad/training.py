@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import signal
 import threading
 import time
@@ -20,14 +19,15 @@ from mlpgrad.history import History
 from mlpgrad.layers import walk
 from mlpgrad.metrics import Metric, as_number, evaluate
 from mlpgrad.optimizer_base import Optimizer
-from mlpgrad.replay import Replay, worthwhile
+from mlpgrad.parts import Part, shares
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from mlpgrad.model import Sequential
 
 
-COPIED_EVERY_STEP = 1 << 16  # bytes: larger parameters are copied less often
-COPY_PERIOD = 16  # steps
+BATCHES_AT_ONCE = 32  # in threads, between two looks at Ctrl-C
 
 
 class DivergenceError(ArithmeticError):
@@ -145,14 +145,8 @@ class _Run:
         self.history = History()
         self.callbacks = list(callbacks)
         self.batch_callbacks = [c for c in callbacks if c.follows_batches()]
-        self.sums: dict[str, Any] = {}
-        single = model.ensemble_size is None
-        self.number: Any = float if single else _as_float64
-        self.finite: Any = math.isfinite if single else _all_finite
-        self.last_params, self.last_state = model.params.copy(), model.state.copy()
-        steps = epochs * (batches.samples // batches.batch_size)
-        repeats = worthwhile(model, batches.batch_size, steps) and not self.batch_callbacks
-        self.replay = Replay(model, optimizer, batches.batch_size) if repeats else None
+        self.parts: list[Part] = []
+        self.pool: Executor | None = None
         for callback in self.callbacks:
             callback.model, callback.optimizer = model, optimizer
             callback.epochs, callback.history = epochs, self.history
@@ -162,9 +156,7 @@ class _Run:
         self.model.stop_training = False
         self.optimizer.attach(self.model)
         started = time.perf_counter()
-        # an overflow shows in the loss, which is looked at after every step
-        silent = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-        with silent, _interrupts_end_training(self.model, self.history):
+        with _interrupts_end_training(self.model, self.history):
             try:
                 self._call("on_train_begin")
                 for epoch in range(self.epochs):
@@ -179,6 +171,8 @@ class _Run:
             except KeyboardInterrupt:  # where no signal handler can be set
                 self.history.interrupted = True
             finally:
+                if self.pool is not None:
+                    self.pool.shutdown()
                 self.history.seconds += time.perf_counter() - started
                 self._call("on_train_end", self.history.last())
         return self.history
@@ -189,73 +183,97 @@ class _Run:
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
         """One pass through the data; the epoch's logs."""
-        model, optimizer = self.model, self.optimizer
-        params, grads = model.params, model.grads
-        step: Any = model._step
-        update = optimizer.step
-        if self.replay is not None:
-            if self.callbacks:
-                self.replay.refresh()
-            step, update = self.replay.step, self.replay.update
-        number, finite, keep, sums = self.number, self.finite, self._keep_finite, self.sums
-        every = 1 if params.nbytes <= COPIED_EVERY_STEP else COPY_PERIOD
-        total, weight = 0.0, 0.0
-        sums.clear()
-        for batch, (x, target, weights) in enumerate(self.batches):
-            for callback in self.batch_callbacks:
-                callback.on_train_batch_begin(batch, {})
-            value = number(step(x, target, weights))
-            if not finite(value):
-                self._diverged(epoch, batch)
-            if not batch % every:
-                keep()
-            update(params, grads)
-            share = x.shape[-2] if weights is None else weights.sum(axis=(-2, -1))
-            total += value * share
-            weight += share
-            if self.metrics:
-                self._measure(target, weights)
-            for callback in self.batch_callbacks:
-                callback.on_train_batch_end(batch, {"loss": value})
-            if model.stop_training:
-                break
-        if not np.isfinite(params).all():
-            self._diverged(epoch, batch)
-        return self._logs(total, weight)
+        if not self.parts:
+            self.parts = self._make_parts()
+        elif self.callbacks and len(self.parts) > 1:
+            self.parts = self._make_parts()  # a callback may have changed anything
+        elif self.callbacks and self.parts[0].replay is not None:
+            self.parts[0].replay.refresh()
+        for part in self.parts:
+            part.begin()
+        if len(self.parts) == 1:
+            self.parts[0].run(enumerate(self.batches))
+        else:
+            self._run_in_threads()
+        diverged = [part for part in self.parts if part.diverged_at is not None]
+        if diverged:
+            self._diverged(epoch, diverged)
+        return self._logs()
 
-    def _keep_finite(self) -> None:
-        """Keep a copy of the weights whose loss was finite: the next ones may not be."""
-        self.last_params[...] = self.model.params
-        if self.last_state.size:
-            self.last_state[...] = self.model.state
+    def _make_parts(self) -> list[Part]:
+        """The whole model, or the networks of each thread."""
+        model, optimizer, size = self.model, self.optimizer, self.batches.batch_size
+        steps = self.epochs * (self.batches.samples // size)
+        watched = self.batch_callbacks or self.metrics
+        rows = [] if watched else shares(model, optimizer, size)
+        if not rows:
+            return [Part(model, optimizer, size, steps, self.batch_callbacks, self.metrics or ())]
+        if self.callbacks:
+            steps //= self.epochs  # until they are made anew
+        optimizer.prepare(model.params, model.grads)
+        return [Part(model.share(r), optimizer.share(r), size, steps, rows=r) for r in rows]
 
-    def _measure(self, target: Array, weights: Array | None) -> None:
-        """Add this batch to the sums of the training metrics."""
-        prediction = self.model.layers[-1]._outputs
-        w: Any = np.ones((target.shape[-2], 1)) if weights is None else weights
-        for metric in self.metrics or ():
-            values = metric.values(prediction, target, self.model.loss)  # type: ignore[arg-type]
-            self.sums[metric.name] = self.sums.get(metric.name, 0.0) + (values * w[..., 0]).sum(-1)
+    def _run_in_threads(self) -> None:
+        """Every part through the same batches, one in this thread."""
+        first, *others = self.parts
+        if self.pool is None:
+            from concurrent.futures import ThreadPoolExecutor
 
-    def _logs(self, total: Any, weight: Any) -> dict[str, Any]:
+            self.pool = ThreadPoolExecutor(len(others))
+        number = 0
+        for block in self.batches.blocks():
+            for start in range(0, len(block), BATCHES_AT_ONCE):
+                batches = list(enumerate(block[start : start + BATCHES_AT_ONCE], number))
+                number += len(batches)
+                running = [self.pool.submit(part.run, batches) for part in others]
+                try:
+                    first.run(batches)
+                finally:
+                    for future in running:
+                        future.result()
+                    self.optimizer.steps = first.optimizer.steps
+                diverged = any(part.diverged_at is not None for part in self.parts)
+                if diverged or self.model.stop_training:
+                    return
+        self._show_last_step()
+
+    def _show_last_step(self) -> None:
+        """Let the model's layers show what those of the parts have seen."""
+        models = [self.model, *(part.model for part in self.parts)]
+        for (_, layer), *theirs in zip(*(walk(model.layers) for model in models), strict=True):
+            for name in ("_inputs", "_outputs", "_delta"):
+                arrays = [getattr(their, name) for _, their in theirs]
+                shared = arrays[0] is None or arrays[0].ndim == 2
+                setattr(layer, name, arrays[0] if shared else np.concatenate(arrays))
+
+    def _logs(self) -> dict[str, Any]:
         """An epoch's means, then the validation set's."""
-        weight = np.maximum(weight, np.finfo(float).tiny)  # all weights may be zero
-        logs = {"loss": as_number(total / weight)}
+        totals, weights = (self._joined(name) for name in ("total", "weight"))
+        weights = np.maximum(weights, np.finfo(float).tiny)  # all weights may be zero
+        logs = {"loss": as_number(totals / weights)}
         for metric in self.metrics or ():
-            logs[metric.name] = as_number(metric.finish(self.sums[metric.name] / weight))
+            logs[metric.name] = as_number(metric.finish(self.parts[0].sums[metric.name] / weights))
         if self.validation is not None:
             measured = evaluate(self.model, *self.validation, self.metrics)
             logs |= {f"val_{name}": value for name, value in measured.items()}
         logs["learning_rate"] = as_number(self.optimizer.current_learning_rate)
         return logs
 
-    def _diverged(self, epoch: int, batch: int) -> None:
+    def _joined(self, name: str) -> Any:
+        """The sums of all networks."""
+        sums = [getattr(part, name) for part in self.parts]
+        if len(sums) == 1 or np.ndim(sums[0]) == 0:  # the weight may be the same for all
+            return sums[0]
+        return np.concatenate(sums)
+
+    def _diverged(self, epoch: int, parts: list[Part]) -> None:
         """Put the last finite weights back, and say where the first bad value is."""
-        model = self.model
-        place = _first_non_finite(model)
-        if not np.isfinite(model.params).all():
-            model.params = self.last_params
-        model.state = self.last_state
+        part = parts[0]
+        batch = part.diverged_at
+        assert batch is not None
+        place = _first_non_finite(part.model)
+        for part in parts:
+            part.put_back()
         error = DivergenceError(
             f"training diverged in epoch {epoch + 1}, batch {batch + 1}: the first value that is "
             f"not finite is in {place}; the model holds the last finite weights; lower the "
@@ -284,14 +302,6 @@ def _first_non_finite(model: Sequential) -> str:
         if bad(layer._outputs):
             return f"the output of {name}"
     return f"the loss {model.loss!r}"
-
-
-def _as_float64(value: Any) -> Array:
-    return np.asarray(value, np.float64)
-
-
-def _all_finite(values: Array) -> bool:
-    return bool(np.isfinite(values).all())
 
 
 @contextmanager

@@ -1,0 +1,167 @@
+"""The loop over batches: of a whole model, or of an ensemble's networks in several threads.
+
+The networks of an ensemble share nothing but the data. So each thread takes some of them through
+the same batches, and they get the weights that one thread would give them, to the last bit. NumPy
+works without Python's lock: where its calls are long enough, two threads need two thirds of the
+time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpgrad._arrays import Array
+from mlpgrad.batches import Batch
+from mlpgrad.callbacks import Callback
+from mlpgrad.metrics import Metric
+from mlpgrad.replay import Replay, repeatable, worthwhile
+
+if TYPE_CHECKING:
+    from mlpgrad.model import Sequential
+    from mlpgrad.optimizer_base import Optimizer
+
+COPIED_EVERY_STEP = 1 << 16  # bytes: larger parameters are copied less often
+COPY_PERIOD = 16  # steps
+
+THREADS = 4  # at most: one of them at a time holds Python's lock, for a fifth of its time
+THREAD_WORK = 1 << 20  # parameters times samples of a thread: with less the lock costs too much
+BLAS_WORK = 1 << 18  # multiplications: a larger product gets threads from OpenBLAS
+
+
+class Part:
+    """A model, or some networks of an ensemble, with what their steps need and leave.
+
+    Attributes
+    ----------
+    total, weight : number or array (E,)
+        Sums over the samples of the epoch: of losses, and of weights.
+    sums : dict
+        The same of metrics.
+    diverged_at : int or None
+        The batch whose loss was not finite.
+    """
+
+    def __init__(
+        self,
+        model: Sequential,
+        optimizer: Optimizer,
+        batch_size: int,
+        steps: int,
+        callbacks: Sequence[Callback] = (),
+        metrics: Sequence[Metric] = (),
+        rows: slice | None = None,
+    ) -> None:
+        self.model, self.optimizer, self.rows = model, optimizer, rows
+        self.callbacks, self.metrics = callbacks, metrics
+        single = model.ensemble_size is None
+        self.number: Any = float if single else _as_float64
+        self.finite: Any = math.isfinite if single else _all_finite
+        self.last_params, self.last_state = model.params.copy(), model.state.copy()
+        repeats = worthwhile(model, batch_size, steps) and not callbacks
+        self.replay = Replay(model, optimizer, batch_size) if repeats else None
+        self.begin()
+
+    def begin(self) -> None:
+        """A new epoch."""
+        self.total: Any = 0.0
+        self.weight: Any = 0.0
+        self.sums: dict[str, Any] = {}
+        self.diverged_at: int | None = None
+
+    def run(self, batches: Iterable[tuple[int, Batch]]) -> None:
+        """Train on numbered batches, until the loss is not finite or `stop_training` is set."""
+        model, optimizer, rows = self.model, self.optimizer, self.rows
+        params, grads = model.params, model.grads
+        step: Any = model._step
+        update = optimizer.step
+        if self.replay is not None:
+            step, update = self.replay.step, self.replay.update
+        number, finite, keep = self.number, self.finite, self._keep_finite
+        every = 1 if params.nbytes <= COPIED_EVERY_STEP else COPY_PERIOD
+        total, weight = self.total, self.weight
+        # an overflow shows in the loss, which is looked at after every step
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            for batch, (x, target, weights) in batches:
+                if rows is not None:
+                    x, target, weights = (_of(rows, array) for array in (x, target, weights))
+                for callback in self.callbacks:
+                    callback.on_train_batch_begin(batch, {})
+                value = number(step(x, target, weights))
+                if not finite(value):
+                    self.diverged_at = batch
+                    break
+                if not batch % every:
+                    keep()
+                update(params, grads)
+                share = x.shape[-2] if weights is None else weights.sum(axis=(-2, -1))
+                total += value * share
+                weight += share
+                if self.metrics:
+                    self._measure(target, weights)
+                for callback in self.callbacks:
+                    callback.on_train_batch_end(batch, {"loss": value})
+                if model.stop_training:
+                    break
+        if self.diverged_at is None and not np.isfinite(params).all():
+            self.diverged_at = batch
+        self.total, self.weight = total, weight
+
+    def _keep_finite(self) -> None:
+        """Keep a copy of the weights whose loss was finite: the next ones may not be."""
+        self.last_params[...] = self.model.params
+        if self.last_state.size:
+            self.last_state[...] = self.model.state
+
+    def put_back(self) -> None:
+        """The last finite weights."""
+        if not np.isfinite(self.model.params).all():
+            self.model.params = self.last_params
+        self.model.state = self.last_state
+
+    def _measure(self, target: Array, weights: Array | None) -> None:
+        """Add this batch to the sums of the training metrics."""
+        prediction = self.model.layers[-1]._outputs
+        w: Any = np.ones((target.shape[-2], 1)) if weights is None else weights
+        for metric in self.metrics:
+            values = metric.values(prediction, target, self.model.loss)  # type: ignore[arg-type]
+            self.sums[metric.name] = self.sums.get(metric.name, 0.0) + (values * w[..., 0]).sum(-1)
+
+
+def shares(model: Sequential, optimizer: Optimizer, batch_size: int) -> list[slice]:
+    """Which networks of an ensemble each thread trains; empty where one thread is as fast."""
+    networks = model.ensemble_size or 1
+    work = model.params.size * batch_size
+    count = min(threads(), networks, work // THREAD_WORK)
+    widest = max((slot.stop - slot.start for slot in model.parameters), default=0)
+    if count < 2 or widest * batch_size > BLAS_WORK or not repeatable(model, model.loss, optimizer):
+        return []
+    bounds = [networks * i // count for i in range(count + 1)]
+    return [slice(a, b) for a, b in itertools.pairwise(bounds)]
+
+
+def threads() -> int:
+    """As many as this process may use: its cores, or fewer where the environment says so."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    limits = [int(n) for name in names if (n := os.environ.get(name, "")).isdigit() and int(n)]
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(cores, THREADS, *limits)
+
+
+def _of(rows: slice, array: Array | None) -> Any:
+    """What some networks of an ensemble see of a batch: all of it, where it is shared."""
+    return array if array is None or array.ndim == 2 else array[rows]
+
+
+def _as_float64(value: Any) -> Array:
+    return np.asarray(value, np.float64)
+
+
+def _all_finite(values: Array) -> bool:
+    return bool(np.isfinite(values).all())
