@@ -1,8 +1,8 @@
 """Peers of the training benchmark: the same network in each library, as its users write it.
 
 Run as a process: `python -m benchmarks.peers PEER WORKLOAD FILE MEMBERS` answers each line
-`EPOCHS` on stdin with a timed run as JSON, after one that is not timed. With `--cold EPOCHS` it trains once, says so, and
-ends with its loss and peak memory.
+`EPOCHS` on stdin with a timed run as JSON, after one that is not timed. With `--cold EPOCHS` it
+trains once, says so, and ends with its loss and peak memory.
 """
 
 from __future__ import annotations

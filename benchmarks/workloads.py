@@ -42,7 +42,7 @@ WORKLOADS = {
         Workload("moons", (2, 32, 32, 1), "tanh", "binary", "adam", 1e-3, 32, 3200, 30, 5),
         Workload("digits", (64, 64, 10), "relu", "classes", "adam", 1e-3, 32, 1792, 40, 4),
         Workload("mnist", (784, 256, 128, 10), "relu", "classes", "adam", 1e-3, 128, 8064, 4),
-        Workload("wide", (1024, 2048, 2048, 10), "relu", "classes", "adam", 1e-4, 1024, 2048, 2),
+        Workload("wide", (1024, 2048, 2048, 10), "relu", "classes", "adam", 1e-4, 1024, 2048, 3),
     )
 }
 

@@ -65,10 +65,13 @@ class Part:
         self.last_params, self.last_state = model.params.copy(), model.state.copy()
         repeats = worthwhile(model, batch_size, steps) and not callbacks
         self.replay = Replay(model, optimizer, batch_size) if repeats else None
+        self.steps_before = self.batches = 0  # of earlier epochs; of this one
         self.begin()
 
     def begin(self) -> None:
         """A new epoch."""
+        self.steps_before += self.batches
+        self.batches = 0
         self.total: Any = 0.0
         self.weight: Any = 0.0
         self.sums: dict[str, Any] = {}
@@ -84,6 +87,7 @@ class Part:
             step, update = self.replay.step, self.replay.update
         number, finite, keep = self.number, self.finite, self._keep_finite
         every = 1 if params.nbytes <= COPIED_EVERY_STEP else COPY_PERIOD
+        before = self.steps_before
         total, weight = self.total, self.weight
         # an overflow shows in the loss, which is looked at after every step
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -96,7 +100,7 @@ class Part:
                 if not finite(value):
                     self.diverged_at = batch
                     break
-                if not batch % every:
+                if not (before + batch) % every:
                     keep()
                 update(params, grads)
                 share = x.shape[-2] if weights is None else weights.sum(axis=(-2, -1))
@@ -110,6 +114,7 @@ class Part:
                     break
         if self.diverged_at is None and not np.isfinite(params).all():
             self.diverged_at = batch
+        self.batches = batch + 1
         self.total, self.weight = total, weight
 
     def _keep_finite(self) -> None:
