@@ -37,3 +37,13 @@ def test_training(tmp_path):
     written = output.with_suffix(".md").read_text()
     assert text.endswith(written + "\n")
     assert run("training", "--draw", "--output", output) == written + "\n"
+
+
+def test_memory(tmp_path):
+    output = tmp_path / "memory.json"
+    run("memory", "--rows", 1000, 300_000, "--output", output)
+    few, many = json.loads(output.read_text())
+    assert many["rows"] == 300_000
+    assert many["data MB"] > 10
+    assert many["own at most MB"] - few["own at most MB"] < 0.8 * many["data MB"]
+    assert "| 300,000 |" in output.with_suffix(".md").read_text()

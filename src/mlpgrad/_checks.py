@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from mlpgrad._arrays import Array
     from mlpgrad.losses import Loss
 
-CHUNK = 1 << 20  # elements looked at together: a memory-mapped file is never read whole
+CHUNK = 1 << 18  # elements looked at together: a memory-mapped file is never read whole
 
 
 def numeric(values: Any, name: str) -> Array:
@@ -46,6 +47,29 @@ def finite(array: Array, name: str) -> None:
             f"{name} expects finite numbers, got {value} at {name}{[int(i) for i in where]}; "
             f"remove or impute such rows"
         )
+
+
+def first_row(
+    array: Array, wrong: Callable[[Array], Array], axis: int = -2
+) -> tuple[int, ...] | None:
+    """The first place where `wrong(rows)` is true, looking at some rows along `axis` at a time.
+
+    Examples
+    --------
+    >>> first_row(np.array([[1.0], [2.0], [-3.0]]), lambda rows: rows < 0)
+    (2, 0)
+    """
+    axis %= array.ndim
+    samples = array.shape[axis]
+    rows_at_once = max(1, CHUNK * samples // array.size)
+    for start in range(0, samples, rows_at_once):
+        places = (slice(None),) * axis + (slice(start, start + rows_at_once),)
+        mask = wrong(array[places])
+        if mask.any():
+            where = np.argwhere(mask)[0]
+            where[axis] += start
+            return tuple(int(i) for i in where)
+    return None
 
 
 def real(array: Array, name: str, dtype: np.dtype[Any]) -> None:
@@ -111,9 +135,10 @@ def sample_weights(weights: Any, samples: int, lead: tuple[int, ...]) -> Array |
         raise ValueError(
             f"sample_weight expects shape {expected}, one a sample, got {array.shape}; flatten it"
         )
-    if (array < 0).any():
+    where = first_row(array, lambda rows: rows < 0, axis=-1)
+    if where is not None:
         raise ValueError(
-            f"sample_weight expects no negative number, got {array.min()}; "
+            f"sample_weight expects no negative number, got {array[where]}; "
             f"weight 0 leaves a sample out"
         )
     return array[..., None]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Self
 
 import numpy as np
 
 from mlpgrad._arrays import Array, Shape, constant, sum_rows
+from mlpgrad._checks import first_row
 from mlpgrad.classification import check_smoothing
 from mlpgrad.losses import Loss, fitting
 
@@ -18,9 +20,8 @@ class _BinaryLoss(Loss):
 
     def check_target(self, y: Array, out_features: int) -> Array:
         y = super().check_target(y, out_features)
-        wrong = (y.real < 0) | (y.real > 1)
-        if wrong.any():
-            where = tuple(int(i) for i in np.argwhere(wrong)[0])
+        where = first_row(y, lambda rows: (rows.real < 0) | (rows.real > 1))
+        if where is not None:
             raise ValueError(
                 f"{type(self).__name__} expects targets from 0 to 1, got {y[where]} in row "
                 f"{where[-2]} of y; for more than two classes use SoftmaxCrossEntropy"
@@ -207,14 +208,19 @@ class Hinge(Loss):
 
     def check_target(self, y: Array, out_features: int) -> Array:
         y = super().check_target(y, out_features)
-        wrong = (y != 1) & (y != -1) & (y != 0)
-        if wrong.any() or ((y == 0).any() and (y == -1).any()):
+        other = first_row(y, lambda rows: (rows != 1) & (rows != -1) & (rows != 0))
+        zero, minus = (first_row(y, functools.partial(np.equal, n)) for n in (0, -1))
+        if other is not None or (zero is not None and minus is not None):
             got = np.unique(y)[:5]
             raise ValueError(
                 f"Hinge expects targets -1 and 1, or 0 and 1, got values {got} in y; "
                 f"for more than two classes use SoftmaxCrossEntropy"
             )
-        return np.where(y == 1, 1.0, -1.0)
+        return y
+
+    def cast(self, target: Array, dtype: np.dtype[Any]) -> Array:
+        signs: Array = np.where(target == 1, dtype.type(1), dtype.type(-1))
+        return signs
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
         kept = super().allocate(shape, dtype)

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from mlpgrad._arrays import Array, Shape, columns_buffer, ones, row_maxima, sum_rows
+from mlpgrad._checks import first_row
 from mlpgrad.losses import Loss, fitting
 
 TABLE_CLASSES = 256  # up to here label rows are looked up in a K x K table, else written one by one
@@ -27,10 +28,10 @@ class _CategoricalLoss(Loss):
         if y.shape[-1] == 1:
             return self._check_labels(y, out_features)
         y = super().check_target(y, out_features)
-        sums = y.sum(axis=-1)
-        wrong = (abs(sums - 1) > 1e-3) | (y.real < 0).any(axis=-1)
-        if wrong.any():
-            where = tuple(int(i) for i in np.argwhere(wrong)[0])
+        where = first_row(
+            y, lambda rows: (abs(rows.sum(axis=-1) - 1) > 1e-3) | (rows.real < 0).any(axis=-1)
+        )
+        if where is not None:
             raise ValueError(
                 f"{type(self).__name__} expects rows of probabilities that sum to 1 (one-hot), got "
                 f"{y[where]} in row {where[-1]} of y; divide each row by its sum"
@@ -38,19 +39,23 @@ class _CategoricalLoss(Loss):
         return y
 
     def _check_labels(self, y: Array, classes: int) -> Array:
-        whole = y.real.astype(np.intp)
-        wrong = (whole != y) | (whole < 0) | (whole >= classes)
-        if wrong.any():
-            where = tuple(int(i) for i in np.argwhere(wrong)[0])
+        def no_label(rows: Array) -> Array:
+            fraction = rows != np.floor(rows.real)
+            return fraction | (rows.real < 0) | (rows.real >= classes)  # type: ignore[no-any-return]
+
+        where = first_row(y, no_label)
+        if where is not None:
             raise ValueError(
                 f"{type(self).__name__} expects class labels 0 to {classes - 1} for a network with "
                 f"{classes} outputs, got {y[where]} in row {where[-2]} of y; number the classes "
                 f"from 0 or change the last layer"
             )
-        return whole
+        return y
 
     def cast(self, target: Array, dtype: np.dtype[Any]) -> Array:
-        return target.astype(np.intp if target.shape[-1] == 1 else dtype, copy=False)
+        if target.shape[-1] == 1:
+            return target.real.astype(np.intp, copy=False)
+        return target.astype(dtype, copy=False)
 
     def rows(self, target: Array) -> Array:
         """The target as rows of (smoothed) probabilities, `(..., B, K)`, in a buffer."""
@@ -86,7 +91,9 @@ class _CategoricalLoss(Loss):
         return prediction.real.argmax(axis=-1)  # type: ignore[no-any-return]
 
     def true_classes(self, target: Array) -> Array:
-        return target[..., 0] if target.shape[-1] == 1 else target.real.argmax(axis=-1)
+        if target.shape[-1] == 1:
+            return target[..., 0].real.astype(np.intp, copy=False)
+        return target.real.argmax(axis=-1)  # type: ignore[no-any-return]
 
 
 class SoftmaxCrossEntropy(_CategoricalLoss):

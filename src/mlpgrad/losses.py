@@ -74,7 +74,10 @@ class Loss(Described):
         return out_features
 
     def check_target(self, y: Array, out_features: int) -> Array:
-        """The target as the other methods take it; called once, at the boundary.
+        """Refuse what is no target for this loss; called once, on all rows.
+
+        Returns `y`, which may be a memory-mapped file: `_checks.first_row` looks at some rows at a
+        time. What has to be converted is left to `cast`, a batch at a time.
 
         Parameters
         ----------
@@ -94,7 +97,7 @@ class Loss(Described):
         return y
 
     def cast(self, target: Array, dtype: np.dtype[Any]) -> Array:
-        """A checked target, or some rows of it, in the dtype that `losses` computes with."""
+        """Some rows of a checked target as the other methods take them."""
         return target.astype(dtype, copy=False)
 
     def probabilities(self, prediction: Array) -> Array:
@@ -132,7 +135,7 @@ class Loss(Described):
         prediction : array (..., B, O)
             The network's output.
         target : array (B, O') or (..., B, O')
-            As `check_target` returned it.
+            As `cast` returned it.
         weights : array (..., B, 1), optional
             Of the samples, none negative.
         """

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from mlpgrad._arrays import Array, Shape, constant, sum_rows
+from mlpgrad._checks import first_row
 from mlpgrad.losses import Loss, fitting
 
 
@@ -224,12 +225,14 @@ class Poisson(Loss):
         np.multiply(out, self._per_output, out)
 
     def check_target(self, y: Array, out_features: int) -> Array:
-        if (y.real < 0).any():
+        y = super().check_target(y, out_features)
+        where = first_row(y, lambda rows: rows.real < 0)
+        if where is not None:
             raise ValueError(
-                f"Poisson expects targets >= 0 (counts), got {y.real.min()} in y; "
+                f"Poisson expects targets >= 0 (counts), got {y[where]} in row {where[-2]} of y; "
                 f"use MeanSquaredError for signed numbers"
             )
-        return super().check_target(y, out_features)
+        return y
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
         return super().allocate(shape, dtype) | {"_rate": np.empty(shape, dtype)}
