@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mlpgrad._arrays import Array
     from mlpgrad.losses import Loss
 
-CHUNK = 1 << 18  # elements looked at together: a memory-mapped file is never read whole
+CHUNK = 1 << 20  # elements looked at together: a memory-mapped file is never read whole
 
 
 def numeric(values: Any, name: str) -> Array:
@@ -61,7 +61,7 @@ def first_row(
     """
     axis %= array.ndim
     samples = array.shape[axis]
-    rows_at_once = max(1, CHUNK * samples // array.size)
+    rows_at_once = max(1, CHUNK // 4 * samples // array.size)  # masks need memory, too
     for start in range(0, samples, rows_at_once):
         places = (slice(None),) * axis + (slice(start, start + rows_at_once),)
         mask = wrong(array[places])
