@@ -308,3 +308,13 @@ def test_assigning_to_a_view_is_refused():
 def test_an_unknown_name_in_the_package_names_the_nearest():
     with pytest.raises(AttributeError, match="did you mean 'Dense'"):
         mg.Dens  # noqa: B018
+
+
+def test_a_layer_that_does_not_keep_its_options_is_shown_and_says_so():
+    class Scale(mg.Layer):
+        def __init__(self, factor, shift=0.0):
+            self._factor, self.shift = factor, shift
+
+    assert repr(Scale(2.0, 1.0)) == "Scale(factor=..., shift=1.0)"
+    with pytest.raises(TypeError, match=r"in __init__ write self.factor = factor"):
+        Scale(2.0).config()

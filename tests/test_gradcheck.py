@@ -138,3 +138,13 @@ def test_assert_gradients_raises_with_the_report():
     mg.assert_gradients(lambda q: float((q**2).sum()), lambda q: 2 * q, p)
     with pytest.raises(AssertionError, match="FAIL"):
         mg.assert_gradients(lambda q: float((q**2).sum()), lambda q: 2.1 * q, p)
+
+
+def test_equal_widths_are_noted_where_there_is_a_matrix_to_transpose():
+    def noted(report):
+        return any("all widths are equal" in note for note in report.warnings)
+
+    assert noted(mg.check_layer(mg.Dense(4, 4)))
+    assert not noted(mg.check_layer(mg.Dense(4, 3)))
+    assert not noted(mg.check_layer(mg.Tanh()))
+    assert not noted(mg.check_layer(mg.LayerNorm(4)))

@@ -30,14 +30,23 @@ class Described:
         dict
             `type(self)(**config)` makes an equal object.
         """
-        return {name: getattr(self, name) for name in _parameters(type(self))}
+        cls = type(self)
+        for name in _parameters(cls):
+            if not hasattr(self, name):
+                raise TypeError(
+                    f"{cls.__name__} expects its constructor's argument {name!r} as an attribute "
+                    f"of that name, to be shown, copied and saved; in __init__ write "
+                    f"self.{name} = {name}"
+                )
+        return {name: getattr(self, name) for name in _parameters(cls)}
 
     def __repr__(self) -> str:
         shown = []
-        config = self.config()
         for name, default in _parameters(type(self)).items():
-            value = config[name]
-            if default is _REQUIRED:
+            value = getattr(self, name, _MISSING)
+            if value is _MISSING:  # `config` says what to do about it
+                shown.append(f"{name}=...")
+            elif default is _REQUIRED:
                 shown.append(_show(value))
             elif type(value) is not type(default) or value != default:
                 shown.append(f"{name}={_show(value)}")
@@ -83,7 +92,7 @@ def nearest(name: str, known: Any) -> str:
     return f"; known: {', '.join(names)}" if names else "; it takes none"
 
 
-_REQUIRED = object()
+_REQUIRED, _MISSING = object(), object()
 
 
 def _parameters(cls: Any) -> dict[str, Any]:

@@ -23,7 +23,9 @@ class Layer(Described):
     - `backward(delta)`: from `delta = dL/d(output)` *writes* (never adds) the gradients of its
       parameters into `self.grads` and returns `dL/dx`; it leaves `delta` and its caches as
       they are;
-    - `parameters()` if it has any, and `example()`.
+    - `parameters()` if it has any, and `example()`;
+    - `__init__`, if it has options, which keeps each under its own name (`self.rate = rate`): so
+      they are shown, copied and saved.
 
     The model gives a layer views of its own flat arrays: `params`, `grads` and `state`, with
     the ensemble axis in front where there is one. Formulas use the last two axes and never

@@ -132,9 +132,10 @@ def powerless(problem: ModelProblem) -> Iterator[str]:
             "NO_POWER: with one row a missing sum or mean over the batch cannot show; "
             "use 2 rows or more"
         )
-    layers = [layer for _, layer in walk(problem.twin.layers)]
-    widths = [n for layer in layers for n in (layer.in_features, layer.out_features) if n]
-    if len(widths) > 1 and len(set(widths)) == 1 and widths[0] > 1:
+    matrices = [slot for slot in problem.twin.parameters if len(slot.shape) == 2]
+    pairs = [(slot.layer.in_features, slot.layer.out_features) for slot in matrices]
+    widths = {n for pair in pairs if None not in pair for n in pair}
+    if len(widths) == 1 and widths != {1}:
         yield (
             "NO_POWER: all widths are equal, where a transposed gradient has the right shape and a "
             "symmetric mistake may not show; use different widths"
