@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import numpy as np
@@ -163,5 +164,23 @@ def _checked(
     model: Any, x: Array, y: Any, seed: int, plan: Plan, subject: str, sample_weight: Any = None
 ) -> GradientReport:
     problem = ModelProblem(model, x, y, sample_weight)
-    problem.leaves = [leaf._replace(name=leaf.name.partition(".")[2]) for leaf in problem.leaves]
-    return ModelChecker(problem, plan, seed, f"{subject}, {x.shape[-2]} rows").run()
+    problem.leaves = [
+        leaf._replace(name=_alone(leaf.name.removeprefix("layers[0].")).removeprefix("the layer."))
+        for leaf in problem.leaves
+    ]
+    report = ModelChecker(problem, plan, seed, f"{subject}, {x.shape[-2]} rows").run()
+    report.first_wrong = _alone(report.first_wrong)
+    report.hints, report.warnings = (
+        [_alone(t) for t in ts] for ts in (report.hints, report.warnings)
+    )
+    report.protocol = {verdict: _alone(text) for verdict, text in report.protocol.items()}
+    return report
+
+
+def _alone(text: str) -> str:
+    """What is said of layer 1, after the input, said of the only layer and those inside it."""
+    return re.sub(
+        r"layers\[1(?:\.([\d.]+))?\]",
+        lambda found: f"layers[{found[1]}]" if found[1] else "the layer",
+        text,
+    )
