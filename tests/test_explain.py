@@ -1,5 +1,6 @@
 """Every number and every formula of `mg.explain`, for every layer, activation and loss."""
 
+import html
 import math
 import re
 
@@ -145,11 +146,25 @@ def test_text_fits_80_columns_and_html_is_well_formed(case, cls):
     text = str(e)
     assert max(map(len, text.splitlines())) <= 80
     assert len(re.findall(r"^\d+\. ", text, re.MULTILINE)) == len(e.steps)
-    html = e._repr_html_()
-    assert html.count("<details") == html.count("</details>") == len(e.steps)
-    assert html.count("$") % 2 == 0
-    for formula in re.findall(r"\$(.*?)\$", html):
+    page = e._repr_html_()
+    assert page.count("<details") == page.count("</details>") == len(e.steps)
+    assert page.count("$") % 2 == 0
+    for formula in re.findall(r"\$(.*?)\$", page):
         assert formula.count("{") == formula.count("}")
+
+
+@every_case
+def test_a_notebook_can_typeset_every_formula(case, cls):
+    parse = pytest.importorskip("matplotlib.mathtext").MathTextParser("path").parse
+    model, x, y = case_data(case, cls)
+    page = html.unescape(mg.explain(model, x, y)._repr_html_())
+    formulas = re.findall(r"\$(.+?)\$", page, flags=re.DOTALL)
+    assert len(formulas) > 4
+    for formula in formulas:
+        assert formula.count(r"\begin{aligned}") == formula.count(r"\end{aligned}") < 2
+        lines = formula.removeprefix(r"\begin{aligned}").removesuffix(r"\end{aligned}")
+        for line in lines.split(r"\\"):
+            parse(f"${line.replace('&', '')}$")
 
 
 @pytest.fixture
