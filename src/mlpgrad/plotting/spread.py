@@ -8,6 +8,7 @@ import numpy as np
 
 from mlpgrad._arrays import Array
 from mlpgrad.plotting import inputs, style
+from mlpgrad.regression import GaussianNLL
 
 if TYPE_CHECKING:
     from mlpgrad.model import Sequential
@@ -31,7 +32,7 @@ def ensemble_spread(
     y : array (n,) or (n, O), optional
         Targets.
     output : int
-        Which output to draw, where the loss is for numbers.
+        Which output to draw, where the loss is for numbers (of GaussianNLL: the means first).
     ax : matplotlib Axes, optional
 
     Returns
@@ -91,7 +92,8 @@ def _draw_numbers(ax: Any, model: Sequential, x: Array, y: Any, output: int) -> 
     ax.set_title("Predictions of the networks")
     if y is None:
         return
-    if width != model.out_features:
+    is_mean = isinstance(model.loss, GaussianNLL) and output < width
+    if width != model.out_features and not is_mean:
         raise ValueError(
             f"y expects a target for each output, but {model.loss!r} has {width} for "
             f"{model.out_features} outputs; leave y out"
