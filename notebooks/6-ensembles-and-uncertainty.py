@@ -216,7 +216,9 @@ _ = mg.plotting.regression_surface(surface, points, heights, ax=ax)
 # %% [markdown]
 # With more inputs there is no map to draw. `ensemble_spread` shows each sample instead, sorted by
 # what the ensemble predicts, with the range of its members. Here are 60 new points from the whole
-# square, the missing corner included; the band is wide where the networks disagree:
+# square, the missing corner included. The band is about the surface, without the noise of a single
+# measurement, so many crosses lie a little outside. Where the networks are far off, the band is
+# wide:
 
 # %%
 new = rng.uniform(-1, 1, (60, 2))
@@ -228,7 +230,7 @@ mean, deviation = laws(surface, new)
 corner = (new > 0.2).all(axis=1)
 print(f"disagreement: {mean.std(axis=0)[corner].mean():.3f} in the missing corner,")
 print(f"              {mean.std(axis=0)[~corner].mean():.3f} elsewhere")
-assert mean.std(axis=0)[corner].mean() > 2 * mean.std(axis=0)[~corner].mean()
+assert mean.std(axis=0)[corner].mean() > 1.5 * mean.std(axis=0)[~corner].mean()
 
 # %% [markdown]
 # ## What you saw

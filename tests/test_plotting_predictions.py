@@ -351,12 +351,25 @@ def test_ensemble_spread_without_targets(model):
     ]
 
 
+def test_ensemble_spread_of_predicted_means():
+    model = network(2, 4, 2, loss=mg.GaussianNLL(), size=3)
+    y = RNG.normal(scale=0.5, size=40)
+    ax = plotting.ensemble_spread(model, X2, y, ax=new_axes())
+    means = np.array([model.member(i).predict(X2)[:, 0] for i in range(3)])
+    inside = (means.min(axis=0) <= y) & (y <= means.max(axis=0))
+    assert len(labelled(ax.collections)["target in the band"].get_offsets()) == inside.sum() > 0
+
+
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
         (binary(), {}, "expects an ensemble, got one network; build the model with"),
         (network(2, 1, size=2), {"output": 1}, "output expects one of 0 to 0, got 1"),
-        (network(2, 2, loss=mg.GaussianNLL(), size=2), {"y": X2[:, 0]}, "1 for 2 outputs; leave y"),
+        (
+            network(2, 2, loss=mg.GaussianNLL(), size=2),
+            {"y": X2[:, 0], "output": 1},  # the log variance
+            "1 for 2 outputs; leave y",
+        ),
         (network(2, 2, loss=mg.SigmoidCrossEntropy(), size=2), {}, "got 2 yes-or-no labels"),
     ],
 )
