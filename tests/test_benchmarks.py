@@ -47,3 +47,14 @@ def test_memory(tmp_path):
     assert many["data MB"] > 10
     assert many["own at most MB"] - few["own at most MB"] < 0.8 * many["data MB"]
     assert "| 300,000 |" in output.with_suffix(".md").read_text()
+
+
+def test_gradcheck_requirements(tmp_path):
+    run("gradcheck_requirements", "--cases", 5, "--output", tmp_path)  # 0: all of them hold
+    rows, published = (
+        json.loads((folder / "gradcheck_requirements.json").read_text())
+        for folder in (tmp_path, ROOT / "benchmarks/results")
+    )
+    assert {row["number"] for row in rows} == set(range(1, 13))
+    assert [row["requirement"] for row in published] == [row["requirement"] for row in rows]
+    assert all(row["holds"] for row in published)

@@ -41,10 +41,14 @@ class Described:
         return {name: getattr(self, name) for name in _parameters(cls)}
 
     def __repr__(self) -> str:
+        try:
+            config = self.config()
+        except TypeError:  # an argument was not kept: still to be shown, as in that very error
+            config = vars(self)
         shown = []
         for name, default in _parameters(type(self)).items():
-            value = getattr(self, name, _MISSING)
-            if value is _MISSING:  # `config` says what to do about it
+            value = config.get(name, _MISSING)
+            if value is _MISSING:
                 shown.append(f"{name}=...")
             elif default is _REQUIRED:
                 shown.append(_show(value))
