@@ -198,6 +198,7 @@ def same(a, b):
 
 
 @example([float("-inf"), float("nan")])
+@example(np.str_("ends with a null\0"))
 @given(values)
 def test_any_argument_comes_back(value):
     arrays = {}

@@ -172,6 +172,8 @@ def _encode(value: Any, place: str, arrays: dict[str, Array]) -> Any:
         seed = getattr(source.seed_seq, "state", None)  # what it would spawn next
         state = [type(source).__name__, source.state, seed]
         return {"generator": [_encode(item, place, arrays) for item in state]}
+    if isinstance(value, np.str_):  # `str`, and arrays, drop null characters at its end
+        return {"text": "".join(value)}
     if isinstance(value, (np.ndarray, np.generic)) and not value.dtype.hasobject:
         name = f"array_{len(arrays)}"
         arrays[name] = np.asarray(value)
@@ -191,6 +193,8 @@ def _decode(value: Any, arrays: dict[str, Array]) -> Any:
     ((kind, content),) = value.items()
     if kind == "float":
         return float(content)
+    if kind == "text":
+        return np.str_(content)
     if kind == "dtype":
         return np.dtype(content)
     if kind == "array":
