@@ -27,16 +27,16 @@ class Cost(NamedTuple):
 
 
 BUDGET = {
-    "xor": Cost(c_calls=42, python_calls=32, operators=21),
-    "moons": Cost(c_calls=69, python_calls=37, operators=33),
-    "digits": Cost(c_calls=49, python_calls=32, operators=34),
-    "mnist": Cost(c_calls=105, python_calls=48, operators=47),
+    "xor": Cost(c_calls=42, python_calls=29, operators=22),
+    "moons": Cost(c_calls=67, python_calls=33, operators=37),
+    "digits": Cost(c_calls=53, python_calls=35, operators=44),
+    "mnist": Cost(c_calls=105, python_calls=57, operators=55),
 }
 
 REPEATED = {  # where `fit` repeats a step as recorded calls
-    "xor": Cost(c_calls=39, python_calls=7, operators=18),
-    "moons": Cost(c_calls=63, python_calls=7, operators=26),
-    "digits": Cost(c_calls=45, python_calls=8, operators=26),
+    "xor": Cost(c_calls=39, python_calls=6, operators=17),
+    "moons": Cost(c_calls=61, python_calls=6, operators=29),
+    "digits": Cost(c_calls=48, python_calls=7, operators=29),
 }
 
 CALLS = {"CALL", "CALL_KW", "CALL_FUNCTION_EX"}

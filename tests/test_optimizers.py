@@ -464,13 +464,13 @@ def test_rates_must_be_as_many_as_networks(shape):
 def test_state_of_another_shape_is_refused():
     optimizer = Adam()
     optimizer.step(np.ones(3), np.ones(3))
-    with pytest.raises(ValueError, match=r"holds m of shape \(3,\) .* call reset\(\)"):
+    with pytest.raises(ValueError, match=r"holds m_sum of shape \(3,\) .* call reset\(\)"):
         optimizer.step(np.ones(4), np.ones(4))
     with pytest.raises(ValueError, match="float32; call reset"):
         optimizer.step(np.ones(3, np.float32), np.ones(3, np.float32))
     optimizer.reset()
     optimizer.step(np.ones(4), np.ones(4))
-    assert optimizer.state["m"].shape == (4,)
+    assert optimizer.state["m_sum"].shape == (4,)
 
 
 def test_max_norm_needs_a_model():

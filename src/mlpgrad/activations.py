@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, constant, zeros
+from mlpgrad._arrays import Array, Shape, constant, is_positive, zeros
 from mlpgrad.initializers import GlorotUniform, HeNormal, Initializer, LeCunNormal
 from mlpgrad.layers import Layer
 
@@ -59,11 +59,18 @@ class Activation(Layer):
 
     def scratch(self, out: Array, number: int = 0) -> Array:
         """An array like `out` to compute in, kept for the next call."""
-        kept: dict[int, Array] = self.__dict__.setdefault("_scratches", {})
-        array = kept.get(number)
-        if array is None or array.shape != out.shape or array.dtype != out.dtype:
-            array = kept[number] = np.empty_like(out)
-        return array
+        return self._scratch(out.shape, out.dtype, number)
+
+    def flags(self, out: Array) -> Array:
+        """The same of truth values."""
+        return self._scratch(out.shape, np.dtype(bool), 0)
+
+    def _scratch(self, shape: Shape, dtype: np.dtype[Any], number: int) -> Array:
+        kept: dict[Any, Array] = self.__dict__.setdefault("_scratches", {})
+        key = dtype, number
+        if key not in kept or kept[key].shape != shape:
+            kept[key] = np.empty(shape, dtype)
+        return kept[key]
 
     def forget_buffers(self) -> None:
         super().forget_buffers()
@@ -187,7 +194,7 @@ class ReLU(Activation):
         np.maximum(z, zeros(z.shape, z.dtype), out=out)
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
-        np.greater(z, constant(0, z.dtype), out)
+        is_positive(z, out, self.flags(out))
 
 
 class LeakyReLU(Activation):
@@ -219,7 +226,7 @@ class LeakyReLU(Activation):
         np.maximum(z, out, out=out)
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
-        step(z, self.negative_slope, 1, out)
+        step(z, self.negative_slope, 1, out, self.flags(out))
 
 
 class ELU(Activation):
@@ -250,7 +257,7 @@ class ELU(Activation):
         exponential_unit(z, 1, self.alpha, out, self.scratch(out))
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
-        exponential_unit_slope(z, 1, self.alpha, out, self.scratch(out))
+        exponential_unit_slope(z, 1, self.alpha, out, self.scratch(out), self.flags(out))
 
 
 class SELU(Activation):
@@ -272,7 +279,9 @@ class SELU(Activation):
         exponential_unit(z, self.scale, self.scaled_alpha, out, self.scratch(out))
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
-        exponential_unit_slope(z, self.scale, self.scaled_alpha, out, self.scratch(out))
+        exponential_unit_slope(
+            z, self.scale, self.scaled_alpha, out, self.scratch(out), self.flags(out)
+        )
 
 
 class Softplus(Activation):
@@ -443,9 +452,9 @@ def sigmoid(z: Array, out: Array) -> None:
     np.add(out, half, out)
 
 
-def step(z: Array, negative: float, positive: float, out: Array) -> None:
+def step(z: Array, negative: float, positive: float, out: Array, flags: Array) -> None:
     """`positive` where z > 0, else `negative`."""
-    np.greater(z, constant(0, z.dtype), out)
+    is_positive(z, out, flags)
     np.multiply(out, constant(positive - negative, out.dtype), out)
     np.add(out, constant(negative, out.dtype), out)
 
@@ -462,12 +471,12 @@ def exponential_unit(z: Array, scale: float, alpha: float, out: Array, scratch: 
 
 
 def exponential_unit_slope(
-    z: Array, scale: float, alpha: float, out: Array, scratch: Array
+    z: Array, scale: float, alpha: float, out: Array, scratch: Array, flags: Array
 ) -> None:
     """Scale for z > 0, else alpha e^z."""
     np.minimum(z, zeros(z.shape, z.dtype), out=out)
     np.exp(out, out)
-    step(z, alpha, scale, scratch)
+    step(z, alpha, scale, scratch, flags)
     np.multiply(out, scratch, out)
 
 

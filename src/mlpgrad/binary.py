@@ -65,27 +65,28 @@ class SigmoidCrossEntropy(_BinaryLoss):
     def losses(self, prediction: Array, target: Array) -> Array:
         work, small = self._work, self._small
         self._smoothed = target = self._smooth(target)
-        # log(1 + e^z) - t z = (max(z, 0) - t z) + log1p(e^-|z|), with -|z| as min(z, -z): no
-        # overflow, and for t = 1 at large z the bracket is exactly 0
-        np.negative(prediction, small)
-        np.minimum(small, prediction, out=small)
-        np.exp(small, small)
+        # log(1 + e^z) - t z = (max(z, 0) - t z) + log1p(e^-|z|): no overflow, and for t = 1 at
+        # large z the bracket is exactly 0
+        sign = self._sign
+        np.copysign(constant(1, sign.real.dtype), prediction.real, sign.real)
+        np.multiply(prediction, sign, small)
+        np.exp(np.negative(small, small), small)
         np.multiply(prediction, target, work)
         np.subtract(np.maximum(prediction, constant(0, work.dtype), out=self._above), work, work)
         np.add(work, np.log1p(small, self._above), work)
         return sum_rows(work, self._output_weights, self._losses)
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
-        # sigmoid(z) - t = ([z > 0] - t) + s sign, with s = sigmoid(-|z|) = e / (1 + e): a right
-        # answer's bracket is exactly 0, so its small slope keeps all its digits
-        above, small, one = self._above, self._small, constant(1, out.dtype)
-        np.greater(prediction, constant(0, out.dtype), out=above)
-        np.subtract(above, self._smoothed, out)
-        np.multiply(above, constant(-2, out.dtype), above)
-        np.add(above, one, above)
-        np.multiply(above, small, above)
-        np.divide(above, np.add(small, one, self._work), above)
-        np.add(out, above, out)
+        # sigmoid(z) - t = ((1 + sign) / 2 - t) - s sign, with s = sigmoid(-|z|) = e / (1 + e): a
+        # right answer's bracket is exactly 0, so its small slope keeps all its digits
+        sign, small, work = self._sign, self._small, self._work
+        half, one = constant(0.5, out.dtype), constant(1, out.dtype)
+        np.multiply(sign, half, out)
+        np.add(out, half, out)
+        np.subtract(out, self._smoothed, out)
+        np.divide(small, np.add(small, one, work), work)
+        np.multiply(work, sign, work)
+        np.subtract(out, work, out)
         if out.shape[-1] > 1:
             np.multiply(out, self._per_output, out)
 
@@ -100,6 +101,7 @@ class SigmoidCrossEntropy(_BinaryLoss):
         return super().allocate(shape, dtype) | {
             "_small": np.empty(shape, dtype),
             "_above": np.empty(shape, dtype),
+            "_sign": np.zeros(shape, dtype),  # real, also where predictions are complex
             "_labels": np.empty(shape, dtype),
         }
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, columns_buffer, ones, row_maxima, sum_rows
+from mlpgrad._arrays import Array, Shape, ones, row_maxima, spread, spread_buffer, sum_rows
 from mlpgrad._checks import first_row
 from mlpgrad.losses import Loss, fitting
 
@@ -135,8 +135,8 @@ class SoftmaxCrossEntropy(_CategoricalLoss):
     def losses(self, prediction: Array, target: Array) -> Array:
         shifted, exponentials, total = self._shifted, self._exponentials, self._total
         losses: Array = self._losses
-        row_maxima(prediction, self._columns, self._top)
-        np.subtract(prediction, self._top, shifted)
+        row_maxima(prediction, self._places, self._top)
+        np.subtract(prediction, spread(self._top, self._spread), shifted)
         np.exp(shifted, exponentials)
         sum_rows(exponentials, self._ones, total)
         self._target_rows = target_rows = self.rows(target)
@@ -146,14 +146,15 @@ class SoftmaxCrossEntropy(_CategoricalLoss):
         return np.subtract(self._log_total, losses, losses)  # type: ignore[no-any-return]
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
-        np.divide(self._exponentials, self._total_column, out)
+        np.divide(self._exponentials, spread(self._total_column, self._spread), out)
         np.subtract(out, self._target_rows, out)
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
         total = np.empty(shape[:-1], dtype)
         return super().allocate(shape, dtype) | {
-            "_columns": columns_buffer(shape, dtype),
+            "_places": np.empty((*shape[:-1], 1), np.intp),
             "_top": np.empty((*shape[:-1], 1), dtype),
+            "_spread": spread_buffer(shape, dtype),
             "_shifted": np.empty(shape, dtype),
             "_exponentials": np.empty(shape, dtype),
             "_total": total,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, Views, add_row, ones, product, row, rows_buffer
+from mlpgrad._arrays import Array, Shape, Views, ones, product, row, spread, spread_buffer
 from mlpgrad._describe import Described
 from mlpgrad.initializers import GlorotUniform, Initializer, Zeros
 
@@ -278,8 +278,7 @@ class Dense(Layer):
             prepared["_bias"] = row(self.params.bias)
             prepared["_grad_bias"] = row(self.grads.bias)
             prepared["_ones"] = ones((1, batch), self.dtype)
-            prepared["_ones_column"] = ones((batch, 1), self.dtype)
-            prepared["_rows"] = rows_buffer(z)
+            prepared["_rows"] = spread_buffer(z.shape, self.dtype)
         return prepared
 
     def forward(self, x: Array) -> Array:
@@ -289,7 +288,7 @@ class Dense(Layer):
         z: Array = self._z
         self._multiply(x, self._weights, z)
         if self.bias:
-            add_row(z, self._bias, self._ones_column, self._rows)
+            np.add(z, spread(self._bias, self._rows), z)
         return z
 
     def backward(self, delta: Array) -> Array | None:

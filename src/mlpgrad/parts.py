@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from mlpgrad.model import Sequential
     from mlpgrad.optimizer_base import Optimizer
 
-COPIED_EVERY_STEP = 1 << 16  # bytes: larger parameters are copied less often
-COPY_PERIOD = 16  # steps
+COPY_PERIOD = 16  # steps between copies of finite weights
 
 THREADS = 4  # at most: one of them at a time holds Python's lock, for a fifth of its time
 THREAD_WORK = 1 << 20  # parameters times samples of a thread: with less the lock costs too much
@@ -86,7 +85,6 @@ class Part:
         if self.replay is not None:
             step, update = self.replay.step, self.replay.update
         number, finite, keep = self.number, self.finite, self._keep_finite
-        every = 1 if params.nbytes <= COPIED_EVERY_STEP else COPY_PERIOD
         before = self.steps_before
         total, weight = self.total, self.weight
         # an overflow shows in the loss, which is looked at after every step
@@ -100,7 +98,7 @@ class Part:
                 if not finite(value):
                     self.diverged_at = batch
                     break
-                if not (before + batch) % every:
+                if not (before + batch) % COPY_PERIOD:
                     keep()
                 update(params, grads)
                 share = x.shape[-2] if weights is None else weights.sum(axis=(-2, -1))
@@ -124,7 +122,7 @@ class Part:
             self.last_state[...] = self.model.state
 
     def put_back(self) -> None:
-        """The last finite weights."""
+        """The last weights that were kept, where the present ones are not finite."""
         if not np.isfinite(self.model.params).all():
             self.model.params = self.last_params
         self.model.state = self.last_state

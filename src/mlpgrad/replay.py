@@ -31,7 +31,7 @@ MANY_STEPS = 200  # recording costs as much as a hundred steps of the smallest n
 SMALL_STEP = 1 << 23  # parameters times samples: above, Python's share is below a few per cent
 
 KNOWN = {"tape", "shape", "ndim", "dtype", "size", "real", "T", "mT"}  # of a recorded array
-KNOWN |= {"dot", "take", "fill", "reshape", "_view"}
+KNOWN |= {"dot", "argmax", "take", "fill", "reshape", "_view"}
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -123,6 +123,11 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
         a, b = tape.plain(self), tape.plain(other)
         result = np.asarray(a.dot(b)) if out is None else tape.plain(out)
         return tape.make(a.dot, (b, result), result)
+
+    def argmax(self, axis: Any, out: Any, *, keepdims: bool) -> Any:  # type: ignore[override]
+        """Places of the largest numbers, into `out`."""
+        argmax = functools.partial(self.tape.plain(self).argmax, keepdims=keepdims)
+        return self.tape.make(argmax, (axis, self.tape.plain(out)), self.tape.plain(out))
 
     def take(self, indices: Any, axis: Any, out: Any, mode: Any) -> Any:  # type: ignore[override]
         """Rows by their numbers, into `out`."""

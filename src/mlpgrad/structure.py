@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, columns_buffer, constant, product, row_maxima
+from mlpgrad._arrays import Array, Shape, constant, product, row_maxima, spread, spread_buffer
 from mlpgrad.layers import Dense, Layer, run_backward, run_forward
 
 
@@ -163,8 +163,9 @@ class Softmax(Layer):
         out = self.empty(*size)
         return {
             "_multiply": product(out.ndim),
-            "_columns": columns_buffer(out.shape, self.dtype),
+            "_places": np.empty((*out.shape[:-1], 1), np.intp),
             "_column": self.empty(size[0], 1),
+            "_spread": spread_buffer(out.shape, self.dtype),
             "_ones": np.ones((size[1], 1), self.dtype),
             "_out": out,
             "_work": self.empty(*size),
@@ -176,15 +177,15 @@ class Softmax(Layer):
             self.resize(x.shape)
         out, column = self._out, self._column
         np.copyto(out, x)
-        row_maxima(out, self._columns, column)
-        np.subtract(out, column, out)
+        row_maxima(out, self._places, column)
+        np.subtract(out, spread(column, self._spread), out)
         np.exp(out, out)
         self._multiply(out, self._ones, column)
-        return np.divide(out, column, out)  # type: ignore[no-any-return]
+        return np.divide(out, spread(column, self._spread), out)  # type: ignore[no-any-return]
 
     def backward(self, delta: Array) -> Array | None:
         out, work, column = self._out, self._work, self._column
         np.multiply(out, delta, work)
         self._multiply(work, self._ones, column)
-        np.subtract(delta, column, work)
+        np.subtract(delta, spread(column, self._spread), work)
         return np.multiply(out, work, self._input_delta)  # type: ignore[no-any-return]

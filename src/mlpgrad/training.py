@@ -31,10 +31,10 @@ BATCHES_AT_ONCE = 32  # in threads, between two looks at Ctrl-C
 
 
 class DivergenceError(ArithmeticError):
-    """The loss became infinite or NaN. The model holds the last finite weights.
+    """The loss became infinite or NaN. The model holds finite weights.
 
-    Of a large network (above 64 KiB) those of up to 16 steps before: a copy at every step would
-    cost up to a tenth of the time.
+    They are those of up to 16 steps before: a copy at every step would cost up to a tenth of the
+    time.
 
     Attributes
     ----------
@@ -267,7 +267,7 @@ class _Run:
         return np.concatenate(sums)
 
     def _diverged(self, epoch: int, parts: list[Part]) -> None:
-        """Put the last finite weights back, and say where the first bad value is."""
+        """Put finite weights back, and say where the first bad value is."""
         part = parts[0]
         batch = part.diverged_at
         assert batch is not None
@@ -276,7 +276,7 @@ class _Run:
             part.put_back()
         error = DivergenceError(
             f"training diverged in epoch {epoch + 1}, batch {batch + 1}: the first value that is "
-            f"not finite is in {place}; the model holds the last finite weights; lower the "
+            f"not finite is in {place}; the model holds finite weights again; lower the "
             f"learning rate (now {self.optimizer.current_learning_rate}), clip the gradients "
             f"(clip_norm=1.0) or scale the inputs"
         )
