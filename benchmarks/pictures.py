@@ -54,6 +54,24 @@ def decision_boundary(path: Path) -> None:
     save(figure, path)
 
 
+def uncertainty(path: Path) -> None:
+    """Twenty networks that say how sure they are: noise grows to the right, the gap is unknown."""
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random(400) < 0.5, rng.uniform(-4, -1, 400), rng.uniform(1.5, 4, 400))
+    noise = 0.05 + 0.25 / (1 + np.exp(-2 * x))
+    x, y = x[:, None], (np.sin(1.5 * x) + noise * rng.normal(size=400))[:, None]
+    model = mg.Sequential(
+        [mg.Dense(1, 32), mg.Tanh(), mg.Dense(32, 32), mg.Tanh(), mg.Dense(32, 2)],
+        loss=mg.GaussianNLL(),
+        random_state=0,
+        ensemble_size=20,
+    )
+    model.fit(x, y, optimizer=mg.Adam(5e-3), epochs=300, batch_size=40, verbose=0)
+    figure = Figure(figsize=(8, 3.8), layout="constrained")
+    mg.plotting.regression_curve(model, x, y, ax=figure.subplots())
+    save(figure, path)
+
+
 def first_layer_weights(path: Path) -> None:
     """What the ten units of a network without hidden layers look for: their digit."""
     x, y = mg.datasets.digits()
@@ -118,6 +136,7 @@ def gradient_report(path: Path) -> None:
 PICTURES = {
     "digits-loss.png": digits_loss,
     "decision-boundary.png": decision_boundary,
+    "uncertainty.png": uncertainty,
     "first-layer-weights.png": first_layer_weights,
     "layer-signals.png": layer_signals,
     "gradient-report.png": gradient_report,

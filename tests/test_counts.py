@@ -29,8 +29,8 @@ class Cost(NamedTuple):
 BUDGET = {
     "xor": Cost(c_calls=42, python_calls=29, operators=22),
     "moons": Cost(c_calls=67, python_calls=33, operators=37),
-    "digits": Cost(c_calls=53, python_calls=35, operators=44),
-    "mnist": Cost(c_calls=105, python_calls=57, operators=55),
+    "digits": Cost(c_calls=52, python_calls=35, operators=43),
+    "mnist": Cost(c_calls=104, python_calls=57, operators=54),
 }
 
 REPEATED = {  # where `fit` repeats a step as recorded calls

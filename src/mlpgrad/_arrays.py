@@ -103,23 +103,21 @@ def sum_rows(rows: Array, weights: Array, out: Array) -> Array:
     return rows.dot(weights, out)
 
 
-def row_maxima(rows: Array, places: Array, out: Array) -> None:
+def row_maxima(rows: Array, starts: Array, places: Array, out: Array) -> None:
     """Write the largest number of each of `rows: (..., B, K)` into `out: (..., B, 1)`.
 
-    By their places, in a buffer of `intp` like `out`: `argmax` has a fast form for short rows,
-    which `maximum.reduce` has not.
+    By their places in the flat array, with the buffers of `maxima_buffers`: `argmax` has a fast
+    form for short rows, which `maximum.reduce` has not.
     """
     rows.argmax(-1, places, keepdims=True)
-    np.add(places, _row_starts(places.shape, rows.shape[-1]), places)
+    np.add(places, starts, places)
     rows.reshape(-1).take(places, 0, out, "clip")
 
 
-@functools.lru_cache(maxsize=64)
-def _row_starts(shape: Shape, width: int) -> Array:
-    """Where each row begins in the flat array: read-only."""
-    starts = np.arange(0, width * math.prod(shape), width).reshape(shape)
-    starts.flags.writeable = False
-    return starts
+def maxima_buffers(shape: Shape) -> dict[str, Array]:
+    """What `row_maxima` needs for rows of this shape: where each begins, and room for places."""
+    starts = np.arange(0, math.prod(shape), shape[-1]).reshape(*shape[:-1], 1)
+    return {"_starts": starts, "_places": np.empty_like(starts)}
 
 
 class Views:

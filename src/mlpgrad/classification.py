@@ -6,7 +6,16 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, ones, row_maxima, spread, spread_buffer, sum_rows
+from mlpgrad._arrays import (
+    Array,
+    Shape,
+    maxima_buffers,
+    ones,
+    row_maxima,
+    spread,
+    spread_buffer,
+    sum_rows,
+)
 from mlpgrad._checks import first_row
 from mlpgrad.losses import Loss, fitting
 
@@ -135,7 +144,7 @@ class SoftmaxCrossEntropy(_CategoricalLoss):
     def losses(self, prediction: Array, target: Array) -> Array:
         shifted, exponentials, total = self._shifted, self._exponentials, self._total
         losses: Array = self._losses
-        row_maxima(prediction, self._places, self._top)
+        row_maxima(prediction, self._starts, self._places, self._top)
         np.subtract(prediction, spread(self._top, self._spread), shifted)
         np.exp(shifted, exponentials)
         sum_rows(exponentials, self._ones, total)
@@ -152,7 +161,7 @@ class SoftmaxCrossEntropy(_CategoricalLoss):
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
         total = np.empty(shape[:-1], dtype)
         return super().allocate(shape, dtype) | {
-            "_places": np.empty((*shape[:-1], 1), np.intp),
+            **maxima_buffers(shape),
             "_top": np.empty((*shape[:-1], 1), dtype),
             "_spread": spread_buffer(shape, dtype),
             "_shifted": np.empty(shape, dtype),

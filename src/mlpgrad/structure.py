@@ -7,7 +7,16 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, constant, product, row_maxima, spread, spread_buffer
+from mlpgrad._arrays import (
+    Array,
+    Shape,
+    constant,
+    maxima_buffers,
+    product,
+    row_maxima,
+    spread,
+    spread_buffer,
+)
 from mlpgrad.layers import Dense, Layer, run_backward, run_forward
 
 
@@ -163,7 +172,7 @@ class Softmax(Layer):
         out = self.empty(*size)
         return {
             "_multiply": product(out.ndim),
-            "_places": np.empty((*out.shape[:-1], 1), np.intp),
+            **maxima_buffers(out.shape),
             "_column": self.empty(size[0], 1),
             "_spread": spread_buffer(out.shape, self.dtype),
             "_ones": np.ones((size[1], 1), self.dtype),
@@ -177,7 +186,7 @@ class Softmax(Layer):
             self.resize(x.shape)
         out, column = self._out, self._column
         np.copyto(out, x)
-        row_maxima(out, self._places, column)
+        row_maxima(out, self._starts, self._places, column)
         np.subtract(out, spread(column, self._spread), out)
         np.exp(out, out)
         self._multiply(out, self._ones, column)
