@@ -100,6 +100,19 @@ def table(results: dict[str, Any], section: str) -> list[str]:
     return [*lines, ""]
 
 
+def glance(results: dict[str, Any]) -> list[str]:
+    """The medians of all sections in one table: peer over mlpgrad."""
+    present = [w for w in WORKLOADS if w in results["workloads"]]
+    lines = []
+    for section, (name, _) in SECTIONS.items():
+        found = figures(results, section)
+        for peer in peers(results, section):
+            measured = [found.get(w, {}).get(peer) for w in present]
+            cells = [f"{m['ratio']['median']:.2g}" if m else "" for m in measured]
+            lines.append(f"| {name.replace('`', '')}: {peer} | {' | '.join(cells)} |")
+    return [f"| at a glance | {' | '.join(present)} |", "|---|" + "---|" * len(present), *lines, ""]
+
+
 def overheads(results: dict[str, Any]) -> list[str]:
     """What `fit` adds to the bare step, and how much of a step is matrix products."""
     found = figures(results, "step")
@@ -172,6 +185,7 @@ def text(results: dict[str, Any]) -> str:
         "what is aimed at. float32 everywhere, same data, initial weights and batch order.",
         "",
         *conditions(results),
+        *glance(results),
     ]
     for section in SECTIONS:
         lines += table(results, section)

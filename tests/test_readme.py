@@ -9,12 +9,19 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_table_of_the_checker_is_taken_from_its_results():
-    shown = README.partition("<!-- rows of benchmarks/results/gradcheck_power_full.md -->\n")[2]
-    rows = shown.partition("\n\n")[0].splitlines()
-    results = (ROOT / "benchmarks/results/gradcheck_power_full.md").read_text(encoding="utf-8")
-    assert len(rows) > 10
-    assert not set(rows) - set(results.splitlines())
+TABLES = re.findall(r"<!-- rows of (\S+) -->\n((?:\|.*\n)+)", README)
+
+
+def test_every_table_says_where_its_rows_are_from():
+    assert len(TABLES) == 2
+    assert sum(len(rows.splitlines()) for _, rows in TABLES) == README.count("\n|")
+
+
+@pytest.mark.parametrize(("source", "rows"), TABLES, ids=[source for source, _ in TABLES])
+def test_tables_are_taken_from_results(source, rows):
+    results = (ROOT / source).read_text(encoding="utf-8").splitlines()
+    assert len(rows.splitlines()) > 10
+    assert not set(rows.splitlines()) - set(results)
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#:]+)\)", README))
