@@ -90,7 +90,7 @@ def first_layer_weights(path: Path) -> None:
 def layer_signals(path: Path) -> None:
     """Deltas in ten layers: they vanish through sigmoids, and stay level with ReLU and He."""
     x, y = (part[:1792] for part in mg.datasets.digits())  # 56 full batches: no short last one
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for ax, activation in zip(panels, (mg.Sigmoid, mg.ReLU), strict=True):
         recorder = mg.LayerSignals()
