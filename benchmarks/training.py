@@ -5,7 +5,7 @@ warm-up, on the same data, initial weights, batch order and number of threads. R
 time of a step inside `fit`, the time from process start to a trained model (20 epochs), and the
 peak memory of that process, as ratios to mlpgrad with their spread. Peers that are not installed
 are left out. `--draw` makes the table and the picture anew from the JSON; `--smoke` runs
-everything once, briefly, to see that it works. About 25 minutes on two cores.
+everything once, briefly, to see that it works. About 15 to 25 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -56,15 +56,23 @@ def versions() -> dict[str, str]:
     return found
 
 
+def processor() -> str:
+    """Its name; with family and model, where the name alone is that of several generations."""
+    if not Path("/proc/cpuinfo").exists():
+        return platform.processor() or platform.machine()
+    lines = [line.split(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
+    known = {pair[0].strip(): pair[1].strip() for pair in lines if len(pair) == 2}
+    name = known.get("model name", platform.machine())
+    if "cpu family" not in known:
+        return name
+    return f"{name} (family {known['cpu family']}, model {known['model']})"
+
+
 def environment() -> dict[str, Any]:
     """What the figures depend on; each peer's thread pools are added as it starts."""
-    cpu = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((s.split(": ")[1] for s in lines if s.startswith("model name")), cpu)
     return {
         "python": platform.python_version(),
-        "cpu": cpu,
+        "cpu": processor(),
         "threads": THREADS,
         "versions": versions(),
         "thread pools": {},
