@@ -68,11 +68,7 @@ class Adam(Optimizer):
     ) -> None:
         gather(m_sum, g, self.beta1)
         gather(v_sum, np.multiply(g, g, s), self.beta2)
-        np.sqrt(v_sum, s)
-        np.add(s, epsilon, s)
-        np.divide(m_sum, s, s)
-        np.multiply(s, rate, s)
-        np.subtract(p, s, p)
+        descend(p, m_sum, v_sum, rate, epsilon, s)
 
     @classmethod
     def example(cls) -> Self:
@@ -118,11 +114,7 @@ class AMSGrad(Adam):
         gather(m_sum, g, self.beta1)
         gather(v_sum, np.multiply(g, g, s), self.beta2)
         np.maximum(v_max, v_sum, out=v_max)
-        np.sqrt(v_max, s)
-        np.add(s, epsilon, s)
-        np.divide(m_sum, s, s)
-        np.multiply(s, rate, s)
-        np.subtract(p, s, p)
+        descend(p, m_sum, v_max, rate, epsilon, s)
 
 
 class AdamW(Adam):
@@ -319,16 +311,22 @@ class RAdam(Adam):
         gather(m_sum, g, self.beta1)
         gather(v_sum, np.multiply(g, g, s), self.beta2)
         if self._rectified:
-            np.sqrt(v_sum, s)
-            np.add(s, epsilon, s)
-            np.divide(m_sum, s, s)
-            np.multiply(s, rate, s)
+            descend(p, m_sum, v_sum, rate, epsilon, s)
         else:
             np.multiply(m_sum, rate, s)
-        np.subtract(p, s, p)
+            np.subtract(p, s, p)
 
 
 def gather(total: Array, values: Array, keep: float) -> None:
     """`total <- keep total + values`: 1 / (1 - keep) times their running mean."""
     np.multiply(total, constant(keep, total.dtype), total)
     np.add(total, values, total)
+
+
+def descend(p: Array, m: Array, v: Array, rate: Array, epsilon: Array, s: Array) -> None:
+    """`p <- p - rate m / (sqrt(v) + epsilon)`, with `s` as scratch."""
+    np.sqrt(v, s)
+    np.add(s, epsilon, s)
+    np.divide(m, s, s)
+    np.multiply(s, rate, s)
+    np.subtract(p, s, p)
