@@ -1,5 +1,6 @@
 """Every number and every formula of `mg.explain`, for every layer, activation and loss."""
 
+import functools
 import html
 import math
 import re
@@ -153,9 +154,15 @@ def test_text_fits_80_columns_and_html_is_well_formed(case, cls):
         assert formula.count("{") == formula.count("}")
 
 
+@functools.cache
+def typeset(formula):
+    """Raises ValueError if it is not well-formed."""
+    mathtext = pytest.importorskip("matplotlib.mathtext")
+    return mathtext.MathTextParser("path").parse(f"${formula}$")
+
+
 @every_case
 def test_a_notebook_can_typeset_every_formula(case, cls):
-    parse = pytest.importorskip("matplotlib.mathtext").MathTextParser("path").parse
     model, x, y = case_data(case, cls)
     page = html.unescape(mg.explain(model, x, y)._repr_html_())
     formulas = re.findall(r"\$(.+?)\$", page, flags=re.DOTALL)
@@ -164,7 +171,7 @@ def test_a_notebook_can_typeset_every_formula(case, cls):
         assert formula.count(r"\begin{aligned}") == formula.count(r"\end{aligned}") < 2
         lines = formula.removeprefix(r"\begin{aligned}").removesuffix(r"\end{aligned}")
         for line in lines.split(r"\\"):
-            parse(f"${line.replace('&', '')}$")
+            typeset(re.sub(r"\d+(\.\d+)?", "1", line.replace("&", "")))  # one number is as another
 
 
 @pytest.fixture
