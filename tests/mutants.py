@@ -302,13 +302,17 @@ def dropout_factor_missing(model):
 
 @mutant("PENALTY")
 def penalty_missing(model):
-    patch(model.penalties[0], slope=lambda self, params: 0 * params)
+    patch(model.penalties[0], slope=lambda self, params, out: out.fill(0))
     return "weights"
 
 
 @mutant("PENALTY")
 def penalty_doubled(model):
-    patch(model.penalties[0], slope=lambda self, p: 2 * super(type(self), self).slope(p))
+    def slope(self, params, out):
+        super(type(self), self).slope(params, out)
+        out *= 2
+
+    patch(model.penalties[0], slope=slope)
     return "weights"
 
 

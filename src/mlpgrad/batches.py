@@ -56,8 +56,12 @@ class Minibatches:
         per_block = max(1, BLOCK_BYTES // (row_bytes * self.batch_size))
         self.block = min(per_block * self.batch_size, self.samples)
         self.buffers = [
-            None if a is None else np.empty((*a.shape[:-2], self.block, a.shape[-1]), dtype)
+            None if a is None else self._buffer(a, dtype)
             for a, dtype in zip(arrays, dtypes, strict=True)
+        ]
+        self.uncast = [
+            b if a is None or b is None or a.dtype == b.dtype else self._buffer(a, a.dtype)
+            for a, b in zip(arrays, self.buffers, strict=True)
         ]
         self.views: dict[int, list[Batch]] = {}
 
@@ -100,14 +104,20 @@ class Minibatches:
 
     def _gather(self, rows: Array) -> None:
         """Copy rows of every array into the front of its buffer."""
-        for array, buffer in zip(self.arrays, self.buffers, strict=True):
-            if array is None or buffer is None:
+        for array, uncast, buffer in zip(self.arrays, self.uncast, self.buffers, strict=True):
+            if array is None or uncast is None or buffer is None:
                 continue
-            out = buffer[..., : len(rows), :]
-            if array.dtype == buffer.dtype and array.ndim == 2:
-                array.take(rows, axis=0, out=out, mode="clip")  # clip: no check, no second copy
-            else:
-                out[...] = array.take(rows, axis=-2)
+            part = np.s_[..., : len(rows), :]
+            if not array.flags.c_contiguous:  # take would copy the whole array first
+                buffer[part] = array[..., rows, :]
+                continue
+            array.take(rows, -2, uncast[part], "clip")  # clip: no check, no second copy
+            if uncast is not buffer:
+                buffer[part] = uncast[part]
+
+    def _buffer(self, array: Array, dtype: np.dtype[Any]) -> Array:
+        """Room for as many rows as are gathered together."""
+        return np.empty((*array.shape[:-2], self.block, array.shape[-1]), dtype)
 
     def _split(self, count: int) -> list[Batch]:
         """Views of the first `count` gathered rows, a batch each, made once for each count."""

@@ -149,7 +149,8 @@ class BinaryCrossEntropy(_BinaryLoss):
         sum_rows(work, self._output_weights, self._losses)
         np.log(no, work)
         np.multiply(work, np.subtract(one, target, fitting(self._rest, target)), work)
-        losses = np.add(self._losses, work.dot(self._output_weights), self._losses)
+        sum_rows(work, self._output_weights, self._others)
+        losses = np.add(self._losses, self._others, self._losses)
         return np.negative(losses, losses)  # type: ignore[no-any-return]
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
@@ -160,6 +161,7 @@ class BinaryCrossEntropy(_BinaryLoss):
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
         buffers = {name: np.empty(shape, dtype) for name in ("_yes", "_no", "_rest")}
+        buffers |= {"_others": np.empty(shape[:-1], dtype)}
         floor = np.asarray(np.finfo(dtype).tiny, dtype)
         return {**super().allocate(shape, dtype), **buffers, "_floor": floor}
 

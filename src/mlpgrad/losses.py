@@ -147,8 +147,9 @@ class Loss(Described):
             self._scale = self._mean_scale
             return losses.dot(self._mean_weights)
         total = weights.sum(axis=-2, keepdims=True)
-        self._scale = weights / np.where(total == 0, 1, total)
-        return (losses * self._scale[..., 0]).sum(axis=-1)
+        self._scale = fitting(self._sample_scale, weights)
+        np.divide(weights, np.where(total == 0, 1, total), self._scale)
+        return np.vecdot(self._scale[..., 0], losses)
 
     def backward(self) -> Array:
         """dL/d(prediction) of the last `forward`, `(..., B, O)`: the first delta."""
@@ -176,6 +177,7 @@ class Loss(Described):
             "_delta": np.empty(shape, dtype),
             "_work": np.empty(shape, dtype),
             "_losses": np.empty(shape[:-1], dtype),
+            "_sample_scale": np.empty((*shape[:-1], 1), dtype),
             "_mean_scale": per_sample,
             "_mean_weights": np.full(batch, per_sample),
             "_ones": ones((outputs,), dtype),

@@ -134,6 +134,8 @@ class Sequential(Described):
             if slot.kind in penalty.kinds
             for part in [np.s_[..., slot.start : slot.stop]]
         ]
+        largest = max((params.size for _, params, _ in self._penalised), default=0)
+        self._slopes = np.empty(largest, self.dtype)
 
     # storage
 
@@ -264,10 +266,17 @@ class Sequential(Described):
         """`backpropagate` on arrays that have been checked and cast."""
         value = self.loss.forward(run_forward(self.layers, x), target, weights)
         self._input_delta = run_backward(self.layers, self.loss.backward())
-        for penalty, params, grads in self._penalised:
-            value = value + penalty.value(params)
-            grads += penalty.slope(params)
+        if self._penalised:
+            value = value + self.penalty()
+            self._add_penalty_slopes()
         return value
+
+    def _add_penalty_slopes(self) -> None:
+        """Add the penalties' share of the gradient."""
+        for penalty, params, grads in self._penalised:
+            slopes = self._slopes[: params.size].reshape(params.shape)
+            penalty.slope(params, slopes)
+            np.add(grads, slopes, grads)
 
     def _cast(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
         """Input, target and weights as `_step` takes them."""

@@ -323,11 +323,13 @@ class Optimizer(Described):
         if self.clip_value is not None:
             grads = np.clip(grads, -self.clip_value, self.clip_value, out=out)
         if self.clip_norm is not None:
-            # relative to the largest element, since squares of float32 overflow at 1e19
-            largest = np.abs(grads).max(axis=-1, keepdims=True, initial=self.clip_norm)
+            with np.errstate(over="ignore"):  # squares of float32 overflow at 1e19: see below
+                norm, largest = np.sqrt(np.vecdot(grads, grads))[..., None], 1.0
+            if not ((norm > 1e-15) & (norm < 1e15)).all():
+                largest = np.abs(grads).max(axis=-1, keepdims=True, initial=self.clip_norm)
+                relative = grads / largest
+                norm = np.sqrt(np.vecdot(relative, relative))[..., None]
             bound = self.clip_norm / largest
-            relative = grads / largest
-            norm = np.sqrt(np.vecdot(relative, relative))[..., None]
             np.multiply(grads, bound / np.maximum(norm, bound), out)
 
     # copies

@@ -67,4 +67,7 @@ def _numbers(trace: Trace, slot: Slot, penalty: Array | None) -> Callable[[At], 
 def _penalty_slope(trace: Trace, slot: Slot) -> Array | None:
     acting = [p for p in trace.model.penalties if slot.kind in p.kinds]
     params = slot.view(trace.flat_params)
-    return sum((p.slope(params) for p in acting), np.zeros_like(params)) if acting else None
+    slopes = np.zeros((len(acting), *params.shape), params.dtype)
+    for penalty, out in zip(acting, slopes, strict=True):
+        penalty.slope(params, out)
+    return slopes.sum(axis=0) if acting else None

@@ -161,8 +161,7 @@ class ModelProblem(Problem):
         """The penalties' share of the gradient, as a flat vector."""
         model = self.twin
         model.params, model.grads = point.reshape(model.params.shape), 0
-        for penalty, params, grads in model._penalised:
-            grads += penalty.slope(params)
+        model._add_penalty_slopes()
         found: Array = model.grads.ravel().copy()
         return found
 
