@@ -25,6 +25,22 @@ class Penalty(Described):
         The factor lambda.
     kinds : tuple of str
         Names of the parameters to penalise, such as `("weights", "bias")`.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> class Quartic(mg.Penalty):
+    ...     def value(self, params):
+    ...         return self.strength * (params**4).sum(axis=-1)
+    ...
+    ...     def slope(self, params, out):
+    ...         np.multiply(4 * self.strength, params**3, out)
+    >>> x, y = mg.datasets.xor()
+    >>> model = mg.Sequential([mg.Dense(2, 4), mg.Tanh(), mg.Dense(4, 1)],
+    ...                       loss=mg.SigmoidCrossEntropy(), penalties=[Quartic(0.1)],
+    ...                       random_state=0)
+    >>> bool(mg.check_gradients(model, x, y))
+    True
     """
 
     def __init__(self, strength: float, *, kinds: tuple[str, ...] = ("weights",)) -> None:
