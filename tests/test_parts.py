@@ -208,7 +208,6 @@ def test_threads_are_for_much_work_in_many_networks(monkeypatch):
     assert parts.shares(big(), adam, 2) == []
     assert parts.shares(big(None), adam, 1 << 12) == []
     assert parts.shares(big(8, 256), adam, 32) == []  # BLAS has threads for such products
-    assert parts.shares(big(penalties=[mg.L2(0.1)]), adam, 32) == []
     monkeypatch.setattr(parts, "threads", lambda: 1)
     assert parts.shares(big(), adam, 32) == []
 
@@ -219,8 +218,12 @@ def test_a_class_that_has_not_said_so_is_not_put_in_threads(monkeypatch):
     class Own(mg.Adam):
         """Perhaps with a state that is in no array."""
 
-    assert parts.shares(big(), mg.Adam(), 32)
+    class OwnPenalty(mg.L2):
+        pass
+
+    assert parts.shares(big(penalties=[mg.L2(0.1), mg.L1(0.1)]), mg.Adam(), 32)
     assert not parts.shares(big(), Own(), 32)
+    assert not parts.shares(big(penalties=[OwnPenalty(0.1)]), mg.Adam(), 32)
 
 
 def test_the_environment_limits_the_threads(monkeypatch):

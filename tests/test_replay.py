@@ -63,9 +63,40 @@ def test_every_optimizer_trains_alike_to_the_last_bit(cls, size, trained):
     assert_trains_alike(trained, make, x, y, cls.example, batch_size=8)
 
 
-def xor_model(activation):
+def xor_model(activation, **options):
     layers = [mg.Dense(2, 4), activation, mg.Dense(4, 1)]
-    return mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=0)
+    return mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=0, **options)
+
+
+class Own(mg.L2):
+    """Has not said that it may be recorded."""
+
+
+@one_and_many
+@pytest.mark.parametrize(
+    ("penalties", "repeats"),
+    [([mg.L2(0.1)], True), ([mg.L1(0.1), mg.L2(0.1, kinds=("bias",))], True), ([Own(0.1)], False)],
+    ids=str,
+)
+def test_penalties_act_alike_to_the_last_bit(penalties, repeats, size, trained):
+    x, y = mg.datasets.xor(copies=5)
+    options = {"penalties": penalties, "ensemble_size": size}
+    assert_trains_alike(trained, lambda: xor_model(mg.Tanh(), **options), x, y)
+    assert (Watched.latest.recorded is not None) == repeats
+
+
+def test_a_strength_changed_between_epochs_holds(trained):
+    class Change(mg.Callback):
+        def on_epoch_end(self, epoch, logs):
+            self.model.penalties[0].strength = 0.1 * epoch
+
+    x, y = mg.datasets.xor(copies=5)
+
+    def make():
+        return xor_model(mg.Tanh(), penalties=[mg.L2(0.1)])
+
+    assert_trains_alike(trained, make, x, y, callbacks=[Change()])
+    assert Watched.latest.recorded is not None
 
 
 class Looks(mg.Tanh):

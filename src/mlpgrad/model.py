@@ -15,7 +15,7 @@ from mlpgrad._arrays import Array
 from mlpgrad._describe import Described, suggesting
 from mlpgrad.layers import Layer, run_backward, run_forward, walk
 from mlpgrad.losses import Loss
-from mlpgrad.penalties import Penalty
+from mlpgrad.penalties import Penalty, penalise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -266,17 +266,7 @@ class Sequential(Described):
         """`backpropagate` on arrays that have been checked and cast."""
         value = self.loss.forward(run_forward(self.layers, x), target, weights)
         self._input_delta = run_backward(self.layers, self.loss.backward())
-        if self._penalised:
-            value = value + self.penalty()
-            self._add_penalty_slopes()
-        return value
-
-    def _add_penalty_slopes(self) -> None:
-        """Add the penalties' share of the gradient."""
-        for penalty, params, grads in self._penalised:
-            slopes = self._slopes[: params.size].reshape(params.shape)
-            penalty.slope(params, slopes)
-            np.add(grads, slopes, grads)
+        return penalise(value, self._penalised, self._slopes) if self._penalised else value
 
     def _cast(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
         """Input, target and weights as `_step` takes them."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._arrays import Array, constant
 from mlpgrad._describe import Described
 
 PIECE = 1 << 12  # numbers at a time, where new arrays of them are made
@@ -43,6 +43,9 @@ class Penalty(Described):
     True
     """
 
+    repeatable: bool = False
+    """True, in the class itself, where `value` and `slope` make the same NumPy calls every time."""
+
     def __init__(self, strength: float, *, kinds: tuple[str, ...] = ("weights",)) -> None:
         if not strength >= 0:
             raise ValueError(f"{type(self).__name__} expects a strength >= 0, got {strength}")
@@ -72,13 +75,15 @@ class L2(Penalty):
     1.25
     """
 
+    repeatable = True
+
     def value(self, params: Array) -> Any:
         # a matrix product: vecdot would take the conjugate of complex numbers
         squares = np.matmul(params[..., None, :], params[..., None])[..., 0, 0]
         return 0.5 * self.strength * squares
 
     def slope(self, params: Array, out: Array) -> None:
-        np.multiply(params, float(self.strength), out)
+        np.multiply(params, constant(self.strength, out.dtype), out)
 
 
 class L1(Penalty):
@@ -91,16 +96,38 @@ class L1(Penalty):
     0.7
     """
 
+    repeatable = True
+
     def value(self, params: Array) -> Any:
         starts = range(0, params.shape[-1], PIECE)
         pieces = (params[..., start : start + PIECE] for start in starts)
         # w sign(w) instead of |w|: keeps the derivative of complex numbers
-        return self.strength * sum((w * np.sign(w.real)).sum(axis=-1) for w in pieces)
+        return self.strength * sum(np.add.reduce(w * np.sign(w.real), axis=-1) for w in pieces)
 
     def slope(self, params: Array, out: Array) -> None:
         np.sign(params.real, out)
-        np.multiply(out, float(self.strength), out)
+        np.multiply(out, constant(self.strength, out.dtype), out)
 
     def kink_signature(self, params: Array) -> Array | None:
         signs: Array = np.sign(params.real)
         return signs
+
+
+def penalise(value: Any, acting: list[tuple[Penalty, Array, Array]], slopes: Array) -> Any:
+    """Add penalties to a loss, and what they change to its gradient.
+
+    Parameters
+    ----------
+    value : number or array (E,)
+        The loss.
+    acting : list of (penalty, params, grads)
+        With views of the parameters that each acts on, and of their gradients.
+    slopes : array
+        To work in: as large as the largest of `params`.
+    """
+    for penalty, params, grads in acting:
+        value = value + penalty.value(params)
+        slope = slopes[: params.size].reshape(params.shape)
+        penalty.slope(params, slope)
+        np.add(grads, slope, grads)
+    return value

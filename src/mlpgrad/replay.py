@@ -22,6 +22,7 @@ import numpy as np
 
 from mlpgrad._arrays import Array
 from mlpgrad.layers import run_backward, run_forward, walk
+from mlpgrad.penalties import penalise
 
 if TYPE_CHECKING:
     from mlpgrad.model import Sequential
@@ -172,8 +173,10 @@ class RepeatedStep:
         tape = Tape()
         layers, loss = [_twin(layer, tape) for layer in model.layers], _twin(model.loss, tape)
         output = run_forward(layers, tape.recorded(self.x))
-        self.value = tape.plain(loss.forward(output, tape.recorded(self.target)))
+        value = loss.forward(output, tape.recorded(self.target))
         run_backward(layers, loss.backward())
+        acting = [(p, *map(tape.recorded, arrays)) for p, *arrays in model._penalised]
+        self.value = tape.plain(penalise(value, acting, tape.recorded(model._slopes)))
         self.calls = tape.calls
         self.shown = [(a, a._inputs, a._outputs, a._delta) for _, a in walk(model.layers)]
 
@@ -228,8 +231,9 @@ class Replay:
             self.forget()
 
     def _description(self) -> tuple[Any, ...]:
-        parts = [*(layer for _, layer in walk(self.model.layers)), self.model.loss, self.optimizer]
-        return tuple((id(part), repr(part)) for part in parts)
+        model = self.model
+        parts = [*(layer for _, layer in walk(model.layers)), model.loss, *model.penalties]
+        return tuple((id(part), repr(part)) for part in (*parts, self.optimizer))
 
     def step(self, x: Array, target: Array, weights: Array | None) -> Any:
         """As `model._step`."""
@@ -277,9 +281,9 @@ def worthwhile(model: Sequential, batch: int, steps: int) -> bool:
 
 
 def repeatable(model: Sequential, *others: object) -> bool:
-    """Whether all layers say that their calls may be repeated, and other things, too."""
-    parts = [*(layer for _, layer in walk(model.layers)), *others]
-    return all(map(_repeatable, parts)) and not model.penalties
+    """Whether layers and penalties say that their calls may be repeated, and other things, too."""
+    layers = [layer for _, layer in walk(model.layers)]
+    return all(map(_repeatable, (*layers, *model.penalties, *others)))
 
 
 def _repeatable(thing: object) -> bool:

@@ -13,6 +13,7 @@ from mlpgrad.gradcheck.probes import ComplexStepError
 from mlpgrad.gradcheck.problem import Problem, Request, complex_steps, displaced
 from mlpgrad.gradcheck.trees import Leaf
 from mlpgrad.layers import Layer, run_forward, walk
+from mlpgrad.penalties import penalise
 
 if TYPE_CHECKING:
     from mlpgrad.model import Sequential
@@ -161,7 +162,7 @@ class ModelProblem(Problem):
         """The penalties' share of the gradient, as a flat vector."""
         model = self.twin
         model.params, model.grads = point.reshape(model.params.shape), 0
-        model._add_penalty_slopes()
+        penalise(0.0, model._penalised, model._slopes)
         found: Array = model.grads.ravel().copy()
         return found
 
