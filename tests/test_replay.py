@@ -50,6 +50,19 @@ def test_every_layer_and_loss_trains_alike_to_the_last_bit(case, cls, size, trai
         assert bool(Watched.latest.updates) == bool(Watched.latest.model.params.size)
 
 
+@every_case
+@one_and_many
+def test_every_layer_and_loss_trains_alike_with_sample_weights(case, cls, size, trained):
+    _, x, y = case(cls, np.float32, size)
+    x, y = np.concatenate([x, x[::-1] / 2, x])[:11], np.concatenate([y, y[::-1], y])[:11]
+    weights = np.array([0, 0, 0, 1, 2, 0.5, 3, 0, 1, 1, 2])  # the first batch has none
+    for shuffle in (True, False):
+        options = {"sample_weight": weights, "shuffle": shuffle}
+        assert_trains_alike(trained, lambda: case(cls, np.float32, size)[0], x, y, **options)
+    if size is None and vars(cls).get("repeatable"):
+        assert Watched.latest.recorded is not None
+
+
 @every_optimizer
 @pytest.mark.parametrize("size", [None, 3])
 def test_every_optimizer_trains_alike_to_the_last_bit(cls, size, trained):

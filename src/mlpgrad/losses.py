@@ -146,9 +146,9 @@ class Loss(Described):
         if weights is None:
             self._scale = self._mean_scale
             return losses.dot(self._mean_weights)
-        total = weights.sum(axis=-2, keepdims=True)
+        total = np.add.reduce(weights, axis=-2, keepdims=True)
         self._scale = fitting(self._sample_scale, weights)
-        np.divide(weights, np.where(total == 0, 1, total), self._scale)
+        np.divide(weights, np.add(total, np.equal(total, 0)), self._scale)  # 0 / 1, not 0 / 0
         return np.vecdot(self._scale[..., 0], losses)
 
     def backward(self) -> Array:

@@ -167,23 +167,26 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
 class RepeatedStep:
     """`model._step` for batches of one shape, as recorded calls on copies of the batch."""
 
-    def __init__(self, model: Sequential, x: Array, target: Array) -> None:
+    def __init__(self, model: Sequential, x: Array, target: Array, weights: Array | None) -> None:
         self.x, self.target = x.copy(), target.copy()
-        model._step(self.x, self.target)  # makes the buffers
+        self.weights = None if weights is None else weights.copy()
+        model._step(self.x, self.target, self.weights)  # makes the buffers
         tape = Tape()
         layers, loss = [_twin(layer, tape) for layer in model.layers], _twin(model.loss, tape)
         output = run_forward(layers, tape.recorded(self.x))
-        value = loss.forward(output, tape.recorded(self.target))
+        value = loss.forward(output, tape.recorded(self.target), tape.recorded(self.weights))
         run_backward(layers, loss.backward())
         acting = [(p, *map(tape.recorded, arrays)) for p, *arrays in model._penalised]
         self.value = tape.plain(penalise(value, acting, tape.recorded(model._slopes)))
         self.calls = tape.calls
         self.shown = [(a, a._inputs, a._outputs, a._delta) for _, a in walk(model.layers)]
 
-    def __call__(self, x: Array, target: Array) -> Any:
+    def __call__(self, x: Array, target: Array, weights: Array | None) -> Any:
         """The loss; the gradient is in `model.grads`."""
         self.x[...] = x
         self.target[...] = target
+        if self.weights is not None:
+            self.weights[...] = weights
         for function, args in self.calls:
             function(*args)
         return self.value
@@ -196,12 +199,14 @@ class RepeatedStep:
     def agrees(self, model: Sequential) -> bool:
         """Whether it does as the layers, bit for bit, on other data and with other parameters."""
         x, target = self.x[..., ::-1, :] * self.x.dtype.type(0.75), self.target[..., ::-1, :].copy()
+        weights = None if self.weights is None else self.weights[..., ::-1, :] * x.dtype.type(0.5)
         params = model.params.copy()
         model.params = params * params.dtype.type(0.875) + params.dtype.type(0.0625)
         try:
             model.grads.fill(np.nan)
-            value, grads = self(x, target).copy(), model.grads.copy()  # before the layers fill
-            same = np.array_equal(model._step(x, target), value, equal_nan=True)  # the same buffers
+            value, grads = self(x, target, weights).copy(), model.grads.copy()
+            again = model._step(x, target, weights)  # in the same buffers
+            same = np.array_equal(again, value, equal_nan=True)
             return same and np.array_equal(model.grads, grads, equal_nan=True)
         finally:
             model.params = params
@@ -237,21 +242,21 @@ class Replay:
 
     def step(self, x: Array, target: Array, weights: Array | None) -> Any:
         """As `model._step`."""
-        if not self.repeats_step or weights is not None or x.shape[-2] != self.batch:
+        if not self.repeats_step or x.shape[-2] != self.batch:
             self.showing = False
             return self.model._step(x, target, weights)
-        if self.recorded is None and not self._record(x, target):
+        if self.recorded is None and not self._record(x, target, weights):
             return self.model._step(x, target, weights)
         assert self.recorded is not None
         if not self.showing:
             self.recorded.show()
             self.showing = True
-        return self.recorded(x, target)
+        return self.recorded(x, target, weights)
 
-    def _record(self, x: Array, target: Array) -> bool:
+    def _record(self, x: Array, target: Array, weights: Array | None) -> bool:
         """Whether this step can be repeated; if not, it is not tried again."""
         with suppress(NotRepeatableError):
-            step = RepeatedStep(self.model, x, target)
+            step = RepeatedStep(self.model, x, target, weights)
             if step.agrees(self.model):
                 self.recorded = step
                 return True
