@@ -145,7 +145,16 @@ class SeenOnlyOnce(mg.Tanh):
             z.tape.calls.pop()
 
 
-@pytest.mark.parametrize("cls", [Looks, Hides, Inherits, SeenOnlyOnce])
+class Shakes(mg.Tanh):
+    """Draws numbers in a way that the tape does not know."""
+
+    repeatable = True
+
+    def apply(self, z, out):
+        np.add(z, self._rngs[0].normal(0, 0.1, z.shape), out)
+
+
+@pytest.mark.parametrize("cls", [Looks, Hides, Inherits, SeenOnlyOnce, Shakes])
 def test_what_cannot_be_repeated_is_not(cls, trained):
     x, y = mg.datasets.xor(copies=5)
     assert_trains_alike(trained, lambda: xor_model(cls()), x, y)

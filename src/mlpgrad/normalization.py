@@ -110,6 +110,8 @@ class BatchNorm(_Normalization):
     array([0.2], dtype=float32)
     """
 
+    repeatable = True
+
     def __init__(self, features: int, *, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
         super().__init__(features, epsilon=epsilon)
         self.momentum = momentum

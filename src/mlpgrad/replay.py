@@ -6,9 +6,9 @@ NumPy calls on the same arrays; `fit` writes them down and repeats them.
 
 Three things keep it right. Only classes that say so are recorded (`repeatable = True` in the class
 itself, so that a subclass has to say it again). The arrays they are recorded with refuse whatever
-would depend on values. And before it is used, the repetition must give the same loss and gradients,
-bit for bit, as the layers on other data with other parameters. Else `fit` calls the layers as ever;
-so do `backpropagate` and the gradient checker, always.
+would depend on values. And before it is used, the repetition must give the same loss, gradients and
+statistics, bit for bit, as the layers on other data with other parameters. Else `fit` calls the
+layers as ever; so do `backpropagate` and the gradient checker, always.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ class Tape:
             return {key: self.recorded(v) for key, v in value.items()}
         if isinstance(value, list):
             return [self.recorded(v) for v in value]
+        if isinstance(value, np.random.Generator):
+            return RecordedGenerator(self, value)
         return Recorded.dot if value is np.ndarray.dot else value
 
     def make(self, function: Callable[..., Any], args: tuple[Any, ...], result: Any) -> Any:
@@ -164,6 +166,21 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
     __iter__ = __contains__ = __array__ = _refuse  # type: ignore[assignment]
 
 
+class RecordedGenerator:
+    """A generator that draws anew at every repetition."""
+
+    def __init__(self, tape: Tape, generator: np.random.Generator) -> None:
+        self.tape, self.generator = tape, generator
+
+    def random(self, size: Any, dtype: Any, out: Any) -> Any:
+        """Uniform numbers in [0, 1), into `out`."""
+        result = self.tape.plain(out)
+        return self.tape.make(self.generator.random, (size, dtype, result), result)
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotRepeatableError(f"generator.{name}")
+
+
 class RepeatedStep:
     """`model._step` for batches of one shape, as recorded calls on copies of the batch."""
 
@@ -200,14 +217,16 @@ class RepeatedStep:
         """Whether it does as the layers, bit for bit, on other data and with other parameters."""
         x, target = self.x[..., ::-1, :] * self.x.dtype.type(0.75), self.target[..., ::-1, :].copy()
         weights = None if self.weights is None else self.weights[..., ::-1, :] * x.dtype.type(0.5)
-        params = model.params.copy()
+        params, state = model.params.copy(), model.state.copy()
         model.params = params * params.dtype.type(0.875) + params.dtype.type(0.0625)
         try:
             model.grads.fill(np.nan)
-            value, grads = self(x, target, weights).copy(), model.grads.copy()
-            again = model._step(x, target, weights)  # in the same buffers
-            same = np.array_equal(again, value, equal_nan=True)
-            return same and np.array_equal(model.grads, grads, equal_nan=True)
+            with model.same_randomness():
+                value = self(x, target, weights).copy()
+            found = value, model.grads.copy(), model.state.copy()
+            model.state = state
+            again = model._step(x, target, weights), model.grads, model.state  # same buffers
+            return all(map(functools.partial(np.array_equal, equal_nan=True), found, again))
         finally:
             model.params = params
 
@@ -255,13 +274,14 @@ class Replay:
 
     def _record(self, x: Array, target: Array, weights: Array | None) -> bool:
         """Whether this step can be repeated; if not, it is not tried again."""
-        with suppress(NotRepeatableError):
+        state = self.model.state.copy()
+        with suppress(NotRepeatableError), self.model.same_randomness():
             step = RepeatedStep(self.model, x, target, weights)
             if step.agrees(self.model):
                 self.recorded = step
-                return True
-        self.repeats_step = False
-        return False
+        self.model.state = state
+        self.repeats_step = self.recorded is not None
+        return self.repeats_step
 
     def update(self, params: Array, grads: Array) -> None:
         """As `optimizer.step`."""

@@ -44,6 +44,8 @@ class Dropout(Layer):
     array([[1., 1., 1., 1.]], dtype=float32)
     """
 
+    repeatable = True
+
     def __init__(self, drop_probability: float = 0.5) -> None:
         if not 0 <= drop_probability < 1:
             raise ValueError(
