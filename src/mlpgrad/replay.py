@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpgrad._arrays import Array
-from mlpgrad.layers import run_backward, run_forward, walk
+from mlpgrad.layers import Layer, run_backward, run_forward, walk
 from mlpgrad.penalties import penalise
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Tape:
         return self._arrays.setdefault(place, array)
 
     def recorded(self, value: Any) -> Any:
-        """A view of an array, or of the arrays in a list or dict, whose calls come here."""
+        """A view of an array, or of what is in a list, dict or layer, whose calls come here."""
         if isinstance(value, np.ndarray) and value.flags.writeable:
             view = np.ndarray.view(value, Recorded)
             view.tape = self
@@ -72,6 +72,8 @@ class Tape:
             return [self.recorded(v) for v in value]
         if isinstance(value, np.random.Generator):
             return RecordedGenerator(self, value)
+        if isinstance(value, Layer):  # inside another
+            return _twin(value, self)
         return Recorded.dot if value is np.ndarray.dot else value
 
     def make(self, function: Callable[..., Any], args: tuple[Any, ...], result: Any) -> Any:

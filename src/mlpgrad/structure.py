@@ -103,6 +103,8 @@ class Residual(Layer):
     ['layers[0.0].weights', 'layers[0.0].bias']
     """
 
+    repeatable = True
+
     def __init__(self, layers: Sequence[Layer]) -> None:
         from mlpgrad.binding import check_chain
 
