@@ -1,5 +1,7 @@
 """What the README shows is there, and its figures are those of the results."""
 
+import contextlib
+import io
 import re
 from pathlib import Path
 
@@ -22,6 +24,26 @@ def test_tables_are_taken_from_results(source, rows):
     results = (ROOT / source).read_text(encoding="utf-8").splitlines()
     assert len(rows.splitlines()) > 10
     assert not set(rows.splitlines()) - set(results)
+
+
+def layout(text):
+    """Lines without their numbers, whose digits and widths differ between processors."""
+    without = re.sub(r"[-+]?\d[\d.,]*(e[-+]\d+)?", "#", text)
+    return [re.sub(r"(?<=\S) +", " ", line) for line in without.strip("\n").split("\n")]
+
+
+def test_code_prints_what_stands_below_it():
+    names, printed, compared = {}, "", 0
+    for language, block in re.findall(r"```(python|text)\n(.*?)```", README, re.DOTALL):
+        if language == "python":
+            output = io.StringIO()
+            with contextlib.redirect_stdout(output):
+                exec(block, names)
+            printed = output.getvalue()
+        else:
+            assert layout(printed) == layout(block)
+            compared += 1
+    assert compared == 2
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#:]+)\)", README))
