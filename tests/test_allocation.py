@@ -185,6 +185,28 @@ def test_a_step_inside_fit(options):
     assert fit_step_peak(LARGE, **options) - fit_step_peak(SMALL, **options) < ANY_ARRAY
 
 
+def test_batches_of_all_sizes_and_changing_options_leave_nothing_behind():
+    """Whatever is kept for the next call is bounded."""
+    penalty = mg.L2(0.1)
+    layers = [mg.Dense(3, 4), mg.BatchNorm(4), mg.ReLU(), mg.Dense(4, 1)]
+    model = mg.Sequential(layers, loss=mg.MeanSquaredError(), penalties=[penalty])
+
+    def use(sizes):
+        for n in sizes:
+            penalty.strength = 1 / n
+            model.backpropagate(np.ones((n, 3)), np.ones((n, 1)))
+            model.predict(np.ones((n, 3)))
+
+    tracemalloc.start()
+    try:
+        use(range(200, 998, 2))  # 399: a layer keeps up to three sets of buffers
+        before = tracemalloc.get_traced_memory()[0]
+        use(range(201, 999, 2))
+        assert tracemalloc.get_traced_memory()[0] - before < 100_000
+    finally:
+        tracemalloc.stop()
+
+
 LAYOUTS = {
     "columns first": np.asfortranarray,
     "every second row": lambda x: np.repeat(x, 2, axis=0)[::2],

@@ -16,7 +16,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
 
 
-@functools.cache
+@functools.lru_cache(maxsize=256)
 def constant(value: float, dtype: np.dtype[Any]) -> Array:
     """`value` as a 0-d array: a Python number would be converted anew at every call (400 ns).
 
@@ -30,7 +30,7 @@ def constant(value: float, dtype: np.dtype[Any]) -> Array:
     return array
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)
 def ones(shape: Shape, dtype: np.dtype[Any]) -> Array:
     """A read-only array of ones: a dot product with it sums faster than `np.sum` (300 ns)."""
     array = np.ones(shape, dtype)
