@@ -221,6 +221,7 @@ def test_a_class_that_has_not_said_so_is_not_put_in_threads(monkeypatch):
     class OwnPenalty(mg.L2):
         pass
 
+    assert parts.shares(big(), mg.Adam(), 32)
     assert parts.shares(big(penalties=[mg.L2(0.1), mg.L1(0.1)]), mg.Adam(), 32)
     assert not parts.shares(big(), Own(), 32)
     assert not parts.shares(big(penalties=[OwnPenalty(0.1)]), mg.Adam(), 32)

@@ -51,7 +51,6 @@ class Minibatches:
         self.batch_size = min(batch_size, self.samples)
         self.shuffle = shuffle
         self.rng = rng
-        self.arrays = arrays
         row_bytes = first.size // first.shape[-2] * dtypes[0].itemsize
         per_block = max(1, BLOCK_BYTES // (row_bytes * self.batch_size))
         self.block = min(per_block * self.batch_size, self.samples)
@@ -59,9 +58,10 @@ class Minibatches:
             None if a is None else self._buffer(a, dtype)
             for a, dtype in zip(arrays, dtypes, strict=True)
         ]
-        self.uncast = [
-            b if a is None or b is None or a.dtype == b.dtype else self._buffer(a, a.dtype)
-            for a, b in zip(arrays, self.buffers, strict=True)
+        self.copies = [  # from where, gathered into which buffer, cast into which
+            (array, out if array.dtype == out.dtype else self._buffer(array, array.dtype), out)
+            for array, out in zip(arrays, self.buffers, strict=True)
+            if array is not None and out is not None
         ]
         self.views: dict[int, list[Batch]] = {}
 
@@ -104,10 +104,8 @@ class Minibatches:
 
     def _gather(self, rows: Array) -> None:
         """Copy rows of every array into the front of its buffer."""
-        for array, uncast, buffer in zip(self.arrays, self.uncast, self.buffers, strict=True):
-            if array is None or uncast is None or buffer is None:
-                continue
-            part = np.s_[..., : len(rows), :]
+        part = np.s_[..., : len(rows), :]
+        for array, uncast, buffer in self.copies:
             if not array.flags.c_contiguous:  # take would copy the whole array first
                 buffer[part] = array[..., rows, :]
                 continue
