@@ -385,7 +385,7 @@ def edits_input(model):
     name, layer = oblong(model)
 
     def change(self, delta):
-        self._x[...] *= 0.5
+        self._inputs[...] *= 0.5
 
     patch(layer, backward=after_backward(change))
     return name
@@ -410,7 +410,7 @@ def cached_in_float16(model):
     name, layer = oblong(model)
 
     def change(self, delta):
-        x = self._x.astype(np.float16).astype(self._x.dtype)
+        x = self._inputs.astype(np.float16).astype(self.dtype)
         self.grads.weights[...] = x.mT @ delta
 
     patch(layer, backward=after_backward(change))
@@ -422,7 +422,7 @@ def product_in_float32(model):
     name, layer = oblong(model)
 
     def change(self, delta):
-        self.grads.weights[...] = self._x.astype(np.float32).mT @ delta.astype(np.float32)
+        self.grads.weights[...] = self._inputs.astype(np.float32).mT @ delta.astype(np.float32)
 
     patch(layer, backward=after_backward(change))
     return f"{name}.weights"

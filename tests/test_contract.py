@@ -335,8 +335,11 @@ def test_an_optimizer_continues_after_deepcopy_and_pickle(cls):
 
 @every_optimizer
 def test_training_an_ensemble_equals_a_loop_over_its_members(cls):
+    # no bias in front of BatchNorm, which cancels it: its gradient is nothing but rounding, and
+    # half of the optimizers blow that up to whole steps
+    first = mg.Dense(3, 6, bias=False)
     ensemble = mg.Sequential(
-        [mg.Dense(3, 6), mg.BatchNorm(6), mg.ReLU(), mg.Dropout(0.3), mg.Dense(6, 2)],
+        [first, mg.BatchNorm(6), mg.ReLU(), mg.Dropout(0.3), mg.Dense(6, 2)],
         loss=mg.SoftmaxCrossEntropy(),
         penalties=[mg.L2(1e-3)],
         dtype=np.float64,

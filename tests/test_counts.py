@@ -27,16 +27,16 @@ class Cost(NamedTuple):
 
 
 BUDGET = {
-    "xor": Cost(c_calls=42, python_calls=29, operators=22),
-    "moons": Cost(c_calls=67, python_calls=34, operators=37),
-    "digits": Cost(c_calls=52, python_calls=36, operators=43),
+    "xor": Cost(c_calls=38, python_calls=27, operators=22),
+    "moons": Cost(c_calls=61, python_calls=31, operators=37),
+    "digits": Cost(c_calls=48, python_calls=34, operators=43),
     "mnist": Cost(c_calls=102, python_calls=61, operators=51),
 }
 
 REPEATED = {  # where `fit` repeats a step as recorded calls
-    "xor": Cost(c_calls=39, python_calls=6, operators=17),
-    "moons": Cost(c_calls=61, python_calls=6, operators=29),
-    "digits": Cost(c_calls=48, python_calls=7, operators=29),
+    "xor": Cost(c_calls=35, python_calls=6, operators=17),
+    "moons": Cost(c_calls=55, python_calls=6, operators=29),
+    "digits": Cost(c_calls=44, python_calls=7, operators=29),
 }
 
 CALLS = {"CALL", "CALL_KW", "CALL_FUNCTION_EX"}

@@ -68,17 +68,39 @@ def test_outputs_and_gradients_are_pytorchs(name):
     assert_allclose(model.predict(case["x"]), case.get("predicted", case["y"]), rtol=1e-12)
 
 
-def test_dense_is_its_three_formulas():
-    model = network(mg.Dense(4, 3))
-    layer = model.layers[0]
+def scaled_dense():
+    """A Dense layer with one parameter more, in front of the others or behind them."""
+
+    class Scaled(mg.Dense):
+        first = False
+
+        def parameters(self):
+            scale = {"scale": ((self.out_features,), mg.Zeros())}
+            own = super().parameters()
+            return scale | own if self.first else own | scale
+
+    class ScaledFirst(Scaled):
+        first = True
+
+    return [Scaled(4, 3), ScaledFirst(4, 3)]
+
+
+@pytest.mark.parametrize("batch", [1, 6, 5000])  # in small ones the bias is a row of the weights
+@pytest.mark.parametrize("layer", [mg.Dense(4, 3), *scaled_dense()], ids=lambda a: type(a).__name__)
+def test_dense_is_its_three_formulas(layer, batch):
+    layer = copy.deepcopy(layer)
+    model = network(layer)
     layer.params.bias[...] = [1, 2, 3]
-    x, delta = data(6, 4), data(6, 3, seed=1)
-    input_delta = model.input_gradient(x, 6 * delta)
+    x, delta = data(batch, 4), data(batch, 3, seed=1)
+    input_delta = model.input_gradient(x, batch * delta)
     w = layer.params.weights
-    assert_allclose(layer.outputs, np.einsum("bi,io->bo", x, w) + layer.params.bias, rtol=1e-13)
-    assert_allclose(layer.gradients["weights"], np.einsum("bi,bo->io", x, delta), rtol=1e-13)
-    assert_allclose(layer.gradients["bias"], delta.sum(axis=0), rtol=1e-13)
-    assert_allclose(input_delta, np.einsum("bo,io->bi", delta, w), rtol=1e-13)
+    close = {"rtol": 1e-13, "atol": 1e-13}
+    assert_allclose(layer.inputs, x)
+    assert_allclose(layer.outputs, np.einsum("bi,io->bo", x, w) + layer.params.bias, **close)
+    assert_allclose(layer.gradients["weights"], np.einsum("bi,bo->io", x, delta), **close)
+    assert_allclose(layer.gradients["bias"], delta.sum(axis=0), **close)
+    assert_allclose(input_delta, np.einsum("bo,io->bi", delta, w), **close)
+    assert_allclose(model.predict(x), layer.outputs, **close)
 
 
 def test_dense_without_bias():

@@ -109,7 +109,9 @@ def bind(
     of_params, of_state = slots
 
     def views(flat: Array, kept: list[Slot], layer: Layer) -> Views:
-        return Views(**{slot.kind: slot.view(flat) for slot in kept if slot.layer is layer})
+        own = [slot for slot in kept if slot.layer is layer]
+        start, stop = (own[0].start, own[-1].stop) if own else (0, 0)
+        return Views(flat[..., start:stop], **{slot.kind: slot.view(flat) for slot in own})
 
     for _, layer in walk(layers):
         layer.bind(

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, Views, ones, product, row, spread, spread_buffer
+from mlpgrad._arrays import (
+    Array,
+    Shape,
+    Views,
+    ones,
+    product,
+    row,
+    spread,
+    spread_buffer,
+    with_ones,
+)
 from mlpgrad._describe import Described
 from mlpgrad.initializers import GlorotUniform, Initializer, Zeros
 
@@ -208,7 +218,8 @@ class Dense(Layer):
     """z = x W + b;  dL/dW = x^T delta,  dL/db = sum over the batch of delta,  dL/dx = delta W^T
 
     The lecture's (4) to (9), a batch at a time: row `b` of `x` is one sample, and the outer
-    products `delta_j x_i` of (9) are summed over the batch by the matrix product.
+    products `delta_j x_i` of (9) are summed over the batch by the matrix product. For a small
+    batch the bias is one more row of the weights, with a one behind each sample: z = [x 1] [W; b].
 
     Parameters
     ----------
@@ -273,8 +284,16 @@ class Dense(Layer):
             "_weights_t": self.params.weights.mT,
             "_grad_weights": self.grads.weights,
             "_input_delta": self.empty(*shape[-2:]) if self.wants_input_delta else None,
+            "_with_ones": None,
+            "_bias": None,
         }
-        if self.bias:
+        if z.ndim == 2 and [*self.params] == ["weights", "bias"]:  # neighbours in the flat array
+            prepared["_with_ones"] = with_ones(shape, self.dtype)
+        if prepared["_with_ones"] is not None:
+            prepared["_room"] = prepared["_with_ones"][:, :-1]
+            for name, views in (("_weights", self.params), ("_grad_weights", self.grads)):
+                prepared[name] = views._flat.reshape(-1, self.out_features)
+        elif self.bias:
             prepared["_bias"] = row(self.params.bias)
             prepared["_grad_bias"] = row(self.grads.bias)
             prepared["_ones"] = ones((1, batch), self.dtype)
@@ -284,17 +303,20 @@ class Dense(Layer):
     def forward(self, x: Array) -> Array:
         if x.shape != self._shape:
             self.resize(x.shape)
-        self._x = x
         z: Array = self._z
+        if self._with_ones is not None:
+            self._room[...] = x
+            x = self._with_ones
+        self._x = x
         self._multiply(x, self._weights, z)
-        if self.bias:
+        if self._bias is not None:
             np.add(z, spread(self._bias, self._rows), z)
         return z
 
     def backward(self, delta: Array) -> Array | None:
         multiply = self._multiply
         multiply(self._x.mT, delta, self._grad_weights)
-        if self.bias:
+        if self._bias is not None:
             multiply(self._ones, delta, self._grad_bias)
         if not self.wants_input_delta:
             return None
