@@ -63,30 +63,27 @@ class SigmoidCrossEntropy(_BinaryLoss):
         self.label_smoothing = label_smoothing
 
     def losses(self, prediction: Array, target: Array) -> Array:
-        work, small = self._work, self._small
-        self._smoothed = target = self._smooth(target)
-        # log(1 + e^z) - t z = (max(z, 0) - t z) + log1p(e^-|z|): no overflow, and for t = 1 at
-        # large z the bracket is exactly 0
-        sign = self._sign
+        # log(1 + e^z) - t z = (h - t) z + log1p(e^-|z|), with h = 1 where z > 0 and else 0: no
+        # overflow, and where the answer is right h - t is exactly 0
+        work, small, sign, rest = self._work, self._small, self._sign, self._rest
+        half = constant(0.5, rest.dtype)
         np.copysign(constant(1, sign.real.dtype), prediction.real, sign.real)
         np.multiply(prediction, sign, small)
         np.exp(np.negative(small, small), small)
-        np.multiply(prediction, target, work)
-        np.subtract(np.maximum(prediction, constant(0, work.dtype), out=self._above), work, work)
-        np.add(work, np.log1p(small, self._above), work)
+        np.multiply(sign, half, rest)
+        np.add(rest, half, rest)
+        np.subtract(rest, self._smooth(target), rest)
+        np.multiply(rest, prediction, work)
+        np.add(work, np.log1p(small, self._log), work)
         return sum_rows(work, self._output_weights, self._losses)
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
-        # sigmoid(z) - t = ((1 + sign) / 2 - t) - s sign, with s = sigmoid(-|z|) = e / (1 + e): a
-        # right answer's bracket is exactly 0, so its small slope keeps all its digits
-        sign, small, work = self._sign, self._small, self._work
-        half, one = constant(0.5, out.dtype), constant(1, out.dtype)
-        np.multiply(sign, half, out)
-        np.add(out, half, out)
-        np.subtract(out, self._smoothed, out)
-        np.divide(small, np.add(small, one, work), work)
-        np.multiply(work, sign, work)
-        np.subtract(out, work, out)
+        # sigmoid(z) - t = (h - t) - s sign, with s = sigmoid(-|z|) = e / (1 + e) and e = e^-|z|: a
+        # right answer's small slope keeps all its digits
+        small, work = self._small, self._work
+        np.divide(small, np.add(small, constant(1, out.dtype), work), work)
+        np.multiply(work, self._sign, work)
+        np.subtract(self._rest, work, out)
         if out.shape[-1] > 1:
             np.multiply(out, self._per_output, out)
 
@@ -100,7 +97,8 @@ class SigmoidCrossEntropy(_BinaryLoss):
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
         return super().allocate(shape, dtype) | {
             "_small": np.empty(shape, dtype),
-            "_above": np.empty(shape, dtype),
+            "_log": np.empty(shape, dtype),
+            "_rest": np.empty(shape, dtype),
             "_sign": np.zeros(shape, dtype),  # real, also where predictions are complex
             "_labels": np.empty(shape, dtype),
         }
