@@ -74,6 +74,10 @@ def test_every_optimizer_trains_alike_to_the_last_bit(cls, size, trained):
         return mg.Sequential(layers, loss=loss, random_state=0, ensemble_size=size)
 
     assert_trains_alike(trained, make, x, y, cls.example, batch_size=8)
+    options = {"clip_norm": 0.1, "clip_value": 0.05, "max_norm": 0.9, "weight_decay": 0.1}
+    assert_trains_alike(trained, make, x, y, lambda: cls(0.01, **options), batch_size=8)
+    repeated = Watched.latest.updates
+    assert bool(repeated) is bool(vars(cls).get("repeatable"))
 
 
 def xor_model(activation, **options):

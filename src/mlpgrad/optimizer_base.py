@@ -149,8 +149,8 @@ class Optimizer(Described):
         self.begin_step(params, grads)
         for block in self._blocks:
             self.update(*block)
-        for weights in self._bounded:
-            _bound_columns(weights, self.max_norm)
+        if self._bounded:
+            self.bound_weights()
 
     def begin_step(self, params: Array, grads: Array) -> None:
         """What comes before the updates: the count, the rate, clipping and decay."""
@@ -163,9 +163,14 @@ class Optimizer(Described):
         if self._clipped is not None:
             self._clip(grads, self._clipped)
         if self.weight_decay:
-            kept = 1 - rate * self.weight_decay
+            kept = np.asarray(1 - rate * self.weight_decay, params.dtype)
             for decayed in self._decayed:
                 np.multiply(decayed, kept, decayed)
+
+    def bound_weights(self) -> None:
+        """Restore `max_norm`, after the updates."""
+        for weights in self._bounded:
+            _bound_columns(weights, self.max_norm)
 
     def attach(self, model: Sequential) -> None:
         """Learn which parameters are weights; `fit` calls it.
@@ -321,16 +326,10 @@ class Optimizer(Described):
     def _clip(self, grads: Array, out: Array) -> None:
         """Write the clipped gradient."""
         if self.clip_value is not None:
-            grads = np.clip(grads, -self.clip_value, self.clip_value, out=out)
+            np.minimum(grads, constant(self.clip_value, grads.dtype), out=out)
+            grads = np.maximum(out, constant(-self.clip_value, grads.dtype), out=out)
         if self.clip_norm is not None:
-            with np.errstate(over="ignore"):  # squares of float32 overflow at 1e19: see below
-                norm, largest = np.sqrt(np.vecdot(grads, grads))[..., None], 1.0
-            if not ((norm > 1e-15) & (norm < 1e15)).all():
-                largest = np.abs(grads).max(axis=-1, keepdims=True, initial=self.clip_norm)
-                relative = grads / largest
-                norm = np.sqrt(np.vecdot(relative, relative))[..., None]
-            bound = self.clip_norm / largest
-            np.multiply(grads, bound / np.maximum(norm, bound), out)
+            np.multiply(grads, _factor(grads, self.clip_norm), out)
 
     # copies
 
@@ -355,6 +354,22 @@ def approach(average: Array, values: Array, beta: float, out: Array) -> None:
 def _of(networks: slice, rate: Any) -> Any:
     """A rate, or those of some networks."""
     return rate[networks] if np.ndim(rate) else rate
+
+
+def _factor(grads: Array, bound: Any) -> Any:
+    """`min(1, bound / |g|)`: a number, or `(E, 1)` for an ensemble."""
+    with np.errstate(over="ignore"):  # squares of float32 overflow at 1e19, and are 0 below 1e-23
+        if grads.ndim == 1:  # numbers are faster than arrays of one
+            norm = np.sqrt(grads.dot(grads))
+            if 1e-15 < norm < 1e15:
+                return bound / max(norm, bound)
+        norm, largest = np.sqrt(np.vecdot(grads, grads))[..., None], 1.0
+    if not ((norm > 1e-15) & (norm < 1e15)).all():
+        largest = np.abs(grads).max(axis=-1, keepdims=True, initial=bound)
+        relative = grads / largest
+        norm = np.sqrt(np.vecdot(relative, relative))[..., None]
+    bound = bound / largest
+    return bound / np.maximum(norm, bound)
 
 
 def _bound_columns(weights: Array, bound: Any) -> None:

@@ -243,8 +243,7 @@ class Replay:
     def forget(self) -> None:
         """Record anew."""
         self.repeats_step = repeatable(self.model, self.model.loss)
-        options = self.optimizer.clip_norm, self.optimizer.clip_value, self.optimizer.max_norm
-        self.repeats_update = _repeatable(self.optimizer) and options == (None, None, None)
+        self.repeats_update = _repeatable(self.optimizer)
         self.recorded: RepeatedStep | None = None
         self.blocks: list[list[Array]] | None = None  # that the recorded updates are for
         self.updates: list[Call] = []
@@ -295,11 +294,13 @@ class Replay:
         if optimizer._blocks is self.blocks:
             for function, args in self.updates:
                 function(*args)
-            return
-        tape = Tape()
-        for block in optimizer._blocks:
-            optimizer.update(*map(tape.recorded, block))
-        self.blocks, self.updates = optimizer._blocks, tape.calls
+        else:
+            tape = Tape()
+            for block in optimizer._blocks:
+                optimizer.update(*map(tape.recorded, block))
+            self.blocks, self.updates = optimizer._blocks, tape.calls
+        if optimizer._bounded:
+            optimizer.bound_weights()
 
 
 def worthwhile(model: Sequential, batch: int, steps: int) -> bool:
