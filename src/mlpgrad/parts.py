@@ -129,11 +129,13 @@ class Part:
 
     def _measure(self, target: Array, weights: Array | None) -> None:
         """Add this batch to the sums of the training metrics."""
-        prediction = self.model.layers[-1]._outputs
-        w: Any = np.ones((target.shape[-2], 1)) if weights is None else weights
+        prediction, loss = self.model.layers[-1]._outputs, self.model.loss
         for metric in self.metrics:
-            values = metric.values(prediction, target, self.model.loss)  # type: ignore[arg-type]
-            self.sums[metric.name] = self.sums.get(metric.name, 0.0) + (values * w[..., 0]).sum(-1)
+            values = metric.values(prediction, target, loss)  # type: ignore[arg-type]
+            if weights is not None:
+                values = values * weights[..., 0]
+            total = np.add.reduce(values, axis=-1, dtype=np.float64)
+            self.sums[metric.name] = self.sums.get(metric.name, 0.0) + total
 
 
 def shares(model: Sequential, optimizer: Optimizer, batch_size: int) -> list[slice]:
