@@ -116,14 +116,22 @@ def evaluate(
         for metric in metrics:
             values = metric.values(prediction, part, model.loss)
             totals[metric.name] += (values * w[..., 0]).sum(axis=-1)
-    weight = np.maximum(weight, np.finfo(float).tiny)  # all weights may be zero
-    means = {name: total / weight for name, total in totals.items()}
+    means = {name: weighted_mean(total, weight) for name, total in totals.items()}
     means["loss"] = means["loss"] + model.penalty()
     for metric in metrics:
         means[metric.name] = metric.finish(means[metric.name])
     return {name: as_number(value) for name, value in means.items()}
 
 
+def weighted_mean(total: Any, weight: Any) -> Any:
+    """`total / weight`; 0 where all weights were zero, and so the total is."""
+    if isinstance(weight, int):  # samples that count alike
+        return total / weight
+    return total / np.maximum(weight, np.finfo(float).tiny)
+
+
 def as_number(value: Any) -> Any:
     """A Python float, or an array `(E,)` for an ensemble."""
-    return float(value) if np.ndim(value) == 0 else np.asarray(value)
+    if type(value) is float or np.ndim(value) == 0:
+        return float(value)
+    return np.asarray(value)

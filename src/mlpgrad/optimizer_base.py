@@ -232,7 +232,7 @@ class Optimizer(Described):
     def current_learning_rate(self) -> Any:
         """The rate of the last step (of the first, before it): a number, or an array (E,)."""
         rate = self._rate(max(self.steps - 1, 0))
-        return rate[:, 0] if np.ndim(rate) else float(rate)
+        return rate[:, 0] if isinstance(rate, np.ndarray) and rate.ndim else float(rate)
 
     def _rate(self, steps: int) -> Any:
         """The rate after so many steps: a number, or (E, 1)."""

@@ -72,7 +72,7 @@ class Part:
         self.steps_before += self.batches
         self.batches = 0
         self.total: Any = 0.0
-        self.weight: Any = 0.0
+        self.weight: Any = 0
         self.sums: dict[str, Any] = {}
         self.diverged_at: int | None = None
 

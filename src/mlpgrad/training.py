@@ -17,7 +17,7 @@ from mlpgrad.batches import Minibatches
 from mlpgrad.callbacks import Callback, ProgressBar
 from mlpgrad.history import History
 from mlpgrad.layers import walk
-from mlpgrad.metrics import Metric, as_number, evaluate
+from mlpgrad.metrics import Metric, as_number, evaluate, weighted_mean
 from mlpgrad.optimizer_base import Optimizer
 from mlpgrad.parts import Part, shares
 
@@ -249,10 +249,10 @@ class _Run:
     def _logs(self) -> dict[str, Any]:
         """An epoch's means, then the validation set's."""
         totals, weights = (self._joined(name) for name in ("total", "weight"))
-        weights = np.maximum(weights, np.finfo(float).tiny)  # all weights may be zero
-        logs = {"loss": as_number(totals / weights)}
+        logs = {"loss": as_number(weighted_mean(totals, weights))}
         for metric in self.metrics or ():
-            logs[metric.name] = as_number(metric.finish(self.parts[0].sums[metric.name] / weights))
+            mean = weighted_mean(self.parts[0].sums[metric.name], weights)
+            logs[metric.name] = as_number(metric.finish(mean))
         if self.validation is not None:
             measured = evaluate(self.model, *self.validation, self.metrics)
             logs |= {f"val_{name}": value for name, value in measured.items()}
