@@ -39,6 +39,8 @@ REPEATED = {  # where `fit` repeats a step as recorded calls
     "digits": Cost(c_calls=44, python_calls=7, operators=29),
 }
 
+EPOCH = {"xor": 64}  # C calls where an epoch is one step, as in full-batch training
+
 CALLS = {"CALL", "CALL_KW", "CALL_FUNCTION_EX"}
 OPERATORS = {
     *("BINARY_OP", "BINARY_SUBSCR", "BINARY_SLICE", "STORE_SUBSCR", "STORE_SLICE"),
@@ -125,22 +127,32 @@ class Counting:
             self.calling = None
 
 
-def counted(batches, model, optimizer, batch_size, x, y):
-    """All that one epoch of so many batches executes."""
-    rows = slice(0, batches * batch_size)
+def counted(batches, epochs, model, optimizer, batch_size, x, y):
+    """All that epochs of so many batches execute."""
+    rows, options = slice(0, batches * batch_size), {"batch_size": batch_size, "verbose": 0}
     with Counting() as counting:
-        model.fit(x[rows], y[rows], optimizer=optimizer, epochs=1, batch_size=batch_size, verbose=0)
+        model.fit(x[rows], y[rows], optimizer=optimizer, epochs=epochs, **options)
     return counting.found
 
 
-def step_cost(layers, loss, optimizer, batch_size, x, y):
+def step_cost(*network):
     """Cost of a step inside `fit`, and the lines it comes from: many batches minus few."""
-    model = mg.Sequential(layers, loss=loss, random_state=0)
-    case = model, optimizer, batch_size, x, y
-    for batches in (WARM, FEW, MANY):  # every buffer is there
-        counted(batches, *case)
-    few, many = counted(FEW, *case), counted(MANY, *case)
-    lines = {place: (many[place] - few[place]) / (MANY - FEW) for place in many}
+    return difference(network, (FEW, 1), (MANY, 1))
+
+
+def epoch_cost(*network):
+    """The same of an epoch of a single step: many of them minus few."""
+    return difference(network, (1, FEW), (1, MANY))
+
+
+def difference(network, few, many):
+    """Cost of each batch or epoch that `many = (batches, epochs)` are more than `few`."""
+    layers, loss, *rest = network
+    case = mg.Sequential(layers, loss=loss, random_state=0), *rest
+    for sizes in ((WARM, 1), few, many):  # every buffer is there
+        counted(*sizes, *case)
+    before, after = counted(*few, *case), counted(*many, *case)
+    lines = {place: (after[place] - before[place]) / (MANY - FEW) for place in after}
     lines = {place: n for place, n in lines.items() if n}
     return Cost(*(sum(n for (kind, *_), n in lines.items() if kind == k) for k in Cost._fields)), (
         "\n".join(f"{kind:12} {file}:{line}  {n:g}" for (kind, file, line), n in lines.items())
@@ -158,6 +170,13 @@ def test_a_repeated_step_costs_exactly_its_budget(name, monkeypatch):
     monkeypatch.setattr(parts, "worthwhile", lambda *_: True)
     cost, lines = step_cost(*NETWORKS[name]())
     assert cost == REPEATED[name], f"per step:\n{lines}"
+
+
+@pytest.mark.parametrize("name", EPOCH)
+def test_an_epoch_of_one_step_makes_exactly_so_many_calls(name, monkeypatch):
+    monkeypatch.setattr(parts, "worthwhile", lambda *_: True)
+    cost, lines = epoch_cost(*NETWORKS[name]())
+    assert cost.c_calls == EPOCH[name], f"per epoch:\n{lines}"
 
 
 class OneCallMore(mg.ReLU):
@@ -189,3 +208,4 @@ if __name__ == "__main__":
         for name in budget:
             cost = Cost(*map(int, step_cost(*NETWORKS[name]())[0]))
             print(f'    "{name}": {cost},')
+    print({name: int(epoch_cost(*NETWORKS[name]())[0].c_calls) for name in EPOCH})
