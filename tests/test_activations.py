@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import ndtr
 
 import mlpgrad as mg
 
@@ -131,6 +132,20 @@ def test_apply_takes_a_shared_input_and_a_strided_one():
         activation.slope(z[::2, ::3], tiled, tiled_slope)
         assert_allclose(tiled, np.stack([a] * 3), rtol=1e-15)
         assert_allclose(tiled_slope, np.stack([slope] * 3), rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gelu_has_its_slope_at_the_smallest_numbers_too(dtype):
+    numbers = np.finfo(dtype)
+    small = np.array([0, numbers.smallest_subnormal, 7 * numbers.smallest_subnormal, numbers.tiny])
+    z = np.concatenate([small, -small, [-40, -9, -3, -1e-20, 1e-20, 1e-3, 3, 9, 40]]).astype(dtype)
+    a, slope = np.empty_like(z), np.empty_like(z)
+    gelu = mg.GELU()
+    gelu.apply(z, a)
+    gelu.slope(z, a, slope)
+    exact = ndtr(z.astype(float)) + z * np.exp(-0.5 * z.astype(float) ** 2) / np.sqrt(2 * np.pi)
+    assert_allclose(slope, exact, rtol=4 * numbers.eps, atol=numbers.eps)
+    assert_array_equal(slope[:8], dtype(0.5))
 
 
 @pytest.mark.parametrize("slope", [-0.1, 1.0, np.nan])
