@@ -275,6 +275,8 @@ class Dense(Layer):
     def allocate(self, shape: Shape) -> dict[str, Any]:
         batch = shape[-2]
         z = self.empty(batch, self.out_features)
+        neighbours = z.ndim == 2 and [*self.params] == ["weights", "bias"]  # in the flat array
+        whole = with_ones(shape, self.dtype) if neighbours else None
         prepared = {
             "_multiply": product(z.ndim),
             # of a column and a row, in an ensemble: `matmul` needs four times as long
@@ -284,15 +286,13 @@ class Dense(Layer):
             "_weights_t": self.params.weights.mT,
             "_grad_weights": self.grads.weights,
             "_input_delta": self.empty(*shape[-2:]) if self.wants_input_delta else None,
-            "_with_ones": None,
+            "_with_ones": whole,
             "_bias": None,
         }
-        if z.ndim == 2 and [*self.params] == ["weights", "bias"]:  # neighbours in the flat array
-            prepared["_with_ones"] = with_ones(shape, self.dtype)
-        if prepared["_with_ones"] is not None:
-            prepared["_room"] = prepared["_with_ones"][:, :-1]
-            for name, views in (("_weights", self.params), ("_grad_weights", self.grads)):
-                prepared[name] = views._flat.reshape(-1, self.out_features)
+        if whole is not None:
+            prepared["_room"] = whole[:, :-1]
+            prepared["_weights"] = self.params._flat.reshape(-1, self.out_features)
+            prepared["_grad_weights"] = self.grads._flat.reshape(-1, self.out_features)
         elif self.bias:
             prepared["_bias"] = row(self.params.bias)
             prepared["_grad_bias"] = row(self.grads.bias)

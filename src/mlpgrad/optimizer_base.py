@@ -329,7 +329,7 @@ class Optimizer(Described):
             np.minimum(grads, constant(self.clip_value, grads.dtype), out=out)
             grads = np.maximum(out, constant(-self.clip_value, grads.dtype), out=out)
         if self.clip_norm is not None:
-            np.multiply(grads, _factor(grads, self.clip_norm), out)
+            np.multiply(grads, _clip_factor(grads, self.clip_norm), out)
 
     # copies
 
@@ -356,7 +356,7 @@ def _of(networks: slice, rate: Any) -> Any:
     return rate[networks] if np.ndim(rate) else rate
 
 
-def _factor(grads: Array, bound: Any) -> Any:
+def _clip_factor(grads: Array, bound: Any) -> Any:
     """`min(1, bound / |g|)`: a number, or `(E, 1)` for an ensemble."""
     with np.errstate(over="ignore"):  # squares of float32 overflow at 1e19, and are 0 below 1e-23
         if grads.ndim == 1:  # numbers are faster than arrays of one
