@@ -128,7 +128,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != f"mlpgrad.{name}":
             raise
-        from mlpgrad._describe import nearest
+        from mlpgrad._core.described import nearest
 
         raise AttributeError(f"mlpgrad has no {name!r}{nearest(name, __all__)}") from None
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, constant, is_positive, zeros
+from mlpgrad._core.arrays import Array, Shape, constant, is_positive, zeros
 from mlpgrad.initializers import GlorotUniform, HeNormal, Initializer, LeCunNormal
 from mlpgrad.layers import Layer
 

@@ -7,8 +7,8 @@ from typing import Any, Self, Unpack
 
 import numpy as np
 
-from mlpgrad import _checks
-from mlpgrad._arrays import Array, constant
+from mlpgrad._core import checks
+from mlpgrad._core.arrays import Array, constant
 from mlpgrad.optimizer_base import Common, Optimizer, Rate
 
 
@@ -55,9 +55,9 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **common)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
-        _checks.within(self, "beta1", 0, 1)
-        _checks.within(self, "beta2", 0, 1)
-        _checks.within(self, "epsilon", 0)
+        checks.within(self, "beta1", 0, 1)
+        checks.within(self, "beta2", 0, 1)
+        checks.within(self, "epsilon", 0)
 
     def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
         root = math.sqrt((1 - self.beta2**t) / (1 - self.beta2))  # of v_sum / v'
@@ -180,7 +180,7 @@ class NAdam(Adam):
     ) -> None:
         super().__init__(learning_rate, **options)
         self.momentum_decay = momentum_decay
-        _checks.within(self, "momentum_decay", 0)
+        checks.within(self, "momentum_decay", 0)
         self._product = 0, 1.0  # t and M_t
 
     def mu(self, t: int) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 
 BLOCK_BYTES = 1 << 19  # gathered together: many small batches cost one gather, and fit the cache
 SHUFFLED_AT_ONCE = 1 << 20  # rows: an epoch's order never takes more memory than this

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, Views
+from mlpgrad._core.arrays import Array, Shape, Views
 from mlpgrad.initializers import Initializer
 from mlpgrad.layers import Dense, Layer, walk
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
-from mlpgrad._describe import Described, nearest
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import Described, nearest
 
 if TYPE_CHECKING:
     from pathlib import Path

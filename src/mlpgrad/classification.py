@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import (
+from mlpgrad._core.arrays import (
     Array,
     Shape,
     maxima_buffers,
@@ -16,7 +16,7 @@ from mlpgrad._arrays import (
     spread_buffer,
     sum_rows,
 )
-from mlpgrad._checks import first_row
+from mlpgrad._core.checks import first_row
 from mlpgrad.losses import Loss, fitting
 
 TABLE_CLASSES = 256  # up to here label rows are looked up in a K x K table, else written one by one

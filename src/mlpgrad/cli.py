@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from mlpgrad._describe import nearest
+from mlpgrad._core.described import nearest
 
 if TYPE_CHECKING:
-    from mlpgrad._arrays import Array
+    from mlpgrad._core.arrays import Array
     from mlpgrad.history import History
     from mlpgrad.model import Sequential
 

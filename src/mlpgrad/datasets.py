@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
-from mlpgrad._describe import suggesting
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
 from mlpgrad.readers import Table, load_csv, load_idx
 from mlpgrad.splitting import RandomState, split, split_indices, standardize
 

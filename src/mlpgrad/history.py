@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._extras import require
+from mlpgrad._core.extras import require
 
 
 class History(dict[str, list[Any]]):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.activations import Activation
 from mlpgrad.callbacks import Callback
 from mlpgrad.layers import Layer, walk

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import (
+from mlpgrad._core.arrays import (
     Array,
     Shape,
     Views,
@@ -18,7 +18,7 @@ from mlpgrad._arrays import (
     spread_buffer,
     with_ones,
 )
-from mlpgrad._describe import Described
+from mlpgrad._core.described import Described
 from mlpgrad.initializers import GlorotUniform, Initializer, Zeros
 
 

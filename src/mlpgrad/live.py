@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._extras import require
+from mlpgrad._core.extras import require
 from mlpgrad.callbacks import Callback, _in_notebook
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, constant, ones, sum_rows
-from mlpgrad._describe import Described
+from mlpgrad._core.arrays import Array, Shape, constant, ones, sum_rows
+from mlpgrad._core.described import Described
 
 
 class Loss(Described):
@@ -76,7 +76,7 @@ class Loss(Described):
     def check_target(self, y: Array, out_features: int) -> Array:
         """Refuse what is no target for this loss; called once, on all rows.
 
-        Returns `y`, which may be a memory-mapped file: `_checks.first_row` looks at some rows at a
+        Returns `y`, which may be a memory-mapped file: `checks.first_row` looks at some rows at a
         time. What has to be converted is left to `cast`, a batch at a time.
 
         Parameters

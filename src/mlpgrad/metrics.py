@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
-from mlpgrad._describe import Described
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import Described
 
 if TYPE_CHECKING:
     from mlpgrad.losses import Loss

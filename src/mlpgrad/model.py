@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mlpgrad import _checks, binding
-from mlpgrad._arrays import Array
-from mlpgrad._describe import Described, suggesting
+from mlpgrad import binding
+from mlpgrad._core import checks
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import Described, suggesting
 from mlpgrad.layers import Layer, run_backward, run_forward, walk
 from mlpgrad.losses import Loss
 from mlpgrad.penalties import Penalty, penalise
@@ -84,7 +85,7 @@ class Sequential(Described):
         self.ensemble_size = ensemble_size
         self.stop_training = False
         self._check()
-        *self.rngs, self.rng = _checks.random_generators(random_state, (ensemble_size or 1) + 1)
+        *self.rngs, self.rng = checks.random_generators(random_state, (ensemble_size or 1) + 1)
         self._bind()
         binding.initialize(self.parameters, self._params, self.rngs)
         binding.initialize(self.statistics, self._state, self.rngs)
@@ -189,7 +190,7 @@ class Sequential(Described):
         if weights.keys() != slots.keys():
             odd = sorted(weights.keys() ^ slots.keys())
             raise ValueError(f"weights expects the names of get_weights(); differing: {odd}")
-        arrays = {name: _checks.numeric(value, name) for name, value in weights.items()}
+        arrays = {name: checks.numeric(value, name) for name, value in weights.items()}
         for name, array in arrays.items():
             if array.shape != slots[name].shape:
                 raise ValueError(f"{name} expects shape {slots[name].shape}, got {array.shape}")
@@ -277,10 +278,10 @@ class Sequential(Described):
 
     def checked(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
         """Input, target and weights with rows on axis -2, checked but not yet cast or copied."""
-        x = _checks.inputs(x, self.in_features, self.lead, self.dtype)
+        x = checks.inputs(x, self.in_features, self.lead, self.dtype)
         width = self.out_features or x.shape[-1]
-        target = _checks.targets(y, self.loss, width, x.shape[-2], self.lead, self.dtype)
-        return x, target, _checks.sample_weights(sample_weight, x.shape[-2], self.lead)
+        target = checks.targets(y, self.loss, width, x.shape[-2], self.lead, self.dtype)
+        return x, target, checks.sample_weights(sample_weight, x.shape[-2], self.lead)
 
     # training and use
 
@@ -339,7 +340,7 @@ class Sequential(Described):
         ----------
         x : array (B, I), or (E, B, I) for an ensemble
         """
-        return self._predict(_checks.inputs(x, self.in_features, self.lead, self.dtype))
+        return self._predict(checks.inputs(x, self.in_features, self.lead, self.dtype))
 
     def predict_proba(self, x: Any) -> Array:
         """Probabilities, `(..., B, O)`, where the loss defines them; a TypeError elsewhere."""

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, constant, ones, product, row
+from mlpgrad._core.arrays import Array, Shape, constant, ones, product, row
 from mlpgrad.initializers import Constant, Initializer, Zeros
 from mlpgrad.layers import Layer
 

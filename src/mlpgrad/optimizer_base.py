@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 import numpy as np
 
-from mlpgrad import _checks
-from mlpgrad._arrays import Array, Shape, constant
-from mlpgrad._describe import Described
+from mlpgrad._core import checks
+from mlpgrad._core.arrays import Array, Shape, constant
+from mlpgrad._core.described import Described
 
 if TYPE_CHECKING:
     from mlpgrad.model import Sequential
@@ -103,10 +103,10 @@ class Optimizer(Described):
         self.weight_decay = weight_decay
         self.decay_kinds = decay_kinds
         self.clip_norm, self.clip_value, self.max_norm = clip_norm, clip_value, max_norm
-        _checks.within(self, "weight_decay", 0)
+        checks.within(self, "weight_decay", 0)
         for name in ("clip_norm", "clip_value", "max_norm"):
             if getattr(self, name) is not None:
-                _checks.within(self, name, 0, open_below=True)
+                checks.within(self, name, 0, open_below=True)
         if isinstance(decay_kinds, str):
             raise TypeError(f"decay_kinds expects a tuple of names, got {decay_kinds!r}")
         self._layout: list[tuple[str, int, int, Shape]] | None = None

@@ -6,8 +6,8 @@ from typing import Any, Self, Unpack
 
 import numpy as np
 
-from mlpgrad import _checks
-from mlpgrad._arrays import Array, constant
+from mlpgrad._core import checks
+from mlpgrad._core.arrays import Array, constant
 from mlpgrad.adam import Adam as Adam
 from mlpgrad.adam import Adamax as Adamax
 from mlpgrad.adam import AdamW as AdamW
@@ -58,7 +58,7 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **common)
         self.momentum, self.nesterov = momentum, nesterov
-        _checks.within(self, "momentum", 0, 1)
+        checks.within(self, "momentum", 0, 1)
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov expects a momentum > 0, got 0; add momentum=0.9")
         self.states = ("v",) if momentum else ()
@@ -126,9 +126,9 @@ class RMSprop(Optimizer):
         super().__init__(learning_rate, **common)
         self.decay, self.momentum, self.epsilon = decay, momentum, epsilon
         self.centered = centered
-        _checks.within(self, "decay", 0, 1)
-        _checks.within(self, "momentum", 0, 1)
-        _checks.within(self, "epsilon", 0)
+        checks.within(self, "decay", 0, 1)
+        checks.within(self, "momentum", 0, 1)
+        checks.within(self, "epsilon", 0)
         self.states = ("v", *(["a"] if centered else []), *(["b"] if momentum else []))
 
     def update(self, p: Array, g: Array, rate: Array, v: Array, *arrays: Array) -> None:
@@ -189,7 +189,7 @@ class Adagrad(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **common)
         self.epsilon = epsilon
-        _checks.within(self, "epsilon", 0)
+        checks.within(self, "epsilon", 0)
 
     def update(self, p: Array, g: Array, rate: Array, total: Array, s: Array) -> None:
         np.multiply(g, g, s)
@@ -247,8 +247,8 @@ class Adadelta(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **common)
         self.decay, self.epsilon = decay, epsilon
-        _checks.within(self, "decay", 0, 1)
-        _checks.within(self, "epsilon", 0)
+        checks.within(self, "decay", 0, 1)
+        checks.within(self, "epsilon", 0)
 
     def update(
         self, p: Array, g: Array, rate: Array, v: Array, u: Array, s: Array, d: Array
@@ -308,8 +308,8 @@ class Lion(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **common)
         self.beta1, self.beta2 = beta1, beta2
-        _checks.within(self, "beta1", 0, 1)
-        _checks.within(self, "beta2", 0, 1)
+        checks.within(self, "beta1", 0, 1)
+        checks.within(self, "beta2", 0, 1)
 
     def update(self, p: Array, g: Array, rate: Array, m: Array, s: Array) -> None:
         np.subtract(m, g, s)
@@ -379,10 +379,10 @@ class Rprop(Optimizer):
                 f"Rprop finds its own steps: learning_rate expects the first one as a number, "
                 f"got {learning_rate!r}"
             )
-        _checks.within(self, "eta_plus", 1)
-        _checks.within(self, "eta_minus", 0, 1, open_below=True)
-        _checks.within(self, "min_step", 0)
-        _checks.within(self, "max_step", min_step)
+        checks.within(self, "eta_plus", 1)
+        checks.within(self, "eta_minus", 0, 1, open_below=True)
+        checks.within(self, "min_step", 0)
+        checks.within(self, "max_step", min_step)
 
     def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
         return ()

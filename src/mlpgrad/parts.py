@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.batches import Batch
 from mlpgrad.callbacks import Callback
 from mlpgrad.metrics import Metric

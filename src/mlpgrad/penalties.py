@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array, constant
-from mlpgrad._describe import Described
+from mlpgrad._core.arrays import Array, constant
+from mlpgrad._core.described import Described
 
 PIECE = 1 << 12  # numbers at a time, where new arrays of them are made
 

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
-from mlpgrad._describe import nearest
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import nearest
 from mlpgrad.initializers import Initializer
 from mlpgrad.layers import Layer, walk
 from mlpgrad.losses import Loss

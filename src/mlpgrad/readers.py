@@ -16,8 +16,8 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
-from mlpgrad._arrays import Array
-from mlpgrad._describe import nearest, suggesting
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import nearest, suggesting
 
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 MISSING = {"", "?", "na", "n/a", "nan", "null"}

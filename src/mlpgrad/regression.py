@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape, constant, sum_rows
-from mlpgrad._checks import first_row
+from mlpgrad._core.arrays import Array, Shape, constant, sum_rows
+from mlpgrad._core.checks import first_row
 from mlpgrad.losses import Loss, fitting
 
 

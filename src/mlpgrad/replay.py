@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.layers import Layer, run_backward, run_forward, walk
 from mlpgrad.penalties import penalise
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from mlpgrad import _checks
-from mlpgrad._describe import Described
+from mlpgrad._core import checks
+from mlpgrad._core.described import Described
 
 
 class Schedule(Described):
@@ -39,7 +39,7 @@ class ConstantSchedule(Schedule):
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
-        _checks.within(self, "rate", 0)
+        checks.within(self, "rate", 0)
 
     def __call__(self, steps: int) -> float:
         return self.rate
@@ -67,9 +67,9 @@ class StepDecay(Schedule):
 
     def __init__(self, rate: float, every: int, *, factor: float = 0.1) -> None:
         self.rate, self.every, self.factor = rate, every, factor
-        _checks.within(self, "rate", 0)
-        _checks.within(self, "every", 1)
-        _checks.within(self, "factor", 0, open_below=True)
+        checks.within(self, "rate", 0)
+        checks.within(self, "every", 1)
+        checks.within(self, "factor", 0, open_below=True)
 
     def __call__(self, steps: int) -> float:
         return self.rate * self.factor ** (steps // self.every)
@@ -96,9 +96,9 @@ class ExponentialDecay(Schedule):
 
     def __init__(self, rate: float, factor: float, *, every: int = 1) -> None:
         self.rate, self.factor, self.every = rate, factor, every
-        _checks.within(self, "rate", 0)
-        _checks.within(self, "factor", 0, open_below=True)
-        _checks.within(self, "every", 1)
+        checks.within(self, "rate", 0)
+        checks.within(self, "factor", 0, open_below=True)
+        checks.within(self, "every", 1)
 
     def __call__(self, steps: int) -> float:
         return float(self.rate * self.factor ** (steps / self.every))
@@ -129,9 +129,9 @@ class CosineDecay(Schedule):
 
     def __init__(self, rate: float, steps: int, *, floor: float = 0.0) -> None:
         self.rate, self.steps, self.floor = rate, steps, floor
-        _checks.within(self, "rate", 0)
-        _checks.within(self, "steps", 1)
-        _checks.within(self, "floor", 0)
+        checks.within(self, "rate", 0)
+        checks.within(self, "steps", 1)
+        checks.within(self, "floor", 0)
 
     def __call__(self, steps: int) -> float:
         return _cosine(self.rate, self.floor, steps / self.steps)
@@ -173,11 +173,11 @@ class OneCycle(Schedule):
     ) -> None:
         self.peak, self.steps, self.rising = peak, steps, rising
         self.start_divisor, self.end_divisor = start_divisor, end_divisor
-        _checks.within(self, "peak", 0)
-        _checks.within(self, "steps", 2)
-        _checks.within(self, "rising", 0, 1, open_below=True)
-        _checks.within(self, "start_divisor", 1)
-        _checks.within(self, "end_divisor", 1)
+        checks.within(self, "peak", 0)
+        checks.within(self, "steps", 2)
+        checks.within(self, "rising", 0, 1, open_below=True)
+        checks.within(self, "start_divisor", 1)
+        checks.within(self, "end_divisor", 1)
 
     def __call__(self, steps: int) -> float:
         start = self.peak / self.start_divisor
@@ -212,8 +212,8 @@ class WarmUp(Schedule):
     def __init__(self, rate: float | Callable[[int], float], steps: int) -> None:
         self.rate, self.steps = rate, steps
         if not callable(rate):
-            _checks.within(self, "rate", 0)
-        _checks.within(self, "steps", 1)
+            checks.within(self, "rate", 0)
+        checks.within(self, "steps", 1)
 
     def __call__(self, steps: int) -> float:
         rate = self.rate(max(steps - self.steps, 0)) if callable(self.rate) else self.rate

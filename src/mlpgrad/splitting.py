@@ -6,9 +6,9 @@ from typing import Any, overload
 
 import numpy as np
 
-from mlpgrad import _checks
-from mlpgrad._arrays import Array
-from mlpgrad._describe import suggesting
+from mlpgrad._core import checks
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
 
 RandomState = int | np.random.Generator | None
 
@@ -160,10 +160,10 @@ def standardize(train: Any, *others: Any) -> Array | tuple[Array, ...]:
     >>> train.tolist(), test.tolist()
     ([[-1.0, 0.0], [1.0, 0.0]], [[3.0, 0.0]])
     """
-    arrays = [_checks.numeric(array, "standardize") for array in (train, *others)]
+    arrays = [checks.numeric(array, "standardize") for array in (train, *others)]
     first = arrays[0]
     for array in arrays:
-        _checks.finite(array, "standardize")
+        checks.finite(array, "standardize")
         if array.ndim != 2 or array.shape[1] != first.shape[1]:
             raise ValueError(
                 f"standardize expects arrays of one number of columns, (n, features), "

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import (
+from mlpgrad._core.arrays import (
     Array,
     Shape,
     constant,

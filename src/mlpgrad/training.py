@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.batches import Minibatches
 from mlpgrad.callbacks import Callback, ProgressBar
 from mlpgrad.history import History

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.activations import Sigmoid
 from mlpgrad.binary import SigmoidCrossEntropy
 from mlpgrad.classification import SoftmaxCrossEntropy

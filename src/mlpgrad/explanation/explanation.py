@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.explanation.backward import backward_steps
 from mlpgrad.explanation.forward import forward_steps
 from mlpgrad.explanation.quantities import Quantity, Step

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.explanation.markup import SAMPLES
 from mlpgrad.explanation.notation import documented, is_dense, is_normalization
 from mlpgrad.explanation.quantities import At, Quantity

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.activations import Activation, Identity, Sigmoid
 from mlpgrad.layers import Dense, Layer
 from mlpgrad.normalization import BatchNorm, LayerNorm

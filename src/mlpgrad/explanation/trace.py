@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.explanation.notation import is_activation, is_dense, is_normalization, names
 from mlpgrad.explanation.quantities import Numbers, Quantity
 from mlpgrad.layers import walk

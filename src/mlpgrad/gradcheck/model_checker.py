@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck import diagnosis, engine, model_protocol
 from mlpgrad.gradcheck.checker import Checker
 from mlpgrad.gradcheck.diagnosis import Hint

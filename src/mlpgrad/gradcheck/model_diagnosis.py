@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck import diagnosis
 from mlpgrad.gradcheck.derivative import STEP, Answers
 from mlpgrad.gradcheck.diagnosis import Evidence, Hint

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape
+from mlpgrad._core.arrays import Array, Shape
 from mlpgrad.gradcheck.engine import Plan
 from mlpgrad.gradcheck.model_checker import ModelChecker
 from mlpgrad.gradcheck.model_problem import ModelProblem

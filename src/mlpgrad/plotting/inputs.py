@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad import _checks
-from mlpgrad._arrays import Array
+from mlpgrad._core import checks
+from mlpgrad._core.arrays import Array
 
 if TYPE_CHECKING:
     from mlpgrad.model import Sequential
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def samples(model: Sequential, x: Any) -> Array:
     """Samples that all networks share, `(n, I)`."""
-    return _checks.inputs(x, model.in_features, (), model.dtype)
+    return checks.inputs(x, model.in_features, (), model.dtype)
 
 
 def samples_of_width(model: Sequential, x: Any, width: int, picture: str, fix: str) -> Array:
@@ -23,7 +23,7 @@ def samples_of_width(model: Sequential, x: Any, width: int, picture: str, fix: s
     if model.in_features not in (None, width):
         inputs = f"{width} input{'s' if width > 1 else ''}"
         raise ValueError(f"{picture} expects a model with {inputs}, got {model.in_features}; {fix}")
-    return _checks.inputs(x, width, (), model.dtype)
+    return checks.inputs(x, width, (), model.dtype)
 
 
 def one_network(model: Sequential, picture: str) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad import _checks
-from mlpgrad._arrays import Array
+from mlpgrad._core import checks
+from mlpgrad._core.arrays import Array
 from mlpgrad.plotting import inputs, style
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def filter_normalised(
     model: Sequential, random_state: int | np.random.Generator | None
 ) -> tuple[Array, Array]:
     """Two random directions whose part for each unit is as long as the weights into that unit."""
-    (rng,) = _checks.random_generators(random_state, 1)
+    (rng,) = checks.random_generators(random_state, 1)
     directions = np.zeros((2, model.params.size))
     for slot in model.parameters:
         if len(slot.shape) != 2:
@@ -149,5 +149,5 @@ def _checked(directions: Any, model: Sequential) -> Array:
             f"directions expects two arrays of shape {model.params.shape}, as model.params, "
             f"got {shapes}; leave them out for random ones"
         )
-    _checks.finite(plane, "directions")
+    checks.finite(plane, "directions")
     return plane

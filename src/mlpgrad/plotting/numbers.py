@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mlpgrad._arrays import Array
-from mlpgrad._extras import require
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.extras import require
 from mlpgrad.plotting import inputs, style
 from mlpgrad.regression import GaussianNLL, Poisson, Quantile
 

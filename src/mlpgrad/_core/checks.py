@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from mlpgrad._arrays import Array
+    from mlpgrad._core.arrays import Array
     from mlpgrad.losses import Loss
 
 CHUNK = 1 << 20  # elements looked at together: a memory-mapped file is never read whole

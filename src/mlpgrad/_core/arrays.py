@@ -150,7 +150,7 @@ class Views:
         raise AttributeError(f"write into the array instead: .{name}[...] = value")
 
     def __getattr__(self, name: str) -> Array:
-        from mlpgrad._describe import nearest
+        from mlpgrad._core.described import nearest
 
         raise AttributeError(f"no array {name!r}{nearest(name, self.__dict__)}")
 
