@@ -31,7 +31,6 @@ from mlpgrad.activations import (
     Tanh,
 )
 from mlpgrad.adam import Adam, Adamax, AdamW, AMSGrad, NAdam, RAdam
-from mlpgrad.binary import BinaryCrossEntropy, Hinge, SigmoidCrossEntropy
 from mlpgrad.callbacks import (
     Callback,
     EarlyStopping,
@@ -40,7 +39,6 @@ from mlpgrad.callbacks import (
     ProgressBar,
     ReduceOnPlateau,
 )
-from mlpgrad.classification import CrossEntropy, SoftmaxCrossEntropy
 from mlpgrad.history import History
 from mlpgrad.initializers import (
     Constant,
@@ -57,21 +55,23 @@ from mlpgrad.initializers import (
 from mlpgrad.layer_signals import LayerSignals
 from mlpgrad.layers import Dense, Layer
 from mlpgrad.live import LivePlot
-from mlpgrad.losses import HalfSquaredError, Loss
+from mlpgrad.losses.base import Loss
+from mlpgrad.losses.binary import BinaryCrossEntropy, Hinge, SigmoidCrossEntropy
+from mlpgrad.losses.categorical import CrossEntropy, SoftmaxCrossEntropy
+from mlpgrad.losses.likelihood import GaussianNLL, Poisson
+from mlpgrad.losses.regression import (
+    HalfSquaredError,
+    Huber,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Quantile,
+)
 from mlpgrad.metrics import Accuracy, MeanAbsolute, Metric, RootMeanSquared
 from mlpgrad.model import Sequential
 from mlpgrad.normalization import BatchNorm, LayerNorm
 from mlpgrad.optimizer_base import Optimizer
 from mlpgrad.optimizers import SGD, Adadelta, Adagrad, Lion, RMSprop, Rprop
 from mlpgrad.penalties import L1, L2, Penalty
-from mlpgrad.regression import (
-    GaussianNLL,
-    Huber,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    Poisson,
-    Quantile,
-)
 from mlpgrad.schedules import (
     ConstantSchedule,
     CosineDecay,

@@ -11,7 +11,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import Described
 
 if TYPE_CHECKING:
-    from mlpgrad.losses import Loss
+    from mlpgrad.losses.base import Loss
     from mlpgrad.model import Sequential
 
 ROWS_AT_ONCE = 1024  # bounds the memory, not the result

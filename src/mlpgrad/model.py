@@ -15,7 +15,7 @@ from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import Described, suggesting
 from mlpgrad.layers import Layer, run_backward, run_forward, walk
-from mlpgrad.losses import Loss
+from mlpgrad.losses.base import Loss
 from mlpgrad.penalties import Penalty, penalise
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import nearest
 from mlpgrad.initializers import Initializer
 from mlpgrad.layers import Layer, walk
-from mlpgrad.losses import Loss
+from mlpgrad.losses.base import Loss
 from mlpgrad.model import Sequential
 from mlpgrad.penalties import Penalty
 

@@ -10,7 +10,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from mlpgrad._core.arrays import Array
-    from mlpgrad.losses import Loss
+    from mlpgrad.losses.base import Loss
 
 CHUNK = 1 << 20  # elements looked at together: a memory-mapped file is never read whole
 

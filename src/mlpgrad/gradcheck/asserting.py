@@ -20,7 +20,7 @@ def check(*args: Any, **options: Any) -> GradientReport:
     from mlpgrad.gradcheck.models import check_gradients
     from mlpgrad.gradcheck.parts import check_layer, check_loss
     from mlpgrad.layers import Layer
-    from mlpgrad.losses import Loss
+    from mlpgrad.losses.base import Loss
     from mlpgrad.model import Sequential
 
     checks = {Sequential: check_gradients, Layer: check_layer, Loss: check_loss}

@@ -15,7 +15,7 @@ from mlpgrad.gradcheck.model_problem import ModelProblem
 from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.initializers import Initializer
 from mlpgrad.layers import Layer
-from mlpgrad.losses import Loss
+from mlpgrad.losses.base import Loss
 
 
 def check_layer(

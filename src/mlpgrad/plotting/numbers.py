@@ -9,8 +9,9 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.extras import require
+from mlpgrad.losses.likelihood import GaussianNLL, Poisson
+from mlpgrad.losses.regression import Quantile
 from mlpgrad.plotting import inputs, style
-from mlpgrad.regression import GaussianNLL, Poisson, Quantile
 
 if TYPE_CHECKING:
     from mlpgrad.model import Sequential

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad.losses.likelihood import GaussianNLL
 from mlpgrad.plotting import inputs, style
-from mlpgrad.regression import GaussianNLL
 
 if TYPE_CHECKING:
     from mlpgrad.model import Sequential

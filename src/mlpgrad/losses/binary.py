@@ -9,8 +9,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array, Shape, constant, sum_rows
 from mlpgrad._core.checks import first_row
-from mlpgrad.classification import check_smoothing
-from mlpgrad.losses import Loss, fitting
+from mlpgrad.losses.base import Loss, check_smoothing, fitting
 
 
 class _BinaryLoss(Loss):

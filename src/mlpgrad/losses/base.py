@@ -1,7 +1,4 @@
-"""Losses: `forward(prediction, target)` gives the value, `backward()` the first delta.
-
-The base class and the lecture's loss; others are in `regression` and `classification`.
-"""
+"""The base class of losses: `forward(prediction, target)` gives the value, `backward()` delta."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array, Shape, constant, ones, sum_rows
+from mlpgrad._core.arrays import Array, Shape, ones
 from mlpgrad._core.described import Described
 
 
@@ -200,32 +197,10 @@ def fitting(buffer: Array, target: Array) -> Array:
     return buffer if buffer.ndim == target.ndim else buffer[0]
 
 
-class HalfSquaredError(Loss):
-    """l = 1/2 sum_k (z_k - zhat_k)^2;  dl/dz_k = z_k - zhat_k      (lecture, formula 2)
-
-    The sum over the outputs, averaged over the batch.
-
-    Examples
-    --------
-    >>> import numpy as np, mlpgrad as mg
-    >>> loss = mg.HalfSquaredError()
-    >>> float(loss.forward(np.array([[1.0, 2.0]]), np.array([[0.0, 0.0]])))
-    2.5
-    >>> loss.backward()
-    array([[1., 2.]])
-    """
-
-    repeatable = True
-
-    def losses(self, prediction: Array, target: Array) -> Array:
-        work: Array = self._work
-        np.subtract(prediction, target, work)
-        np.multiply(work, work, work)
-        return sum_rows(work, self._half_ones, self._losses)
-
-    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
-        np.subtract(prediction, target, out)
-
-    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
-        halves = np.full(shape[-1], constant(0.5, dtype))
-        return super().allocate(shape, dtype) | {"_half_ones": halves}
+def check_smoothing(loss: Loss, label_smoothing: float) -> None:
+    """Refuse a share of smoothing outside [0, 1)."""
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(
+            f"{type(loss).__name__} expects label_smoothing from 0 to below 1, "
+            f"got {label_smoothing}; 0.1 is usual"
+        )

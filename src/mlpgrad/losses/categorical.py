@@ -17,7 +17,7 @@ from mlpgrad._core.arrays import (
     sum_rows,
 )
 from mlpgrad._core.checks import first_row
-from mlpgrad.losses import Loss, fitting
+from mlpgrad.losses.base import Loss, check_smoothing, fitting
 
 TABLE_CLASSES = 256  # up to here label rows are looked up in a K x K table, else written one by one
 
@@ -227,12 +227,3 @@ class CrossEntropy(_CategoricalLoss):
     def example(cls) -> tuple[Self, Array, Array]:
         prediction = np.linspace(0.1, 0.9, 12).reshape(4, 3)
         return cls(), prediction, np.array([[0], [2], [1], [2]])
-
-
-def check_smoothing(loss: Loss, label_smoothing: float) -> None:
-    """Refuse a share of smoothing outside [0, 1)."""
-    if not 0 <= label_smoothing < 1:
-        raise ValueError(
-            f"{type(loss).__name__} expects label_smoothing from 0 to below 1, "
-            f"got {label_smoothing}; 0.1 is usual"
-        )
