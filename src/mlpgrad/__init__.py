@@ -14,22 +14,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from mlpgrad.activations import (
-    ELU,
-    GELU,
-    SELU,
-    Activation,
-    Elementwise,
-    Identity,
-    LeakyReLU,
-    Mish,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softplus,
-    Softsign,
-    Tanh,
-)
 from mlpgrad.adam import Adam, Adamax, AdamW, AMSGrad, NAdam, RAdam
 from mlpgrad.callbacks import (
     Callback,
@@ -53,7 +37,17 @@ from mlpgrad.initializers import (
     Zeros,
 )
 from mlpgrad.layer_signals import LayerSignals
-from mlpgrad.layers import Dense, Layer
+from mlpgrad.layers.activations.base import Activation
+from mlpgrad.layers.activations.elementwise import Elementwise
+from mlpgrad.layers.activations.rectifiers import ELU, SELU, LeakyReLU, ReLU
+from mlpgrad.layers.activations.sigmoids import Identity, Sigmoid, Softsign, Tanh
+from mlpgrad.layers.activations.smooth import GELU, Mish, SiLU, Softplus
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.dense import Dense
+from mlpgrad.layers.dropout import Dropout
+from mlpgrad.layers.normalization import BatchNorm, LayerNorm
+from mlpgrad.layers.residual import Residual
+from mlpgrad.layers.softmax import Softmax
 from mlpgrad.live import LivePlot
 from mlpgrad.losses.base import Loss
 from mlpgrad.losses.binary import BinaryCrossEntropy, Hinge, SigmoidCrossEntropy
@@ -68,7 +62,6 @@ from mlpgrad.losses.regression import (
 )
 from mlpgrad.metrics import Accuracy, MeanAbsolute, Metric, RootMeanSquared
 from mlpgrad.model import Sequential
-from mlpgrad.normalization import BatchNorm, LayerNorm
 from mlpgrad.optimizer_base import Optimizer
 from mlpgrad.optimizers import SGD, Adadelta, Adagrad, Lion, RMSprop, Rprop
 from mlpgrad.penalties import L1, L2, Penalty
@@ -81,7 +74,6 @@ from mlpgrad.schedules import (
     StepDecay,
     WarmUp,
 )
-from mlpgrad.structure import Dropout, Residual, Softmax
 from mlpgrad.training import DivergenceError
 
 if TYPE_CHECKING:

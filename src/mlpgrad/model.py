@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mlpgrad import binding
 from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import Described, suggesting
-from mlpgrad.layers import Layer, run_backward, run_forward, walk
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import check_chain, link, run_backward, run_forward, walk
 from mlpgrad.losses.base import Loss
+from mlpgrad.network.storage import bind, initialize, lay_out
 from mlpgrad.penalties import Penalty, penalise
 
 if TYPE_CHECKING:
@@ -87,12 +88,12 @@ class Sequential(Described):
         self._check()
         *self.rngs, self.rng = checks.random_generators(random_state, (ensemble_size or 1) + 1)
         self._bind()
-        binding.initialize(self.parameters, self._params, self.rngs)
-        binding.initialize(self.statistics, self._state, self.rngs)
+        initialize(self.parameters, self._params, self.rngs)
+        initialize(self.statistics, self._state, self.rngs)
 
     def _check(self) -> None:
         """Refuse what is not a chain of fresh layers under a fitting loss."""
-        binding.check_chain(self.layers)
+        check_chain(self.layers)
         if not isinstance(self.loss, Loss):
             raise TypeError(f"loss expects a Loss such as HalfSquaredError(), got {self.loss!r}")
         for penalty in self.penalties:
@@ -118,14 +119,14 @@ class Sequential(Described):
 
     def _bind(self, flats: tuple[Array, Array, Array] | None = None) -> None:
         """Make the flat arrays, if there are none, and give each layer its views of them."""
-        binding.link(self.layers)
-        self.parameters, self.statistics = slots = binding.lay_out(self.layers)
+        link(self.layers)
+        self.parameters, self.statistics = slots = lay_out(self.layers)
         if flats is None:
             sizes = [kept[-1].stop if kept else 0 for kept in (slots[0], *slots)]
             params, grads, state = (np.zeros((*self.lead, n), self.dtype) for n in sizes)
             flats = params, grads, state
         self._params, self._grads, self._state = flats
-        binding.bind(self.layers, slots, flats, self.rngs)
+        bind(self.layers, slots, flats, self.rngs)
         self.layers[0].wants_input_delta = False
         self._readers = threading.local()
         self._penalised = [

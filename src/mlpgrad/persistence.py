@@ -22,7 +22,8 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import nearest
 from mlpgrad.initializers import Initializer
-from mlpgrad.layers import Layer, walk
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import walk
 from mlpgrad.losses.base import Loss
 from mlpgrad.model import Sequential
 from mlpgrad.penalties import Penalty

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.layers import Layer, run_backward, run_forward, walk
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import run_backward, run_forward, walk
 from mlpgrad.penalties import penalise
 
 if TYPE_CHECKING:

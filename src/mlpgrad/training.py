@@ -16,7 +16,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.batches import Minibatches
 from mlpgrad.callbacks import Callback, ProgressBar
 from mlpgrad.history import History
-from mlpgrad.layers import walk
+from mlpgrad.layers.chain import walk
 from mlpgrad.metrics import Metric, as_number, evaluate, weighted_mean
 from mlpgrad.optimizer_base import Optimizer
 from mlpgrad.parts import Part, shares

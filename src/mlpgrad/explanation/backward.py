@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.activations import Sigmoid
 from mlpgrad.explanation.forward import one_hot
 from mlpgrad.explanation.gradients import gradient
 from mlpgrad.explanation.notation import (
@@ -19,6 +18,7 @@ from mlpgrad.explanation.notation import (
     slopes,
 )
 from mlpgrad.explanation.quantities import At, Step
+from mlpgrad.layers.activations.sigmoids import Sigmoid
 from mlpgrad.losses.binary import SigmoidCrossEntropy
 from mlpgrad.losses.categorical import SoftmaxCrossEntropy
 from mlpgrad.losses.regression import HalfSquaredError

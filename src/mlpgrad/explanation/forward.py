@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.activations import Sigmoid
 from mlpgrad.explanation.notation import call, documented
 from mlpgrad.explanation.quantities import Step
+from mlpgrad.layers.activations.sigmoids import Sigmoid
 from mlpgrad.losses.categorical import CrossEntropy, SoftmaxCrossEntropy
 from mlpgrad.losses.regression import HalfSquaredError
 

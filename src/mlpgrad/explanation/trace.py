@@ -9,12 +9,12 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad.explanation.notation import is_activation, is_dense, is_normalization, names
 from mlpgrad.explanation.quantities import Numbers, Quantity
-from mlpgrad.layers import walk
+from mlpgrad.layers.chain import walk
 
 if TYPE_CHECKING:
-    from mlpgrad.binding import Slot
-    from mlpgrad.layers import Layer
+    from mlpgrad.layers.base import Layer
     from mlpgrad.model import Sequential
+    from mlpgrad.network.storage import Slot
 
 
 class Trace:

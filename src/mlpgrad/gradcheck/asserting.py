@@ -19,7 +19,7 @@ def check(*args: Any, **options: Any) -> GradientReport:
     from mlpgrad.gradcheck.functions import check_gradient
     from mlpgrad.gradcheck.models import check_gradients
     from mlpgrad.gradcheck.parts import check_layer, check_loss
-    from mlpgrad.layers import Layer
+    from mlpgrad.layers.base import Layer
     from mlpgrad.losses.base import Loss
     from mlpgrad.model import Sequential
 

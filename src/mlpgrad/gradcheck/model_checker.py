@@ -15,7 +15,7 @@ from mlpgrad.gradcheck.model_problem import ModelProblem
 from mlpgrad.gradcheck.probes import Finding, Settings
 from mlpgrad.gradcheck.trees import Leaf
 from mlpgrad.gradcheck.verdicts import Verdict
-from mlpgrad.layers import walk
+from mlpgrad.layers.chain import walk
 
 
 class ModelChecker(Checker):

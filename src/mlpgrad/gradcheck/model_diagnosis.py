@@ -16,7 +16,7 @@ from mlpgrad.gradcheck.model_problem import ModelProblem, forward, signatures
 from mlpgrad.gradcheck.probes import Direction, Finding, Outcome, Settings, compare
 from mlpgrad.gradcheck.problem import Problem, Request, search
 from mlpgrad.gradcheck.trees import Leaf
-from mlpgrad.layers import Layer
+from mlpgrad.layers.base import Layer
 
 
 class DeltaProblem(Problem):

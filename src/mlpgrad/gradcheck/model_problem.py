@@ -12,7 +12,8 @@ from mlpgrad.gradcheck.derivative import Answers
 from mlpgrad.gradcheck.probes import ComplexStepError
 from mlpgrad.gradcheck.problem import Problem, Request, complex_steps, displaced
 from mlpgrad.gradcheck.trees import Leaf
-from mlpgrad.layers import Layer, run_forward, walk
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import run_forward, walk
 from mlpgrad.penalties import penalise
 
 if TYPE_CHECKING:

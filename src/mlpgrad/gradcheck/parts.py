@@ -14,7 +14,7 @@ from mlpgrad.gradcheck.model_checker import ModelChecker
 from mlpgrad.gradcheck.model_problem import ModelProblem
 from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.initializers import Initializer
-from mlpgrad.layers import Layer
+from mlpgrad.layers.base import Layer
 from mlpgrad.losses.base import Loss
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.layers import Layer, walk
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import walk
 from mlpgrad.plotting import inputs, style
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array, Shape, constant, ones, product, row
 from mlpgrad.initializers import Constant, Initializer, Zeros
-from mlpgrad.layers import Layer
+from mlpgrad.layers.base import Layer
 
 
 class _Normalization(Layer):
