@@ -9,7 +9,7 @@ import pytest
 from golden.make_optimizers import PATH
 
 import mlpgrad as mg
-from mlpgrad.schedules import (
+from mlpgrad.optimizers.schedules import (
     ConstantSchedule,
     CosineDecay,
     ExponentialDecay,

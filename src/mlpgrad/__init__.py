@@ -14,7 +14,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from mlpgrad.adam import Adam, Adamax, AdamW, AMSGrad, NAdam, RAdam
 from mlpgrad.callbacks import (
     Callback,
     EarlyStopping,
@@ -62,10 +61,10 @@ from mlpgrad.losses.regression import (
 )
 from mlpgrad.metrics import Accuracy, MeanAbsolute, Metric, RootMeanSquared
 from mlpgrad.model import Sequential
-from mlpgrad.optimizer_base import Optimizer
-from mlpgrad.optimizers import SGD, Adadelta, Adagrad, Lion, RMSprop, Rprop
-from mlpgrad.penalties import L1, L2, Penalty
-from mlpgrad.schedules import (
+from mlpgrad.optimizers.adam import Adam, Adamax, AdamW, AMSGrad, NAdam, RAdam
+from mlpgrad.optimizers.adaptive import Adadelta, Adagrad, RMSprop
+from mlpgrad.optimizers.base import Optimizer
+from mlpgrad.optimizers.schedules import (
     ConstantSchedule,
     CosineDecay,
     ExponentialDecay,
@@ -74,6 +73,9 @@ from mlpgrad.schedules import (
     StepDecay,
     WarmUp,
 )
+from mlpgrad.optimizers.sgd import SGD
+from mlpgrad.optimizers.sign import Lion, Rprop
+from mlpgrad.penalties import L1, L2, Penalty
 from mlpgrad.training import DivergenceError
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mlpgrad.history import History
     from mlpgrad.model import Sequential
-    from mlpgrad.optimizer_base import Optimizer
+    from mlpgrad.optimizers.base import Optimizer
 
 
 class Callback(Described):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlpgrad.callbacks import Callback
     from mlpgrad.history import History
     from mlpgrad.metrics import Metric
-    from mlpgrad.optimizer_base import Optimizer
+    from mlpgrad.optimizers.base import Optimizer
 
 ROWS_AT_ONCE = 1024  # in predictions: bounds the memory, not the result
 

@@ -24,7 +24,7 @@ from mlpgrad.replay import Replay, repeatable, worthwhile
 
 if TYPE_CHECKING:
     from mlpgrad.model import Sequential
-    from mlpgrad.optimizer_base import Optimizer
+    from mlpgrad.optimizers.base import Optimizer
 
 COPY_PERIOD = 16  # steps between copies of finite weights
 

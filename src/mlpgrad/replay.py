@@ -27,7 +27,7 @@ from mlpgrad.penalties import penalise
 
 if TYPE_CHECKING:
     from mlpgrad.model import Sequential
-    from mlpgrad.optimizer_base import Optimizer
+    from mlpgrad.optimizers.base import Optimizer
 
 MANY_STEPS = 200  # recording costs as much as a hundred steps of the smallest network
 SMALL_STEP = 1 << 23  # parameters times samples: above, Python's share is below a few per cent

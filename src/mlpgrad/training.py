@@ -18,7 +18,7 @@ from mlpgrad.callbacks import Callback, ProgressBar
 from mlpgrad.history import History
 from mlpgrad.layers.chain import walk
 from mlpgrad.metrics import Metric, as_number, evaluate, weighted_mean
-from mlpgrad.optimizer_base import Optimizer
+from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.parts import Part, shares
 
 if TYPE_CHECKING:

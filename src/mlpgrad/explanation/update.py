@@ -8,7 +8,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.explanation.quantities import At, Quantity, Step
-from mlpgrad.optimizers import SGD
+from mlpgrad.optimizers.sgd import SGD
 
 if TYPE_CHECKING:
     from mlpgrad.explanation.trace import Trace

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array, constant
-from mlpgrad.optimizer_base import Common, Optimizer, Rate
+from mlpgrad.optimizers.base import Common, Optimizer, Rate
 
 
 class Adam(Optimizer):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import math
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 import numpy as np
@@ -13,11 +12,11 @@ import numpy as np
 from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array, Shape, constant
 from mlpgrad._core.described import Described
+from mlpgrad.optimizers import vectors
 
 if TYPE_CHECKING:
     from mlpgrad.model import Sequential
 
-BLOCK = 1 << 16  # elements: a rule's ten passes over a block stay in the cache
 
 VIEWS = ("_params", "_grads", "_clipped", "_blocks", "_scalars", "_decayed", "_bounded")
 
@@ -170,7 +169,7 @@ class Optimizer(Described):
     def bound_weights(self) -> None:
         """Restore `max_norm`, after the updates."""
         for weights in self._bounded:
-            _bound_columns(weights, self.max_norm)
+            vectors.bound_columns(weights, self.max_norm)
 
     def attach(self, model: Sequential) -> None:
         """Learn which parameters are weights; `fit` calls it.
@@ -262,12 +261,12 @@ class Optimizer(Described):
         self._clipped = np.empty_like(grads) if clips else None
         values = self.scalars(self._rate(self.steps), self.steps + 1)
         self._scalars = [np.zeros(np.shape(value), params.dtype) for value in values]
-        vectors = [params, grads if self._clipped is None else self._clipped, *self.state.values()]
-        size = min(BLOCK, params.size)
+        flats = [params, grads if self._clipped is None else self._clipped, *self.state.values()]
+        size = min(vectors.BLOCK, params.size)
         shared = [np.empty(size, params.dtype) for _ in range(self.scratch)]
         self._blocks = []
-        for part in _parts(params.shape, whole=np.ndim(self._rate(self.steps)) == 0):
-            p, g, *states = (_cut(vector, part) for vector in vectors)
+        for part in vectors.blocks_of(params.shape, whole=np.ndim(self._rate(self.steps)) == 0):
+            p, g, *states = (vectors.cut(vector, part) for vector in flats)
             scalars = [s[part[0]] if s.ndim else s for s in self._scalars]
             scratch = [s[: p.size].reshape(p.shape) for s in shared]
             self._blocks.append([p, g, *scalars, *states, *scratch])
@@ -329,7 +328,7 @@ class Optimizer(Described):
             np.minimum(grads, constant(self.clip_value, grads.dtype), out=out)
             grads = np.maximum(out, constant(-self.clip_value, grads.dtype), out=out)
         if self.clip_norm is not None:
-            np.multiply(grads, _clip_factor(grads, self.clip_norm), out)
+            np.multiply(grads, vectors.clip_factor(grads, self.clip_norm), out)
 
     # copies
 
@@ -344,50 +343,6 @@ class Optimizer(Described):
         self._forget_views()
 
 
-def approach(average: Array, values: Array, beta: float, out: Array) -> None:
-    """`average <- beta average + (1 - beta) values`, working in `out` (may be `values`)."""
-    np.subtract(values, average, out)
-    np.multiply(out, constant(1 - beta, out.dtype), out)
-    np.add(average, out, average)
-
-
 def _of(networks: slice, rate: Any) -> Any:
     """A rate, or those of some networks."""
     return rate[networks] if np.ndim(rate) else rate
-
-
-def _clip_factor(grads: Array, bound: Any) -> Any:
-    """`min(1, bound / |g|)`: a number, or `(E, 1)` for an ensemble."""
-    with np.errstate(over="ignore"):  # squares of float32 overflow at 1e19, and are 0 below 1e-23
-        if grads.ndim == 1:  # numbers are faster than arrays of one
-            norm = np.sqrt(grads.dot(grads))
-            if 1e-15 < norm < 1e15:
-                return bound / max(norm, bound)
-        norm, largest = np.sqrt(np.vecdot(grads, grads))[..., None], 1.0
-    if not ((norm > 1e-15) & (norm < 1e15)).all():
-        largest = np.abs(grads).max(axis=-1, keepdims=True, initial=bound)
-        relative = grads / largest
-        norm = np.sqrt(np.vecdot(relative, relative))[..., None]
-    bound = bound / largest
-    return bound / np.maximum(norm, bound)
-
-
-def _bound_columns(weights: Array, bound: Any) -> None:
-    """`w_j <- w_j min(1, bound / |w_j|)` for each column of `weights: (..., in, out)`."""
-    norms = np.sqrt(np.einsum("...io,...io->...o", weights, weights))[..., None, :]
-    np.multiply(weights, bound / np.maximum(norms, bound), weights)
-
-
-def _parts(shape: Shape, *, whole: bool) -> Iterator[tuple[slice, ...]]:
-    """Slices of at most a block: of the flat vector, or of rows where each has its own rate."""
-    rows, columns = (1, math.prod(shape)) if whole else shape
-    at_once = max(1, BLOCK // max(columns, 1))
-    for i in range(0, rows, at_once):
-        for j in range(0, columns, BLOCK):
-            part = slice(j, j + BLOCK)
-            yield (part,) if whole else (slice(i, i + at_once), part)
-
-
-def _cut(vector: Array, part: tuple[slice, ...]) -> Array:
-    """One part of a vector as a view."""
-    return vector.reshape(-1)[part] if len(part) == 1 else vector[part]
