@@ -86,7 +86,7 @@ def test_every_optimizer_trains_alike(cls, in_threads):
 SCHEDULES = {
     "number": 0.05,
     "each its own": [0.1, 0.05, 0.02, 0.01, 0.005],
-    "schedule": mg.schedules.ExponentialDecay(0.1, 0.9),
+    "schedule": mg.ExponentialDecay(0.1, 0.9),
     "schedules": lambda step: np.array([0.1, 0.2, 0.3, 0.4, 0.5]) / (1 + step),
 }
 

@@ -42,7 +42,7 @@ class Optimizer(Described):
     Parameters
     ----------
     learning_rate : float, callable, or E numbers
-        A callable is a schedule `steps -> float` (`mlpgrad.schedules`), asked with the number of
+        A callable is a schedule `steps -> float` (see `Schedule`), asked with the number of
         steps made before; E numbers are one rate for each network of an ensemble.
     weight_decay : float
         Decoupled: before each step p <- p - rate * weight_decay * p. Loshchilov and Hutter 2019,
