@@ -14,7 +14,7 @@ import pytest
 from test_contract import every_case, every_optimizer, one_and_many
 
 import mlpgrad as mg
-from mlpgrad.batches import Minibatches
+from mlpgrad.training.batches import Minibatches
 
 SMALL, LARGE = 6400, 12800
 ANY_ARRAY = LARGE // 4  # bytes: an array of one byte a sample is four times as much

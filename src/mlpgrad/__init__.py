@@ -14,69 +14,19 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from mlpgrad.callbacks import (
-    Callback,
-    EarlyStopping,
-    ExponentialMovingAverage,
-    ModelCheckpoint,
-    ProgressBar,
-    ReduceOnPlateau,
-)
+from mlpgrad import initializers, layers, losses, optimizers, penalties, training
+from mlpgrad._core.version import __version__ as __version__
 from mlpgrad.history import History
-from mlpgrad.initializers import (
-    Constant,
-    GlorotNormal,
-    GlorotUniform,
-    HeNormal,
-    HeUniform,
-    Initializer,
-    LeCunNormal,
-    LeCunUniform,
-    Orthogonal,
-    Zeros,
-)
+from mlpgrad.initializers import *
 from mlpgrad.layer_signals import LayerSignals
-from mlpgrad.layers.activations.base import Activation
-from mlpgrad.layers.activations.elementwise import Elementwise
-from mlpgrad.layers.activations.rectifiers import ELU, SELU, LeakyReLU, ReLU
-from mlpgrad.layers.activations.sigmoids import Identity, Sigmoid, Softsign, Tanh
-from mlpgrad.layers.activations.smooth import GELU, Mish, SiLU, Softplus
-from mlpgrad.layers.base import Layer
-from mlpgrad.layers.dense import Dense
-from mlpgrad.layers.dropout import Dropout
-from mlpgrad.layers.normalization import BatchNorm, LayerNorm
-from mlpgrad.layers.residual import Residual
-from mlpgrad.layers.softmax import Softmax
+from mlpgrad.layers import *
 from mlpgrad.live import LivePlot
-from mlpgrad.losses.base import Loss
-from mlpgrad.losses.binary import BinaryCrossEntropy, Hinge, SigmoidCrossEntropy
-from mlpgrad.losses.categorical import CrossEntropy, SoftmaxCrossEntropy
-from mlpgrad.losses.likelihood import GaussianNLL, Poisson
-from mlpgrad.losses.regression import (
-    HalfSquaredError,
-    Huber,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    Quantile,
-)
+from mlpgrad.losses import *
 from mlpgrad.metrics import Accuracy, MeanAbsolute, Metric, RootMeanSquared
-from mlpgrad.model import Sequential
-from mlpgrad.optimizers.adam import Adam, Adamax, AdamW, AMSGrad, NAdam, RAdam
-from mlpgrad.optimizers.adaptive import Adadelta, Adagrad, RMSprop
-from mlpgrad.optimizers.base import Optimizer
-from mlpgrad.optimizers.schedules import (
-    ConstantSchedule,
-    CosineDecay,
-    ExponentialDecay,
-    OneCycle,
-    Schedule,
-    StepDecay,
-    WarmUp,
-)
-from mlpgrad.optimizers.sgd import SGD
-from mlpgrad.optimizers.sign import Lion, Rprop
-from mlpgrad.penalties import L1, L2, Penalty
-from mlpgrad.training import DivergenceError
+from mlpgrad.optimizers import *
+from mlpgrad.penalties import *
+from mlpgrad.sequential import Sequential, load
+from mlpgrad.training import *
 
 if TYPE_CHECKING:
     from mlpgrad import datasets, plotting
@@ -91,9 +41,6 @@ if TYPE_CHECKING:
         check_loss,
         check_vjp,
     )
-    from mlpgrad.persistence import load
-
-__version__ = "0.1.0"
 
 # imported on first use: `import mlpgrad` costs little more than `import numpy`
 _LATER = {
@@ -107,7 +54,6 @@ _LATER = {
     "check_loss": "mlpgrad.gradcheck",
     "check_vjp": "mlpgrad.gradcheck",
     "explain": "mlpgrad.explanation",
-    "load": "mlpgrad.persistence",
 }
 
 
@@ -128,90 +74,22 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "ELU",
-    "GELU",
-    "L1",
-    "L2",
-    "SELU",
-    "SGD",
-    "AMSGrad",
+    *initializers.__all__,
+    *layers.__all__,
+    *losses.__all__,
+    *optimizers.__all__,
+    *penalties.__all__,
+    *training.__all__,
     "Accuracy",
-    "Activation",
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "BatchNorm",
-    "BinaryCrossEntropy",
-    "Callback",
-    "Constant",
-    "ConstantSchedule",
-    "CosineDecay",
-    "CrossEntropy",
-    "Dense",
-    "DivergenceError",
-    "Dropout",
-    "EarlyStopping",
-    "Elementwise",
     "Explanation",
-    "ExponentialDecay",
-    "ExponentialMovingAverage",
-    "GaussianNLL",
-    "GlorotNormal",
-    "GlorotUniform",
     "GradientReport",
-    "HalfSquaredError",
-    "HeNormal",
-    "HeUniform",
-    "Hinge",
     "History",
-    "Huber",
-    "Identity",
-    "Initializer",
-    "Layer",
-    "LayerNorm",
     "LayerSignals",
-    "LeCunNormal",
-    "LeCunUniform",
-    "LeakyReLU",
-    "Lion",
     "LivePlot",
-    "Loss",
     "MeanAbsolute",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
     "Metric",
-    "Mish",
-    "ModelCheckpoint",
-    "NAdam",
-    "OneCycle",
-    "Optimizer",
-    "Orthogonal",
-    "Penalty",
-    "Poisson",
-    "ProgressBar",
-    "Quantile",
-    "RAdam",
-    "RMSprop",
-    "ReLU",
-    "ReduceOnPlateau",
-    "Residual",
     "RootMeanSquared",
-    "Rprop",
-    "Schedule",
     "Sequential",
-    "SiLU",
-    "Sigmoid",
-    "SigmoidCrossEntropy",
-    "Softmax",
-    "SoftmaxCrossEntropy",
-    "Softplus",
-    "Softsign",
-    "StepDecay",
-    "Tanh",
-    "WarmUp",
-    "Zeros",
     "assert_gradients",
     "check_gradient",
     "check_gradients",

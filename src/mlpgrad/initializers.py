@@ -12,6 +12,19 @@ from mlpgrad._core.described import Described
 if TYPE_CHECKING:
     from mlpgrad._core.arrays import Array, Shape
 
+__all__ = [
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Initializer",
+    "LeCunNormal",
+    "LeCunUniform",
+    "Orthogonal",
+    "Zeros",
+]
+
 
 class Initializer(Described):
     """Draws the initial values of one parameter array of one network.

@@ -12,7 +12,7 @@ from mlpgrad._core.described import Described
 
 if TYPE_CHECKING:
     from mlpgrad.losses.base import Loss
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
 
 ROWS_AT_ONCE = 1024  # bounds the memory, not the result
 
@@ -90,7 +90,7 @@ class RootMeanSquared(Metric):
 
 
 def evaluate(
-    model: Sequential,
+    model: Network,
     x: Array,
     target: Array,
     weights: Array | None,

@@ -9,6 +9,12 @@ import numpy as np
 from mlpgrad._core.arrays import Array, constant
 from mlpgrad._core.described import Described
 
+__all__ = [
+    "L1",
+    "L2",
+    "Penalty",
+]
+
 PIECE = 1 << 12  # numbers at a time, where new arrays of them are made
 
 

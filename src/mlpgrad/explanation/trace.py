@@ -13,7 +13,7 @@ from mlpgrad.layers.chain import walk
 
 if TYPE_CHECKING:
     from mlpgrad.layers.base import Layer
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
     from mlpgrad.network.storage import Slot
 
 
@@ -28,7 +28,7 @@ class Trace:
         Layers that make up one layer of neurons: a Dense and the activation after it.
     """
 
-    def __init__(self, model: Sequential, x: Array, y: Any, digits: int, terms: int) -> None:
+    def __init__(self, model: Network, x: Array, y: Any, digits: int, terms: int) -> None:
         self.model, self.layers = model, model.layers
         self.value = model.backpropagate(x, y)
         self.show = Numbers(digits, terms)

@@ -155,9 +155,9 @@ class _Projection(Loss):
 
 
 def _model(layers: list[Layer], loss: Loss, seed: int) -> Any:
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
 
-    return Sequential(layers, loss=loss, dtype=np.float64, random_state=seed)
+    return Network(layers, loss=loss, dtype=np.float64, random_state=seed)
 
 
 def _checked(

@@ -15,7 +15,7 @@ from mlpgrad._core.described import Described
 from mlpgrad.optimizers import vectors
 
 if TYPE_CHECKING:
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
 
 
 VIEWS = ("_params", "_grads", "_clipped", "_blocks", "_scalars", "_decayed", "_bounded")
@@ -109,7 +109,7 @@ class Optimizer(Described):
         if isinstance(decay_kinds, str):
             raise TypeError(f"decay_kinds expects a tuple of names, got {decay_kinds!r}")
         self._layout: list[tuple[str, int, int, Shape]] | None = None
-        self._model: weakref.ref[Sequential] | None = None
+        self._model: weakref.ref[Network] | None = None
         self.reset()
 
     # what a subclass says
@@ -171,7 +171,7 @@ class Optimizer(Described):
         for weights in self._bounded:
             vectors.bound_columns(weights, self.max_norm)
 
-    def attach(self, model: Sequential) -> None:
+    def attach(self, model: Network) -> None:
         """Learn which parameters are weights; `fit` calls it.
 
         Attaching to the same model again continues with the state. A used optimizer refuses

@@ -11,11 +11,11 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.plotting import inputs, style
 
 if TYPE_CHECKING:
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
 
 
 def confusion_matrix(
-    model: Sequential,
+    model: Network,
     x: Any,
     y: Any,
     *,

@@ -14,7 +14,7 @@ from mlpgrad.losses.regression import Quantile
 from mlpgrad.plotting import inputs, style
 
 if TYPE_CHECKING:
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
 
 
 class Forecast(NamedTuple):
@@ -29,7 +29,7 @@ class Forecast(NamedTuple):
     interval_label: str = ""
 
 
-def forecast(model: Sequential, x: Array, output: int) -> Forecast:
+def forecast(model: Network, x: Array, output: int) -> Forecast:
     """The law of target number `output` for samples `(n, I)`."""
     outputs = np.asarray(model.predict(x), float)
     outputs = outputs if model.lead else outputs[None]
@@ -59,7 +59,7 @@ def forecast(model: Sequential, x: Array, output: int) -> Forecast:
 
 
 def regression_curve(
-    model: Sequential, x: Any, y: Any, *, output: int = 0, resolution: int = 200, ax: Any = None
+    model: Network, x: Any, y: Any, *, output: int = 0, resolution: int = 200, ax: Any = None
 ) -> Any:
     """Draw what a model with one input predicts, with its uncertainty, and the samples.
 
@@ -117,7 +117,7 @@ def regression_curve(
 
 
 def regression_surface(
-    model: Sequential, x: Any, y: Any, *, output: int = 0, resolution: int = 100, ax: Any = None
+    model: Network, x: Any, y: Any, *, output: int = 0, resolution: int = 100, ax: Any = None
 ) -> Any:
     """Draw what a model with two inputs predicts as colours, and the samples in the same colours.
 
@@ -178,7 +178,7 @@ def regression_surface(
     return ax
 
 
-def _targets(model: Sequential, x: Array, y: Any, output: int, picture: str) -> Array:
+def _targets(model: Network, x: Array, y: Any, output: int, picture: str) -> Array:
     """The target to draw, `(n,)`."""
     if model.loss.classifies:
         raise TypeError(

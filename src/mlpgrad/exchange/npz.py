@@ -21,19 +21,20 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import nearest
+from mlpgrad._core.version import __version__
 from mlpgrad.initializers import Initializer
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import walk
 from mlpgrad.losses.base import Loss
-from mlpgrad.model import Sequential
+from mlpgrad.network.network import Network
 from mlpgrad.penalties import Penalty
 
 FORMAT, VERSION = "mlpgrad model", 1
-FAMILIES = (Sequential, Layer, Loss, Penalty, Initializer)
+FAMILIES = (Network, Layer, Loss, Penalty, Initializer)
 """Classes of these may stand in a file, a user's own too."""
 
 
-def save(model: Sequential, path: str | Path) -> None:
+def save(model: Network, path: str | Path) -> None:
     """Write a model to a file that `load` reads back: same predictions, same further training.
 
     The file appears at once or not at all. Everything that constructors take is kept, with all
@@ -60,8 +61,6 @@ def save(model: Sequential, path: str | Path) -> None:
     >>> bool((mg.load(path).params == model.params).all())
     True
     """
-    from mlpgrad import __version__
-
     arrays: dict[str, Array] = {"params": model.params, "state": model.state}
     description = {
         "format": FORMAT,
@@ -87,7 +86,7 @@ def save(model: Sequential, path: str | Path) -> None:
         draft.unlink(missing_ok=True)
 
 
-def load(path: str | Path) -> Sequential:
+def load(path: str | Path) -> Network:
     """Read a model that `save` has written.
 
     Parameters
@@ -96,7 +95,8 @@ def load(path: str | Path) -> Sequential:
 
     Returns
     -------
-    Sequential
+    Network
+        Of the class that was saved: a `Sequential`, usually.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def load(path: str | Path) -> Sequential:
             raise ValueError(f"{path} cannot be read as an mlpgrad model: {reason}") from error
 
 
-def _rebuild(arrays: dict[str, Array]) -> Sequential:
+def _rebuild(arrays: dict[str, Array]) -> Network:
     """The model that a file's arrays describe."""
     if not arrays.keys() >= {"params", "state", "description"}:
         raise ValueError(f"it holds {sorted(arrays)}, not params, state and description")
@@ -130,8 +130,8 @@ def _rebuild(arrays: dict[str, Array]) -> Sequential:
             f"it was written by mlpgrad {description['mlpgrad']}, install that or a later one"
         )
     model = _decode(description["model"], arrays)
-    if not isinstance(model, Sequential):
-        raise ValueError(f"it describes a {type(model).__name__}, not a Sequential")
+    if not isinstance(model, Network):
+        raise ValueError(f"it describes a {type(model).__name__}, not a network")
     for name, flat in (("params", model.params), ("state", model.state)):
         kept = arrays[name]
         if kept.shape != flat.shape or kept.dtype.newbyteorder("=") != flat.dtype:

@@ -1,72 +1,35 @@
-"""`Sequential`: layers in a row, their parameters in one flat array, and a loss on top."""
+"""`Network`: layers in a row, their parameters in one flat array, and a loss on top."""
 
 from __future__ import annotations
 
 import copy
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.described import Described, suggesting
 from mlpgrad.layers.base import Layer
-from mlpgrad.layers.chain import check_chain, link, run_backward, run_forward, walk
+from mlpgrad.layers.chain import check_chain, run_backward, run_forward
 from mlpgrad.losses.base import Loss
-from mlpgrad.network.storage import bind, initialize, lay_out
+from mlpgrad.network import boundary
+from mlpgrad.network.prediction import Prediction
+from mlpgrad.network.storage import Storage, initialize
 from mlpgrad.penalties import Penalty, penalise
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
-    from mlpgrad.callbacks import Callback
-    from mlpgrad.history import History
-    from mlpgrad.metrics import Metric
-    from mlpgrad.optimizers.base import Optimizer
+class Network(Storage):
+    """What computes: storage, forward, backward, the objective, predictions and copies.
 
-ROWS_AT_ONCE = 1024  # in predictions: bounds the memory, not the result
-
-
-class Sequential(Described):
-    """Layers in a row with a loss on top: a multilayer perceptron, or an ensemble of them.
-
-    Parameters
-    ----------
-    layers : sequence of Layer
-        Neighbours' widths must agree; each object may be used once.
-    loss : Loss
-        What training reduces.
-    penalties : sequence of Penalty
-        Added to the loss, for instance `[mg.L2(1e-4)]`.
-    dtype : dtype
-        float32 by default; float64, longdouble and complex128 work as well.
-    random_state : int, numpy.random.Generator or None
-        The only source of randomness: initial weights, dropout, shuffling.
-    ensemble_size : int, optional
-        E independent networks trained together; outputs become `(E, B, O)`.
-
-    Attributes
-    ----------
-    params, grads : array (P,) or (E, P)
-        Every parameter and its gradient. Layers hold views: change values, never the array.
-    state : array (S,) or (E, S)
-        What else the layers keep between batches, such as running means.
-    parameters, statistics : list of Slot
-        Name, place and shape of each array in `params` and in `state`.
-
-    Examples
-    --------
-    >>> import mlpgrad as mg
-    >>> x, y = mg.datasets.xor()
-    >>> model = mg.Sequential([mg.Dense(2, 4), mg.Tanh(), mg.Dense(4, 1)],
-    ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
-    >>> history = model.fit(x, y, optimizer=mg.Adam(0.1), epochs=200, batch_size=4, verbose=0)
-    >>> model.predict_classes(x)
-    array([0, 1, 1, 0])
+    `mlpgrad.Sequential` is the class that people use: it adds training, evaluation and files, and
+    describes the constructor's arguments. The gradient checker, the optimizers and the
+    explanations take any network.
     """
+
+    stop_training: bool = False
+    """Set to True, by a callback for instance, to end a running `fit` after the batch."""
 
     def __init__(
         self,
@@ -84,7 +47,6 @@ class Sequential(Described):
         self.dtype = np.dtype(dtype)
         self.random_state = random_state
         self.ensemble_size = ensemble_size
-        self.stop_training = False
         self._check()
         *self.rngs, self.rng = checks.random_generators(random_state, (ensemble_size or 1) + 1)
         self._bind()
@@ -118,17 +80,10 @@ class Sequential(Described):
             )
 
     def _bind(self, flats: tuple[Array, Array, Array] | None = None) -> None:
-        """Make the flat arrays, if there are none, and give each layer its views of them."""
-        link(self.layers)
-        self.parameters, self.statistics = slots = lay_out(self.layers)
-        if flats is None:
-            sizes = [kept[-1].stop if kept else 0 for kept in (slots[0], *slots)]
-            params, grads, state = (np.zeros((*self.lead, n), self.dtype) for n in sizes)
-            flats = params, grads, state
-        self._params, self._grads, self._state = flats
-        bind(self.layers, slots, flats, self.rngs)
+        """Lay out the flat arrays, if there are none, and give each layer its views of them."""
+        super()._bind(flats)
         self.layers[0].wants_input_delta = False
-        self._readers = threading.local()
+        self._prediction = Prediction(self.layers, self.dtype)
         self._penalised = [
             (penalty, self._params[part], self._grads[part])
             for penalty in self.penalties
@@ -138,35 +93,6 @@ class Sequential(Described):
         ]
         largest = max((params.size for _, params, _ in self._penalised), default=0)
         self._slopes = np.empty(largest, self.dtype)
-
-    # storage
-
-    @property
-    def params(self) -> Array:
-        """All parameters, `(P,)` or `(E, P)`; assigning copies the values into the array."""
-        return self._params
-
-    @params.setter
-    def params(self, values: Any) -> None:
-        self._params[...] = values
-
-    @property
-    def grads(self) -> Array:
-        """The gradient of the last `backpropagate`, in the shape of `params`."""
-        return self._grads
-
-    @grads.setter
-    def grads(self, values: Any) -> None:
-        self._grads[...] = values
-
-    @property
-    def state(self) -> Array:
-        """What the layers keep beside parameters, such as running means: `(S,)` or `(E, S)`."""
-        return self._state
-
-    @state.setter
-    def state(self, values: Any) -> None:
-        self._state[...] = values
 
     @property
     def in_features(self) -> int | None:
@@ -178,25 +104,6 @@ class Sequential(Described):
         """Width of the output, or None where it is that of the input, whatever that is."""
         widths = (layer.out_features or layer.in_features for layer in reversed(self.layers))
         return next((n for n in widths if n is not None), None)
-
-    def get_weights(self) -> dict[str, Array]:
-        """Copies of all parameters and statistics, by name such as `layers[0].weights`."""
-        arrays = {slot.name: slot.view(self._params).copy() for slot in self.parameters}
-        return arrays | {slot.name: slot.view(self._state).copy() for slot in self.statistics}
-
-    def set_weights(self, weights: Mapping[str, Any]) -> None:
-        """Copy in arrays by name, as `get_weights` gives them; all names must be there."""
-        slots = {slot.name: slot.view(self._params) for slot in self.parameters}
-        slots |= {slot.name: slot.view(self._state) for slot in self.statistics}
-        if weights.keys() != slots.keys():
-            odd = sorted(weights.keys() ^ slots.keys())
-            raise ValueError(f"weights expects the names of get_weights(); differing: {odd}")
-        arrays = {name: checks.numeric(value, name) for name, value in weights.items()}
-        for name, array in arrays.items():
-            if array.shape != slots[name].shape:
-                raise ValueError(f"{name} expects shape {slots[name].shape}, got {array.shape}")
-        for name, array in arrays.items():
-            slots[name][...] = array
 
     # one step
 
@@ -264,6 +171,10 @@ class Sequential(Described):
 
         return value_and_grads
 
+    def penalty(self) -> Any:
+        """The sum of the penalties at the current parameters: a number, or `(E,)`."""
+        return sum((penalty.value(params) for penalty, params, _ in self._penalised), 0.0)
+
     def _step(self, x: Array, target: Array, weights: Array | None = None) -> Any:
         """`backpropagate` on arrays that have been checked and cast."""
         value = self.loss.forward(run_forward(self.layers, x), target, weights)
@@ -279,58 +190,12 @@ class Sequential(Described):
 
     def checked(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
         """Input, target and weights with rows on axis -2, checked but not yet cast or copied."""
-        x = checks.inputs(x, self.in_features, self.lead, self.dtype)
+        x = boundary.inputs(x, self.in_features, self.lead, self.dtype)
         width = self.out_features or x.shape[-1]
-        target = checks.targets(y, self.loss, width, x.shape[-2], self.lead, self.dtype)
-        return x, target, checks.sample_weights(sample_weight, x.shape[-2], self.lead)
+        target = boundary.targets(y, self.loss, width, x.shape[-2], self.lead, self.dtype)
+        return x, target, boundary.sample_weights(sample_weight, x.shape[-2], self.lead)
 
-    # training and use
-
-    @suggesting
-    def fit(
-        self,
-        x: Any,
-        y: Any,
-        *,
-        optimizer: Optimizer,
-        epochs: int = 10,
-        batch_size: int = 32,
-        validation_data: tuple[Any, ...] | None = None,
-        validation_split: float = 0.0,
-        validation_shuffle: bool = True,
-        callbacks: Sequence[Callback] = (),
-        metrics: Sequence[Metric] | None = None,
-        sample_weight: Any = None,
-        class_weight: Mapping[int, float] | str | None = None,
-        shuffle: bool = True,
-        verbose: int = 1,
-    ) -> History:
-        """Train on minibatches; see `mlpgrad.training.fit` for each option.
-
-        Returns
-        -------
-        History
-            Losses and metrics by name, one value an epoch.
-        """
-        from mlpgrad.training import fit
-
-        return fit(
-            self,
-            x,
-            y,
-            optimizer=optimizer,
-            epochs=epochs,
-            batch_size=batch_size,
-            validation_data=validation_data,
-            validation_split=validation_split,
-            validation_shuffle=validation_shuffle,
-            callbacks=callbacks,
-            metrics=metrics,
-            sample_weight=sample_weight,
-            class_weight=class_weight,
-            shuffle=shuffle,
-            verbose=verbose,
-        )
+    # predictions
 
     def predict(self, x: Any) -> Array:
         """The network's output, `(B, O)` or `(E, B, O)`: logits where the loss expects them.
@@ -341,7 +206,7 @@ class Sequential(Described):
         ----------
         x : array (B, I), or (E, B, I) for an ensemble
         """
-        return self._predict(checks.inputs(x, self.in_features, self.lead, self.dtype))
+        return self._predict(boundary.inputs(x, self.in_features, self.lead, self.dtype))
 
     def predict_proba(self, x: Any) -> Array:
         """Probabilities, `(..., B, O)`, where the loss defines them; a TypeError elsewhere."""
@@ -352,72 +217,10 @@ class Sequential(Described):
         return self.loss.classes(self.predict(x))
 
     def _predict(self, x: Array) -> Array:
-        """`predict` on a checked array, a bounded number of rows at a time."""
-        layers = self._reading_layers()
-        samples = x.shape[-2]
-        if samples <= ROWS_AT_ONCE:
-            return run_forward(layers, x.astype(self.dtype, copy=False)).copy()
-        parts = (x[..., i : i + ROWS_AT_ONCE, :] for i in range(0, samples, ROWS_AT_ONCE))
-        first = run_forward(layers, next(parts).astype(self.dtype, copy=False))
-        out = np.empty((*first.shape[:-2], samples, first.shape[-1]), first.dtype)
-        out[..., :ROWS_AT_ONCE, :] = first
-        for number, part in enumerate(parts, start=1):
-            rows = slice(number * ROWS_AT_ONCE, (number + 1) * ROWS_AT_ONCE)
-            out[..., rows, :] = run_forward(layers, part.astype(self.dtype, copy=False))
-        return out
-
-    def _reading_layers(self) -> list[Layer]:
-        """This thread's twins of the layers: same parameters, own buffers, not training."""
-        layers: list[Layer] | None = getattr(self._readers, "layers", None)
-        if layers is None:
-            layers = self._readers.layers = [layer.reader() for layer in self.layers]
-        return layers
-
-    @suggesting
-    def evaluate(
-        self, x: Any, y: Any, *, sample_weight: Any = None, metrics: Sequence[Metric] | None = None
-    ) -> dict[str, Any]:
-        """The objective and metrics on data, in prediction mode.
-
-        Parameters
-        ----------
-        x, y, sample_weight
-            As for `backpropagate`.
-        metrics : sequence of Metric, optional
-            By default those of the loss: accuracy where it classifies.
-
-        Returns
-        -------
-        dict
-            `"loss"` (with penalties, as in training) and each metric by name; a float, or an
-            array `(E,)` for an ensemble.
-        """
-        from mlpgrad.metrics import evaluate
-
-        return evaluate(self, *self.checked(x, y, sample_weight), metrics)
-
-    def penalty(self) -> Any:
-        """The sum of the penalties at the current parameters: a number, or `(E,)`."""
-        return sum((penalty.value(params) for penalty, params, _ in self._penalised), 0.0)
-
-    def learning_rate_range_test(self, x: Any, y: Any, **options: Any) -> Any:
-        """Train a copy with a growing rate; see `mlpgrad.training.learning_rate_range_test`."""
-        from mlpgrad.training import learning_rate_range_test
-
-        return learning_rate_range_test(self, x, y, **options)
-
-    def save(self, path: str | Path) -> None:
-        """Write the model to a `.npz` file with a JSON description; `mg.load(path)` reads it."""
-        from mlpgrad.persistence import save
-
-        save(self, path)
+        """`predict` on a checked array."""
+        return self._prediction(x)
 
     # copies
-
-    @property
-    def lead(self) -> tuple[int, ...]:
-        """`()` for one network, `(E,)` for an ensemble."""
-        return () if self.ensemble_size is None else (self.ensemble_size,)
 
     def copy(self) -> Self:
         """An independent copy: parameters, statistics and generators included."""
@@ -493,40 +296,6 @@ class Sequential(Described):
             for rng, state in zip(self.rngs, saved, strict=True):
                 rng.bit_generator.state = state
 
-    # text
-
-    def summary(self) -> str:
-        """A table of the layers: position, layer, output shape, number of parameters.
-
-        Examples
-        --------
-        >>> import mlpgrad as mg
-        >>> model = mg.Sequential([mg.Dense(2, 4), mg.Tanh(), mg.Dense(4, 1)],
-        ...                       loss=mg.HalfSquaredError())
-        >>> print(model.summary())
-           layer        output  parameters
-        0  Dense(2, 4)  (B, 4)          12
-        1  Tanh()       (B, 4)           0
-        2  Dense(4, 1)  (B, 1)           5
-        17 parameters, 68 bytes (float32), HalfSquaredError()
-        """
-        rows = [("", "layer", "output", "parameters")]
-        lead = "".join(f"{size}, " for size in self.lead)
-        width: int | None = self.in_features
-        for position, layer in walk(self.layers):
-            width = layer.out_features or layer.in_features or width
-            count = sum(slot.stop - slot.start for slot in self.parameters if slot.layer is layer)
-            label = "  " * position.count(".") + repr(layer)
-            rows.append((position, label, f"({lead}B, {width or 'I'})", f"{count:,}"))
-        a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
-        lines = [f"{p:<{a}}  {n:<{b}}  {o:<{c}}  {k:>{d}}" for p, n, o, k in rows]
-        networks = f" in each of {self.ensemble_size} networks" if self.lead else ""
-        total = (
-            f"{self._params.shape[-1]:,} parameters{networks}, {self._params.nbytes:,} bytes "
-            f"({self.dtype}), {self.loss!r}"
-        )
-        return "\n".join([*lines, total])
-
     def __repr__(self) -> str:
         lines = "".join(f"    {layer!r},\n" for layer in self.layers)
         options = [f"loss={self.loss!r}"]
@@ -536,4 +305,4 @@ class Sequential(Described):
             options.append(f'dtype="{self.dtype}"')
         if self.ensemble_size is not None:
             options.append(f"ensemble_size={self.ensemble_size}")
-        return f"Sequential([\n{lines}], {', '.join(options)})"
+        return f"{type(self).__name__}([\n{lines}], {', '.join(options)})"
