@@ -1,7 +1,6 @@
 """Threads that train an ensemble's networks: the same result as one thread, whatever is set."""
 
 import os
-import signal
 import threading
 
 import numpy as np
@@ -162,11 +161,10 @@ def test_an_error_in_a_thread_is_raised(in_threads):
         in_threads(moons(), X, Y, optimizer=OnlyHere(0.1))
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals cannot be sent to oneself on Windows")
-def test_ctrl_c_ends_training_with_all_networks_at_the_same_step(in_threads):
+def test_ctrl_c_ends_training_with_all_networks_at_the_same_step(in_threads, press_ctrl_c):
     def rate(step):
         if step == 20 and threading.current_thread() is threading.main_thread():
-            os.kill(os.getpid(), signal.SIGINT)
+            press_ctrl_c()
         return 0.1
 
     model, optimizer = moons(), mg.SGD(rate)
