@@ -7,7 +7,6 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from golden.make_optimizers import PATH, START, STEPS, TRAJECTORIES, gradient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from mlpgrad.optimizers import Adam, Adamax, AdamW, AMSGrad, NAdam, Optimizer, R
 from mlpgrad.optimizers.adaptive import Adadelta, Adagrad, RMSprop
 from mlpgrad.optimizers.sgd import SGD
 from mlpgrad.optimizers.sign import Lion, Rprop
+from tests.golden.make_optimizers import PATH, START, STEPS, TRAJECTORIES, gradient
 
 GOLDEN = json.loads(PATH.read_text())["trajectories"]
 
