@@ -58,7 +58,21 @@ from mlpgrad.layer_signals import LayerSignals
 from mlpgrad.layers import Dense, Layer
 from mlpgrad.live import LivePlot
 from mlpgrad.losses import HalfSquaredError, Loss
-from mlpgrad.metrics import Accuracy, MeanAbsolute, Metric, RootMeanSquared
+from mlpgrad.metrics import (
+    AUC,
+    F1,
+    R2,
+    Accuracy,
+    CalibrationError,
+    LogLoss,
+    MeanAbsolute,
+    MeanAbsolutePercentageError,
+    Metric,
+    Precision,
+    Recall,
+    RootMeanSquared,
+    TopK,
+)
 from mlpgrad.model import Sequential
 from mlpgrad.normalization import BatchNorm, LayerNorm
 from mlpgrad.optimizer_base import Optimizer
@@ -134,10 +148,13 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "AUC",
     "ELU",
+    "F1",
     "GELU",
     "L1",
     "L2",
+    "R2",
     "SELU",
     "SGD",
     "AMSGrad",
@@ -150,6 +167,7 @@ __all__ = [
     "Adamax",
     "BatchNorm",
     "BinaryCrossEntropy",
+    "CalibrationError",
     "Callback",
     "Constant",
     "ConstantSchedule",
@@ -183,9 +201,11 @@ __all__ = [
     "LeakyReLU",
     "Lion",
     "LivePlot",
+    "LogLoss",
     "Loss",
     "MeanAbsolute",
     "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
     "MeanSquaredError",
     "Metric",
     "Mish",
@@ -196,11 +216,13 @@ __all__ = [
     "Orthogonal",
     "Penalty",
     "Poisson",
+    "Precision",
     "ProgressBar",
     "Quantile",
     "RAdam",
     "RMSprop",
     "ReLU",
+    "Recall",
     "ReduceOnPlateau",
     "Residual",
     "RootMeanSquared",
@@ -216,6 +238,7 @@ __all__ = [
     "Softsign",
     "StepDecay",
     "Tanh",
+    "TopK",
     "WarmUp",
     "Zeros",
     "assert_gradients",

@@ -390,7 +390,7 @@ class Sequential(Described):
             `"loss"` (with penalties, as in training) and each metric by name; a float, or an
             array `(E,)` for an ensemble.
         """
-        from mlpgrad.metrics import evaluate
+        from mlpgrad.evaluating import evaluate
 
         return evaluate(self, *self.checked(x, y, sample_weight), metrics)
 

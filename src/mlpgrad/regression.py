@@ -174,6 +174,15 @@ class Quantile(Loss):
             )
         return out_features // levels
 
+    def numbers(self, prediction: Array) -> Array:
+        """The median, or the only level."""
+        levels = np.atleast_1d(np.asarray(self.levels, np.float64))
+        if len(levels) == 1:
+            return prediction
+        if 0.5 not in levels:
+            raise TypeError(f"{self!r} predicts no median to compare with; add the level 0.5")
+        return prediction[..., list(levels).index(0.5) :: len(levels)]
+
     def kink_signature(self, prediction: Array, target: Array) -> Array | None:
         target = target.repeat(np.size(self.levels), axis=-1)
         return np.sign(prediction.real - target.real).astype(np.int8)  # type: ignore[no-any-return]
@@ -233,6 +242,10 @@ class Poisson(Loss):
                 f"use MeanSquaredError for signed numbers"
             )
         return y
+
+    def numbers(self, prediction: Array) -> Array:
+        """The rates."""
+        return np.asarray(np.exp(prediction))
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
         return super().allocate(shape, dtype) | {"_rate": np.empty(shape, dtype)}
@@ -304,6 +317,10 @@ class GaussianNLL(Loss):
                 f"{out_features} outputs; change the last layer"
             )
         return out_features // 2
+
+    def numbers(self, prediction: Array) -> Array:
+        """The means."""
+        return self._halves(prediction)[0]
 
     def kink_signature(self, prediction: Array, target: Array) -> Array | None:
         return self._halves(prediction)[1].real > math.log(self.epsilon)

@@ -15,9 +15,11 @@ import numpy as np
 from mlpgrad._arrays import Array
 from mlpgrad.batches import Minibatches
 from mlpgrad.callbacks import Callback, ProgressBar
+from mlpgrad.evaluating import as_number, evaluate
 from mlpgrad.history import History
 from mlpgrad.layers import walk
-from mlpgrad.metrics import Metric, as_number, evaluate, weighted_mean
+from mlpgrad.metrics import Metric
+from mlpgrad.metrics.base import weighted_mean
 from mlpgrad.optimizer_base import Optimizer
 from mlpgrad.parts import Part, shares
 
@@ -250,9 +252,9 @@ class _Run:
         """An epoch's means, then the validation set's."""
         totals, weights = (self._joined(name) for name in ("total", "weight"))
         logs = {"loss": as_number(weighted_mean(totals, weights))}
-        for metric in self.metrics or ():
-            mean = weighted_mean(self.parts[0].sums[metric.name], weights)
-            logs[metric.name] = as_number(metric.finish(mean))
+        measured = self.parts[0].measured
+        for name in measured:
+            logs[name] = as_number(measured[name].result())
         if self.validation is not None:
             measured = evaluate(self.model, *self.validation, self.metrics)
             logs |= {f"val_{name}": value for name, value in measured.items()}
