@@ -24,11 +24,9 @@ from pathlib import Path
 import numpy as np
 
 import mlpgrad as mg
+from tests.gradcheck import mutants
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "tests"))
-
-import mutants  # noqa: E402  # beside the tests that use them
 
 ACCEPTED = ("PASS", "KINK", "NO_POWER", "INCONCLUSIVE")
 ACTIVATIONS = (mg.Tanh, mg.ReLU, mg.LeakyReLU, mg.Sigmoid)

@@ -17,6 +17,10 @@ from PIL import Image
 
 SOURCES = sorted(Path(__file__).parent.glob("[0-9]*.py"))
 
+HOUR = 3600
+PATIENCE = {"timeout": HOUR, "startup_timeout": HOUR, "iopub_timeout": HOUR}
+"""Seconds for a cell, a kernel's start and its outputs: on a busy machine each may take long."""
+
 
 def from_source(path):
     """The notebook that a source describes, without outputs; the same source, the same bytes."""
@@ -33,7 +37,7 @@ def from_source(path):
 def run(notebook):
     """Run all cells in a fresh kernel and keep what they print and draw."""
     options = {"kernel_name": "python3", "record_timing": False, "coalesce_streams": True}
-    NotebookClient(notebook, timeout=600, **options).execute()
+    NotebookClient(notebook, **PATIENCE, **options).execute()
     notebook.metadata.pop("language_info", None)  # the interpreter's version, of no interest
     for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
         data = output.get("data", {})

@@ -11,10 +11,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from test_contract import every_case, every_optimizer, one_and_many
 
 import mlpgrad as mg
 from mlpgrad.batches import Minibatches
+from tests.test_contract import every_case, every_optimizer, one_and_many
 
 SMALL, LARGE = 6400, 12800
 ANY_ARRAY = LARGE // 4  # bytes: an array of one byte a sample is four times as much

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -22,6 +24,7 @@ def run(module, *arguments):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_training(tmp_path):
     output = tmp_path / "training.json"
     options = ["--smoke", "--workloads", "xor", "digits", "--output", output]
@@ -49,6 +52,7 @@ def test_memory(tmp_path):
     assert "| 300,000 |" in output.with_suffix(".md").read_text()
 
 
+@pytest.mark.slow
 def test_gradcheck_requirements(tmp_path):
     run("gradcheck_requirements", "--cases", 5, "--output", tmp_path)  # 0: all of them hold
     rows, published = (

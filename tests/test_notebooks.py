@@ -47,6 +47,8 @@ def test_a_notebook_is_its_source_with_outputs(source):
     assert path.stat().st_size < BYTES
 
 
+@pytest.mark.notebook
+@pytest.mark.slow
 @each_source
 def test_a_notebook_runs_in_full_and_says_the_same(source):
     committed = nbformat.read(source.with_suffix(".ipynb"), as_version=4)

@@ -6,7 +6,6 @@ import pickle
 
 import numpy as np
 import pytest
-from golden.make_optimizers import PATH
 
 import mlpgrad as mg
 from mlpgrad.schedules import (
@@ -18,6 +17,7 @@ from mlpgrad.schedules import (
     StepDecay,
     WarmUp,
 )
+from tests.golden.make_optimizers import PATH
 
 GOLDEN = json.loads(PATH.read_text())["schedules"]
 SCHEDULES = {

@@ -8,10 +8,13 @@ import pytest
 
 import mlpgrad as mg
 
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+PATIENCE = 3_600_000  # milliseconds: a busy machine may be slow
 SCREENS = [({"width": 1280, "height": 800}, "light"), ({"width": 360, "height": 740}, "dark")]
 
 
@@ -30,7 +33,7 @@ def browser():
     except ModuleNotFoundError:
         missing("Playwright is missing: pip install 'mlpgrad[test]'")
     with sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=path, args=FLAGS)
+        opened = running.chromium.launch(executable_path=path, args=FLAGS, timeout=PATIENCE)
         yield opened
         opened.close()
 
@@ -39,6 +42,7 @@ def browser():
 def tab(request, browser):
     size, scheme = request.param
     opened = browser.new_page(viewport=size, color_scheme=scheme)
+    opened.set_default_timeout(PATIENCE)
     opened.problems = []
     opened.on("console", lambda message: opened.problems.append(message.text))
     opened.on("pageerror", lambda error: opened.problems.append(str(error)))

@@ -8,11 +8,23 @@ from functools import partial
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
-from pictures import RNG, X1, X2, Y2, band, binary, history, labelled, network, new_axes, signals
 
 import mlpgrad as mg
 from mlpgrad import plotting
 from mlpgrad.plotting import style
+from tests.plotting.pictures import (
+    RNG,
+    X1,
+    X2,
+    Y2,
+    band,
+    binary,
+    history,
+    labelled,
+    network,
+    new_axes,
+    signals,
+)
 
 # every function
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from test_contract import every_case, every_optimizer, one_and_many
 
 import mlpgrad as mg
 from mlpgrad import parts, replay
+from tests.test_contract import every_case, every_optimizer, one_and_many
 
 
 class Watched(replay.Replay):

@@ -7,7 +7,6 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from golden.make_optimizers import PATH, START, STEPS, TRAJECTORIES, gradient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +27,7 @@ from mlpgrad.optimizers import (
     RMSprop,
     Rprop,
 )
+from tests.golden.make_optimizers import PATH, START, STEPS, TRAJECTORIES, gradient
 
 GOLDEN = json.loads(PATH.read_text())["trajectories"]
 

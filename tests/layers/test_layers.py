@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import mlpgrad as mg
 
-GOLDEN = json.loads((Path(__file__).parent / "golden/losses_activations.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden/losses_activations.json").read_text())
 
 
 class Given(mg.Loss):

@@ -1,6 +1,5 @@
 """fit and what happens around it: batches, validation, callbacks, divergence, interruption."""
 
-import os
 import signal
 import threading
 
@@ -468,12 +467,11 @@ def test_a_gradient_that_overflows_in_the_very_last_step_is_noticed():
     np.testing.assert_array_equal(model.params, before)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals cannot be sent to oneself on Windows")
-def test_ctrl_c_ends_training_after_the_batch_and_keeps_what_was_learnt():
+def test_ctrl_c_ends_training_after_the_batch_and_keeps_what_was_learnt(press_ctrl_c):
     class PressCtrlC(mg.Callback):
         def on_train_batch_end(self, batch, logs):
             if len(self.history.get("loss", [])) == 2 and batch == 1:
-                os.kill(os.getpid(), signal.SIGINT)
+                press_ctrl_c()
 
     recorder = Recorder()
     handler = signal.getsignal(signal.SIGINT)
@@ -486,6 +484,17 @@ def test_ctrl_c_ends_training_after_the_batch_and_keeps_what_was_learnt():
     assert (model.params != before).any()
     assert signal.getsignal(signal.SIGINT) is handler
     assert "interrupted" in repr(history)
+
+
+def test_an_ignored_ctrl_c_stays_ignored(press_ctrl_c):
+    class PressCtrlC(mg.Callback):
+        def on_epoch_end(self, epoch, logs):
+            press_ctrl_c()
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _, history = train(epochs=3, callbacks=[PressCtrlC()])
+    assert history.epochs == 3
+    assert not history.interrupted
 
 
 def test_a_keyboard_interrupt_from_a_callback_ends_training_cleanly_too():

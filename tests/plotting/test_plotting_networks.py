@@ -4,11 +4,11 @@ from functools import partial
 
 import numpy as np
 import pytest
-from pictures import RNG, X2, Y2, binary, network, new_axes
 
 import mlpgrad as mg
 from mlpgrad import plotting
 from mlpgrad.plotting import style
+from tests.plotting.pictures import RNG, X2, Y2, binary, network, new_axes
 
 # weights
 

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
-from pictures import (
+
+import mlpgrad as mg
+from mlpgrad import plotting
+from mlpgrad.plotting import style
+from tests.plotting.pictures import (
     RNG,
     X1,
     X2,
@@ -16,10 +20,6 @@ from pictures import (
     new_axes,
     trained,
 )
-
-import mlpgrad as mg
-from mlpgrad import plotting
-from mlpgrad.plotting import style
 
 # decision boundary
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from pictures import RNG, X2, Y2, band, binary, network, new_axes, signals, trained
 
 import mlpgrad as mg
 from mlpgrad import plotting
+from tests.plotting.pictures import RNG, X2, Y2, band, binary, network, new_axes, signals, trained
 
 
 class Copies(mg.Callback):

@@ -154,6 +154,9 @@ def test_text_fits_80_columns_and_html_is_well_formed(case, cls):
         assert formula.count("{") == formula.count("}")
 
 
+NUMBER = re.compile(r"\(-\d+(\.\d+)?\)|-?\d+(\.\d+)?")  # one is typeset like another
+
+
 @functools.cache
 def typeset(formula):
     """Raises ValueError if it is not well-formed."""
@@ -171,7 +174,7 @@ def test_a_notebook_can_typeset_every_formula(case, cls):
         assert formula.count(r"\begin{aligned}") == formula.count(r"\end{aligned}") < 2
         lines = formula.removeprefix(r"\begin{aligned}").removesuffix(r"\end{aligned}")
         for line in lines.split(r"\\"):
-            typeset(re.sub(r"\d+(\.\d+)?", "1", line.replace("&", "")))  # one number is as another
+            typeset(NUMBER.sub("1", line.replace("&", "").strip()))
 
 
 @pytest.fixture

@@ -1,15 +1,14 @@
 """Threads that train an ensemble's networks: the same result as one thread, whatever is set."""
 
 import os
-import signal
 import threading
 
 import numpy as np
 import pytest
-from test_contract import every_case, every_optimizer
 
 import mlpgrad as mg
 from mlpgrad import parts, training
+from tests.test_contract import every_case, every_optimizer
 
 TWO = [slice(0, 2), slice(2, 5)]
 X, Y = mg.datasets.moons(90, random_state=0)
@@ -162,11 +161,10 @@ def test_an_error_in_a_thread_is_raised(in_threads):
         in_threads(moons(), X, Y, optimizer=OnlyHere(0.1))
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals cannot be sent to oneself on Windows")
-def test_ctrl_c_ends_training_with_all_networks_at_the_same_step(in_threads):
+def test_ctrl_c_ends_training_with_all_networks_at_the_same_step(in_threads, press_ctrl_c):
     def rate(step):
         if step == 20 and threading.current_thread() is threading.main_thread():
-            os.kill(os.getpid(), signal.SIGINT)
+            press_ctrl_c()
         return 0.1
 
     model, optimizer = moons(), mg.SGD(rate)

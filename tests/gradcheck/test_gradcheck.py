@@ -2,12 +2,12 @@
 
 import tracemalloc
 
-import mutants
 import numpy as np
 import pytest
-from benchmarks.gradcheck_power import correct_net
 
 import mlpgrad as mg
+from benchmarks.gradcheck_power import correct_net
+from tests.gradcheck import mutants
 
 ACCEPTED = {"PASS", "KINK", "NO_POWER", "INCONCLUSIVE"}
 

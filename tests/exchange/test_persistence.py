@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_contract import LAYERS, LOSSES, layer_case, loss_case
 
 import mlpgrad as mg
 from mlpgrad import persistence
+from tests.test_contract import LAYERS, LOSSES, layer_case, loss_case
 
 CASES = [pytest.param(layer_case, cls, id=cls.__name__) for cls in LAYERS if cls != mg.Elementwise]
 CASES += [pytest.param(loss_case, cls, id=cls.__name__) for cls in LOSSES]

@@ -10,7 +10,7 @@ from scipy.special import ndtr
 
 import mlpgrad as mg
 
-GOLDEN = json.loads((Path(__file__).parent / "golden/losses_activations.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden/losses_activations.json").read_text())
 ACTIVATIONS = [cls for cls in mg.Activation.__subclasses__() if cls.__module__ != __name__]
 each = pytest.mark.parametrize("cls", ACTIVATIONS, ids=lambda cls: cls.__name__)
 EXTREME = [-1e4, -300.0, -90.0, -20.0, -1.0, 0.0, 1.0, 20.0, 90.0, 300.0, 1e4]

@@ -1,0 +1,8 @@
+"""No outcome depends on how busy the machine is."""
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
