@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -74,6 +74,11 @@ class Callback(Described):
             raise KeyError(f"{self!r} found no {name!r} in the logs{nearest(name, logs)}")
         return logs[name]
 
+    @classmethod
+    def example(cls) -> Self:
+        """A callback with options worth a test, for tests that go through every class."""
+        return cls()
+
 
 class EarlyStopping(Callback):
     """Stop when the monitored value has not improved for `patience` epochs; keep the best weights.
@@ -142,6 +147,10 @@ class EarlyStopping(Callback):
         networks = self.model.ensemble_size or 1
         return [flat.reshape(networks, -1) for flat in (self.model.params, self.model.state)]
 
+    @classmethod
+    def example(cls) -> Self:
+        return cls(1)
+
 
 class ReduceOnPlateau(Callback):
     """Multiply the learning rate by `factor` after `patience` epochs without improvement.
@@ -188,6 +197,10 @@ class ReduceOnPlateau(Callback):
             self.optimizer.learning_rate_scale = max(scale * self.factor, self.lowest)
             self.waited = 0
 
+    @classmethod
+    def example(cls) -> Self:
+        return cls(0.5, patience=0)
+
 
 class ExponentialMovingAverage(Callback):
     """average <- decay average + (1 - decay) params after every batch; used at the end.
@@ -224,6 +237,10 @@ class ExponentialMovingAverage(Callback):
         if self._steps:
             self.model.params = self.average
 
+    @classmethod
+    def example(cls) -> Self:
+        return cls(0.9)
+
 
 class ModelCheckpoint(Callback):
     """Save the model after each epoch that is the best so far (or after every epoch).
@@ -250,6 +267,10 @@ class ModelCheckpoint(Callback):
         if value < self.best or not self.best_only:
             self.best = min(value, self.best)
             self.model.save(str(self.path).format(epoch=epoch + 1))
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls("model-{epoch}.npz", best_only=False)
 
 
 class ProgressBar(Callback):

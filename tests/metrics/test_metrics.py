@@ -9,7 +9,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mlpgrad as mg
-from mlpgrad.metrics.base import Metric
+from tests.kinds import compare_with_golden, subclasses
+from tests.metrics.measuring import measured
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/metrics.json").read_text())
 CASES = [
@@ -18,28 +19,12 @@ CASES = [
     for weights, values in case["values"].items()
     for metric in values
 ]
-CLASSES = [c for c in Metric.__subclasses__() if c.__module__.startswith("mlpgrad.")]
-CLASSES = [c for cls in CLASSES for c in (cls.__subclasses__() or [cls])]
+CLASSES = subclasses(mg.Metric)
+LACKING = {}  # metrics that scikit-learn does not have, with the reason
 
 
 def make(text):
     return eval(text, vars(mg).copy())
-
-
-def measured(metric, loss, prediction, target, weights=None, size=None):
-    """A metric of checked arrays, in batches of `size` rows."""
-    target = loss.cast(target, prediction.dtype)
-    accumulator = metric.start()
-    size = size or prediction.shape[-2]
-    for start in range(0, prediction.shape[-2], size):
-        rows = np.s_[..., start : start + size, :]
-        # buffers that the next batch overwrites, as those of a model are
-        batch = [None if a is None else a[rows].copy() for a in (prediction, target, weights)]
-        accumulator.add(*batch, loss)
-        for array in batch:
-            if array is not None:
-                array[...] = 0
-    return accumulator.result()
 
 
 def golden_case(data, weights, metric):
@@ -63,8 +48,7 @@ def test_values_are_scikit_learns(data, weights, metric, size):
 
 def test_every_metric_has_golden_values():
     compared = {metric.partition("(")[0] for _, _, metric in CASES}
-    missing = {cls.__name__ for cls in CLASSES} - compared
-    assert not missing, f"add {missing} to tests/golden/make_metrics.py and run it"
+    compare_with_golden(CLASSES, compared, LACKING, "tests/golden/make_metrics.py")
 
 
 @pytest.mark.parametrize("metric", ["Accuracy()", "F1('macro')", "AUC()", "LogLoss()", "TopK(2)"])

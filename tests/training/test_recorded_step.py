@@ -5,7 +5,7 @@ import pytest
 
 import mlpgrad as mg
 from mlpgrad import parts, replay
-from tests.test_contract import every_case, every_optimizer, one_and_many
+from tests.kinds import every_case, every_optimizer, one_and_many
 
 
 class Watched(replay.Replay):
