@@ -14,7 +14,7 @@ import pytest
 
 import mlpgrad as mg
 from mlpgrad.training.batches import Minibatches
-from tests.test_contract import every_case, every_optimizer, one_and_many
+from tests.kinds import every_case, every_optimizer, one_and_many
 
 SMALL, LARGE = 6400, 12800
 ANY_ARRAY = LARGE // 4  # bytes: an array of one byte a sample is four times as much

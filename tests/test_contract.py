@@ -1,9 +1,11 @@
-"""What every Layer, Activation, Loss and Optimizer promises, for each class that exists.
+"""What every class of every kind promises, and more for layers and losses.
 
-The classes are discovered, not listed: a new one is tested by being there.
+The classes are discovered, not listed: a new one is tested by being there. What the other
+kinds promise is in the files beside this one.
 """
 
 import copy
+import gc
 import pickle
 import tracemalloc
 
@@ -11,61 +13,27 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
+from tests.kinds import (
+    BATCH,
+    ENSEMBLE,
+    EVERY_CLASS,
+    FEATURES,
+    KINDS,
+    LAYERS,
+    LOSSES,
+    OPTIMIZERS,
+    every,
+    every_case,
+    every_dtype,
+    every_layer,
+    every_loss,
+    example,
+    loss_case,
+    one_and_many,
+    subclasses,
+)
 
-ENSEMBLE = 3
-FEATURES, BATCH = 5, 6
-DTYPES = [np.float32, np.float64]
-SIZES = [None, ENSEMBLE]
-
-
-def subclasses(base):
-    """Every public class below `base` that the package defines, in a fixed order."""
-    found, waiting = set(), [base]
-    while waiting:
-        for cls in waiting.pop().__subclasses__():
-            waiting.append(cls)
-            if cls.__module__.startswith("mlpgrad.") and not cls.__name__.startswith("_"):
-                found.add(cls)
-    abstract = {mg.Activation}
-    return sorted(found - abstract, key=lambda cls: cls.__name__)
-
-
-LAYERS = subclasses(mg.Layer)
-LOSSES = subclasses(mg.Loss)
-OPTIMIZERS = subclasses(mg.Optimizer)
-
-every_layer = pytest.mark.parametrize("cls", LAYERS, ids=lambda cls: cls.__name__)
-every_loss = pytest.mark.parametrize("cls", LOSSES, ids=lambda cls: cls.__name__)
-every_optimizer = pytest.mark.parametrize("cls", OPTIMIZERS, ids=lambda cls: cls.__name__)
-every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=["float32", "float64"])
-one_and_many = pytest.mark.parametrize("size", SIZES, ids=["one", "ensemble"])
-
-
-def layer_case(cls, dtype=np.float64, size=None):
-    """A model around a layer's example, with parameters off their initial values, and data."""
-    model = mg.Sequential(
-        [cls.example()], loss=mg.HalfSquaredError(), dtype=dtype, random_state=0, ensemble_size=size
-    )
-    rng = np.random.default_rng(1)
-    model.params = model.params + 0.3 * rng.normal(size=model.params.shape)
-    x = rng.normal(size=(BATCH, FEATURES))
-    return model, x, rng.normal(size=(BATCH, model.out_features or FEATURES))
-
-
-def loss_case(cls, dtype=np.float64, size=None):
-    """A Dense layer (and a Softmax where the loss wants probabilities) under a loss's example."""
-    loss, prediction, target = cls.example()
-    layers = [mg.Dense(FEATURES, prediction.shape[-1])]
-    if loss.expects_probabilities:
-        layers.append(mg.Softmax() if cls is mg.CrossEntropy else mg.Sigmoid())
-    model = mg.Sequential(layers, loss=loss, dtype=dtype, random_state=0, ensemble_size=size)
-    x = np.random.default_rng(1).normal(size=(len(prediction), FEATURES))
-    return model, x, target
-
-
-CASES = [pytest.param(layer_case, cls, id=cls.__name__) for cls in LAYERS]
-CASES += [pytest.param(loss_case, cls, id=cls.__name__) for cls in LOSSES]
-every_case = pytest.mark.parametrize(("case", "cls"), CASES)
+every_class = every(EVERY_CLASS)
 
 
 def central_differences(f, at, h=1e-6):
@@ -88,17 +56,77 @@ def steps(model, x, y):
         return np.array(value), grads, model.input_gradient(x, y)
 
 
+# every kind
+
+
 def test_something_is_discovered():
     assert {mg.Dense, mg.BatchNorm, mg.ReLU, mg.Residual, mg.Dropout} <= set(LAYERS)
     assert {mg.HalfSquaredError, mg.SoftmaxCrossEntropy} <= set(LOSSES)
     assert {mg.SGD, mg.Adam, mg.Rprop} <= set(OPTIMIZERS)
+    rest = {mg.L1, mg.OneCycle, mg.R2, mg.LayerSignals, mg.LivePlot, mg.ModelCheckpoint}
+    assert rest <= set(EVERY_CLASS)
+
+
+def unexported(classes):
+    return {cls.__name__ for cls in classes} - set(mg.__all__)
 
 
 def test_every_class_is_exported():
-    bases = [mg.Layer, mg.Loss, mg.Optimizer, mg.Initializer, mg.Penalty, mg.Metric, mg.Callback]
-    bases.append(mg.Schedule)
-    missing = {cls.__name__ for base in bases for cls in subclasses(base)} - set(mg.__all__)
-    assert missing == set()
+    assert unexported([*KINDS.values(), *EVERY_CLASS]) == set()
+
+
+def test_a_new_class_is_found_and_missed():
+    class New(mg.Penalty):
+        __module__ = "mlpgrad.somewhere"
+
+        def __init__(self, first, second):
+            super().__init__(first)
+
+    assert New in subclasses(mg.Penalty)
+    assert unexported([New]) == {"New"}
+    with pytest.raises(pytest.fail.Exception, match=r"New.example\(\) raises .* write this class"):
+        example(New)
+    del New
+    gc.collect()
+    assert [cls.__name__ for cls in subclasses(mg.Penalty)] == ["L1", "L2"]
+
+
+@every_class
+def test_an_example_is_a_new_instance_of_the_class(cls):
+    made = example(cls)
+    assert type(made) is cls
+    assert example(cls) is not made
+
+
+@every_class
+def test_repr_can_be_pasted(cls):
+    made = example(cls)
+    assert repr(made).startswith(f"{cls.__name__}(")
+    assert len(repr(made)) < 200
+    if cls is mg.Elementwise:
+        return  # holds functions, which have no text
+    again = eval(repr(made), vars(mg).copy())
+    assert type(again) is cls
+    assert repr(again) == repr(made)
+
+
+@every_class
+def test_a_configuration_makes_an_equal_object(cls):
+    made = example(cls)
+    again = cls(**made.config())
+    for twin in (again, copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        assert type(twin) is cls
+        assert repr(twin) == repr(made)
+        assert twin.config().keys() == made.config().keys()
+
+
+@every_class
+def test_an_unknown_option_names_the_nearest(cls):
+    with pytest.raises(TypeError, match=f"{cls.__name__} has no option 'epsillon'"):
+        cls(epsillon=1)
+
+
+# layers and losses
 
 
 @every_case
@@ -238,23 +266,6 @@ def test_copies_share_memory_with_their_own_params(case, cls, size):
             np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("cls", [*LAYERS, *LOSSES, *OPTIMIZERS], ids=lambda cls: cls.__name__)
-def test_repr_can_be_pasted(cls):
-    example = cls.example()
-    made = example[0] if isinstance(example, tuple) else example
-    assert repr(made).startswith(f"{cls.__name__}(")
-    assert len(repr(made)) < 200
-    if cls is mg.Elementwise:
-        return  # holds functions, which have no text
-    assert repr(eval(repr(made), vars(mg))) == repr(made)
-
-
-@pytest.mark.parametrize("cls", [*LAYERS, *LOSSES, *OPTIMIZERS], ids=lambda cls: cls.__name__)
-def test_an_unknown_option_names_the_nearest(cls):
-    with pytest.raises(TypeError, match=f"{cls.__name__} has no option 'epsillon'"):
-        cls(epsillon=1)
-
-
 @every_layer
 def test_the_checker_agrees_on_layers(cls):
     model = mg.Sequential(
@@ -270,92 +281,3 @@ def test_the_checker_agrees_on_layers(cls):
 def test_the_checker_agrees_on_losses(cls):
     report = mg.check_gradients(*loss_case(cls), seed=0)
     assert report, str(report)
-
-
-# optimizers
-
-
-def descend(optimizer, size, dtype, count=20):
-    """Train a little network on fixed data."""
-    model = mg.Sequential(
-        [mg.Dense(3, 4), mg.Tanh(), mg.Dense(4, 2)],
-        loss=mg.HalfSquaredError(),
-        dtype=dtype,
-        random_state=0,
-        ensemble_size=size,
-    )
-    rng = np.random.default_rng(2)
-    x, y = rng.normal(size=(8, 3)), rng.normal(size=(8, 2))
-    first = model.backpropagate(x, y)
-    for _ in range(count):
-        model.backpropagate(x, y)
-        optimizer.step(model.params, model.grads)
-    return model, first, model.backpropagate(x, y)
-
-
-@every_optimizer
-@every_dtype
-@one_and_many
-def test_an_optimizer_reduces_the_loss_in_place(cls, dtype, size):
-    model, first, last = descend(cls.example(), size, dtype)
-    assert (np.asarray(last) < np.asarray(first)).all()
-    assert model.params.dtype == dtype
-    assert np.shares_memory(model.layers[0].params.weights, model.params)
-
-
-@every_optimizer
-def test_an_optimizer_steps_an_ensemble_as_a_loop(cls):
-    rng = np.random.default_rng(3)
-    params = rng.normal(size=(ENSEMBLE, 17))
-    rows = params.copy()
-    together, apart = cls.example(), [cls.example() for _ in range(ENSEMBLE)]
-    for _ in range(30):
-        grads = rng.normal(size=params.shape)
-        together.step(params, grads.copy())
-        for optimizer, row, grad in zip(apart, rows, grads, strict=True):
-            optimizer.step(row, grad.copy())
-    np.testing.assert_allclose(params, rows, rtol=1e-12, atol=1e-12)
-
-
-@every_optimizer
-def test_an_optimizer_continues_after_deepcopy_and_pickle(cls):
-    rng = np.random.default_rng(4)
-    params, optimizer = rng.normal(size=9), cls.example()
-    for grads in rng.normal(size=(5, 9)):
-        optimizer.step(params, grads)
-    runs = []
-    for twin in (optimizer, copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):
-        values = params.copy()
-        for grads in np.random.default_rng(5).normal(size=(5, 9)):
-            twin.step(values, grads)
-        runs.append(values)
-    np.testing.assert_array_equal(runs[0], runs[1])
-    np.testing.assert_array_equal(runs[0], runs[2])
-
-
-@every_optimizer
-def test_training_an_ensemble_equals_a_loop_over_its_members(cls):
-    # no bias in front of BatchNorm, which cancels it: its gradient is nothing but rounding, and
-    # half of the optimizers blow that up to whole steps
-    first = mg.Dense(3, 6, bias=False)
-    ensemble = mg.Sequential(
-        [first, mg.BatchNorm(6), mg.ReLU(), mg.Dropout(0.3), mg.Dense(6, 2)],
-        loss=mg.SoftmaxCrossEntropy(),
-        penalties=[mg.L2(1e-3)],
-        dtype=np.float64,
-        random_state=0,
-        ensemble_size=ENSEMBLE,
-    )
-    rng = np.random.default_rng(6)
-    x, y = rng.normal(size=(20, 3)), rng.integers(0, 2, 20)
-    members = [ensemble.member(i) for i in range(ENSEMBLE)]
-    options = {"epochs": 3, "batch_size": 8, "verbose": 0, "validation_split": 0.2}
-    together = ensemble.fit(x, y, optimizer=cls.example(), **options)
-    for i, member in enumerate(members):
-        history = member.fit(x, y, optimizer=cls.example(), **options)
-        np.testing.assert_allclose(ensemble.params[i], member.params, rtol=1e-12, atol=1e-12)
-        np.testing.assert_allclose(ensemble.state[i], member.state, rtol=1e-12, atol=1e-12)
-        for name in ("loss", "val_loss", "val_accuracy"):
-            np.testing.assert_allclose(
-                [values[i] for values in together[name]], history[name], rtol=1e-12, atol=1e-12
-            )

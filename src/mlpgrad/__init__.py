@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from mlpgrad import initializers, layers, losses, optimizers, penalties, training
+from mlpgrad import initializers, layers, losses, metrics, optimizers, penalties, training
 from mlpgrad._core.version import __version__ as __version__
 from mlpgrad.history import History
 from mlpgrad.initializers import *
@@ -22,7 +22,7 @@ from mlpgrad.layer_signals import LayerSignals
 from mlpgrad.layers import *
 from mlpgrad.live import LivePlot
 from mlpgrad.losses import *
-from mlpgrad.metrics import Accuracy, MeanAbsolute, Metric, RootMeanSquared
+from mlpgrad.metrics import *
 from mlpgrad.optimizers import *
 from mlpgrad.penalties import *
 from mlpgrad.sequential import Sequential, load
@@ -77,18 +77,15 @@ __all__ = [
     *initializers.__all__,
     *layers.__all__,
     *losses.__all__,
+    *metrics.__all__,
     *optimizers.__all__,
     *penalties.__all__,
     *training.__all__,
-    "Accuracy",
     "Explanation",
     "GradientReport",
     "History",
     "LayerSignals",
     "LivePlot",
-    "MeanAbsolute",
-    "Metric",
-    "RootMeanSquared",
     "Sequential",
     "assert_gradients",
     "check_gradient",

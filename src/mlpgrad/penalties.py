@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -69,6 +69,11 @@ class Penalty(Described):
     def kink_signature(self, params: Array) -> Array | None:
         """On which side of its kinks each parameter lies; None where it has none."""
         return None
+
+    @classmethod
+    def example(cls) -> Self:
+        """A penalty with options worth a test, for tests that go through every class."""
+        return cls(0.1)
 
 
 class L2(Penalty):

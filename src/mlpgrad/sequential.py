@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from mlpgrad._core.described import suggesting
 from mlpgrad.history import History
 from mlpgrad.layers.chain import walk
-from mlpgrad.metrics import Metric, evaluate
+from mlpgrad.metrics import Metric
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.evaluate import evaluate
 from mlpgrad.training.fit import fit
 from mlpgrad.training.rate_test import learning_rate_range_test
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import mlpgrad as mg
 from mlpgrad.exchange import npz
-from tests.test_contract import LAYERS, LOSSES, layer_case, loss_case
+from tests.kinds import LAYERS, LOSSES, layer_case, loss_case
 
 CASES = [pytest.param(layer_case, cls, id=cls.__name__) for cls in LAYERS if cls != mg.Elementwise]
 CASES += [pytest.param(loss_case, cls, id=cls.__name__) for cls in LOSSES]

@@ -16,18 +16,12 @@ from mlpgrad.optimizers.adaptive import Adadelta, Adagrad, RMSprop
 from mlpgrad.optimizers.sgd import SGD
 from mlpgrad.optimizers.sign import Lion, Rprop
 from tests.golden.make_optimizers import PATH, START, STEPS, TRAJECTORIES, gradient
+from tests.kinds import OPTIMIZERS as RULES
+from tests.kinds import compare_with_golden, every
 
 GOLDEN = json.loads(PATH.read_text())["trajectories"]
-
-
-def subclasses(cls):
-    """Every rule of the package."""
-    found = [c for sub in cls.__subclasses__() for c in (sub, *subclasses(sub))]
-    return [c for c in found if c.__module__.startswith("mlpgrad")]
-
-
-RULES = subclasses(Optimizer)
-every_rule = pytest.mark.parametrize("cls", RULES, ids=lambda cls: cls.__name__)
+LACKING = {"Lion": "PyTorch has no Lion; it is compared with its paper below"}
+every_rule = every(RULES)
 
 # by the names of golden/make_optimizers.py
 OPTIMIZERS = {
@@ -95,10 +89,10 @@ def test_a_trajectory_equals_pytorchs(name):
         np.testing.assert_allclose(params, expected, rtol=0, atol=1e-10)
 
 
-def test_every_rule_is_in_the_golden_trajectories_but_lion():
-    compared = {type(OPTIMIZERS[name]()) for name in TRAJECTORIES}
-    assert compared == {cls for cls in RULES if cls is not Lion}
-    assert OPTIMIZERS.keys() == TRAJECTORIES.keys() == GOLDEN.keys()
+def test_every_rule_has_a_golden_trajectory():
+    compared = {type(OPTIMIZERS[name]()).__name__ for name in TRAJECTORIES}
+    compare_with_golden(RULES, compared, LACKING, "tests/golden/make_optimizers.py")
+    assert OPTIMIZERS.keys() == TRAJECTORIES.keys() == GOLDEN.keys(), "run make_optimizers.py"
 
 
 def test_lion_follows_its_paper():

@@ -7,7 +7,7 @@ import mlpgrad as mg
 from mlpgrad.training import recorded_step as replay
 from mlpgrad.training import tape
 from mlpgrad.training import worker as parts
-from tests.test_contract import every_case, every_optimizer, one_and_many
+from tests.kinds import every_case, every_optimizer, one_and_many
 
 
 class Watched(replay.Replay):

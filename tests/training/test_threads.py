@@ -9,7 +9,7 @@ import pytest
 import mlpgrad as mg
 from mlpgrad.training import session, worker
 from mlpgrad.training import threads as members
-from tests.test_contract import every_case, every_optimizer
+from tests.kinds import every_case, every_optimizer
 
 TWO = [slice(0, 2), slice(2, 5)]
 X, Y = mg.datasets.moons(90, random_state=0)

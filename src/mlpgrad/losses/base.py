@@ -97,6 +97,10 @@ class Loss(Described):
         """Some rows of a checked target as the other methods take them."""
         return target.astype(dtype, copy=False)
 
+    def numbers(self, prediction: Array) -> Array:
+        """What the outputs say the targets are, `(..., B, T)`: for metrics of numbers."""
+        return prediction
+
     def probabilities(self, prediction: Array) -> Array:
         """Probabilities for `predict_proba`, where the loss defines them."""
         raise TypeError(f"{type(self).__name__} defines no probabilities; use predict(x)")

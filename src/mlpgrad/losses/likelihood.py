@@ -52,6 +52,10 @@ class Poisson(Loss):
             )
         return y
 
+    def numbers(self, prediction: Array) -> Array:
+        """The rates."""
+        return np.asarray(np.exp(prediction))
+
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
         return super().allocate(shape, dtype) | {"_rate": np.empty(shape, dtype)}
 
@@ -122,6 +126,10 @@ class GaussianNLL(Loss):
                 f"{out_features} outputs; change the last layer"
             )
         return out_features // 2
+
+    def numbers(self, prediction: Array) -> Array:
+        """The means."""
+        return self._halves(prediction)[0]
 
     def kink_signature(self, prediction: Array, target: Array) -> Array | None:
         return self._halves(prediction)[1].real > math.log(self.epsilon)

@@ -203,6 +203,15 @@ class Quantile(Loss):
             )
         return out_features // levels
 
+    def numbers(self, prediction: Array) -> Array:
+        """The median, or the only level."""
+        levels = np.atleast_1d(np.asarray(self.levels, np.float64))
+        if len(levels) == 1:
+            return prediction
+        if 0.5 not in levels:
+            raise TypeError(f"{self!r} predicts no median to compare with; add the level 0.5")
+        return prediction[..., list(levels).index(0.5) :: len(levels)]
+
     def kink_signature(self, prediction: Array, target: Array) -> Array | None:
         target = target.repeat(np.size(self.levels), axis=-1)
         return np.sign(prediction.real - target.real).astype(np.int8)  # type: ignore[no-any-return]

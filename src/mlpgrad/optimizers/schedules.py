@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Self
 
 from mlpgrad._core import checks
 from mlpgrad._core.described import Described
@@ -26,6 +27,11 @@ class Schedule(Described):
         """
         raise NotImplementedError
 
+    @classmethod
+    def example(cls) -> Self:
+        """A schedule with options worth a test, for tests that go through every class."""
+        return cls()
+
 
 class ConstantSchedule(Schedule):
     """rate
@@ -43,6 +49,10 @@ class ConstantSchedule(Schedule):
 
     def __call__(self, steps: int) -> float:
         return self.rate
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(0.1)
 
 
 class StepDecay(Schedule):
@@ -74,6 +84,10 @@ class StepDecay(Schedule):
     def __call__(self, steps: int) -> float:
         return self.rate * self.factor ** (steps // self.every)
 
+    @classmethod
+    def example(cls) -> Self:
+        return cls(0.5, 7, factor=0.3)
+
 
 class ExponentialDecay(Schedule):
     """rate factor^(t / every)
@@ -102,6 +116,10 @@ class ExponentialDecay(Schedule):
 
     def __call__(self, steps: int) -> float:
         return float(self.rate * self.factor ** (steps / self.every))
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(0.5, 0.9, every=3)
 
 
 class CosineDecay(Schedule):
@@ -135,6 +153,10 @@ class CosineDecay(Schedule):
 
     def __call__(self, steps: int) -> float:
         return _cosine(self.rate, self.floor, steps / self.steps)
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(0.5, 20, floor=0.1)
 
 
 class OneCycle(Schedule):
@@ -187,6 +209,10 @@ class OneCycle(Schedule):
         falling = (steps - summit) / (self.steps - 1 - summit)
         return _cosine(self.peak, start / self.end_divisor, falling)
 
+    @classmethod
+    def example(cls) -> Self:
+        return cls(0.5, 25, rising=0.45, start_divisor=10)
+
 
 class WarmUp(Schedule):
     """rate (t + 1) / T during the first T steps,  then the rate, or its schedule from the start
@@ -218,6 +244,10 @@ class WarmUp(Schedule):
     def __call__(self, steps: int) -> float:
         rate = self.rate(max(steps - self.steps, 0)) if callable(self.rate) else self.rate
         return rate * min((steps + 1) / self.steps, 1.0)
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(CosineDecay(0.5, 20), 5)
 
 
 def _cosine(start: float, end: float, share: float) -> float:

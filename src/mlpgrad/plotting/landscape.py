@@ -9,8 +9,8 @@ import numpy as np
 
 from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array
-from mlpgrad.metrics import evaluate
 from mlpgrad.plotting import inputs, style
+from mlpgrad.training.evaluate import evaluate
 
 if TYPE_CHECKING:
     from mlpgrad.network.network import Network

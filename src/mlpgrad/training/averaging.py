@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -47,3 +47,7 @@ class ExponentialMovingAverage(Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._steps:
             self.model.params = self.average
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(0.9)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from mlpgrad._core.described import Described, nearest
 
@@ -66,3 +66,8 @@ class Callback(Described):
         if name not in logs:
             raise KeyError(f"{self!r} found no {name!r} in the logs{nearest(name, logs)}")
         return logs[name]
+
+    @classmethod
+    def example(cls) -> Self:
+        """A callback with options worth a test, for tests that go through every class."""
+        return cls()

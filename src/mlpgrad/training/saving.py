@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -39,3 +39,7 @@ class ModelCheckpoint(Callback):
             from mlpgrad.exchange import npz  # archives and JSON: only where something is saved
 
             npz.save(self.model, str(self.path).format(epoch=epoch + 1))
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls("model-{epoch}.npz", best_only=False)

@@ -13,10 +13,12 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.layers.chain import walk
-from mlpgrad.metrics import Metric, as_number, evaluate, weighted_mean
+from mlpgrad.metrics import Metric
+from mlpgrad.metrics.base import weighted_mean
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training.batches import Minibatches
 from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.evaluate import as_number, evaluate
 from mlpgrad.training.record import Record
 from mlpgrad.training.threads import shares
 from mlpgrad.training.worker import Part
@@ -173,9 +175,9 @@ class Session:
         """An epoch's means, then the validation set's."""
         totals, weights = (self._joined(name) for name in ("total", "weight"))
         logs = {"loss": as_number(weighted_mean(totals, weights))}
-        for metric in self.metrics or ():
-            mean = weighted_mean(self.parts[0].sums[metric.name], weights)
-            logs[metric.name] = as_number(metric.finish(mean))
+        measured = self.parts[0].measured
+        for name in measured:
+            logs[name] = as_number(measured[name].result())
         if self.validation is not None:
             measured = evaluate(self.model, *self.validation, self.metrics)
             logs |= {f"val_{name}": value for name, value in measured.items()}

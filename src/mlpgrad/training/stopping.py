@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.metrics import evaluate
 from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.evaluate import evaluate
 
 if TYPE_CHECKING:
     pass
@@ -81,6 +81,10 @@ class EarlyStopping(Callback):
         networks = self.model.ensemble_size or 1
         return [flat.reshape(networks, -1) for flat in (self.model.params, self.model.state)]
 
+    @classmethod
+    def example(cls) -> Self:
+        return cls(1)
+
 
 class ReduceOnPlateau(Callback):
     """Multiply the learning rate by `factor` after `patience` epochs without improvement.
@@ -126,3 +130,7 @@ class ReduceOnPlateau(Callback):
             scale = self.optimizer.learning_rate_scale
             self.optimizer.learning_rate_scale = max(scale * self.factor, self.lowest)
             self.waited = 0
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(0.5, patience=0)

@@ -16,6 +16,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.metrics import Metric
+from mlpgrad.metrics.base import start_all
 from mlpgrad.training.batches import Batch
 from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.recorded_step import Replay, worthwhile
@@ -34,8 +35,8 @@ class Part:
     ----------
     total, weight : number or array (E,)
         Sums over the samples of the epoch: of losses, and of weights.
-    sums : dict
-        The same of metrics.
+    measured : dict
+        Accumulators of the epoch's training metrics, by name.
     diverged_at : int or None
         The batch whose loss was not finite.
     """
@@ -67,7 +68,7 @@ class Part:
         self.batches = 0
         self.total: Any = 0.0
         self.weight: Any = 0
-        self.sums: dict[str, Any] = {}
+        self.measured = start_all(self.metrics) if self.metrics else {}
         self.diverged_at: int | None = None
 
     def run(self, batches: Iterable[tuple[int, Batch]]) -> None:
@@ -122,14 +123,11 @@ class Part:
         self.model.state = self.last_state
 
     def _measure(self, target: Array, weights: Array | None) -> None:
-        """Add this batch to the sums of the training metrics."""
+        """Add this batch to the training metrics."""
         prediction, loss = self.model.layers[-1]._outputs, self.model.loss
-        for metric in self.metrics:
-            values = metric.values(prediction, target, loss)  # type: ignore[arg-type]
-            if weights is not None:
-                values = values * weights[..., 0]
-            total = np.add.reduce(values, axis=-1, dtype=np.float64)
-            self.sums[metric.name] = self.sums.get(metric.name, 0.0) + total
+        assert prediction is not None
+        for accumulator in self.measured.values():
+            accumulator.add(prediction, target, weights, loss)
 
 
 def _of(rows: slice, array: Array | None) -> Any:

@@ -1,0 +1,29 @@
+"""Metrics: numbers that tell how good predictions are."""
+
+from mlpgrad.metrics.base import Metric
+from mlpgrad.metrics.calibration import CalibrationError
+from mlpgrad.metrics.classification import Accuracy, LogLoss, TopK
+from mlpgrad.metrics.confusion import F1, Precision, Recall
+from mlpgrad.metrics.ranking import AUC
+from mlpgrad.metrics.regression import (
+    R2,
+    MeanAbsolute,
+    MeanAbsolutePercentageError,
+    RootMeanSquared,
+)
+
+__all__ = [
+    "AUC",
+    "F1",
+    "R2",
+    "Accuracy",
+    "CalibrationError",
+    "LogLoss",
+    "MeanAbsolute",
+    "MeanAbsolutePercentageError",
+    "Metric",
+    "Precision",
+    "Recall",
+    "RootMeanSquared",
+    "TopK",
+]

@@ -1,0 +1,172 @@
+"""Metrics of the confusion matrix: precision, recall and their harmonic mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.metrics.base import Metric, weighted_mean
+from mlpgrad.metrics.outputs import has_labels, memberships
+
+if TYPE_CHECKING:
+    from mlpgrad.losses.base import Loss
+
+AVERAGES = ("auto", "macro", "micro", "weighted")
+
+
+class _ConfusionMetric(Metric):
+    """A quotient of counts: of samples with a class, of samples predicted to have it, of both.
+
+    Of two classes it is that of class 1. Of more, and of several labels, it is an average.
+
+    Parameters
+    ----------
+    average : {"auto", "macro", "micro", "weighted"}
+        "macro" is the mean over the classes that occur (in targets or predictions), "micro" one
+        quotient of the summed counts, "weighted" the mean weighted by the classes' frequencies.
+        "auto" is class 1 of two classes, and "macro" elsewhere. All but "auto" are in `name`.
+    """
+
+    larger_is_better = True
+
+    def __init__(self, average: str = "auto") -> None:
+        kind = type(self)
+        if average not in AVERAGES:
+            expected = ", ".join(map(repr, AVERAGES))
+            raise ValueError(f"{kind.__name__}: average expects {expected}, got {average!r}")
+        self.average = average
+        if average != "auto":
+            self.name = f"{kind.name}_{average}"
+
+    def quotient(self, hits: Array, predicted: Array, true: Array) -> tuple[Array, Array]:
+        """Numerator and denominator for each class, `(..., C)`."""
+        raise NotImplementedError
+
+    def start(self) -> _Counts:
+        return _Counts(self)
+
+
+class _Counts:
+    """Weighted counts for each class, `(..., C)`: of hits, of predictions and of targets."""
+
+    def __init__(self, metric: _ConfusionMetric) -> None:
+        self.metric, self.labels = metric, False
+        self.hits: Any = 0.0
+        self.predicted: Any = 0.0
+        self.true: Any = 0.0
+
+    def add(self, prediction: Array, target: Array, weights: Array | None, loss: Loss) -> None:
+        self.labels = has_labels(prediction, loss)
+        predicted, true = memberships(prediction, target, loss)
+        self.hits = self.hits + _count(predicted & true, weights)
+        self.predicted = self.predicted + _count(predicted, weights)
+        self.true = self.true + _count(true, weights)
+
+    def result(self) -> Any:
+        counts = np.broadcast_arrays(self.hits, self.predicted, self.true)
+        average = self.metric.average
+        if average == "micro":
+            return _divide(*self.metric.quotient(*(c.sum(axis=-1) for c in counts)))
+        scores = _divide(*self.metric.quotient(*counts))
+        if average == "auto" and not self.labels and scores.shape[-1] == 2:
+            return scores[..., 1]
+        _, predicted, true = counts
+        shares = true if average == "weighted" else (predicted + true > 0) | self.labels
+        return weighted_mean((scores * shares).sum(axis=-1), shares.sum(axis=-1))
+
+
+def _count(members: Array, weights: Array | None) -> Array:
+    """How many samples of each class `(..., C)`, given booleans `(..., B, C)`."""
+    counted = members if weights is None else members * weights
+    return np.asarray(np.add.reduce(counted, axis=-2, dtype=np.float64))
+
+
+def _divide(numerator: Array, denominator: Array) -> Array:
+    """0 where the denominator is."""
+    return np.asarray(numerator / np.where(denominator > 0, denominator, 1.0))
+
+
+class Precision(_ConfusionMetric):
+    """true positives / predicted positives: how many of the samples called positive are
+
+    0 where no sample is predicted to be positive. As scikit-learn's `precision_score`.
+
+    Parameters
+    ----------
+    average : {"auto", "macro", "micro", "weighted"}
+        "macro" is the mean over the classes that occur (in targets or predictions), "micro" one
+        quotient of the summed counts, "weighted" the mean weighted by the classes' frequencies.
+        "auto", the default, is class 1 of two classes, and "macro" for more classes and for
+        labels. All but "auto" are part of the name: `precision_macro`.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> model = mg.Sequential([mg.Identity()], loss=mg.SigmoidCrossEntropy())
+    >>> logits = np.array([[2.0], [1.0], [-1.0], [3.0]])
+    >>> round(model.evaluate(logits, [1, 0, 1, 1], metrics=[mg.Precision()])["precision"], 4)
+    0.6667
+    """
+
+    name = "precision"
+
+    def quotient(self, hits: Array, predicted: Array, true: Array) -> tuple[Array, Array]:
+        return hits, predicted
+
+
+class Recall(_ConfusionMetric):
+    """true positives / positives: how many of the positive samples are found
+
+    0 where no sample is positive. As scikit-learn's `recall_score`.
+
+    Parameters
+    ----------
+    average : {"auto", "macro", "micro", "weighted"}
+        "macro" is the mean over the classes that occur (in targets or predictions), "micro" one
+        quotient of the summed counts, "weighted" the mean weighted by the classes' frequencies.
+        "auto", the default, is class 1 of two classes, and "macro" for more classes and for
+        labels. All but "auto" are part of the name: `recall_macro`.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> model = mg.Sequential([mg.Identity()], loss=mg.SigmoidCrossEntropy())
+    >>> logits = np.array([[2.0], [1.0], [-1.0], [-3.0]])
+    >>> model.evaluate(logits, [1, 0, 1, 0], metrics=[mg.Recall()])["recall"]
+    0.5
+    """
+
+    name = "recall"
+
+    def quotient(self, hits: Array, predicted: Array, true: Array) -> tuple[Array, Array]:
+        return hits, true
+
+
+class F1(_ConfusionMetric):
+    """2 true positives / (predicted positives + positives): precision's harmonic mean with recall
+
+    0 where no sample is positive or predicted to be. As scikit-learn's `f1_score`. Van
+    Rijsbergen 1979, "Information retrieval", chapter 7.
+
+    Parameters
+    ----------
+    average : {"auto", "macro", "micro", "weighted"}
+        "macro" is the mean over the classes that occur (in targets or predictions), "micro" one
+        quotient of the summed counts, "weighted" the mean weighted by the classes' frequencies.
+        "auto", the default, is class 1 of two classes, and "macro" for more classes and for
+        labels. All but "auto" are part of the name: `f1_macro`.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> model = mg.Sequential([mg.Identity()], loss=mg.SoftmaxCrossEntropy())
+    >>> model.evaluate(np.eye(3), [0, 1, 1], metrics=[mg.F1(), mg.F1("micro")])["f1_micro"]
+    0.6666666666666666
+    """
+
+    name = "f1"
+
+    def quotient(self, hits: Array, predicted: Array, true: Array) -> tuple[Array, Array]:
+        return 2 * hits, predicted + true

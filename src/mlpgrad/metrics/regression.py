@@ -1,0 +1,175 @@
+"""Metrics of numbers: absolute, squared and relative errors, and the variance explained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.metrics.base import Metric, weighted_mean
+from mlpgrad.metrics.outputs import compared_numbers
+
+if TYPE_CHECKING:
+    from mlpgrad.losses.base import Loss
+
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+class MeanAbsolute(Metric):
+    """mean |y - t|, over samples and outputs
+
+    As scikit-learn's `mean_absolute_error`.
+
+    Raises
+    ------
+    TypeError
+        If the loss predicts classes.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> model = mg.Sequential([mg.Identity()], loss=mg.MeanSquaredError())
+    >>> x = np.array([[1.0], [2.0]])
+    >>> model.evaluate(x, [0.0, 4.0], metrics=[mg.MeanAbsolute()])["mean_absolute_error"]
+    1.5
+    """
+
+    name = "mean_absolute_error"
+    larger_is_better = False
+
+    def values(self, prediction: Array, target: Array, loss: Loss) -> Array:
+        numbers, target = compared_numbers(self, prediction, target, loss)
+        return np.asarray(np.abs(numbers - target).mean(axis=-1))
+
+
+class RootMeanSquared(Metric):
+    """sqrt(mean (y - t)^2), the mean over samples and outputs
+
+    With several outputs it is the root of one mean, where scikit-learn's
+    `root_mean_squared_error` is the mean of one root for each output.
+
+    Raises
+    ------
+    TypeError
+        If the loss predicts classes.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> model = mg.Sequential([mg.Identity()], loss=mg.MeanAbsoluteError())
+    >>> x = np.array([[1.0], [1.0]])
+    >>> model.evaluate(x, [2.0, 8.0], metrics=[mg.RootMeanSquared()])["root_mean_squared_error"]
+    5.0
+    """
+
+    name = "root_mean_squared_error"
+    larger_is_better = False
+
+    def values(self, prediction: Array, target: Array, loss: Loss) -> Array:
+        numbers, target = compared_numbers(self, prediction, target, loss)
+        return np.asarray(np.square(numbers - target).mean(axis=-1))
+
+    def finish(self, means: Any) -> Any:
+        return np.sqrt(means)
+
+
+class MeanAbsolutePercentageError(Metric):
+    """mean |y - t| / max(|t|, 2.2e-16), over samples and outputs: 1 is 100 %
+
+    Large where a target is close to zero. As scikit-learn's `mean_absolute_percentage_error`.
+
+    Raises
+    ------
+    TypeError
+        If the loss predicts classes.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> model = mg.Sequential([mg.Identity()], loss=mg.MeanSquaredError())
+    >>> x = np.array([[1.0], [2.0]])
+    >>> found = model.evaluate(x, [2.0, 4.0], metrics=[mg.MeanAbsolutePercentageError()])
+    >>> found["mean_absolute_percentage_error"]
+    0.5
+    """
+
+    name = "mean_absolute_percentage_error"
+    larger_is_better = False
+
+    def values(self, prediction: Array, target: Array, loss: Loss) -> Array:
+        numbers, target = compared_numbers(self, prediction, target, loss)
+        sizes = np.maximum(np.abs(target), EPSILON)
+        return np.asarray((np.abs(numbers - target) / sizes).mean(axis=-1, dtype=np.float64))
+
+
+class R2(Metric):
+    """1 - sum (y - t)^2 / sum (t - mean t)^2 for each output, averaged: the variance explained
+
+    1 is perfect, 0 as good as the mean of the targets, which is that of all samples, however
+    they come in batches. An output whose targets are all equal counts as 1 where they are met
+    exactly, else as 0. As scikit-learn's `r2_score`. The variance is exact far from zero, too:
+    Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance".
+
+    Raises
+    ------
+    TypeError
+        If the loss predicts classes.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> model = mg.Sequential([mg.Identity()], loss=mg.MeanSquaredError())
+    >>> x = np.array([[1.0], [2.0], [4.0]])
+    >>> round(model.evaluate(x, [1.0, 2.0, 3.0], metrics=[mg.R2()])["r2"], 4)
+    0.5
+    """
+
+    name = "r2"
+    larger_is_better = True
+
+    def start(self) -> _Variances:
+        return _Variances(self)
+
+
+class _Variances:
+    """For each output: the mean of the targets, and sums of squares around it and of errors.
+
+    Targets are counted from the first one, `origin`: so those that are all equal have no spread,
+    not even by rounding, and a common offset costs no digits.
+    """
+
+    def __init__(self, metric: R2) -> None:
+        self.metric = metric
+        self.origin: Array | None = None
+        self.weight: Any = 0.0
+        self.mean: Any = 0.0
+        self.spread: Any = 0.0
+        self.residual: Any = 0.0
+
+    def add(self, prediction: Array, target: Array, weights: Array | None, loss: Loss) -> None:
+        numbers, target = compared_numbers(self.metric, prediction, target, loss)
+        target = target.astype(np.float64, copy=False)
+        if self.origin is None:
+            self.origin = target[..., :1, :].copy()
+        t = target - self.origin
+        w = np.ones((t.shape[-2], 1)) if weights is None else weights.astype(np.float64)
+        weight = w.sum(axis=-2)
+        mean = weighted_mean((w * t).sum(axis=-2), weight)
+        self._merge(weight, mean, (w * np.square(t - mean[..., None, :])).sum(axis=-2))
+        self.residual = self.residual + (w * np.square(numbers - target)).sum(axis=-2)
+
+    def _merge(self, weight: Array, mean: Array, spread: Array) -> None:
+        """Join two sets of samples, as Chan, Golub and LeVeque do."""
+        total = self.weight + weight
+        share = weighted_mean(weight, total)
+        step = mean - self.mean
+        self.spread = self.spread + spread + np.square(step) * self.weight * share
+        self.mean = self.mean + step * share
+        self.weight = total
+
+    def result(self) -> Any:
+        varies = self.spread > 0
+        share = self.residual / np.where(varies, self.spread, 1.0)
+        scores = np.where(varies, 1 - share, self.residual == 0)
+        return scores.mean(axis=-1)

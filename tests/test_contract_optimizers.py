@@ -1,0 +1,95 @@
+"""What every optimizer promises."""
+
+import copy
+import pickle
+
+import numpy as np
+
+import mlpgrad as mg
+from tests.kinds import ENSEMBLE, every_dtype, every_optimizer, one_and_many
+
+
+def descend(optimizer, size, dtype, count=20):
+    """Train a little network on fixed data."""
+    model = mg.Sequential(
+        [mg.Dense(3, 4), mg.Tanh(), mg.Dense(4, 2)],
+        loss=mg.HalfSquaredError(),
+        dtype=dtype,
+        random_state=0,
+        ensemble_size=size,
+    )
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(8, 3)), rng.normal(size=(8, 2))
+    first = model.backpropagate(x, y)
+    for _ in range(count):
+        model.backpropagate(x, y)
+        optimizer.step(model.params, model.grads)
+    return model, first, model.backpropagate(x, y)
+
+
+@every_optimizer
+@every_dtype
+@one_and_many
+def test_an_optimizer_reduces_the_loss_in_place(cls, dtype, size):
+    model, first, last = descend(cls.example(), size, dtype)
+    assert (np.asarray(last) < np.asarray(first)).all()
+    assert model.params.dtype == dtype
+    assert np.shares_memory(model.layers[0].params.weights, model.params)
+
+
+@every_optimizer
+def test_an_optimizer_steps_an_ensemble_as_a_loop(cls):
+    rng = np.random.default_rng(3)
+    params = rng.normal(size=(ENSEMBLE, 17))
+    rows = params.copy()
+    together, apart = cls.example(), [cls.example() for _ in range(ENSEMBLE)]
+    for _ in range(30):
+        grads = rng.normal(size=params.shape)
+        together.step(params, grads.copy())
+        for optimizer, row, grad in zip(apart, rows, grads, strict=True):
+            optimizer.step(row, grad.copy())
+    np.testing.assert_allclose(params, rows, rtol=1e-12, atol=1e-12)
+
+
+@every_optimizer
+def test_an_optimizer_continues_after_deepcopy_and_pickle(cls):
+    rng = np.random.default_rng(4)
+    params, optimizer = rng.normal(size=9), cls.example()
+    for grads in rng.normal(size=(5, 9)):
+        optimizer.step(params, grads)
+    runs = []
+    for twin in (optimizer, copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):
+        values = params.copy()
+        for grads in np.random.default_rng(5).normal(size=(5, 9)):
+            twin.step(values, grads)
+        runs.append(values)
+    np.testing.assert_array_equal(runs[0], runs[1])
+    np.testing.assert_array_equal(runs[0], runs[2])
+
+
+@every_optimizer
+def test_training_an_ensemble_equals_a_loop_over_its_members(cls):
+    # no bias in front of BatchNorm, which cancels it: its gradient is nothing but rounding, and
+    # half of the optimizers blow that up to whole steps
+    first = mg.Dense(3, 6, bias=False)
+    ensemble = mg.Sequential(
+        [first, mg.BatchNorm(6), mg.ReLU(), mg.Dropout(0.3), mg.Dense(6, 2)],
+        loss=mg.SoftmaxCrossEntropy(),
+        penalties=[mg.L2(1e-3)],
+        dtype=np.float64,
+        random_state=0,
+        ensemble_size=ENSEMBLE,
+    )
+    rng = np.random.default_rng(6)
+    x, y = rng.normal(size=(20, 3)), rng.integers(0, 2, 20)
+    members = [ensemble.member(i) for i in range(ENSEMBLE)]
+    options = {"epochs": 3, "batch_size": 8, "verbose": 0, "validation_split": 0.2}
+    together = ensemble.fit(x, y, optimizer=cls.example(), **options)
+    for i, member in enumerate(members):
+        history = member.fit(x, y, optimizer=cls.example(), **options)
+        np.testing.assert_allclose(ensemble.params[i], member.params, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(ensemble.state[i], member.state, rtol=1e-12, atol=1e-12)
+        for name in ("loss", "val_loss", "val_accuracy"):
+            np.testing.assert_allclose(
+                [values[i] for values in together[name]], history[name], rtol=1e-12, atol=1e-12
+            )
