@@ -1,7 +1,14 @@
 """`import mlpgrad` loads little more than NumPy: modules are counted, not seconds."""
 
+import ast
+import graphlib
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+import mlpgrad
 
 HEAVY = {"scipy", "matplotlib", "pandas", "tqdm", "pytest", "IPython", "sklearn", "torch"}
 
@@ -38,3 +45,27 @@ def test_every_submodule_is_reached_by_its_name():
 
     assert mg.datasets.xor.__module__.startswith("mlpgrad.")
     assert mg.training.__name__ == "mlpgrad.training"
+
+
+def imported(path, root):
+    """Files of the package that a file imports, also for typing only or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            file = root.joinpath(*name.split(".")).with_suffix(".py")
+            if file.exists():
+                yield file
+
+
+@pytest.mark.parametrize("family", ["explanation", "plotting"])
+def test_no_file_of_a_family_imports_in_a_circle(family):
+    package = Path(mlpgrad.__file__).parent
+    files = [path for path in (package / family).glob("*.py") if path.name != "__init__.py"]
+    assert len(files) > 5
+    imports = {path: set(imported(path, package.parent)) & set(files) for path in files}
+    assert sum(map(len, imports.values())) > 5
+    assert set(graphlib.TopologicalSorter(imports).static_order()) == set(files)  # or CycleError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,10 +21,8 @@ from mlpgrad.explanation.notation import (
     slopes,
 )
 from mlpgrad.explanation.quantities import At, Step
+from mlpgrad.explanation.trace import Trace
 from mlpgrad.losses import HalfSquaredError
-
-if TYPE_CHECKING:
-    from mlpgrad.explanation.trace import Trace
 
 
 class Part(NamedTuple):

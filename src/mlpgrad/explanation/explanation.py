@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
 from mlpgrad.explanation.backward import backward_steps
+from mlpgrad.explanation.data import ExplanationData
 from mlpgrad.explanation.forward import forward_steps
-from mlpgrad.explanation.quantities import Quantity, Step
+from mlpgrad.explanation.notebook import as_html
+from mlpgrad.explanation.page import as_page
+from mlpgrad.explanation.text import as_text
 from mlpgrad.explanation.trace import Trace
 from mlpgrad.explanation.update import outcome_step, update_step
 
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 MOST_SAMPLES = 32
 
 
-@dataclass(repr=False)
-class Explanation:
+class Explanation(ExplanationData):
     """One step of back-propagation in the lecture's formulas, with a network's own numbers.
 
     `print(e)` shows it in a terminal, a notebook shows formulas, `e.to_html(path)` writes a page
@@ -40,43 +40,10 @@ class Explanation:
     samples : int
     """
 
-    model: Sequential = field(repr=False)
-    steps: list[Step]
-    loss: float
-    new_loss: float
-    grads: Array
-    params: Array
-    new_params: Array
-    learning_rate: float
-    samples: int
-    digits: int
-    limit: int
-    trace: Trace = field(repr=False)
-
-    def find(self, symbol: str, layer: int | None = None) -> Quantity:
-        """The quantity with this symbol: `find("delta", layer=2)`, `find("dL/dw^b")`.
-
-        Raises
-        ------
-        KeyError
-            With the symbols there are.
-        """
-        known = [q for step in self.steps for q in step.quantities]
-        for quantity in known:
-            if quantity.symbol == symbol and layer in (None, quantity.layer):
-                return quantity
-        raise KeyError(
-            f"no {symbol!r}; there are {', '.join(dict.fromkeys(q.symbol for q in known))}"
-        )
-
     def __str__(self) -> str:
-        from mlpgrad.explanation.text import as_text
-
         return as_text(self)
 
     def _repr_html_(self) -> str:
-        from mlpgrad.explanation.notebook import as_html
-
         return as_html(self)
 
     def to_html(self, path: str | Path) -> Path:
@@ -84,8 +51,6 @@ class Explanation:
 
         The page needs no network access: open it with a browser.
         """
-        from mlpgrad.explanation.page import as_page
-
         path = Path(path)
         path.write_text(as_page(self), encoding="utf-8")
         return path
@@ -144,6 +109,31 @@ def explain(
     >>> e
     Explanation(7 steps, 1 sample, loss 0.01664 -> 0.01591)
     """
+    x, y = _samples(model, x, y)
+    twin = model.copy()
+    with twin.same_randomness():
+        trace = Trace(twin, x, y, digits, limit)
+    new_params, update = update_step(trace, learning_rate)
+    steps = [*forward_steps(trace), *backward_steps(trace), update]
+    with twin.same_randomness():
+        steps.append(outcome_step(trace, x, y, new_params))
+    return Explanation(
+        model=twin,
+        steps=steps,
+        loss=float(trace.value),
+        new_loss=float(steps[-1].quantities[-1].value),
+        grads=trace.flat_grads,
+        params=trace.flat_params,
+        new_params=new_params,
+        learning_rate=learning_rate,
+        samples=len(x),
+        limit=limit,
+        trace=trace,
+    )
+
+
+def _samples(model: Sequential, x: Any, y: Any) -> tuple[Any, Any]:
+    """Input and target as rows; raise ValueError if the model or the input cannot be explained."""
     if model.ensemble_size is not None:
         raise ValueError("explain expects one network, got an ensemble; pass model.member(0)")
     if model.dtype.kind == "c":
@@ -156,25 +146,4 @@ def explain(
         raise ValueError(
             f"explain expects at most {MOST_SAMPLES} samples, got {len(x)}; pass x[:1], y[:1]"
         )
-    twin = model.copy()
-    with twin.same_randomness():
-        trace = Trace(twin, x, y, digits, limit)
-    new_params, update = update_step(trace, learning_rate)
-    steps = [*forward_steps(trace), *backward_steps(trace), update]
-    with twin.same_randomness():
-        steps.append(outcome_step(trace, x, y, new_params))
-    new_loss = float(steps[-1].quantities[-1].value)
-    return Explanation(
-        model=twin,
-        steps=steps,
-        loss=float(trace.value),
-        new_loss=new_loss,
-        grads=trace.flat_grads,
-        params=trace.flat_params,
-        new_params=new_params,
-        learning_rate=learning_rate,
-        samples=len(x),
-        digits=digits,
-        limit=limit,
-        trace=trace,
-    )
+    return x, y

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +11,9 @@ from mlpgrad._arrays import Array
 from mlpgrad.activations import Sigmoid
 from mlpgrad.classification import CrossEntropy, SoftmaxCrossEntropy
 from mlpgrad.explanation.notation import call, documented
-from mlpgrad.explanation.quantities import Step
+from mlpgrad.explanation.quantities import At, Quantity, Step
+from mlpgrad.explanation.trace import Trace
 from mlpgrad.losses import HalfSquaredError
-
-if TYPE_CHECKING:
-    from mlpgrad.explanation.trace import Trace
 
 
 def forward_steps(trace: Trace) -> Iterator[Step]:
@@ -49,7 +47,7 @@ def _note(trace: Trace, index: int) -> str:
     )
 
 
-def _sums(trace: Trace, index: int) -> Any:
+def _sums(trace: Trace, index: int) -> Quantity:
     n, layer = trace.names[index], trace.layers[index]
     last = trace.activation[index + 1 : index + 2] != [True]
     symbol = n.y if last else n.s
@@ -58,7 +56,7 @@ def _sums(trace: Trace, index: int) -> Any:
         formula += f" + {n.b}_{n.j}"
     x, params, show = trace.inputs[index], trace.params(index), trace.show
 
-    def substitute(at: tuple[int, ...]) -> str:
+    def substitute(at: At) -> str:
         text = show.sum_of_products(x[at[0]], params["weights"][:, at[1]])
         return f"{text} + {show.factor(params['bias'][at[1]])}" if "bias" in params else text
 
@@ -70,12 +68,12 @@ def _sums(trace: Trace, index: int) -> Any:
     )  # fmt: skip
 
 
-def _outputs(trace: Trace, index: int) -> Any:
+def _outputs(trace: Trace, index: int) -> Quantity:
     n, layer = trace.names[index], trace.layers[index]
     argument = trace.argument(index)
     z = trace.inputs[index]
 
-    def substitute(at: tuple[int, ...]) -> str:
+    def substitute(at: At) -> str:
         return call(layer, trace.show(z[at]))
 
     formula = f"{n.y}_{n.j} = {call(layer, f'{argument}_{n.j}')}"
@@ -86,7 +84,7 @@ def _outputs(trace: Trace, index: int) -> Any:
     )
 
 
-def _generic(trace: Trace, index: int) -> Any:
+def _generic(trace: Trace, index: int) -> Quantity:
     n, layer = trace.names[index], trace.layers[index]
     formula = f"{type(layer).__name__}: {documented(layer)}"
     return trace.quantity(
@@ -95,16 +93,43 @@ def _generic(trace: Trace, index: int) -> Any:
 
 
 def _loss(trace: Trace) -> Step:
-    n, show, loss = trace.names[-1], trace.show, trace.model.loss
-    z, t, batch = trace.outputs[-1], trace.target, len(trace.x)
+    n, loss = trace.names[-1], trace.model.loss
     half = type(loss) is HalfSquaredError
     each = f"1/2 sum_{n.j} ({n.y}_{n.j} - {n.target}_{n.j})^2"
-    formula = f"L = {each if batch == 1 else f'1/B sum over the samples of {each}'}"
+    formula = f"L = {each if len(trace.x) == 1 else f'1/B sum over the samples of {each}'}"
     if not half:
         formula = f"{type(loss).__name__}: {documented(loss)}"
+    if trace.model.penalties:
+        formula += " + penalties"
+    value = trace.quantity(
+        "L", "", formula, np.array(trace.value), None, "loss", _loss_in_numbers(trace, half),
+        documented=not half, number="2" if half else "",
+    )  # fmt: skip
+    note = "How far the outputs are from what is expected; training makes this number smaller."
+    return Step("loss", "The loss", note, (_expected(trace), value))
+
+
+def _expected(trace: Trace) -> Quantity:
+    """The target in the shape of the outputs: classes become rows with a single 1."""
+    n, loss = trace.names[-1], trace.model.loss
+    target, width = trace.target, trace.outputs[-1].shape[1]
+    letters = n.j
+    if isinstance(loss, (SoftmaxCrossEntropy, CrossEntropy)) and target.shape[1] == 1:
+        target = one_hot(target, width)
+    elif target.shape[1] != width:
+        letters = "" if target.shape[1] == 1 else letters
+    return trace.quantity(
+        n.target, letters, "the expected output", target, None, "target", per_sample=True
+    )
+
+
+def _loss_in_numbers(trace: Trace, half: bool) -> Callable[[At], str]:
+    """The loss with its numbers: a mean over the samples, or for one sample what is summed."""
+    show, loss = trace.show, trace.model.loss
+    z, t, batch = trace.outputs[-1], trace.target, len(trace.x)
     losses = [_value(loss, z[b : b + 1], t[b : b + 1]) for b in range(batch)]
 
-    def substitute(_: tuple[int, ...]) -> str:
+    def substitute(_: At) -> str:
         if batch > 1:
             kept = losses if batch <= show.terms else losses[: show.terms - 1]
             more = [] if batch <= show.terms else ["...", show(losses[-1])]
@@ -118,22 +143,7 @@ def _loss(trace: Trace) -> Step:
             text = show(losses[0])
         return f"{text} + {show(trace.penalty)}" if trace.model.penalties else text
 
-    if trace.model.penalties:
-        formula += " + penalties"
-    target, letters = t, n.j
-    if isinstance(loss, (SoftmaxCrossEntropy, CrossEntropy)) and t.shape[1] == 1:
-        target = one_hot(t, z.shape[1])
-    elif t.shape[1] != z.shape[1]:
-        letters = "" if t.shape[1] == 1 else letters
-    expected = trace.quantity(
-        n.target, letters, "the expected output", target, None, "target", per_sample=True
-    )
-    value = trace.quantity(
-        "L", "", formula, np.array(trace.value), None, "loss", substitute,
-        documented=not half, number="2" if half else "",
-    )  # fmt: skip
-    note = "How far the outputs are from what is expected; training makes this number smaller."
-    return Step("loss", "The loss", note, (expected, value))
+    return substitute
 
 
 def _value(loss: Any, prediction: Array, target: Array) -> Any:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlpgrad._arrays import Array
-from mlpgrad.explanation.markup import SAMPLES
-from mlpgrad.explanation.notation import documented, is_dense, is_normalization
+from mlpgrad.explanation.notation import SAMPLES, documented, is_dense, is_normalization
 from mlpgrad.explanation.quantities import At, Quantity
+from mlpgrad.explanation.trace import Trace
 
 if TYPE_CHECKING:
     from mlpgrad.binding import Slot
-    from mlpgrad.explanation.trace import Trace
 
 
 def gradient(trace: Trace, index: int, slot: Slot) -> Quantity:

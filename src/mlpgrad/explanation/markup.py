@@ -5,9 +5,10 @@ from __future__ import annotations
 import html
 import re
 
+from mlpgrad.explanation.notation import SAMPLES
+
 HATS = {"xhat": "x̂", "yhat": "ŷ", "zhat": "ẑ"}
 GREEK = {"delta": "δ", "eta": "η", "sigma": "σ", "sum": "Σ", "gamma": "γ", "beta": "β"}
-SAMPLES = "sum over the samples of"
 TOKEN = re.compile(
     rf"(?P<samples>{SAMPLES})"
     r"|(?P<number>\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?P<square>\^2)?"

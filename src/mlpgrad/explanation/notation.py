@@ -13,6 +13,8 @@ from mlpgrad.activations import Activation, Identity, Sigmoid
 from mlpgrad.layers import Dense, Layer
 from mlpgrad.normalization import BatchNorm, LayerNorm
 
+SAMPLES = "sum over the samples of"
+
 
 class Names(NamedTuple):
     """Symbols and index letters around one layer: inputs, sums, outputs, the layer after."""

@@ -6,28 +6,26 @@ import html
 import json
 import re
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from mlpgrad.explanation.data import ExplanationData
+from mlpgrad.explanation.excerpt import hidden
 from mlpgrad.explanation.markup import GREEK, as_html, is_formula, plain
 from mlpgrad.explanation.quantities import Quantity, Step, element, shown
-from mlpgrad.explanation.text import hidden
-
-if TYPE_CHECKING:
-    from mlpgrad.explanation.explanation import Explanation
 
 SAMPLES = 8
 
 
-def as_page(e: Explanation) -> str:
+def as_page(e: ExplanationData) -> str:
     """The template with this explanation's data in it."""
     template = files("mlpgrad.explanation").joinpath("page.html").read_text(encoding="utf-8")
     data = json.dumps(page_data(e), ensure_ascii=False, separators=(",", ":"))
     return template.replace("__DATA__", data.replace("<", "\\u003c"))
 
 
-def page_data(e: Explanation) -> dict[str, Any]:
+def page_data(e: ExplanationData) -> dict[str, Any]:
     """What the page draws: columns of neurons, weights between them, and the steps."""
     drawing = Drawing(e)
     samples = min(e.samples, SAMPLES)
@@ -43,7 +41,7 @@ def page_data(e: Explanation) -> dict[str, Any]:
 class Drawing:
     """Which neuron or weight of the picture a number belongs to."""
 
-    def __init__(self, e: Explanation) -> None:
+    def __init__(self, e: ExplanationData) -> None:
         self.trace, self.limit = e.trace, e.limit
         self.column = {i: c for c, block in enumerate(self.trace.blocks, 1) for i in block}
         last = [self.trace.outputs[block[-1]].shape[-1] for block in self.trace.blocks]

@@ -8,11 +8,11 @@ import numpy as np
 
 from mlpgrad._arrays import Array
 from mlpgrad.explanation.quantities import At, Quantity, Step
+from mlpgrad.explanation.trace import Trace
 from mlpgrad.optimizers import SGD
 
 if TYPE_CHECKING:
     from mlpgrad.binding import Slot
-    from mlpgrad.explanation.trace import Trace
 
 
 def update_step(trace: Trace, learning_rate: float) -> tuple[Array, Step]:
