@@ -47,6 +47,19 @@ def test_every_submodule_is_reached_by_its_name():
     assert mg.training.__name__ == "mlpgrad.training"
 
 
+def test_names_that_are_imported_later_are_completed_too():
+    code = "import mlpgrad as mg; assert set(mg.__all__) <= set(dir(mg)); assert mg.LivePlot"
+    assert "mlpgrad.plotting.live" in modules_after(code)
+    assert "mlpgrad.plotting" not in modules_after("import mlpgrad")
+    assert "matplotlib" not in modules_after("import mlpgrad as mg; mg.LivePlot; mg.LayerSignals")
+
+
+def test_pictures_lie_below_the_history_that_calls_them():
+    package = Path(mlpgrad.__file__).parent
+    for path in (package / "plotting").glob("*.py"):
+        assert package / "history.py" not in set(imported(path, package.parent)), path
+
+
 def imported(path, root):
     """Files of the package that a file imports, also for typing only or inside a function."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

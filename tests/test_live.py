@@ -10,7 +10,8 @@ import pytest
 
 import mlpgrad as mg
 from mlpgrad.history import History
-from mlpgrad.live import ASCII_BARS, BARS, SHARE, progress_line, sparkline
+from mlpgrad.plotting import live
+from mlpgrad.plotting.live import ASCII_BARS, BARS, SHARE, progress_line, sparkline
 
 
 class Terminal(io.StringIO):
@@ -29,7 +30,7 @@ class AsciiTerminal(Terminal):
 @pytest.fixture
 def every_epoch(monkeypatch):
     """Drawing may take all of the time."""
-    monkeypatch.setattr("mlpgrad.live.SHARE", 1)
+    monkeypatch.setattr("mlpgrad.plotting.live.SHARE", 1)
 
 
 def at_terminal(monkeypatch, stream, columns=80):
@@ -217,7 +218,7 @@ def test_an_interrupted_or_failed_training_ends_its_line(monkeypatch, every_epoc
 
 NOTEBOOK = """
 import mlpgrad as mg
-mg.live.SHARE = 1  # updates even where drawing is slow
+mg.plotting.live.SHARE = 1  # updates even where drawing is slow
 x, y = mg.datasets.moons(200, noise=0.1, random_state=0)
 model = mg.Sequential([mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)],
                       loss=mg.SigmoidCrossEntropy(), random_state=0)
@@ -259,15 +260,15 @@ def test_a_notebook_shows_one_figure_that_is_updated_in_place():
 def test_the_figure_has_losses_and_metrics(monkeypatch, every_epoch, size):
     pytest.importorskip("IPython", reason="notebooks need the extra `test`")
     drawn, plotted = [], []
-    monkeypatch.setattr("mlpgrad.live._in_notebook", lambda: True)
+    monkeypatch.setattr("mlpgrad.plotting.live._in_notebook", lambda: True)
     monkeypatch.setattr("IPython.display.display", lambda image, **options: Handle(drawn, image))
-    plot = History.plot
+    plot = live.learning_curves
 
-    def keep(*args, **names):
-        plotted.append(plot(*args, **names))
+    def keep(*args, **options):
+        plotted.append(plot(*args, **options))
         return plotted[-1]
 
-    monkeypatch.setattr(History, "plot", keep)
+    monkeypatch.setattr(live, "learning_curves", keep)
     history = train(
         mg.LivePlot(interval=0), size=size, metrics=[mg.Accuracy()],
         validation_data=mg.datasets.xor(),

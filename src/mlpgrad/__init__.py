@@ -54,9 +54,7 @@ from mlpgrad.initializers import (
     Orthogonal,
     Zeros,
 )
-from mlpgrad.layer_signals import LayerSignals
 from mlpgrad.layers import Dense, Layer
-from mlpgrad.live import LivePlot
 from mlpgrad.losses import HalfSquaredError, Loss
 from mlpgrad.metrics import Accuracy, MeanAbsolute, Metric, RootMeanSquared
 from mlpgrad.model import Sequential
@@ -98,6 +96,7 @@ if TYPE_CHECKING:
         check_vjp,
     )
     from mlpgrad.persistence import load
+    from mlpgrad.plotting import LayerSignals, LivePlot
 
 __version__ = "0.1.0"
 
@@ -105,6 +104,8 @@ __version__ = "0.1.0"
 _LATER = {
     "Explanation": "mlpgrad.explanation",
     "GradientReport": "mlpgrad.gradcheck",
+    "LayerSignals": "mlpgrad.plotting",
+    "LivePlot": "mlpgrad.plotting",
     "assert_gradients": "mlpgrad.gradcheck",
     "check_gradient": "mlpgrad.gradcheck",
     "check_gradients": "mlpgrad.gradcheck",
@@ -131,6 +132,11 @@ def __getattr__(name: str) -> Any:
         from mlpgrad._describe import nearest
 
         raise AttributeError(f"mlpgrad has no {name!r}{nearest(name, __all__)}") from None
+
+
+def __dir__() -> list[str]:
+    """Names that are imported on first use are completed, too."""
+    return sorted({*globals(), *__all__})
 
 
 __all__ = [

@@ -17,12 +17,17 @@ from mlpgrad.plotting.classes import confusion_matrix
 from mlpgrad.plotting.curves import learning_curves
 from mlpgrad.plotting.landscape import loss_landscape
 from mlpgrad.plotting.layers import weights
-from mlpgrad.plotting.numbers import regression_curve, regression_surface
+from mlpgrad.plotting.live import LivePlot
+from mlpgrad.plotting.prediction_curve import regression_curve
+from mlpgrad.plotting.prediction_surface import regression_surface
 from mlpgrad.plotting.reports import gradient_report
+from mlpgrad.plotting.signal_recorder import LayerSignals
 from mlpgrad.plotting.signals import layer_signals
 from mlpgrad.plotting.spread import ensemble_spread
 
 __all__ = [
+    "LayerSignals",
+    "LivePlot",
     "confusion_matrix",
     "decision_boundary",
     "ensemble_spread",

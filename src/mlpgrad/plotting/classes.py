@@ -56,11 +56,7 @@ def confusion_matrix(
     x = inputs.samples(model, x)
     fix = "use regression_curve or regression_surface"
     inputs.classifier(model, "confusion_matrix", fix)
-    true = model.loss.true_classes(model.checked(x, y, None)[1])
-    probabilities = inputs.class_probabilities(model, x)
-    mean = probabilities.mean(axis=0) if model.lead else probabilities
-    counts = np.zeros((mean.shape[-1],) * 2, int)
-    np.add.at(counts, (true, mean.argmax(axis=-1)), 1)
+    counts = _counts(model, x, y)
     names = list(range(len(counts))) if labels is None else list(labels)
     if len(names) != len(counts):
         raise ValueError(
@@ -77,6 +73,16 @@ def confusion_matrix(
     ax.set(xlabel="predicted class", ylabel="true class")
     ax.set_title(f"{right:.1%} of {counts.sum():,} samples are right")
     return ax
+
+
+def _counts(model: Sequential, x: Array, y: Any) -> Array:
+    """How many samples of each true class (rows) are predicted as each class (columns)."""
+    true = model.loss.true_classes(model.checked(x, y, None)[1])
+    probabilities = inputs.class_probabilities(model, x)
+    mean = probabilities.mean(axis=0) if model.lead else probabilities
+    counts = np.zeros((mean.shape[-1],) * 2, int)
+    np.add.at(counts, (true, mean.argmax(axis=-1)), 1)
+    return counts
 
 
 def _shares(counts: Array) -> Array:

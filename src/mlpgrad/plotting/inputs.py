@@ -50,6 +50,22 @@ def classifier(model: Sequential, picture: str, fix: str) -> None:
         )
 
 
+def one_target(model: Sequential, x: Array, y: Any, output: int, picture: str) -> Array:
+    """The values of target number `output`, `(n,)`; an error where there are no such numbers."""
+    if model.loss.classifies:
+        raise TypeError(
+            f"{picture} expects a model that predicts numbers, got {model.loss!r}, which is for "
+            f"classes; use decision_boundary or confusion_matrix"
+        )
+    targets = model.checked(x, y, None)[1]
+    if targets.ndim == 3 or not 0 <= output < targets.shape[-1]:
+        raise ValueError(
+            f"output expects one of the targets 0 to {targets.shape[-1] - 1}, got {output!r} "
+            f"for y of shape {np.shape(y)}; number them from 0"
+        )
+    return targets[:, output]
+
+
 def class_probabilities(model: Sequential, x: Array) -> Array:
     """P(class k) for each sample, `(..., n, K)`; certainty where the loss has no probabilities."""
     prediction = model.predict(x)

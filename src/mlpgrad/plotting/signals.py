@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from mlpgrad._arrays import Array
 from mlpgrad._describe import nearest
 from mlpgrad.plotting import style
 from mlpgrad.plotting.curves import mean_and_range
-
-if TYPE_CHECKING:
-    from mlpgrad.layer_signals import LayerSignals
+from mlpgrad.plotting.signal_recorder import LayerSignals
 
 LABELS = {
     "activation": "activations, root mean square",
@@ -51,22 +50,7 @@ def layer_signals(recorder: LayerSignals, *, what: str = "delta", ax: Any = None
     >>> [line.get_label() for line in ax.lines]
     ['0 Dense(2, 8)', '2 Dense(8, 1)']
     """
-    if what not in LABELS:
-        raise ValueError(
-            f"what expects one of {sorted(LABELS)}, got {what!r}{nearest(what, LABELS)}"
-        )
-    records = getattr(recorder, "records", None)
-    if not isinstance(records, dict):
-        raise TypeError(
-            f"layer_signals expects an mg.LayerSignals, got {type(recorder).__name__}; "
-            f"pass it to fit(callbacks=[recorder]) first"
-        )
-    lines = {layer: np.array(values, float) for layer, values in records[what].items() if values}
-    if not lines:
-        raise ValueError(
-            f"layer_signals found no {what} recorded; give the recorder to fit(callbacks=[...])"
-            + ("" if what in ("delta", "gradient") else " of a network with activations")
-        )
+    lines = _recorded(recorder, what)
     ax = style.axes(ax)
     for (layer, table), colour in zip(lines.items(), style.depth_colours(len(lines)), strict=True):
         mean_and_range(ax, table, color=colour, label=layer, lw=1.8)
@@ -84,6 +68,27 @@ def layer_signals(recorder: LayerSignals, *, what: str = "delta", ax: Any = None
         ax.set_title(_at_a_glance(what, list(lines.values())), fontsize="medium")
     _legend(ax)
     return ax
+
+
+def _recorded(recorder: LayerSignals, what: str) -> dict[str, Array]:
+    """The values of each layer, `(epochs,)` or `(epochs, E)`; an error where there are none."""
+    if what not in LABELS:
+        raise ValueError(
+            f"what expects one of {sorted(LABELS)}, got {what!r}{nearest(what, LABELS)}"
+        )
+    records = getattr(recorder, "records", None)
+    if not isinstance(records, dict):
+        raise TypeError(
+            f"layer_signals expects an mg.LayerSignals, got {type(recorder).__name__}; "
+            f"pass it to fit(callbacks=[recorder]) first"
+        )
+    lines = {layer: np.array(values, float) for layer, values in records[what].items() if values}
+    if not lines:
+        raise ValueError(
+            f"layer_signals found no {what} recorded; give the recorder to fit(callbacks=[...])"
+            + ("" if what in ("delta", "gradient") else " of a network with activations")
+        )
+    return lines
 
 
 def _legend(ax: Any) -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from mlpgrad._extras import require
 from mlpgrad.callbacks import Callback, _in_notebook
-
-if TYPE_CHECKING:
-    from mlpgrad.history import History
+from mlpgrad.plotting.curves import learning_curves
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", ".:-=+*%#"
 WIDEST = 30
@@ -63,9 +61,10 @@ class LivePlot(Callback):
             self._draw(self._view)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        if self._view is None or not self.history.epochs:
+        epochs = recorded_epochs(self.history)
+        if self._view is None or not epochs:
             return
-        if self._drawn < self.history.epochs:
+        if self._drawn < epochs:
             self._draw(self._view)
         self._view.close()
 
@@ -75,7 +74,7 @@ class LivePlot(Callback):
         ended = time.perf_counter()
         # the first drawing loads fonts and more, once: no measure for those to come
         cost = ended - started if self._drawn else 0.0
-        self._drawn = self.history.epochs
+        self._drawn = recorded_epochs(self.history)
         self._next = ended + max(self.interval, cost * (1 / SHARE - 1))
 
 
@@ -88,17 +87,18 @@ class _Figure:
         self._notebook = require("IPython.display", "plot")
         self._handle: Any = None
 
-    def draw(self, history: History) -> None:
-        measured = [name for name in history if not name.endswith(("loss", "learning_rate"))]
+    def draw(self, record: Mapping[str, list[Any]]) -> None:
+        measured = [name for name in record if not name.endswith(("loss", "learning_rate"))]
         panels = 2 if measured else 1
         figure = self._figure(figsize=(6 * panels, 4), layout="constrained")
         axes = figure.subplots(1, panels, squeeze=False)[0]
-        history.plot(axes[0]).set_title(f"Training: epoch {history.epochs} of {self._epochs}")
+        learning_curves(record, ax=axes[0])
+        axes[0].set_title(f"Training: epoch {recorded_epochs(record)} of {self._epochs}")
         if measured:
-            history.plot(axes[1], names=measured).set_title("")
+            learning_curves(record, names=measured, ax=axes[1]).set_title("")
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=90)
-        image = self._notebook.Image(data=file.getvalue(), alt=f"Learning curves: {history!r}")
+        image = self._notebook.Image(data=file.getvalue(), alt=f"Learning curves: {record!r}")
         if self._handle is None:
             self._handle = self._notebook.display(image, display_id=True)
         else:
@@ -115,17 +115,22 @@ class _Line:
         self._epochs, self._started = epochs, time.perf_counter()
         self._bars = BARS if _can_write(BARS) else ASCII_BARS
 
-    def draw(self, history: History) -> None:
+    def draw(self, record: Mapping[str, list[Any]]) -> None:
         import shutil  # loads the compressors: not a cost of every `import mlpgrad`
 
         columns = shutil.get_terminal_size().columns - 1
-        left = (time.perf_counter() - self._started) * (self._epochs / history.epochs - 1)
-        line = progress_line(history, self._epochs, left, columns, self._bars)
+        left = (time.perf_counter() - self._started) * (self._epochs / recorded_epochs(record) - 1)
+        line = progress_line(record, self._epochs, left, columns, self._bars)
         sys.stderr.write(f"\r{line:<{columns}}")
         sys.stderr.flush()
 
     def close(self) -> None:
         sys.stderr.write("\n")
+
+
+def recorded_epochs(record: Mapping[str, list[Any]]) -> int:
+    """The number of epochs recorded."""
+    return max(map(len, record.values()), default=0)
 
 
 def _can_write(text: str) -> bool:
@@ -137,17 +142,21 @@ def _can_write(text: str) -> bool:
 
 
 def progress_line(
-    history: History, epochs: int, seconds_left: float, columns: int, bars: str = BARS
+    record: Mapping[str, list[Any]],
+    epochs: int,
+    seconds_left: float,
+    columns: int,
+    bars: str = BARS,
 ) -> str:
     """Epoch, a bar for each loss, the latest values and the time left, in at most `columns`."""
-    last = {n: f"{np.mean(v):.4g}" for n, v in history.last().items() if "rate" not in n}
-    begin = f"epoch {history.epochs}/{epochs}"
+    last = {n: f"{np.mean(v[-1]):.4g}" for n, v in record.items() if "rate" not in n}
+    begin = f"epoch {recorded_epochs(record)}/{epochs}"
     end = "  ".join(f"{name} {value}" for name, value in last.items())
     end += f"  {seconds_left:.0f} s left"
     width = min(epochs, WIDEST, columns - len(begin) - len(end) - 4)
     if width < 1:
         return f"{begin}  {end}"[:columns]
-    drawn = sparkline([float(np.mean(value)) for value in history["loss"]], width, bars)
+    drawn = sparkline([float(np.mean(value)) for value in record["loss"]], width, bars)
     return f"{begin}  {drawn:<{width}}  {end}"
 
 

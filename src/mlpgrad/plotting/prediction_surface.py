@@ -1,0 +1,77 @@
+"""The prediction of a network with two inputs, as a surface in colours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpgrad._extras import require
+from mlpgrad.plotting import inputs, style
+from mlpgrad.plotting.forecast import forecast
+from mlpgrad.regression import GaussianNLL
+
+if TYPE_CHECKING:
+    from mlpgrad.model import Sequential
+
+
+def regression_surface(
+    model: Sequential, x: Any, y: Any, *, output: int = 0, resolution: int = 100, ax: Any = None
+) -> Any:
+    """Draw what a model with two inputs predicts as colours, and the samples in the same colours.
+
+    A sample that can hardly be seen is predicted well. Dashed lines are the standard deviation
+    of the members of an ensemble, or what GaussianNLL predicts as the noise (with the spread).
+
+    Parameters
+    ----------
+    model : Sequential
+        With two inputs, and a loss for numbers.
+    x : array (n, 2)
+    y : array (n,) or (n, T)
+    output : int
+        Which of the T targets to draw.
+    resolution : int
+        Points along each axis at which the network is evaluated.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> x = np.random.default_rng(0).uniform(-1, 1, (50, 2))
+    >>> model = mg.Sequential([mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)],
+    ...                       loss=mg.HalfSquaredError(), random_state=0)
+    >>> ax = mg.plotting.regression_surface(model, x, x[:, 0] * x[:, 1])
+    >>> ax.collections[-1].get_offsets().shape
+    (50, 2)
+    """
+    fix = "choose two features, or regression_curve for one"
+    x = inputs.samples_of_width(model, x, 2, "regression_surface", fix)
+    targets = inputs.one_target(model, x, y, output, "regression_surface")
+    (across, up), points = inputs.grid(x, resolution)
+    law = forecast(model, points, output)
+    ax = style.axes(ax)
+    surface = law.mean.reshape(resolution, resolution)
+    low, high = min(targets.min(), surface.min()), max(targets.max(), surface.max())
+    locator = require("matplotlib.ticker", "plot").MaxNLocator(20)
+    levels = locator.tick_values(low, high if high > low else low + 1)
+    filled = ax.contourf(across, up, surface, levels=levels, cmap=style.AMOUNT)
+    deviation = law.spread
+    if isinstance(model.loss, GaussianNLL) and law.interval is not None:
+        deviation = (law.interval[1] - law.interval[0]) / 4
+    title = "Prediction (surface) and targets (dots)"
+    if deviation is not None and np.ptp(deviation) > 0:
+        table = deviation.reshape(resolution, resolution)
+        lines = ax.contour(across, up, table, 5, colors="white", linestyles="--", linewidths=1.0)
+        ax.clabel(lines, fontsize="small")
+        title += "; dashed: standard deviation"
+    shown = {"c": targets, "cmap": filled.cmap, "norm": filled.norm}
+    ax.scatter(*x.T, **shown, s=28, edgecolors="white", linewidths=0.7, zorder=3)
+    ax.figure.colorbar(filled, ax=ax, label="y")
+    ax.set(xlabel="$x_1$", ylabel="$x_2$")
+    ax.set_title(title, fontsize="medium")
+    return ax
