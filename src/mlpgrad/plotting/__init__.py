@@ -1,7 +1,8 @@
 """Pictures of data, training and networks, drawn with matplotlib (the extra `plot`).
 
 Every function takes `ax=`, draws into it (or into a new figure) and returns the Axes. matplotlib is
-imported when the first picture is drawn.
+imported when the first picture is drawn. The callbacks `LivePlot`, which draws the learning curves
+during training, and `LayerSignals`, which records what `layer_signals` draws, are here too.
 
 >>> import mlpgrad as mg
 >>> x, y = mg.datasets.moons(200, noise=0.2, random_state=0)

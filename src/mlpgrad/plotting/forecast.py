@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 class Forecast(NamedTuple):
-    """The law of one target that a model predicts, for each sample."""
+    """The distribution of one target that a model predicts, for each sample."""
 
     mean: Array
-    """The mean, or what the loss predicts instead of it; of an ensemble, its average."""
+    """The mean (for Quantile the level nearest to 0.5), averaged over the members."""
     spread: Array | None
-    """Standard deviation of the members' means."""
+    """The standard deviation of the members' means; None for one network."""
     interval: tuple[Array, Array] | None
-    """Where the target lies by the model's own account: noise and spread together."""
+    """The bounds between which the model expects the target: noise and spread together."""
     interval_label: str = ""
 
 
 def forecast(model: Sequential, x: Array, output: int) -> Forecast:
-    """The law of target number `output` for samples `(n, I)`."""
+    """The predicted distribution of target number `output` for samples `(n, I)`."""
     outputs = np.asarray(model.predict(x), float)
     outputs = outputs if model.lead else outputs[None]
     loss = model.loss

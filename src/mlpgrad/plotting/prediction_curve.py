@@ -14,28 +14,32 @@ if TYPE_CHECKING:
 def regression_curve(
     model: Sequential, x: Any, y: Any, *, output: int = 0, resolution: int = 200, ax: Any = None
 ) -> Any:
-    """Draw what a model with one input predicts, with its uncertainty, and the samples.
+    """Draw what a model with one input predicts, its uncertainty, and the samples.
 
-    The inner band is what an ensemble's members disagree about: their mean plus and minus two
-    standard deviations. The outer one is the noise that the model expects, where its loss
-    predicts one: two standard deviations for GaussianNLL (the members' spread included), the
-    outer levels for Quantile.
+    The inner band shows how far the members of an ensemble disagree: their mean plus and minus
+    two standard deviations. The outer band shows the noise, if the loss predicts it: plus and
+    minus two standard deviations for GaussianNLL (which include the spread of the members), or
+    the range from the lowest to the highest level for Quantile.
 
     Parameters
     ----------
     model : Sequential
-        With one input, and a loss for numbers.
+        A model with one input and a regression loss.
     x : array (n, 1)
+        The samples; the curve covers their range and a margin of 15 %.
     y : array (n,) or (n, T)
-    output : int
-        Which of the T targets to draw.
-    resolution : int
-        Number of points at which the network is evaluated.
+        The targets, drawn as dots.
+    output : int, default 0
+        The index of the target to draw, from 0 to T - 1.
+    resolution : int, default 200
+        The number of points at which the network is evaluated.
     ax : matplotlib Axes, optional
+        Where to draw; by default the Axes of a new figure.
 
     Returns
     -------
-    Axes
+    matplotlib Axes
+        The Axes with the picture.
 
     Examples
     --------
@@ -48,7 +52,7 @@ def regression_curve(
     >>> [label.get_text() for label in ax.get_legend().get_texts()]
     ['disagreement of 5 networks, ± 2 s.d.', 'prediction', 'samples']
     """
-    fix = "draw a model of one feature, or regression_surface for two"
+    fix = "draw a model of one feature, or use regression_surface for two"
     x = inputs.samples_of_width(model, x, 1, "regression_curve", fix)
     targets = inputs.one_target(model, x, y, output, "regression_curve")
     (across,), points = inputs.grid(x, resolution)

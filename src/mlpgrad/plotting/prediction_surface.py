@@ -20,24 +20,29 @@ def regression_surface(
 ) -> Any:
     """Draw what a model with two inputs predicts as colours, and the samples in the same colours.
 
-    A sample that can hardly be seen is predicted well. Dashed lines are the standard deviation
-    of the members of an ensemble, or what GaussianNLL predicts as the noise (with the spread).
+    A sample that hardly stands out is predicted well. Dashed lines are contours of the standard
+    deviation: that of the members of an ensemble, or, for GaussianNLL, that of the predicted
+    noise and the members' spread together.
 
     Parameters
     ----------
     model : Sequential
-        With two inputs, and a loss for numbers.
+        A model with two inputs and a regression loss.
     x : array (n, 2)
+        The samples; the picture covers their range and a margin of 15 %.
     y : array (n,) or (n, T)
-    output : int
-        Which of the T targets to draw.
-    resolution : int
-        Points along each axis at which the network is evaluated.
+        The targets: the colours of the dots.
+    output : int, default 0
+        The index of the target to draw, from 0 to T - 1.
+    resolution : int, default 100
+        The number of points along each axis at which the network is evaluated.
     ax : matplotlib Axes, optional
+        Where to draw; by default the Axes of a new figure.
 
     Returns
     -------
-    Axes
+    matplotlib Axes
+        The Axes with the picture.
 
     Examples
     --------
@@ -49,7 +54,7 @@ def regression_surface(
     >>> ax.collections[-1].get_offsets().shape
     (50, 2)
     """
-    fix = "choose two features, or regression_curve for one"
+    fix = "choose two features, or use regression_curve for one"
     x = inputs.samples_of_width(model, x, 2, "regression_surface", fix)
     targets = inputs.one_target(model, x, y, output, "regression_surface")
     (across, up), points = inputs.grid(x, resolution)
