@@ -1,4 +1,4 @@
-"""The data of an explanation: what its renderers read, without the renderers."""
+"""The data of an explanation: what is shown, without the renderers that show it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(repr=False)
 class ExplanationData:
-    """The steps of one step of back-propagation, and the arrays that they are taken from."""
+    """One update by back-propagation as steps to read, and the arrays that they are taken from."""
 
     model: Sequential
     """A copy of the model, with the parameters after the update."""
@@ -32,17 +32,28 @@ class ExplanationData:
     trace: Trace
 
     def find(self, symbol: str, layer: int | None = None) -> Quantity:
-        """The quantity with this symbol: `find("delta", layer=2)`, `find("dL/dw^b")`.
+        """The first quantity with a symbol: `find("delta", layer=2)`, `find("dL/dw^b")`.
+
+        Parameters
+        ----------
+        symbol : str
+            The symbol without indices, as in `Quantity.symbol`.
+        layer : int, optional
+            The position of the layer that the quantity belongs to; by default any layer.
+
+        Returns
+        -------
+        Quantity
 
         Raises
         ------
         KeyError
-            With the symbols there are.
+            If there is no such quantity; the message lists the symbols that exist.
         """
         known = [q for step in self.steps for q in step.quantities]
         for quantity in known:
             if quantity.symbol == symbol and layer in (None, quantity.layer):
                 return quantity
-        raise KeyError(
-            f"no {symbol!r}; there are {', '.join(dict.fromkeys(q.symbol for q in known))}"
-        )
+        where = "" if layer is None else f" of layer {layer}"
+        symbols = ", ".join(dict.fromkeys(q.symbol for q in known))
+        raise KeyError(f"there is no quantity {symbol!r}{where}; there are {symbols}")

@@ -1,4 +1,4 @@
-"""The excerpt of a quantity that is shown: few places of a wide array, and words for the rest."""
+"""The excerpt of a quantity that is shown: a few elements of a wide array, the rest in words."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import numpy as np
 from mlpgrad.explanation.quantities import At, Numbers, Quantity, shown
 
 SAMPLES = 3
+"""The number of samples that are shown in full."""
 
 
 def shown_indices(quantity: Quantity, limit: int) -> list[tuple[str, list[At]]]:
-    """The places to show, sample by sample where there are several."""
+    """The indices to show under each label: one label per sample, none if there is one sample."""
     samples = len(quantity.value) if quantity.per_sample else 1
     if samples == 1:
         return [("", quantity.indices(0, limit))]
@@ -21,7 +22,7 @@ def shown_indices(quantity: Quantity, limit: int) -> list[tuple[str, list[At]]]:
 
 
 def hidden(quantity: Quantity, limit: int, sample: int = 0) -> str:
-    """What is left out of a wide array, in words: how many numbers, and the largest."""
+    """How many elements of a wide array are left out, and the largest; empty if none is."""
     value = quantity.value[sample] if quantity.per_sample else quantity.value
     kept = int(np.prod([shown(n, limit) for n in value.shape]))
     if value.size == kept:

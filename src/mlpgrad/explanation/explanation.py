@@ -23,21 +23,26 @@ MOST_SAMPLES = 32
 
 
 class Explanation(ExplanationData):
-    """One step of back-propagation in the lecture's formulas, with a network's own numbers.
+    """One update by back-propagation in the lecture's formulas, with a network's own numbers.
 
-    `print(e)` shows it in a terminal, a notebook shows formulas, `e.to_html(path)` writes a page
-    that walks through the steps.
+    `print(e)` shows it as text, a notebook typesets the formulas, and `e.to_html(path)` writes a
+    page that walks through the steps.
 
     Attributes
     ----------
     steps : list of Step
-        In order: input, forward, loss, deltas and gradients downwards, update, new loss.
+        In order: the input, the forward pass layer by layer, the loss, deltas and gradients from
+        the last layer to the first, the update, and the new loss.
     loss, new_loss : float
-        Before and after the update.
-    grads, params, new_params : array (P,)
-        As `model.grads` and `model.params`.
+        The loss before and after the update.
+    grads : array (P,)
+        The gradient, in the order of `model.grads`.
+    params, new_params : array (P,)
+        The parameters before and after the update, in the order of `model.params`.
     learning_rate : float
+        The learning rate eta of the update.
     samples : int
+        The number of samples B.
     """
 
     def __str__(self) -> str:
@@ -47,9 +52,19 @@ class Explanation(ExplanationData):
         return as_html(self)
 
     def to_html(self, path: str | Path) -> Path:
-        """Write one self-contained page that walks through the steps; returns its path.
+        """Write one self-contained HTML page that walks through the steps.
 
         The page needs no network access: open it with a browser.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file to write; an existing file is replaced.
+
+        Returns
+        -------
+        Path
+            The path of the page.
         """
         path = Path(path)
         path.write_text(as_page(self), encoding="utf-8")
@@ -73,28 +88,34 @@ def explain(
 ) -> Explanation:
     """delta_j = (sum_k delta_k w_jk) y_j (1 - y_j), dL/dw_ij = delta_j x_i: with your numbers
 
-    Works on a copy: the model stays as it is. The numbers are those of `model.backpropagate`.
-    Layers and losses that the lecture does not have show their own formula.
+    One step of back-propagation and one update by gradient descent, formula by formula. It works
+    on a copy, so that the model is not changed; the numbers are those of `model.backpropagate`.
+    Layers and losses that do not appear in the lecture show the formula of their own docstring.
 
     Parameters
     ----------
     model : Sequential
-        One network; of an ensemble take `model.member(i)`.
+        One network; for an ensemble pass `model.member(i)`.
     x : array (I,) or (B, I)
-        One sample, or a few.
+        One sample, or up to 32 samples.
     y : array (O,) or (B, O), or classes (B,), or one number
-        What is expected.
-    learning_rate : float
-        eta of the update (3) at the end.
-    digits : int
-        Significant digits shown.
-    limit : int
-        Longer sums and wider layers are abbreviated.
+        The targets.
+    learning_rate : float, default 0.5
+        The learning rate eta of the update (3) at the end.
+    digits : int, default 4
+        The number of significant digits that are shown.
+    limit : int, default 6
+        Sums with more terms and layers with more units than this are abbreviated.
 
     Returns
     -------
     Explanation
         `print` it, show it in a notebook, or write a page with `to_html`.
+
+    Raises
+    ------
+    ValueError
+        If the model is an ensemble or complex, or `x` or `y` does not fit the model.
 
     Examples
     --------

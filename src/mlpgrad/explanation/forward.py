@@ -1,4 +1,4 @@
-"""The way forward: input, each layer's sums and outputs, the loss."""
+"""The forward pass: the input, the sums and outputs of each layer, the loss."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlpgrad.losses import HalfSquaredError
 
 
 def forward_steps(trace: Trace) -> Iterator[Step]:
-    """From the input to the loss."""
+    """The steps from the input to the loss."""
     n = trace.names[0]
     given = trace.quantity(n.x, n.i, "the sample's features", trace.x, 0, "input", per_sample=True)
     yield Step("input", "The input", "The numbers the network is given.", (given,))
@@ -36,7 +36,7 @@ def forward_steps(trace: Trace) -> Iterator[Step]:
 
 
 def _note(trace: Trace, index: int) -> str:
-    """What a neuron does, and the activation's formula as its class states it."""
+    """What a neuron does, and the formula of the activation as its class states it."""
     layer = trace.layers[index]
     formula = f"{type(layer).__name__}: {documented(layer)}"
     if trace.argument(index) != "s":
@@ -110,7 +110,7 @@ def _loss(trace: Trace) -> Step:
 
 
 def _expected(trace: Trace) -> Quantity:
-    """The target in the shape of the outputs: classes become rows with a single 1."""
+    """The targets in the shape of the outputs: class indices become one-hot rows."""
     n, loss = trace.names[-1], trace.model.loss
     target, width = trace.target, trace.outputs[-1].shape[1]
     letters = n.j
@@ -124,7 +124,7 @@ def _expected(trace: Trace) -> Quantity:
 
 
 def _loss_in_numbers(trace: Trace, half: bool) -> Callable[[At], str]:
-    """The loss with its numbers: a mean over the samples, or for one sample what is summed."""
+    """The loss with its numbers: the mean over the samples, or the terms of a single sample."""
     show, loss = trace.show, trace.model.loss
     z, t, batch = trace.outputs[-1], trace.target, len(trace.x)
     losses = [_value(loss, z[b : b + 1], t[b : b + 1]) for b in range(batch)]
@@ -151,5 +151,5 @@ def _value(loss: Any, prediction: Array, target: Array) -> Any:
 
 
 def one_hot(classes: Array, count: int) -> Array:
-    """Class indices `(B, 1)` as rows with a single 1, `(B, count)`."""
+    """Class indices `(B, 1)` as one-hot rows `(B, count)`."""
     return np.equal(np.arange(count), classes).astype(np.float64)

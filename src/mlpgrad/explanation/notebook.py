@@ -11,7 +11,7 @@ from mlpgrad.explanation.quantities import Quantity, Step
 
 
 def as_html(e: ExplanationData) -> str:
-    """Steps that unfold, with formulas between dollar signs for MathJax."""
+    """Steps that can be folded, with formulas between dollar signs for MathJax."""
     steps = "".join(_step(number, step, e.limit) for number, step in enumerate(e.steps, start=1))
     return f'<div class="mlpgrad-explanation">{steps}</div>'
 

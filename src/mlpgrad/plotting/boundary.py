@@ -44,6 +44,14 @@ def decision_boundary(
     matplotlib Axes
         The Axes with the picture.
 
+    Raises
+    ------
+    TypeError
+        If the loss is not a classification loss.
+    ValueError
+        If the model does not have two inputs, its loss gives a sample several labels, or
+        `resolution` is not an int >= 2.
+
     Examples
     --------
     >>> import mlpgrad as mg

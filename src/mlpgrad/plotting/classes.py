@@ -48,6 +48,13 @@ def confusion_matrix(
     matplotlib Axes
         The Axes with the picture.
 
+    Raises
+    ------
+    TypeError
+        If the loss is not a classification loss.
+    ValueError
+        If the loss gives a sample several labels, or `labels` does not have K names.
+
     Examples
     --------
     >>> import mlpgrad as mg

@@ -43,6 +43,15 @@ def learning_curves(
     matplotlib Axes
         The Axes with the picture.
 
+    Raises
+    ------
+    KeyError
+        If one of `names` was not recorded.
+    TypeError
+        If `history` is not a mapping.
+    ValueError
+        If no epoch was recorded.
+
     Examples
     --------
     >>> import mlpgrad as mg

@@ -65,6 +65,12 @@ def loss_landscape(
     matplotlib Axes
         The Axes with the picture.
 
+    Raises
+    ------
+    ValueError
+        If the model is an ensemble, an option is outside its range, `directions` are not two
+        arrays of finite numbers in the shape of `model.params`, or the loss is finite nowhere.
+
     Examples
     --------
     >>> import mlpgrad as mg

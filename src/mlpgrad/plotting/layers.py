@@ -50,6 +50,12 @@ def weights(
     matplotlib Axes
         The Axes with the picture.
 
+    Raises
+    ------
+    ValueError
+        If the model is an ensemble, there is no layer with weights at that position, or its inputs
+        do not form an image of that shape.
+
     Examples
     --------
     >>> import mlpgrad as mg
@@ -124,7 +130,7 @@ def _draw(ax: Any, table: Array, **options: Any) -> Any:
 
 
 def _find(model: Sequential, position: int | str) -> tuple[str, Layer]:
-    """The position and the layer; raise ValueError if there is no layer with weights."""
+    """The position and the layer; raise ValueError if none with weights is there."""
     known = {name: layer for name, layer in walk(model.layers) if "weights" in set(layer.params)}
     name = str(position)
     if isinstance(position, int) and position < 0:
@@ -158,6 +164,6 @@ def _shape_of_images(
     if len(asked) != 2 or asked[0] * asked[1] != width:
         raise ValueError(
             f"image_shape expects (height, width) with height * width = {width} inputs, got "
-            f"{asked}; change the shape, or leave it out to draw a table"
+            f"{asked}; change the shape, or pass image_shape=False for a table"
         )
     return asked[0], asked[1]

@@ -41,6 +41,14 @@ def regression_curve(
     matplotlib Axes
         The Axes with the picture.
 
+    Raises
+    ------
+    TypeError
+        If the loss is a classification loss.
+    ValueError
+        If the model does not have one input, there is no target number `output`, or `resolution`
+        is not an int >= 2.
+
     Examples
     --------
     >>> import numpy as np, mlpgrad as mg

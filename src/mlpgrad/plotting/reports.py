@@ -47,6 +47,11 @@ def gradient_report(report: GradientReport, *, ax: Any = None) -> Any:
     matplotlib Axes
         The Axes with the picture.
 
+    Raises
+    ------
+    TypeError
+        If `report` is not a GradientReport.
+
     Examples
     --------
     >>> import numpy as np, mlpgrad as mg

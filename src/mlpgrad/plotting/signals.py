@@ -42,6 +42,13 @@ def layer_signals(recorder: LayerSignals, *, what: str = "delta", ax: Any = None
     matplotlib Axes
         The Axes with the picture.
 
+    Raises
+    ------
+    TypeError
+        If `recorder` is not a LayerSignals.
+    ValueError
+        If `what` is not one of these names, or nothing was recorded under it.
+
     Examples
     --------
     >>> import mlpgrad as mg

@@ -43,6 +43,12 @@ def ensemble_spread(
     matplotlib Axes
         The Axes with the picture.
 
+    Raises
+    ------
+    ValueError
+        If the model is one network, there is no output number `output`, the loss gives a sample
+        several labels, or `y` is given though an output is not the prediction of one target.
+
     Examples
     --------
     >>> import mlpgrad as mg
