@@ -37,3 +37,10 @@ def test_every_submodule_is_reached_by_its_name():
 
     assert mg.datasets.xor.__module__.startswith("mlpgrad.")
     assert mg.training.__name__ == "mlpgrad.training"
+
+
+def test_names_that_are_imported_later_are_completed_too():
+    code = "import mlpgrad as mg; assert set(mg.__all__) <= set(dir(mg)); assert mg.LivePlot"
+    assert "mlpgrad.plotting.live" in modules_after(code)
+    assert "mlpgrad.plotting" not in modules_after("import mlpgrad")
+    assert "matplotlib" not in modules_after("import mlpgrad as mg; mg.LivePlot; mg.LayerSignals")

@@ -18,9 +18,7 @@ from mlpgrad import initializers, layers, losses, metrics, optimizers, penalties
 from mlpgrad._core.version import __version__ as __version__
 from mlpgrad.history import History
 from mlpgrad.initializers import *
-from mlpgrad.layer_signals import LayerSignals
 from mlpgrad.layers import *
-from mlpgrad.live import LivePlot
 from mlpgrad.losses import *
 from mlpgrad.metrics import *
 from mlpgrad.optimizers import *
@@ -41,11 +39,14 @@ if TYPE_CHECKING:
         check_loss,
         check_vjp,
     )
+    from mlpgrad.plotting import LayerSignals, LivePlot
 
 # imported on first use: `import mlpgrad` costs little more than `import numpy`
 _LATER = {
     "Explanation": "mlpgrad.explanation",
     "GradientReport": "mlpgrad.gradcheck",
+    "LayerSignals": "mlpgrad.plotting",
+    "LivePlot": "mlpgrad.plotting",
     "assert_gradients": "mlpgrad.gradcheck",
     "check_gradient": "mlpgrad.gradcheck",
     "check_gradients": "mlpgrad.gradcheck",
@@ -71,6 +72,11 @@ def __getattr__(name: str) -> Any:
         from mlpgrad._core.described import nearest
 
         raise AttributeError(f"mlpgrad has no {name!r}{nearest(name, __all__)}") from None
+
+
+def __dir__() -> list[str]:
+    """Names that are imported on first use are completed, too."""
+    return sorted({*globals(), *__all__})
 
 
 __all__ = [

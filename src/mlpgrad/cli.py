@@ -75,6 +75,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    _add_train(commands)
+    _add_explain(commands)
+    return parser
+
+
+def _add_train(commands: Any) -> None:
+    """The options of `mlpgrad train`."""
     train = commands.add_parser(
         "train",
         help="train a network on a data set, check its gradient, save it",
@@ -100,6 +107,10 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--output", type=Path, default=Path("mlpgrad-output"), help="directory")
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     train.set_defaults(run=train_network)
+
+
+def _add_explain(commands: Any) -> None:
+    """The options of `mlpgrad explain`."""
     explain = commands.add_parser(
         "explain",
         help="walk through one step of back-propagation on a page in the browser",
@@ -118,7 +129,6 @@ def build_parser() -> argparse.ArgumentParser:
     explain.add_argument("--text", action="store_true", help="print it instead")
     explain.add_argument("--no-open", action="store_true", help="only write the page")
     explain.set_defaults(target=None, labels=None, task="auto", run=explain_step)
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -110,7 +110,7 @@ def test_decision_boundary_without_probabilities():
             X2,
             {},
             ValueError,
-            "got 3 yes-or-no labels",
+            "got 3 binary labels",
         ),
         (binary(), X2, {"resolution": 1}, ValueError, "resolution expects an int >= 2, got 1"),
     ],
@@ -271,7 +271,7 @@ def test_confusion_matrix(size, normalize):
             shown = (f"{value:.2f}" if normalize else str(value)) if value else "0"
             assert cells[j, i] == shown  # columns are predictions
     right = sum(counts[i][i] for i in range(3)) / len(y)
-    assert ax.get_title() == f"{right:.1%} of 40 samples are right"
+    assert ax.get_title() == f"{right:.1%} of 40 samples are classified correctly"
     assert [t.get_text() for t in ax.get_yticklabels()] == labels
 
 
@@ -287,8 +287,8 @@ def test_confusion_matrix_of_two_classes_on_one_output():
     ("model", "options", "error", "message"),
     [
         (network(2, 1), {}, TypeError, "classifies, got HalfSquaredError"),
-        (binary(), {"labels": ["a"]}, ValueError, "labels expects 2 names, one a class, got 1"),
-        (network(2, 2, loss=mg.SigmoidCrossEntropy()), {}, ValueError, "got 2 yes-or-no labels"),
+        (binary(), {"labels": ["a"]}, ValueError, "labels expects 2 names, one per class, got 1"),
+        (network(2, 2, loss=mg.SigmoidCrossEntropy()), {}, ValueError, "got 2 binary labels"),
     ],
 )
 def test_confusion_matrix_refuses(model, options, error, message):
@@ -370,7 +370,7 @@ def test_ensemble_spread_of_predicted_means():
             {"y": X2[:, 0], "output": 1},  # the log variance
             "1 for 2 outputs; leave y",
         ),
-        (network(2, 2, loss=mg.SigmoidCrossEntropy(), size=2), {}, "got 2 yes-or-no labels"),
+        (network(2, 2, loss=mg.SigmoidCrossEntropy(), size=2), {}, "got 2 binary labels"),
     ],
 )
 def test_ensemble_spread_refuses(model, options, message):

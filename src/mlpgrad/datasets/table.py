@@ -46,7 +46,20 @@ def table_from(
             f"use another delimiter than a comma? pass delimiter="
         )
     chosen = _position(target, names, path)
-    target_name, values, texts = names.pop(chosen), array.array("d"), {}
+    target_name = names.pop(chosen)
+    values, texts = _columns(rows, names, chosen, path)
+    if not texts:
+        raise ValueError(f"{path} has no rows below the header; at least one sample is needed")
+    y, classes = _target(texts, path, target_name)
+    x = np.array(values).reshape(len(texts), len(names))
+    return Table(x, y, tuple(names), target_name, classes)
+
+
+def _columns(
+    rows: Iterator[tuple[int, list[str]]], names: list[str], chosen: int, path: str | Path
+) -> tuple[array.array[float], dict[int, str]]:
+    """The features, row after row, and the target's text by line."""
+    values, texts = array.array("d"), {}
     for line, row in rows:
         if len(row) != len(names) + 1:
             raise ValueError(
@@ -62,11 +75,7 @@ def table_from(
         if not math.isfinite(sum(numbers)) and not all(map(math.isfinite, numbers)):
             _refuse(path, line, row, names)
         values.extend(numbers)
-    if not texts:
-        raise ValueError(f"{path} has no rows below the header; at least one sample is needed")
-    y, classes = _target(texts, path, target_name)
-    x = np.array(values).reshape(len(texts), len(names))
-    return Table(x, y, tuple(names), target_name, classes)
+    return values, texts
 
 
 def _names(first: list[str], path: str | Path) -> list[str]:

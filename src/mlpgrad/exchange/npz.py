@@ -179,10 +179,15 @@ def _encode(value: Any, place: str, arrays: dict[str, Array]) -> Any:
         name = f"array_{len(arrays)}"
         arrays[name] = np.asarray(value)
         return {"array" if isinstance(value, np.ndarray) else "scalar": name}
+    raise TypeError(_unkept(value, place))
+
+
+def _unkept(value: Any, place: str) -> str:
+    """What to say of a value that a file cannot hold."""
     fix = "keep numbers, texts, arrays or lists of these"
     if callable(value):
         fix = "write it as a class of its own, for instance a subclass of Activation"
-    raise TypeError(f"{place} is {value!r}, which a file cannot hold; {fix}")
+    return f"{place} is {value!r}, which a file cannot hold; {fix}"
 
 
 def _decode(value: Any, arrays: dict[str, Array]) -> Any:

@@ -1,4 +1,4 @@
-"""Back-propagation made visible: every step as the lecture's formula with a network's numbers."""
+"""Back-propagation made visible: each step as the lecture's formula with a network's numbers."""
 
 from mlpgrad.explanation.explanation import Explanation, explain
 from mlpgrad.explanation.quantities import Quantity, Step

@@ -1,9 +1,9 @@
-"""The way back: deltas and gradients from the output layer down."""
+"""The backward pass: deltas and gradients from the output layer to the first layer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,17 +18,15 @@ from mlpgrad.explanation.notation import (
     slopes,
 )
 from mlpgrad.explanation.quantities import At, Step
+from mlpgrad.explanation.trace import Trace
 from mlpgrad.layers.activations.sigmoids import Sigmoid
 from mlpgrad.losses.binary import SigmoidCrossEntropy
 from mlpgrad.losses.categorical import SoftmaxCrossEntropy
 from mlpgrad.losses.regression import HalfSquaredError
 
-if TYPE_CHECKING:
-    from mlpgrad.explanation.trace import Trace
-
 
 class Part(NamedTuple):
-    """A formula, its numbers at one place, and what kind of formula it is."""
+    """A formula, its numbers for one element, and whether it is a docstring's or the lecture's."""
 
     formula: str
     substitute: Callable[[At], str]
@@ -37,7 +35,7 @@ class Part(NamedTuple):
 
 
 def backward_steps(trace: Trace) -> Iterator[Step]:
-    """From the loss to the first layer's gradients: deltas and gradients in turn."""
+    """The steps from the loss to the first layer's gradients: deltas and gradients in turn."""
     for index in reversed(range(len(trace.layers))):
         if index == 0 or not (trace.activation[index] and _is_inline(trace, index)):
             yield _delta(trace, index)
@@ -75,7 +73,7 @@ def _delta(trace: Trace, index: int) -> Step:
     else:
         part = _arriving(trace, index)._replace(lecture=False)  # (8) has a slope
     symbol = "delta" if trace.dense[index] else f"dL/d{n.y}"
-    by_input = part.formula.startswith(symbol)  # the same symbol on both sides: use another
+    by_input = part.formula.startswith(symbol)  # the same symbol is on both sides: use another
     if by_input:
         symbol = f"dL/d{n.x}"
     formula = part.formula if part.documented else f"{symbol}_{n.j} = {part.formula}"
@@ -95,7 +93,7 @@ def _delta(trace: Trace, index: int) -> Step:
 
 
 def _through_activation(trace: Trace, index: int) -> Part:
-    """What arrives at an activation, times its slope."""
+    """dL/d(input) of an activation: dL/d(output) times its slope."""
     n, layer, show = trace.names[index], trace.layers[index], trace.show
     arriving = _arriving(trace, index)
     if not _is_inline(trace, index) or arriving.documented:
@@ -123,7 +121,7 @@ def _through_activation(trace: Trace, index: int) -> Part:
 
 
 def _arriving(trace: Trace, index: int) -> Part:
-    """dL/d(output of layer `index`) from what comes after it: the loss, a Dense, another layer."""
+    """dL/d(output of layer `index`), which the loss, a Dense or another layer passes back."""
     n, show = trace.names[index], trace.show
     if index == len(trace.layers) - 1:
         return _from_loss(trace)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array
 from mlpgrad.explanation.backward import backward_steps
+from mlpgrad.explanation.data import ExplanationData
 from mlpgrad.explanation.forward import forward_steps
-from mlpgrad.explanation.quantities import Quantity, Step
+from mlpgrad.explanation.notebook import as_html
+from mlpgrad.explanation.page import as_page
+from mlpgrad.explanation.text import as_text
 from mlpgrad.explanation.trace import Trace
 from mlpgrad.explanation.update import outcome_step, update_step
 
@@ -21,71 +22,50 @@ if TYPE_CHECKING:
 MOST_SAMPLES = 32
 
 
-@dataclass(repr=False)
-class Explanation:
-    """One step of back-propagation in the lecture's formulas, with a network's own numbers.
+class Explanation(ExplanationData):
+    """One update by back-propagation in the lecture's formulas, with a network's own numbers.
 
-    `print(e)` shows it in a terminal, a notebook shows formulas, `e.to_html(path)` writes a page
-    that walks through the steps.
+    `print(e)` shows it as text, a notebook typesets the formulas, and `e.to_html(path)` writes a
+    page that walks through the steps.
 
     Attributes
     ----------
     steps : list of Step
-        In order: input, forward, loss, deltas and gradients downwards, update, new loss.
+        In order: the input, the forward pass layer by layer, the loss, deltas and gradients from
+        the last layer to the first, the update, and the new loss.
     loss, new_loss : float
-        Before and after the update.
-    grads, params, new_params : array (P,)
-        As `model.grads` and `model.params`.
+        The loss before and after the update.
+    grads : array (P,)
+        The gradient, in the order of `model.grads`.
+    params, new_params : array (P,)
+        The parameters before and after the update, in the order of `model.params`.
     learning_rate : float
+        The learning rate eta of the update.
     samples : int
+        The number of samples B.
     """
 
-    model: Network = field(repr=False)
-    steps: list[Step]
-    loss: float
-    new_loss: float
-    grads: Array
-    params: Array
-    new_params: Array
-    learning_rate: float
-    samples: int
-    digits: int
-    limit: int
-    trace: Trace = field(repr=False)
-
-    def find(self, symbol: str, layer: int | None = None) -> Quantity:
-        """The quantity with this symbol: `find("delta", layer=2)`, `find("dL/dw^b")`.
-
-        Raises
-        ------
-        KeyError
-            With the symbols there are.
-        """
-        known = [q for step in self.steps for q in step.quantities]
-        for quantity in known:
-            if quantity.symbol == symbol and layer in (None, quantity.layer):
-                return quantity
-        raise KeyError(
-            f"no {symbol!r}; there are {', '.join(dict.fromkeys(q.symbol for q in known))}"
-        )
-
     def __str__(self) -> str:
-        from mlpgrad.explanation.text import as_text
-
         return as_text(self)
 
     def _repr_html_(self) -> str:
-        from mlpgrad.explanation.notebook import as_html
-
         return as_html(self)
 
     def to_html(self, path: str | Path) -> Path:
-        """Write one self-contained page that walks through the steps; returns its path.
+        """Write one self-contained HTML page that walks through the steps.
 
         The page needs no network access: open it with a browser.
-        """
-        from mlpgrad.explanation.page import as_page
 
+        Parameters
+        ----------
+        path : str or Path
+            The file to write; an existing file is replaced.
+
+        Returns
+        -------
+        Path
+            The path of the page.
+        """
         path = Path(path)
         path.write_text(as_page(self), encoding="utf-8")
         return path
@@ -108,28 +88,34 @@ def explain(
 ) -> Explanation:
     """delta_j = (sum_k delta_k w_jk) y_j (1 - y_j), dL/dw_ij = delta_j x_i: with your numbers
 
-    Works on a copy: the model stays as it is. The numbers are those of `model.backpropagate`.
-    Layers and losses that the lecture does not have show their own formula.
+    One step of back-propagation and one update by gradient descent, formula by formula. It works
+    on a copy, so that the model is not changed; the numbers are those of `model.backpropagate`.
+    Layers and losses that do not appear in the lecture show the formula of their own docstring.
 
     Parameters
     ----------
     model : Sequential
-        One network; of an ensemble take `model.member(i)`.
+        One network; for an ensemble pass `model.member(i)`.
     x : array (I,) or (B, I)
-        One sample, or a few.
+        One sample, or up to 32 samples.
     y : array (O,) or (B, O), or classes (B,), or one number
-        What is expected.
-    learning_rate : float
-        eta of the update (3) at the end.
-    digits : int
-        Significant digits shown.
-    limit : int
-        Longer sums and wider layers are abbreviated.
+        The targets.
+    learning_rate : float, default 0.5
+        The learning rate eta of the update (3) at the end.
+    digits : int, default 4
+        The number of significant digits that are shown.
+    limit : int, default 6
+        Sums with more terms and layers with more units than this are abbreviated.
 
     Returns
     -------
     Explanation
         `print` it, show it in a notebook, or write a page with `to_html`.
+
+    Raises
+    ------
+    ValueError
+        If the model is an ensemble or complex, or `x` or `y` does not fit the model.
 
     Examples
     --------
@@ -144,6 +130,31 @@ def explain(
     >>> e
     Explanation(7 steps, 1 sample, loss 0.01664 -> 0.01591)
     """
+    x, y = _samples(model, x, y)
+    twin = model.copy()
+    with twin.same_randomness():
+        trace = Trace(twin, x, y, digits, limit)
+    new_params, update = update_step(trace, learning_rate)
+    steps = [*forward_steps(trace), *backward_steps(trace), update]
+    with twin.same_randomness():
+        steps.append(outcome_step(trace, x, y, new_params))
+    return Explanation(
+        model=twin,
+        steps=steps,
+        loss=float(trace.value),
+        new_loss=float(steps[-1].quantities[-1].value),
+        grads=trace.flat_grads,
+        params=trace.flat_params,
+        new_params=new_params,
+        learning_rate=learning_rate,
+        samples=len(x),
+        limit=limit,
+        trace=trace,
+    )
+
+
+def _samples(model: Network, x: Any, y: Any) -> tuple[Any, Any]:
+    """Input and target as rows; raise ValueError if the model or the input cannot be explained."""
     if model.ensemble_size is not None:
         raise ValueError("explain expects one network, got an ensemble; pass model.member(0)")
     if model.dtype.kind == "c":
@@ -156,25 +167,4 @@ def explain(
         raise ValueError(
             f"explain expects at most {MOST_SAMPLES} samples, got {len(x)}; pass x[:1], y[:1]"
         )
-    twin = model.copy()
-    with twin.same_randomness():
-        trace = Trace(twin, x, y, digits, limit)
-    new_params, update = update_step(trace, learning_rate)
-    steps = [*forward_steps(trace), *backward_steps(trace), update]
-    with twin.same_randomness():
-        steps.append(outcome_step(trace, x, y, new_params))
-    new_loss = float(steps[-1].quantities[-1].value)
-    return Explanation(
-        model=twin,
-        steps=steps,
-        loss=float(trace.value),
-        new_loss=new_loss,
-        grads=trace.flat_grads,
-        params=trace.flat_params,
-        new_params=new_params,
-        learning_rate=learning_rate,
-        samples=len(x),
-        digits=digits,
-        limit=limit,
-        trace=trace,
-    )
+    return x, y

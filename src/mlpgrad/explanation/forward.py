@@ -1,25 +1,23 @@
-"""The way forward: input, each layer's sums and outputs, the loss."""
+"""The forward pass: the input, the sums and outputs of each layer, the loss."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.explanation.notation import call, documented
-from mlpgrad.explanation.quantities import Step
+from mlpgrad.explanation.quantities import At, Quantity, Step
+from mlpgrad.explanation.trace import Trace
 from mlpgrad.layers.activations.sigmoids import Sigmoid
 from mlpgrad.losses.categorical import CrossEntropy, SoftmaxCrossEntropy
 from mlpgrad.losses.regression import HalfSquaredError
 
-if TYPE_CHECKING:
-    from mlpgrad.explanation.trace import Trace
-
 
 def forward_steps(trace: Trace) -> Iterator[Step]:
-    """From the input to the loss."""
+    """The steps from the input to the loss."""
     n = trace.names[0]
     given = trace.quantity(n.x, n.i, "the sample's features", trace.x, 0, "input", per_sample=True)
     yield Step("input", "The input", "The numbers the network is given.", (given,))
@@ -38,7 +36,7 @@ def forward_steps(trace: Trace) -> Iterator[Step]:
 
 
 def _note(trace: Trace, index: int) -> str:
-    """What a neuron does, and the activation's formula as its class states it."""
+    """What a neuron does, and the formula of the activation as its class states it."""
     layer = trace.layers[index]
     formula = f"{type(layer).__name__}: {documented(layer)}"
     if trace.argument(index) != "s":
@@ -49,7 +47,7 @@ def _note(trace: Trace, index: int) -> str:
     )
 
 
-def _sums(trace: Trace, index: int) -> Any:
+def _sums(trace: Trace, index: int) -> Quantity:
     n, layer = trace.names[index], trace.layers[index]
     last = trace.activation[index + 1 : index + 2] != [True]
     symbol = n.y if last else n.s
@@ -58,7 +56,7 @@ def _sums(trace: Trace, index: int) -> Any:
         formula += f" + {n.b}_{n.j}"
     x, params, show = trace.inputs[index], trace.params(index), trace.show
 
-    def substitute(at: tuple[int, ...]) -> str:
+    def substitute(at: At) -> str:
         text = show.sum_of_products(x[at[0]], params["weights"][:, at[1]])
         return f"{text} + {show.factor(params['bias'][at[1]])}" if "bias" in params else text
 
@@ -70,12 +68,12 @@ def _sums(trace: Trace, index: int) -> Any:
     )  # fmt: skip
 
 
-def _outputs(trace: Trace, index: int) -> Any:
+def _outputs(trace: Trace, index: int) -> Quantity:
     n, layer = trace.names[index], trace.layers[index]
     argument = trace.argument(index)
     z = trace.inputs[index]
 
-    def substitute(at: tuple[int, ...]) -> str:
+    def substitute(at: At) -> str:
         return call(layer, trace.show(z[at]))
 
     formula = f"{n.y}_{n.j} = {call(layer, f'{argument}_{n.j}')}"
@@ -86,7 +84,7 @@ def _outputs(trace: Trace, index: int) -> Any:
     )
 
 
-def _generic(trace: Trace, index: int) -> Any:
+def _generic(trace: Trace, index: int) -> Quantity:
     n, layer = trace.names[index], trace.layers[index]
     formula = f"{type(layer).__name__}: {documented(layer)}"
     return trace.quantity(
@@ -95,16 +93,43 @@ def _generic(trace: Trace, index: int) -> Any:
 
 
 def _loss(trace: Trace) -> Step:
-    n, show, loss = trace.names[-1], trace.show, trace.model.loss
-    z, t, batch = trace.outputs[-1], trace.target, len(trace.x)
+    n, loss = trace.names[-1], trace.model.loss
     half = type(loss) is HalfSquaredError
     each = f"1/2 sum_{n.j} ({n.y}_{n.j} - {n.target}_{n.j})^2"
-    formula = f"L = {each if batch == 1 else f'1/B sum over the samples of {each}'}"
+    formula = f"L = {each if len(trace.x) == 1 else f'1/B sum over the samples of {each}'}"
     if not half:
         formula = f"{type(loss).__name__}: {documented(loss)}"
+    if trace.model.penalties:
+        formula += " + penalties"
+    value = trace.quantity(
+        "L", "", formula, np.array(trace.value), None, "loss", _loss_in_numbers(trace, half),
+        documented=not half, number="2" if half else "",
+    )  # fmt: skip
+    note = "How far the outputs are from what is expected; training makes this number smaller."
+    return Step("loss", "The loss", note, (_expected(trace), value))
+
+
+def _expected(trace: Trace) -> Quantity:
+    """The targets in the shape of the outputs: class indices become one-hot rows."""
+    n, loss = trace.names[-1], trace.model.loss
+    target, width = trace.target, trace.outputs[-1].shape[1]
+    letters = n.j
+    if isinstance(loss, (SoftmaxCrossEntropy, CrossEntropy)) and target.shape[1] == 1:
+        target = one_hot(target, width)
+    elif target.shape[1] != width:
+        letters = "" if target.shape[1] == 1 else letters
+    return trace.quantity(
+        n.target, letters, "the expected output", target, None, "target", per_sample=True
+    )
+
+
+def _loss_in_numbers(trace: Trace, half: bool) -> Callable[[At], str]:
+    """The loss with its numbers: the mean over the samples, or the terms of a single sample."""
+    show, loss = trace.show, trace.model.loss
+    z, t, batch = trace.outputs[-1], trace.target, len(trace.x)
     losses = [_value(loss, z[b : b + 1], t[b : b + 1]) for b in range(batch)]
 
-    def substitute(_: tuple[int, ...]) -> str:
+    def substitute(_: At) -> str:
         if batch > 1:
             kept = losses if batch <= show.terms else losses[: show.terms - 1]
             more = [] if batch <= show.terms else ["...", show(losses[-1])]
@@ -118,22 +143,7 @@ def _loss(trace: Trace) -> Step:
             text = show(losses[0])
         return f"{text} + {show(trace.penalty)}" if trace.model.penalties else text
 
-    if trace.model.penalties:
-        formula += " + penalties"
-    target, letters = t, n.j
-    if isinstance(loss, (SoftmaxCrossEntropy, CrossEntropy)) and t.shape[1] == 1:
-        target = one_hot(t, z.shape[1])
-    elif t.shape[1] != z.shape[1]:
-        letters = "" if t.shape[1] == 1 else letters
-    expected = trace.quantity(
-        n.target, letters, "the expected output", target, None, "target", per_sample=True
-    )
-    value = trace.quantity(
-        "L", "", formula, np.array(trace.value), None, "loss", substitute,
-        documented=not half, number="2" if half else "",
-    )  # fmt: skip
-    note = "How far the outputs are from what is expected; training makes this number smaller."
-    return Step("loss", "The loss", note, (expected, value))
+    return substitute
 
 
 def _value(loss: Any, prediction: Array, target: Array) -> Any:
@@ -141,5 +151,5 @@ def _value(loss: Any, prediction: Array, target: Array) -> Any:
 
 
 def one_hot(classes: Array, count: int) -> Array:
-    """Class indices `(B, 1)` as rows with a single 1, `(B, count)`."""
+    """Class indices `(B, 1)` as one-hot rows `(B, count)`."""
     return np.equal(np.arange(count), classes).astype(np.float64)

@@ -1,4 +1,4 @@
-"""The gradient of each parameter, from the delta behind it and the number in front of it."""
+"""The gradient of each parameter: the delta behind it times the number in front of it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.explanation.markup import SAMPLES
-from mlpgrad.explanation.notation import documented, is_dense, is_normalization
+from mlpgrad.explanation.notation import SAMPLES, documented, is_dense, is_normalization
 from mlpgrad.explanation.quantities import At, Quantity
+from mlpgrad.explanation.trace import Trace
 
 if TYPE_CHECKING:
-    from mlpgrad.explanation.trace import Trace
     from mlpgrad.network.storage import Slot
 
 
 def gradient(trace: Trace, index: int, slot: Slot) -> Quantity:
-    """dL/d(parameter): (9), summed over the samples, with the penalties' part."""
+    """dL/d(parameter): formula (9), summed over the samples, plus the slope of the penalties."""
     symbol, letters = trace.symbol(index, slot)
     penalty = _penalty_slope(trace, slot)
     right = _right_side(trace, index, slot)
@@ -36,7 +35,7 @@ def gradient(trace: Trace, index: int, slot: Slot) -> Quantity:
 
 
 def _right_side(trace: Trace, index: int, slot: Slot) -> str:
-    """The rule of a Dense or a normalisation; nothing for layers with rules of their own."""
+    """The rule of a Dense or a normalisation; empty for layers that have other rules."""
     n = trace.names[index]
     rules = {}
     if is_dense(slot.layer):
@@ -48,7 +47,7 @@ def _right_side(trace: Trace, index: int, slot: Slot) -> str:
 
 
 def _numbers(trace: Trace, slot: Slot, penalty: Array | None) -> Callable[[At], str]:
-    """The rule with the numbers of one element."""
+    """The function that writes the rule with the numbers of one element."""
     inputs, delta, xhat = trace.seen[id(slot.layer)]
     show = trace.show
 

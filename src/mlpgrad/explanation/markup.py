@@ -5,9 +5,10 @@ from __future__ import annotations
 import html
 import re
 
+from mlpgrad.explanation.notation import SAMPLES
+
 HATS = {"xhat": "x̂", "yhat": "ŷ", "zhat": "ẑ"}
 GREEK = {"delta": "δ", "eta": "η", "sigma": "σ", "sum": "Σ", "gamma": "γ", "beta": "β"}
-SAMPLES = "sum over the samples of"
 TOKEN = re.compile(
     rf"(?P<samples>{SAMPLES})"
     r"|(?P<number>\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?P<square>\^2)?"
@@ -17,12 +18,12 @@ TOKEN = re.compile(
 
 
 def is_formula(text: str, documented: bool) -> bool:
-    """Whether it is in the lecture's symbols rather than words or a class's own notation."""
+    """Whether a text uses the lecture's symbols, not words or the notation of a docstring."""
     return "=" in text and not documented
 
 
 def latex(text: str) -> str:
-    r"""As MathJax typesets it.
+    r"""A formula as LaTeX, which MathJax typesets.
 
     Examples
     --------
@@ -66,7 +67,7 @@ def _latex_name(found: dict[str, str | None]) -> str:
 
 
 def as_html(text: str) -> str:
-    """With real subscripts and Greek letters, for pages without a typesetter.
+    """A formula as HTML with subscripts and Greek letters, for pages without a typesetter.
 
     Examples
     --------
@@ -99,7 +100,7 @@ def _html(match: re.Match[str]) -> str:
 
 
 def plain(text: str) -> str:
-    """For SVG texts and screen readers: Greek letters, no marks up or down.
+    """A formula for SVG texts and screen readers: Greek letters, but no sub- or superscripts.
 
     Examples
     --------

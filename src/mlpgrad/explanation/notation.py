@@ -1,4 +1,4 @@
-"""Which symbols of the lecture a layer's numbers have, and which formula each class has."""
+"""The lecture's symbols for the numbers of a layer, and the formula of each class."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from mlpgrad.layers.base import Layer
 from mlpgrad.layers.dense import Dense
 from mlpgrad.layers.normalization import BatchNorm, LayerNorm
 
+SAMPLES = "sum over the samples of"
+
 
 class Names(NamedTuple):
-    """Symbols and index letters around one layer: inputs, sums, outputs, the layer after."""
+    """Symbols and index letters of one layer: inputs, sums, outputs, and the layer after it."""
 
     x: str
     i: str
@@ -37,7 +39,7 @@ OUTPUT = Names("y", "j", "s", "z", "k", "w^b", "b^b", "zhat", "", "")
 
 
 def names(layers: Sequence[Layer]) -> list[Names]:
-    """Symbols for each layer: x, y, z with tables a and b where there is one hidden layer."""
+    """The symbols of each layer: x, y, z with weights a and b if there is one hidden layer."""
     kinds = [is_dense(layer) for layer in layers]
     activations = [is_activation(layer) for layer in layers]
     one_hidden = kinds in ([True, False, True], [True, False, True, False])
@@ -47,7 +49,7 @@ def names(layers: Sequence[Layer]) -> list[Names]:
 
 
 def is_dense(layer: Layer) -> bool:
-    """Whether it computes as `Dense` does: a subclass with its own formula does not."""
+    """Whether a layer computes what `Dense` does; a subclass with another formula does not."""
     cls = type(layer)
     return (
         isinstance(layer, Dense) and cls.forward is Dense.forward and cls.backward is Dense.backward
@@ -55,24 +57,24 @@ def is_dense(layer: Layer) -> bool:
 
 
 def is_normalization(layer: Layer) -> bool:
-    """Whether its output is gain xhat + bias."""
+    """Whether a layer's output is gain xhat + bias."""
     return type(layer) in (BatchNorm, LayerNorm)
 
 
 def is_activation(layer: Layer) -> bool:
-    """Whether it passes back delta * slope, element by element."""
+    """Whether a layer passes back delta * slope, element by element."""
     return isinstance(layer, Activation) and type(layer).backward is Activation.backward
 
 
 def documented(described: Any) -> str:
-    """The formula of a layer or a loss as its class states it: the docstring's first line."""
+    """The formula of a layer or a loss: the first line of the docstring of its class."""
     text = type(described).__doc__ or ""
     first = text.strip().partition("\n")[0].strip()
     return first or f"as {type(described).__name__} computes it"
 
 
 def passed_back(layer: Layer) -> str:
-    """The formula of dL/d(input) as the layer's docstring states it, else the layer's formula."""
+    """The formula of dL/d(input) from the layer's docstring, or else the layer's own formula."""
     for paragraph in re.split(r"\n\s*\n", type(layer).__doc__ or ""):
         found = re.search(r"(With [^:]+: )?dL/d\w+ = .*?(?=\. |\.?$)", " ".join(paragraph.split()))
         if found:
@@ -87,7 +89,7 @@ def call(layer: Layer, argument: str) -> str:
 
 
 def slope_formula(layer: Layer, argument: str, output: str) -> str:
-    """The slope of an activation, by its output where the lecture does so."""
+    """The slope of an activation, in terms of its output where the lecture writes it so."""
     if type(layer) is Sigmoid:
         return f"{output} (1 - {output})"
     if type(layer) is Identity:
@@ -96,7 +98,7 @@ def slope_formula(layer: Layer, argument: str, output: str) -> str:
 
 
 def slopes(layer: Activation, z: Array, a: Array) -> Array:
-    """f'(z), computed as the layer does."""
+    """The slope f'(z), which the layer itself computes."""
     out = np.empty_like(a)
     layer.slope(z, a, out)
     return out

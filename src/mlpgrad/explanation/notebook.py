@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
 
+from mlpgrad.explanation.data import ExplanationData
+from mlpgrad.explanation.excerpt import hidden, shown_indices
 from mlpgrad.explanation.markup import is_formula, latex
 from mlpgrad.explanation.quantities import Quantity, Step
-from mlpgrad.explanation.text import hidden, shown_indices
-
-if TYPE_CHECKING:
-    from mlpgrad.explanation.explanation import Explanation
 
 
-def as_html(e: Explanation) -> str:
-    """Steps that unfold, with formulas between dollar signs for MathJax."""
+def as_html(e: ExplanationData) -> str:
+    """Steps that can be folded, with formulas between dollar signs for MathJax."""
     steps = "".join(_step(number, step, e.limit) for number, step in enumerate(e.steps, start=1))
     return f'<div class="mlpgrad-explanation">{steps}</div>'
 

@@ -1,4 +1,4 @@
-"""An explanation as one self-contained page: the network drawn, and a walk through the steps."""
+"""An explanation as one self-contained page: a picture of the network and a walk through it."""
 
 from __future__ import annotations
 
@@ -6,29 +6,28 @@ import html
 import json
 import re
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from mlpgrad.explanation.data import ExplanationData
+from mlpgrad.explanation.excerpt import hidden
 from mlpgrad.explanation.markup import GREEK, as_html, is_formula, plain
 from mlpgrad.explanation.quantities import Quantity, Step, element, shown
-from mlpgrad.explanation.text import hidden
-
-if TYPE_CHECKING:
-    from mlpgrad.explanation.explanation import Explanation
 
 SAMPLES = 8
+"""The number of samples that the page can show."""
 
 
-def as_page(e: Explanation) -> str:
-    """The template with this explanation's data in it."""
+def as_page(e: ExplanationData) -> str:
+    """The template, filled with the data of this explanation."""
     template = files("mlpgrad.explanation").joinpath("page.html").read_text(encoding="utf-8")
     data = json.dumps(page_data(e), ensure_ascii=False, separators=(",", ":"))
     return template.replace("__DATA__", data.replace("<", "\\u003c"))
 
 
-def page_data(e: Explanation) -> dict[str, Any]:
-    """What the page draws: columns of neurons, weights between them, and the steps."""
+def page_data(e: ExplanationData) -> dict[str, Any]:
+    """The data that the page draws: columns of neurons, the weights between them, the steps."""
     drawing = Drawing(e)
     samples = min(e.samples, SAMPLES)
     return {
@@ -41,16 +40,16 @@ def page_data(e: Explanation) -> dict[str, Any]:
 
 
 class Drawing:
-    """Which neuron or weight of the picture a number belongs to."""
+    """The picture of the network, and which of its neurons or weights a number belongs to."""
 
-    def __init__(self, e: Explanation) -> None:
+    def __init__(self, e: ExplanationData) -> None:
         self.trace, self.limit = e.trace, e.limit
         self.column = {i: c for c, block in enumerate(self.trace.blocks, 1) for i in block}
         last = [self.trace.outputs[block[-1]].shape[-1] for block in self.trace.blocks]
         self.widths = [self.trace.x.shape[-1], *last]
 
     def columns(self) -> list[dict[str, Any]]:
-        """Input, then a column for each layer of neurons."""
+        """One column for the input, then one for each layer of neurons."""
         trace = self.trace
         first = trace.names[0]
         drawn: list[dict[str, Any]] = [{"title": "input", "symbol": first.x}]
@@ -63,7 +62,7 @@ class Drawing:
         return drawn
 
     def weights(self) -> list[dict[str, Any]]:
-        """Every weight that is drawn, and thin lines where a layer has no table of weights."""
+        """Every weight that is drawn; thin lines for a layer that has no matrix of weights."""
         drawn = []
         for block in self.trace.blocks:
             column = self.column[block[0]]
@@ -89,11 +88,11 @@ class Drawing:
         return drawn
 
     def place(self, quantity: Quantity, index: tuple[int, ...]) -> str:
-        """The id of the neuron or weight that has this number, if any."""
+        """The id of the neuron or weight that this number belongs to, or an empty string."""
         at = index[1:] if quantity.per_sample else index
         if quantity.role == "loss" or not at:
             return "loss"
-        if "." in quantity.parameter.partition("]")[0]:  # inside a Residual: not drawn
+        if "." in quantity.parameter.partition("]")[0]:  # layers inside a Residual are not drawn
             return ""
         last = len(self.widths) - 1
         column = last if quantity.layer is None else self.column[quantity.layer]
@@ -148,6 +147,6 @@ def _quantity(q: Quantity, drawing: Drawing, samples: int, limit: int) -> dict[s
 
 
 def _more(quantity: Quantity, limit: int, sample: int) -> str:
-    """What the lists leave out, in words and one number."""
+    """What the lists leave out, in words with one number."""
     words, size, number = hidden(quantity, limit, sample).partition("size is ")
     return words + size + as_html(number)

@@ -1,4 +1,4 @@
-"""The data of an explanation: steps, each with quantities, each with its formula and numbers."""
+"""The parts of an explanation: steps of quantities, each with its formula and its numbers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 
 At = tuple[int, ...]
-"""A place in an array."""
+"""The index of an element of an array."""
 
 
 class Line(NamedTuple):
-    """One number: `delta_1 = (0.731 - 1) * 0.731 * 0.269 = -0.0529`."""
+    """One element in writing: `delta_1 = (0.731 - 1) * 0.731 * 0.269 = -0.0529`."""
 
     symbol: str
     substitution: str
-    """The formula with numbers in it, or nothing where there is no formula by element."""
+    """The formula with numbers in it; empty if there is no formula for single elements."""
     value: str
 
     def __str__(self) -> str:
@@ -28,30 +28,34 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Quantity:
-    """An array of numbers that one formula gives.
+    """An array whose elements are given by one formula.
 
     Attributes
     ----------
     symbol : str
-        As the lecture writes it, without indices: `delta`, `w^b`, `dL/dw^b`.
+        The lecture's symbol, without indices: `delta`, `w^b`, `dL/dw^b`.
     letters : str
-        Its indices: `k`, or `jk`.
+        The letters of its indices: `k`, or `jk`.
     formula : str
-        How each number comes about, in plain text.
+        The formula of each element, in plain text.
     value : array
-        `(B, n)` where there is one number for each sample, else in the shape of the parameter.
+        The numbers: `(B, n)` if each sample has its own, else in the shape of the parameter.
     layer : int or None
-        Position of its layer in the model.
+        The position of its layer in the model.
     role : str
-        `input`, `target`, `sum`, `output`, `loss`, `delta`, `gradient`, `update`, `new output`.
+        `input`, `target`, `sum`, `output`, `loss`, `delta`, `gradient`, `update` or `new output`.
+    substitute : function of an index
+        Writes the formula with the numbers of one element.
+    digits : int
+        The number of significant digits that are shown.
     per_sample : bool
-        Whether the first axis counts samples.
+        Whether the first axis is the sample.
     documented : bool
-        Whether the formula is the first line of a class's docstring, not one of the lecture's.
+        Whether the formula is taken from the docstring of a class, not from the lecture.
     number : str
-        The lecture's number of the formula.
+        The number of the formula in the lecture, or an empty string.
     parameter : str
-        Where a parameter is concerned, its name in the model: `layers[0].weights`.
+        The name of the parameter in the model, such as `layers[0].weights`, or an empty string.
     """
 
     symbol: str
@@ -76,11 +80,11 @@ class Quantity:
         return Line(self.name(index), substitution, number)
 
     def name(self, index: tuple[int, ...]) -> str:
-        """The symbol of one element, counted from 1 as in the lecture: `w^b_12`."""
+        """The symbol of one element, with indices from 1 as in the lecture: `w^b_12`."""
         return element(self.symbol, index[1:] if self.per_sample else index)
 
     def indices(self, sample: int | None = None, limit: int | None = None) -> list[tuple[int, ...]]:
-        """Places in `value`, of one sample where there are samples; few of a wide axis."""
+        """The indices into `value`, for one sample if there are several; a few of a wide axis."""
         shape = self.value.shape[1:] if self.per_sample else self.value.shape
         ends = shape if limit is None else tuple(shown(n, limit) for n in shape)
         lead = (sample or 0,) if self.per_sample else ()
@@ -89,19 +93,20 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Step:
-    """One stop on the way forward and backward.
+    """One step of the forward pass, the backward pass or the update.
 
     Attributes
     ----------
     kind : str
         `input`, `forward`, `loss`, `delta`, `gradient`, `update` or `outcome`.
     title : str
-        What happens, in words.
+        What happens in this step.
     note : str
-        Why, for a reader who sees it for the first time.
+        The reason, for a reader who sees back-propagation for the first time.
     quantities : tuple of Quantity
+        What is computed in this step.
     layers : tuple of int
-        Positions of the layers concerned.
+        The positions of the layers concerned.
     """
 
     kind: str
@@ -112,12 +117,12 @@ class Step:
 
 
 def shown(count: int, limit: int) -> int:
-    """How many of `count` numbers to show: all up to the limit, else half of it."""
+    """How many of `count` numbers to show: all if they are within the limit, else half of it."""
     return count if count <= limit else max(1, limit // 2)
 
 
 def element(symbol: str, index: Sequence[int]) -> str:
-    """`w^b` and (0, 1) give `w^b_12`; large indices are set apart: `w^b_1,12`."""
+    """The symbol with indices: `w^b` and (0, 1) give `w^b_12`; (0, 11) gives `w^b_1,12`."""
     if not index:
         return symbol
     counted = [str(i + 1) for i in index]
@@ -126,7 +131,7 @@ def element(symbol: str, index: Sequence[int]) -> str:
 
 
 class Numbers:
-    """Numbers, products and sums as text that Python could evaluate.
+    """Writes numbers, products and sums as text that Python can evaluate.
 
     Examples
     --------
@@ -147,20 +152,20 @@ class Numbers:
         return "0" if text == "-0" else text
 
     def factor(self, value: Any) -> str:
-        """In brackets where it is negative."""
+        """A number, in brackets if it is negative."""
         text = self(value)
         return f"({text})" if text.startswith("-") else text
 
     def product(self, *factors: Any) -> str:
-        """`a * b * ...`; texts are taken as they are."""
+        """`a * b * ...`; factors that are text are not changed."""
         return " * ".join(f if isinstance(f, str) else self.factor(f) for f in factors)
 
     def sum_of_products(self, first: Iterable[Any], second: Iterable[Any]) -> str:
-        """`a_1 * b_1 + a_2 * b_2 + ...`, abbreviated where it is long."""
+        """`a_1 * b_1 + a_2 * b_2 + ...`, abbreviated if it is long."""
         return self._added([self.product(*pair) for pair in zip(first, second, strict=True)])
 
     def sum(self, numbers: Iterable[Any]) -> str:
-        """`a_1 + a_2 + ...`, abbreviated where it is long."""
+        """`a_1 + a_2 + ...`, abbreviated if it is long."""
         return self._added([self.factor(number) for number in numbers])
 
     def _added(self, terms: list[str]) -> str:

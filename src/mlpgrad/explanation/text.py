@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from mlpgrad.explanation.quantities import Line, Numbers, Quantity, Step, shown
-
-if TYPE_CHECKING:
-    from mlpgrad.explanation.explanation import Explanation
+from mlpgrad.explanation.data import ExplanationData
+from mlpgrad.explanation.excerpt import hidden, shown_indices
+from mlpgrad.explanation.quantities import Line, Quantity, Step
 
 WIDTH = 78
-SAMPLES = 3
 
 
-def as_text(e: Explanation) -> str:
+def as_text(e: ExplanationData) -> str:
     """Every step under its title: formula, then numbers."""
     lines = [f"Back-propagation, {e.samples} sample{'s' if e.samples > 1 else ''}"]
     lines += textwrap.wrap(" ".join(repr(e.model).split()), WIDTH, initial_indent="  ",
@@ -51,30 +46,6 @@ def _quantity(quantity: Quantity, step: Step, limit: int) -> Iterator[str]:
         more = hidden(quantity, limit, indices[0][0] if quantity.per_sample else 0)
         if more:
             yield f"    {more}"
-
-
-def shown_indices(quantity: Quantity, limit: int) -> list[tuple[str, list[tuple[int, ...]]]]:
-    """The places to show, sample by sample where there are several."""
-    samples = len(quantity.value) if quantity.per_sample else 1
-    if samples == 1:
-        return [("", quantity.indices(0, limit))]
-    return [
-        (f"sample {b + 1} of {samples}", quantity.indices(b, limit))
-        for b in range(min(samples, SAMPLES))
-    ]
-
-
-def hidden(quantity: Quantity, limit: int, sample: int = 0) -> str:
-    """What is left out of a wide array, in words: how many numbers, and the largest."""
-    value = quantity.value[sample] if quantity.per_sample else quantity.value
-    kept = int(np.prod([shown(n, limit) for n in value.shape]))
-    if value.size == kept:
-        return ""
-    largest = np.unravel_index(np.abs(value).argmax(), value.shape)
-    at = tuple(int(i) for i in largest)
-    name = quantity.name((sample, *at) if quantity.per_sample else at)
-    number = Numbers(quantity.digits)(value[at])
-    return f"... and {value.size - kept:,} more; the largest in size is {name} = {number}"
 
 
 def _line(line: Line, symbol: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""What one call of `backpropagate` left in a model, with the symbols to name it."""
+"""The numbers that one call of `backpropagate` leaves in a model, with their symbols."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ class Trace:
     Attributes
     ----------
     inputs, outputs, deltas : list of array (B, n)
-        By layer; `deltas[i]` is dL/d(output of layer i).
+        One array for each layer; `deltas[i]` is dL/d(output of layer i).
     blocks : list of tuple of int
-        Layers that make up one layer of neurons: a Dense and the activation after it.
+        The positions of the layers that form one layer of neurons: a Dense and the activation
+        after it, or any other layer alone.
     """
 
     def __init__(self, model: Network, x: Array, y: Any, digits: int, terms: int) -> None:
@@ -50,17 +51,17 @@ class Trace:
                 self.blocks.append((index,))
 
     def params(self, index: int) -> dict[str, Array]:
-        """The parameters of layer `index` itself, by kind, as they were."""
+        """The parameters of layer `index` itself before the update, by kind."""
         slots = [slot for slot in self.model.parameters if slot.layer is self.layers[index]]
         return {slot.kind: slot.view(self.flat_params) for slot in slots}
 
     def slots(self, index: int) -> list[Slot]:
-        """Parameters of layer `index` and the layers inside it."""
+        """The parameters of layer `index` and of the layers inside it."""
         inside = [layer for _, layer in walk([self.layers[index]])]
         return [s for s in self.model.parameters if any(s.layer is layer for layer in inside)]
 
     def symbol(self, index: int, slot: Slot) -> tuple[str, str]:
-        """A parameter's symbol and index letters."""
+        """The symbol and the index letters of a parameter."""
         n, dense = self.names[index], is_dense(slot.layer)
         if dense and slot.kind == "weights":
             return n.w, n.i + n.j
@@ -69,12 +70,12 @@ class Trace:
         return slot.kind, (n.i + n.j)[-len(slot.shape) :] if len(slot.shape) <= 2 else ""
 
     def argument(self, index: int) -> str:
-        """Symbol of an activation's input: the sums of a Dense in front, else its inputs."""
+        """The symbol of an activation's input: s after a Dense, else x."""
         n = self.names[index]
         return n.s if index and self.dense[index - 1] else n.x
 
     def title(self, block: tuple[int, ...]) -> str:
-        """A block of layers in words: `hidden layer 1: Dense(2, 3), Sigmoid()`."""
+        """A block of layers in words: `hidden layer 1, Dense(2, 3), Sigmoid()`."""
         shown = ", ".join(repr(self.layers[index]) for index in block)
         if block == self.blocks[-1]:
             return f"output layer, {shown}"
@@ -85,7 +86,7 @@ class Trace:
         return shown
 
     def short_title(self, block: tuple[int, ...]) -> str:
-        """`hidden layer 1`, or for layers that are no neurons their class: `BatchNorm`."""
+        """`hidden layer 1`, or the class of a layer that has no neurons: `BatchNorm`."""
         if self.dense[block[0]]:
             return self.title(block).partition(",")[0]
         return type(self.layers[block[0]]).__name__
@@ -109,16 +110,16 @@ class Trace:
 
 
 class LayerNumbers(NamedTuple):
-    """What one layer saw, also inside another: arrays (B, n)."""
+    """The numbers of one layer, or of a layer inside another: arrays (B, n)."""
 
     inputs: Array
     delta: Array
     normalized: Array | None
-    """xhat, where the layer normalises."""
+    """The normalised inputs xhat; None if the layer does not normalise."""
 
 
 def layer_numbers(layer: Layer) -> LayerNumbers:
-    """Copies of a layer's numbers of the last step."""
+    """Copies of the numbers of a layer in its last step."""
     xhat = layer._normal.copy() if is_normalization(layer) else None
     return LayerNumbers(_seen(layer.inputs), _seen(layer.delta), xhat)
 

@@ -8,15 +8,15 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.explanation.quantities import At, Quantity, Step
+from mlpgrad.explanation.trace import Trace
 from mlpgrad.optimizers.sgd import SGD
 
 if TYPE_CHECKING:
-    from mlpgrad.explanation.trace import Trace
     from mlpgrad.network.storage import Slot
 
 
 def update_step(trace: Trace, learning_rate: float) -> tuple[Array, Step]:
-    """The update (3) of every parameter: the new ones, and the step that shows them."""
+    """The update (3) of every parameter: the new parameters, and the step that shows them."""
     new = trace.flat_params.copy()
     SGD(learning_rate).step(new, trace.flat_grads.copy())
     quantities = tuple(
@@ -46,10 +46,10 @@ def _updated(trace: Trace, index: int, slot: Slot, new: Array, learning_rate: fl
 
 
 def outcome_step(trace: Trace, x: Array, y: Array, params: Array) -> Step:
-    """Forward once more, with the new parameters in the model."""
+    """One more forward pass, with the new parameters in the model."""
     show = trace.show
     trace.model.params = params
-    with np.errstate(all="ignore"):  # a learning rate that is too large is worth seeing
+    with np.errstate(all="ignore"):  # the effect of too large a learning rate is worth seeing
         value = trace.model.backpropagate(x, y)
     outputs = [_new_outputs(trace, block) for block in trace.blocks]
     loss = trace.quantity(

@@ -36,7 +36,7 @@ def walk(layers: Sequence[Layer], prefix: str = "") -> Iterator[tuple[str, Layer
 
 
 def check_chain(layers: Sequence[Layer], prefix: str = "") -> None:
-    """Refuse what is not a row of fresh layers with agreeing widths."""
+    """Raise an error if this is not a row of unused layers whose widths agree."""
     if not layers:
         raise ValueError("layers expects at least one layer, got an empty list")
     for layer in layers:
@@ -56,6 +56,11 @@ def check_chain(layers: Sequence[Layer], prefix: str = "") -> None:
                 f"a copy with copy.deepcopy"
             )
         seen[id(layer)] = position
+    _check_widths(layers, prefix)
+
+
+def _check_widths(layers: Sequence[Layer], prefix: str) -> None:
+    """Raise an error if a layer expects another width than the one before it gives."""
     width, source = None, "the input"
     for index, layer in enumerate(layers):
         expected = layer.in_features

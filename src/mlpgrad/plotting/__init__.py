@@ -1,7 +1,8 @@
 """Pictures of data, training and networks, drawn with matplotlib (the extra `plot`).
 
 Every function takes `ax=`, draws into it (or into a new figure) and returns the Axes. matplotlib is
-imported when the first picture is drawn.
+imported when the first picture is drawn. The callbacks `LivePlot`, which draws the learning curves
+during training, and `LayerSignals`, which records what `layer_signals` draws, are here too.
 
 >>> import mlpgrad as mg
 >>> x, y = mg.datasets.moons(200, noise=0.2, random_state=0)
@@ -17,12 +18,17 @@ from mlpgrad.plotting.classes import confusion_matrix
 from mlpgrad.plotting.curves import learning_curves
 from mlpgrad.plotting.landscape import loss_landscape
 from mlpgrad.plotting.layers import weights
-from mlpgrad.plotting.numbers import regression_curve, regression_surface
+from mlpgrad.plotting.live import LivePlot
+from mlpgrad.plotting.prediction_curve import regression_curve
+from mlpgrad.plotting.prediction_surface import regression_surface
 from mlpgrad.plotting.reports import gradient_report
+from mlpgrad.plotting.signal_recorder import LayerSignals
 from mlpgrad.plotting.signals import layer_signals
 from mlpgrad.plotting.spread import ensemble_spread
 
 __all__ = [
+    "LayerSignals",
+    "LivePlot",
     "confusion_matrix",
     "decision_boundary",
     "ensemble_spread",

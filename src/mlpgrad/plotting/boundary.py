@@ -13,33 +13,44 @@ if TYPE_CHECKING:
     from mlpgrad.network.network import Network
 
 STRENGTH = 0.65
-"""Share of a class's colour where the network is certain: the samples must stand out."""
+"""The opacity of a class's colour where the network is certain: samples must stand out."""
 
 
 def decision_boundary(
     model: Network, x: Any, y: Any, *, resolution: int = 200, ax: Any = None
 ) -> Any:
-    """Draw where a classifier with two inputs sees which class, and how surely.
+    """Draw the class that a classifier with two inputs predicts, and how certain it is.
 
-    Each point has the colour of its likeliest class, the paler the less probable it is: white
-    where all classes are equally likely. The black line is the boundary. An ensemble shows its
-    mean probability, and each member's own boundary as a thin line: where these spread, the
-    members disagree.
+    Each point has the colour of its most probable class. The less probable that class is, the
+    paler is the colour: it is white where all classes are equally probable. The black line is the
+    decision boundary. For an ensemble the colours show the mean probability, and thin lines show
+    the boundary of each member: where these lines spread, the members disagree.
 
     Parameters
     ----------
     model : Sequential
-        With two inputs, and a loss for classes.
+        A model with two inputs and a classification loss.
     x : array (n, 2)
+        The samples, drawn as markers; the picture covers their range and a margin of 15 %.
     y : array (n,)
-        Classes.
-    resolution : int
-        Points along each axis at which the network is evaluated.
+        The true class of each sample.
+    resolution : int, default 200
+        The number of points along each axis at which the network is evaluated.
     ax : matplotlib Axes, optional
+        Where to draw; by default the Axes of a new figure.
 
     Returns
     -------
-    Axes
+    matplotlib Axes
+        The Axes with the picture.
+
+    Raises
+    ------
+    TypeError
+        If the loss is not a classification loss.
+    ValueError
+        If the model does not have two inputs, its loss gives a sample several labels, or
+        `resolution` is not an int >= 2.
 
     Examples
     --------
@@ -77,7 +88,7 @@ def decision_boundary(
 
 
 def shades(probabilities: Array) -> Array:
-    """Colours `(..., 3)` for probabilities `(..., K)`: the likeliest class's, white at 1/K.
+    """The most probable class's colour `(..., 3)` for probabilities `(..., K)`; white at 1/K.
 
     Examples
     --------
@@ -92,8 +103,10 @@ def shades(probabilities: Array) -> Array:
 
 
 def _draw_boundary(ax: Any, across: Array, up: Array, probabilities: Array, **options: Any) -> None:
-    """Draw where the likeliest class changes: P(k) - max of the others is 0, for each k > 0."""
-    for k in range(1, probabilities.shape[-1]):  # the boundaries of class 0 are those of another
+    """Draw where the most probable class changes: P(k) - max of the others is 0, for each k > 0."""
+    for k in range(
+        1, probabilities.shape[-1]
+    ):  # a boundary of class 0 is also one of another class
         others = np.delete(probabilities, k, axis=-1).max(axis=-1)
         margin = probabilities[..., k] - others
         if margin.min() < 0 < margin.max():

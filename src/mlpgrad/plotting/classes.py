@@ -1,4 +1,4 @@
-"""The confusion matrix: which class is taken for which."""
+"""The confusion matrix: which class is mistaken for which."""
 
 from __future__ import annotations
 
@@ -23,26 +23,37 @@ def confusion_matrix(
     normalize: bool = False,
     ax: Any = None,
 ) -> Any:
-    """Draw how many samples of each class (rows) are predicted as which class (columns).
+    """Draw how many samples of each true class (rows) are predicted as each class (columns).
 
-    Right answers are on the diagonal. An ensemble answers with its mean probability.
+    Correct predictions are on the diagonal. An ensemble predicts the class with the largest mean
+    probability.
 
     Parameters
     ----------
     model : Sequential
-        With a loss for classes.
+        A model with a classification loss.
     x : array (n, I)
+        The samples.
     y : array (n,)
-        Classes.
-    labels : sequence, optional
-        Names of the classes; by default their numbers.
-    normalize : bool
-        Whether to show shares of each row instead of counts.
+        The true class of each sample.
+    labels : sequence of length K, optional
+        The names of the K classes; by default their indices, 0 to K - 1.
+    normalize : bool, default False
+        Whether to show each row's fractions instead of counts.
     ax : matplotlib Axes, optional
+        Where to draw; by default the Axes of a new figure.
 
     Returns
     -------
-    Axes
+    matplotlib Axes
+        The Axes with the picture.
+
+    Raises
+    ------
+    TypeError
+        If the loss is not a classification loss.
+    ValueError
+        If the loss gives a sample several labels, or `labels` does not have K names.
 
     Examples
     --------
@@ -56,36 +67,42 @@ def confusion_matrix(
     x = inputs.samples(model, x)
     fix = "use regression_curve or regression_surface"
     inputs.classifier(model, "confusion_matrix", fix)
-    true = model.loss.true_classes(model.checked(x, y, None)[1])
-    probabilities = inputs.class_probabilities(model, x)
-    mean = probabilities.mean(axis=0) if model.lead else probabilities
-    counts = np.zeros((mean.shape[-1],) * 2, int)
-    np.add.at(counts, (true, mean.argmax(axis=-1)), 1)
+    counts = _counts(model, x, y)
     names = list(range(len(counts))) if labels is None else list(labels)
     if len(names) != len(counts):
         raise ValueError(
-            f"labels expects {len(counts)} names, one a class, got {len(names)}; "
-            f"leave it out to show the classes' numbers"
+            f"labels expects {len(counts)} names, one per class, got {len(names)}; "
+            f"leave it out to show the indices of the classes"
         )
-    right = np.trace(counts) / counts.sum()
+    correct = np.trace(counts) / counts.sum()
     ax = style.axes(ax)
-    _draw(ax, _shares(counts) if normalize else counts, "{:.2f}" if normalize else "{:,}")
+    _draw(ax, _fractions(counts) if normalize else counts, "{:.2f}" if normalize else "{:,}")
     ticks = range(len(names))
     rotation = 45 if max(len(str(name)) for name in names) > 3 else 0
     ax.set_xticks(ticks, names, rotation=rotation)
     ax.set_yticks(ticks, names)
     ax.set(xlabel="predicted class", ylabel="true class")
-    ax.set_title(f"{right:.1%} of {counts.sum():,} samples are right")
+    ax.set_title(f"{correct:.1%} of {counts.sum():,} samples are classified correctly")
     return ax
 
 
-def _shares(counts: Array) -> Array:
-    """Each row's shares; a class without samples has none."""
+def _counts(model: Network, x: Array, y: Any) -> Array:
+    """How many samples of each true class (rows) are predicted as each class (columns)."""
+    true = model.loss.true_classes(model.checked(x, y, None)[1])
+    probabilities = inputs.class_probabilities(model, x)
+    mean = probabilities.mean(axis=0) if model.lead else probabilities
+    counts = np.zeros((mean.shape[-1],) * 2, int)
+    np.add.at(counts, (true, mean.argmax(axis=-1)), 1)
+    return counts
+
+
+def _fractions(counts: Array) -> Array:
+    """Each count as a fraction of its row; 0 in the row of a class without samples."""
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # type: ignore[no-any-return]
 
 
 def _draw(ax: Any, table: Array, form: str) -> None:
-    """Draw the cells, each with its number in ink that can be read on it."""
+    """Draw the cells, each with its number in black or white, whichever is legible on it."""
     image = ax.imshow(table, cmap="Blues", vmin=0)
     size = "medium" if len(table) <= 12 else "x-small"
     for (row, column), value in np.ndenumerate(table):

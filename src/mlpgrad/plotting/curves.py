@@ -17,28 +17,40 @@ PAIRS = (
     (style.SKY, style.ORANGE),
     (style.GREY, style.BROWN),
 )
-"""Colours of a quantity in training and in validation."""
+"""The colours of a quantity: on the training set, and on the validation set."""
 
 
 def learning_curves(
     history: Mapping[str, Any], *, names: Sequence[str] | None = None, ax: Any = None
 ) -> Any:
-    """Draw losses or metrics over the epochs; mark the best epoch on the validation set.
+    """Draw losses or metrics over the epochs, and mark the epoch with the lowest validation loss.
 
-    Training is a solid line, validation a dashed one. An ensemble is its mean and a band from its
-    lowest to its highest member. The scale is logarithmic where only positive losses are drawn.
+    Training values are a solid line, validation values a dashed one. For an ensemble the line is
+    the mean of the members, and a band reaches from the lowest to the highest member. The scale
+    is logarithmic if only losses are drawn and all of them are positive.
 
     Parameters
     ----------
-    history : History
-        What `fit` returns.
-    names : sequence of str, optional
-        What to draw: by default `loss` and, where there is one, `val_loss`.
+    history : History, or mapping of str to list
+        What `fit` returns: for each name one value per epoch, a number or an array (E,).
+    names : str or sequence of str, optional
+        The names to draw; by default `loss` and, if it was recorded, `val_loss`.
     ax : matplotlib Axes, optional
+        Where to draw; by default the Axes of a new figure.
 
     Returns
     -------
-    Axes
+    matplotlib Axes
+        The Axes with the picture.
+
+    Raises
+    ------
+    KeyError
+        If one of `names` was not recorded.
+    TypeError
+        If `history` is not a mapping.
+    ValueError
+        If no epoch was recorded.
 
     Examples
     --------
@@ -71,9 +83,9 @@ def learning_curves(
 
 
 def mean_and_range(ax: Any, table: Array, *, color: Any, **options: Any) -> None:
-    """Draw values `(epochs,)` as a line, `(epochs, E)` as their mean and range."""
+    """Draw values `(epochs,)` as a line, values `(epochs, E)` as their mean and their range."""
     epochs = np.arange(1, len(table) + 1)
-    marker = "o" if len(table) == 1 else None  # a line of one point would not be seen
+    marker = "o" if len(table) == 1 else None  # a line through one point is invisible
     ax.plot(epochs, _mean(table), color=color, marker=marker, **options)
     if table.ndim == 2:
         low, high = table.min(axis=1), table.max(axis=1)
@@ -91,7 +103,7 @@ def _mark_best(ax: Any, mean: Array, colour: str) -> None:
 
 
 def _chosen(history: Any, names: Sequence[str] | None) -> list[str]:
-    """The names to draw, each of which is recorded."""
+    """The names to draw; raise an error if one of them is not recorded."""
     if not isinstance(history, Mapping):
         raise TypeError(
             f"learning_curves expects the History that fit returns, got {type(history).__name__}; "
@@ -108,7 +120,7 @@ def _chosen(history: Any, names: Sequence[str] | None) -> list[str]:
 
 
 def _label(name: str) -> str:
-    """What a person calls a recorded value: `val_loss` is the validation loss."""
+    """A recorded name in words: `val_loss` is the validation loss."""
     if name == "learning_rate":
         return "learning rate"
     part = "validation" if name.startswith("val_") else "training"

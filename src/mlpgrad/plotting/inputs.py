@@ -1,4 +1,4 @@
-"""What pictures ask of a model and its data: expected / got / fix."""
+"""Checks of the model and the data that a picture is drawn of: expected / got / fix."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def samples(model: Network, x: Any) -> Array:
-    """Samples that all networks share, `(n, I)`."""
+    """The checked samples `(n, I)`, which all members of an ensemble share."""
     return boundary.inputs(x, model.in_features, (), model.dtype)
 
 
 def samples_of_width(model: Network, x: Any, width: int, picture: str, fix: str) -> Array:
-    """Samples of a model with `width` inputs, one for each axis of the picture."""
+    """The checked samples `(n, width)` of a model that must have `width` inputs."""
     if model.in_features not in (None, width):
         inputs = f"{width} input{'s' if width > 1 else ''}"
         raise ValueError(f"{picture} expects a model with {inputs}, got {model.in_features}; {fix}")
@@ -27,7 +27,7 @@ def samples_of_width(model: Network, x: Any, width: int, picture: str, fix: str)
 
 
 def one_network(model: Network, picture: str) -> None:
-    """Refuse an ensemble."""
+    """Raise ValueError if the model is an ensemble."""
     if model.ensemble_size is not None:
         raise ValueError(
             f"{picture} expects one network, got an ensemble of {model.ensemble_size}; "
@@ -36,22 +36,38 @@ def one_network(model: Network, picture: str) -> None:
 
 
 def classifier(model: Network, picture: str, fix: str) -> None:
-    """Refuse a model whose loss does not put each sample into one class."""
+    """Raise an error if the loss does not assign each sample to exactly one class."""
     if not model.loss.classifies:
         raise TypeError(
-            f"{picture} expects a model that classifies, got {model.loss!r}, which is for "
-            f"numbers; {fix}"
+            f"{picture} expects a model that classifies, got {model.loss!r}, which is a "
+            f"regression loss; {fix}"
         )
     outputs = np.zeros((1, model.out_features or 1), model.dtype)
     if model.loss.classes(outputs).ndim > 1:
         raise ValueError(
-            f"{picture} expects one class a sample, got {outputs.size} yes-or-no labels from "
-            f"{model.loss!r}; use SoftmaxCrossEntropy for classes that exclude each other"
+            f"{picture} expects one class per sample, got {outputs.size} binary labels from "
+            f"{model.loss!r}; use SoftmaxCrossEntropy for mutually exclusive classes"
         )
 
 
+def one_target(model: Network, x: Array, y: Any, output: int, picture: str) -> Array:
+    """The values `(n,)` of target number `output`; raise an error if there is no such target."""
+    if model.loss.classifies:
+        raise TypeError(
+            f"{picture} expects a model that predicts numbers, got {model.loss!r}, which is a "
+            f"classification loss; use decision_boundary or confusion_matrix"
+        )
+    targets = model.checked(x, y, None)[1]
+    if targets.ndim == 3 or not 0 <= output < targets.shape[-1]:
+        raise ValueError(
+            f"output expects one of the targets 0 to {targets.shape[-1] - 1}, got {output!r} "
+            f"for y of shape {np.shape(y)}; targets are counted from 0"
+        )
+    return targets[:, output]
+
+
 def class_probabilities(model: Network, x: Array) -> Array:
-    """P(class k) for each sample, `(..., n, K)`; certainty where the loss has no probabilities."""
+    """P(class k) for each sample, `(..., n, K)`; 0 and 1 if the loss has no probabilities."""
     prediction = model.predict(x)
     try:
         probabilities = model.loss.probabilities(prediction)
@@ -63,7 +79,7 @@ def class_probabilities(model: Network, x: Array) -> Array:
 
 
 def grid(x: Array, resolution: int, margin: float = 0.15) -> tuple[list[Array], Array]:
-    """Points around samples `(n, I)`: each feature's coordinates, and all points as rows.
+    """A grid around samples `(n, I)`: the coordinates along each feature, and all points as rows.
 
     Examples
     --------

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mlpgrad.network.network import Network
 
 AT_ONCE = 1 << 22
-"""Numbers that the networks evaluated together may hold: 16 MB of float32."""
-ROWS_AT_ONCE = 1024  # of `evaluate`
+"""The largest count of numbers that networks evaluated together hold: 16 MB in float32."""
+ROWS_AT_ONCE = 1024  # as `evaluate` does
 
 
 def loss_landscape(
@@ -33,31 +33,44 @@ def loss_landscape(
 ) -> Any:
     """Draw L(params + a d_1 + b d_2) for a and b between -span and span.
 
-    The star is where the network is. The directions are random and filter-normalised: the
-    weights into each unit change by as much as their own length, and biases stay (Li, Xu, Taylor,
-    Studer and Goldstein 2018, "Visualizing the loss landscape of neural nets"). The scale of the
-    colours is logarithmic where the loss spans more than a factor of ten. The model stays as it
-    is.
+    A star marks the network itself, at a = b = 0. By default the directions d_1 and d_2 are random
+    and filter-normalised: in each direction the weights into each unit form a vector as long as
+    the unit's own weight vector, and biases do not change (Li, Xu, Taylor, Studer and Goldstein
+    2018, "Visualizing the loss landscape of neural nets"). The colour scale is logarithmic if the
+    loss spans more than a factor of ten. The model is not changed.
 
     Parameters
     ----------
     model : Sequential
-        One network.
-    x, y : arrays
-        As for `evaluate`.
+        One network, not an ensemble.
+    x : array (n, I)
+        The samples on which the loss is evaluated.
+    y : array (n, O), or classes (n,)
+        The targets.
     directions : two arrays (P,), optional
-        In the order of `model.params`, for instance to another solution.
-    span : float
-        How far to go, in lengths of the directions.
-    resolution : int
-        Points along each direction; odd, so that one is the network itself.
-    random_state : int, numpy.random.Generator or None
-        Of the random directions.
+        d_1 and d_2 in the order of `model.params`, for instance the difference to the parameters
+        of another network; by default random.
+    span : float, default 1.0
+        The largest step along each direction, in units of that direction's length.
+    resolution : int, default 41
+        The number of points along each direction; with an odd number one point is the network
+        itself.
+    random_state : int, numpy.random.Generator or None, default 0
+        The seed or generator that the random directions are drawn with; None draws other
+        directions at each call.
     ax : matplotlib Axes, optional
+        Where to draw; by default the Axes of a new figure.
 
     Returns
     -------
-    Axes
+    matplotlib Axes
+        The Axes with the picture.
+
+    Raises
+    ------
+    ValueError
+        If the model is an ensemble, an option is outside its range, `directions` are not two
+        arrays of finite numbers in the shape of `model.params`, or the loss is finite nowhere.
 
     Examples
     --------
@@ -91,12 +104,12 @@ def loss_landscape(
 def filter_normalised(
     model: Network, random_state: int | np.random.Generator | None
 ) -> tuple[Array, Array]:
-    """Two random directions whose part for each unit is as long as the weights into that unit."""
+    """Two random directions: for each unit as long as the vector of the weights into that unit."""
     (rng,) = checks.random_generators(random_state, 1)
     directions = np.zeros((2, model.params.size))
     for slot in model.parameters:
         if len(slot.shape) != 2:
-            continue  # biases and scales stay, as in the paper
+            continue  # biases and gains do not change, as in the paper
         weights = slot.view(model.params)
         for direction in directions:
             drawn = rng.standard_normal(slot.shape)
@@ -106,7 +119,7 @@ def filter_normalised(
 
 
 def losses_at(model: Network, x: Any, y: Any, steps: Array, plane: Array) -> Array:
-    """The objective at `params + steps @ plane`, in prediction mode, many networks at a time."""
+    """The objective at `params + steps @ plane` in prediction mode, for many networks at once."""
     rows = min(len(x), ROWS_AT_ONCE)
     widths = sum(layer.out_features or 0 for layer in model.layers) + (model.in_features or 1)
     together = max(1, AT_ONCE // (2 * rows * widths + 4 * model.params.size))
@@ -120,7 +133,7 @@ def losses_at(model: Network, x: Any, y: Any, steps: Array, plane: Array) -> Arr
 
 
 def _draw(ax: Any, steps: Array, losses: Array) -> None:
-    """Draw filled contours with lines, and their colour bar."""
+    """Draw filled contours, contour lines and a colour bar."""
     finite = losses[np.isfinite(losses)]
     if not finite.size:
         raise ValueError("loss_landscape found no finite loss on the plane; lower span")
@@ -128,7 +141,7 @@ def _draw(ax: Any, steps: Array, losses: Array) -> None:
     high = high if high > low else low + 1.0
     logarithmic = low > 0 and high / low > 10
     levels = np.geomspace(low, high, 25) if logarithmic else np.linspace(low, high, 25)
-    levels[0], levels[-1] = low, high  # exactly: the ends are values that must be inside
+    levels[0], levels[-1] = low, high  # exactly, since rounding must not exclude the extreme values
     shown = np.ma.masked_invalid(losses)
     options = {"norm": "log"} if logarithmic else {}
     filled = ax.contourf(steps, steps, shown, levels=levels, cmap=style.AMOUNT, **options)

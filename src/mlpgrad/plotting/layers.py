@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlpgrad.network.network import Network
 
 SMALLEST_IMAGE = 16
-"""First layers with a square number of inputs, from here on, are taken to see images."""
+"""A first layer with a square number of inputs, at least this many, is taken to see an image."""
 
 
 def weights(
@@ -28,23 +28,34 @@ def weights(
 ) -> Any:
     """Draw the weights of one layer: blue above zero, orange below, white at zero.
 
-    Where the inputs are an image there is one small image for each unit: what it looks for.
-    Otherwise the weights are a table with a row for each input, and the bias below.
+    If the inputs are the pixels of an image, the weights into each unit are drawn as a small image:
+    the pattern to which the unit responds. Otherwise the weights are drawn as a table with one row
+    for each input, one column for each unit, and the bias in the last row.
 
     Parameters
     ----------
     model : Sequential
-        One network.
-    layer : int or str
-        Position as in `model.summary()`: 0, or "2.0" for a layer inside layer 2.
+        One network, not an ensemble.
+    layer : int or str, default 0
+        The position of a layer with weights, as in `model.summary()`: 0, or "2.0" for a layer
+        inside layer 2. Negative numbers count from the last layer.
     image_shape : tuple (height, width), or bool, optional
-        Of the inputs. By default a first layer with 16, 25, 36 ... inputs is taken to see square
-        images; False draws a table.
+        The shape of the image that the inputs form. True stands for a square image, False draws a
+        table. By default the inputs of the first layer with parameters are taken to be a square
+        image if their number is 16, 25, 36 ..., and all other layers are drawn as tables.
     ax : matplotlib Axes, optional
+        Where to draw; by default the Axes of a new figure.
 
     Returns
     -------
-    Axes
+    matplotlib Axes
+        The Axes with the picture.
+
+    Raises
+    ------
+    ValueError
+        If the model is an ensemble, there is no layer with weights at that position, or its inputs
+        do not form an image of that shape.
 
     Examples
     --------
@@ -77,7 +88,7 @@ def weights(
 
 
 def mosaic(table: Array, shape: tuple[int, int]) -> Array:
-    """Each column of `table: (height * width, O)` as an image, with NaN between the images.
+    """Each column of `table: (height * width, O)` as an image, with lines of NaN between images.
 
     Examples
     --------
@@ -86,7 +97,7 @@ def mosaic(table: Array, shape: tuple[int, int]) -> Array:
     """
     count, (height, width) = table.shape[1], shape
     least = math.ceil(math.sqrt(count * height / width))
-    # an exact number of rows where there is one, up to twice as wide as high
+    # prefer full rows, with up to twice as many columns as make a square
     columns = next((n for n in range(least, 2 * least + 1) if count % n == 0), least)
     rows = -(-count // columns)
     tiles = np.full((rows * columns, height + 1, width + 1), np.nan)
@@ -96,7 +107,7 @@ def mosaic(table: Array, shape: tuple[int, int]) -> Array:
 
 
 def _draw_table(ax: Any, table: Array, bias: Array | None) -> Any:
-    """Draw a row for each input, and one for the bias."""
+    """Draw one row for each input, and one for the bias."""
     if bias is not None:
         table = np.vstack([table, bias])
     image = _draw(ax, table, aspect="auto" if max(table.shape) > 4 * min(table.shape) else None)
@@ -112,7 +123,7 @@ def _draw_table(ax: Any, table: Array, bias: Array | None) -> Any:
 
 
 def _draw(ax: Any, table: Array, **options: Any) -> Any:
-    """Draw numbers in colours that are centred at zero."""
+    """Draw numbers in colours, with white at zero."""
     largest = float(np.nanmax(np.abs(table))) or 1.0
     colours = style.signed().with_extremes(bad="#d9d9d9")
     limits = {"vmin": -largest, "vmax": largest}
@@ -120,7 +131,7 @@ def _draw(ax: Any, table: Array, **options: Any) -> Any:
 
 
 def _find(model: Network, position: int | str) -> tuple[str, Layer]:
-    """The layer at a position; it must have weights."""
+    """The position and the layer; raise ValueError if none with weights is there."""
     known = {name: layer for name, layer in walk(model.layers) if "weights" in set(layer.params)}
     name = str(position)
     if isinstance(position, int) and position < 0:
@@ -137,7 +148,7 @@ def _find(model: Network, position: int | str) -> tuple[str, Layer]:
 def _shape_of_images(
     model: Network, layer: Layer, asked: tuple[int, int] | bool | None
 ) -> tuple[int, int] | None:
-    """Height and width of the images that a layer sees, None where it sees none."""
+    """Height and width of the images that a layer's inputs form; None if they form no image."""
     width = len(layer.params.weights)
     side = math.isqrt(width)
     if asked is False:
@@ -154,6 +165,6 @@ def _shape_of_images(
     if len(asked) != 2 or asked[0] * asked[1] != width:
         raise ValueError(
             f"image_shape expects (height, width) with height * width = {width} inputs, got "
-            f"{asked}; change the shape, or leave it out to draw a table"
+            f"{asked}; change the shape, or pass image_shape=False for a table"
         )
     return asked[0], asked[1]

@@ -19,30 +19,38 @@ LOOKS = {
     "NO_POWER": ("v", style.GREY),
     "INCONCLUSIVE": ("s", style.ORANGE),
 }
-"""Marker and colour of each verdict; all others are mistakes."""
+"""The marker and the colour of each verdict; all other verdicts are mistakes."""
 MISTAKE = ("X", style.WRONG)
 LEAST, MOST = 1e-6, 1e12
-"""Where errors are drawn that are smaller, such as exact zeros, or larger."""
+"""Errors that are smaller, such as exact zeros, or larger are drawn at these limits."""
 COLUMNS = 80
-"""Width of the text below."""
+"""The width of the text below the picture."""
 
 
 def gradient_report(report: GradientReport, *, ax: Any = None) -> Any:
     """Draw the largest error of each tensor in units of what the check tolerates.
 
-    Left of the line at 1 the difference between gradient and numeric derivative is no larger
-    than the error of the check itself; right of it the gradient is wrong. Each verdict has its
-    own marker and is written at the right. Below is what the report says about a failure.
+    Left of the dashed line at 1, the gradient and the numeric derivative differ by no more than
+    the error of the check itself; right of it, the gradient is wrong. The verdict on each tensor
+    is written at the right edge, and each kind of verdict has its own marker. If the check failed,
+    the report's diagnosis stands below.
 
     Parameters
     ----------
     report : GradientReport
-        From `mg.check_gradients` or any other check.
+        What `mg.check_gradients` or any other check returns.
     ax : matplotlib Axes, optional
+        Where to draw; by default the Axes of a new figure.
 
     Returns
     -------
-    Axes
+    matplotlib Axes
+        The Axes with the picture.
+
+    Raises
+    ------
+    TypeError
+        If `report` is not a GradientReport.
 
     Examples
     --------
@@ -81,7 +89,7 @@ def gradient_report(report: GradientReport, *, ax: Any = None) -> Any:
 
 
 def _draw_tensor(ax: Any, row: int, tensor: TensorReport) -> None:
-    """Draw one row: the error as a marker on a thread, and the verdict in a word."""
+    """Draw one row: the error as a marker at the end of a line, and the verdict as a word."""
     marker, colour = LOOKS.get(tensor.verdict.value, MISTAKE)
     ratio = excess(tensor)
     if not np.isnan(ratio):
@@ -93,7 +101,7 @@ def _draw_tensor(ax: Any, row: int, tensor: TensorReport) -> None:
 
 
 def excess(tensor: TensorReport) -> float:
-    """The largest error of a tensor in units of its tolerance; NaN where none was measured."""
+    """The largest error of a tensor in units of its tolerance; NaN if none was measured."""
     worst = tensor.worst
     if worst is None:
         return float("nan")
@@ -103,7 +111,7 @@ def excess(tensor: TensorReport) -> float:
 
 
 def _diagnosis(report: GradientReport) -> list[str]:
-    """What the report says about a failure, as lines of bounded width."""
+    """The report's diagnosis of a failure, as lines of bounded width."""
     if report.passed:
         return []
     said = list(report.protocol.values())

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import nearest
 from mlpgrad.plotting import style
 from mlpgrad.plotting.curves import mean_and_range
-
-if TYPE_CHECKING:
-    from mlpgrad.layer_signals import LayerSignals
+from mlpgrad.plotting.signal_recorder import LayerSignals
 
 LABELS = {
     "activation": "activations, root mean square",
@@ -22,22 +21,33 @@ LABELS = {
 
 
 def layer_signals(recorder: LayerSignals, *, what: str = "delta", ax: Any = None) -> Any:
-    """Draw one line for each layer over training, from dark (the first layer) to light.
+    """Draw the signals of each layer over the epochs, one line per layer, dark (first) to light.
 
-    Where deltas vanish on their way down, the lines lie far apart with the dark ones lowest, and
-    first layers hardly learn; where they explode, the dark ones are highest. Good lines lie close
-    together.
+    Where deltas vanish on their way back through the network, the lines lie far apart with the
+    dark ones lowest, and the first layers hardly learn. Where deltas explode, the dark lines are
+    highest. In a network that trains well the lines lie close together. For an ensemble a line is
+    the mean of the members, and a band reaches from the lowest to the highest member.
 
     Parameters
     ----------
     recorder : LayerSignals
-        A callback that `fit` has run.
-    what : {"delta", "activation", "gradient", "saturated"}
+        A callback that was passed to `fit`.
+    what : {"delta", "activation", "gradient", "saturated"}, default "delta"
+        The signal to draw: one of the names in `recorder.records`, which `LayerSignals` describes.
     ax : matplotlib Axes, optional
+        Where to draw; by default the Axes of a new figure.
 
     Returns
     -------
-    Axes
+    matplotlib Axes
+        The Axes with the picture.
+
+    Raises
+    ------
+    TypeError
+        If `recorder` is not a LayerSignals.
+    ValueError
+        If `what` is not one of these names, or nothing was recorded under it.
 
     Examples
     --------
@@ -51,6 +61,28 @@ def layer_signals(recorder: LayerSignals, *, what: str = "delta", ax: Any = None
     >>> [line.get_label() for line in ax.lines]
     ['0 Dense(2, 8)', '2 Dense(8, 1)']
     """
+    lines = _recorded(recorder, what)
+    ax = style.axes(ax)
+    for (layer, table), colour in zip(lines.items(), style.depth_colours(len(lines)), strict=True):
+        mean_and_range(ax, table, color=colour, label=layer, lw=1.8)
+    ax.set(xlabel="epoch", ylabel=LABELS[what])
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    if what == "saturated":
+        ax.set_ylim(-0.02, 1.02)
+        ax.set_title("Units that pass on no delta")
+    else:
+        ax.set_yscale("log")
+        low, high = ax.get_ylim()
+        if high < 10 * low:  # show at least a decade: lines that are close must look close
+            middle = np.sqrt(low * high)
+            ax.set_ylim(middle / 10**0.5, middle * 10**0.5)
+        ax.set_title(_at_a_glance(what, list(lines.values())), fontsize="medium")
+    _legend(ax)
+    return ax
+
+
+def _recorded(recorder: LayerSignals, what: str) -> dict[str, Array]:
+    """The values of each layer, `(epochs,)` or `(epochs, E)`; raise an error if there are none."""
     if what not in LABELS:
         raise ValueError(
             f"what expects one of {sorted(LABELS)}, got {what!r}{nearest(what, LABELS)}"
@@ -64,36 +96,20 @@ def layer_signals(recorder: LayerSignals, *, what: str = "delta", ax: Any = None
     lines = {layer: np.array(values, float) for layer, values in records[what].items() if values}
     if not lines:
         raise ValueError(
-            f"layer_signals found no {what} recorded; give the recorder to fit(callbacks=[...])"
+            f"layer_signals found no {what} recorded; pass the recorder to fit(callbacks=[...])"
             + ("" if what in ("delta", "gradient") else " of a network with activations")
         )
-    ax = style.axes(ax)
-    for (layer, table), colour in zip(lines.items(), style.depth_colours(len(lines)), strict=True):
-        mean_and_range(ax, table, color=colour, label=layer, lw=1.8)
-    ax.set(xlabel="epoch", ylabel=LABELS[what])
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    if what == "saturated":
-        ax.set_ylim(-0.02, 1.02)
-        ax.set_title("Units that pass on no delta")
-    else:
-        ax.set_yscale("log")
-        low, high = ax.get_ylim()
-        if high < 10 * low:  # no less than a decade: what is close must look close
-            middle = np.sqrt(low * high)
-            ax.set_ylim(middle / 10**0.5, middle * 10**0.5)
-        ax.set_title(_at_a_glance(what, list(lines.values())), fontsize="medium")
-    _legend(ax)
-    return ax
+    return lines
 
 
 def _legend(ax: Any) -> None:
-    """Name the layers beside the picture, the last on top: deltas flow down."""
+    """Name the layers beside the picture, with the last layer on top: deltas flow down."""
     place = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "fontsize": "small"}
     ax.legend(handles=list(reversed(ax.lines)), title="layer", **place)
 
 
 def _at_a_glance(what: str, tables: list[Any]) -> str:
-    """How the first layer's signal compares with the last layer's in the end."""
+    """A title that compares the first layer's signal with the last layer's after the last epoch."""
     first, last = (float(np.mean(tables[i][-1])) for i in (0, -1))
     if len(tables) == 1 or not last or what == "activation":
         return f"Size of each layer's {what}"

@@ -17,27 +17,37 @@ if TYPE_CHECKING:
 def ensemble_spread(
     model: Network, x: Any, y: Any = None, *, output: int = 0, ax: Any = None
 ) -> Any:
-    """Draw what the members of an ensemble predict for each sample: their mean and their range.
+    """Draw the mean and the range of the members' predictions for each sample.
 
-    Samples are sorted by the mean. Where the loss is for classes, the prediction is the
-    probability of the class that the ensemble chooses: samples on the left are doubtful, and a
-    wide band there says that the members disagree. With targets, wrong classes (or numbers
-    outside the band) are marked: they should be where the band is wide.
+    Samples are sorted by the mean. With a classification loss, the prediction is the probability of
+    the class that the ensemble predicts: samples on the left are uncertain, and a wide band there
+    shows that the members disagree. If targets are given, misclassified samples (or targets
+    outside the band) are marked: they should lie where the band is wide.
 
     Parameters
     ----------
     model : Sequential
         An ensemble.
     x : array (n, I)
+        The samples.
     y : array (n,) or (n, O), optional
-        Targets.
-    output : int
-        Which output to draw, where the loss is for numbers (of GaussianNLL: the means first).
+        The targets; by default nothing is marked.
+    output : int, default 0
+        The index of the output to draw if the loss is a regression loss; the outputs of
+        GaussianNLL are first the means, then the log variances. Ignored for classes.
     ax : matplotlib Axes, optional
+        Where to draw; by default the Axes of a new figure.
 
     Returns
     -------
-    Axes
+    matplotlib Axes
+        The Axes with the picture.
+
+    Raises
+    ------
+    ValueError
+        If the model is one network, there is no output number `output`, the loss gives a sample
+        several labels, or `y` is given though an output is not the prediction of one target.
 
     Examples
     --------
@@ -75,9 +85,11 @@ def _draw_classes(ax: Any, model: Network, x: Array, y: Any, output: int) -> Non
     ax.set_title("Agreement of the networks")
     if y is None:
         return
-    right = (chosen == model.loss.true_classes(model.checked(x, y, None)[1]))[order]
-    _draw_marks(ax, members.mean(axis=0)[order], right, ("", "wrong class"))
-    ax.set_title(f"Agreement of the networks; {(~right).sum()} of {len(right)} samples are wrong")
+    correct = (chosen == model.loss.true_classes(model.checked(x, y, None)[1]))[order]
+    _draw_marks(ax, members.mean(axis=0)[order], correct, ("", "wrong class"))
+    ax.set_title(
+        f"Agreement of the networks; {(~correct).sum()} of {len(correct)} samples are wrong"
+    )
 
 
 def _draw_numbers(ax: Any, model: Network, x: Array, y: Any, output: int) -> None:
@@ -85,7 +97,9 @@ def _draw_numbers(ax: Any, model: Network, x: Array, y: Any, output: int) -> Non
     width = model.loss.target_features(members.shape[-1])
     if not 0 <= output < members.shape[-1]:
         last = members.shape[-1] - 1
-        raise ValueError(f"output expects one of 0 to {last}, got {output!r}; number them from 0")
+        raise ValueError(
+            f"output expects one of 0 to {last}, got {output!r}; outputs are counted from 0"
+        )
     members = members[..., output]
     order = _draw_band(ax, members)
     ax.set_ylabel("prediction")
@@ -95,7 +109,7 @@ def _draw_numbers(ax: Any, model: Network, x: Array, y: Any, output: int) -> Non
     is_mean = isinstance(model.loss, GaussianNLL) and output < width
     if width != model.out_features and not is_mean:
         raise ValueError(
-            f"y expects a target for each output, but {model.loss!r} has {width} for "
+            f"y expects one target for each output, but {model.loss!r} has {width} for "
             f"{model.out_features} outputs; leave y out"
         )
     target = model.checked(x, y, None)[1][:, output][order]
@@ -106,7 +120,7 @@ def _draw_numbers(ax: Any, model: Network, x: Array, y: Any, output: int) -> Non
 
 
 def _draw_band(ax: Any, members: Array) -> Array:
-    """Draw mean and range of `members: (E, n)`, sorted by the mean; returns that order."""
+    """Draw the mean and the range of `members: (E, n)`, sorted by the mean; return the order."""
     mean = members.mean(axis=0)
     order = np.argsort(mean, kind="stable")
     ranks = np.arange(1, len(mean) + 1)
@@ -119,7 +133,7 @@ def _draw_band(ax: Any, members: Array) -> Array:
 
 
 def _draw_marks(ax: Any, heights: Array, good: Array, labels: tuple[str, str]) -> None:
-    """Draw a dot for each good sample, if labelled, and a cross for each other."""
+    """Draw a dot for each good sample, if it has a label, and a cross for each of the others."""
     ranks = np.arange(1, len(heights) + 1)
     looks = (good, ".", style.INK), (~good, "X", style.WRONG)
     for (rows, marker, colour), label in zip(looks, labels, strict=True):

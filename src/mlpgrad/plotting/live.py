@@ -1,41 +1,46 @@
-"""`LivePlot`: the curves of training while it runs, as a figure or as one line of bars."""
+"""`LivePlot`: the learning curves during training, as a figure or as one line of bars."""
 
 from __future__ import annotations
 
 import io
+import shutil
 import sys
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.extras import require
+from mlpgrad.plotting.curves import learning_curves
 from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.progress import _in_notebook
-
-if TYPE_CHECKING:
-    from mlpgrad.training.record import Record
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", ".:-=+*%#"
 WIDEST = 30
 SHARE = 0.1
-"""Of the time of training that drawing may take."""
+"""The largest fraction of the training time that drawing may take."""
 
 
 class LivePlot(Callback):
-    """Learning curves while training: a figure drawn anew in a notebook, one line in a terminal.
+    """Show the learning curves during training: as a figure in a notebook, as a line in a terminal.
 
-    In a notebook one figure shows the losses, and the metrics beside them (needs the extra
-    `plot`). In a terminal one line on stderr shows the epoch, the loss of each epoch as a bar,
-    and the latest values. Either takes the progress bar's place. Silent where stderr is no
-    terminal.
+    In a notebook one figure, which is updated in place, shows the losses and, beside them, the
+    metrics (this needs the extra `plot`). In a terminal one line on stderr shows the epoch, a bar
+    for the loss of each epoch, and the latest values. Either replaces the progress bar. Nothing
+    is shown if stderr is not a terminal.
 
     Parameters
     ----------
-    interval : float
-        Seconds from one drawing to the next, at least. Where drawing is slow they are more, so
-        that it takes a tenth of the time at most. The last epoch is always drawn.
+    interval : float, default 0.5
+        The least time between two drawings, in seconds. If a drawing takes long, the interval is
+        extended so that drawing takes at most a tenth of the training time. The last epoch is
+        always drawn.
+
+    Raises
+    ------
+    ValueError
+        If `interval` is negative or NaN.
 
     Examples
     --------
@@ -52,7 +57,7 @@ class LivePlot(Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._view: _Figure | _Line | None = None
-        self._next, self._drawn = 0.0, 0  # when to draw again, epochs drawn
+        self._next, self._drawn = 0.0, 0  # the time of the next drawing, the epochs drawn
         if _in_notebook():
             self._view = _Figure(self.epochs)
         elif sys.stderr.isatty():
@@ -64,9 +69,10 @@ class LivePlot(Callback):
             self._draw(self._view)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        if self._view is None or not self.history.epochs:
+        epochs = recorded_epochs(self.history)
+        if self._view is None or not epochs:
             return
-        if self._drawn < self.history.epochs:
+        if self._drawn < epochs:
             self._draw(self._view)
         self._view.close()
 
@@ -74,14 +80,14 @@ class LivePlot(Callback):
         started = time.perf_counter()
         view.draw(self.history)
         ended = time.perf_counter()
-        # the first drawing loads fonts and more, once: no measure for those to come
+        # the first drawing also loads fonts: its time says nothing about the next ones
         cost = ended - started if self._drawn else 0.0
-        self._drawn = self.history.epochs
+        self._drawn = recorded_epochs(self.history)
         self._next = ended + max(self.interval, cost * (1 / SHARE - 1))
 
 
 class _Figure:
-    """One output of a notebook's cell, replaced by each drawing."""
+    """One output of a notebook cell, which each drawing replaces."""
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
@@ -89,48 +95,48 @@ class _Figure:
         self._notebook = require("IPython.display", "plot")
         self._handle: Any = None
 
-    def draw(self, history: Record) -> None:
-        from mlpgrad.plotting import learning_curves
-
-        measured = [name for name in history if not name.endswith(("loss", "learning_rate"))]
+    def draw(self, record: Mapping[str, list[Any]]) -> None:
+        measured = [name for name in record if not name.endswith(("loss", "learning_rate"))]
         panels = 2 if measured else 1
         figure = self._figure(figsize=(6 * panels, 4), layout="constrained")
         axes = figure.subplots(1, panels, squeeze=False)[0]
-        learning_curves(history, ax=axes[0]).set_title(
-            f"Training: epoch {history.epochs} of {self._epochs}"
-        )
+        learning_curves(record, ax=axes[0])
+        axes[0].set_title(f"Training: epoch {recorded_epochs(record)} of {self._epochs}")
         if measured:
-            learning_curves(history, names=measured, ax=axes[1]).set_title("")
+            learning_curves(record, names=measured, ax=axes[1]).set_title("")
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=90)
-        image = self._notebook.Image(data=file.getvalue(), alt=f"Learning curves: {history!r}")
+        image = self._notebook.Image(data=file.getvalue(), alt=f"Learning curves: {record!r}")
         if self._handle is None:
             self._handle = self._notebook.display(image, display_id=True)
         else:
             self._handle.update(image)
 
     def close(self) -> None:
-        """The last drawing stays."""
+        """Do nothing: the last drawing stays."""
 
 
 class _Line:
-    """The terminal's last line, written over by each drawing."""
+    """The last line of the terminal, which each drawing overwrites."""
 
     def __init__(self, epochs: int) -> None:
         self._epochs, self._started = epochs, time.perf_counter()
         self._bars = BARS if _can_write(BARS) else ASCII_BARS
 
-    def draw(self, history: Record) -> None:
-        import shutil  # loads the compressors: not a cost of every `import mlpgrad`
-
+    def draw(self, record: Mapping[str, list[Any]]) -> None:
         columns = shutil.get_terminal_size().columns - 1
-        left = (time.perf_counter() - self._started) * (self._epochs / history.epochs - 1)
-        line = progress_line(history, self._epochs, left, columns, self._bars)
+        left = (time.perf_counter() - self._started) * (self._epochs / recorded_epochs(record) - 1)
+        line = progress_line(record, self._epochs, left, columns, self._bars)
         sys.stderr.write(f"\r{line:<{columns}}")
         sys.stderr.flush()
 
     def close(self) -> None:
         sys.stderr.write("\n")
+
+
+def recorded_epochs(record: Mapping[str, list[Any]]) -> int:
+    """The number of epochs recorded."""
+    return max(map(len, record.values()), default=0)
 
 
 def _can_write(text: str) -> bool:
@@ -142,25 +148,29 @@ def _can_write(text: str) -> bool:
 
 
 def progress_line(
-    history: Record, epochs: int, seconds_left: float, columns: int, bars: str = BARS
+    record: Mapping[str, list[Any]],
+    epochs: int,
+    seconds_left: float,
+    columns: int,
+    bars: str = BARS,
 ) -> str:
-    """Epoch, a bar for each loss, the latest values and the time left, in at most `columns`."""
-    last = {n: f"{np.mean(v):.4g}" for n, v in history.last().items() if "rate" not in n}
-    begin = f"epoch {history.epochs}/{epochs}"
+    """The epoch, a bar for each loss, the latest values and the time left, in at most `columns`."""
+    last = {n: f"{np.mean(v[-1]):.4g}" for n, v in record.items() if "rate" not in n}
+    begin = f"epoch {recorded_epochs(record)}/{epochs}"
     end = "  ".join(f"{name} {value}" for name, value in last.items())
     end += f"  {seconds_left:.0f} s left"
     width = min(epochs, WIDEST, columns - len(begin) - len(end) - 4)
     if width < 1:
         return f"{begin}  {end}"[:columns]
-    drawn = sparkline([float(np.mean(value)) for value in history["loss"]], width, bars)
+    drawn = sparkline([float(np.mean(value)) for value in record["loss"]], width, bars)
     return f"{begin}  {drawn:<{width}}  {end}"
 
 
 def sparkline(values: Sequence[float], width: int, bars: str = BARS) -> str:
-    """Numbers as a row of bars: the lowest number is the lowest bar, `?` is not a finite number.
+    """Draw numbers as a row of bars; the lowest number has the lowest bar, NaN and inf are `?`.
 
-    The scale is logarithmic where all numbers are positive. More numbers than `width` are
-    averaged in groups.
+    The scale is logarithmic if all finite numbers are positive. If there are more numbers than
+    `width`, groups of them are averaged.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""`LayerSignals`: what flows through each layer, recorded while a network trains."""
+"""`LayerSignals`: the activations, deltas and gradients of each layer, recorded during training."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from mlpgrad.layers.chain import walk
 from mlpgrad.training.callbacks import Callback
 
 FLAT = 5e-3
-"""A unit whose slope is below this for every sample passes on next to no delta."""
+"""A unit whose slope is below this for every sample passes back almost no delta."""
 
 
 class LayerSignals(Callback):
     """Record the size of each layer's activations, deltas and gradients after every epoch.
 
-    Measured on the last batch of the epoch, at no cost in between: one pass over the arrays that
-    the layers hold anyway. `mlpgrad.plotting.layer_signals(recorder)` draws them: vanishing and
-    exploding gradients are seen at a glance.
+    The values are measured on the last batch of each epoch, in one pass over arrays that the layers
+    hold anyway; the other batches cost nothing. `mlpgrad.plotting.layer_signals(recorder)` draws
+    them and shows vanishing and exploding gradients at a glance. Each call of `fit` starts anew.
 
     Attributes
     ----------
-    records : dict
-        `records[what][layer]` is a list with one value an epoch, for an ensemble arrays `(E,)`;
-        `layer` is position and name such as `"2 Dense(8, 1)"`, and `what` one of
+    records : dict of dict
+        `records[what][layer]` is a list with one value per epoch: a number, or an array `(E,)` for
+        an ensemble. The key `layer` is the layer's position and name, such as `"2 Dense(8, 1)"`,
+        and `what` is one of
 
-        - `"activation"`: root mean square of what each activation layer puts out;
-        - `"delta"`: that of a sample's own delta (dL/dz, the mean over the batch undone) at the
-          output of each layer with parameters;
-        - `"gradient"`: that of the gradient of all its parameters;
-        - `"saturated"`: the share of each activation layer's units whose slope is below 0.005
-          for every sample of the batch: a dead ReLU, a saturated sigmoid.
+        - `"activation"`: the root mean square of the outputs of each activation layer;
+        - `"delta"`: the root mean square of the samples' deltas (dL/dz without the average over
+          the batch) at the output of each layer with parameters;
+        - `"gradient"`: the root mean square of the gradient of all parameters of such a layer;
+        - `"saturated"`: the fraction of the units of each activation layer whose slope is below
+          0.005 for every sample of the batch: dead ReLUs, saturated sigmoids.
 
     Examples
     --------
@@ -69,11 +70,11 @@ class LayerSignals(Callback):
 
 
 def _signals(layer: Layer) -> dict[str, Any]:
-    """What one layer shows of its last step."""
+    """The signals of one layer in its last step, by name."""
     found = {}
     delta, outputs = layer.delta, layer.outputs
     if len(layer.grads) and delta is not None:
-        # the loss has averaged over the batch: each row holds 1/B of its sample's delta
+        # the loss averages over the batch, so that each row is 1/B of its sample's delta
         found["delta"] = _root_mean_square(delta * delta.shape[-2])
         lead = delta.shape[:-2]
         grads = [grad.reshape(*lead, -1) for _, grad in layer.grads.items()]
@@ -88,7 +89,7 @@ def _signals(layer: Layer) -> dict[str, Any]:
 
 
 def _root_mean_square(values: Array) -> Any:
-    """Over batch and units: a number, or `(E,)`; in float64, so that small squares survive."""
+    """The mean over batch and units, a number or `(E,)`; in float64: small squares underflow."""
     return _number(np.sqrt(np.square(values, dtype=np.float64).mean(axis=(-2, -1))))
 
 

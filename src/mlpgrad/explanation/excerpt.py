@@ -1,0 +1,34 @@
+"""The excerpt of a quantity that is shown: a few elements of a wide array, the rest in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlpgrad.explanation.quantities import At, Numbers, Quantity, shown
+
+SAMPLES = 3
+"""The number of samples that are shown in full."""
+
+
+def shown_indices(quantity: Quantity, limit: int) -> list[tuple[str, list[At]]]:
+    """The indices to show under each label: one label per sample, none if there is one sample."""
+    samples = len(quantity.value) if quantity.per_sample else 1
+    if samples == 1:
+        return [("", quantity.indices(0, limit))]
+    return [
+        (f"sample {b + 1} of {samples}", quantity.indices(b, limit))
+        for b in range(min(samples, SAMPLES))
+    ]
+
+
+def hidden(quantity: Quantity, limit: int, sample: int = 0) -> str:
+    """How many elements of a wide array are left out, and the largest; empty if none is."""
+    value = quantity.value[sample] if quantity.per_sample else quantity.value
+    kept = int(np.prod([shown(n, limit) for n in value.shape]))
+    if value.size == kept:
+        return ""
+    largest = np.unravel_index(np.abs(value).argmax(), value.shape)
+    at = tuple(int(i) for i in largest)
+    name = quantity.name((sample, *at) if quantity.per_sample else at)
+    number = Numbers(quantity.digits)(value[at])
+    return f"... and {value.size - kept:,} more; the largest in size is {name} = {number}"

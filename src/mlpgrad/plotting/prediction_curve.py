@@ -1,0 +1,81 @@
+"""The prediction of a network with one input, as a curve with its uncertainty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mlpgrad.plotting import inputs, style
+from mlpgrad.plotting.forecast import forecast
+
+if TYPE_CHECKING:
+    from mlpgrad.network.network import Network
+
+
+def regression_curve(
+    model: Network, x: Any, y: Any, *, output: int = 0, resolution: int = 200, ax: Any = None
+) -> Any:
+    """Draw what a model with one input predicts, its uncertainty, and the samples.
+
+    The inner band shows how far the members of an ensemble disagree: their mean plus and minus
+    two standard deviations. The outer band shows the noise, if the loss predicts it: plus and
+    minus two standard deviations for GaussianNLL (which include the spread of the members), or
+    the range from the lowest to the highest level for Quantile.
+
+    Parameters
+    ----------
+    model : Sequential
+        A model with one input and a regression loss.
+    x : array (n, 1)
+        The samples; the curve covers their range and a margin of 15 %.
+    y : array (n,) or (n, T)
+        The targets, drawn as dots.
+    output : int, default 0
+        The index of the target to draw, from 0 to T - 1.
+    resolution : int, default 200
+        The number of points at which the network is evaluated.
+    ax : matplotlib Axes, optional
+        Where to draw; by default the Axes of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+        The Axes with the picture.
+
+    Raises
+    ------
+    TypeError
+        If the loss is a classification loss.
+    ValueError
+        If the model does not have one input, there is no target number `output`, or `resolution`
+        is not an int >= 2.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> x = np.linspace(-1, 1, 20)[:, None]
+    >>> model = mg.Sequential([mg.Dense(1, 8), mg.Tanh(), mg.Dense(8, 1)],
+    ...                       loss=mg.HalfSquaredError(), random_state=0, ensemble_size=5)
+    >>> history = model.fit(x, x**2, optimizer=mg.Adam(0.05), epochs=20, verbose=0)
+    >>> ax = mg.plotting.regression_curve(model, x, x**2)
+    >>> [label.get_text() for label in ax.get_legend().get_texts()]
+    ['disagreement of 5 networks, ± 2 s.d.', 'prediction', 'samples']
+    """
+    fix = "draw a model of one feature, or use regression_surface for two"
+    x = inputs.samples_of_width(model, x, 1, "regression_curve", fix)
+    targets = inputs.one_target(model, x, y, output, "regression_curve")
+    (across,), points = inputs.grid(x, resolution)
+    law = forecast(model, points, output)
+    ax = style.axes(ax)
+    if law.interval is not None:
+        band = {"color": style.PREDICTED, "alpha": 0.15, "lw": 0, "label": law.interval_label}
+        ax.fill_between(across, *law.interval, **band)
+    if law.spread is not None:
+        label = f"disagreement of {model.ensemble_size} networks, ± 2 s.d."
+        edges = law.mean - 2 * law.spread, law.mean + 2 * law.spread
+        ax.fill_between(across, *edges, color=style.PREDICTED, alpha=0.35, lw=0, label=label)
+    ax.plot(across, law.mean, color=style.PREDICTED, lw=2, label="prediction")
+    ax.scatter(x[:, 0], targets, s=14, color=style.INK, alpha=0.7, lw=0, label="samples", zorder=3)
+    ax.set(xlabel="x", ylabel="y", xlim=(across[0], across[-1]))
+    ax.set_title("Prediction")
+    ax.legend()
+    return ax
