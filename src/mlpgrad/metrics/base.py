@@ -127,29 +127,29 @@ class WeightedMeans:
         self.lead: tuple[int, ...] = ()
 
     def add(self, prediction: Array, target: Array, weights: Array | None, loss: Loss) -> None:
-        metric = self.metric
+        metric, one = self.metric, self.metric.sums == 1
         values = np.asarray(metric.values(prediction, target, loss))
-        expected = prediction.shape[:-1]
-        columns = values[..., None] if metric.sums == 1 else values
-        if columns.shape != (*expected, metric.sums):
-            shape = expected if metric.sums == 1 else (*expected, metric.sums)
+        samples = prediction.shape[:-1]
+        expected = samples if one else (*samples, metric.sums)
+        if values.shape != expected:
             raise ValueError(
-                f"{type(metric).__name__}.values: expected an array of shape {shape}, got "
+                f"{type(metric).__name__}.values: expected an array of shape {expected}, got "
                 f"{values.shape}; return one number for each sample, such as .mean(axis=-1) of "
                 f"the outputs, or set sums to the number of values of each sample"
             )
-        self.lead = expected[:-1]
+        self.lead = samples[:-1]
         if weights is None:
-            self.weight += expected[-1]
+            self.weight += samples[-1]
         else:
             weights = weights.astype(np.float64, copy=False)
             self.weight = self.weight + np.add.reduce(weights, axis=(-2, -1))
-            columns = columns * weights
-        self.totals = self.totals + np.add.reduce(columns, axis=-2, dtype=np.float64)
+            values = values * (weights[..., 0] if one else weights)
+        total = np.add.reduce(values, axis=-1 if one else -2, dtype=np.float64)
+        self.totals = self.totals + total
 
     def result(self) -> Any:
-        means = weighted_mean(self.totals, np.asarray(self.weight)[..., None])
-        value = self.metric.finish(means[..., 0] if self.metric.sums == 1 else means)
+        weight = self.weight if self.metric.sums == 1 else np.asarray(self.weight)[..., None]
+        value = self.metric.finish(weighted_mean(self.totals, weight))
         if np.shape(value) != self.lead:
             kind = f"an array of shape {self.lead}" if self.lead else "a number"
             raise ValueError(
