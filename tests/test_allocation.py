@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
-from mlpgrad.batches import Minibatches
+from mlpgrad.training.batches import Minibatches
 from tests.kinds import every_case, every_optimizer, one_and_many
 
 SMALL, LARGE = 6400, 12800

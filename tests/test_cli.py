@@ -185,7 +185,7 @@ def test_explain_writes_a_page(capsys, tmp_path, monkeypatch):
     assert code == 0
     assert "explain.html" in out
     page = tmp_path / "mlpgrad-output" / "explain.html"
-    assert "<svg" in page.read_text()
+    assert "<svg" in page.read_text(encoding="utf-8")
     assert opened == [page.as_uri()]
     assert run(capsys, "explain", "--no-open")[0] == 0
     assert len(opened) == 1

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
-from mlpgrad import parts
+from mlpgrad.training import worker as parts
 
 
 class Cost(NamedTuple):

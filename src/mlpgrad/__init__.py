@@ -14,89 +14,19 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from mlpgrad.activations import (
-    ELU,
-    GELU,
-    SELU,
-    Activation,
-    Elementwise,
-    Identity,
-    LeakyReLU,
-    Mish,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softplus,
-    Softsign,
-    Tanh,
-)
-from mlpgrad.adam import Adam, Adamax, AdamW, AMSGrad, NAdam, RAdam
-from mlpgrad.binary import BinaryCrossEntropy, Hinge, SigmoidCrossEntropy
-from mlpgrad.callbacks import (
-    Callback,
-    EarlyStopping,
-    ExponentialMovingAverage,
-    ModelCheckpoint,
-    ProgressBar,
-    ReduceOnPlateau,
-)
-from mlpgrad.classification import CrossEntropy, SoftmaxCrossEntropy
+from mlpgrad import initializers, layers, losses, metrics, optimizers, penalties, training
+from mlpgrad._core.version import __version__ as __version__
 from mlpgrad.history import History
-from mlpgrad.initializers import (
-    Constant,
-    GlorotNormal,
-    GlorotUniform,
-    HeNormal,
-    HeUniform,
-    Initializer,
-    LeCunNormal,
-    LeCunUniform,
-    Orthogonal,
-    Zeros,
-)
+from mlpgrad.initializers import *
 from mlpgrad.layer_signals import LayerSignals
-from mlpgrad.layers import Dense, Layer
+from mlpgrad.layers import *
 from mlpgrad.live import LivePlot
-from mlpgrad.losses import HalfSquaredError, Loss
-from mlpgrad.metrics import (
-    AUC,
-    F1,
-    R2,
-    Accuracy,
-    CalibrationError,
-    LogLoss,
-    MeanAbsolute,
-    MeanAbsolutePercentageError,
-    Metric,
-    Precision,
-    Recall,
-    RootMeanSquared,
-    TopK,
-)
-from mlpgrad.model import Sequential
-from mlpgrad.normalization import BatchNorm, LayerNorm
-from mlpgrad.optimizer_base import Optimizer
-from mlpgrad.optimizers import SGD, Adadelta, Adagrad, Lion, RMSprop, Rprop
-from mlpgrad.penalties import L1, L2, Penalty
-from mlpgrad.regression import (
-    GaussianNLL,
-    Huber,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    Poisson,
-    Quantile,
-)
-from mlpgrad.schedules import (
-    ConstantSchedule,
-    CosineDecay,
-    ExponentialDecay,
-    OneCycle,
-    Schedule,
-    StepDecay,
-    WarmUp,
-)
-from mlpgrad.structure import Dropout, Residual, Softmax
-from mlpgrad.training import DivergenceError
+from mlpgrad.losses import *
+from mlpgrad.metrics import *
+from mlpgrad.optimizers import *
+from mlpgrad.penalties import *
+from mlpgrad.sequential import Sequential, load
+from mlpgrad.training import *
 
 if TYPE_CHECKING:
     from mlpgrad import datasets, plotting
@@ -111,9 +41,6 @@ if TYPE_CHECKING:
         check_loss,
         check_vjp,
     )
-    from mlpgrad.persistence import load
-
-__version__ = "0.1.0"
 
 # imported on first use: `import mlpgrad` costs little more than `import numpy`
 _LATER = {
@@ -127,7 +54,6 @@ _LATER = {
     "check_loss": "mlpgrad.gradcheck",
     "check_vjp": "mlpgrad.gradcheck",
     "explain": "mlpgrad.explanation",
-    "load": "mlpgrad.persistence",
 }
 
 
@@ -142,105 +68,25 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != f"mlpgrad.{name}":
             raise
-        from mlpgrad._describe import nearest
+        from mlpgrad._core.described import nearest
 
         raise AttributeError(f"mlpgrad has no {name!r}{nearest(name, __all__)}") from None
 
 
 __all__ = [
-    "AUC",
-    "ELU",
-    "F1",
-    "GELU",
-    "L1",
-    "L2",
-    "R2",
-    "SELU",
-    "SGD",
-    "AMSGrad",
-    "Accuracy",
-    "Activation",
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "BatchNorm",
-    "BinaryCrossEntropy",
-    "CalibrationError",
-    "Callback",
-    "Constant",
-    "ConstantSchedule",
-    "CosineDecay",
-    "CrossEntropy",
-    "Dense",
-    "DivergenceError",
-    "Dropout",
-    "EarlyStopping",
-    "Elementwise",
+    *initializers.__all__,
+    *layers.__all__,
+    *losses.__all__,
+    *metrics.__all__,
+    *optimizers.__all__,
+    *penalties.__all__,
+    *training.__all__,
     "Explanation",
-    "ExponentialDecay",
-    "ExponentialMovingAverage",
-    "GaussianNLL",
-    "GlorotNormal",
-    "GlorotUniform",
     "GradientReport",
-    "HalfSquaredError",
-    "HeNormal",
-    "HeUniform",
-    "Hinge",
     "History",
-    "Huber",
-    "Identity",
-    "Initializer",
-    "Layer",
-    "LayerNorm",
     "LayerSignals",
-    "LeCunNormal",
-    "LeCunUniform",
-    "LeakyReLU",
-    "Lion",
     "LivePlot",
-    "LogLoss",
-    "Loss",
-    "MeanAbsolute",
-    "MeanAbsoluteError",
-    "MeanAbsolutePercentageError",
-    "MeanSquaredError",
-    "Metric",
-    "Mish",
-    "ModelCheckpoint",
-    "NAdam",
-    "OneCycle",
-    "Optimizer",
-    "Orthogonal",
-    "Penalty",
-    "Poisson",
-    "Precision",
-    "ProgressBar",
-    "Quantile",
-    "RAdam",
-    "RMSprop",
-    "ReLU",
-    "Recall",
-    "ReduceOnPlateau",
-    "Residual",
-    "RootMeanSquared",
-    "Rprop",
-    "Schedule",
     "Sequential",
-    "SiLU",
-    "Sigmoid",
-    "SigmoidCrossEntropy",
-    "Softmax",
-    "SoftmaxCrossEntropy",
-    "Softplus",
-    "Softsign",
-    "StepDecay",
-    "Tanh",
-    "TopK",
-    "WarmUp",
-    "Zeros",
     "assert_gradients",
     "check_gradient",
     "check_gradients",

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from mlpgrad._describe import nearest
+from mlpgrad._core.described import nearest
+from mlpgrad._core.version import __version__
 
 if TYPE_CHECKING:
-    from mlpgrad._arrays import Array
+    from mlpgrad._core.arrays import Array
     from mlpgrad.history import History
-    from mlpgrad.model import Sequential
+    from mlpgrad.sequential import Sequential
 
 TOY_DATA = ("circles", "digits", "moons", "regression", "spirals", "xor")
 MOST_CLASSES = 50  # more distinct whole numbers than this are a quantity, not classes
@@ -132,8 +133,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
     if options.version:
-        from mlpgrad import __version__
-
         print(f"mlpgrad {__version__}")
         return 0
     if options.command is None:

@@ -1,4 +1,4 @@
-"""`History`: what was recorded in training, one value an epoch."""
+"""`History`: the record of a training, with a picture and a table."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._extras import require
+from mlpgrad._core.extras import require
+from mlpgrad.training.record import Record
 
 
-class History(dict[str, list[Any]]):
+class History(Record):
     """Losses, metrics and the learning rate by name: lists with one value an epoch.
 
-    For an ensemble each value is an array `(E,)`.
+    For an ensemble each value is an array `(E,)`. `fit` returns it.
 
     Attributes
     ----------
@@ -26,32 +27,13 @@ class History(dict[str, list[Any]]):
 
     Examples
     --------
-    >>> history = History()
-    >>> history.record({"loss": 0.7})
-    >>> history.record({"loss": 0.2})
-    >>> history["loss"], history
-    ([0.7, 0.2], History(2 epochs, loss 0.7 -> 0.2))
+    >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.xor()
+    >>> model = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy(), random_state=0)
+    >>> history = model.fit(x, y, optimizer=mg.SGD(0.1), epochs=3, verbose=0)
+    >>> len(history["loss"])
+    3
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.interrupted = False
-        self.seconds = 0.0
-        self.live = False
-
-    @property
-    def epochs(self) -> int:
-        """Number of epochs recorded."""
-        return max(map(len, self.values()), default=0)
-
-    def record(self, logs: dict[str, Any]) -> None:
-        """Append one epoch's values."""
-        for name, value in logs.items():
-            self.setdefault(name, []).append(value)
-
-    def last(self) -> dict[str, Any]:
-        """The latest epoch's values."""
-        return {name: values[-1] for name, values in self.items()}
 
     def to_frame(self) -> Any:
         """A pandas DataFrame, one row an epoch (needs the extra `frame`).
@@ -73,11 +55,3 @@ class History(dict[str, list[Any]]):
         from mlpgrad.plotting import learning_curves
 
         return learning_curves(self, names=names, ax=ax)
-
-    def __repr__(self) -> str:
-        def show(value: Any) -> str:
-            return f"{float(np.mean(value)):.4g}"
-
-        curves = [f"{n} {show(v[0])} -> {show(v[-1])}" for n, v in self.items() if "rate" not in n]
-        ended = ", interrupted" if self.interrupted else ""
-        return f"History({', '.join([f'{self.epochs} epochs', *curves])}{ended})"

@@ -7,10 +7,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlpgrad._describe import Described
+from mlpgrad._core.described import Described
 
 if TYPE_CHECKING:
-    from mlpgrad._arrays import Array, Shape
+    from mlpgrad._core.arrays import Array, Shape
+
+__all__ = [
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Initializer",
+    "LeCunNormal",
+    "LeCunUniform",
+    "Orthogonal",
+    "Zeros",
+]
 
 
 class Initializer(Described):

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
-from mlpgrad.activations import Activation
-from mlpgrad.callbacks import Callback
-from mlpgrad.layers import Layer, walk
+from mlpgrad._core.arrays import Array
+from mlpgrad.layers.activations.base import Activation
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import walk
+from mlpgrad.training.callbacks import Callback
 
 FLAT = 5e-3
 """A unit whose slope is below this for every sample passes on next to no delta."""

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._extras import require
-from mlpgrad.callbacks import Callback, _in_notebook
+from mlpgrad._core.extras import require
+from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.progress import _in_notebook
 
 if TYPE_CHECKING:
-    from mlpgrad.history import History
+    from mlpgrad.training.record import Record
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", ".:-=+*%#"
 WIDEST = 30
@@ -88,14 +89,18 @@ class _Figure:
         self._notebook = require("IPython.display", "plot")
         self._handle: Any = None
 
-    def draw(self, history: History) -> None:
+    def draw(self, history: Record) -> None:
+        from mlpgrad.plotting import learning_curves
+
         measured = [name for name in history if not name.endswith(("loss", "learning_rate"))]
         panels = 2 if measured else 1
         figure = self._figure(figsize=(6 * panels, 4), layout="constrained")
         axes = figure.subplots(1, panels, squeeze=False)[0]
-        history.plot(axes[0]).set_title(f"Training: epoch {history.epochs} of {self._epochs}")
+        learning_curves(history, ax=axes[0]).set_title(
+            f"Training: epoch {history.epochs} of {self._epochs}"
+        )
         if measured:
-            history.plot(axes[1], names=measured).set_title("")
+            learning_curves(history, names=measured, ax=axes[1]).set_title("")
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=90)
         image = self._notebook.Image(data=file.getvalue(), alt=f"Learning curves: {history!r}")
@@ -115,7 +120,7 @@ class _Line:
         self._epochs, self._started = epochs, time.perf_counter()
         self._bars = BARS if _can_write(BARS) else ASCII_BARS
 
-    def draw(self, history: History) -> None:
+    def draw(self, history: Record) -> None:
         import shutil  # loads the compressors: not a cost of every `import mlpgrad`
 
         columns = shutil.get_terminal_size().columns - 1
@@ -137,7 +142,7 @@ def _can_write(text: str) -> bool:
 
 
 def progress_line(
-    history: History, epochs: int, seconds_left: float, columns: int, bars: str = BARS
+    history: Record, epochs: int, seconds_left: float, columns: int, bars: str = BARS
 ) -> str:
     """Epoch, a bar for each loss, the latest values and the time left, in at most `columns`."""
     last = {n: f"{np.mean(v):.4g}" for n, v in history.last().items() if "rate" not in n}

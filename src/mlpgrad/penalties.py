@@ -6,8 +6,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array, constant
-from mlpgrad._describe import Described
+from mlpgrad._core.arrays import Array, constant
+from mlpgrad._core.described import Described
+
+__all__ = [
+    "L1",
+    "L2",
+    "Penalty",
+]
 
 PIECE = 1 << 12  # numbers at a time, where new arrays of them are made
 

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import mlpgrad as mg
-from mlpgrad import persistence
+from mlpgrad.exchange import npz
 from tests.kinds import LAYERS, LOSSES, layer_case, loss_case
 
 CASES = [pytest.param(layer_case, cls, id=cls.__name__) for cls in LAYERS if cls != mg.Elementwise]
@@ -202,13 +202,13 @@ def same(a, b):
 @given(values)
 def test_any_argument_comes_back(value):
     arrays = {}
-    text = json.dumps(persistence._encode(value, "here", arrays), allow_nan=False)
+    text = json.dumps(npz._encode(value, "here", arrays), allow_nan=False)
     file = io.BytesIO()
     np.savez(file, **arrays)
     file.seek(0)
     with np.load(file, allow_pickle=False) as stored:
         read = {name: stored[name] for name in stored.files}
-    assert same(persistence._decode(json.loads(text), read), value)
+    assert same(npz._decode(json.loads(text), read), value)
 
 
 # what cannot be saved
@@ -392,7 +392,11 @@ def test_pickles_are_refused(tmp_path):
         {"class": "system", "module": "os", "config": {"command": "touch TRACE"}},
         {"class": "os.system", "module": "os", "config": {"command": "touch TRACE"}},
         {"class": "Popen", "module": "subprocess", "config": {"args": ["touch", "TRACE"]}},
-        {"class": "ModelCheckpoint", "module": "mlpgrad.callbacks", "config": {"path": "TRACE"}},
+        {
+            "class": "ModelCheckpoint",
+            "module": "mlpgrad.training.saving",
+            "config": {"path": "TRACE"},
+        },
         {"class": "Path", "module": "pathlib", "config": {}},
         {"class": "harmful", "module": "harmful", "config": {}},
     ],

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import mlpgrad as mg
-from mlpgrad.layers import walk
+from mlpgrad.layers.chain import walk
 
 
 def patch(target: Any, **methods: Any) -> None:

@@ -303,7 +303,7 @@ def test_predictions_leave_blocks_alone():
     assert_array_equal(inner.inputs, seen)
     assert_array_equal(model.grads, grads)
     assert_array_equal(model.state, state)
-    twin_layers = model._reading_layers()[0].layers
+    twin_layers = model._prediction.twins()[0].layers
     assert not any(a is b for a, b in zip(twin_layers, model.layers[0].layers, strict=True))
     assert not any(layer.training for layer in twin_layers)
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import mlpgrad as mg
-from mlpgrad.classification import TABLE_CLASSES
+from mlpgrad.losses.categorical import TABLE_CLASSES
 from tests.kinds import LOSSES, compare_with_golden, every
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/losses_activations.json").read_text())

@@ -11,22 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mlpgrad as mg
-from mlpgrad import optimizer_base
-from mlpgrad.optimizers import (
-    SGD,
-    Adadelta,
-    Adagrad,
-    Adam,
-    Adamax,
-    AdamW,
-    AMSGrad,
-    Lion,
-    NAdam,
-    Optimizer,
-    RAdam,
-    RMSprop,
-    Rprop,
-)
+from mlpgrad.optimizers import Adam, Adamax, AdamW, AMSGrad, NAdam, Optimizer, RAdam, vectors
+from mlpgrad.optimizers.adaptive import Adadelta, Adagrad, RMSprop
+from mlpgrad.optimizers.sgd import SGD
+from mlpgrad.optimizers.sign import Lion, Rprop
 from tests.golden.make_optimizers import PATH, START, STEPS, TRAJECTORIES, gradient
 from tests.kinds import OPTIMIZERS as RULES
 from tests.kinds import compare_with_golden, every
@@ -170,7 +158,7 @@ def test_blocks_change_nothing(cls, members, size, block):
     for optimizer in (cls.example(), cls(np.linspace(0.01, 0.02, members))):
         whole = run(copy.deepcopy(optimizer), start.copy(), 4)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(optimizer_base, "BLOCK", block)
+            patch.setattr(vectors, "BLOCK", block)
             np.testing.assert_array_equal(run(optimizer, start.copy(), 4), whole)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
-from mlpgrad.schedules import (
+from mlpgrad.optimizers.schedules import (
     ConstantSchedule,
     CosineDecay,
     ExponentialDecay,
@@ -66,7 +66,7 @@ def test_a_schedule_gives_floats_and_can_be_copied(schedule):
     for twin in (
         copy.deepcopy(schedule),
         pickle.loads(pickle.dumps(schedule)),
-        eval(repr(schedule), vars(mg.schedules)),
+        eval(repr(schedule), vars(mg)),
     ):
         assert [twin(t) for t in range(30)] == [schedule(t) for t in range(30)]
     assert type(schedule(3)) is float

@@ -277,13 +277,13 @@ def test_the_figure_has_losses_and_metrics(monkeypatch, every_epoch, size):
     drawn, plotted = [], []
     monkeypatch.setattr("mlpgrad.live._in_notebook", lambda: True)
     monkeypatch.setattr("IPython.display.display", lambda image, **options: Handle(drawn, image))
-    plot = History.plot
+    plot = mg.plotting.learning_curves
 
     def keep(*args, **names):
         plotted.append(plot(*args, **names))
         return plotted[-1]
 
-    monkeypatch.setattr(History, "plot", keep)
+    monkeypatch.setattr(mg.plotting, "learning_curves", keep)
     history = train(
         mg.LivePlot(interval=0), size=size, metrics=[mg.Accuracy()],
         validation_data=mg.datasets.xor(),

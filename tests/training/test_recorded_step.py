@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
-from mlpgrad import parts, replay
+from mlpgrad.training import recorded_step as replay
+from mlpgrad.training import tape
+from mlpgrad.training import worker as parts
 from tests.kinds import every_case, every_optimizer, one_and_many
 
 
@@ -145,7 +147,7 @@ class SeenOnlyOnce(mg.Tanh):
 
     def apply(self, z, out):
         np.tanh(z, out)
-        if isinstance(z, replay.Recorded):
+        if isinstance(z, tape.Recorded):
             z.tape.calls.pop()
 
 

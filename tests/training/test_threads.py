@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
-from mlpgrad import parts, training
+from mlpgrad.training import session, worker
+from mlpgrad.training import threads as members
 from tests.kinds import every_case, every_optimizer
 
 TWO = [slice(0, 2), slice(2, 5)]
@@ -18,13 +19,13 @@ X, Y = mg.datasets.moons(90, random_state=0)
 def ran_in(monkeypatch):
     """The threads that trained a part."""
     seen = set()
-    run = parts.Part.run
+    run = worker.Part.run
 
     def watched(part, batches):
         seen.add(threading.get_ident())
         run(part, batches)
 
-    monkeypatch.setattr(parts.Part, "run", watched)
+    monkeypatch.setattr(worker.Part, "run", watched)
     return seen
 
 
@@ -33,7 +34,7 @@ def in_threads(monkeypatch, ran_in):
     """Train an ensemble of five in one thread or in two, whatever its size."""
 
     def train(model, *data, threads=2, **options):
-        monkeypatch.setattr(training, "shares", lambda *_: TWO if threads == 2 else [])
+        monkeypatch.setattr(session, "shares", lambda *_: TWO if threads == 2 else [])
         options = {"epochs": 3, "batch_size": 7, "verbose": 0} | options
         ran_in.clear()
         history = model.fit(*data, **options)
@@ -85,7 +86,7 @@ def test_every_optimizer_trains_alike(cls, in_threads):
 SCHEDULES = {
     "number": 0.05,
     "each its own": [0.1, 0.05, 0.02, 0.01, 0.005],
-    "schedule": mg.schedules.ExponentialDecay(0.1, 0.9),
+    "schedule": mg.ExponentialDecay(0.1, 0.9),
     "schedules": lambda step: np.array([0.1, 0.2, 0.3, 0.4, 0.5]) / (1 + step),
 }
 
@@ -177,7 +178,7 @@ def test_ctrl_c_ends_training_with_all_networks_at_the_same_step(in_threads, pre
 
 
 def test_what_looks_at_every_batch_is_called_in_one_thread(monkeypatch, ran_in):
-    monkeypatch.setattr(training, "shares", lambda *_: TWO)
+    monkeypatch.setattr(session, "shares", lambda *_: TWO)
 
     class Counts(mg.Callback):
         batches = 0
@@ -199,19 +200,19 @@ def big(networks=64, width=32, **options):
 
 
 def test_threads_are_for_much_work_in_many_networks(monkeypatch):
-    monkeypatch.setattr(parts, "threads", lambda: 3)
+    monkeypatch.setattr(members, "threads", lambda: 3)
     adam = mg.Adam()
-    assert parts.shares(big(), adam, 32) == [slice(0, 21), slice(21, 42), slice(42, 64)]
-    assert len(parts.shares(big(), adam, 16)) == 2
-    assert parts.shares(big(), adam, 2) == []
-    assert parts.shares(big(None), adam, 1 << 12) == []
-    assert parts.shares(big(8, 256), adam, 32) == []  # BLAS has threads for such products
-    monkeypatch.setattr(parts, "threads", lambda: 1)
-    assert parts.shares(big(), adam, 32) == []
+    assert members.shares(big(), adam, 32) == [slice(0, 21), slice(21, 42), slice(42, 64)]
+    assert len(members.shares(big(), adam, 16)) == 2
+    assert members.shares(big(), adam, 2) == []
+    assert members.shares(big(None), adam, 1 << 12) == []
+    assert members.shares(big(8, 256), adam, 32) == []  # BLAS has threads for such products
+    monkeypatch.setattr(members, "threads", lambda: 1)
+    assert members.shares(big(), adam, 32) == []
 
 
 def test_a_class_that_has_not_said_so_is_not_put_in_threads(monkeypatch):
-    monkeypatch.setattr(parts, "threads", lambda: 2)
+    monkeypatch.setattr(members, "threads", lambda: 2)
 
     class Own(mg.Adam):
         """Perhaps with a state that is in no array."""
@@ -219,10 +220,10 @@ def test_a_class_that_has_not_said_so_is_not_put_in_threads(monkeypatch):
     class OwnPenalty(mg.L2):
         pass
 
-    assert parts.shares(big(), mg.Adam(), 32)
-    assert parts.shares(big(penalties=[mg.L2(0.1), mg.L1(0.1)]), mg.Adam(), 32)
-    assert not parts.shares(big(), Own(), 32)
-    assert not parts.shares(big(penalties=[OwnPenalty(0.1)]), mg.Adam(), 32)
+    assert members.shares(big(), mg.Adam(), 32)
+    assert members.shares(big(penalties=[mg.L2(0.1), mg.L1(0.1)]), mg.Adam(), 32)
+    assert not members.shares(big(), Own(), 32)
+    assert not members.shares(big(penalties=[OwnPenalty(0.1)]), mg.Adam(), 32)
 
 
 def test_the_environment_limits_the_threads(monkeypatch):
@@ -230,13 +231,13 @@ def test_the_environment_limits_the_threads(monkeypatch):
     for name in names:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
-    assert parts.threads() == 3
+    assert members.threads() == 3
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
-    assert parts.threads() == 2
+    assert members.threads() == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert parts.threads() == 1
+    assert members.threads() == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "")
-    assert parts.threads() == 2
+    assert members.threads() == 2
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
     monkeypatch.delenv("OPENBLAS_NUM_THREADS")
-    assert parts.threads() == parts.THREADS
+    assert members.threads() == members.THREADS

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
-from mlpgrad.batches import Minibatches
+from mlpgrad.training.batches import Minibatches
 
 
 def classifier(size=None, seed=0, dtype=np.float64, width=8):
@@ -194,7 +194,7 @@ def test_an_epoch_sees_every_row_once(samples, batch_size):
 
 
 def test_a_set_beyond_the_exact_shuffle_is_seen_once_and_mixed(monkeypatch):
-    monkeypatch.setattr("mlpgrad.batches.SHUFFLED_AT_ONCE", 1000)
+    monkeypatch.setattr("mlpgrad.training.batches.SHUFFLED_AT_ONCE", 1000)
     samples = 200_000
     x = np.arange(samples, dtype=float)[:, None]
     batches = Minibatches(

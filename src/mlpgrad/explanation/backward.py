@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mlpgrad._arrays import Array
-from mlpgrad.activations import Sigmoid
-from mlpgrad.binary import SigmoidCrossEntropy
-from mlpgrad.classification import SoftmaxCrossEntropy
+from mlpgrad._core.arrays import Array
 from mlpgrad.explanation.forward import one_hot
 from mlpgrad.explanation.gradients import gradient
 from mlpgrad.explanation.notation import (
@@ -21,7 +18,10 @@ from mlpgrad.explanation.notation import (
     slopes,
 )
 from mlpgrad.explanation.quantities import At, Step
-from mlpgrad.losses import HalfSquaredError
+from mlpgrad.layers.activations.sigmoids import Sigmoid
+from mlpgrad.losses.binary import SigmoidCrossEntropy
+from mlpgrad.losses.categorical import SoftmaxCrossEntropy
+from mlpgrad.losses.regression import HalfSquaredError
 
 if TYPE_CHECKING:
     from mlpgrad.explanation.trace import Trace

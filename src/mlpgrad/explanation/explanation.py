@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.explanation.backward import backward_steps
 from mlpgrad.explanation.forward import forward_steps
 from mlpgrad.explanation.quantities import Quantity, Step
@@ -16,7 +16,7 @@ from mlpgrad.explanation.trace import Trace
 from mlpgrad.explanation.update import outcome_step, update_step
 
 if TYPE_CHECKING:
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
 
 MOST_SAMPLES = 32
 
@@ -40,7 +40,7 @@ class Explanation:
     samples : int
     """
 
-    model: Sequential = field(repr=False)
+    model: Network = field(repr=False)
     steps: list[Step]
     loss: float
     new_loss: float
@@ -98,7 +98,7 @@ class Explanation:
 
 
 def explain(
-    model: Sequential,
+    model: Network,
     x: Any,
     y: Any,
     *,

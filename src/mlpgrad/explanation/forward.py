@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
-from mlpgrad.activations import Sigmoid
-from mlpgrad.classification import CrossEntropy, SoftmaxCrossEntropy
+from mlpgrad._core.arrays import Array
 from mlpgrad.explanation.notation import call, documented
 from mlpgrad.explanation.quantities import Step
-from mlpgrad.losses import HalfSquaredError
+from mlpgrad.layers.activations.sigmoids import Sigmoid
+from mlpgrad.losses.categorical import CrossEntropy, SoftmaxCrossEntropy
+from mlpgrad.losses.regression import HalfSquaredError
 
 if TYPE_CHECKING:
     from mlpgrad.explanation.trace import Trace

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.explanation.markup import SAMPLES
 from mlpgrad.explanation.notation import documented, is_dense, is_normalization
 from mlpgrad.explanation.quantities import At, Quantity
 
 if TYPE_CHECKING:
-    from mlpgrad.binding import Slot
     from mlpgrad.explanation.trace import Trace
+    from mlpgrad.network.storage import Slot
 
 
 def gradient(trace: Trace, index: int, slot: Slot) -> Quantity:

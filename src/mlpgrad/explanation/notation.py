@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlpgrad._arrays import Array
-from mlpgrad.activations import Activation, Identity, Sigmoid
-from mlpgrad.layers import Dense, Layer
-from mlpgrad.normalization import BatchNorm, LayerNorm
+from mlpgrad._core.arrays import Array
+from mlpgrad.layers.activations.base import Activation
+from mlpgrad.layers.activations.sigmoids import Identity, Sigmoid
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.dense import Dense
+from mlpgrad.layers.normalization import BatchNorm, LayerNorm
 
 
 class Names(NamedTuple):

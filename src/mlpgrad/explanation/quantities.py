@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 
 At = tuple[int, ...]
 """A place in an array."""

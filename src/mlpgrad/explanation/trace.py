@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.explanation.notation import is_activation, is_dense, is_normalization, names
 from mlpgrad.explanation.quantities import Numbers, Quantity
-from mlpgrad.layers import walk
+from mlpgrad.layers.chain import walk
 
 if TYPE_CHECKING:
-    from mlpgrad.binding import Slot
-    from mlpgrad.layers import Layer
-    from mlpgrad.model import Sequential
+    from mlpgrad.layers.base import Layer
+    from mlpgrad.network.network import Network
+    from mlpgrad.network.storage import Slot
 
 
 class Trace:
@@ -28,7 +28,7 @@ class Trace:
         Layers that make up one layer of neurons: a Dense and the activation after it.
     """
 
-    def __init__(self, model: Sequential, x: Array, y: Any, digits: int, terms: int) -> None:
+    def __init__(self, model: Network, x: Array, y: Any, digits: int, terms: int) -> None:
         self.model, self.layers = model, model.layers
         self.value = model.backpropagate(x, y)
         self.show = Numbers(digits, terms)

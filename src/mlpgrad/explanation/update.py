@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.explanation.quantities import At, Quantity, Step
-from mlpgrad.optimizers import SGD
+from mlpgrad.optimizers.sgd import SGD
 
 if TYPE_CHECKING:
-    from mlpgrad.binding import Slot
     from mlpgrad.explanation.trace import Trace
+    from mlpgrad.network.storage import Slot
 
 
 def update_step(trace: Trace, learning_rate: float) -> tuple[Array, Step]:

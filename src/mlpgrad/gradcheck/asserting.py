@@ -19,11 +19,11 @@ def check(*args: Any, **options: Any) -> GradientReport:
     from mlpgrad.gradcheck.functions import check_gradient
     from mlpgrad.gradcheck.models import check_gradients
     from mlpgrad.gradcheck.parts import check_layer, check_loss
-    from mlpgrad.layers import Layer
-    from mlpgrad.losses import Loss
-    from mlpgrad.model import Sequential
+    from mlpgrad.layers.base import Layer
+    from mlpgrad.losses.base import Loss
+    from mlpgrad.network.network import Network
 
-    checks = {Sequential: check_gradients, Layer: check_layer, Loss: check_loss}
+    checks = {Network: check_gradients, Layer: check_layer, Loss: check_loss}
     for kind, checker in checks.items():
         if args and isinstance(args[0], kind):
             return checker(*args, **options)  # type: ignore[operator, no-any-return]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.derivative import Answers
 from mlpgrad.gradcheck.probes import ComplexStepError
 from mlpgrad.gradcheck.problem import BadGradientError, Problem, Request, complex_steps, displaced

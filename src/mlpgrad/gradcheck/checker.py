@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlpgrad._arrays import Array
-from mlpgrad._describe import nearest
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import nearest
 from mlpgrad.gradcheck import diagnosis, engine
 from mlpgrad.gradcheck.probes import COARSE, Finding, Outcome, Settings
 from mlpgrad.gradcheck.problem import BadGradientError, Problem

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 
 NOISE_FACTOR = 16.0
 """C in the bound `C noise / h`."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape
+from mlpgrad._core.arrays import Array, Shape
 from mlpgrad.gradcheck.derivative import richardson
 from mlpgrad.gradcheck.probes import Finding, Outcome
 from mlpgrad.gradcheck.problem import Problem

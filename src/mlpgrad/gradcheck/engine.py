@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.derivative import STEP
 from mlpgrad.gradcheck.probes import COARSE, Direction, Finding, Outcome, Settings, compare
 from mlpgrad.gradcheck.problem import Problem, norm, rms, search, spread, uncertainty

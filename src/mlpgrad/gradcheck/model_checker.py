@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck import diagnosis, engine, model_protocol
 from mlpgrad.gradcheck.checker import Checker
 from mlpgrad.gradcheck.diagnosis import Hint
@@ -15,7 +15,7 @@ from mlpgrad.gradcheck.model_problem import ModelProblem
 from mlpgrad.gradcheck.probes import Finding, Settings
 from mlpgrad.gradcheck.trees import Leaf
 from mlpgrad.gradcheck.verdicts import Verdict
-from mlpgrad.layers import walk
+from mlpgrad.layers.chain import walk
 
 
 class ModelChecker(Checker):

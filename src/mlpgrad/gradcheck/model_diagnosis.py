@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck import diagnosis
 from mlpgrad.gradcheck.derivative import STEP, Answers
 from mlpgrad.gradcheck.diagnosis import Evidence, Hint
@@ -16,7 +16,7 @@ from mlpgrad.gradcheck.model_problem import ModelProblem, forward, signatures
 from mlpgrad.gradcheck.probes import Direction, Finding, Outcome, Settings, compare
 from mlpgrad.gradcheck.problem import Problem, Request, search
 from mlpgrad.gradcheck.trees import Leaf
-from mlpgrad.layers import Layer
+from mlpgrad.layers.base import Layer
 
 
 class DeltaProblem(Problem):

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.derivative import Answers
 from mlpgrad.gradcheck.probes import ComplexStepError
 from mlpgrad.gradcheck.problem import Problem, Request, complex_steps, displaced
 from mlpgrad.gradcheck.trees import Leaf
-from mlpgrad.layers import Layer, run_forward, walk
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import run_forward, walk
 from mlpgrad.penalties import penalise
 
 if TYPE_CHECKING:
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
 
 ROWS = 24
 """Perturbed copies evaluated in one forward pass, at most."""
@@ -29,7 +30,7 @@ class ModelProblem(Problem):
 
     shows_kinks = True
 
-    def __init__(self, model: Sequential, x: Any, y: Any, sample_weight: Any = None) -> None:
+    def __init__(self, model: Network, x: Any, y: Any, sample_weight: Any = None) -> None:
         self.model = model
         self.own_dtype = np.dtype(np.float64) if model.dtype.kind == "c" else model.dtype
         self.twin = model.lifted(np.float64)
@@ -60,10 +61,10 @@ class ModelProblem(Problem):
         width = sum(layer.out_features or 0 for _, layer in walk(model.layers)) or 1
         cost = len(self.point) + 4 * self.batch[0].size + 4 * self.batch[0].shape[-2] * width
         self._tile = 1 if lead else min(ROWS, ELEMENTS // cost)
-        self._copies: Sequential | None = None
+        self._copies: Network | None = None
         self._signatures: list[Array] = []
-        self._complex: Sequential | None = None
-        self._own: Sequential | None = None
+        self._complex: Network | None = None
+        self._own: Network | None = None
         self._at: Array | None = None  # the point that they are of
 
     # the value
@@ -115,7 +116,7 @@ class ModelProblem(Problem):
             moved.append(self._moved(tiled, base, self._tile)[: len(some)])
         return np.concatenate(values), np.concatenate(moved)
 
-    def _tiled(self) -> Sequential:
+    def _tiled(self) -> Network:
         """An ensemble of twins, after a test that it computes what the twin does."""
         if self._copies is None:
             tiled = self.twin.tiled(self._tile)
@@ -137,7 +138,7 @@ class ModelProblem(Problem):
             self._at = point
         return self._signatures
 
-    def _moved(self, model: Sequential, base: list[Array], rows: int) -> Array:
+    def _moved(self, model: Network, base: list[Array], rows: int) -> Array:
         """For each perturbed copy, whether it is on another side of some kink."""
         moved = np.zeros(rows, bool)
         for now, before in zip(signatures(model), base, strict=True):
@@ -166,9 +167,7 @@ class ModelProblem(Problem):
         found: Array = model.grads.ravel().copy()
         return found
 
-    def step(
-        self, model: Sequential, point: Array, batch: Any, state: Array | None = None
-    ) -> Array:
+    def step(self, model: Network, point: Array, batch: Any, state: Array | None = None) -> Array:
         """One forward and backward of a model at a point, into cleared gradients."""
         model.params = point.reshape(model.params.shape)
         model.state = self.state if state is None else state
@@ -180,7 +179,7 @@ class ModelProblem(Problem):
         return found
 
 
-def forward(model: Sequential, params: Array, state: Array, batch: Any) -> Any:
+def forward(model: Network, params: Array, state: Array, batch: Any) -> Any:
     """The objective at `params`, a forward pass only; the sum over an ensemble that was one.
 
     The loss of an ensemble that the user made is the sum over its members, since they are
@@ -196,7 +195,7 @@ def forward(model: Sequential, params: Array, state: Array, batch: Any) -> Any:
     return value.sum().item() if alone else value
 
 
-def signatures(model: Sequential) -> list[Array]:
+def signatures(model: Network) -> list[Array]:
     """Of every layer, of the loss and of the penalties, where they have kinks."""
     found = []
     for _, layer in walk(model.layers):
@@ -209,7 +208,7 @@ def signatures(model: Sequential) -> list[Array]:
     return [signature for signature in found if signature is not None]
 
 
-def parts(model: Sequential) -> Iterator[Any]:
+def parts(model: Network) -> Iterator[Any]:
     """Everything that takes part in the forward pass."""
     yield from (layer for _, layer in walk(model.layers))
     yield model.loss

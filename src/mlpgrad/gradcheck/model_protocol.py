@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.model_problem import ModelProblem
 from mlpgrad.gradcheck.verdicts import Verdict
-from mlpgrad.layers import Layer, run_forward, walk
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import run_forward, walk
 
 if TYPE_CHECKING:
     pass

@@ -10,11 +10,11 @@ from mlpgrad.gradcheck.model_problem import ModelProblem
 from mlpgrad.gradcheck.report import GradientReport
 
 if TYPE_CHECKING:
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
 
 
 def check_gradients(
-    model: Sequential,
+    model: Network,
     x: Any,
     y: Any,
     *,
@@ -60,9 +60,9 @@ def check_gradients(
     >>> report.verdict.value, len(report.tensors)
     ('PASS', 4)
     """
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
 
-    if not isinstance(model, Sequential):
+    if not isinstance(model, Network):
         raise TypeError(
             f"model expects a Sequential, got {type(model).__name__}; for functions there is "
             f"check_gradient(f, grad, params)"

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape
+from mlpgrad._core.arrays import Array, Shape
 from mlpgrad.gradcheck.engine import Plan
 from mlpgrad.gradcheck.model_checker import ModelChecker
 from mlpgrad.gradcheck.model_problem import ModelProblem
 from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.initializers import Initializer
-from mlpgrad.layers import Layer
-from mlpgrad.losses import Loss
+from mlpgrad.layers.base import Layer
+from mlpgrad.losses.base import Loss
 
 
 def check_layer(
@@ -155,9 +155,9 @@ class _Projection(Loss):
 
 
 def _model(layers: list[Layer], loss: Loss, seed: int) -> Any:
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
 
-    return Sequential(layers, loss=loss, dtype=np.float64, random_state=seed)
+    return Network(layers, loss=loss, dtype=np.float64, random_state=seed)
 
 
 def _checked(

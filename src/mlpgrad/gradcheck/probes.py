@@ -8,7 +8,7 @@ from enum import Enum, auto
 from itertools import pairwise
 from typing import NamedTuple
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.derivative import (
     BUDGET,
     NOISE_FACTOR,

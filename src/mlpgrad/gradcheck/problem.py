@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.derivative import Answers
 from mlpgrad.gradcheck.probes import Direction, Finding, Search
 from mlpgrad.gradcheck.trees import Leaf

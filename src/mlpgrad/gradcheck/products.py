@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.black_box import BlackBox
 from mlpgrad.gradcheck.checker import global_generators_kept
 from mlpgrad.gradcheck.derivative import richardson

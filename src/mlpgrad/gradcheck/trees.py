@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlpgrad._arrays import Array, Shape
+from mlpgrad._core.arrays import Array, Shape
 
 
 class Leaf(NamedTuple):

@@ -1,6 +1,6 @@
 """Metrics: numbers that tell how good predictions are."""
 
-from mlpgrad.metrics.base import Accumulator, Metric, WeightedMeans
+from mlpgrad.metrics.base import Metric
 from mlpgrad.metrics.calibration import CalibrationError
 from mlpgrad.metrics.classification import Accuracy, LogLoss, TopK
 from mlpgrad.metrics.confusion import F1, Precision, Recall
@@ -16,7 +16,6 @@ __all__ = [
     "AUC",
     "F1",
     "R2",
-    "Accumulator",
     "Accuracy",
     "CalibrationError",
     "LogLoss",
@@ -27,5 +26,4 @@ __all__ = [
     "Recall",
     "RootMeanSquared",
     "TopK",
-    "WeightedMeans",
 ]

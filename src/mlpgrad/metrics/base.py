@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array
-from mlpgrad._describe import Described, nearest
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import Described, nearest
 
 if TYPE_CHECKING:
-    from mlpgrad.losses import Loss
+    from mlpgrad.losses.base import Loss
 
 
 class Accumulator(Protocol):

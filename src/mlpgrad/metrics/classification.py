@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.metrics.base import Metric
 from mlpgrad.metrics.outputs import has_labels, one_class_each
 
 if TYPE_CHECKING:
-    from mlpgrad.losses import Loss
+    from mlpgrad.losses.base import Loss
 
 EPSILON = float(np.finfo(np.float64).eps)
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 
 if TYPE_CHECKING:
-    from mlpgrad.losses import Loss
+    from mlpgrad.losses.base import Loss
     from mlpgrad.metrics.base import Metric
 
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.metrics.base import Metric
 from mlpgrad.metrics.outputs import class_probabilities, has_labels, memberships
 
 if TYPE_CHECKING:
-    from mlpgrad.losses import Loss
+    from mlpgrad.losses.base import Loss
 
 
 class AUC(Metric):

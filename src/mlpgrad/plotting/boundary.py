@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.plotting import inputs, style
 
 if TYPE_CHECKING:
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
 
 STRENGTH = 0.65
 """Share of a class's colour where the network is certain: the samples must stand out."""
 
 
 def decision_boundary(
-    model: Sequential, x: Any, y: Any, *, resolution: int = 200, ax: Any = None
+    model: Network, x: Any, y: Any, *, resolution: int = 200, ax: Any = None
 ) -> Any:
     """Draw where a classifier with two inputs sees which class, and how surely.
 

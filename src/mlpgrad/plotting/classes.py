@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
 from mlpgrad.plotting import inputs, style
 
 if TYPE_CHECKING:
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
 
 
 def confusion_matrix(
-    model: Sequential,
+    model: Network,
     x: Any,
     y: Any,
     *,

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
-from mlpgrad._describe import nearest
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import nearest
 from mlpgrad.plotting import style
 
 PAIRS = (

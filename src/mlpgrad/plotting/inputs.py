@@ -6,27 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad import _checks
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
+from mlpgrad.network import boundary
 
 if TYPE_CHECKING:
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
 
 
-def samples(model: Sequential, x: Any) -> Array:
+def samples(model: Network, x: Any) -> Array:
     """Samples that all networks share, `(n, I)`."""
-    return _checks.inputs(x, model.in_features, (), model.dtype)
+    return boundary.inputs(x, model.in_features, (), model.dtype)
 
 
-def samples_of_width(model: Sequential, x: Any, width: int, picture: str, fix: str) -> Array:
+def samples_of_width(model: Network, x: Any, width: int, picture: str, fix: str) -> Array:
     """Samples of a model with `width` inputs, one for each axis of the picture."""
     if model.in_features not in (None, width):
         inputs = f"{width} input{'s' if width > 1 else ''}"
         raise ValueError(f"{picture} expects a model with {inputs}, got {model.in_features}; {fix}")
-    return _checks.inputs(x, width, (), model.dtype)
+    return boundary.inputs(x, width, (), model.dtype)
 
 
-def one_network(model: Sequential, picture: str) -> None:
+def one_network(model: Network, picture: str) -> None:
     """Refuse an ensemble."""
     if model.ensemble_size is not None:
         raise ValueError(
@@ -35,7 +35,7 @@ def one_network(model: Sequential, picture: str) -> None:
         )
 
 
-def classifier(model: Sequential, picture: str, fix: str) -> None:
+def classifier(model: Network, picture: str, fix: str) -> None:
     """Refuse a model whose loss does not put each sample into one class."""
     if not model.loss.classifies:
         raise TypeError(
@@ -50,7 +50,7 @@ def classifier(model: Sequential, picture: str, fix: str) -> None:
         )
 
 
-def class_probabilities(model: Sequential, x: Array) -> Array:
+def class_probabilities(model: Network, x: Array) -> Array:
     """P(class k) for each sample, `(..., n, K)`; certainty where the loss has no probabilities."""
     prediction = model.predict(x)
     try:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad import _checks
-from mlpgrad._arrays import Array
+from mlpgrad._core import checks
+from mlpgrad._core.arrays import Array
 from mlpgrad.plotting import inputs, style
+from mlpgrad.training.evaluate import evaluate
 
 if TYPE_CHECKING:
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
 
 AT_ONCE = 1 << 22
 """Numbers that the networks evaluated together may hold: 16 MB of float32."""
@@ -20,7 +21,7 @@ ROWS_AT_ONCE = 1024  # of `evaluate`
 
 
 def loss_landscape(
-    model: Sequential,
+    model: Network,
     x: Any,
     y: Any,
     *,
@@ -88,10 +89,10 @@ def loss_landscape(
 
 
 def filter_normalised(
-    model: Sequential, random_state: int | np.random.Generator | None
+    model: Network, random_state: int | np.random.Generator | None
 ) -> tuple[Array, Array]:
     """Two random directions whose part for each unit is as long as the weights into that unit."""
-    (rng,) = _checks.random_generators(random_state, 1)
+    (rng,) = checks.random_generators(random_state, 1)
     directions = np.zeros((2, model.params.size))
     for slot in model.parameters:
         if len(slot.shape) != 2:
@@ -104,17 +105,17 @@ def filter_normalised(
     return directions[0], directions[1]
 
 
-def losses_at(model: Sequential, x: Any, y: Any, steps: Array, plane: Array) -> Array:
+def losses_at(model: Network, x: Any, y: Any, steps: Array, plane: Array) -> Array:
     """The objective at `params + steps @ plane`, in prediction mode, many networks at a time."""
     rows = min(len(x), ROWS_AT_ONCE)
     widths = sum(layer.out_features or 0 for layer in model.layers) + (model.in_features or 1)
     together = max(1, AT_ONCE // (2 * rows * widths + 4 * model.params.size))
-    losses = []
+    losses, data = [], model.checked(x, y, None)
     for part in np.array_split(steps, -(-len(steps) // together)):
         networks = model.tiled(len(part))
         networks.params = model.params + part @ plane
         with np.errstate(over="ignore", invalid="ignore"):  # far away a loss may overflow
-            losses.append(networks.evaluate(x, y, metrics=[])["loss"])
+            losses.append(evaluate(networks, *data, [])["loss"])
     return np.concatenate(losses)
 
 
@@ -137,7 +138,7 @@ def _draw(ax: Any, steps: Array, losses: Array) -> None:
     bar.minorticks_off()
 
 
-def _checked(directions: Any, model: Sequential) -> Array:
+def _checked(directions: Any, model: Network) -> Array:
     """Two directions as rows `(2, P)`."""
     try:
         plane = np.array([np.asarray(d, float) for d in directions])
@@ -149,5 +150,5 @@ def _checked(directions: Any, model: Sequential) -> Array:
             f"directions expects two arrays of shape {model.params.shape}, as model.params, "
             f"got {shapes}; leave them out for random ones"
         )
-    _checks.finite(plane, "directions")
+    checks.finite(plane, "directions")
     return plane

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
-from mlpgrad.layers import Layer, walk
+from mlpgrad._core.arrays import Array
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import walk
 from mlpgrad.plotting import inputs, style
 
 if TYPE_CHECKING:
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
 
 SMALLEST_IMAGE = 16
 """First layers with a square number of inputs, from here on, are taken to see images."""
 
 
 def weights(
-    model: Sequential,
+    model: Network,
     layer: int | str = 0,
     *,
     image_shape: tuple[int, int] | bool | None = None,
@@ -118,7 +119,7 @@ def _draw(ax: Any, table: Array, **options: Any) -> Any:
     return ax.imshow(table, cmap=colours, interpolation="nearest", **limits, **options)
 
 
-def _find(model: Sequential, position: int | str) -> tuple[str, Layer]:
+def _find(model: Network, position: int | str) -> tuple[str, Layer]:
     """The layer at a position; it must have weights."""
     known = {name: layer for name, layer in walk(model.layers) if "weights" in set(layer.params)}
     name = str(position)
@@ -134,7 +135,7 @@ def _find(model: Sequential, position: int | str) -> tuple[str, Layer]:
 
 
 def _shape_of_images(
-    model: Sequential, layer: Layer, asked: tuple[int, int] | bool | None
+    model: Network, layer: Layer, asked: tuple[int, int] | bool | None
 ) -> tuple[int, int] | None:
     """Height and width of the images that a layer sees, None where it sees none."""
     width = len(layer.params.weights)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mlpgrad._arrays import Array
-from mlpgrad._extras import require
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.extras import require
+from mlpgrad.losses.likelihood import GaussianNLL, Poisson
+from mlpgrad.losses.regression import Quantile
 from mlpgrad.plotting import inputs, style
-from mlpgrad.regression import GaussianNLL, Poisson, Quantile
 
 if TYPE_CHECKING:
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
 
 
 class Forecast(NamedTuple):
@@ -28,7 +29,7 @@ class Forecast(NamedTuple):
     interval_label: str = ""
 
 
-def forecast(model: Sequential, x: Array, output: int) -> Forecast:
+def forecast(model: Network, x: Array, output: int) -> Forecast:
     """The law of target number `output` for samples `(n, I)`."""
     outputs = np.asarray(model.predict(x), float)
     outputs = outputs if model.lead else outputs[None]
@@ -58,7 +59,7 @@ def forecast(model: Sequential, x: Array, output: int) -> Forecast:
 
 
 def regression_curve(
-    model: Sequential, x: Any, y: Any, *, output: int = 0, resolution: int = 200, ax: Any = None
+    model: Network, x: Any, y: Any, *, output: int = 0, resolution: int = 200, ax: Any = None
 ) -> Any:
     """Draw what a model with one input predicts, with its uncertainty, and the samples.
 
@@ -116,7 +117,7 @@ def regression_curve(
 
 
 def regression_surface(
-    model: Sequential, x: Any, y: Any, *, output: int = 0, resolution: int = 100, ax: Any = None
+    model: Network, x: Any, y: Any, *, output: int = 0, resolution: int = 100, ax: Any = None
 ) -> Any:
     """Draw what a model with two inputs predicts as colours, and the samples in the same colours.
 
@@ -177,7 +178,7 @@ def regression_surface(
     return ax
 
 
-def _targets(model: Sequential, x: Array, y: Any, output: int, picture: str) -> Array:
+def _targets(model: Network, x: Array, y: Any, output: int, picture: str) -> Array:
     """The target to draw, `(n,)`."""
     if model.loss.classifies:
         raise TypeError(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._describe import nearest
+from mlpgrad._core.described import nearest
 from mlpgrad.plotting import style
 from mlpgrad.plotting.curves import mean_and_range
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
+from mlpgrad._core.arrays import Array
+from mlpgrad.losses.likelihood import GaussianNLL
 from mlpgrad.plotting import inputs, style
-from mlpgrad.regression import GaussianNLL
 
 if TYPE_CHECKING:
-    from mlpgrad.model import Sequential
+    from mlpgrad.network.network import Network
 
 
 def ensemble_spread(
-    model: Sequential, x: Any, y: Any = None, *, output: int = 0, ax: Any = None
+    model: Network, x: Any, y: Any = None, *, output: int = 0, ax: Any = None
 ) -> Any:
     """Draw what the members of an ensemble predict for each sample: their mean and their range.
 
@@ -65,7 +65,7 @@ def ensemble_spread(
     return ax
 
 
-def _draw_classes(ax: Any, model: Sequential, x: Array, y: Any, output: int) -> None:
+def _draw_classes(ax: Any, model: Network, x: Array, y: Any, output: int) -> None:
     inputs.classifier(model, "ensemble_spread", "")
     probabilities = inputs.class_probabilities(model, x)
     chosen = probabilities.mean(axis=0).argmax(axis=-1)
@@ -80,7 +80,7 @@ def _draw_classes(ax: Any, model: Sequential, x: Array, y: Any, output: int) -> 
     ax.set_title(f"Agreement of the networks; {(~right).sum()} of {len(right)} samples are wrong")
 
 
-def _draw_numbers(ax: Any, model: Sequential, x: Array, y: Any, output: int) -> None:
+def _draw_numbers(ax: Any, model: Network, x: Array, y: Any, output: int) -> None:
     members = model.predict(x)
     width = model.loss.target_features(members.shape[-1])
     if not 0 <= output < members.shape[-1]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._arrays import Array
-from mlpgrad._extras import require
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.extras import require
 
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, BROWN, GREY, INK = "#E69F00", "#56B4E9", "#8C564B", "#6B6B6B", "#1A1A1A"

@@ -1,0 +1,22 @@
+"""Small data sets, made or bundled; reading, splitting and scaling others."""
+
+from mlpgrad.datasets.digits import digits
+from mlpgrad.datasets.files import load_csv, load_idx
+from mlpgrad.datasets.generated import circles, moons, regression, spirals, xor
+from mlpgrad.datasets.splitting import split, split_indices, standardize
+from mlpgrad.datasets.table import Table
+
+__all__ = [
+    "Table",
+    "circles",
+    "digits",
+    "load_csv",
+    "load_idx",
+    "moons",
+    "regression",
+    "spirals",
+    "split",
+    "split_indices",
+    "standardize",
+    "xor",
+]

@@ -1,0 +1,153 @@
+"""Reading files: fields of a table (CSV), and MNIST's format (IDX), gzipped or not."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
+from mlpgrad.datasets.table import Table, table_from
+
+IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+
+
+def load_idx(path: str | Path) -> Array:
+    """Read an IDX file, as MNIST's images and labels are stored, gzipped or not.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    array
+        In the shape and type that the file states, native byte order. For a network:
+        `images.reshape(len(images), -1) / 255`.
+
+    Raises
+    ------
+    ValueError
+        If the file is in another format, cut short, or longer than it says.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> content = bytes([0, 0, 8, 2,  0, 0, 0, 2,  0, 0, 0, 3,  1, 2, 3, 4, 5, 6])
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "tiny-idx2-ubyte")
+    >>> _ = path.write_bytes(content)
+    >>> load_idx(path)
+    array([[1, 2, 3],
+           [4, 5, 6]], dtype=uint8)
+    """
+    with _opened(path) as file:
+        content = file.read()
+    kind, dimensions = content[2:4].ljust(2, b"\0")
+    if content[:2] != b"\0\0" or kind not in IDX_TYPES or not dimensions:
+        raise ValueError(
+            f"{path} expects IDX format (bytes 0, 0, a type from 8 to 14, the number of "
+            f"dimensions), got {list(content[:4])}; is it another kind of file?"
+        )
+    start = 4 + 4 * dimensions
+    header = content[4:start].ljust(start - 4, b"\0")
+    shape = tuple(np.frombuffer(header, ">u4").tolist())
+    dtype = np.dtype(IDX_TYPES[kind])
+    expected = start + math.prod(shape) * dtype.itemsize
+    if len(content) < start or len(content) != expected:
+        raise ValueError(
+            f"{path} expects {expected:,} bytes for shape {shape} of {dtype.newbyteorder('=')}, "
+            f"got {len(content):,}; download or copy it again"
+        )
+    data = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    return data.astype(dtype.newbyteorder("="))
+
+
+@suggesting
+def load_csv(
+    path: str | Path,
+    target: int | str = -1,
+    *,
+    delimiter: str = ",",
+    header: bool = True,
+    encoding: str = "utf-8-sig",
+) -> Table:
+    r"""Read a numeric table, gzipped or not; one column is the target.
+
+    Parameters
+    ----------
+    path : str or Path
+    target : int or str
+        The target's column, by position (negative from the end) or by name.
+    delimiter : str
+        What parts the columns; often `";"` where numbers are written with a comma.
+    header : bool
+        Whether the first line names the columns; otherwise their names are "0", "1" ...
+    encoding : str
+        Of the text; by default UTF-8, with or without byte-order mark.
+
+    Returns
+    -------
+    Table
+        `x`, `y`, `feature_names`, `target_name`, `classes`. A target of text is read as
+        classes: indices into `classes`.
+
+    Raises
+    ------
+    ValueError
+        For a missing or non-numeric feature, a missing target, or a row of another length,
+        naming line and column.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "flowers.csv")
+    >>> _ = path.write_text("length,width,kind\n5.1,1.4,setosa\n6.2,4.5,versicolor\n")
+    >>> table = load_csv(path)
+    >>> table.x.tolist(), table.y.tolist()
+    ([[5.1, 1.4], [6.2, 4.5]], [0, 1])
+    >>> table.feature_names, table.classes
+    (('length', 'width'), ('setosa', 'versicolor'))
+    """
+    with _opened(path) as file:
+        text = io.TextIOWrapper(file, encoding=encoding, newline="")
+        reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
+        try:
+            return table_from(_rows(reader), path, target, header)
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path} is not {encoding} text ({error.reason} at byte {error.start}); pass its "
+                f"encoding=, for instance 'latin-1' or 'utf-16'"
+            ) from error
+        except csv.Error as error:
+            raise ValueError(
+                f"{path}, line {reader.line_num}: not a readable table ({error})"
+            ) from error
+
+
+def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+    """Line number and fields of each row that is not blank."""
+    for row in reader:
+        if len(row) > 1 or any(map(str.strip, row)):
+            yield reader.line_num, row  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[gzip.GzipFile | io.BufferedReader]:
+    """The file's content, unpacked where it begins as gzip does."""
+    with Path(path).open("rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        try:
+            yield gzip.GzipFile(fileobj=raw) if packed else raw
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ValueError(
+                f"{path} is a damaged gzip file ({error}); download or copy it again"
+            ) from error

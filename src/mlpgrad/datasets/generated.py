@@ -1,0 +1,212 @@
+"""Small data sets made by formulas: two classes in the plane, and a regression."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
+from mlpgrad.datasets.splitting import RandomState
+
+
+@suggesting
+def xor(copies: int = 1) -> tuple[Array, Array]:
+    """Classes y = x_1 xor x_2: the smallest problem that needs a hidden layer.
+
+    Parameters
+    ----------
+    copies : int
+        How often the four rows are repeated.
+
+    Returns
+    -------
+    x : array (4 copies, 2), float64
+        Zeros and ones.
+    y : array (4 copies,), int64
+        Classes 0 and 1.
+
+    Examples
+    --------
+    >>> x, y = xor()
+    >>> x.tolist(), y.tolist()
+    ([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0])
+    """
+    _at_least(copies, 1, "copies")
+    x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float64)
+    return np.tile(x, (copies, 1)), np.tile(np.array([0, 1, 1, 0]), copies)
+
+
+@suggesting
+def moons(
+    n: int = 200, *, noise: float = 0.0, random_state: RandomState = None
+) -> tuple[Array, Array]:
+    """(cos t, sin t) against (1 - cos t, 1/2 - sin t),  0 <= t <= pi: two half circles
+
+    The second begins inside the first: no line parts them.
+
+    Parameters
+    ----------
+    n : int
+        Number of samples, half of each class, in random order.
+    noise : float
+        Standard deviation of Gaussian noise added to both features.
+    random_state : int, numpy.random.Generator or None
+        Of the order and the noise.
+
+    Returns
+    -------
+    x : array (n, 2), float64
+    y : array (n,), int64
+        Class 0 is the upper half circle.
+
+    Examples
+    --------
+    >>> x, y = moons(100, noise=0.1, random_state=0)
+    >>> x.shape, int(y.sum())
+    ((100, 2), 50)
+    """
+    _at_least(n, 2, "n")
+    outer, inner = (np.linspace(0, np.pi, count) for count in (n // 2, n - n // 2))
+    upper = np.stack([np.cos(outer), np.sin(outer)], axis=1)
+    lower = np.stack([1 - np.cos(inner), 0.5 - np.sin(inner)], axis=1)
+    return _two_classes(upper, lower, noise, random_state)
+
+
+@suggesting
+def circles(
+    n: int = 200, *, noise: float = 0.0, factor: float = 0.8, random_state: RandomState = None
+) -> tuple[Array, Array]:
+    """(cos t, sin t) against factor (cos t, sin t),  0 <= t < 2 pi: a circle in a circle
+
+    Parameters
+    ----------
+    n : int
+        Number of samples, half of each class, in random order.
+    noise : float
+        Standard deviation of Gaussian noise added to both features.
+    factor : float
+        Radius of the inner circle, between 0 and 1.
+    random_state : int, numpy.random.Generator or None
+        Of the order and the noise.
+
+    Returns
+    -------
+    x : array (n, 2), float64
+    y : array (n,), int64
+        Class 1 is the inner circle.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, y = circles(100, factor=0.5, random_state=0)
+    >>> np.unique(np.hypot(*x[y == 1].T).round(9))
+    array([0.5])
+    """
+    _at_least(n, 2, "n")
+    if not 0 <= factor <= 1:
+        raise ValueError(f"factor expects a radius from 0 to 1, got {factor}")
+    around = [np.arange(count) * (2 * np.pi / count) for count in (n // 2, n - n // 2)]
+    outer, inner = (np.stack([np.cos(t), np.sin(t)], axis=1) for t in around)
+    return _two_classes(outer, factor * inner, noise, random_state)
+
+
+@suggesting
+def spirals(
+    density: int = 1, *, noise: float = 0.0, random_state: RandomState = None
+) -> tuple[Array, Array]:
+    """Points r (sin t, cos t) against their negatives,  t = i pi / 16,  r = 6.5 (104 - i) / 104
+
+    With i = 0 ... 96 that makes 97 points a spiral, three turns each. Lang and Witbrock 1988,
+    "Learning to tell two spirals apart".
+
+    Parameters
+    ----------
+    density : int
+        Points lie this many times denser: `96 density + 1` a spiral, with `i / density` for i.
+    noise : float
+        Standard deviation of Gaussian noise added to both features.
+    random_state : int, numpy.random.Generator or None
+        Of the noise.
+
+    Returns
+    -------
+    x : array (2 (96 density + 1), 2), float64
+        The two spirals in turn, as the original program writes them: from the outside in.
+    y : array (2 (96 density + 1),), int64
+        Class 1 is the first spiral, class 0 its negative.
+
+    Examples
+    --------
+    >>> x, y = spirals()
+    >>> x.shape, x[0].tolist(), y[:4].tolist()
+    ((194, 2), [0.0, 6.5], [1, 0, 1, 0])
+    """
+    _at_least(density, 1, "density")
+    i = np.arange(96 * density + 1) / density
+    angle, radius = i * np.pi / 16, 6.5 * (104 - i) / 104
+    first = np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1)
+    x = np.stack([first, -first], axis=1).reshape(-1, 2)
+    x = _with_noise(x, noise, np.random.default_rng(random_state))
+    return x, np.tile([1, 0], len(first))
+
+
+@suggesting
+def regression(
+    n: int = 200, features: int = 5, *, noise: float = 0.0, random_state: RandomState = None
+) -> tuple[Array, Array]:
+    """Friedman's y = 10 sin(pi x_1 x_2) + 20 (x_3 - 1/2)^2 + 10 x_4 + 5 x_5 + noise
+
+    His first test function: smooth, not linear, with an interaction; features after the fifth
+    have no effect. Friedman 1991, "Multivariate adaptive regression splines", equation 61.
+
+    Parameters
+    ----------
+    n : int
+        Number of samples.
+    features : int
+        Number of features, at least 5, uniform between 0 and 1.
+    noise : float
+        Standard deviation of Gaussian noise added to y.
+    random_state : int, numpy.random.Generator or None
+
+    Returns
+    -------
+    x : array (n, features), float64
+    y : array (n,), float64
+
+    Examples
+    --------
+    >>> x, y = regression(3, random_state=0)
+    >>> x.shape, y.round(2).tolist()
+    ((3, 5), [13.59, 21.02, 6.61])
+    """
+    _at_least(n, 1, "n")
+    _at_least(features, 5, "features")
+    rng = np.random.default_rng(random_state)
+    x = rng.random((n, features))
+    smooth = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2
+    return x, _with_noise(smooth + 10 * x[:, 3] + 5 * x[:, 4], noise, rng)
+
+
+def _two_classes(
+    zeros: Array, ones: Array, noise: float, random_state: RandomState
+) -> tuple[Array, Array]:
+    """Points of class 0 and of class 1 in random order, with noise."""
+    rng = np.random.default_rng(random_state)
+    y = np.repeat([0, 1], [len(zeros), len(ones)])
+    order = rng.permutation(len(y))
+    return _with_noise(np.concatenate([zeros, ones])[order], noise, rng), y[order]
+
+
+def _with_noise(values: Array, noise: float, rng: np.random.Generator) -> Array:
+    if not (noise >= 0 and math.isfinite(noise)):
+        raise ValueError(f"noise expects a standard deviation >= 0, got {noise}")
+    return values + rng.normal(0, noise, values.shape) if noise else values
+
+
+def _at_least(value: Any, least: int, name: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} expects an integer of at least {least}, got {value!r}")

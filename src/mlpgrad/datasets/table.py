@@ -1,0 +1,135 @@
+"""From the fields of a table to numbers: names, features, target."""
+
+from __future__ import annotations
+
+import array
+import itertools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import nearest
+
+MISSING = {"", "?", "na", "n/a", "nan", "null"}
+
+
+class Table(NamedTuple):
+    """A numeric table with one column set apart as the target."""
+
+    x: Array
+    """`(n, features)`, float64."""
+    y: Array
+    """`(n,)`: class indices for text, int64 for whole numbers, else float64."""
+    feature_names: tuple[str, ...]
+    """The columns of `x`."""
+    target_name: str
+    classes: tuple[str, ...] | None
+    """The text that each class index stands for, in alphabetical order; None for numbers."""
+
+
+def table_from(
+    rows: Iterator[tuple[int, list[str]]], path: str | Path, target: int | str, header: bool
+) -> Table:
+    """`load_csv` on fields."""
+    line, first = next(rows, (1, []))
+    first = [field.strip() for field in first]
+    if not header:
+        rows = itertools.chain([(line, first)], rows)
+    names = _names(first, path) if header else [str(i) for i in range(len(first))]
+    if len(names) < 2:
+        raise ValueError(
+            f"{path} expects at least two columns, a feature and the target, got {names}; does it "
+            f"use another delimiter than a comma? pass delimiter="
+        )
+    chosen = _position(target, names, path)
+    target_name, values, texts = names.pop(chosen), array.array("d"), {}
+    for line, row in rows:
+        if len(row) != len(names) + 1:
+            raise ValueError(
+                f"{path}, line {line}: expects {len(names) + 1} fields as in the first line, "
+                f"got {len(row)}"
+            )
+        texts[line] = row.pop(chosen).strip()
+        try:
+            numbers = [float(field) for field in row]
+        except ValueError:
+            numbers = [math.nan]
+        # the sum is quicker, but may overflow
+        if not math.isfinite(sum(numbers)) and not all(map(math.isfinite, numbers)):
+            _refuse(path, line, row, names)
+        values.extend(numbers)
+    if not texts:
+        raise ValueError(f"{path} has no rows below the header; at least one sample is needed")
+    y, classes = _target(texts, path, target_name)
+    x = np.array(values).reshape(len(texts), len(names))
+    return Table(x, y, tuple(names), target_name, classes)
+
+
+def _names(first: list[str], path: str | Path) -> list[str]:
+    """Column names, or an error where the first line is not a header."""
+    if any(map(_is_number, first)) and first != [str(i) for i in range(len(first))]:
+        raise ValueError(
+            f"{path}, line 1: expects column names, got {first[:5]}; for a file without them "
+            f"pass header=False"
+        )
+    if "" in first:
+        raise ValueError(
+            f"{path}, line 1: column {first.index('')} has no name; name it, or remove it "
+            f"(a row index? pandas: to_csv(index=False))"
+        )
+    return first
+
+
+def _position(target: int | str, names: list[str], path: str | Path) -> int:
+    """The target's column, from its position or name."""
+    if isinstance(target, str):
+        if names.count(target) != 1:
+            problem = "several columns" if target in names else "no column"
+            advice = "; pass its position" if target in names else nearest(target, names)
+            raise ValueError(f"{path} has {problem} {target!r}{advice}")
+        return names.index(target)
+    if not -len(names) <= target < len(names):
+        raise ValueError(f"target expects a column from 0 to {len(names) - 1}, got {target}")
+    return target % len(names)
+
+
+def _refuse(path: str | Path, line: int, row: list[str], names: list[str]) -> NoReturn:
+    """Say which feature of a row is no finite number."""
+    column = next(i for i, field in enumerate(row) if not _is_number(field))
+    field, name = row[column].strip(), names[column]
+    if field.lower() in MISSING:
+        problem, fix = f"missing value {field!r}", "remove the row or fill the value in"
+    else:
+        problem, fix = f"expects a finite number, got {field!r}", "encode it as numbers or drop it"
+    raise ValueError(f"{path}, line {line}, column {name!r}: {problem}; {fix}")
+
+
+def _target(
+    texts: dict[int, str], path: str | Path, name: str
+) -> tuple[Array, tuple[str, ...] | None]:
+    """The target as numbers, and the classes where it is text; `texts` are by line."""
+    numeric = [_is_number(text) for text in texts.values()]
+    for (line, text), is_number in zip(texts.items(), numeric, strict=True):
+        if text.lower() in MISSING or (any(numeric) and not is_number):
+            raise ValueError(
+                f"{path}, line {line}, column {name!r}: expects a target, got {text!r}"
+                f"{' among numbers' if any(numeric) else ''}; remove the row or correct it"
+            )
+    if not any(numeric):
+        classes, y = np.unique(list(texts.values()), return_inverse=True)
+        return y, tuple(classes.tolist())
+    try:
+        return np.array([int(text) for text in texts.values()], np.int64), None
+    except (ValueError, OverflowError):
+        return np.array([float(text) for text in texts.values()]), None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

@@ -1,0 +1,21 @@
+"""Layers: what a network is made of, in a row."""
+
+from mlpgrad.layers import activations
+from mlpgrad.layers.activations import *
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.dense import Dense
+from mlpgrad.layers.dropout import Dropout
+from mlpgrad.layers.normalization import BatchNorm, LayerNorm
+from mlpgrad.layers.residual import Residual
+from mlpgrad.layers.softmax import Softmax
+
+__all__ = [
+    *activations.__all__,
+    "BatchNorm",
+    "Dense",
+    "Dropout",
+    "Layer",
+    "LayerNorm",
+    "Residual",
+    "Softmax",
+]

@@ -1,0 +1,96 @@
+"""The base class of activations: two methods, `apply(z, out)` and `slope(z, a, out)`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array, Shape
+from mlpgrad.initializers import GlorotUniform, Initializer
+from mlpgrad.layers.base import Layer
+
+
+class Activation(Layer):
+    """a = f(z), element by element;  dL/dz = delta * f'(z)
+
+    A subclass implements `apply(z, out)`, which writes f(z), and `slope(z, a, out)`, which
+    writes f'(z) and may use `a = f(z)`. Both write into `out` and change nothing else. Where
+    f is not differentiable, `kinks` lists the places.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> class Sine(mg.Activation):
+    ...     def apply(self, z, out):
+    ...         np.sin(z, out)
+    ...
+    ...     def slope(self, z, a, out):
+    ...         np.cos(z, out)
+    >>> model = mg.Sequential([mg.Dense(2, 3), Sine()], loss=mg.HalfSquaredError())
+    >>> model.predict([[0.0, 0.0]])
+    array([[0., 0., 0.]], dtype=float32)
+    """
+
+    initializer: Initializer = GlorotUniform()
+    """The right initial weights for a Dense layer in front of this activation."""
+    kinks: tuple[float, ...] = ()
+    """Values of z at which f' jumps."""
+
+    def apply(self, z: Array, out: Array) -> None:
+        """Write `f(z)` into `out`."""
+        raise NotImplementedError
+
+    def slope(self, z: Array, a: Array, out: Array) -> None:
+        """Write `f'(z)` into `out`; `a` is `f(z)`."""
+        raise NotImplementedError
+
+    def kink_signature(self, z: Array) -> Array | None:
+        """On which side of each kink each number lies; None without kinks.
+
+        A difference quotient between two points is no derivative where their signatures differ.
+        """
+        if not self.kinks:
+            return None
+        return sum(np.sign(z.real - kink).astype(np.int8) for kink in self.kinks)  # type: ignore[return-value]
+
+    def scratch(self, out: Array, number: int = 0) -> Array:
+        """An array like `out` to compute in, kept for the next call."""
+        return self._scratch(out.shape, out.dtype, number)
+
+    def flags(self, out: Array) -> Array:
+        """The same of truth values."""
+        return self._scratch(out.shape, np.dtype(bool), 0)
+
+    def _scratch(self, shape: Shape, dtype: np.dtype[Any], number: int) -> Array:
+        kept: dict[Any, Array] = self.__dict__.setdefault("_scratches", {})
+        key = dtype, number
+        if key not in kept or kept[key].shape != shape:
+            kept[key] = np.empty(shape, dtype)
+        return kept[key]
+
+    def forget_buffers(self) -> None:
+        super().forget_buffers()
+        self.__dict__.pop("_scratches", None)
+
+    def allocate(self, shape: Shape) -> dict[str, Any]:
+        return {"_a": self.empty(*shape[-2:]), "_slope": self.empty(*shape[-2:])}
+
+    def forward(self, x: Array) -> Array:
+        if x.shape != self._shape:
+            self.resize(x.shape)
+        self._z = x
+        a: Array = self._a
+        self.apply(x, a)
+        return a
+
+    def backward(self, delta: Array) -> Array | None:
+        slope: Array = self._slope
+        self.slope(self._z, self._a, slope)
+        np.multiply(slope, delta, slope)
+        return slope
+
+    @property
+    def pre_activations(self) -> Array | None:
+        """A copy of the layer's input `z` in the last step: the lecture's s_j."""
+        return self.inputs

@@ -1,0 +1,68 @@
+"""Formulas that several activations share; each writes into `out`, complex numbers included."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array, constant, is_positive, zeros
+
+
+def magnitude(z: Array, out: Array) -> None:
+    """|z| as max(z, -z), by the real part: `np.abs` would drop complex derivatives."""
+    np.negative(z, out)
+    np.maximum(z, out, out=out)
+
+
+def sigmoid(z: Array, out: Array) -> None:
+    """1 / (1 + e^-z) as tanh(z/2)/2 + 1/2."""
+    half = constant(0.5, z.dtype)
+    np.multiply(z, half, out)
+    np.tanh(out, out)
+    np.multiply(out, half, out)
+    np.add(out, half, out)
+
+
+def step(z: Array, negative: float, positive: float, out: Array, flags: Array) -> None:
+    """`positive` where z > 0, else `negative`."""
+    is_positive(z, out, flags)
+    np.multiply(out, constant(positive - negative, out.dtype), out)
+    np.add(out, constant(negative, out.dtype), out)
+
+
+def exponential_unit(z: Array, scale: float, alpha: float, out: Array, scratch: Array) -> None:
+    """scale * z for z > 0, else alpha (e^z - 1)."""
+    zero = zeros(z.shape, z.dtype)
+    np.minimum(z, zero, out=out)
+    np.expm1(out, out)
+    np.multiply(out, constant(alpha, out.dtype), out)
+    np.maximum(z, zero, out=scratch)
+    np.multiply(scratch, constant(scale, out.dtype), scratch)
+    np.add(out, scratch, out)
+
+
+def exponential_unit_slope(
+    z: Array, scale: float, alpha: float, out: Array, scratch: Array, flags: Array
+) -> None:
+    """Scale for z > 0, else alpha e^z."""
+    np.minimum(z, zeros(z.shape, z.dtype), out=out)
+    np.exp(out, out)
+    step(z, alpha, scale, scratch, flags)
+    np.multiply(out, scratch, out)
+
+
+def normal_cdf(z: Array, out: Array) -> None:
+    """Phi(z); in double precision for longer numbers."""
+    if z.dtype.itemsize > 8 * (1 + (z.dtype.kind == "c")):
+        z = z.astype(np.complex128 if z.dtype.kind == "c" else np.float64)
+    _ndtr()(z, out=out)
+
+
+@functools.cache
+def _ndtr() -> Any:
+    """SciPy's function, imported when a GELU first needs it."""
+    from scipy.special import ndtr
+
+    return ndtr

@@ -1,0 +1,123 @@
+"""Rectified linear units and those with an exponential for negative numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array, constant, is_positive, zeros
+from mlpgrad.initializers import HeNormal, LeCunNormal
+from mlpgrad.layers.activations.base import Activation
+from mlpgrad.layers.activations.formulas import exponential_unit, exponential_unit_slope, step
+
+
+class ReLU(Activation):
+    """a = max(z, 0);  da/dz = [z > 0]
+
+    Nair and Hinton 2010, "Rectified linear units improve restricted Boltzmann machines".
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> a = np.empty(3)
+    >>> mg.ReLU().apply(np.array([-1.0, 0.0, 2.0]), a)
+    >>> a
+    array([0., 0., 2.])
+    """
+
+    repeatable = True
+
+    initializer = HeNormal()
+    kinks = (0.0,)
+
+    def apply(self, z: Array, out: Array) -> None:
+        np.maximum(z, zeros(z.shape, z.dtype), out=out)
+
+    def slope(self, z: Array, a: Array, out: Array) -> None:
+        is_positive(z, out, self.flags(out))
+
+
+class LeakyReLU(Activation):
+    """a = max(z, s z);  da/dz = 1 for z > 0, else s
+
+    Maas, Hannun and Ng 2013, "Rectifier nonlinearities improve neural network acoustic models".
+
+    Parameters
+    ----------
+    negative_slope : float
+        s, from 0 to below 1.
+    """
+
+    repeatable = True
+
+    initializer = HeNormal()
+    kinks = (0.0,)
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        if not 0 <= negative_slope < 1:
+            raise ValueError(
+                f"LeakyReLU expects a negative_slope from 0 to below 1, got {negative_slope}; "
+                f"0.01 is usual"
+            )
+        self.negative_slope = negative_slope
+
+    def apply(self, z: Array, out: Array) -> None:
+        np.multiply(z, constant(self.negative_slope, z.dtype), out)
+        np.maximum(z, out, out=out)
+
+    def slope(self, z: Array, a: Array, out: Array) -> None:
+        step(z, self.negative_slope, 1, out, self.flags(out))
+
+
+class ELU(Activation):
+    """a = z for z > 0, else alpha (e^z - 1);  da/dz = 1 for z > 0, else alpha e^z
+
+    Clevert, Unterthiner and Hochreiter 2016, "Fast and accurate deep network learning by
+    exponential linear units". With alpha = 1 it has no kink.
+
+    Parameters
+    ----------
+    alpha : float
+        -alpha is the limit to the left.
+    """
+
+    repeatable = True
+
+    initializer = HeNormal()
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
+
+    @property
+    def kinks(self) -> tuple[float, ...]:  # type: ignore[override]  # depends on alpha
+        """Values of z at which f' jumps."""
+        return () if self.alpha == 1 else (0.0,)
+
+    def apply(self, z: Array, out: Array) -> None:
+        exponential_unit(z, 1, self.alpha, out, self.scratch(out))
+
+    def slope(self, z: Array, a: Array, out: Array) -> None:
+        exponential_unit_slope(z, 1, self.alpha, out, self.scratch(out), self.flags(out))
+
+
+class SELU(Activation):
+    """a = s z for z > 0, else s alpha (e^z - 1);  da/dz = s for z > 0, else s alpha e^z
+
+    With s = 1.0507 and alpha = 1.6733 activations tend to mean 0 and variance 1. Klambauer,
+    Unterthiner, Mayr and Hochreiter 2017, "Self-normalizing neural networks".
+    """
+
+    repeatable = True
+
+    initializer = LeCunNormal()
+    kinks = (0.0,)
+
+    scale = 1.0507009873554804934193349852946
+    scaled_alpha = scale * 1.6732632423543772848170429916717
+
+    def apply(self, z: Array, out: Array) -> None:
+        exponential_unit(z, self.scale, self.scaled_alpha, out, self.scratch(out))
+
+    def slope(self, z: Array, a: Array, out: Array) -> None:
+        exponential_unit_slope(
+            z, self.scale, self.scaled_alpha, out, self.scratch(out), self.flags(out)
+        )

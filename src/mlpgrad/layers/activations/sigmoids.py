@@ -1,0 +1,81 @@
+"""Activations that saturate at both ends: the lecture's sigmoid and its kin, and the identity."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array, constant
+from mlpgrad.layers.activations.base import Activation
+from mlpgrad.layers.activations.formulas import magnitude, sigmoid
+
+
+class Identity(Activation):
+    """a = z;  da/dz = 1"""
+
+    repeatable = True
+
+    def apply(self, z: Array, out: Array) -> None:
+        np.copyto(out, z)
+
+    def slope(self, z: Array, a: Array, out: Array) -> None:
+        out.fill(1)
+
+
+class Sigmoid(Activation):
+    """a = 1 / (1 + e^-z);  da/dz = a (1 - a)      (lecture, formula 1)
+
+    Computed as tanh(z/2)/2 + 1/2: NumPy's tanh is ten times faster than SciPy's expit.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> a = np.empty(2)
+    >>> mg.Sigmoid().apply(np.array([0.0, 1.0]), a)
+    >>> a.round(3)
+    array([0.5  , 0.731])
+    """
+
+    repeatable = True
+
+    gives_probabilities = True
+
+    def apply(self, z: Array, out: Array) -> None:
+        sigmoid(z, out)
+
+    def slope(self, z: Array, a: Array, out: Array) -> None:
+        np.subtract(constant(1, a.dtype), a, out)
+        np.multiply(out, a, out)
+
+
+class Tanh(Activation):
+    """a = tanh(z);  da/dz = 1 - a^2"""
+
+    repeatable = True
+
+    def apply(self, z: Array, out: Array) -> None:
+        np.tanh(z, out)
+
+    def slope(self, z: Array, a: Array, out: Array) -> None:
+        np.multiply(a, a, out)
+        np.subtract(constant(1, a.dtype), out, out)
+
+
+class Softsign(Activation):
+    """a = z / (1 + |z|);  da/dz = 1 / (1 + |z|)^2
+
+    Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural
+    networks".
+    """
+
+    repeatable = True
+
+    def apply(self, z: Array, out: Array) -> None:
+        magnitude(z, out)
+        np.add(out, constant(1, out.dtype), out)
+        np.divide(z, out, out)
+
+    def slope(self, z: Array, a: Array, out: Array) -> None:
+        magnitude(z, out)
+        np.add(out, constant(1, out.dtype), out)
+        np.multiply(out, out, out)
+        np.reciprocal(out, out)

@@ -1,0 +1,138 @@
+"""Smooth relatives of the rectified linear unit."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array, constant, zeros
+from mlpgrad.initializers import HeNormal
+from mlpgrad.layers.activations.base import Activation
+from mlpgrad.layers.activations.formulas import magnitude, normal_cdf, sigmoid
+
+
+class Softplus(Activation):
+    """a = log(1 + e^z);  da/dz = 1 - e^-a  (from a: no overflow)
+
+    Dugas, Bengio, Belisle, Nadeau and Garcia 2001, "Incorporating second-order functional
+    knowledge for better option pricing".
+    """
+
+    repeatable = True
+
+    def apply(self, z: Array, out: Array) -> None:
+        # max(z, 0) + log1p(e^-|z|): the exponent is never positive
+        positive = self.scratch(out)
+        magnitude(z, out)
+        np.negative(out, out)
+        np.exp(out, out)
+        np.log1p(out, out)
+        np.maximum(z, zeros(z.shape, z.dtype), out=positive)
+        np.add(out, positive, out)
+
+    def slope(self, z: Array, a: Array, out: Array) -> None:
+        np.negative(a, out)
+        np.expm1(out, out)
+        np.negative(out, out)
+
+
+class SiLU(Activation):
+    """a = z s,  s = sigmoid(z);  da/dz = s + a (1 - s)
+
+    Also called Swish. Elfwing, Uchibe and Doya 2018, "Sigmoid-weighted linear units for neural
+    network function approximation in reinforcement learning".
+    """
+
+    repeatable = True
+
+    initializer = HeNormal()
+
+    def apply(self, z: Array, out: Array) -> None:
+        sigmoid(z, out)
+        np.multiply(out, z, out)
+
+    def slope(self, z: Array, a: Array, out: Array) -> None:
+        rest = self.scratch(out)
+        sigmoid(z, out)
+        np.subtract(constant(1, out.dtype), out, rest)
+        np.multiply(rest, a, rest)
+        np.add(out, rest, out)
+
+
+class GELU(Activation):
+    """a = z Phi(z);  da/dz = Phi(z) + z phi(z),  Phi and phi of the standard normal law
+
+    Exact, not the approximation by tanh. Hendrycks and Gimpel 2016, "Gaussian error linear
+    units".
+    """
+
+    repeatable = True
+
+    initializer = HeNormal()
+
+    def apply(self, z: Array, out: Array) -> None:
+        normal_cdf(z, out)
+        np.multiply(out, z, out)
+
+    def slope(self, z: Array, a: Array, out: Array) -> None:
+        cdf, flags = self.scratch(out), self.flags(out)
+        # Phi = a / z, since SciPy's takes longer than all the rest; 1/2 where a has lost digits
+        np.abs(z, out)
+        np.less(out, constant(np.finfo(out.dtype).tiny, out.dtype), flags)
+        np.copyto(cdf, z)
+        np.copyto(cdf, constant(1, out.dtype), "same_kind", flags)
+        np.divide(a, cdf, cdf)
+        np.copyto(cdf, constant(0.5, out.dtype), "same_kind", flags)
+        np.multiply(z, z, out)
+        np.multiply(out, constant(-0.5, out.dtype), out)
+        np.exp(out, out)
+        np.multiply(out, constant(1 / math.sqrt(2 * math.pi), out.dtype), out)
+        np.multiply(out, z, out)
+        np.add(out, cdf, out)
+
+
+class Mish(Activation):
+    """a = z t,  t = tanh(log(1 + e^z));  da/dz = t + z (1 - t^2) sigmoid(z)
+
+    With u = e^z it is t = n / (n + 2), n = u (u + 2). Misra 2020, "Mish: a self regularized
+    non-monotonic activation function".
+    """
+
+    repeatable = True
+
+    initializer = HeNormal()
+
+    def apply(self, z: Array, out: Array) -> None:
+        two, denominator = constant(2, out.dtype), self.scratch(out)
+        self._exp(z, out)
+        np.add(out, two, denominator)
+        np.multiply(out, denominator, out)
+        np.add(out, two, denominator)
+        np.divide(out, denominator, out)
+        np.multiply(out, z, out)
+
+    def slope(self, z: Array, a: Array, out: Array) -> None:
+        # with w = u / (n + 2) and r = 1 / (n + 2): t = w (u + 2), (1 - t^2) sigmoid = 4 w (w + r)
+        two, t, u_plus_2 = constant(2, out.dtype), self.scratch(out), self.scratch(out, 1)
+        self._exp(z, out)
+        np.add(out, two, u_plus_2)
+        np.multiply(u_plus_2, out, t)
+        np.add(t, two, t)
+        np.reciprocal(t, t)
+        np.multiply(out, t, out)
+        np.add(t, out, t)
+        np.multiply(t, out, t)
+        np.multiply(t, constant(4, out.dtype), t)
+        np.multiply(t, z, t)
+        np.multiply(out, u_plus_2, out)
+        np.add(out, t, out)
+
+    @staticmethod
+    def _exp(z: Array, out: Array) -> None:
+        """e^z without overflow: above 30, t is 1 in any precision."""
+        np.minimum(z, constant(30, z.dtype), out=out)
+        np.exp(out, out)
+
+
+# Shared formulas. Each writes into `out`, and holds for complex numbers, too.

@@ -1,0 +1,86 @@
+"""A row of layers: checked, walked, run forward and backward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from numbers import Integral
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.layers.activations.base import Activation
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.dense import Dense
+
+
+def run_forward(layers: Sequence[Layer], x: Array) -> Array:
+    """Pass a batch through the layers, upwards; each keeps what it saw."""
+    for layer in layers:
+        layer._inputs = x
+        layer._outputs = x = layer.forward(x)
+    return x
+
+
+def run_backward(layers: Sequence[Layer], delta: Array) -> Array | None:
+    """Pass a delta through the layers, downwards: the recursion (8) of the lecture."""
+    passed: Array | None = delta
+    for layer in reversed(layers):
+        layer._delta = passed
+        passed = layer.backward(passed)  # type: ignore[arg-type]  # None only from the first
+    return passed
+
+
+def walk(layers: Sequence[Layer], prefix: str = "") -> Iterator[tuple[str, Layer]]:
+    """Every layer with its position (`2`, or `2.0` inside layer 2), in order."""
+    for index, layer in enumerate(layers):
+        yield f"{prefix}{index}", layer
+        yield from walk(layer.children(), f"{prefix}{index}.")
+
+
+def check_chain(layers: Sequence[Layer], prefix: str = "") -> None:
+    """Refuse what is not a row of fresh layers with agreeing widths."""
+    if not layers:
+        raise ValueError("layers expects at least one layer, got an empty list")
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            fix = f"; write {layer.__name__}(...)" if isinstance(layer, type) else ""
+            raise TypeError(f"layers expects layers such as Dense(2, 8), got {layer!r}{fix}")
+    seen: dict[int, str] = {}
+    for position, layer in walk(layers, prefix):
+        if id(layer) in seen:
+            raise ValueError(
+                f"layer {position} {layer!r} is the same object as layer {seen[id(layer)]}; "
+                f"they would share buffers: make a second one"
+            )
+        if "_bound" in layer.__dict__:
+            raise ValueError(
+                f"layer {position} {layer!r} belongs to a model already; make a new one, or take "
+                f"a copy with copy.deepcopy"
+            )
+        seen[id(layer)] = position
+    width, source = None, "the input"
+    for index, layer in enumerate(layers):
+        expected = layer.in_features
+        for features in (expected, layer.out_features):
+            if features is not None and (not isinstance(features, Integral) or features < 1):
+                raise ValueError(
+                    f"layer {prefix}{index} {layer!r} expects widths that are ints >= 1, "
+                    f"got {features!r}"
+                )
+        if None not in (expected, width) and expected != width:
+            raise ValueError(
+                f"layer {prefix}{index} {layer!r} expects {expected} features, got {width} from "
+                f"{source}; make the sizes match"
+            )
+        width = layer.out_features or expected or width
+        source = f"layer {prefix}{index} {layer!r}"
+
+
+def link(layers: Sequence[Layer]) -> None:
+    """Tell each layer which activation follows it: its initial weights depend on that."""
+    following: Layer | None = None
+    for layer in reversed(layers):
+        link(layer.children())
+        layer._following = following
+        if isinstance(layer, Activation):
+            following = layer
+        elif isinstance(layer, Dense):
+            following = None  # what comes after it follows it, not the layers before

@@ -1,0 +1,130 @@
+"""The fully connected layer: the lecture's weighted sums, a batch at a time."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array, Shape, ones, product, row, spread, spread_buffer, with_ones
+from mlpgrad.initializers import GlorotUniform, Initializer, Zeros
+from mlpgrad.layers.base import Layer
+
+
+class Dense(Layer):
+    """z = x W + b;  dL/dW = x^T delta,  dL/db = sum over the batch of delta,  dL/dx = delta W^T
+
+    The lecture's (4) to (9), a batch at a time: row `b` of `x` is one sample, and the outer
+    products `delta_j x_i` of (9) are summed over the batch by the matrix product. For a small
+    batch the bias is one more row of the weights, with a one behind each sample: z = [x 1] [W; b].
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Widths of input and output.
+    bias : bool
+        Whether to add a bias.
+    initializer : Initializer, optional
+        Of the weights; by default the right one for the activation that follows (He for the
+        ReLU family, LeCun for SELU, Glorot else).
+
+    Attributes
+    ----------
+    params.weights : array (..., in_features, out_features)
+        The lecture's `w_ij`: i counts inputs, j outputs.
+    params.bias : array (..., out_features)
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> model = mg.Sequential([mg.Dense(3, 2)], loss=mg.HalfSquaredError(), random_state=0)
+    >>> model.layers[0].params.weights.shape
+    (3, 2)
+    """
+
+    repeatable = True
+
+    in_features: int
+    out_features: int
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        bias: bool = True,
+        initializer: Initializer | None = None,
+    ) -> None:
+        self.in_features = in_features
+        self.out_features = out_features
+        self.bias = bias
+        self.initializer = initializer
+
+    def parameters(self) -> dict[str, tuple[Shape, Initializer]]:
+        following = getattr(self._following, "initializer", None)
+        weights = self.initializer or following or GlorotUniform()
+        described: dict[str, tuple[Shape, Initializer]] = {}
+        described["weights"] = (self.in_features, self.out_features), weights
+        if self.bias:
+            described["bias"] = (self.out_features,), Zeros()
+        return described
+
+    def allocate(self, shape: Shape) -> dict[str, Any]:
+        batch = shape[-2]
+        z = self.empty(batch, self.out_features)
+        neighbours = z.ndim == 2 and [*self.params] == ["weights", "bias"]  # in the flat array
+        whole = with_ones(shape, self.dtype) if neighbours else None
+        prepared = {
+            "_multiply": product(z.ndim),
+            # of a column and a row, in an ensemble: `matmul` needs four times as long
+            "_spread": np.multiply if z.shape[-1] == 1 and z.ndim > 2 else product(z.ndim),
+            "_z": z,
+            "_weights": self.params.weights,
+            "_weights_t": self.params.weights.mT,
+            "_grad_weights": self.grads.weights,
+            "_input_delta": self.empty(*shape[-2:]) if self.wants_input_delta else None,
+            "_with_ones": whole,
+            "_bias": None,
+        }
+        if whole is not None:
+            prepared["_room"] = whole[:, :-1]
+            prepared["_weights"] = self.params._flat.reshape(-1, self.out_features)
+            prepared["_grad_weights"] = self.grads._flat.reshape(-1, self.out_features)
+        elif self.bias:
+            prepared["_bias"] = row(self.params.bias)
+            prepared["_grad_bias"] = row(self.grads.bias)
+            prepared["_ones"] = ones((1, batch), self.dtype)
+            prepared["_rows"] = spread_buffer(z.shape, self.dtype)
+        return prepared
+
+    def forward(self, x: Array) -> Array:
+        if x.shape != self._shape:
+            self.resize(x.shape)
+        z: Array = self._z
+        if self._with_ones is not None:
+            self._room[...] = x
+            x = self._with_ones
+        self._x = x
+        self._multiply(x, self._weights, z)
+        if self._bias is not None:
+            np.add(z, spread(self._bias, self._rows), z)
+        return z
+
+    def backward(self, delta: Array) -> Array | None:
+        multiply = self._multiply
+        multiply(self._x.mT, delta, self._grad_weights)
+        if self._bias is not None:
+            multiply(self._ones, delta, self._grad_bias)
+        if not self.wants_input_delta:
+            return None
+        input_delta: Array = self._input_delta
+        return self._spread(delta, self._weights_t, input_delta)  # type: ignore[no-any-return]
+
+    @property
+    def pre_activations(self) -> Array | None:
+        """A copy of the layer's output `z` in the last step: the lecture's s_j."""
+        return self.outputs
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(5, 3)

@@ -1,0 +1,79 @@
+"""The residual block: its input is added to what the layers inside make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array, Shape
+from mlpgrad.layers.activations.sigmoids import Tanh
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import check_chain, run_backward, run_forward
+from mlpgrad.layers.dense import Dense
+
+
+class Residual(Layer):
+    """y = x + f(x),  f = the layers in a row;  dL/dx = delta + f's own dL/dx
+
+    He, Zhang, Ren and Sun 2016, "Deep residual learning for image recognition".
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        From some number of features back to the same number. Any layers, further Residuals too.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> block = mg.Residual([mg.Dense(4, 8), mg.ReLU(), mg.Dense(8, 4)])
+    >>> model = mg.Sequential([block, mg.Dense(4, 1)], loss=mg.HalfSquaredError())
+    >>> [slot.name for slot in model.parameters][:2]
+    ['layers[0.0].weights', 'layers[0.0].bias']
+    """
+
+    repeatable = True
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.layers = list(layers)
+        check_chain(self.layers, "Residual.")
+        takes = [layer.in_features for layer in self.layers]
+        gives = [layer.out_features or layer.in_features for layer in reversed(self.layers)]
+        first = next((width for width in takes if width is not None), None)
+        last = next((width for width in gives if width is not None), None)
+        if first != last:
+            raise ValueError(
+                f"Residual expects layers that give as many features as they take, got {first} in "
+                f"and {last} out; make the last one give {first}"
+            )
+        self.in_features = self.out_features = first
+
+    def children(self) -> Sequence[Layer]:
+        return self.layers
+
+    def reader(self) -> Self:
+        twin = super().reader()
+        twin.layers = [layer.reader() for layer in self.layers]
+        return twin
+
+    def forget_buffers(self) -> None:
+        super().forget_buffers()
+        for layer in self.layers:
+            layer.forget_buffers()
+
+    def allocate(self, shape: Shape) -> dict[str, Any]:
+        return {"_out": self.empty(*shape[-2:]), "_input_delta": self.empty(*shape[-2:])}
+
+    def forward(self, x: Array) -> Array:
+        if x.shape != self._shape:
+            self.resize(x.shape)
+        return np.add(x, run_forward(self.layers, x), self._out)  # type: ignore[no-any-return]
+
+    def backward(self, delta: Array) -> Array | None:
+        passed = run_backward(self.layers, delta)
+        return np.add(delta, passed, self._input_delta)  # type: ignore[arg-type]  # inner: never None
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls([Dense(5, 4), Tanh(), Dense(4, 5)])

@@ -1,0 +1,29 @@
+"""Losses: what training reduces, and the first delta of back-propagation."""
+
+from mlpgrad.losses.base import Loss
+from mlpgrad.losses.binary import BinaryCrossEntropy, Hinge, SigmoidCrossEntropy
+from mlpgrad.losses.categorical import CrossEntropy, SoftmaxCrossEntropy
+from mlpgrad.losses.likelihood import GaussianNLL, Poisson
+from mlpgrad.losses.regression import (
+    HalfSquaredError,
+    Huber,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Quantile,
+)
+
+__all__ = [
+    "BinaryCrossEntropy",
+    "CrossEntropy",
+    "GaussianNLL",
+    "HalfSquaredError",
+    "Hinge",
+    "Huber",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Poisson",
+    "Quantile",
+    "SigmoidCrossEntropy",
+    "SoftmaxCrossEntropy",
+]

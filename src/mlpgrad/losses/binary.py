@@ -1,0 +1,253 @@
+"""Losses on yes or no: the cross-entropy on logits and on probabilities, and the hinge."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Self
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array, Shape, constant, sum_rows
+from mlpgrad._core.checks import first_row
+from mlpgrad.losses.base import Loss, check_smoothing, fitting
+
+
+class _BinaryLoss(Loss):
+    """Each output answers yes or no by itself: targets in [0, 1], one column an output."""
+
+    classifies = True
+
+    def check_target(self, y: Array, out_features: int) -> Array:
+        y = super().check_target(y, out_features)
+        where = first_row(y, lambda rows: (rows.real < 0) | (rows.real > 1))
+        if where is not None:
+            raise ValueError(
+                f"{type(self).__name__} expects targets from 0 to 1, got {y[where]} in row "
+                f"{where[-2]} of y; for more than two classes use SoftmaxCrossEntropy"
+            )
+        return y
+
+    def true_classes(self, target: Array) -> Array:
+        return _decided(target.real > 0.5)
+
+
+class SigmoidCrossEntropy(_BinaryLoss):
+    """l = 1/O sum_k (log(1 + e^z_k) - t_k z_k);  dl/dz_k = (sigmoid(z_k) - t_k) / O
+
+    The cross-entropy of yes-or-no targets with sigmoid(z), on logits z: the network's last layer
+    has no Sigmoid. Exact for logits of any size. As PyTorch's `BCEWithLogitsLoss`: the mean over
+    outputs and batch. With several outputs each is a label by itself.
+
+    Parameters
+    ----------
+    label_smoothing : float
+        Targets are drawn towards 1/2 by this share.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.SigmoidCrossEntropy()
+    >>> float(loss.forward(np.array([[-1e4]]), np.array([[1.0]])))
+    10000.0
+    >>> loss.backward()
+    array([[-1.]])
+    """
+
+    repeatable = True
+
+    expects_logits = True
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        check_smoothing(self, label_smoothing)
+        self.label_smoothing = label_smoothing
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        # log(1 + e^z) - t z = (h - t) z + log1p(e^-|z|), with h = 1 where z > 0 and else 0: no
+        # overflow, and where the answer is right h - t is exactly 0
+        work, small, sign, rest = self._work, self._small, self._sign, self._rest
+        half = constant(0.5, rest.dtype)
+        np.copysign(constant(1, sign.real.dtype), prediction.real, sign.real)
+        np.multiply(prediction, sign, small)
+        np.exp(np.negative(small, small), small)
+        np.multiply(sign, half, rest)
+        np.add(rest, half, rest)
+        np.subtract(rest, self._smooth(target), rest)
+        np.multiply(rest, prediction, work)
+        np.add(work, np.log1p(small, self._log), work)
+        return sum_rows(work, self._output_weights, self._losses)
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        # sigmoid(z) - t = (h - t) - s sign, with s = sigmoid(-|z|) = e / (1 + e) and e = e^-|z|: a
+        # right answer's small slope keeps all its digits
+        small, work = self._small, self._work
+        np.divide(small, np.add(small, constant(1, out.dtype), work), work)
+        np.multiply(work, self._sign, work)
+        np.subtract(self._rest, work, out)
+        if out.shape[-1] > 1:
+            np.multiply(out, self._per_output, out)
+
+    def _smooth(self, target: Array) -> Array:
+        if not self.label_smoothing:
+            return target
+        smoothed = fitting(self._labels, target)
+        np.multiply(target, constant(1 - self.label_smoothing, target.dtype), smoothed)
+        return np.add(smoothed, constant(self.label_smoothing / 2, target.dtype), smoothed)
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        return super().allocate(shape, dtype) | {
+            "_small": np.empty(shape, dtype),
+            "_log": np.empty(shape, dtype),
+            "_rest": np.empty(shape, dtype),
+            "_sign": np.zeros(shape, dtype),  # real, also where predictions are complex
+            "_labels": np.empty(shape, dtype),
+        }
+
+    def probabilities(self, prediction: Array) -> Array:
+        return 0.5 * np.tanh(0.5 * prediction) + 0.5
+
+    def classes(self, prediction: Array) -> Array:
+        """0 or 1: `(..., B)` for one output, `(..., B, O)` for several labels."""
+        return _decided(prediction.real > 0)
+
+    @classmethod
+    def example(cls) -> tuple[Self, Array, Array]:
+        return cls(), np.linspace(-1.3, 1.7, 12).reshape(4, 3), np.arange(12).reshape(4, 3) % 2
+
+
+class BinaryCrossEntropy(_BinaryLoss):
+    """l = -1/O sum_k (t_k log p_k + (1 - t_k) log(1 - p_k));  dl/dp = (p - t) / (O p (1 - p))
+
+    On probabilities, from a Sigmoid layer for instance; SigmoidCrossEntropy on logits is faster
+    and exact where this one saturates. The mean over outputs and batch, as PyTorch's `BCELoss`.
+    Probabilities below the smallest normal number count as that number.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.BinaryCrossEntropy()
+    >>> float(loss.forward(np.array([[0.25]]), np.array([[1.0]])).round(4))
+    1.3863
+    >>> loss.backward()
+    array([[-4.]])
+    """
+
+    repeatable = True
+
+    expects_probabilities = True
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        work, yes, no = self._work, self._yes, self._no
+        one = constant(1, work.dtype)
+        np.maximum(prediction, self._floor, out=yes)
+        np.subtract(one, prediction, no)
+        np.maximum(no, self._floor, out=no)
+        np.log(yes, work)
+        np.multiply(work, target, work)
+        sum_rows(work, self._output_weights, self._losses)
+        np.log(no, work)
+        np.multiply(work, np.subtract(one, target, fitting(self._rest, target)), work)
+        sum_rows(work, self._output_weights, self._others)
+        losses = np.add(self._losses, self._others, self._losses)
+        return np.negative(losses, losses)  # type: ignore[no-any-return]
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        np.subtract(prediction, target, out)
+        np.divide(out, self._yes, out)
+        np.divide(out, self._no, out)
+        np.multiply(out, self._per_output, out)
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        buffers = {name: np.empty(shape, dtype) for name in ("_yes", "_no", "_rest")}
+        buffers |= {"_others": np.empty(shape[:-1], dtype)}
+        floor = np.asarray(np.finfo(dtype).tiny, dtype)
+        return {**super().allocate(shape, dtype), **buffers, "_floor": floor}
+
+    def probabilities(self, prediction: Array) -> Array:
+        return prediction
+
+    def classes(self, prediction: Array) -> Array:
+        """0 or 1: `(..., B)` for one output, `(..., B, O)` for several labels."""
+        return _decided(prediction.real > 0.5)
+
+    @classmethod
+    def example(cls) -> tuple[Self, Array, Array]:
+        return cls(), np.linspace(0.1, 0.9, 12).reshape(4, 3), np.arange(12).reshape(4, 3) % 2
+
+
+class Hinge(Loss):
+    """l = 1/O sum_k max(0, 1 - t_k z_k),  t = +-1;  dl/dz_k = -t_k [t_k z_k < 1] / O
+
+    The margin loss of support vector machines (Cortes and Vapnik 1995). Targets are -1 and 1,
+    or 0 and 1. The mean over outputs and batch. A sample belongs to class 1 where z > 0.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.Hinge()
+    >>> float(loss.forward(np.array([[0.5], [3.0]]), np.array([[1.0], [1.0]])))
+    0.25
+    >>> loss.backward()
+    array([[-0.5],
+           [-0. ]])
+    """
+
+    repeatable = True
+
+    classifies = True
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        work, zero = self._work, constant(0, self._work.dtype)
+        np.multiply(prediction, target, work)
+        np.subtract(constant(1, work.dtype), work, work)
+        np.greater(work, zero, self._inside)
+        np.maximum(work, zero, out=work)
+        return sum_rows(work, self._output_weights, self._losses)
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        np.multiply(self._inside, self._minus_per_output, out)
+        np.multiply(out, target, out)
+
+    def check_target(self, y: Array, out_features: int) -> Array:
+        y = super().check_target(y, out_features)
+        other = first_row(y, lambda rows: (rows != 1) & (rows != -1) & (rows != 0))
+        zero, minus = (first_row(y, functools.partial(np.equal, n)) for n in (0, -1))
+        if other is not None or (zero is not None and minus is not None):
+            got = np.unique(y)[:5]
+            raise ValueError(
+                f"Hinge expects targets -1 and 1, or 0 and 1, got values {got} in y; "
+                f"for more than two classes use SoftmaxCrossEntropy"
+            )
+        return y
+
+    def cast(self, target: Array, dtype: np.dtype[Any]) -> Array:
+        signs: Array = np.where(target == 1, dtype.type(1), dtype.type(-1))
+        return signs
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        kept = super().allocate(shape, dtype)
+        minus = np.asarray(-kept["_per_output"])
+        return kept | {"_inside": np.empty(shape, dtype), "_minus_per_output": minus}
+
+    def classes(self, prediction: Array) -> Array:
+        """0 or 1: `(..., B)` for one output, `(..., B, O)` for several labels."""
+        return _decided(prediction.real > 0)
+
+    def true_classes(self, target: Array) -> Array:
+        return _decided(target.real > 0)
+
+    def kink_signature(self, prediction: Array, target: Array) -> Array | None:
+        return np.sign(1 - prediction.real * target.real).astype(np.int8)  # type: ignore[no-any-return]
+
+    @classmethod
+    def example(cls) -> tuple[Self, Array, Array]:
+        return (
+            cls(),
+            np.linspace(-1.3, 1.7, 12).reshape(4, 3),
+            2.0 * (np.arange(12).reshape(4, 3) % 2) - 1,
+        )
+
+
+def _decided(positive: Array) -> Array:
+    """Booleans `(..., B, O)` as classes 0 and 1; without the last axis where O is 1."""
+    classes = positive.astype(np.intp)
+    return classes[..., 0] if classes.shape[-1] == 1 else classes

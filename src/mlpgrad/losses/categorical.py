@@ -1,0 +1,229 @@
+"""Losses on one of K classes: the cross-entropy on logits and on probabilities."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from mlpgrad._core.arrays import (
+    Array,
+    Shape,
+    maxima_buffers,
+    ones,
+    row_maxima,
+    spread,
+    spread_buffer,
+    sum_rows,
+)
+from mlpgrad._core.checks import first_row
+from mlpgrad.losses.base import Loss, check_smoothing, fitting
+
+TABLE_CLASSES = 256  # up to here label rows are looked up in a K x K table, else written one by one
+
+
+class _CategoricalLoss(Loss):
+    """Targets are one of K classes: indices `(..., B, 1)`, or probabilities `(..., B, K)`."""
+
+    classifies = True
+    label_smoothing = 0.0
+
+    def check_target(self, y: Array, out_features: int) -> Array:
+        if out_features < 2:
+            raise ValueError(
+                f"{type(self).__name__} expects a network with one output a class, at least 2, got "
+                f"{out_features}; for two classes and one output use SigmoidCrossEntropy"
+            )
+        if y.shape[-1] == 1:
+            return self._check_labels(y, out_features)
+        y = super().check_target(y, out_features)
+        where = first_row(
+            y, lambda rows: (abs(rows.sum(axis=-1) - 1) > 1e-3) | (rows.real < 0).any(axis=-1)
+        )
+        if where is not None:
+            raise ValueError(
+                f"{type(self).__name__} expects rows of probabilities that sum to 1 (one-hot), got "
+                f"{y[where]} in row {where[-1]} of y; divide each row by its sum"
+            )
+        return y
+
+    def _check_labels(self, y: Array, classes: int) -> Array:
+        def no_label(rows: Array) -> Array:
+            fraction = rows != np.floor(rows.real)
+            return fraction | (rows.real < 0) | (rows.real >= classes)  # type: ignore[no-any-return]
+
+        where = first_row(y, no_label)
+        if where is not None:
+            raise ValueError(
+                f"{type(self).__name__} expects class labels 0 to {classes - 1} for a network with "
+                f"{classes} outputs, got {y[where]} in row {where[-2]} of y; number the classes "
+                f"from 0 or change the last layer"
+            )
+        return y
+
+    def cast(self, target: Array, dtype: np.dtype[Any]) -> Array:
+        if target.shape[-1] == 1:
+            return target.real.astype(np.intp, copy=False)
+        return target.astype(dtype, copy=False)
+
+    def rows(self, target: Array) -> Array:
+        """The target as rows of (smoothed) probabilities, `(..., B, K)`, in a buffer."""
+        labels = fitting(self._labels, target)
+        if target.shape[-1] == 1:
+            if self._table is not None:
+                return self._table.take(target[..., 0], 0, labels, "clip")  # type: ignore[no-any-return]
+            labels.fill(self._low)
+            np.put_along_axis(labels, target, self._high, -1)
+            return labels
+        if not self.label_smoothing:
+            return target
+        np.multiply(target, self._high - self._low, labels)
+        return np.add(labels, self._low, labels)  # type: ignore[no-any-return]
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        classes = shape[-1]
+        smoothing = np.ones((), dtype) * self.label_smoothing
+        low = np.asarray(smoothing / classes)
+        high = np.asarray(1 - smoothing + low)
+        table = None
+        if classes <= TABLE_CLASSES:
+            table = np.full((classes, classes), low)
+            np.fill_diagonal(table, high)
+        return super().allocate(shape, dtype) | {
+            "_labels": np.empty(shape, dtype),
+            "_table": table,
+            "_low": low,
+            "_high": high,
+        }
+
+    def classes(self, prediction: Array) -> Array:
+        return prediction.real.argmax(axis=-1)  # type: ignore[no-any-return]
+
+    def true_classes(self, target: Array) -> Array:
+        if target.shape[-1] == 1:
+            return target[..., 0].real.astype(np.intp, copy=False)
+        return target.real.argmax(axis=-1)  # type: ignore[no-any-return]
+
+
+class SoftmaxCrossEntropy(_CategoricalLoss):
+    """l = log sum_k e^z_k - sum_k t_k z_k;  dl/dz = softmax(z) - t
+
+    The cross-entropy of the classes with softmax(z), on logits z: the network's last layer has
+    no Softmax. Exact for logits of any size, since the largest of a row is subtracted first. As
+    PyTorch's `CrossEntropyLoss`: summed over the classes, averaged over the batch. Bridle 1990,
+    "Probabilistic interpretation of feedforward classification network outputs".
+
+    Targets are class indices `(B,)`, one-hot rows or rows of probabilities `(B, K)`.
+
+    Parameters
+    ----------
+    label_smoothing : float
+        This share of each target is spread evenly over the classes. Szegedy et al. 2016,
+        "Rethinking the Inception architecture for computer vision", section 7.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.SoftmaxCrossEntropy()
+    >>> float(loss.forward(np.array([[0.0, 1e4]]), np.array([[1]])))
+    0.0
+    >>> float(loss.forward(np.array([[0.0, 0.0]]), np.array([[1]])).round(4))
+    0.6931
+    >>> loss.backward()
+    array([[ 0.5, -0.5]])
+    """
+
+    repeatable = True
+
+    expects_logits = True
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        check_smoothing(self, label_smoothing)
+        self.label_smoothing = label_smoothing
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        shifted, exponentials, total = self._shifted, self._exponentials, self._total
+        losses: Array = self._losses
+        row_maxima(prediction, self._starts, self._places, self._top)
+        np.subtract(prediction, spread(self._top, self._spread), shifted)
+        np.exp(shifted, exponentials)
+        sum_rows(exponentials, self._ones, total)
+        self._target_rows = target_rows = self.rows(target)
+        np.multiply(target_rows, shifted, self._work)
+        sum_rows(self._work, self._ones, losses)
+        np.log(total, self._log_total)
+        return np.subtract(self._log_total, losses, losses)  # type: ignore[no-any-return]
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        np.divide(self._exponentials, spread(self._total_column, self._spread), out)
+        np.subtract(out, self._target_rows, out)
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        total = np.empty(shape[:-1], dtype)
+        return super().allocate(shape, dtype) | {
+            **maxima_buffers(shape),
+            "_top": np.empty((*shape[:-1], 1), dtype),
+            "_spread": spread_buffer(shape, dtype),
+            "_shifted": np.empty(shape, dtype),
+            "_exponentials": np.empty(shape, dtype),
+            "_total": total,
+            "_total_column": total[..., None],
+            "_log_total": np.empty(shape[:-1], dtype),
+        }
+
+    def probabilities(self, prediction: Array) -> Array:
+        exponentials = np.exp(prediction - prediction.max(axis=-1, keepdims=True))
+        return exponentials / exponentials.sum(axis=-1, keepdims=True)  # type: ignore[no-any-return]
+
+    @classmethod
+    def example(cls) -> tuple[Self, Array, Array]:
+        return cls(), np.linspace(-1.3, 1.7, 12).reshape(4, 3), np.array([[0], [2], [1], [2]])
+
+
+class CrossEntropy(_CategoricalLoss):
+    """l = -sum_k t_k log p_k;  dl/dp_k = -t_k / p_k
+
+    On probabilities, from a Softmax layer for instance; SoftmaxCrossEntropy on logits is faster
+    and exact where this one saturates. Summed over the classes, averaged over the batch.
+    Probabilities below the smallest normal number count as that number.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.CrossEntropy()
+    >>> float(loss.forward(np.array([[0.75, 0.25]]), np.array([[1]])).round(4))
+    1.3863
+    >>> loss.backward()
+    array([[-0., -4.]])
+    """
+
+    repeatable = True
+
+    expects_probabilities = True
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        work: Array = self._work
+        self._target_rows = target_rows = self.rows(target)
+        np.maximum(prediction, self._floor, out=self._probabilities)
+        np.log(self._probabilities, work)
+        np.multiply(work, target_rows, work)
+        return sum_rows(work, self._minus_ones, self._losses)
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        np.divide(self._target_rows, self._probabilities, out)
+        np.negative(out, out)
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        return super().allocate(shape, dtype) | {
+            "_floor": np.asarray(np.finfo(dtype).tiny, dtype),
+            "_probabilities": np.empty(shape, dtype),
+            "_minus_ones": -ones(shape[-1:], dtype),
+        }
+
+    def probabilities(self, prediction: Array) -> Array:
+        return prediction
+
+    @classmethod
+    def example(cls) -> tuple[Self, Array, Array]:
+        prediction = np.linspace(0.1, 0.9, 12).reshape(4, 3)
+        return cls(), prediction, np.array([[0], [2], [1], [2]])

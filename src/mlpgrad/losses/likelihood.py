@@ -1,0 +1,154 @@
+"""Losses that are negative log-likelihoods of counts and of numbers with an uncertainty."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array, Shape, constant, sum_rows
+from mlpgrad._core.checks import first_row
+from mlpgrad.losses.base import Loss
+
+
+class Poisson(Loss):
+    """l = 1/O sum_k (e^y_k - t_k y_k);  dl/dy_k = (e^y_k - t_k) / O
+
+    The negative log likelihood of counts t under a Poisson law whose log rate the network
+    predicts, without the constant log t!. The mean over outputs and batch, as PyTorch's
+    `PoissonNLLLoss`. Infinite where e^y is: y above 88 in float32, 709 in float64.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.Poisson()
+    >>> float(loss.forward(np.array([[0.0]]), np.array([[3.0]])))
+    1.0
+    >>> loss.backward()
+    array([[-2.]])
+    """
+
+    repeatable = True
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        work: Array = self._work
+        np.exp(prediction, self._rate)
+        np.multiply(prediction, target, work)
+        np.subtract(self._rate, work, work)
+        return sum_rows(work, self._output_weights, self._losses)
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        np.subtract(self._rate, target, out)
+        np.multiply(out, self._per_output, out)
+
+    def check_target(self, y: Array, out_features: int) -> Array:
+        y = super().check_target(y, out_features)
+        where = first_row(y, lambda rows: rows.real < 0)
+        if where is not None:
+            raise ValueError(
+                f"Poisson expects targets >= 0 (counts), got {y[where]} in row {where[-2]} of y; "
+                f"use MeanSquaredError for signed numbers"
+            )
+        return y
+
+    def numbers(self, prediction: Array) -> Array:
+        """The rates."""
+        return np.asarray(np.exp(prediction))
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        return super().allocate(shape, dtype) | {"_rate": np.empty(shape, dtype)}
+
+    @classmethod
+    def example(cls) -> tuple[Self, Array, Array]:
+        return cls(), np.linspace(-1.3, 1.7, 12).reshape(4, 3), np.arange(12.0).reshape(4, 3) % 5
+
+
+class GaussianNLL(Loss):
+    """l = 1/T sum_k (s_k + (m_k - t_k)^2 e^-s_k) / 2;  outputs [m_1 .. m_T, s_1 .. s_T]
+
+    dl/dm = (m - t) e^-s / T,  dl/ds = (1 - (m - t)^2 e^-s) / 2T. The negative log likelihood
+    under a normal law with mean m and log variance s, without its constant, the mean over
+    targets and batch: PyTorch's `GaussianNLLLoss` with `var = e^s`. Nix and Weigend 1994,
+    "Estimating the mean and variance of the target probability distribution".
+
+    Parameters
+    ----------
+    epsilon : float
+        Variances below count as this, so that nothing overflows; dl/ds is 0 there.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.GaussianNLL()
+    >>> float(loss.forward(np.array([[3.0, 0.0]]), np.array([[1.0]])))
+    2.0
+    >>> loss.backward()
+    array([[ 2. , -1.5]])
+    """
+
+    repeatable = True
+
+    def __init__(self, epsilon: float = 1e-6) -> None:
+        if not epsilon > 0:
+            raise ValueError(f"GaussianNLL expects epsilon > 0, got {epsilon}; 1e-6 is usual")
+        self.epsilon = epsilon
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        mean, log_variance = self._halves(prediction)
+        difference, precision, work = self._difference, self._precision, self._square
+        np.subtract(mean, target, difference)
+        np.maximum(log_variance, self._floor, out=work)
+        np.negative(work, precision)
+        np.exp(precision, precision)
+        np.multiply(difference, precision, self._weighted)
+        np.multiply(difference, self._weighted, self._surprise)
+        np.add(work, self._surprise, work)
+        return sum_rows(work, self._half_weights, self._losses)
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        of_mean, of_log_variance = self._halves(out)
+        np.multiply(self._weighted, self._per_target, of_mean)
+        np.subtract(constant(1, out.dtype), self._surprise, of_log_variance)
+        np.multiply(of_log_variance, self._half_per_target, of_log_variance)
+        np.greater(self._halves(prediction)[1].real, self._floor.real, self._square)
+        np.multiply(of_log_variance, self._square, of_log_variance)
+
+    def _halves(self, outputs: Array) -> tuple[Array, Array]:
+        """The columns of means and those of log variances."""
+        targets = outputs.shape[-1] // 2
+        return outputs[..., :targets], outputs[..., targets:]
+
+    def target_features(self, out_features: int) -> int:
+        if out_features % 2:
+            raise ValueError(
+                f"GaussianNLL expects two outputs for each target (mean, log variance), got "
+                f"{out_features} outputs; change the last layer"
+            )
+        return out_features // 2
+
+    def numbers(self, prediction: Array) -> Array:
+        """The means."""
+        return self._halves(prediction)[0]
+
+    def kink_signature(self, prediction: Array, target: Array) -> Array | None:
+        return self._halves(prediction)[1].real > math.log(self.epsilon)
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        targets = self.target_features(shape[-1])
+        names = ("_difference", "_precision", "_square", "_weighted", "_surprise")
+        buffers = {name: np.empty((*shape[:-1], targets), dtype) for name in names}
+        per_target = np.asarray(np.ones((), dtype) / targets)
+        return {
+            **super().allocate(shape, dtype),
+            **buffers,
+            "_floor": constant(math.log(self.epsilon), dtype),
+            "_per_target": per_target,
+            "_half_per_target": np.asarray(per_target / 2),
+            "_half_weights": np.full(targets, per_target / 2),
+        }
+
+    @classmethod
+    def example(cls) -> tuple[Self, Array, Array]:
+        prediction = np.linspace(-1.3, 1.7, 16).reshape(4, 4)
+        return cls(), prediction, np.cos(3 * prediction[:, :2])

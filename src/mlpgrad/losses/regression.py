@@ -1,0 +1,232 @@
+"""Losses on numbers: squared and absolute errors, the lecture's among them, and quantiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array, Shape, constant, sum_rows
+from mlpgrad.losses.base import Loss, fitting
+
+
+class HalfSquaredError(Loss):
+    """l = 1/2 sum_k (z_k - zhat_k)^2;  dl/dz_k = z_k - zhat_k      (lecture, formula 2)
+
+    The sum over the outputs, averaged over the batch.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.HalfSquaredError()
+    >>> float(loss.forward(np.array([[1.0, 2.0]]), np.array([[0.0, 0.0]])))
+    2.5
+    >>> loss.backward()
+    array([[1., 2.]])
+    """
+
+    repeatable = True
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        work: Array = self._work
+        np.subtract(prediction, target, work)
+        np.multiply(work, work, work)
+        return sum_rows(work, self._half_ones, self._losses)
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        np.subtract(prediction, target, out)
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        halves = np.full(shape[-1], constant(0.5, dtype))
+        return super().allocate(shape, dtype) | {"_half_ones": halves}
+
+
+class MeanSquaredError(Loss):
+    """l = 1/O sum_k (y_k - t_k)^2;  dl/dy_k = 2/O (y_k - t_k)
+
+    The mean over outputs and batch, as PyTorch's `MSELoss`.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.MeanSquaredError()
+    >>> float(loss.forward(np.array([[1.0, 2.0]]), np.array([[0.0, 0.0]])))
+    2.5
+    """
+
+    repeatable = True
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        work: Array = self._work
+        np.subtract(prediction, target, work)
+        np.multiply(work, work, work)
+        return sum_rows(work, self._output_weights, self._losses)
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        np.subtract(prediction, target, out)
+        np.multiply(out, self._double, out)
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        kept = super().allocate(shape, dtype)
+        return kept | {"_double": np.asarray(2 * kept["_per_output"])}
+
+
+class MeanAbsoluteError(Loss):
+    """l = 1/O sum_k |y_k - t_k|;  dl/dy_k = sign(y_k - t_k) / O
+
+    The mean over outputs and batch, as PyTorch's `L1Loss`. It predicts the median.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.MeanAbsoluteError()
+    >>> float(loss.forward(np.array([[1.0, -2.0]]), np.array([[0.0, 0.0]])))
+    1.5
+    """
+
+    repeatable = True
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        work: Array = self._work
+        np.subtract(prediction, target, work)
+        np.sign(work.real, self._sign)  # of the real part: |y| = y sign(y) stays analytic
+        np.multiply(work, self._sign, work)
+        return sum_rows(work, self._output_weights, self._losses)
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        np.multiply(self._sign, self._per_output, out)
+
+    def kink_signature(self, prediction: Array, target: Array) -> Array | None:
+        return np.sign(prediction.real - target.real).astype(np.int8)  # type: ignore[no-any-return]
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        return super().allocate(shape, dtype) | {"_sign": np.empty(shape, dtype)}
+
+
+class Huber(Loss):
+    """l = 1/O sum_k h(y_k - t_k),  h(d) = d^2/2 up to |d| = delta, then delta (|d| - delta/2)
+
+    dl/dy_k = clip(y_k - t_k, -delta, delta) / O. The mean over outputs and batch, as PyTorch's
+    `HuberLoss`. Huber 1964, "Robust estimation of a location parameter".
+
+    Parameters
+    ----------
+    delta : float
+        Errors larger than this count linearly.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.Huber()
+    >>> float(loss.forward(np.array([[1.0, -2.0]]), np.array([[0.0, 0.0]])))
+    1.0
+    """
+
+    repeatable = True
+
+    def __init__(self, delta: float = 1.0) -> None:
+        if not delta > 0:
+            raise ValueError(f"Huber expects delta > 0, got {delta}; 1 is usual")
+        self.delta = delta
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        work, clipped = self._work, self._clipped
+        np.subtract(prediction, target, work)
+        np.minimum(work, constant(self.delta, work.dtype), out=clipped)
+        np.maximum(clipped, constant(-self.delta, work.dtype), out=clipped)
+        # clipped (d - clipped / 2): both branches in one
+        np.add(work, work, work)
+        np.subtract(work, clipped, work)
+        np.multiply(work, clipped, work)
+        losses: Array = sum_rows(work, self._output_weights, self._losses)
+        return np.multiply(losses, constant(0.5, losses.dtype), losses)
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        np.multiply(self._clipped, self._per_output, out)
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        return super().allocate(shape, dtype) | {"_clipped": np.empty(shape, dtype)}
+
+
+class Quantile(Loss):
+    """l = 1/O sum_k max(q d_k, (q - 1) d_k),  d = t - y;  dl/dy_k = ([d_k < 0] - q) / O
+
+    The pinball loss: it predicts quantile q of the target. The mean over outputs and batch.
+    Koenker and Bassett 1978, "Regression quantiles".
+
+    Parameters
+    ----------
+    levels : float or sequence of float
+        Quantiles in (0, 1). With L levels the network has L outputs for each target: all levels
+        of the first target, then all of the second.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> loss = mg.Quantile([0.1, 0.9])
+    >>> loss.target_features(2)
+    1
+    >>> float(loss.forward(np.array([[0.0, 4.0]]), np.array([[2.0]])).round(12))
+    0.2
+    """
+
+    repeatable = True
+
+    def __init__(self, levels: float | Sequence[float] = 0.5) -> None:
+        values = np.atleast_1d(np.asarray(levels, np.float64))
+        if values.ndim != 1 or not values.size or not ((values > 0) & (values < 1)).all():
+            raise ValueError(
+                f"Quantile expects levels between 0 and 1, got {levels}; 0.5 is the median"
+            )
+        self.levels = levels
+
+    def losses(self, prediction: Array, target: Array) -> Array:
+        work, slopes, columns = self._work, self._slopes, self._columns
+        if len(columns) > target.shape[-1]:
+            target = target.take(columns, -1, fitting(self._repeated, target), "clip")
+        np.subtract(prediction, target, work)
+        np.greater(work.real, constant(0, work.real.dtype), slopes)
+        np.subtract(slopes, self._quantiles, slopes)
+        np.multiply(work, slopes, work)
+        return sum_rows(work, self._output_weights, self._losses)
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        np.multiply(self._slopes, self._per_output, out)
+
+    def target_features(self, out_features: int) -> int:
+        levels = np.size(self.levels)
+        if out_features % levels:
+            raise ValueError(
+                f"{self!r} expects {levels} outputs for each target, got {out_features} outputs; "
+                f"change the last layer"
+            )
+        return out_features // levels
+
+    def numbers(self, prediction: Array) -> Array:
+        """The median, or the only level."""
+        levels = np.atleast_1d(np.asarray(self.levels, np.float64))
+        if len(levels) == 1:
+            return prediction
+        if 0.5 not in levels:
+            raise TypeError(f"{self!r} predicts no median to compare with; add the level 0.5")
+        return prediction[..., list(levels).index(0.5) :: len(levels)]
+
+    def kink_signature(self, prediction: Array, target: Array) -> Array | None:
+        target = target.repeat(np.size(self.levels), axis=-1)
+        return np.sign(prediction.real - target.real).astype(np.int8)  # type: ignore[no-any-return]
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        levels = np.atleast_1d(np.asarray(self.levels, np.float64)).astype(dtype)
+        targets = self.target_features(shape[-1])
+        return super().allocate(shape, dtype) | {
+            "_slopes": np.empty(shape, dtype),
+            "_repeated": np.empty(shape, dtype),
+            "_quantiles": np.tile(levels, targets),
+            "_columns": np.arange(targets).repeat(len(levels)),
+        }
+
+    @classmethod
+    def example(cls) -> tuple[Self, Array, Array]:
+        prediction = np.linspace(-1.3, 1.7, 12).reshape(4, 3)
+        return cls([0.1, 0.5, 0.8]), prediction, np.cos(3 * prediction[:, :1])

@@ -1,0 +1,1 @@
+"""A network: layers in a row, their parameters in one flat array, and a loss on top."""

@@ -1,0 +1,75 @@
+"""Inputs, targets and sample weights of a network, checked once: expected, got, where, fix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core import checks
+from mlpgrad._core.arrays import Array
+from mlpgrad.losses.base import Loss
+
+
+def inputs(x: Any, width: int | None, lead: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """A network's input as `(B, I)` or `(E, B, I)`, its width and values checked."""
+    array = checks.numeric(x, "x")
+    per_member = len(lead) == 1 and array.ndim == 3 and array.shape[:1] == lead
+    if array.ndim != 2 and not per_member:
+        expected = "(samples, features)" + (f" or ({lead[0]}, samples, features)" if lead else "")
+        fix = "one sample: x[None, :]; one feature: x[:, None]" if array.ndim == 1 else "reshape it"
+        raise ValueError(f"x expects shape {expected}, got {array.shape}; {fix}")
+    if width is not None and array.shape[-1] != width:
+        raise ValueError(
+            f"x expects {width} features, as the first layer does, got {array.shape[-1]} "
+            f"(shape {array.shape}); change the data or the layer"
+        )
+    checks.real(array, "x", dtype)
+    checks.finite(array, "x")
+    return array
+
+
+def targets(
+    y: Any,
+    loss: Loss,
+    out_features: int,
+    samples: int,
+    lead: tuple[int, ...],
+    dtype: np.dtype[Any],
+) -> Array:
+    """A target as the loss takes it: `(B, O)`, or `(E, B, O)`, or class indices `(B, 1)`."""
+    array = checks.numeric(y, "y")
+    checks.real(array, "y", dtype)
+    checks.finite(array, "y")
+    per_member = len(lead) == 1 and array.shape[:2] == (*lead, samples) and lead != (samples,)
+    if array.ndim == 1 or (array.ndim == 2 and per_member):
+        array = array[..., None]
+    if array.ndim != 2 and not (array.ndim == 3 and array.shape[:1] == lead):
+        expected = f"(samples, {loss.target_features(out_features)})"
+        raise ValueError(f"y expects shape {expected}, got {np.shape(y)}; reshape it")
+    if array.shape[-2] != samples:
+        raise ValueError(
+            f"x and y expect the same number of samples, got {samples} rows in x and "
+            f"{array.shape[-2]} in y (shape {np.shape(y)}); did rows get lost?"
+        )
+    return loss.check_target(array, out_features)
+
+
+def sample_weights(weights: Any, samples: int, lead: tuple[int, ...]) -> Array | None:
+    """Sample weights as `(B, 1)` or `(E, B, 1)`, none negative."""
+    if weights is None:
+        return None
+    array = checks.numeric(weights, "sample_weight")
+    checks.finite(array, "sample_weight")
+    if array.shape not in ((samples,), (*lead, samples)):
+        expected = f"({samples},)" + (f" or ({lead[0]}, {samples})" if lead else "")
+        raise ValueError(
+            f"sample_weight expects shape {expected}, one a sample, got {array.shape}; flatten it"
+        )
+    where = checks.first_row(array, lambda rows: rows < 0, axis=-1)
+    if where is not None:
+        raise ValueError(
+            f"sample_weight expects no negative number, got {array[where]}; "
+            f"weight 0 leaves a sample out"
+        )
+    return array[..., None]

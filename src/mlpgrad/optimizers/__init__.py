@@ -1,0 +1,39 @@
+"""Optimizers: the published rules, each on whole flat vectors, in place; and schedules."""
+
+from mlpgrad.optimizers.adam import Adam, Adamax, AdamW, AMSGrad, NAdam, RAdam
+from mlpgrad.optimizers.adaptive import Adadelta, Adagrad, RMSprop
+from mlpgrad.optimizers.base import Optimizer
+from mlpgrad.optimizers.schedules import (
+    ConstantSchedule,
+    CosineDecay,
+    ExponentialDecay,
+    OneCycle,
+    Schedule,
+    StepDecay,
+    WarmUp,
+)
+from mlpgrad.optimizers.sgd import SGD
+from mlpgrad.optimizers.sign import Lion, Rprop
+
+__all__ = [
+    "SGD",
+    "AMSGrad",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "ConstantSchedule",
+    "CosineDecay",
+    "ExponentialDecay",
+    "Lion",
+    "NAdam",
+    "OneCycle",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "Schedule",
+    "StepDecay",
+    "WarmUp",
+]

@@ -1,0 +1,332 @@
+"""Adam and its relatives: steps of the mean gradient over its root mean square."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self, Unpack
+
+import numpy as np
+
+from mlpgrad._core import checks
+from mlpgrad._core.arrays import Array, constant
+from mlpgrad.optimizers.base import Common, Optimizer, Rate
+
+
+class Adam(Optimizer):
+    """m <- b1 m + (1 - b1) g,  v <- b2 v + (1 - b2) g^2,  p <- p - rate m' / (sqrt(v') + epsilon)
+
+    with m' = m / (1 - b1^t) and v' = v / (1 - b2^t), which undo the start from zero. `state` keeps
+    the sums m / (1 - b1) and v / (1 - b2) in place of the means: two passes of twelve fewer.
+
+    Kingma and Ba 2015, "Adam: a method for stochastic optimization", algorithm 1, computed in
+    the order that the end of its section 2 recommends.
+
+    Parameters
+    ----------
+    learning_rate : float, schedule, or a number for each network
+    beta1, beta2 : float
+        What the averages of g and g^2 keep at each step, in [0, 1).
+    epsilon : float
+        Keeps the divisor from zero.
+    **common
+        See `Optimizer`.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> params, optimizer = np.array([1.0, 1.0]), mg.Adam(0.1)
+    >>> optimizer.step(params, grads=np.array([100.0, -0.01]))  # the size of g does not matter
+    >>> params.round(6)
+    array([0.9, 1.1])
+    """
+
+    repeatable = True
+
+    states: tuple[str, ...] = ("m_sum", "v_sum")
+
+    def __init__(
+        self,
+        learning_rate: Rate = 1e-3,
+        *,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        **common: Unpack[Common],
+    ) -> None:
+        super().__init__(learning_rate, **common)
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        checks.within(self, "beta1", 0, 1)
+        checks.within(self, "beta2", 0, 1)
+        checks.within(self, "epsilon", 0)
+
+    def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
+        root = math.sqrt((1 - self.beta2**t) / (1 - self.beta2))  # of v_sum / v'
+        return rate * root * (1 - self.beta1) / (1 - self.beta1**t), self.epsilon * root
+
+    def update(
+        self, p: Array, g: Array, rate: Array, epsilon: Array, m_sum: Array, v_sum: Array, s: Array
+    ) -> None:
+        gather(m_sum, g, self.beta1)
+        gather(v_sum, np.multiply(g, g, s), self.beta2)
+        descend(p, m_sum, v_sum, rate, epsilon, s)
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(0.01, beta1=0.8, beta2=0.99, epsilon=1e-6)
+
+
+class AMSGrad(Adam):
+    """Adam with the largest v so far:  v^ <- max(v^, v),  p <- p - rate m' / (sqrt(v^') + epsilon)
+
+    So the rate of a parameter never grows again. Reddi, Kale and Kumar 2018, "On the convergence
+    of Adam and beyond", algorithm 2, with Adam's bias corrections as in PyTorch.
+
+    Parameters
+    ----------
+    learning_rate, beta1, beta2, epsilon, **common
+        See `Adam` and `Optimizer`.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> params, optimizer = np.zeros(1), mg.AMSGrad(0.1)
+    >>> for g in [10.0, 0.0, 0.0]:
+    ...     optimizer.step(params, np.array([g]))
+    >>> {name: float(a[0].round(7)) for name, a in optimizer.state.items()}
+    {'m_sum': 8.1, 'v_sum': 99.8001, 'v_max': 100.0}
+    """
+
+    repeatable = True
+
+    states = ("m_sum", "v_sum", "v_max")
+
+    def update(  # type: ignore[override]  # one state more
+        self,
+        p: Array,
+        g: Array,
+        rate: Array,
+        epsilon: Array,
+        m_sum: Array,
+        v_sum: Array,
+        v_max: Array,
+        s: Array,
+    ) -> None:
+        gather(m_sum, g, self.beta1)
+        gather(v_sum, np.multiply(g, g, s), self.beta2)
+        np.maximum(v_max, v_sum, out=v_max)
+        descend(p, m_sum, v_max, rate, epsilon, s)
+
+
+class AdamW(Adam):
+    """p <- p - rate weight_decay p,  then Adam
+
+    Adam whose decay is not divided by sqrt(v), unlike that of an `L2` penalty. Loshchilov and
+    Hutter 2019, "Decoupled weight decay regularization", algorithm 2.
+
+    Parameters
+    ----------
+    weight_decay : float
+        Acts on weights only, when a model is trained; see `Optimizer`.
+    learning_rate, beta1, beta2, epsilon, **common
+        See `Adam` and `Optimizer`.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> params, optimizer = np.array([2.0]), mg.AdamW(0.1, weight_decay=0.5)
+    >>> optimizer.step(params, grads=np.zeros(1))
+    >>> params
+    array([1.9])
+    """
+
+    repeatable = True
+
+    def __init__(
+        self, learning_rate: Rate = 1e-3, *, weight_decay: float = 1e-2, **options: Any
+    ) -> None:
+        super().__init__(learning_rate, weight_decay=weight_decay, **options)
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(0.01, weight_decay=0.1, beta1=0.8)
+
+
+class NAdam(Adam):
+    """p <- p - rate (mu_t+1 m / (1 - M_t+1) + (1 - mu_t) g / (1 - M_t)) / (sqrt(v') + epsilon)
+
+    Adam with Nesterov's momentum: mu_t = b1 (1 - 0.96^(momentum_decay t) / 2), M_t = mu_1 ... mu_t.
+
+    Dozat 2016, "Incorporating Nesterov momentum into Adam", in PyTorch's form.
+
+    Parameters
+    ----------
+    momentum_decay : float
+        How fast the momentum rises from b1/2 to b1.
+    learning_rate, beta1, beta2, epsilon, **common
+        See `Adam` and `Optimizer`.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> optimizer = mg.NAdam(0.1)
+    >>> round(optimizer.mu(1), 3), round(optimizer.mu(10**6), 3)
+    (0.45, 0.9)
+    """
+
+    repeatable = True
+
+    def __init__(
+        self, learning_rate: Rate = 2e-3, *, momentum_decay: float = 4e-3, **options: Any
+    ) -> None:
+        super().__init__(learning_rate, **options)
+        self.momentum_decay = momentum_decay
+        checks.within(self, "momentum_decay", 0)
+        self._product = 0, 1.0  # t and M_t
+
+    def mu(self, t: int) -> float:
+        """The momentum of step t."""
+        return float(self.beta1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay)))
+
+    def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
+        done, product = self._product if self._product[0] <= t else (0, 1.0)
+        for i in range(done + 1, t + 1):
+            product *= self.mu(i)
+        self._product = t, product
+        ahead = self.mu(t + 1)
+        root = math.sqrt((1 - self.beta2**t) / (1 - self.beta2))
+        of_gradient = rate * root * (1 - self.mu(t)) / (1 - product)
+        of_sum = rate * root * ahead * (1 - self.beta1) / (1 - product * ahead)
+        return of_gradient, of_sum, self.epsilon * root
+
+    scratch = 2
+
+    def update(  # type: ignore[override]  # two rates
+        self,
+        p: Array,
+        g: Array,
+        of_gradient: Array,
+        of_sum: Array,
+        epsilon: Array,
+        m_sum: Array,
+        v_sum: Array,
+        s: Array,
+        step: Array,
+    ) -> None:
+        gather(m_sum, g, self.beta1)
+        gather(v_sum, np.multiply(g, g, s), self.beta2)
+        np.multiply(g, of_gradient, step)
+        np.multiply(m_sum, of_sum, s)
+        np.add(step, s, step)
+        np.sqrt(v_sum, s)
+        np.add(s, epsilon, s)
+        np.divide(step, s, step)
+        np.subtract(p, step, p)
+
+
+class Adamax(Adam):
+    """u <- max(b2 u, |g| + epsilon),  p <- p - rate m' / u
+
+    Adam with the largest recent |g| in the place of the root mean square. Kingma and Ba 2015,
+    "Adam: a method for stochastic optimization", algorithm 2; `epsilon` as in PyTorch.
+
+    Parameters
+    ----------
+    learning_rate, beta1, beta2, epsilon, **common
+        See `Adam` and `Optimizer`.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> params, optimizer = np.array([1.0, 1.0]), mg.Adamax(0.1)
+    >>> optimizer.step(params, grads=np.array([100.0, -0.01]))
+    >>> params.round(6)
+    array([0.9, 1.1])
+    """
+
+    repeatable = True
+
+    states = ("m_sum", "u")
+
+    def __init__(self, learning_rate: Rate = 2e-3, **options: Any) -> None:
+        super().__init__(learning_rate, **options)
+
+    def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
+        return rate * (1 - self.beta1) / (1 - self.beta1**t), self.epsilon
+
+    def update(
+        self, p: Array, g: Array, rate: Array, epsilon: Array, m_sum: Array, u: Array, s: Array
+    ) -> None:
+        gather(m_sum, g, self.beta1)
+        np.multiply(u, constant(self.beta2, u.dtype), u)
+        np.abs(g, s)
+        np.add(s, epsilon, s)
+        np.maximum(u, s, out=u)
+        np.divide(m_sum, u, s)
+        np.multiply(s, rate, s)
+        np.subtract(p, s, p)
+
+
+class RAdam(Adam):
+    """p <- p - rate m' r_t / (sqrt(v') + epsilon') where rho_t > 5, else p <- p - rate m'
+
+    r_t^2 = (rho_t - 4) (rho_t - 2) rho / ((rho - 4) (rho - 2) rho_t), with rho = 2/(1 - b2) - 1
+    and rho_t = rho - 2 t b2^t / (1 - b2^t): as long as v' rests on too few gradients to be
+    trusted, the step is that of momentum alone.
+
+    Liu et al. 2020, "On the variance of the adaptive learning rate and beyond", algorithm 2,
+    with 5 for its 4 and `epsilon` added to the uncorrected sqrt(v), as in PyTorch.
+
+    Parameters
+    ----------
+    learning_rate, beta1, beta2, epsilon, **common
+        See `Adam` and `Optimizer`.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> optimizer = mg.RAdam()
+    >>> optimizer.rectification(5), round(optimizer.rectification(6), 3)
+    (0.0, 0.026)
+    """
+
+    def rectification(self, t: int) -> float:
+        """r_t, or 0 where the variance of v' is too high."""
+        longest = 2 / (1 - self.beta2) - 1
+        length = longest - 2 * t * self.beta2**t / (1 - self.beta2**t)
+        if length <= 5:
+            return 0.0
+        numerator = (length - 4) * (length - 2) * longest
+        return math.sqrt(numerator / ((longest - 4) * (longest - 2) * length))
+
+    def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
+        self._rectified = self.rectification(t)
+        if self._rectified:
+            rate = rate * self._rectified * math.sqrt((1 - self.beta2**t) / (1 - self.beta2))
+        epsilon = self.epsilon / math.sqrt(1 - self.beta2)
+        return rate * (1 - self.beta1) / (1 - self.beta1**t), epsilon
+
+    def update(
+        self, p: Array, g: Array, rate: Array, epsilon: Array, m_sum: Array, v_sum: Array, s: Array
+    ) -> None:
+        gather(m_sum, g, self.beta1)
+        gather(v_sum, np.multiply(g, g, s), self.beta2)
+        if self._rectified:
+            descend(p, m_sum, v_sum, rate, epsilon, s)
+        else:
+            np.multiply(m_sum, rate, s)
+            np.subtract(p, s, p)
+
+
+def gather(total: Array, values: Array, keep: float) -> None:
+    """`total <- keep total + values`: 1 / (1 - keep) times their running mean."""
+    np.multiply(total, constant(keep, total.dtype), total)
+    np.add(total, values, total)
+
+
+def descend(p: Array, m: Array, v: Array, rate: Array, epsilon: Array, s: Array) -> None:
+    """`p <- p - rate m / (sqrt(v) + epsilon)`, with `s` as scratch."""
+    np.sqrt(v, s)
+    np.add(s, epsilon, s)
+    np.divide(m, s, s)
+    np.multiply(s, rate, s)
+    np.subtract(p, s, p)

@@ -1,0 +1,204 @@
+"""`Sequential`, the model that people use: a network that is trained, evaluated and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mlpgrad._core.described import suggesting
+from mlpgrad.history import History
+from mlpgrad.layers.chain import walk
+from mlpgrad.metrics import Metric
+from mlpgrad.network.network import Network
+from mlpgrad.optimizers.base import Optimizer
+from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.evaluate import evaluate
+from mlpgrad.training.fit import fit
+from mlpgrad.training.rate_test import learning_rate_range_test
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Sequential(Network):
+    """Layers in a row with a loss on top: a multilayer perceptron, or an ensemble of them.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Neighbours' widths must agree; each object may be used once.
+    loss : Loss
+        What training reduces.
+    penalties : sequence of Penalty
+        Added to the loss, for instance `[mg.L2(1e-4)]`.
+    dtype : dtype
+        float32 by default; float64, longdouble and complex128 work as well.
+    random_state : int, numpy.random.Generator or None
+        The only source of randomness: initial weights, dropout, shuffling.
+    ensemble_size : int, optional
+        E independent networks trained together; outputs become `(E, B, O)`.
+
+    Attributes
+    ----------
+    params, grads : array (P,) or (E, P)
+        Every parameter and its gradient. Layers hold views: change values, never the array.
+    state : array (S,) or (E, S)
+        What else the layers keep between batches, such as running means.
+    parameters, statistics : list of Slot
+        Name, place and shape of each array in `params` and in `state`.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.xor()
+    >>> model = mg.Sequential([mg.Dense(2, 4), mg.Tanh(), mg.Dense(4, 1)],
+    ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.1), epochs=200, batch_size=4, verbose=0)
+    >>> model.predict_classes(x)
+    array([0, 1, 1, 0])
+    """
+
+    @suggesting
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        optimizer: Optimizer,
+        epochs: int = 10,
+        batch_size: int = 32,
+        validation_data: tuple[Any, ...] | None = None,
+        validation_split: float = 0.0,
+        validation_shuffle: bool = True,
+        callbacks: Sequence[Callback] = (),
+        metrics: Sequence[Metric] | None = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        shuffle: bool = True,
+        verbose: int = 1,
+    ) -> History:
+        """Train on minibatches; see `mlpgrad.training.fit` for each option.
+
+        Returns
+        -------
+        History
+            Losses and metrics by name, one value an epoch.
+        """
+        history = History()
+        fit(
+            self,
+            x,
+            y,
+            record=history,
+            optimizer=optimizer,
+            epochs=epochs,
+            batch_size=batch_size,
+            validation_data=validation_data,
+            validation_split=validation_split,
+            validation_shuffle=validation_shuffle,
+            callbacks=callbacks,
+            metrics=metrics,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            shuffle=shuffle,
+            verbose=verbose,
+        )
+        return history
+
+    @suggesting
+    def evaluate(
+        self, x: Any, y: Any, *, sample_weight: Any = None, metrics: Sequence[Metric] | None = None
+    ) -> dict[str, Any]:
+        """The objective and metrics on data, in prediction mode.
+
+        Parameters
+        ----------
+        x, y, sample_weight
+            As for `backpropagate`.
+        metrics : sequence of Metric, optional
+            By default those of the loss: accuracy where it classifies.
+
+        Returns
+        -------
+        dict
+            `"loss"` (with penalties, as in training) and each metric by name; a float, or an
+            array `(E,)` for an ensemble.
+        """
+        return evaluate(self, *self.checked(x, y, sample_weight), metrics)
+
+    def learning_rate_range_test(self, x: Any, y: Any, **options: Any) -> Any:
+        """Train a copy with a growing rate; see `mlpgrad.training.learning_rate_range_test`."""
+        return learning_rate_range_test(self, x, y, **options)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to a `.npz` file with a JSON description; `mg.load(path)` reads it."""
+        from mlpgrad.exchange import npz
+
+        npz.save(self, path)
+
+    def summary(self) -> str:
+        """A table of the layers: position, layer, output shape, number of parameters.
+
+        Examples
+        --------
+        >>> import mlpgrad as mg
+        >>> model = mg.Sequential([mg.Dense(2, 4), mg.Tanh(), mg.Dense(4, 1)],
+        ...                       loss=mg.HalfSquaredError())
+        >>> print(model.summary())
+           layer        output  parameters
+        0  Dense(2, 4)  (B, 4)          12
+        1  Tanh()       (B, 4)           0
+        2  Dense(4, 1)  (B, 1)           5
+        17 parameters, 68 bytes (float32), HalfSquaredError()
+        """
+        rows = [("", "layer", "output", "parameters")]
+        lead = "".join(f"{size}, " for size in self.lead)
+        width: int | None = self.in_features
+        for position, layer in walk(self.layers):
+            width = layer.out_features or layer.in_features or width
+            count = sum(slot.stop - slot.start for slot in self.parameters if slot.layer is layer)
+            label = "  " * position.count(".") + repr(layer)
+            rows.append((position, label, f"({lead}B, {width or 'I'})", f"{count:,}"))
+        a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
+        lines = [f"{p:<{a}}  {n:<{b}}  {o:<{c}}  {k:>{d}}" for p, n, o, k in rows]
+        networks = f" in each of {self.ensemble_size} networks" if self.lead else ""
+        total = (
+            f"{self._params.shape[-1]:,} parameters{networks}, {self._params.nbytes:,} bytes "
+            f"({self.dtype}), {self.loss!r}"
+        )
+        return "\n".join([*lines, total])
+
+
+def load(path: str | Path) -> Sequential:
+    """Read a model that `Sequential.save` has written.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    Sequential
+        With the same predictions, the same random states and the same further training.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, was written by a newer mlpgrad, or is not a model; or if it needs
+        a class that is not defined: import the module that defines it first.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, mlpgrad as mg
+    >>> model = mg.Sequential([mg.Dense(2, 1)], loss=mg.HalfSquaredError(), random_state=0)
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "model.npz")
+    >>> model.save(path)
+    >>> bool((mg.load(path).params == model.params).all())
+    True
+    """
+    from mlpgrad.exchange import npz
+
+    model = npz.load(path)
+    if not isinstance(model, Sequential):
+        raise ValueError(f"{path} holds a {type(model).__name__}, not a Sequential")
+    return model

@@ -1,0 +1,18 @@
+"""Training: the session, the loop over minibatches, and the callbacks around them."""
+
+from mlpgrad.training.averaging import ExponentialMovingAverage
+from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.progress import ProgressBar
+from mlpgrad.training.saving import ModelCheckpoint
+from mlpgrad.training.session import DivergenceError
+from mlpgrad.training.stopping import EarlyStopping, ReduceOnPlateau
+
+__all__ = [
+    "Callback",
+    "DivergenceError",
+    "EarlyStopping",
+    "ExponentialMovingAverage",
+    "ModelCheckpoint",
+    "ProgressBar",
+    "ReduceOnPlateau",
+]

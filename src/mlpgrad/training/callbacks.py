@@ -1,0 +1,73 @@
+"""Callbacks: what happens around epochs and batches, under Keras's hook names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from mlpgrad._core.described import Described, nearest
+
+if TYPE_CHECKING:
+    from mlpgrad.network.network import Network
+    from mlpgrad.optimizers.base import Optimizer
+    from mlpgrad.training.record import Record
+
+
+class Callback(Described):
+    """Base of all callbacks: override the hooks you need.
+
+    `fit` sets `model`, `optimizer`, `history` and `epochs` before the first hook. Setting
+    `self.model.stop_training = True` ends training. Hooks on batches cost time only where they
+    are overridden.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> class Print(mg.Callback):
+    ...     def on_epoch_end(self, epoch, logs):
+    ...         print(f"epoch {epoch}: {sorted(logs)}")
+    >>> x, y = mg.datasets.xor()
+    >>> model = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy())
+    >>> history = model.fit(x, y, optimizer=mg.SGD(0.1), epochs=2, callbacks=[Print()], verbose=0)
+    epoch 0: ['learning_rate', 'loss']
+    epoch 1: ['learning_rate', 'loss']
+    """
+
+    model: Network
+    optimizer: Optimizer
+    history: Record
+    epochs: int
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """After the last epoch, also when training was interrupted or failed."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Before each epoch, counted from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """After each epoch, with its loss and metrics by name."""
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any]) -> None:
+        """Before each batch."""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
+        """After each batch, with its loss."""
+
+    def follows_batches(self) -> bool:
+        """Whether a hook on batches is overridden."""
+        hooks = ("on_train_batch_begin", "on_train_batch_end")
+        return any(getattr(type(self), hook) is not getattr(Callback, hook) for hook in hooks)
+
+    def monitored(self, logs: dict[str, Any], name: str | None) -> Any:
+        """The logged value to watch: `val_loss` where there is one, else `loss`, or by name."""
+        name = name or ("val_loss" if "val_loss" in logs else "loss")
+        if name not in logs:
+            raise KeyError(f"{self!r} found no {name!r} in the logs{nearest(name, logs)}")
+        return logs[name]
+
+    @classmethod
+    def example(cls) -> Self:
+        """A callback with options worth a test, for tests that go through every class."""
+        return cls()

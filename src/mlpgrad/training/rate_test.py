@@ -1,0 +1,106 @@
+"""The learning-rate range test."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.optimizers.base import Optimizer
+from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.fit import fit
+from mlpgrad.training.record import Record
+from mlpgrad.training.session import DivergenceError
+
+if TYPE_CHECKING:
+    from mlpgrad.network.network import Network
+
+
+class RangeTest:
+    """Result of a learning-rate range test.
+
+    Attributes
+    ----------
+    learning_rates, losses : array (steps,)
+        What was tried, and the smoothed training loss at each.
+    suggestion : float
+        The rate at which the loss fell fastest.
+    """
+
+    def __init__(self, learning_rates: Array, losses: Array) -> None:
+        self.learning_rates, self.losses = learning_rates, losses
+        # over a tenth of the test, and after its first tenth: single steps are mostly noise
+        width = max(1, len(losses) // 10)
+        falls = losses[2 * width :] - losses[width:-width]
+        steepest = int(np.argmin(falls)) + width + width // 2 if len(falls) else 0
+        self.suggestion = float(learning_rates[steepest])
+
+    def __repr__(self) -> str:
+        low, high = self.learning_rates[0], self.learning_rates[-1]
+        return f"RangeTest({low:.3g} to {high:.3g}: suggestion {self.suggestion:.3g})"
+
+
+def learning_rate_range_test(
+    model: Network,
+    x: Any,
+    y: Any,
+    *,
+    optimizer: Optimizer,
+    lowest: float = 1e-6,
+    highest: float = 10.0,
+    steps: int = 100,
+    batch_size: int = 32,
+) -> RangeTest:
+    """Train a copy with a learning rate that grows at every step, until the loss explodes.
+
+    From L. N. Smith, "Cyclical learning rates for training neural networks" (2017). The model
+    and the optimizer stay as they are.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.moons(200, random_state=0)
+    >>> model = mg.Sequential([mg.Dense(2, 16), mg.Tanh(), mg.Dense(16, 1)],
+    ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
+    >>> test = model.learning_rate_range_test(x, y, optimizer=mg.Adam())
+    >>> 1e-3 < test.suggestion < 1
+    True
+    """
+    model, optimizer = model.copy(), copy.deepcopy(optimizer)
+    optimizer.reset()
+    rates = np.geomspace(lowest, highest, steps)
+    optimizer.learning_rate = lambda step: float(rates[min(step, steps - 1)])
+    recorder = _LossRecorder(steps)
+    n_batches = -(-len(x) // batch_size)
+    with suppress(DivergenceError):  # that is what the test is after
+        fit(
+            model,
+            x,
+            y,
+            record=Record(),
+            optimizer=optimizer,
+            epochs=-(-steps // n_batches),
+            batch_size=batch_size,
+            callbacks=[recorder],
+            verbose=0,
+        )
+    return RangeTest(rates[: len(recorder.losses)], np.array(recorder.losses))
+
+
+class _LossRecorder(Callback):
+    """Smoothed batch losses, until there are enough of them or the loss has exploded."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.losses: list[float] = []
+        self._average = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
+        self._average = 0.9 * self._average + 0.1 * float(np.mean(logs["loss"]))
+        self.losses.append(self._average / (1 - 0.9 ** (len(self.losses) + 1)))
+        exploded = self.losses[-1] > 4 * min(self.losses)
+        if len(self.losses) >= self.steps or exploded:
+            self.model.stop_training = True

@@ -1,0 +1,59 @@
+"""`Record`: what training writes down, one value an epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class Record(dict[str, list[Any]]):
+    """Losses, metrics and the learning rate by name: lists with one value an epoch.
+
+    For an ensemble each value is an array `(E,)`.
+
+    Attributes
+    ----------
+    interrupted : bool
+        Whether Ctrl-C ended training.
+    seconds : float
+        Time spent in `fit`.
+    live : bool
+        Whether a callback shows the curves while training: a progress bar is then silent.
+
+    Examples
+    --------
+    >>> record = Record()
+    >>> record.record({"loss": 0.7})
+    >>> record.record({"loss": 0.2})
+    >>> record["loss"], record
+    ([0.7, 0.2], Record(2 epochs, loss 0.7 -> 0.2))
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.interrupted = False
+        self.seconds = 0.0
+        self.live = False
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs recorded."""
+        return max(map(len, self.values()), default=0)
+
+    def record(self, logs: dict[str, Any]) -> None:
+        """Append one epoch's values."""
+        for name, value in logs.items():
+            self.setdefault(name, []).append(value)
+
+    def last(self) -> dict[str, Any]:
+        """The latest epoch's values."""
+        return {name: values[-1] for name, values in self.items()}
+
+    def __repr__(self) -> str:
+        def show(value: Any) -> str:
+            return f"{float(np.mean(value)):.4g}"
+
+        curves = [f"{n} {show(v[0])} -> {show(v[-1])}" for n, v in self.items() if "rate" not in n]
+        ended = ", interrupted" if self.interrupted else ""
+        return f"{type(self).__name__}({', '.join([f'{self.epochs} epochs', *curves])}{ended})"

@@ -1,0 +1,43 @@
+"""Which members of an ensemble each thread trains."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import TYPE_CHECKING
+
+from mlpgrad.training.recorded_step import repeatable
+
+if TYPE_CHECKING:
+    from mlpgrad.network.network import Network
+    from mlpgrad.optimizers.base import Optimizer
+
+
+THREADS = 4  # at most: one of them at a time holds Python's lock, for a fifth of its time
+
+
+THREAD_WORK = 1 << 20  # parameters times samples of a thread: with less the lock costs too much
+
+
+BLAS_WORK = 1 << 18  # multiplications: a larger product gets threads from OpenBLAS
+
+
+def shares(model: Network, optimizer: Optimizer, batch_size: int) -> list[slice]:
+    """Which networks of an ensemble each thread trains; empty where one thread is as fast."""
+    networks = model.ensemble_size or 1
+    work = model.params.size * batch_size
+    count = min(threads(), networks, work // THREAD_WORK)
+    widest = max((slot.stop - slot.start for slot in model.parameters), default=0)
+    if count < 2 or widest * batch_size > BLAS_WORK or not repeatable(model, model.loss, optimizer):
+        return []
+    bounds = [networks * i // count for i in range(count + 1)]
+    return [slice(a, b) for a, b in itertools.pairwise(bounds)]
+
+
+def threads() -> int:
+    """As many as this process may use: its cores, or fewer where the environment says so."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    limits = [int(n) for name in names if (n := os.environ.get(name, "")).isdigit() and int(n)]
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(cores, THREADS, *limits)

@@ -1,0 +1,58 @@
+"""Files that earlier versions have saved are read, and mean what they meant.
+
+The classes in them are found by their names, wherever they have moved since. A test that fails here
+has made old files unreadable: the code is to change, never the files.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mlpgrad as mg
+from tests.golden.make_saved_models import computed
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
+
+each_file = pytest.mark.parametrize("name", ["model-format-1", "model-format-1-float64"])
+
+
+def loaded(name):
+    """The model in a file, and the inputs, targets and results that belong to it."""
+    with np.load(GOLDEN / f"{name}.expected.npz") as stored:
+        expected = dict(stored)
+    return mg.load(GOLDEN / f"{name}.npz"), expected.pop("x"), expected.pop("y"), expected
+
+
+@each_file
+def test_a_file_computes_what_it_did(name):
+    model, x, y, expected = loaded(name)
+    tolerance = TOLERANCE[model.dtype.name]
+    results = computed(model, x, y)
+    assert results.keys() == expected.keys()
+    assert results["prediction"].dtype == expected["prediction"].dtype
+    for what, result in results.items():
+        np.testing.assert_allclose(result, expected[what], tolerance, tolerance, err_msg=what)
+
+
+@each_file
+def test_training_goes_on(name):
+    results = []
+    for _ in range(2):
+        model, x, y, _ = loaded(name)
+        before = model.evaluate(x, y)["loss"]
+        model.fit(x, y, optimizer=mg.Adam(0.02), epochs=100, batch_size=5, verbose=0)
+        assert np.all(model.evaluate(x, y)["loss"] < before)
+        results.append(model.params)
+    np.testing.assert_array_equal(*results)  # random generators go on where they were
+
+
+def test_options_that_only_training_uses_are_read():
+    ensemble, network = (loaded(name)[0] for name in ("model-format-1", "model-format-1-float64"))
+    assert ensemble.layers[1].momentum == 0.2
+    assert ensemble.layers[4].drop_probability == 0.25
+    assert isinstance(ensemble.layers[7].initializer, mg.LeCunUniform)
+    assert ensemble.layers[5].initializer.gain == 0.9
+    assert network.layers[6].initializer.value == np.float32(0.3)
+    assert network.layers[11].drop_probability == 0.1
