@@ -63,8 +63,7 @@ class Metric(Described):
     >>> class RelativeError(mg.Metric):
     ...     name, sums, larger_is_better = "relative_error", 2, False
     ...     def values(self, prediction, target, loss):
-    ...         sizes = abs(np.concatenate([prediction - target, target], axis=-1))
-    ...         return sizes
+    ...         return abs(np.concatenate([prediction - target, target], axis=-1))
     ...     def finish(self, means):
     ...         return means[..., 0] / means[..., 1]
     >>> model.evaluate(x, x - 0.5, metrics=[RelativeError()])["relative_error"]
@@ -74,7 +73,7 @@ class Metric(Described):
     name: str = "metric"
     """The key in `History` and in the result of `evaluate`."""
     larger_is_better: bool | None = None
-    """The direction of improvement; None where it is unknown."""
+    """Whether an improvement is an increase; None where the direction is unknown."""
     sums: int = 1
     """How many numbers `values` returns for each sample."""
 
