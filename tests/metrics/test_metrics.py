@@ -103,11 +103,12 @@ def test_targets_that_are_all_equal():
 
 def test_equal_outputs_count_in_order():
     logits = np.array([[1.0, 1.0, 1.0]] * 3)
-    target = np.array([[0], [1], [2]])
+    target = np.array([[0], [0], [1]])
     loss = mg.SoftmaxCrossEntropy()
     accuracy = measured(mg.Accuracy(), loss, logits, target)
-    assert accuracy == measured(mg.TopK(1), loss, logits, target) == pytest.approx(1 / 3)
-    assert measured(mg.TopK(2), loss, logits, target) == pytest.approx(2 / 3)
+    assert accuracy == measured(mg.TopK(1), loss, logits, target) == pytest.approx(2 / 3)
+    assert measured(mg.TopK(2), loss, logits, target) == 1
+    assert measured(mg.TopK(2), loss, logits, target + 1) == pytest.approx(2 / 3)
 
 
 def test_auc_without_negatives_is_not_a_number():
