@@ -108,6 +108,12 @@ def test_a_sample_of_weight_two_counts_as_two(cls, loss_class):
 
 
 @every_pair
+def test_all_weights_zero_is_no_error(cls, loss_class):
+    weights = np.zeros((SAMPLES, 1))  # warnings are errors here
+    assert np.ndim(measured(example(cls), *loss_data(loss_class), weights, size=20)) == 0
+
+
+@every_pair
 @pytest.mark.parametrize("own_targets", [False, True])
 @pytest.mark.parametrize("own_weights", [None, False, True])
 def test_an_ensemble_equals_a_loop_over_its_members(cls, loss_class, own_targets, own_weights):

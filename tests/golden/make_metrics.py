@@ -31,7 +31,8 @@ def data_sets():
     logits[:, 4] -= 9  # a class that is never predicted
     classes = (logits + rng.normal(size=logits.shape)).argmax(axis=-1)
     classes[[3, 30]] = 4
-    absent = np.where(classes == 2, 1, classes)  # a class that never occurs
+    absent = np.where(classes == 2, 1, classes)  # a class that never occurs, nor is predicted
+    without = logits - np.where(np.arange(5) == 2, 20, 0)
     labels = (np.round(logits[:, :3], 1) + rng.normal(size=(SAMPLES, 3)) > 0).astype(int)
     numbers = rng.normal(size=(SAMPLES, 2)) * [1.0, 30.0]
     noisy = numbers + rng.normal(size=(SAMPLES, 2)) * [0.3, 20.0]
@@ -40,8 +41,13 @@ def data_sets():
         "binary": ("SigmoidCrossEntropy()", tied, bits),
         "two classes": ("SoftmaxCrossEntropy()", two, bits),
         "five classes": ("SoftmaxCrossEntropy()", logits, classes),
-        "an absent class": ("SoftmaxCrossEntropy()", logits, absent),
+        "an absent class": ("SoftmaxCrossEntropy()", without, absent),
         "labels": ("SigmoidCrossEntropy()", np.round(logits[:, :3], 1), labels),
+        "an unused label": (
+            "SigmoidCrossEntropy()",
+            np.round(logits[:, :3], 1) - [0, 20, 0],
+            labels * [1, 0, 1],
+        ),
         "numbers": ("MeanSquaredError()", noisy, numbers),
         "one number": ("MeanSquaredError()", noisy[:, :1], numbers[:, :1]),
         "far from zero": ("MeanSquaredError()", 1e6 + noisy[:, :1], 1e6 + numbers[:, :1]),
@@ -51,7 +57,7 @@ def data_sets():
 
 def confusion(sk, name, data, logits, target, w):
     """Precision, recall and F1 in every average."""
-    if data == "labels":
+    if "label" in data:
         predicted, first = (logits > 0).astype(int), "macro"
     elif data == "binary":
         predicted, first = (logits[:, 0] > 0).astype(int), "binary"
@@ -85,11 +91,14 @@ def of_classes(sk, data, logits, target, w):
     found = {}
     for name in ("Precision", "Recall", "F1"):
         found |= confusion(sk, name, data, logits, target, w)
-    if data == "labels":
+    if "label" in data:
         p = sigmoid(logits)
         found["Accuracy()"] = sk.accuracy_score(target, logits > 0, sample_weight=w)
-        found["AUC()"] = sk.roc_auc_score(target, p, sample_weight=w)
-        losses = [sk.log_loss(t, q, sample_weight=w) for t, q in zip(target.T, p.T, strict=True)]
+        columns = list(zip(target.T, p.T, strict=True))
+        used = [(t, q) for t, q in columns if t.any()]
+        areas = [sk.roc_auc_score(t, q, sample_weight=w) for t, q in used]
+        found["AUC()"] = np.mean(areas)
+        losses = [sk.log_loss(t, q, labels=[0, 1], sample_weight=w) for t, q in columns]
         found["LogLoss()"] = np.mean(losses)
         return found
     p = softmax(logits)

@@ -63,8 +63,7 @@ class Metric(Described):
     >>> class RelativeError(mg.Metric):
     ...     name, sums, larger_is_better = "relative_error", 2, False
     ...     def values(self, prediction, target, loss):
-    ...         sizes = abs(np.concatenate([prediction - target, target], axis=-1))
-    ...         return sizes
+    ...         return abs(np.concatenate([prediction - target, target], axis=-1))
     ...     def finish(self, means):
     ...         return means[..., 0] / means[..., 1]
     >>> model.evaluate(x, x - 0.5, metrics=[RelativeError()])["relative_error"]
@@ -74,7 +73,7 @@ class Metric(Described):
     name: str = "metric"
     """The key in `History` and in the result of `evaluate`."""
     larger_is_better: bool | None = None
-    """The direction of improvement; None where it is unknown."""
+    """Whether an improvement is an increase; None where the direction is unknown."""
     sums: int = 1
     """How many numbers `values` returns for each sample."""
 
@@ -127,29 +126,29 @@ class WeightedMeans:
         self.lead: tuple[int, ...] = ()
 
     def add(self, prediction: Array, target: Array, weights: Array | None, loss: Loss) -> None:
-        metric = self.metric
+        metric, one = self.metric, self.metric.sums == 1
         values = np.asarray(metric.values(prediction, target, loss))
-        expected = prediction.shape[:-1]
-        columns = values[..., None] if metric.sums == 1 else values
-        if columns.shape != (*expected, metric.sums):
-            shape = expected if metric.sums == 1 else (*expected, metric.sums)
+        samples = prediction.shape[:-1]
+        expected = samples if one else (*samples, metric.sums)
+        if values.shape != expected:
             raise ValueError(
-                f"{type(metric).__name__}.values: expected an array of shape {shape}, got "
+                f"{type(metric).__name__}.values: expected an array of shape {expected}, got "
                 f"{values.shape}; return one number for each sample, such as .mean(axis=-1) of "
                 f"the outputs, or set sums to the number of values of each sample"
             )
-        self.lead = expected[:-1]
+        self.lead = samples[:-1]
         if weights is None:
-            self.weight += expected[-1]
+            self.weight += samples[-1]
         else:
             weights = weights.astype(np.float64, copy=False)
             self.weight = self.weight + np.add.reduce(weights, axis=(-2, -1))
-            columns = columns * weights
-        self.totals = self.totals + np.add.reduce(columns, axis=-2, dtype=np.float64)
+            values = values * (weights[..., 0] if one else weights)
+        total = np.add.reduce(values, axis=-1 if one else -2, dtype=np.float64)
+        self.totals = self.totals + total
 
     def result(self) -> Any:
-        means = weighted_mean(self.totals, np.asarray(self.weight)[..., None])
-        value = self.metric.finish(means[..., 0] if self.metric.sums == 1 else means)
+        weight = self.weight if self.metric.sums == 1 else np.asarray(self.weight)[..., None]
+        value = self.metric.finish(weighted_mean(self.totals, weight))
         if np.shape(value) != self.lead:
             kind = f"an array of shape {self.lead}" if self.lead else "a number"
             raise ValueError(

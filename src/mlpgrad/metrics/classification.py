@@ -22,6 +22,11 @@ class Accuracy(Metric):
     A sample with several labels counts where every label is correct (the subset accuracy of
     scikit-learn's `accuracy_score`).
 
+    Raises
+    ------
+    TypeError
+        If the loss defines no classes.
+
     Examples
     --------
     >>> import numpy as np, mlpgrad as mg
@@ -101,8 +106,8 @@ class LogLoss(Metric):
 
     A target that is a row of probabilities t counts as -sum_k t_k log p_k; with several labels
     it is the mean of each label's -t log p - (1 - t) log(1 - p). Probabilities below 2.2e-16
-    count as that number, as in scikit-learn's `log_loss`. Unlike the loss of training it knows
-    no label smoothing, and no penalties. Good 1952, "Rational decisions".
+    count as that number, as in scikit-learn's `log_loss`. It ignores label smoothing and
+    penalties, which are part of the training loss. Good 1952, "Rational decisions".
 
     Raises
     ------

@@ -89,7 +89,7 @@ def _divide(numerator: Array, denominator: Array) -> Array:
 
 
 class Precision(_ConfusionMetric):
-    """true positives / predicted positives: how many of the samples called positive are
+    """true positives / predicted positives: the share of positive predictions that are correct
 
     0 where no sample is predicted to be positive. As scikit-learn's `precision_score`.
 
@@ -100,6 +100,13 @@ class Precision(_ConfusionMetric):
         quotient of the summed counts, "weighted" the mean weighted by the classes' frequencies.
         "auto", the default, is class 1 of two classes, and "macro" for more classes and for
         labels. All but "auto" are part of the name: `precision_macro`.
+
+    Raises
+    ------
+    ValueError
+        If `average` is none of these.
+    TypeError
+        If the loss defines no classes.
 
     Examples
     --------
@@ -117,7 +124,7 @@ class Precision(_ConfusionMetric):
 
 
 class Recall(_ConfusionMetric):
-    """true positives / positives: how many of the positive samples are found
+    """true positives / positives: the share of positive samples that are found
 
     0 where no sample is positive. As scikit-learn's `recall_score`.
 
@@ -128,6 +135,13 @@ class Recall(_ConfusionMetric):
         quotient of the summed counts, "weighted" the mean weighted by the classes' frequencies.
         "auto", the default, is class 1 of two classes, and "macro" for more classes and for
         labels. All but "auto" are part of the name: `recall_macro`.
+
+    Raises
+    ------
+    ValueError
+        If `average` is none of these.
+    TypeError
+        If the loss defines no classes.
 
     Examples
     --------
@@ -157,6 +171,13 @@ class F1(_ConfusionMetric):
         quotient of the summed counts, "weighted" the mean weighted by the classes' frequencies.
         "auto", the default, is class 1 of two classes, and "macro" for more classes and for
         labels. All but "auto" are part of the name: `f1_macro`.
+
+    Raises
+    ------
+    ValueError
+        If `average` is none of these.
+    TypeError
+        If the loss defines no classes.
 
     Examples
     --------

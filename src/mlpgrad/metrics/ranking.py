@@ -19,11 +19,16 @@ class AUC(Metric):
 
     Exact, with weights and ties: the rank statistic of Mann and Whitney (Hanley and McNeil
     1982, "The meaning and use of the area under a receiver operating characteristic curve").
-    With several classes, each against the rest, and with several labels it is the mean over
-    those that have both positives and negatives; NaN where none has. As scikit-learn's
+    With several classes (each against the rest) or several labels, it is the mean over those
+    that have both positives and negatives, and NaN where none has. As scikit-learn's
     `roc_auc_score` (`multi_class="ovr"`).
 
     It keeps one score for each sample and class until the pass through the data has ended.
+
+    Raises
+    ------
+    TypeError
+        If the loss defines no classes, or no probabilities where there are several classes.
 
     Examples
     --------

@@ -42,7 +42,7 @@ def evaluate(
         total += loss.forward(prediction, part, w.astype(model.dtype)) * share
         weight = weight + share
         for accumulator in accumulators.values():
-            accumulator.add(prediction, part, w, model.loss)
+            accumulator.add(prediction, part, None if weights is None else w, model.loss)
     means = {"loss": weighted_mean(total, weight) + model.penalty()}
     means |= {name: accumulator.result() for name, accumulator in accumulators.items()}
     return {name: as_number(value) for name, value in means.items()}
