@@ -58,7 +58,7 @@ def same(ours, theirs):
 
 def shown(callback):
     """What a callback has recorded for others to read."""
-    given = ("model", "optimizer", "history", "epochs")
+    given = ("session", "model", "optimizer", "history", "epochs")
     return {k: v for k, v in vars(callback).items() if k[0] != "_" and k not in given}
 
 

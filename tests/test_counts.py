@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
-from mlpgrad.training import worker as parts
+from mlpgrad.training.recorded_step import RecordedStep
 
 
 class Cost(NamedTuple):
@@ -34,9 +34,9 @@ BUDGET = {
 }
 
 REPEATED = {  # where `fit` repeats a step as recorded calls
-    "xor": Cost(c_calls=35, python_calls=6, operators=17),
-    "moons": Cost(c_calls=53, python_calls=6, operators=29),
-    "digits": Cost(c_calls=44, python_calls=7, operators=29),
+    "xor": Cost(c_calls=35, python_calls=4, operators=16),
+    "moons": Cost(c_calls=53, python_calls=4, operators=28),
+    "digits": Cost(c_calls=44, python_calls=5, operators=28),
 }
 
 EPOCH = {"xor": 64}  # C calls where an epoch is one step, as in full-batch training
@@ -167,14 +167,14 @@ def test_a_step_costs_exactly_its_budget(name):
 
 @pytest.mark.parametrize("name", REPEATED)
 def test_a_repeated_step_costs_exactly_its_budget(name, monkeypatch):
-    monkeypatch.setattr(parts, "worthwhile", lambda *_: True)
+    monkeypatch.setattr(RecordedStep, "serves", lambda *_: True)
     cost, lines = step_cost(*NETWORKS[name]())
     assert cost == REPEATED[name], f"per step:\n{lines}"
 
 
 @pytest.mark.parametrize("name", EPOCH)
 def test_an_epoch_of_one_step_makes_exactly_so_many_calls(name, monkeypatch):
-    monkeypatch.setattr(parts, "worthwhile", lambda *_: True)
+    monkeypatch.setattr(RecordedStep, "serves", lambda *_: True)
     cost, lines = epoch_cost(*NETWORKS[name]())
     assert cost.c_calls == EPOCH[name], f"per epoch:\n{lines}"
 
@@ -203,8 +203,8 @@ def test_one_numpy_call_more_is_noticed(slower):
 
 
 if __name__ == "__main__":
-    for budget, worth in ((BUDGET, parts.worthwhile), (REPEATED, lambda *_: True)):
-        parts.worthwhile = worth
+    for budget, serves in ((BUDGET, RecordedStep.serves), (REPEATED, lambda *_: True)):
+        RecordedStep.serves = serves
         for name in budget:
             cost = Cost(*map(int, step_cost(*NETWORKS[name]())[0]))
             print(f'    "{name}": {cost},')

@@ -12,9 +12,13 @@ from mlpgrad.metrics import Metric
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.communicator import Communicator
+from mlpgrad.training.data import check_counts, check_validation, training_batches, validation_rows
 from mlpgrad.training.evaluate import evaluate
-from mlpgrad.training.fit import fit
+from mlpgrad.training.minibatch import method_of
+from mlpgrad.training.progress import ProgressBar
 from mlpgrad.training.rate_test import learning_rate_range_test
+from mlpgrad.training.session import Method, Session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,9 +66,9 @@ class Sequential(Network):
     def fit(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         *,
-        optimizer: Optimizer,
+        optimizer: Optimizer | Method,
         epochs: int = 10,
         batch_size: int = 32,
         validation_data: tuple[Any, ...] | None = None,
@@ -76,34 +80,98 @@ class Sequential(Network):
         class_weight: Mapping[int, float] | str | None = None,
         shuffle: bool = True,
         verbose: int = 1,
+        resume: Mapping[str, Any] | None = None,
+        communicator: Communicator | None = None,
     ) -> History:
-        """Train on minibatches; see `mlpgrad.training.fit` for each option.
+        """Train on minibatches.
+
+        Parameters
+        ----------
+        x : array (n, I), or (E, n, I) for an ensemble; or an iterable
+            May be memory-mapped: it is read a block at a time. An iterable yields batches
+            `(x, y)` or `(x, y, sample_weight)` and is begun anew at each epoch; then there is no
+            `y`, and no split.
+        y : array (n, O) or (E, n, O), or classes (n,)
+        optimizer : Optimizer or Method
+            Its state goes on where an earlier `fit` left it.
+        epochs : int, default 10
+            Passes through the data.
+        batch_size : int, default 32
+            Samples of a step; the last batch of an epoch may be shorter.
+        validation_data : tuple (x, y) or (x, y, sample_weight), optional
+            Evaluated after every epoch.
+        validation_split : float, default 0
+            Without `validation_data`, this share of the rows is held out: drawn at random, each
+            class in proportion.
+        validation_shuffle : bool, default True
+            False holds out the last rows instead, for rows in order of time.
+        callbacks : sequence of Callback, default ()
+        metrics : sequence of Metric, optional
+            Recorded on the training batches as well. By default only the validation set is
+            measured, with the loss's own metrics.
+        sample_weight : array (n,) or (E, n), optional
+            A sample of weight 2 counts as two.
+        class_weight : dict, or "balanced", optional
+            Multiplies the weights of each class's samples; "balanced" gives every class the same
+            total weight.
+        shuffle : bool, default True
+            Whether the rows come in a new order at every epoch.
+        verbose : int, default 1
+            0 is silent, 1 shows progress.
+        resume : dict, optional
+            A snapshot of an earlier training, taken by a callback as `self.session.snapshot()`.
+            With the same options this training goes on exactly where that one was.
+        communicator : Communicator, optional
+            Joins this training with those of other ranks, each on rows of its own.
 
         Returns
         -------
         History
             Losses and metrics by name, one value an epoch.
+
+        Raises
+        ------
+        DivergenceError
+            As soon as the loss is not finite.
+
+        Examples
+        --------
+        >>> import mlpgrad as mg
+        >>> x, y = mg.datasets.moons(200, noise=0.1, random_state=0)
+        >>> model = mg.Sequential([mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)],
+        ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
+        >>> history = model.fit(x, y, optimizer=mg.Adam(0.05), epochs=20, validation_split=0.2,
+        ...                     callbacks=[mg.EarlyStopping(5)], verbose=0)
+        >>> history["val_accuracy"][-1] > 0.9
+        True
         """
-        history = History()
-        fit(
+        method = method_of(optimizer)
+        check_counts(self, epochs, batch_size)
+        check_validation(validation_data, validation_split)
+        batches = training_batches(
             self,
             x,
             y,
-            record=history,
-            optimizer=optimizer,
-            epochs=epochs,
+            sample_weight,
+            class_weight,
             batch_size=batch_size,
-            validation_data=validation_data,
-            validation_split=validation_split,
-            validation_shuffle=validation_shuffle,
-            callbacks=callbacks,
-            metrics=metrics,
-            sample_weight=sample_weight,
-            class_weight=class_weight,
             shuffle=shuffle,
-            verbose=verbose,
+            held_out=0.0 if validation_data is not None else validation_split,
+            in_order=not validation_shuffle,
         )
-        return history
+        session = Session(
+            self,
+            method,
+            batches,
+            validation=validation_rows(self, batches, validation_data),
+            callbacks=[*callbacks, *([ProgressBar()] if verbose else [])],
+            metrics=metrics,
+            epochs=epochs,
+            record=History(),
+            communicator=communicator,
+        )
+        session.run(resume)
+        return session.record  # type: ignore[return-value]  # the History above
 
     @suggesting
     def evaluate(

@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
-from mlpgrad.training import recorded_step as replay
-from mlpgrad.training import tape
-from mlpgrad.training import worker as parts
+from mlpgrad.training import choose_step, tape
+from mlpgrad.training.recorded_step import RecordedStep
+from mlpgrad.training.step import LayerStep
 from tests.kinds import every_case, every_optimizer, one_and_many
 
 
-class Watched(replay.Replay):
-    """Keeps the replay of the latest `fit`."""
+class Watched(RecordedStep):
+    """Keeps the step of the latest `fit`, and serves whatever the size."""
 
     latest = None
+    serves = staticmethod(lambda *_: True)
 
     def __init__(self, *args):
         super().__init__(*args)
@@ -23,10 +24,9 @@ class Watched(replay.Replay):
 @pytest.fixture
 def trained(monkeypatch):
     """Train a model with or without repetition, whatever its size; its parameters and losses."""
-    monkeypatch.setattr(parts, "Replay", Watched)
 
     def train(model, x, y, optimizer, *, repeats, **options):
-        monkeypatch.setattr(parts, "worthwhile", lambda *_: repeats)
+        monkeypatch.setattr(choose_step, "STEPS", [Watched if repeats else LayerStep])
         options = {"epochs": 3, "batch_size": 3, "verbose": 0} | options
         history = model.fit(x, y, optimizer=optimizer, **options)
         return model.params.copy(), model.state.copy(), np.array(history["loss"])
@@ -48,8 +48,8 @@ def test_every_layer_and_loss_trains_alike_to_the_last_bit(case, cls, size, trai
     x, y = np.concatenate([x, x[::-1] / 2, x]), np.concatenate([y, y[::-1], y])
     assert_trains_alike(trained, lambda: case(cls, np.float32, size)[0], x[:11], y[:11])
     if size is None and vars(cls).get("repeatable"):
-        assert Watched.latest.recorded is not None
-        assert bool(Watched.latest.updates) == bool(Watched.latest.model.params.size)
+        assert Watched.latest.recording is not None
+        assert bool(Watched.latest.updates) == bool(Watched.latest.network.params.size)
 
 
 @every_case
@@ -62,7 +62,7 @@ def test_every_layer_and_loss_trains_alike_with_sample_weights(case, cls, size, 
         options = {"sample_weight": weights, "shuffle": shuffle}
         assert_trains_alike(trained, lambda: case(cls, np.float32, size)[0], x, y, **options)
     if size is None and vars(cls).get("repeatable"):
-        assert Watched.latest.recorded is not None
+        assert Watched.latest.recording is not None
 
 
 @every_optimizer
@@ -101,7 +101,7 @@ def test_penalties_act_alike_to_the_last_bit(penalties, repeats, size, trained):
     x, y = mg.datasets.xor(copies=5)
     options = {"penalties": penalties, "ensemble_size": size}
     assert_trains_alike(trained, lambda: xor_model(mg.Tanh(), **options), x, y)
-    assert (Watched.latest.recorded is not None) == repeats
+    assert (Watched.latest.recording is not None) == repeats
 
 
 def test_a_strength_changed_between_epochs_holds(trained):
@@ -115,7 +115,7 @@ def test_a_strength_changed_between_epochs_holds(trained):
         return xor_model(mg.Tanh(), penalties=[mg.L2(0.1)])
 
     assert_trains_alike(trained, make, x, y, callbacks=[Change()])
-    assert Watched.latest.recorded is not None
+    assert Watched.latest.recording is not None
 
 
 class Looks(mg.Tanh):
@@ -164,7 +164,7 @@ class Shakes(mg.Tanh):
 def test_what_cannot_be_repeated_is_not(cls, trained):
     x, y = mg.datasets.xor(copies=5)
     assert_trains_alike(trained, lambda: xor_model(cls()), x, y)
-    assert Watched.latest.recorded is None
+    assert Watched.latest.recording is None
 
 
 def test_an_option_changed_between_epochs_holds(trained):
@@ -176,7 +176,7 @@ def test_an_option_changed_between_epochs_holds(trained):
     x, y = mg.datasets.xor(copies=5)
     changes = {"callbacks": [Change()]}
     assert_trains_alike(trained, lambda: xor_model(mg.LeakyReLU()), x, y, **changes)
-    assert Watched.latest.recorded is not None
+    assert Watched.latest.recording is not None
 
 
 def test_layers_show_the_last_step(trained):
@@ -191,6 +191,8 @@ def test_layers_show_the_last_step(trained):
 
 def test_only_many_small_steps_are_worth_it():
     model = xor_model(mg.Tanh())
-    assert replay.worthwhile(model, 4, 1000)
-    assert not replay.worthwhile(model, 4, 10)
-    assert not replay.worthwhile(model, 1 << 20, 1000)
+    optimizer = mg.SGD(0.1)
+    assert RecordedStep.serves(model, optimizer, 4, 1000)
+    assert RecordedStep.serves(model, optimizer, None, None)  # nobody knows how many
+    assert not RecordedStep.serves(model, optimizer, 4, 10)
+    assert not RecordedStep.serves(model, optimizer, 1 << 20, 1000)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
-from mlpgrad.training import session, worker
+from mlpgrad.training import minibatch
 from mlpgrad.training import threads as members
+from mlpgrad.training.worker import Worker
 from tests.kinds import every_case, every_optimizer
 
 TWO = [slice(0, 2), slice(2, 5)]
@@ -19,13 +20,13 @@ X, Y = mg.datasets.moons(90, random_state=0)
 def ran_in(monkeypatch):
     """The threads that trained a part."""
     seen = set()
-    run = worker.Part.run
+    run = Worker.run
 
-    def watched(part, batches):
+    def watched(worker, batches):
         seen.add(threading.get_ident())
-        run(part, batches)
+        run(worker, batches)
 
-    monkeypatch.setattr(worker.Part, "run", watched)
+    monkeypatch.setattr(Worker, "run", watched)
     return seen
 
 
@@ -34,7 +35,7 @@ def in_threads(monkeypatch, ran_in):
     """Train an ensemble of five in one thread or in two, whatever its size."""
 
     def train(model, *data, threads=2, **options):
-        monkeypatch.setattr(session, "shares", lambda *_: TWO if threads == 2 else [])
+        monkeypatch.setattr(minibatch, "shares", lambda *_: TWO if threads == 2 else [])
         options = {"epochs": 3, "batch_size": 7, "verbose": 0} | options
         ran_in.clear()
         history = model.fit(*data, **options)
@@ -178,7 +179,7 @@ def test_ctrl_c_ends_training_with_all_networks_at_the_same_step(in_threads, pre
 
 
 def test_what_looks_at_every_batch_is_called_in_one_thread(monkeypatch, ran_in):
-    monkeypatch.setattr(session, "shares", lambda *_: TWO)
+    monkeypatch.setattr(minibatch, "shares", lambda *_: TWO)
 
     class Counts(mg.Callback):
         batches = 0

@@ -97,6 +97,13 @@ class Loss(Described):
         """Some rows of a checked target as the other methods take them."""
         return target.astype(dtype, copy=False)
 
+    def converts_to(self, target: Array, dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+        """The dtype of `cast(target, dtype)` where `cast` changes nothing else, or None.
+
+        Batches are then converted while they are gathered, without a call of `cast`.
+        """
+        return dtype if type(self).cast is Loss.cast else None
+
     def numbers(self, prediction: Array) -> Array:
         """What the outputs say the targets are, `(..., B, T)`: for metrics of numbers."""
         return prediction

@@ -66,6 +66,11 @@ class _CategoricalLoss(Loss):
             return target.real.astype(np.intp, copy=False)
         return target.astype(dtype, copy=False)
 
+    def converts_to(self, target: Array, dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+        if type(self).cast is not _CategoricalLoss.cast or target.dtype.kind == "c":
+            return None
+        return np.dtype(np.intp) if target.shape[-1] == 1 else dtype
+
     def rows(self, target: Array) -> Array:
         """The target as rows of (smoothed) probabilities, `(..., B, K)`, in a buffer."""
         labels = fitting(self._labels, target)

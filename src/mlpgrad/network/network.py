@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.stateful import Stateful, generator_state, restore_generator
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import check_chain, run_backward, run_forward
 from mlpgrad.losses.base import Loss
@@ -20,7 +22,7 @@ from mlpgrad.network.storage import Storage, initialize
 from mlpgrad.penalties import Penalty, penalise
 
 
-class Network(Storage):
+class Network(Storage, Stateful):
     """What computes: storage, forward, backward, the objective, predictions and copies.
 
     `mlpgrad.Sequential` is the class that people use: it adds training, evaluation and files, and
@@ -28,6 +30,8 @@ class Network(Storage):
     explanations take any network.
     """
 
+    streams: dict[str, np.random.Generator]
+    """Streams that have been asked for by name."""
     stop_training: bool = False
     """Set to True, by a callback for instance, to end a running `fit` after the batch."""
 
@@ -49,6 +53,7 @@ class Network(Storage):
         self.ensemble_size = ensemble_size
         self._check()
         *self.rngs, self.rng = checks.random_generators(random_state, (ensemble_size or 1) + 1)
+        self.streams = {}
         self._bind()
         initialize(self.parameters, self._params, self.rngs)
         initialize(self.statistics, self._state, self.rngs)
@@ -183,7 +188,12 @@ class Network(Storage):
 
     def _cast(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
         """Input, target and weights as `_step` takes them."""
-        x, target, weights = self.checked(x, y, sample_weight)
+        return self.cast(*self.checked(x, y, sample_weight))
+
+    def cast(
+        self, x: Array, target: Array, weights: Array | None
+    ) -> tuple[Array, Array, Array | None]:
+        """Checked rows as `_step` takes them."""
         if weights is not None:
             weights = weights.astype(self.dtype, copy=False)
         return x.astype(self.dtype, copy=False), self.loss.cast(target, self.dtype), weights
@@ -219,6 +229,49 @@ class Network(Storage):
     def _predict(self, x: Array) -> Array:
         """`predict` on a checked array."""
         return self._prediction(x)
+
+    # randomness and state
+
+    def stream(self, name: str) -> np.random.Generator:
+        """The random numbers for one purpose: drawing from them moves no other stream.
+
+        They are derived from the seed and the name, whatever has been drawn before. The initial
+        weights and dropout of each network have streams of their own (`rngs`), and so has the
+        order of the rows (`rng`).
+        """
+        if name not in self.streams:
+            source: Any = self.rng.bit_generator.seed_seq
+            key = (*source.spawn_key, zlib.crc32(name.encode()))
+            seed = np.random.SeedSequence(source.entropy, spawn_key=key)
+            self.streams[name] = np.random.default_rng(seed)
+        return self.streams[name]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Copies of parameters and statistics, and the states of all random streams."""
+        return {
+            "params": self._params.copy(),
+            "state": self._state.copy(),
+            "rngs": [generator_state(rng) for rng in self.rngs],
+            "rng": generator_state(self.rng),
+            "streams": {name: generator_state(rng) for name, rng in self.streams.items()},
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Put back what `snapshot` has returned: of a network with the same layers."""
+        for name, flat in (("params", self._params), ("state", self._state)):
+            found = snapshot[name]
+            if found.shape != flat.shape or found.dtype != flat.dtype:
+                raise ValueError(
+                    f"restore expects {name} of shape {flat.shape} and {flat.dtype}, got "
+                    f"{found.shape} and {found.dtype}; the snapshot is of another network"
+                )
+            flat[...] = found
+        for rng, state in zip(
+            [*self.rngs, self.rng], [*snapshot["rngs"], snapshot["rng"]], strict=True
+        ):
+            restore_generator(rng, state)
+        for name, state in snapshot["streams"].items():
+            restore_generator(self.stream(name), state)
 
     # copies
 
@@ -277,7 +330,9 @@ class Network(Storage):
     def __getstate__(self) -> dict[str, Any]:
         """Arguments, arrays and generators; views, buffers and readers are made anew."""
         kept = ("layers", "loss", "penalties", "dtype", "random_state", "ensemble_size")
-        state = {name: getattr(self, name) for name in (*kept, "rngs", "rng", "stop_training")}
+        state = {
+            name: getattr(self, name) for name in (*kept, "rngs", "rng", "streams", "stop_training")
+        }
         return state | {"params": self._params, "state": self._state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypedDict
 
 import numpy as np
 
 from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array, Shape, constant
 from mlpgrad._core.described import Described
+from mlpgrad._core.stateful import Stateful
 from mlpgrad.optimizers import vectors
 
 if TYPE_CHECKING:
     from mlpgrad.network.network import Network
 
 
-VIEWS = ("_params", "_grads", "_clipped", "_blocks", "_scalars", "_decayed", "_bounded")
+VIEWS = ("_params", "_grads", "_scalars", "_prepared")
 
 Rate = float | Callable[[int], Any] | Sequence[float] | Array
 
@@ -33,7 +34,24 @@ class Common(TypedDict, total=False):
     max_norm: float | None
 
 
-class Optimizer(Described):
+class Prepared(NamedTuple):
+    """The arrays that a step works on, laid out once: the state of `apply`."""
+
+    grads: Any = None
+    """The gradient as it is given."""
+    clipped: Any = None
+    """Room for the clipped gradient, where something clips it."""
+    kept: Any = None
+    """What decoupled decay leaves of a weight, `()` or `(E, 1)`."""
+    blocks: Any = ()
+    """The arguments of each call of `update`."""
+    decayed: Any = ()
+    """Views of the parameters that decay."""
+    bounded: Any = ()
+    """Views of the weights `(..., in, out)` under `max_norm`."""
+
+
+class Optimizer(Described, Stateful):
     """p <- p - step(g), in place, on flat arrays of any network or ensemble.
 
     A subclass implements `update`, the paper's formula on whole vectors, and names in `states`
@@ -80,6 +98,7 @@ class Optimizer(Described):
     array([ 0.512, -1.024])
     """
 
+    kept = ("steps", "learning_rate_scale", "state")
     states: tuple[str, ...] = ()
     """Names of the arrays the rule keeps; `update` gets them in this order."""
     scratch: int = 1
@@ -145,31 +164,42 @@ class Optimizer(Described):
         params, grads : array (P,) or (E, P)
             C-contiguous and of one floating dtype. Their shape may change only after `reset`.
         """
-        self.begin_step(params, grads)
-        for block in self._blocks:
-            self.update(*block)
-        if self._bounded:
-            self.bound_weights()
+        self.advance(params, grads)
+        self.apply(self._prepared)
 
-    def begin_step(self, params: Array, grads: Array) -> None:
-        """What comes before the updates: the count, the rate, clipping and decay."""
+    def advance(self, params: Array, grads: Array) -> None:
+        """Count a step and write its rate and other numbers where `apply` finds them."""
         if params is not self._params or grads is not self._grads:
             self.prepare(params, grads)
-        rate = self._rate(self.steps)
+        rate: Any = self._learning_rate
+        rate = rate * self.learning_rate_scale if type(rate) is float else self._rate(self.steps)
         self.steps += 1
         for array, value in zip(self._scalars, self.scalars(rate, self.steps)):  # noqa: B905
             array[()] = value
-        if self._clipped is not None:
-            self._clip(grads, self._clipped)
         if self.weight_decay:
-            kept = np.asarray(1 - rate * self.weight_decay, params.dtype)
-            for decayed in self._decayed:
-                np.multiply(decayed, kept, decayed)
+            self._prepared.kept[()] = 1 - rate * self.weight_decay
 
-    def bound_weights(self) -> None:
-        """Restore `max_norm`, after the updates."""
-        for weights in self._bounded:
+    def apply(self, arrays: Prepared) -> None:
+        """Clip, decay, update and bound: NumPy calls alone, which can be recorded."""
+        if arrays.clipped is not None:
+            self._clip(arrays.grads, arrays.clipped)
+        if self.weight_decay:
+            for decayed in arrays.decayed:
+                np.multiply(decayed, arrays.kept, decayed)
+        for block in arrays.blocks:
+            self.update(*block)
+        for weights in arrays.bounded:
             vectors.bound_columns(weights, self.max_norm)
+
+    def scalars_of(self, steps: Sequence[int]) -> list[tuple[Any, ...]]:
+        """The numbers of several steps at once, each as `scalars` gives them.
+
+        Parameters
+        ----------
+        steps : sequence of int
+            t = 1, 2, ... of each step.
+        """
+        return [self.scalars(self._rate(t - 1), t) for t in steps]
 
     def attach(self, model: Network) -> None:
         """Learn which parameters are weights; `fit` calls it.
@@ -246,11 +276,8 @@ class Optimizer(Described):
     def _forget_views(self) -> None:
         self._params: Array | None = None
         self._grads: Array | None = None
-        self._clipped: Array | None = None
-        self._blocks: list[list[Array]] = []
         self._scalars: list[Array] = []
-        self._decayed: list[Array] = []
-        self._bounded: list[Array] = []
+        self._prepared = Prepared()
 
     def prepare(self, params: Array, grads: Array) -> None:
         """Make the state at the first step, and views of everything in blocks; `step` calls it."""
@@ -258,19 +285,21 @@ class Optimizer(Described):
         if not self.state:
             self.state = self.make_state(params)
         clips = self.clip_norm is not None or self.clip_value is not None
-        self._clipped = np.empty_like(grads) if clips else None
-        values = self.scalars(self._rate(self.steps), self.steps + 1)
+        clipped = np.empty_like(grads) if clips else None
+        rate = self._rate(self.steps)
+        values = self.scalars(rate, self.steps + 1)
         self._scalars = [np.zeros(np.shape(value), params.dtype) for value in values]
-        flats = [params, grads if self._clipped is None else self._clipped, *self.state.values()]
+        flats = [params, grads if clipped is None else clipped, *self.state.values()]
         size = min(vectors.BLOCK, params.size)
         shared = [np.empty(size, params.dtype) for _ in range(self.scratch)]
-        self._blocks = []
-        for part in vectors.blocks_of(params.shape, whole=np.ndim(self._rate(self.steps)) == 0):
-            p, g, *states = (vectors.cut(vector, part) for vector in flats)
+        blocks = []
+        for part in vectors.blocks_of(params.shape, whole=np.ndim(rate) == 0):
+            p, g, *states = (vectors.cut(flat, part) for flat in flats)
             scalars = [s[part[0]] if s.ndim else s for s in self._scalars]
             scratch = [s[: p.size].reshape(p.shape) for s in shared]
-            self._blocks.append([p, g, *scalars, *states, *scratch])
-        self._decayed, self._bounded = self._slots(params)
+            blocks.append([p, g, *scalars, *states, *scratch])
+        kept = np.zeros(np.shape(rate), params.dtype)
+        self._prepared = Prepared(grads, clipped, kept, blocks, *self._slots(params))
         self._params, self._grads = params, grads
 
     def _check(self, params: Array, grads: Array) -> None:
@@ -328,9 +357,29 @@ class Optimizer(Described):
             np.minimum(grads, constant(self.clip_value, grads.dtype), out=out)
             grads = np.maximum(out, constant(-self.clip_value, grads.dtype), out=out)
         if self.clip_norm is not None:
-            np.multiply(grads, vectors.clip_factor(grads, self.clip_norm), out)
+            vectors.clip_norm(grads, self.clip_norm, out)
 
     # copies
+
+    def snapshot(self) -> dict[str, Any]:
+        """Count, state, rate and its scale; the state of a schedule that has one."""
+        taken = super().snapshot()
+        rate = self._learning_rate
+        if isinstance(rate, Stateful):
+            taken["schedule"] = rate.snapshot()
+        elif not callable(rate):
+            taken["learning_rate"] = copy.deepcopy(rate)
+        return taken
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Put back what `snapshot` has returned."""
+        taken = dict(snapshot)
+        if isinstance(self._learning_rate, Stateful):
+            self._learning_rate.restore(taken.pop("schedule", {}))
+        elif "learning_rate" in taken:
+            self.learning_rate = taken.pop("learning_rate")
+        super().restore(taken)
+        self._forget_views()
 
     def __getstate__(self) -> dict[str, Any]:
         """Options, state and layout; views are made anew, and a copy may take another model."""

@@ -8,9 +8,10 @@ from typing import Self
 
 from mlpgrad._core import checks
 from mlpgrad._core.described import Described
+from mlpgrad._core.stateful import Stateful
 
 
-class Schedule(Described):
+class Schedule(Described, Stateful):
     """A learning rate that changes: `Adam(CosineDecay(0.01, steps=1000))`.
 
     Any function `steps -> float` does as well; a subclass adds a `repr` and can be pickled. It

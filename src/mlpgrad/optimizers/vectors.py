@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array, Shape, constant
-
-if TYPE_CHECKING:
-    pass
-
+from mlpgrad._core.recordable import recordable
 
 BLOCK = 1 << 16  # elements: a rule's ten passes over a block stay in the cache
 
@@ -24,7 +21,13 @@ def approach(average: Array, values: Array, beta: float, out: Array) -> None:
     np.add(average, out, average)
 
 
-def clip_factor(grads: Array, bound: Any) -> Any:
+@recordable
+def clip_norm(grads: Array, bound: float, out: Array) -> None:
+    """Write `g min(1, bound / |g|)` for each vector of `grads: (P,)` or `(E, P)` into `out`."""
+    np.multiply(grads, _clip_factor(grads, bound), out)
+
+
+def _clip_factor(grads: Array, bound: Any) -> Any:
     """`min(1, bound / |g|)`: a number, or `(E, 1)` for an ensemble."""
     with np.errstate(over="ignore"):  # squares of float32 overflow at 1e19, and are 0 below 1e-23
         if grads.ndim == 1:  # numbers are faster than arrays of one
@@ -40,6 +43,7 @@ def clip_factor(grads: Array, bound: Any) -> Any:
     return bound / np.maximum(norm, bound)
 
 
+@recordable
 def bound_columns(weights: Array, bound: Any) -> None:
     """`w_j <- w_j min(1, bound / |w_j|)` for each column of `weights: (..., in, out)`."""
     norms = np.sqrt(np.einsum("...io,...io->...o", weights, weights))[..., None, :]

@@ -2,9 +2,10 @@
 
 from mlpgrad.training.averaging import ExponentialMovingAverage
 from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.divergence import DivergenceError
 from mlpgrad.training.progress import ProgressBar
 from mlpgrad.training.saving import ModelCheckpoint
-from mlpgrad.training.session import DivergenceError
+from mlpgrad.training.session import Method
 from mlpgrad.training.stopping import EarlyStopping, ReduceOnPlateau
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "DivergenceError",
     "EarlyStopping",
     "ExponentialMovingAverage",
+    "Method",
     "ModelCheckpoint",
     "ProgressBar",
     "ReduceOnPlateau",

@@ -25,6 +25,8 @@ class ExponentialMovingAverage(Callback):
         Close to 1: an average over about the last 1 / (1 - decay) batches.
     """
 
+    kept = ("_sum", "_steps")
+
     def __init__(self, decay: float = 0.99) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"decay expects a number in [0, 1), got {decay}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.stateful import Stateful, generator_state, restore_generator
 
 BLOCK_BYTES = 1 << 19  # gathered together: many small batches cost one gather, and fit the cache
 SHUFFLED_AT_ONCE = 1 << 20  # rows: an epoch's order never takes more memory than this
@@ -16,7 +17,36 @@ RUN = 512  # consecutive rows that stay together in a larger set until they meet
 Batch = tuple[Array, Array, Array | None]
 
 
-class Minibatches:
+class Batches(Stateful):
+    """What an epoch consists of: iterating once is an epoch of `(x, target, weights)`.
+
+    A batch is valid until the next one. A subclass implements `blocks`.
+    """
+
+    batch_size: int | None = None
+    """Samples of a batch, but for a shorter last one; None where it is not known."""
+    samples: int | None = None
+    """Samples of an epoch; None where it is not known."""
+
+    def blocks(self) -> Iterator[list[Batch]]:
+        """An epoch as lists of batches that are valid together, until the next list."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Batch]:
+        for block in self.blocks():
+            yield from block
+
+    def after(self, seen: int) -> Iterator[list[Batch]]:
+        """The lists of an epoch of which `seen` batches have been used already."""
+        for block in self.blocks():
+            yield block[seen:]
+            seen = max(0, seen - len(block))
+
+    def rewind(self) -> None:
+        """Forget the position that `restore` has put back: the next epoch begins at its start."""
+
+
+class Minibatches(Batches):
     """Iterating once is an epoch: `(x, target, weights)` views, valid until the next one.
 
     Several batches are gathered at a time, so small batches of small data cost a slice each.
@@ -32,17 +62,24 @@ class Minibatches:
         What the batches are cast to.
     rows : array of int, optional
         The rows to use; all by default.
+    cast : callable, optional
+        Turns some rows of the target, as they are, into those that the loss takes.
     """
+
+    kept = ("rows", "order", "begun")
+    batch_size: int
+    samples: int
 
     def __init__(
         self,
-        arrays: list[Array | None],
+        arrays: Sequence[Array | None],
         dtypes: list[np.dtype[Any]],
         *,
         batch_size: int,
         shuffle: bool,
         rng: np.random.Generator,
         rows: Array | None = None,
+        cast: Callable[[Array], Array] | None = None,
     ) -> None:
         first = arrays[0]
         assert first is not None
@@ -51,6 +88,9 @@ class Minibatches:
         self.batch_size = min(batch_size, self.samples)
         self.shuffle = shuffle
         self.rng = rng
+        self.order: Array | None = None  # of the rows in this epoch, where it is known at once
+        self.begun: dict[str, Any] = {}  # the generator's state before a larger set's epoch
+        self.resumes = False
         row_bytes = first.size // first.shape[-2] * dtypes[0].itemsize
         per_block = max(1, BLOCK_BYTES // (row_bytes * self.batch_size))
         self.block = min(per_block * self.batch_size, self.samples)
@@ -58,22 +98,21 @@ class Minibatches:
             None if a is None else self._buffer(a, dtype)
             for a, dtype in zip(arrays, dtypes, strict=True)
         ]
-        self.copies = [  # from where, gathered into which buffer, cast into which
-            (array, out if array.dtype == out.dtype else self._buffer(array, array.dtype), out)
-            for array, out in zip(arrays, self.buffers, strict=True)
-            if array is not None and out is not None
-        ]
+        self.arrays: Batch = tuple(arrays)  # type: ignore[assignment]
+        self.copies: list[tuple[Array, Array, Array, Callable[[Array], Array] | None]] = []
+        for array, out, how in zip(arrays, self.buffers, (None, cast, None), strict=True):
+            if array is not None and out is not None:
+                alike = array.dtype == out.dtype and how is None
+                # from where, gathered into which buffer, cast into which, and how
+                uncast = out if alike else self._buffer(array, array.dtype)
+                self.copies.append((array, uncast, out, how))
         self.views: dict[int, list[Batch]] = {}
 
     def __len__(self) -> int:
         return -(-self.samples // self.batch_size)
 
-    def __iter__(self) -> Iterator[Batch]:
-        for block in self.blocks():
-            yield from block
-
     def blocks(self) -> Iterator[list[Batch]]:
-        """An epoch as lists of batches that were gathered together: valid until the next list."""
+        """An epoch as lists of batches that are gathered together."""
         for order in self._orders():
             for start in range(0, len(order), self.block):
                 rows = order[start : start + self.block]
@@ -83,11 +122,20 @@ class Minibatches:
     def _orders(self) -> Iterator[Array]:
         """The epoch's order of rows, in pieces of whole batches."""
         if self.samples <= SHUFFLED_AT_ONCE:
-            order = np.arange(self.samples)
-            if self.shuffle:
-                self.rng.shuffle(order)
-            yield order
+            if self.order is None or not self.resumes:
+                self.order = np.arange(self.samples)
+                if self.shuffle:
+                    self.rng.shuffle(self.order)
+            self.resumes = False
+            yield self.order
             return
+        if self.resumes:
+            restore_generator(self.rng, self.begun)
+        self.resumes, self.begun = False, generator_state(self.rng)
+        yield from self._pools()
+
+    def _pools(self) -> Iterator[Array]:
+        """The order of a large set: runs of rows, mixed in pools."""
         runs = np.arange(0, self.samples, RUN)
         if self.shuffle:
             self.rng.shuffle(runs)
@@ -102,16 +150,36 @@ class Minibatches:
             leftover = pool[whole:]
             yield pool[:whole]
 
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Put back rows and position: the next epoch is what was left of the one begun."""
+        super().restore(snapshot)
+        self.resumes = True
+
+    def rewind(self) -> None:
+        self.resumes = False
+
+    def data(self) -> Batch:
+        """All training rows: `rows` of the arrays, or the arrays themselves."""
+        if self.rows is None:
+            return self.arrays
+        return _take(self.arrays, self.rows)
+
+    def held_out(self) -> Batch:
+        """Copies of all rows that are not among `rows`, in the order of the data."""
+        assert self.rows is not None
+        everyone = np.arange(self.arrays[0].shape[-2])
+        return _take(self.arrays, np.setdiff1d(everyone, self.rows, assume_unique=True))
+
     def _gather(self, rows: Array) -> None:
         """Copy rows of every array into the front of its buffer."""
         part = np.s_[..., : len(rows), :]
-        for array, uncast, buffer in self.copies:
+        for array, uncast, buffer, cast in self.copies:
             if not array.flags.c_contiguous:  # take would copy the whole array first
-                buffer[part] = array[..., rows, :]
-                continue
-            array.take(rows, -2, uncast[part], "clip")  # clip: no check, no second copy
+                uncast[part] = array[..., rows, :]
+            else:
+                array.take(rows, -2, uncast[part], "clip")  # clip: no check, no second copy
             if uncast is not buffer:
-                buffer[part] = uncast[part]
+                buffer[part] = uncast[part] if cast is None else cast(uncast[part])
 
     def _buffer(self, array: Array, dtype: np.dtype[Any]) -> Array:
         """Room for as many rows as are gathered together."""
@@ -127,3 +195,10 @@ class Minibatches:
             ]
             self.views[count] = list(zip(*parts, strict=True))
         return self.views[count]
+
+
+def _take(data: Batch, rows: Array) -> Batch:
+    """Copies of some rows."""
+    x, target, weights = data
+    weights = None if weights is None else weights.take(rows, axis=-2)
+    return x.take(rows, axis=-2), target.take(rows, axis=-2), weights

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from mlpgrad._core.described import Described, nearest
+from mlpgrad._core.stateful import Stateful
 
 if TYPE_CHECKING:
     from mlpgrad.network.network import Network
@@ -12,12 +13,13 @@ if TYPE_CHECKING:
     from mlpgrad.training.record import Record
 
 
-class Callback(Described):
+class Callback(Described, Stateful):
     """Base of all callbacks: override the hooks you need.
 
-    `fit` sets `model`, `optimizer`, `history` and `epochs` before the first hook. Setting
-    `self.model.stop_training = True` ends training. Hooks on batches cost time only where they
-    are overridden.
+    `fit` sets `model`, `optimizer`, `history`, `epochs` and `session` before the first hook.
+    Setting `self.model.stop_training = True` ends training. Hooks on batches cost time only where
+    they are overridden. What a callback remembers from epoch to epoch is named in `kept`, so that
+    a resumed training goes on with it.
 
     Examples
     --------
@@ -32,6 +34,7 @@ class Callback(Described):
     epoch 1: ['learning_rate', 'loss']
     """
 
+    session: Stateful
     model: Network
     optimizer: Optimizer
     history: Record
@@ -66,6 +69,10 @@ class Callback(Described):
         if name not in logs:
             raise KeyError(f"{self!r} found no {name!r} in the logs{nearest(name, logs)}")
         return logs[name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the session: it ends with `fit`."""
+        return {name: value for name, value in vars(self).items() if name != "session"}
 
     @classmethod
     def example(cls) -> Self:

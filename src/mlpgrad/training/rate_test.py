@@ -11,9 +11,11 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training.callbacks import Callback
-from mlpgrad.training.fit import fit
+from mlpgrad.training.data import training_batches
+from mlpgrad.training.divergence import DivergenceError
+from mlpgrad.training.minibatch import Minibatch
 from mlpgrad.training.record import Record
-from mlpgrad.training.session import DivergenceError
+from mlpgrad.training.session import Session
 
 if TYPE_CHECKING:
     from mlpgrad.network.network import Network
@@ -75,18 +77,21 @@ def learning_rate_range_test(
     optimizer.learning_rate = lambda step: float(rates[min(step, steps - 1)])
     recorder = _LossRecorder(steps)
     n_batches = -(-len(x) // batch_size)
+    batches = training_batches(
+        model, x, y, None, None, batch_size=batch_size, shuffle=True, held_out=0.0, in_order=True
+    )
+    session = Session(
+        model,
+        Minibatch(optimizer),
+        batches,
+        validation=None,
+        callbacks=[recorder],
+        metrics=None,
+        epochs=-(-steps // n_batches),
+        record=Record(),
+    )
     with suppress(DivergenceError):  # that is what the test is after
-        fit(
-            model,
-            x,
-            y,
-            record=Record(),
-            optimizer=optimizer,
-            epochs=-(-steps // n_batches),
-            batch_size=batch_size,
-            callbacks=[recorder],
-            verbose=0,
-        )
+        session.run()
     return RangeTest(rates[: len(recorder.losses)], np.array(recorder.losses))
 
 

@@ -4,163 +4,213 @@ In a network of a few dozen units half of a step's time goes into Python: method
 look-ups. All buffers of a step are made once, so that every batch of one shape leads to the same
 NumPy calls on the same arrays; `fit` writes them down and repeats them.
 
-Three things keep it right. Only classes that say so are recorded (`repeatable = True` in the class
-itself, so that a subclass has to say it again). The arrays they are recorded with refuse whatever
-would depend on values. And before it is used, the repetition must give the same loss, gradients and
-statistics, bit for bit, as the layers on other data with other parameters. Else `fit` calls the
-layers as ever; so do `backpropagate` and the gradient checker, always.
+Three things keep it correct. Only classes that say so are recorded (`repeatable = True` in the
+class itself, so that a subclass has to say it again). The arrays they are recorded with refuse
+whatever would depend on values. And before it is used, the repetition must give the same loss,
+gradients and statistics, bit for bit, as the layers on other data with other parameters. All of
+this happens on a private copy of the network, whose calls are then moved to the live parameters.
+Otherwise `fit` calls the layers as ever; so do `backpropagate` and the gradient checker, always.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.changes import Watched
 from mlpgrad.layers.chain import run_backward, run_forward, walk
+from mlpgrad.network.network import Network
+from mlpgrad.optimizers.base import Optimizer, Prepared
 from mlpgrad.penalties import penalise
+from mlpgrad.training.step import LayerStep
 from mlpgrad.training.tape import Call, NotRepeatableError, Tape, twin
-
-if TYPE_CHECKING:
-    from mlpgrad.network.network import Network
-    from mlpgrad.optimizers.base import Optimizer
 
 MANY_STEPS = 200  # recording costs as much as a hundred steps of the smallest network
 SMALL_STEP = 1 << 23  # parameters times samples: above, Python's share is below a few per cent
 
 
-class RepeatedStep:
-    """`model._step` for batches of one shape, as recorded calls on copies of the batch."""
+class RecordedStep:
+    """Recorded calls where that is possible, else those of the layers and the optimizer."""
 
-    def __init__(self, model: Network, x: Array, target: Array, weights: Array | None) -> None:
+    def __init__(self, network: Network, optimizer: Optimizer) -> None:
+        self.network, self.optimizer = network, optimizer
+        self.plain = LayerStep(network, optimizer)
+        self._forget()
+
+    @classmethod
+    def serves(
+        cls, network: Network, optimizer: Optimizer, batch_size: int | None, steps: int | None
+    ) -> bool:
+        """Whether there are many steps, and small ones, so that Python's share counts."""
+        many = steps is None or steps >= MANY_STEPS
+        return many and network.params.size * (batch_size or 1) <= SMALL_STEP
+
+    def gradient(self, x: Array, target: Array, weights: Array | None) -> Any:
+        """Write the gradient on a batch into `network.grads`; returns the loss."""
+        recording = self.recording
+        if recording is None:
+            recording = self._record(x, target, weights)
+        if recording is None or x.shape != recording.x.shape:
+            self._shown = False
+            return self.plain.gradient(x, target, weights)
+        if not self._shown:
+            self._shown = True
+            recording.show()
+        recording.x[...] = x
+        recording.target[...] = target
+        if weights is not None:
+            recording.weights[...] = weights
+        for function, args in recording.prepared:
+            function(*args)
+        return recording.value
+
+    def update(self) -> None:
+        """Change the parameters by the gradient."""
+        optimizer = self.optimizer
+        if not self._repeats_update:
+            self.plain.update()
+            return
+        optimizer.advance(self.network.params, self.network.grads)
+        if optimizer._prepared is not self._update_of:
+            self._record_update()
+            return
+        for function, args in self.updates:
+            function(*args)
+
+    def refresh(self) -> None:
+        """Record anew if an option, a layer, a penalty or a generator is not what it was."""
+        if self._watched.changed(self._things()):
+            self._forget()
+
+    def _things(self) -> list[Any]:
+        """Everything on whose options the calls depend."""
+        network = self.network
+        layers = [layer for _, layer in walk(network.layers)]
+        return [*layers, network.loss, *network.penalties, self.optimizer, *network.rngs]
+
+    def _forget(self) -> None:
+        """Record anew."""
+        self.recording: Recording | None = None
+        self.updates: list[Any] = []
+        self._shown = False
+        self._update_of: Prepared | None = None
+        self._repeats = repeatable(self.network, self.network.loss)
+        self._repeats_update = _repeatable(self.optimizer)
+        self._watched = Watched(self._things())
+
+    def _record(self, x: Array, target: Array, weights: Array | None) -> Recording | None:
+        """Record the step, if it can be repeated; otherwise it is not tried again."""
+        if self._repeats:
+            with suppress(NotRepeatableError):
+                trial = Trial(self.network.copy(), x, target, weights)
+                if trial.agrees():
+                    self.recording = Recording(trial, self.network)
+        self._repeats = self.recording is not None
+        return self.recording
+
+    def _record_update(self) -> None:
+        """Make the update and write it down; it depends on no values."""
+        tape, self._update_of = Tape(), self.optimizer._prepared
+        self.optimizer.apply(Prepared(*map(tape.recorded, self._update_of)))
+        self.updates = [call.prepared() for call in tape.calls]
+
+
+class Trial:
+    """A step of a private copy, recorded: for the shapes of one batch."""
+
+    def __init__(self, network: Network, x: Array, target: Array, weights: Array | None) -> None:
+        self.network = network
         self.x, self.target = x.copy(), target.copy()
         self.weights = None if weights is None else weights.copy()
-        model._step(self.x, self.target, self.weights)  # makes the buffers
+        network._step(self.x, self.target, self.weights)  # makes the buffers
+        self.seen = [(a._inputs, a._outputs, a._delta) for _, a in walk(network.layers)]
         tape = Tape()
-        layers, loss = [twin(layer, tape) for layer in model.layers], twin(model.loss, tape)
+        layers, loss = [twin(layer, tape) for layer in network.layers], twin(network.loss, tape)
         output = run_forward(layers, tape.recorded(self.x))
         value = loss.forward(output, tape.recorded(self.target), tape.recorded(self.weights))
         run_backward(layers, loss.backward())
-        acting = [(p, *map(tape.recorded, arrays)) for p, *arrays in model._penalised]
-        self.value = tape.plain(penalise(value, acting, tape.recorded(model._slopes)))
+        acting = [(p, *map(tape.recorded, arrays)) for p, *arrays in network._penalised]
+        self.value = tape.plain(penalise(value, acting, tape.recorded(network._slopes)))
         self.calls = tape.calls
-        self.shown = [(a, a._inputs, a._outputs, a._delta) for _, a in walk(model.layers)]
 
-    def __call__(self, x: Array, target: Array, weights: Array | None) -> Any:
-        """The loss; the gradient is in `model.grads`."""
-        self.x[...] = x
-        self.target[...] = target
-        if self.weights is not None:
-            self.weights[...] = weights
-        for function, args in self.calls:
-            function(*args)
-        return self.value
+    def agrees(self) -> bool:
+        """Whether the calls do as the layers, bit for bit, on other data with other parameters."""
+        network = self.network
+        x, target = self.x[..., ::-1, :] * self.x.dtype.type(0.75), self.target[..., ::-1, :].copy()
+        weights = None if self.weights is None else self.weights[..., ::-1, :] * x.dtype.type(0.5)
+        network.params = network.params * x.dtype.type(0.875) + x.dtype.type(0.0625)
+        state = network.state.copy()
+        network.grads.fill(np.nan)
+        for buffer, values in ((self.x, x), (self.target, target), (self.weights, weights)):
+            if buffer is not None:
+                buffer[...] = values
+        with network.same_randomness():
+            for call in self.calls:
+                function, args = call.prepared()
+                function(*args)
+        found = self.value.copy(), network.grads.copy(), network.state.copy()
+        network.state = state
+        again = network._step(x, target, weights), network.grads, network.state  # same buffers
+        return all(map(functools.partial(np.array_equal, equal_nan=True), found, again))
+
+
+class Recording:
+    """The calls of a trial, moved to the parameters, statistics and generators of a network."""
+
+    def __init__(self, trial: Trial, network: Network) -> None:
+        self.x, self.target = trial.x, trial.target
+        self.weights: Any = trial.weights
+        self.value = trial.value
+        place = mover(trial.network, network)
+        self.calls: list[Call] = [call.moved(place) for call in trial.calls]
+        self.prepared = [call.prepared() for call in self.calls]
+        self._layers = [layer for _, layer in walk(network.layers)]
+        self._seen = trial.seen
 
     def show(self) -> None:
         """Let the layers show this step's arrays: another shape's may have come between."""
-        for layer, inputs, outputs, delta in self.shown:
-            layer._inputs, layer._outputs, layer._delta = inputs, outputs, delta
-
-    def agrees(self, model: Network) -> bool:
-        """Whether it does as the layers, bit for bit, on other data and with other parameters."""
-        x, target = self.x[..., ::-1, :] * self.x.dtype.type(0.75), self.target[..., ::-1, :].copy()
-        weights = None if self.weights is None else self.weights[..., ::-1, :] * x.dtype.type(0.5)
-        params, state = model.params.copy(), model.state.copy()
-        model.params = params * params.dtype.type(0.875) + params.dtype.type(0.0625)
-        try:
-            model.grads.fill(np.nan)
-            with model.same_randomness():
-                value = self(x, target, weights).copy()
-            found = value, model.grads.copy(), model.state.copy()
-            model.state = state
-            again = model._step(x, target, weights), model.grads, model.state  # same buffers
-            return all(map(functools.partial(np.array_equal, equal_nan=True), found, again))
-        finally:
-            model.params = params
+        for layer, seen in zip(self._layers, self._seen, strict=True):
+            layer._inputs, layer._outputs, layer._delta = seen
 
 
-class Replay:
-    """The steps of one `fit`, repeated where that is possible: `step` and `update`."""
+def mover(source: Network, network: Network) -> Callable[[Any], Any]:
+    """What takes a view of one network's flat arrays to the same view of another's.
 
-    def __init__(self, model: Network, optimizer: Optimizer, batch: int) -> None:
-        self.model, self.optimizer, self.batch = model, optimizer, batch
-        self.forget()
+    The same place is one object afterwards, too: see `Tape`. Other arrays stay as they are.
+    """
+    names = ("_params", "_grads", "_state")
+    flats = [(getattr(source, name), getattr(network, name)) for name in names]
+    others = {id(a): b for a, b in zip(source.rngs, network.rngs, strict=True)}
+    moved: dict[int, Any] = {}
 
-    def forget(self) -> None:
-        """Record anew."""
-        self.repeats_step = repeatable(self.model, self.model.loss)
-        self.repeats_update = _repeatable(self.optimizer)
-        self.recorded: RepeatedStep | None = None
-        self.blocks: list[list[Array]] | None = None  # that the recorded updates are for
-        self.updates: list[Call] = []
-        self.showing = False
-        self.made_for = self._description()
+    def place(value: Any) -> Any:
+        if not isinstance(value, np.ndarray):
+            return others.get(id(value), value)
+        if id(value) not in moved:
+            moved[id(value)] = value, _moved(value, flats)  # the first is kept, and so its id
+        return moved[id(value)][1]
 
-    def refresh(self) -> None:
-        """After code of the user has run: record anew if it has changed an option."""
-        if self._description() != self.made_for:
-            self.forget()
-
-    def _description(self) -> tuple[Any, ...]:
-        model = self.model
-        parts = [*(layer for _, layer in walk(model.layers)), model.loss, *model.penalties]
-        return tuple((id(part), repr(part)) for part in (*parts, self.optimizer))
-
-    def step(self, x: Array, target: Array, weights: Array | None) -> Any:
-        """As `model._step`."""
-        if not self.repeats_step or x.shape[-2] != self.batch:
-            self.showing = False
-            return self.model._step(x, target, weights)
-        if self.recorded is None and not self._record(x, target, weights):
-            return self.model._step(x, target, weights)
-        assert self.recorded is not None
-        if not self.showing:
-            self.recorded.show()
-            self.showing = True
-        return self.recorded(x, target, weights)
-
-    def _record(self, x: Array, target: Array, weights: Array | None) -> bool:
-        """Whether this step can be repeated; if not, it is not tried again."""
-        state = self.model.state.copy()
-        with suppress(NotRepeatableError), self.model.same_randomness():
-            step = RepeatedStep(self.model, x, target, weights)
-            if step.agrees(self.model):
-                self.recorded = step
-        self.model.state = state
-        self.repeats_step = self.recorded is not None
-        return self.repeats_step
-
-    def update(self, params: Array, grads: Array) -> None:
-        """As `optimizer.step`."""
-        optimizer = self.optimizer
-        if not self.repeats_update:
-            optimizer.step(params, grads)
-            return
-        optimizer.begin_step(params, grads)
-        if optimizer._blocks is self.blocks:
-            for function, args in self.updates:
-                function(*args)
-        else:
-            tape = Tape()
-            for block in optimizer._blocks:
-                optimizer.update(*map(tape.recorded, block))
-            self.blocks, self.updates = optimizer._blocks, tape.calls
-        if optimizer._bounded:
-            optimizer.bound_weights()
+    return place
 
 
-def worthwhile(model: Network, batch: int, steps: int) -> bool:
-    """Whether steps are so small and so many that recording them pays."""
-    return steps >= MANY_STEPS and model.params.size * batch <= SMALL_STEP
+def _moved(view: Array, flats: list[tuple[Array, Array]]) -> Array:
+    """The same part of the second of two flat arrays, if the view is part of the first."""
+    for flat, other in flats:
+        if np.may_share_memory(view, flat):
+            offset = view.ctypes.data - flat.ctypes.data
+            return np.ndarray(view.shape, view.dtype, other, offset, view.strides)
+    return view
 
 
-def repeatable(model: Network, *others: object) -> bool:
+def repeatable(network: Network, *others: object) -> bool:
     """Whether layers and penalties say that their calls may be repeated, and other things, too."""
-    layers = [layer for _, layer in walk(model.layers)]
-    return all(map(_repeatable, (*layers, *model.penalties, *others)))
+    layers = [layer for _, layer in walk(network.layers)]
+    return all(map(_repeatable, (*layers, *network.penalties, *others)))
 
 
 def _repeatable(thing: object) -> bool:

@@ -24,6 +24,8 @@ class ModelCheckpoint(Callback):
     best_only : bool
     """
 
+    kept = ("best",)
+
     def __init__(
         self, path: str | Path, *, monitor: str | None = None, best_only: bool = True
     ) -> None:

@@ -1,251 +1,265 @@
-"""One call of `fit`: epochs, and what has to happen around them."""
+"""`Method` owns the loop of a training; `Session` is everything that goes on around it."""
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import numpy as np
-
-from mlpgrad._core.arrays import Array
-from mlpgrad.layers.chain import walk
+from mlpgrad._core.described import Described
+from mlpgrad._core.stateful import Stateful
 from mlpgrad.metrics import Metric
-from mlpgrad.metrics.base import weighted_mean
-from mlpgrad.optimizers.base import Optimizer
-from mlpgrad.training.batches import Minibatches
+from mlpgrad.metrics.base import Accumulator, weighted_mean
+from mlpgrad.network.network import Network
+from mlpgrad.training.batches import Batch, Batches, Minibatches
 from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.communicator import Communicator, summed
+from mlpgrad.training.divergence import DivergenceError
 from mlpgrad.training.evaluate import as_number, evaluate
+from mlpgrad.training.interrupts import interrupts_end_training
+from mlpgrad.training.objective import Objective
 from mlpgrad.training.record import Record
-from mlpgrad.training.threads import shares
-from mlpgrad.training.worker import Part
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
-    from mlpgrad.network.network import Network
 
 
-BATCHES_AT_ONCE = 32  # in threads, between two looks at Ctrl-C
+class Method(Described, Stateful):
+    """A way to train: `fit(..., optimizer=method)` hands it the session.
+
+    The session calls callbacks, validates, records, and ends training at Ctrl-C. A method owns
+    the loop, of which each round is an epoch:
+
+        def train(self, session):
+            going = True
+            while going:
+                session.begin_epoch()
+                loss, weight = ...  # one round; session.network holds the new weights
+                going = session.end_epoch(loss, weight)
+
+    The rows are in `session.batches`, or as one function in `session.objective()`. An optimizer
+    is trained by the method `Minibatch`; the minimizers of SciPy, whose callback ends an epoch,
+    are others.
+    """
+
+    @property
+    def optimizer(self) -> Any:
+        """What callbacks see as their `optimizer`: the method itself, where there is no other."""
+        return self
+
+    def train(self, session: Session) -> None:
+        """Train until `session.end_epoch` says that it is enough."""
+        raise NotImplementedError
+
+    def logs(self) -> dict[str, Any]:
+        """What to record of an epoch beside losses and metrics, such as a learning rate."""
+        return {}
 
 
-class DivergenceError(ArithmeticError):
-    """The loss became infinite or NaN. The model holds finite weights.
+class Session(Stateful):
+    """A training: callbacks, record, validation, interrupts; the loop is the method's.
 
-    They are those of up to 16 steps before: a copy at every step would cost up to a tenth of the
-    time.
+    Parameters
+    ----------
+    network : Network
+    method : Method
+        Owns the loop.
+    batches : Batches
+        An epoch of training data.
+    validation : tuple (x, target, weights), optional
+        Checked data that are evaluated after every epoch.
+    callbacks : sequence of Callback
+    metrics : sequence of Metric, optional
+        Recorded on the training batches as well.
+    epochs : int
+        How many, at most.
+    record : Record
+        Gets the losses and metrics of every epoch.
+    communicator : Communicator, optional
+        Joins this training with those of other ranks.
 
     Attributes
     ----------
-    history : Record
-        What was recorded before.
-    epoch, batch : int
-        Where it happened, counted from 0.
+    epoch : int
+        Epochs that have ended.
     """
-
-    history: Record
-    epoch: int
-    batch: int
-
-
-class Session:
-    """One call of `fit`."""
 
     def __init__(
         self,
-        model: Network,
-        optimizer: Optimizer,
-        batches: Minibatches,
-        validation: tuple[Array, Array, Array | None] | None,
+        network: Network,
+        method: Method,
+        batches: Batches,
+        *,
+        validation: Batch | None,
         callbacks: Sequence[Callback],
         metrics: Sequence[Metric] | None,
         epochs: int,
         record: Record,
+        communicator: Communicator | None = None,
     ) -> None:
-        self.model, self.optimizer, self.batches = model, optimizer, batches
-        self.validation, self.metrics = validation, metrics
-        self.epochs = epochs
-        self.history = record
-        self.callbacks = list(callbacks)
-        self.batch_callbacks = [c for c in callbacks if c.follows_batches()]
-        self.parts: list[Part] = []
-        self.pool: Executor | None = None
+        self.network, self.method, self.batches = network, method, batches
+        self.validation, self.metrics, self.epochs = validation, metrics, epochs
+        self.callbacks, self.record, self.communicator = list(callbacks), record, communicator
+        self.epoch = 0
+        self.in_epoch = False
+        self._resumed = False
+        self._begun: list[Callback] = []
         for callback in self.callbacks:
-            callback.model, callback.optimizer = model, optimizer
-            callback.epochs, callback.history = epochs, self.history
+            callback.session, callback.model, callback.epochs = self, network, epochs
+            callback.optimizer, callback.history = method.optimizer, record
 
-    def train(self) -> None:
-        """All epochs, with the callbacks around them."""
-        self.model.stop_training = False
-        self.optimizer.attach(self.model)
+    def run(self, resume: Mapping[str, Any] | None = None) -> None:
+        """Train, with the callbacks around; go on from a snapshot where there is one."""
+        self.network.stop_training = False
         started = time.perf_counter()
-        with _interrupts_end_training(self.model, self.history):
+        with interrupts_end_training(self.network, self.record):
             try:
-                self._call("on_train_begin")
-                for epoch in range(self.epochs):
-                    self._call("on_epoch_begin", epoch)
-                    logs = self._epoch(epoch)
-                    if self.history.interrupted:  # in the middle of an epoch: nothing to record
-                        break
-                    self.history.record(logs)
-                    self._call("on_epoch_end", epoch, logs)
-                    if self.model.stop_training:
-                        break
+                self._begin(resume)
+                if self.epoch < self.epochs:
+                    self.method.train(self)
             except KeyboardInterrupt:  # where no signal handler can be set
-                self.history.interrupted = True
+                self.record.interrupted = True
+            except DivergenceError:  # of all ranks alike
+                raise
+            except BaseException as error:
+                if self.communicator is not None:
+                    self.communicator.abort(error)
+                raise
             finally:
-                if self.pool is not None:
-                    self.pool.shutdown()
-                self.history.seconds += time.perf_counter() - started
-                self._call("on_train_end", self.history.last())
+                self.record.seconds += time.perf_counter() - started
+                for callback in self._begun:
+                    callback.on_train_end(self.record.last())
 
-    def _call(self, hook: str, *args: Any) -> None:
+    def _begin(self, resume: Mapping[str, Any] | None) -> None:
+        """Begin each callback; then put a snapshot back, so that nothing of it is wiped."""
         for callback in self.callbacks:
-            getattr(callback, hook)(*args)
+            callback.on_train_begin()
+            self._begun.append(callback)
+        if resume is not None:
+            self.restore(resume)
+        if self.communicator is not None:
+            for flat in (self.network.params, self.network.state):
+                self.communicator.broadcast(flat)
 
-    def _epoch(self, epoch: int) -> dict[str, Any]:
-        """One pass through the data; the epoch's logs."""
-        if not self.parts:
-            self.parts = self._make_parts()
-        elif self.callbacks and len(self.parts) > 1:
-            self.parts = self._make_parts()  # a callback may have changed anything
-        elif self.callbacks and self.parts[0].replay is not None:
-            self.parts[0].replay.refresh()
-        for part in self.parts:
-            part.begin()
-        if len(self.parts) == 1:
-            self.parts[0].run(enumerate(self.batches))
-        else:
-            self._run_in_threads()
-        diverged = [part for part in self.parts if part.diverged_at is not None]
-        if diverged:
-            self._diverged(epoch, diverged)
-        return self._logs()
+    # what a method calls
 
-    def _make_parts(self) -> list[Part]:
-        """The whole model, or the networks of each thread."""
-        model, optimizer, size = self.model, self.optimizer, self.batches.batch_size
-        steps = self.epochs * (self.batches.samples // size)
-        watched = self.batch_callbacks or self.metrics
-        rows = [] if watched else shares(model, optimizer, size)
-        if not rows:
-            return [Part(model, optimizer, size, steps, self.batch_callbacks, self.metrics or ())]
-        if self.callbacks:
-            steps //= self.epochs  # until they are made anew
-        optimizer.prepare(model.params, model.grads)
-        return [Part(model.share(r), optimizer.share(r), size, steps, rows=r) for r in rows]
+    def begin_epoch(self) -> None:
+        """Call the callbacks before an epoch."""
+        if self._resumed:  # in the middle of an epoch, which has begun already
+            self._resumed = False
+            return
+        self.in_epoch = True
+        for callback in self.callbacks:
+            callback.on_epoch_begin(self.epoch)
 
-    def _run_in_threads(self) -> None:
-        """Every part through the same batches, one in this thread."""
-        first, *others = self.parts
-        if self.pool is None:
-            from concurrent.futures import ThreadPoolExecutor
+    def end_epoch(
+        self, loss: Any, weight: Any, measured: Mapping[str, Accumulator] | None = None
+    ) -> bool:
+        """Record an epoch, validate, and call the callbacks; whether training goes on.
 
-            self.pool = ThreadPoolExecutor(len(others))
-        number = 0
-        for block in self.batches.blocks():
-            for start in range(0, len(block), BATCHES_AT_ONCE):
-                batches = list(enumerate(block[start : start + BATCHES_AT_ONCE], number))
-                number += len(batches)
-                running = [self.pool.submit(part.run, batches) for part in others]
-                try:
-                    first.run(batches)
-                finally:
-                    for future in running:
-                        future.result()
-                    self.optimizer.steps = first.optimizer.steps
-                diverged = any(part.diverged_at is not None for part in self.parts)
-                if diverged or self.model.stop_training:
-                    return
-        self._show_last_step()
-
-    def _show_last_step(self) -> None:
-        """Let the model's layers show what those of the parts have seen."""
-        models = [self.model, *(part.model for part in self.parts)]
-        for (_, layer), *theirs in zip(*(walk(model.layers) for model in models), strict=True):
-            for name in ("_inputs", "_outputs", "_delta"):
-                arrays = [getattr(their, name) for _, their in theirs]
-                shared = arrays[0] is None or arrays[0].ndim == 2
-                setattr(layer, name, arrays[0] if shared else np.concatenate(arrays))
-
-    def _logs(self) -> dict[str, Any]:
-        """An epoch's means, then the validation set's."""
-        totals, weights = (self._joined(name) for name in ("total", "weight"))
-        logs = {"loss": as_number(weighted_mean(totals, weights))}
-        measured = self.parts[0].measured
-        for name in measured:
-            logs[name] = as_number(measured[name].result())
+        Parameters
+        ----------
+        loss : number or array (E,)
+            Sum over the epoch's samples of their weighted losses.
+        weight : number or array (E,)
+            Sum of their weights: `end_epoch(mean, 1)` where the mean is known.
+        measured : dict of Accumulator, optional
+            Training metrics by name; without them, they are evaluated on the training data.
+        """
+        if self.record.interrupted:  # in the middle of an epoch: nothing to record
+            return False
+        if self.communicator is not None:
+            loss, weight = summed(self.communicator, loss, weight)
+        logs = {"loss": as_number(weighted_mean(loss, weight))}
+        if self.metrics:
+            logs |= self._trained(measured)
         if self.validation is not None:
-            measured = evaluate(self.model, *self.validation, self.metrics)
-            logs |= {f"val_{name}": value for name, value in measured.items()}
-        logs["learning_rate"] = as_number(self.optimizer.current_learning_rate)
-        return logs
+            held_out = evaluate(self.network, *self.validation, self.metrics)
+            logs |= {f"val_{name}": value for name, value in held_out.items()}
+        logs |= self.method.logs()
+        self.record.record(logs)
+        epoch, self.epoch, self.in_epoch = self.epoch, self.epoch + 1, False
+        for callback in self.callbacks:
+            callback.on_epoch_end(epoch, logs)
+        return self.epoch < self.epochs and not self._stops()
 
-    def _joined(self, name: str) -> Any:
-        """The sums of all networks."""
-        sums = [getattr(part, name) for part in self.parts]
-        if len(sums) == 1 or np.ndim(sums[0]) == 0:  # the weight may be the same for all
-            return sums[0]
-        return np.concatenate(sums)
+    def _trained(self, measured: Mapping[str, Accumulator] | None) -> dict[str, Any]:
+        """The metrics of the training data."""
+        if measured is not None:
+            return {name: as_number(kept.result()) for name, kept in measured.items()}
+        found = evaluate(self.network, *self.training_data(), self.metrics)
+        return {name: value for name, value in found.items() if name != "loss"}
 
-    def _diverged(self, epoch: int, parts: list[Part]) -> None:
-        """Put finite weights back, and say where the first bad value is."""
-        part = parts[0]
-        batch = part.diverged_at
-        assert batch is not None
-        place = _first_non_finite(part.model)
-        for part in parts:
-            part.put_back()
-        error = DivergenceError(
-            f"training diverged in epoch {epoch + 1}, batch {batch + 1}: the first value that is "
-            f"not finite is in {place}; the model holds finite weights again; lower the "
-            f"learning rate (now {self.optimizer.current_learning_rate}), clip the gradients "
-            f"(clip_norm=1.0) or scale the inputs"
-        )
-        error.history, error.epoch, error.batch = self.history, epoch, batch
-        raise error
+    def _stops(self) -> bool:
+        """Whether training has been asked to stop, by this rank or by another."""
+        if self.communicator is None:
+            return self.network.stop_training
+        return bool(summed(self.communicator, float(self.network.stop_training))[0])
 
+    def training_data(self) -> Batch:
+        """All training rows: input, target, and weights or None."""
+        if not isinstance(self.batches, Minibatches):
+            raise TypeError(
+                f"{type(self.method).__name__} needs all rows at once; give arrays, not batches"
+            )
+        return self.batches.data()
 
-def _first_non_finite(model: Network) -> str:
-    """The first layer, in the order of computation, with an infinite or NaN value."""
+    def objective(self, *, dtype: Any = None, batch_size: int | None = None) -> Objective:
+        """The training objective as a function of the parameters, on a copy of the network.
 
-    def bad(array: Array | None) -> bool:
-        return array is not None and not np.isfinite(array).all()
+        Parameters
+        ----------
+        dtype : dtype, optional
+            In which it computes; that of the network by default.
+        batch_size : int, optional
+            Rows that are computed at once; 8,192 by default.
+        """
+        return Objective(self.network, *self.training_data(), dtype=dtype, batch_size=batch_size)
 
-    for position, layer in walk(model.layers):
-        if layer.children() and not bad(layer._inputs):
-            continue  # the layers inside it come next, and say more
-        name = f"layer {position} {layer!r}"
-        if bad(layer._inputs):
-            return f"the input of {name}"
-        for kind, values in layer.params.items():
-            if bad(values):
-                return f"the {kind} of {name}"
-        if bad(layer._outputs):
-            return f"the output of {name}"
-    return f"the loss {model.loss!r}"
+    # exact continuation
 
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that a training with the same options needs to go on exactly from here.
 
-@contextmanager
-def _interrupts_end_training(model: Network, history: Record) -> Iterator[None]:
-    """Ctrl-C lets the running batch finish and then ends training; a second one interrupts."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals reach the main thread only
-        return
+        It may be taken between epochs or, in a callback's `on_train_batch_end`, between batches.
+        Later callbacks of the list have then not seen this moment yet: take it in the last one.
+        """
+        return {
+            "epoch": self.epoch,
+            "in_epoch": self.in_epoch,
+            "record": {name: list(values) for name, values in self.record.items()},
+            "network": self.network.snapshot(),
+            "method": self.method.snapshot(),
+            "batches": self.batches.snapshot(),
+            "callbacks": [
+                [type(callback).__name__, callback.snapshot()] for callback in self.callbacks
+            ],
+        }
 
-    def stop(signum: int, frame: Any) -> None:
-        history.interrupted = model.stop_training = True
-        signal.signal(signal.SIGINT, before)
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Put back what `snapshot` has returned, in a session that was made alike."""
+        names = [type(callback).__name__ for callback in self.callbacks]
+        taken = dict(snapshot["callbacks"])
+        missing = [name for name in taken if name not in names and taken[name]]
+        if missing:
+            raise ValueError(
+                f"the snapshot holds the state of callbacks that are missing: {missing}"
+            )
+        self.epoch, self.in_epoch = snapshot["epoch"], snapshot["in_epoch"]
+        self._resumed = self.in_epoch
+        self.record.clear()
+        self.record.update({name: list(values) for name, values in snapshot["record"].items()})
+        self.network.restore(snapshot["network"])
+        self.method.restore(snapshot["method"])
+        self.batches.restore(snapshot["batches"])
+        if not self.in_epoch:
+            self.batches.rewind()
+        if isinstance(self.batches, Minibatches) and self.batches.rows is not None:
+            self.validation = self.batches.held_out()
+        self._restore_callbacks(snapshot["callbacks"])
 
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler:
-        yield  # somebody else handles Ctrl-C
-        return
-    signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    def _restore_callbacks(self, taken: Sequence[Any]) -> None:
+        """Give each kind of callback its states, in the order of the list."""
+        for callback in self.callbacks:
+            name = type(callback).__name__
+            state = next((pair for pair in taken if pair[0] == name), None)
+            if state is not None:
+                taken = [pair for pair in taken if pair is not state]
+                callback.restore(state[1])

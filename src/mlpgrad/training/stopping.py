@@ -34,6 +34,8 @@ class EarlyStopping(Callback):
         A validation set of its own, whose loss is monitored.
     """
 
+    kept = ("best", "best_epoch", "_best")
+
     def __init__(
         self,
         patience: int = 10,
@@ -52,7 +54,7 @@ class EarlyStopping(Callback):
         networks = self.model.ensemble_size or 1
         self.best = np.full(networks, np.inf)
         self.best_epoch = np.full(networks, -1)
-        self._kept = [flat.copy() for flat in self._networks()]
+        self._best = [flat.copy() for flat in self._networks()]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         if self.validation_data is not None:
@@ -66,14 +68,14 @@ class EarlyStopping(Callback):
         waited_out = (self.best_epoch >= 0) & (epoch - self.best_epoch > self.patience)
         better = (score < self.best - self.min_delta) & ~waited_out
         self.best[better], self.best_epoch[better] = score[better], epoch
-        for kept, flat in zip(self._kept, self._networks(), strict=True):
+        for kept, flat in zip(self._best, self._networks(), strict=True):
             kept[better] = flat[better]
         if (epoch - self.best_epoch >= self.patience).all():
             self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         known = self.best_epoch >= 0
-        for kept, flat in zip(self._kept, self._networks(), strict=True):
+        for kept, flat in zip(self._best, self._networks(), strict=True):
             flat[known] = kept[known]
 
     def _networks(self) -> list[Array]:
@@ -102,6 +104,8 @@ class ReduceOnPlateau(Callback):
     lowest : float
         The scale of the learning rate is not reduced below this.
     """
+
+    kept = ("best", "waited")
 
     def __init__(
         self,

@@ -1,29 +1,63 @@
-"""NumPy calls written down while they are made."""
+"""A tape: the NumPy calls of a step, written down as data while they are made."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.layers.base import Layer
 
-if TYPE_CHECKING:
-    pass
+ATTRIBUTES = {"tape", "shape", "ndim", "dtype", "size", "real", "T", "mT"}
+ATTRIBUTES |= {"dot", "argmax", "take", "fill", "reshape", "_view"}
+"""What code may ask of a recorded array; everything else would depend on its values."""
 
-
-KNOWN = {"tape", "shape", "ndim", "dtype", "size", "real", "T", "mT"}  # of a recorded array
-KNOWN |= {"dot", "argmax", "take", "fill", "reshape", "_view"}
-
-
-Call = tuple[Callable[..., Any], tuple[Any, ...]]
+METHODS = {"dot", "argmax", "take", "fill", "__setitem__", "random"}
+"""Names of calls that are methods of their first input."""
 
 
 class NotRepeatableError(Exception):
     """A step does what a list of calls cannot repeat."""
+
+
+class Call(NamedTuple):
+    """One call as data; `prepared` makes it anew on the same arrays.
+
+    The arrays are the step's own buffers. A read-only array never changes: it is a constant.
+    """
+
+    name: str
+    """Of a ufunc (`add`, `add.reduce`), a method in METHODS, or a function (`copyto`)."""
+    function: Callable[..., Any]
+    """The ufunc or function; a method's is unbound."""
+    inputs: tuple[Any, ...]
+    """Arrays, numbers and indices by position; a method's object first."""
+    output: Array | None
+    """The array that is written into, where that is not the first of the inputs."""
+    options: dict[str, Any]
+
+    def prepared(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """The callable and its arguments by position, in the form that NumPy is fastest in."""
+        function, inputs, out = self.function, self.inputs, self.output
+        if self.name in METHODS:
+            function, inputs = getattr(inputs[0], self.name), inputs[1:]
+        if self.name in ("maximum", "minimum") or "." in self.name:
+            return functools.partial(function, **self.options, out=out), inputs
+        if self.options:
+            function = functools.partial(function, **self.options)
+        if self.name == "take":  # (indices, axis, out, mode)
+            inputs = (*inputs[:2], out, *inputs[2:])
+        elif out is not None:
+            inputs = (*inputs, out)
+        return function, inputs
+
+    def moved(self, place: Callable[[Any], Any]) -> Call:
+        """The same call on other arrays: `place(array)` says which."""
+        inputs = tuple(map(place, self.inputs))
+        return self._replace(inputs=inputs, output=place(self.output))
 
 
 class Tape:
@@ -61,11 +95,21 @@ class Tape:
             return twin(value, self)
         return Recorded.dot if value is np.ndarray.dot else value
 
-    def make(self, function: Callable[..., Any], args: tuple[Any, ...], result: Any) -> Any:
-        """Make a call and write it down; `result` is the array that it writes into, if any."""
-        function(*args)
-        self.calls.append((function, args))
-        return self.recorded(result)
+    def make(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        inputs: tuple[Any, ...],
+        output: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Make a call and write it down; returns its recorded output, if it has one."""
+        inputs, output = tuple(map(self.plain, inputs)), self.plain(output)
+        call = Call(name, function, inputs, output, options)
+        prepared, args = call.prepared()
+        prepared(*args)
+        self.calls.append(call)
+        return None if output is None else self.recorded(output)
 
 
 class Recorded(np.ndarray[Any, np.dtype[Any]]):
@@ -81,54 +125,47 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
             self.tape = source.tape
 
     def __getattribute__(self, name: str) -> Any:
-        if name in KNOWN or name.startswith("__"):
+        if name in ATTRIBUTES or name.startswith("__"):
             return super().__getattribute__(name)
         raise NotRepeatableError(f"array.{name}")
 
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = (None,), **options: Any
     ) -> Any:
-        function: Any = ufunc if method == "__call__" else getattr(ufunc, method)
-        args = tuple(self.tape.plain(value) for value in inputs)
-        result = self.tape.plain(out[0])
+        called = method == "__call__"
+        function: Any = ufunc if called else getattr(ufunc, method)
+        name = ufunc.__name__ if called else f"{ufunc.__name__}.{method}"
+        result = out[0]
         if result is None:  # a new array: the repetition writes into this one
-            result = np.asarray(function(*args, **options))
-        if options or method != "__call__" or ufunc in (np.maximum, np.minimum):
-            function = functools.partial(function, **options, out=result)
-        else:
-            args = (*args, result)
-        return self.tape.make(function, args, result)
+            result = np.asarray(function(*map(self.tape.plain, inputs), **options))
+        return self.tape.make(name, function, inputs, result, **options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function is np.dot and not kwargs:
             return Recorded.dot(*args)
         if function not in (np.copyto, np.put_along_axis) or kwargs:
             raise NotRepeatableError(f"np.{function.__name__}")
-        return self.tape.make(function, tuple(self.tape.plain(value) for value in args), None)
+        return self.tape.make(function.__name__, function, args)
 
     def dot(self, other: Any, out: Any = None) -> Any:
         """The matrix product."""
         # called as `_multiply(ones, delta, out)` as well, where the first is no recorded array
         tape = next(value.tape for value in (self, other, out) if isinstance(value, Recorded))
-        a, b = tape.plain(self), tape.plain(other)
-        result = np.asarray(a.dot(b)) if out is None else tape.plain(out)
-        return tape.make(a.dot, (b, result), result)
+        if out is None:
+            out = np.asarray(tape.plain(self).dot(tape.plain(other)))
+        return tape.make("dot", np.ndarray.dot, (self, other), out)
 
     def argmax(self, axis: Any, out: Any, *, keepdims: bool) -> Any:  # type: ignore[override]
         """Places of the largest numbers, into `out`."""
-        argmax = functools.partial(self.tape.plain(self).argmax, keepdims=keepdims)
-        return self.tape.make(argmax, (axis, self.tape.plain(out)), self.tape.plain(out))
+        return self.tape.make("argmax", np.ndarray.argmax, (self, axis), out, keepdims=keepdims)
 
     def take(self, indices: Any, axis: Any, out: Any, mode: Any) -> Any:  # type: ignore[override]
         """Rows by their numbers, into `out`."""
-        plain = self.tape.plain
-        return self.tape.make(
-            plain(self).take, (plain(indices), axis, plain(out), mode), plain(out)
-        )
+        return self.tape.make("take", np.ndarray.take, (self, indices, axis, mode), out)
 
     def fill(self, value: Any) -> None:
         """One value everywhere."""
-        self.tape.make(self.tape.plain(self).fill, (self.tape.plain(value),), None)
+        self.tape.make("fill", np.ndarray.fill, (self, value))
 
     def reshape(self, *shape: int) -> Any:  # type: ignore[override]
         """A view in another shape."""
@@ -144,7 +181,7 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
         return self.tape.recorded(view)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self.tape.make(self.tape.plain(self).__setitem__, (key, self.tape.plain(value)), None)
+        self.tape.make("__setitem__", np.ndarray.__setitem__, (self, key, value))
 
     def _refuse(self: Any, *_: Any) -> Any:
         raise NotRepeatableError("a look at values")
@@ -161,8 +198,8 @@ class RecordedGenerator:
 
     def random(self, size: Any, dtype: Any, out: Any) -> Any:
         """Uniform numbers in [0, 1), into `out`."""
-        result = self.tape.plain(out)
-        return self.tape.make(self.generator.random, (size, dtype, result), result)
+        draw = np.random.Generator.random
+        return self.tape.make("random", draw, (self.generator, size, dtype), out)
 
     def __getattr__(self, name: str) -> Any:
         raise NotRepeatableError(f"generator.{name}")

@@ -1,138 +1,141 @@
-"""The loop over batches: of a whole model, or of an ensemble's networks in several threads.
-
-The networks of an ensemble share nothing but the data. So each thread takes some of them through
-the same batches, and they get the weights that one thread would give them, to the last bit. NumPy
-works without Python's lock: where its calls are long enough, two threads need two thirds of the
-time.
-"""
+"""The loop over batches, from batch to update: of a network, or of some members of an ensemble."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.metrics import Metric
-from mlpgrad.metrics.base import start_all
+from mlpgrad.metrics.base import Accumulator, start_all
+from mlpgrad.network.network import Network
+from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training.batches import Batch
 from mlpgrad.training.callbacks import Callback
-from mlpgrad.training.recorded_step import Replay, worthwhile
-
-if TYPE_CHECKING:
-    from mlpgrad.network.network import Network
-    from mlpgrad.optimizers.base import Optimizer
-
-COPY_PERIOD = 16  # steps between copies of finite weights
+from mlpgrad.training.divergence import COPY_PERIOD, LastFinite
+from mlpgrad.training.step import Step
 
 
-class Part:
-    """A model, or some networks of an ensemble, with what their steps need and leave.
+class Worker:
+    """What makes the steps of an epoch, and sums up what they give.
+
+    Parameters
+    ----------
+    network : Network
+        All of it, or some members of an ensemble on the same memory.
+    optimizer : Optimizer
+        The one for that network.
+    step : Step
+    members : slice, optional
+        Which members they are.
+    callbacks : sequence of Callback
+        Called around each batch.
+    metrics : sequence of Metric
+        Measured on each batch.
+    join : callable, optional
+        Sums the gradient of all ranks: see `Joined`.
 
     Attributes
     ----------
     total, weight : number or array (E,)
         Sums over the samples of the epoch: of losses, and of weights.
-    measured : dict
-        Accumulators of the epoch's training metrics, by name.
+    measured : dict of Accumulator
+        The epoch's training metrics, by name.
+    batches : int
+        Batches of the epoch so far.
     diverged_at : int or None
         The batch whose loss was not finite.
     """
 
     def __init__(
         self,
-        model: Network,
+        network: Network,
         optimizer: Optimizer,
-        batch_size: int,
-        steps: int,
+        step: Step,
+        *,
+        members: slice | None = None,
         callbacks: Sequence[Callback] = (),
         metrics: Sequence[Metric] = (),
-        rows: slice | None = None,
+        join: Callable[[Any, Any], Any] | None = None,
     ) -> None:
-        self.model, self.optimizer, self.rows = model, optimizer, rows
-        self.callbacks, self.metrics = callbacks, metrics
-        single = model.ensemble_size is None
+        self.network, self.optimizer, self.step, self.members = network, optimizer, step, members
+        self.callbacks, self.metrics, self.join = callbacks, metrics, join
+        single = network.ensemble_size is None
         self.number: Any = float if single else _as_float64
         self.finite: Any = math.isfinite if single else _all_finite
-        self.last_params, self.last_state = model.params.copy(), model.state.copy()
-        repeats = worthwhile(model, batch_size, steps) and not callbacks
-        self.replay = Replay(model, optimizer, batch_size) if repeats else None
-        self.steps_before = self.batches = 0  # of earlier epochs; of this one
+        self.last_finite = LastFinite(network)
+        self.earlier = self.batches = 0  # batches of earlier epochs; of this one
         self.begin()
 
     def begin(self) -> None:
-        """A new epoch."""
-        self.steps_before += self.batches
+        """Begin a new epoch."""
+        self.earlier += self.batches
         self.batches = 0
         self.total: Any = 0.0
         self.weight: Any = 0
-        self.measured = start_all(self.metrics) if self.metrics else {}
+        self.measured: dict[str, Accumulator] = start_all(self.metrics) if self.metrics else {}
         self.diverged_at: int | None = None
 
-    def run(self, batches: Iterable[tuple[int, Batch]]) -> None:
-        """Train on numbered batches, until the loss is not finite or `stop_training` is set."""
-        model, optimizer, rows = self.model, self.optimizer, self.rows
-        params, grads = model.params, model.grads
-        step: Any = model._step
-        update = optimizer.step
-        if self.replay is not None:
-            step, update = self.replay.step, self.replay.update
-        number, finite, keep = self.number, self.finite, self._keep_finite
-        before = self.steps_before
-        total, weight = self.total, self.weight
+    def run(self, batches: Iterable[Batch]) -> None:
+        """Train on batches, until the loss is not finite or `stop_training` is set."""
+        network, number, finite, join = self.network, self.number, self.finite, self.join
+        gradient, update, keep = self.step.gradient, self.step.update, self.last_finite.keep
+        watched = bool(self.callbacks or self.metrics)
+        first, total, weight = self.batches, self.total, self.weight
+        batch = first - 1
         # an overflow shows in the loss, which is looked at after every step
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for batch, (x, target, weights) in batches:
-                if rows is not None:
-                    x, target, weights = (_of(rows, array) for array in (x, target, weights))
-                for callback in self.callbacks:
-                    callback.on_train_batch_begin(batch, {})
-                value = number(step(x, target, weights))
+            for batch, (x, target, weights) in enumerate(self._own(batches), first):
+                share = x.shape[-2] if weights is None else weights.sum(axis=(-2, -1))
+                value = number(gradient(x, target, weights))
+                if join is not None:
+                    value = join(value, share)
                 if not finite(value):
                     self.diverged_at = batch
                     break
-                if not (before + batch) % COPY_PERIOD:
+                if not (self.earlier + batch) % COPY_PERIOD:
                     keep()
-                update(params, grads)
-                share = x.shape[-2] if weights is None else weights.sum(axis=(-2, -1))
+                update()
                 total += value * share
                 weight += share
-                if self.metrics:
-                    self._measure(target, weights)
-                for callback in self.callbacks:
-                    callback.on_train_batch_end(batch, {"loss": value})
-                if model.stop_training:
+                if watched:
+                    self.batches, self.total, self.weight = batch + 1, total, weight
+                    self._look(batch, value, target, weights)
+                if network.stop_training:
                     break
-        if self.diverged_at is None and not np.isfinite(params).all():
+        if self.diverged_at is None and not np.isfinite(network.params).all():
             self.diverged_at = batch
-        self.batches = batch + 1
-        self.total, self.weight = total, weight
+        self.batches, self.total, self.weight = batch + 1, total, weight
 
-    def _keep_finite(self) -> None:
-        """Keep a copy of the weights whose loss was finite: the next ones may not be."""
-        self.last_params[...] = self.model.params
-        if self.last_state.size:
-            self.last_state[...] = self.model.state
+    def _own(self, batches: Iterable[Batch]) -> Iterable[Batch]:
+        """The batches as these members see them, each announced to the callbacks."""
+        members = self.members
+        if members is not None:
+            return ((_of(members, x), _of(members, t), _of(members, w)) for x, t, w in batches)
+        return self._announced(batches) if self.callbacks else batches
 
-    def put_back(self) -> None:
-        """The last weights that were kept, where the present ones are not finite."""
-        if not np.isfinite(self.model.params).all():
-            self.model.params = self.last_params
-        self.model.state = self.last_state
+    def _announced(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        for number, batch in enumerate(batches, self.batches):
+            for callback in self.callbacks:
+                callback.on_train_batch_begin(number, {})
+            yield batch
 
-    def _measure(self, target: Array, weights: Array | None) -> None:
-        """Add this batch to the training metrics."""
-        prediction, loss = self.model.layers[-1]._outputs, self.model.loss
+    def _look(self, batch: int, value: Any, target: Array, weights: Array | None) -> None:
+        """Measure the metrics on a batch, and call the callbacks after it."""
+        prediction, loss = self.network.layers[-1]._outputs, self.network.loss
         assert prediction is not None
         for accumulator in self.measured.values():
             accumulator.add(prediction, target, weights, loss)
+        for callback in self.callbacks:
+            callback.on_train_batch_end(batch, {"loss": value})
 
 
-def _of(rows: slice, array: Array | None) -> Any:
-    """What some networks of an ensemble see of a batch: all of it, where it is shared."""
-    return array if array is None or array.ndim == 2 else array[rows]
+def _of(members: slice, array: Array | None) -> Any:
+    """What some members of an ensemble see of a batch: all of it, where it is shared."""
+    return array if array is None or array.ndim == 2 else array[members]
 
 
 def _as_float64(value: Any) -> Array:

@@ -1,0 +1,26 @@
+"""Functions that a recorded step holds as one call, whatever they look at inside."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def recordable(function: Function) -> Function:
+    """Decorate a function that writes into its arrays and depends on nothing but its arguments.
+
+    While a step is recorded, the function is written down whole, like a call of NumPy's; so it
+    may decide by values. Its first argument must be an array.
+    """
+
+    @functools.wraps(function)
+    def call(array: Any, *args: Any) -> Any:
+        tape = getattr(array, "tape", None)
+        if tape is None:
+            return function(array, *args)
+        return tape.make(function.__name__, function, (array, *args))
+
+    return call  # type: ignore[return-value]  # wraps keeps the signature

@@ -1,0 +1,229 @@
+"""The method of most trainings: an optimizer's steps on one minibatch after the other.
+
+The members of an ensemble share nothing but the data. So each thread takes some of them through
+the same batches, and they get the weights that one thread would give them, to the last bit. NumPy
+works without Python's lock: where its calls are long enough, two threads need two thirds of the
+time.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpgrad.layers.chain import walk
+from mlpgrad.metrics import Metric
+from mlpgrad.metrics.base import Accumulator
+from mlpgrad.optimizers.base import Optimizer
+from mlpgrad.training.batches import Batch
+from mlpgrad.training.choose_step import choose_step
+from mlpgrad.training.communicator import Joined
+from mlpgrad.training.divergence import first_non_finite, raise_divergence
+from mlpgrad.training.evaluate import as_number
+from mlpgrad.training.session import Method, Session
+from mlpgrad.training.threads import shares
+from mlpgrad.training.worker import Worker
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+BATCHES_AT_ONCE = 32  # in threads, between two looks at Ctrl-C
+
+
+class Minibatch(Method):
+    """Stochastic gradient descent by the rule of an optimizer: what `fit` does with one.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self._optimizer = optimizer
+        self._workers: list[Worker] = []
+        self._session: Session | None = None
+        self._pool: Executor | None = None
+        self._resume: Mapping[str, Any] | None = None
+
+    @property
+    def optimizer(self) -> Optimizer:
+        return self._optimizer
+
+    def train(self, session: Session) -> None:
+        self.optimizer.attach(session.network)
+        self._workers, self._session = [], session
+        try:
+            going = True
+            while going:
+                session.begin_epoch()
+                self._prepare(session)
+                seen = self._workers[0].batches
+                if len(self._workers) == 1:
+                    self._run_here(session, seen)
+                else:
+                    self._run_in_threads(session, seen)
+                self._look_for_divergence(session)
+                measured = self._workers[0].measured
+                going = session.end_epoch(self._joined("total"), self._joined("weight"), measured)
+        finally:
+            if self._pool is not None:
+                self._pool.shutdown()
+                self._pool = None
+
+    def logs(self) -> dict[str, Any]:
+        return {"learning_rate": as_number(self.optimizer.current_learning_rate)}
+
+    # an epoch
+
+    def _prepare(self, session: Session) -> None:
+        """Workers for an epoch: new ones at first, and where a callback may have changed things."""
+        if not self._workers or (session.callbacks and len(self._workers) > 1):
+            self._workers = self._make_workers(session)
+        elif session.callbacks:
+            self._workers[0].step.refresh()
+        if self._resume is not None:
+            self._resume_workers(self._resume)
+            self._resume = None
+            return
+        for worker in self._workers:
+            worker.begin()
+
+    def _make_workers(self, session: Session) -> list[Worker]:
+        """One for the whole network, or one for the members of each thread."""
+        network, optimizer, batches = session.network, self.optimizer, session.batches
+        size = batches.batch_size
+        steps = None
+        if size is not None and batches.samples is not None:
+            steps = session.epochs * (batches.samples // size)
+        callbacks = [callback for callback in session.callbacks if callback.follows_batches()]
+        metrics, join = session.metrics or (), None
+        if session.communicator is not None:
+            join = Joined(session.communicator, network)
+        alone = callbacks or metrics or join
+        members = [] if alone or size is None else shares(network, optimizer, size)
+        if not members:
+            # user code may change anything between two batches
+            step = choose_step(network, optimizer, size, 0 if callbacks else steps)
+            options: Any = {"callbacks": callbacks, "metrics": metrics, "join": join}
+            return [Worker(network, optimizer, step, **options)]
+        if session.callbacks and steps is not None:
+            steps //= session.epochs  # until they are made anew
+        optimizer.prepare(network.params, network.grads)
+        workers = []
+        for some in members:
+            part, rule = network.share(some), optimizer.share(some)
+            step = choose_step(part, rule, size, steps)
+            workers.append(Worker(part, rule, step, members=some))
+        return workers
+
+    def _run_here(self, session: Session, seen: int) -> None:
+        """One worker through the batches, in this thread."""
+        batches: Iterable[Batch] = session.batches
+        if seen:
+            batches = itertools.chain.from_iterable(session.batches.after(seen))
+        self._workers[0].run(batches)
+
+    def _run_in_threads(self, session: Session, seen: int) -> None:
+        """Every worker through the same batches, one of them in this thread."""
+        first, *others = self._workers
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(len(others))
+        for block in session.batches.after(seen):
+            for start in range(0, len(block), BATCHES_AT_ONCE):
+                batches = block[start : start + BATCHES_AT_ONCE]
+                running = [self._pool.submit(worker.run, batches) for worker in others]
+                try:
+                    first.run(batches)
+                finally:
+                    for future in running:
+                        future.result()
+                    self.optimizer.steps = first.optimizer.steps
+                diverged = any(worker.diverged_at is not None for worker in self._workers)
+                if diverged or session.network.stop_training:
+                    return
+        self._show_last_step(session)
+
+    def _show_last_step(self, session: Session) -> None:
+        """Let the network's layers show what those of the workers have seen."""
+        networks = [session.network, *(worker.network for worker in self._workers)]
+        layers = (walk(network.layers) for network in networks)
+        for (_, layer), *theirs in zip(*layers, strict=True):
+            for name in ("_inputs", "_outputs", "_delta"):
+                arrays = [getattr(their, name) for _, their in theirs]
+                shared = arrays[0] is None or arrays[0].ndim == 2
+                setattr(layer, name, arrays[0] if shared else np.concatenate(arrays))
+
+    def _look_for_divergence(self, session: Session) -> None:
+        """Put finite weights back and say where the first bad value is, if there is one."""
+        diverged = [worker for worker in self._workers if worker.diverged_at is not None]
+        if not diverged:
+            return
+        batch = diverged[0].diverged_at
+        assert batch is not None
+        place = first_non_finite(diverged[0].network)
+        for worker in diverged:
+            worker.last_finite.put_back()
+        rate = self.optimizer.current_learning_rate
+        raise_divergence(session.network, session.record, session.epoch, batch, rate, place)
+
+    def _joined(self, name: str) -> Any:
+        """The sums of all members."""
+        sums = [getattr(worker, name) for worker in self._workers]
+        if len(sums) == 1 or np.ndim(sums[0]) == 0:  # the weight may be the same for all
+            return sums[0]
+        return np.concatenate(sums)
+
+    # exact continuation
+
+    def snapshot(self) -> dict[str, Any]:
+        """The optimizer's state, and the sums and the number of batches of the epoch begun."""
+        taken: dict[str, Any] = {"optimizer": self.optimizer.snapshot(), "epoch": None}
+        if self._workers and self._session is not None and self._session.in_epoch:
+            first = self._workers[0]
+            taken["epoch"] = {
+                "batches": first.batches,
+                "total": copy.deepcopy(self._joined("total")),
+                "weight": copy.deepcopy(self._joined("weight")),
+                "measured": {name: _sums(a) for name, a in first.measured.items()},
+            }
+        return taken
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Put back what `snapshot` has returned."""
+        self.optimizer.restore(snapshot["optimizer"])
+        self._resume = snapshot["epoch"]
+
+    def _resume_workers(self, begun: Mapping[str, Any]) -> None:
+        """Go on in the middle of an epoch."""
+        for worker in self._workers:
+            worker.begin()
+            worker.batches = begun["batches"]
+            for name in ("total", "weight"):
+                value = begun[name]
+                if worker.members is not None and np.ndim(value):
+                    value = value[worker.members]
+                setattr(worker, name, copy.deepcopy(value))
+            for name, accumulator in worker.measured.items():
+                vars(accumulator).update(copy.deepcopy(begun["measured"][name]))
+
+
+def _sums(accumulator: Accumulator) -> dict[str, Any]:
+    """What an accumulator has summed up, without the metric that it is for."""
+    kept = vars(accumulator).items()
+    return {name: copy.deepcopy(v) for name, v in kept if not isinstance(v, Metric)}
+
+
+def method_of(optimizer: Any) -> Method:
+    """The method that `fit` trains by: the one given, or the minibatch loop of an optimizer."""
+    if isinstance(optimizer, Method):
+        return optimizer
+    if not isinstance(optimizer, Optimizer):
+        fix = f"; write {optimizer.__name__}(...)" if isinstance(optimizer, type) else ""
+        raise TypeError(f"optimizer expects an object such as Adam(1e-3), got {optimizer!r}{fix}")
+    return Minibatch(optimizer)

@@ -1,0 +1,58 @@
+"""A step of training: the gradient on a batch, and the update of the weights."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.network.network import Network
+from mlpgrad.optimizers.base import Optimizer
+
+
+class Step(Protocol):
+    """What a training does with each batch; made for a network and an optimizer.
+
+    Attributes
+    ----------
+    gradient : callable (x, target, weights) -> loss
+        Writes the gradient on a batch into `network.grads`; the loss is a number or `(E,)`.
+    update : callable ()
+        Changes the parameters by the gradient.
+    """
+
+    @property
+    def gradient(self) -> Callable[[Array, Array, Array | None], Any]: ...
+
+    @property
+    def update(self) -> Callable[[], None]: ...
+
+    def __init__(self, network: Network, optimizer: Optimizer) -> None: ...
+
+    @classmethod
+    def serves(
+        cls, network: Network, optimizer: Optimizer, batch_size: int | None, steps: int | None
+    ) -> bool:
+        """Whether this kind of step can make `steps` steps on such batches, and is worth it."""
+        ...
+
+    def refresh(self) -> None:
+        """Notice what the user's code may have changed; called at the beginning of an epoch."""
+        ...
+
+
+class LayerStep:
+    """The step that calls the layers and the optimizer; every other kind does the same."""
+
+    def __init__(self, network: Network, optimizer: Optimizer) -> None:
+        self.gradient = network._step
+        self.update = functools.partial(optimizer.step, network.params, network.grads)
+
+    @classmethod
+    def serves(cls, *_: Any) -> bool:
+        """Whether it can be taken: always."""
+        return True
+
+    def refresh(self) -> None:
+        """Nothing to notice: layers and optimizer are asked at every step."""

@@ -1,0 +1,192 @@
+"""Several sessions joined by a communicator train as one: here two threads and their queues."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import mlpgrad as mg
+
+X, Y = mg.datasets.moons(96, noise=0.2, random_state=0)
+
+
+class Failed(RuntimeError):
+    """Another rank has failed."""
+
+
+class Queues:
+    """An all-reduce between threads: everybody waits at a barrier, and adds up in one order."""
+
+    def __init__(self, size):
+        self.size = size
+        self.barrier = threading.Barrier(size, timeout=60)
+        self.parts = [None] * size
+        self.error = None
+        self.calls = 0
+
+    def rank(self, number):
+        return Rank(self, number)
+
+    def exchange(self, number, array):
+        self.parts[number] = array.copy()
+        try:
+            self.barrier.wait()
+            parts = list(self.parts)
+            self.barrier.wait()
+        except threading.BrokenBarrierError:
+            raise Failed(f"another rank failed: {self.error!r}") from None
+        if len({part.shape for part in parts}) > 1:
+            raise ValueError("the ranks have different numbers of batches")
+        return parts
+
+
+class Rank:
+    def __init__(self, queues, rank):
+        self.queues, self.rank, self.size = queues, rank, queues.size
+
+    def allreduce(self, array):
+        self.queues.calls += self.rank == 0
+        array[...] = sum(self.queues.exchange(self.rank, array))
+
+    def broadcast(self, array):
+        array[...] = self.queues.exchange(self.rank, array)[0]
+
+    def abort(self, error):
+        self.queues.error = self.queues.error or error
+        self.queues.barrier.abort()
+
+
+def model(size=None, seed=0, **options):
+    layers = [mg.Dense(2, 6), mg.Tanh(), mg.Dense(6, 1)]
+    options = {"loss": mg.SigmoidCrossEntropy(), "dtype": "float64"} | options
+    return mg.Sequential(layers, random_state=seed, ensemble_size=size, **options)
+
+
+def batches(rank, ranks, size, weights=None):
+    """This rank's rows of each batch of `size`, in the order of the data."""
+    for start in range(0, len(X), size):
+        rows = slice(start + rank, start + size, ranks)
+        part = X[rows], Y[rows]
+        yield part if weights is None else (*part, weights[rows])
+
+
+class Rows:
+    """Begun anew at each epoch."""
+
+    def __init__(self, *args):
+        self.args = args
+
+    def __iter__(self):
+        return batches(*self.args)
+
+
+def joined(make, data, ranks=2, **options):
+    """Train in so many threads; each thread's model and history, or the error it ended with."""
+    queues, results = Queues(ranks), [None] * ranks
+
+    def run(rank):
+        network = make(rank)
+        chosen = {name: value() if callable(value) else value for name, value in options.items()}
+        try:
+            history = network.fit(
+                data(rank), communicator=queues.rank(rank), epochs=4, verbose=0, **chosen
+            )
+            results[rank] = network, history
+        except Exception as error:
+            results[rank] = error
+
+    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(ranks)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results, queues
+
+
+def adam():
+    return mg.Adam(0.05, clip_norm=1.0, weight_decay=0.01)
+
+
+@pytest.mark.parametrize("size", [None, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_two_ranks_train_as_one(size, weighted):
+    weights = np.linspace(0.2, 3, len(X)) if weighted else None
+    results, _ = joined(
+        lambda rank: model(size, seed=rank, penalties=[mg.L2(0.01)]),  # rank 0's weights count
+        lambda rank: Rows(rank, 2, 24, weights),
+        optimizer=adam,
+        metrics=None,
+    )
+    alone = model(size, penalties=[mg.L2(0.01)])
+    history = alone.fit(Rows(0, 1, 24, weights), optimizer=adam(), epochs=4, verbose=0)
+    for network, found in results:
+        np.testing.assert_allclose(network.params, alone.params, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(found["loss"], history["loss"], rtol=1e-12)
+    np.testing.assert_array_equal(results[0][0].params, results[1][0].params)
+
+
+def test_ranks_with_batches_of_different_sizes_weigh_their_rows():
+    def data(rank):
+        rows = slice(0, 10) if rank == 0 else slice(10, 40)
+        return [[X[rows], Y[rows]]] * 3
+
+    results, _ = joined(lambda rank: model(), data, optimizer=adam)
+    alone = model()
+    alone.fit([[X[:40], Y[:40]]] * 3, optimizer=adam(), epochs=4, verbose=0)
+    np.testing.assert_allclose(results[1][0].params, alone.params, rtol=1e-12, atol=1e-12)
+
+
+def test_a_failure_of_one_rank_ends_all_with_its_message():
+    def data(rank):
+        for number, batch in enumerate(batches(rank, 2, 24)):
+            if rank == 1 and number == 2:
+                raise OSError("rank 1 has lost its file")
+            yield batch
+
+    (first, second), _ = joined(lambda rank: model(), data, optimizer=adam)
+    assert isinstance(first, Failed)
+    assert isinstance(second, RuntimeError)
+    assert "rank 1 has lost its file" in str(first)
+    assert "rank 1 has lost its file" in str(second)
+
+
+def test_a_rank_that_stops_stops_all_after_the_same_batch():
+    class Stops(mg.Callback):
+        def on_epoch_end(self, epoch, logs):
+            if threading.current_thread() is not threading.main_thread() and epoch == 1:
+                self.model.stop_training = self.session.communicator.rank == 1
+
+    results, _ = joined(
+        lambda rank: model(), lambda rank: Rows(rank, 2, 24), optimizer=adam,
+        callbacks=lambda: [Stops()],
+    )  # fmt: skip
+    assert [history.epochs for _, history in results] == [2, 2]
+    np.testing.assert_array_equal(results[0][0].params, results[1][0].params)
+
+
+def test_divergence_of_one_rank_is_divergence_of_all():
+    def data(rank):
+        for number, (x, y) in enumerate(batches(rank, 2, 24)):
+            yield (x * 1e200 if rank == 0 and number == 1 else x), y
+
+    results, _ = joined(
+        lambda rank: model(loss=mg.MeanSquaredError()), data, optimizer=lambda: mg.SGD(1e150)
+    )
+    assert all(isinstance(error, mg.DivergenceError) for error in results)
+    assert {error.batch for error in results} <= {1, 2}
+    assert results[0].batch == results[1].batch
+
+
+def test_ranks_that_run_out_of_batches_at_different_times_say_so():
+    results, _ = joined(
+        lambda rank: model(), lambda rank: [[X[:8], Y[:8]]] * (3 + rank), optimizer=adam
+    )
+    assert all(isinstance(error, Exception) for error in results)
+    assert any("different numbers of batches" in str(error) for error in results)
+
+
+def test_the_communicator_is_called_in_three_places_only():
+    _, queues = joined(lambda rank: model(), lambda rank: Rows(rank, 2, 24), optimizer=adam)
+    steps, epochs = 4 * 4, 4
+    # a gradient a step; at the end of an epoch its sums, and whether to go on (but for the last)
+    assert queues.calls == steps + epochs + (epochs - 1)

@@ -1,0 +1,231 @@
+"""Exact continuation: a snapshot restored in a new process goes on to the last bit."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mlpgrad as mg
+
+ROOT = Path(__file__).parents[2]
+X, Y = mg.datasets.moons(120, noise=0.2, random_state=0)
+
+
+class Keep(mg.Callback):
+    """Takes a snapshot after a batch, or after an epoch (batch None)."""
+
+    def __init__(self, epoch, batch=None):
+        self.epoch, self.batch = epoch, batch
+        self.now, self.taken = 0, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.now = epoch
+
+    def on_epoch_end(self, epoch, logs):
+        if self.batch is None and epoch == self.epoch:
+            self.taken = self.session.snapshot()
+
+
+class KeepWithin(Keep):
+    """The same in the middle of an epoch."""
+
+    def on_train_batch_end(self, batch, logs):
+        if (self.now, batch) == (self.epoch, self.batch):
+            self.taken = self.session.snapshot()
+
+
+def make(size):
+    """A model with everything that remembers something."""
+    layers = [mg.Dense(2, 8), mg.BatchNorm(8), mg.ReLU(), mg.Dropout(0.3), mg.Dense(8, 1)]
+    return mg.Sequential(
+        layers, loss=mg.SigmoidCrossEntropy(), penalties=[mg.L2(1e-3)], random_state=0,
+        ensemble_size=size,
+    )  # fmt: skip
+
+
+def options(threads):
+    """Everything that training may remember."""
+    callbacks = [mg.EarlyStopping(4), mg.ReduceOnPlateau(0.5, patience=1)]
+    if not threads:  # it looks at every batch
+        callbacks.append(mg.ExponentialMovingAverage(0.9))
+    return {
+        "optimizer": mg.Adam(mg.CosineDecay(0.05, steps=60), weight_decay=0.01, clip_norm=1.0),
+        "callbacks": callbacks,
+        "epochs": 12,
+        "batch_size": 10,
+        "validation_split": 0.25,
+        "metrics": None if threads else [mg.Accuracy(), mg.AUC()],
+        "verbose": 0,
+    }
+
+
+def train(size, threads, keep=None, resume=None):
+    """Weights, statistics and history of a training, as bytes that can be compared."""
+    from mlpgrad.training import minibatch
+
+    if threads:
+        minibatch.shares = lambda *_: [slice(0, 2), slice(2, size)]
+    model, chosen = make(size), options(threads)
+    if keep is not None:
+        chosen["callbacks"] = [*chosen["callbacks"], keep]
+    history = model.fit(X, Y, resume=resume, **chosen)
+    curves = {name: np.array(values).tobytes() for name, values in history.items()}
+    return model.params.tobytes(), model.state.tobytes(), model.snapshot()["rng"], curves
+
+
+def in_a_new_process(size, threads, snapshot, folder):
+    """The same training, gone on with from the snapshot by another interpreter."""
+    (folder / "snapshot").write_bytes(pickle.dumps((size, threads, snapshot)))
+    code = (
+        "import pickle, sys\n"
+        "from tests.training.test_resume import train\n"
+        f"size, threads, taken = pickle.load(open({str(folder / 'snapshot')!r}, 'rb'))\n"
+        "result = train(size, threads, resume=taken)\n"
+        f"pickle.dump(result, open({str(folder / 'result')!r}, 'wb'))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    return pickle.loads((folder / "result").read_bytes())
+
+
+@pytest.fixture(autouse=True)
+def _threads_are_chosen_as_before(monkeypatch):
+    from mlpgrad.training import minibatch
+
+    monkeypatch.setattr(minibatch, "shares", minibatch.shares)
+
+
+@pytest.mark.parametrize("size", [None, 3])
+@pytest.mark.parametrize("where", [(2, 4), (0, 0), (3, 8), (2, None)], ids=str)
+def test_a_restored_training_ends_with_the_same_bits(size, where, tmp_path):
+    epoch, batch = where
+    keep = (Keep if batch is None else KeepWithin)(epoch, batch)
+    whole = train(size, False, keep)
+    assert keep.taken is not None
+    assert in_a_new_process(size, False, keep.taken, tmp_path) == whole
+    assert train(size, False) == whole  # and looking on has changed nothing
+
+
+@pytest.mark.parametrize("keep", [Keep(3), KeepWithin(3, 5)], ids=["between", "within"])
+def test_an_ensemble_goes_on_in_threads(keep, tmp_path):
+    train(5, True, keep)  # in one thread, where a callback looks at every batch
+    assert keep.taken is not None
+    assert in_a_new_process(5, True, keep.taken, tmp_path) == train(5, True)
+
+
+def test_ctrl_c_in_threads_can_be_gone_on_from(press_ctrl_c, tmp_path):
+    class Interrupt(mg.Callback):
+        """Keeps what there is when training ends, before others put weights back."""
+
+        def on_train_end(self, logs=None):
+            self.taken = self.session.snapshot()
+
+    class Presses(mg.CosineDecay):
+        """Ctrl-C in the middle of the fourth epoch."""
+
+        def __call__(self, steps):
+            if steps == 31 and self.presses:
+                self.presses = False
+                press_ctrl_c()
+            return super().__call__(steps)
+
+    from mlpgrad.training import minibatch
+
+    minibatch.shares = lambda *_: [slice(0, 2), slice(2, 5)]
+    minibatch.BATCHES_AT_ONCE, before = 3, minibatch.BATCHES_AT_ONCE
+    try:
+        keep, chosen = Interrupt(), options(True)
+        chosen["callbacks"] = [keep, *chosen["callbacks"]]
+        chosen["optimizer"].learning_rate = schedule = Presses(0.05, steps=60)
+        schedule.presses = True
+        history = make(5).fit(X, Y, **chosen)
+    finally:
+        minibatch.BATCHES_AT_ONCE = before
+    assert history.interrupted
+    assert keep.taken["in_epoch"]
+    assert 0 < keep.taken["method"]["epoch"]["batches"] < 9
+    assert in_a_new_process(5, True, keep.taken, tmp_path) == train(5, True)
+
+
+def test_large_sets_are_shuffled_alike_after_a_restart(monkeypatch, tmp_path):
+    monkeypatch.setattr("mlpgrad.training.batches.SHUFFLED_AT_ONCE", 50)
+    monkeypatch.setattr("mlpgrad.training.batches.RUN", 4)
+    keep = KeepWithin(2, 4)
+    whole = train(None, False, keep)
+    assert train(None, False, resume=keep.taken) == whole
+
+
+def test_a_snapshot_holds_numbers_texts_and_arrays_only():
+    keep = KeepWithin(1, 1)
+    train(None, False, keep)
+
+    def leaves(value):
+        if isinstance(value, dict):
+            assert all(isinstance(key, str) for key in value)
+            for item in value.values():
+                yield from leaves(item)
+        elif isinstance(value, (list, tuple)):
+            for item in value:
+                yield from leaves(item)
+        else:
+            yield value
+
+    kinds = {type(leaf) for leaf in leaves(keep.taken)}
+    allowed = {int, float, bool, str, type(None), np.ndarray, np.float64, np.float32, np.int64}
+    assert kinds <= allowed
+    assert pickle.loads(pickle.dumps(keep.taken)).keys() == keep.taken.keys()
+
+
+def test_a_snapshot_is_a_copy():
+    keep = KeepWithin(1, 1)
+    train(None, False, keep)
+    before = pickle.dumps(keep.taken)
+    train(None, False, resume=keep.taken)
+    assert pickle.dumps(keep.taken) == before
+
+
+def test_a_snapshot_of_another_network_is_refused():
+    keep = KeepWithin(1, 1)
+    train(None, False, keep)
+    other = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy(), random_state=0)
+    with pytest.raises(ValueError, match="the snapshot is of another network"):
+        other.fit(X, Y, resume=keep.taken, **options(False))
+
+
+def test_callbacks_that_are_missing_are_named():
+    keep = KeepWithin(1, 1)
+    train(None, False, keep)
+    with pytest.raises(ValueError, match=r"missing: .*EarlyStopping"):
+        make(None).fit(X, Y, resume=keep.taken, **options(False) | {"callbacks": []})
+
+
+def test_every_optimizer_goes_on_after_a_snapshot():
+    from tests.kinds import OPTIMIZERS
+
+    for cls in OPTIMIZERS:
+        rng = np.random.default_rng(4)
+        params, optimizer = rng.normal(size=9), cls.example()
+        for grads in rng.normal(size=(5, 9)):
+            optimizer.step(params, grads)
+        other, again = cls.example(), params.copy()
+        other.restore(optimizer.snapshot())
+        for grads in np.random.default_rng(5).normal(size=(5, 9)):
+            optimizer.step(params, grads)
+            other.step(again, grads.copy())
+        np.testing.assert_array_equal(params, again, err_msg=cls.__name__)
+
+
+def test_a_split_draws_from_a_stream_of_its_own():
+    split, plain = make(None), make(None)
+    split.fit(X, Y, optimizer=mg.Adam(), epochs=1, validation_split=0.2, verbose=0)
+    plain.fit(X[:90], Y[:90], optimizer=mg.Adam(), epochs=1, verbose=0)
+    fresh = make(None)
+    assert fresh.stream("split") is fresh.stream("split")
+    # whoever draws from one stream moves no other
+    fresh.stream("something else").random(5)
+    order = fresh.rng.permutation(90)
+    np.testing.assert_array_equal(order, make(None).rng.permutation(90))
+    a, b = make(None).stream("split").random(3), make(None).stream("other").random(3)
+    assert not (a == b).any()

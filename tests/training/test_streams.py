@@ -1,0 +1,124 @@
+"""Batches from an iterable: of unknown number, begun anew at each epoch, checked like arrays."""
+
+import numpy as np
+import pytest
+
+import mlpgrad as mg
+
+X, Y = mg.datasets.moons(90, noise=0.1, random_state=0)
+
+
+def model(size=None):
+    layers = [mg.Dense(2, 6), mg.Tanh(), mg.Dense(6, 1)]
+    return mg.Sequential(
+        layers, loss=mg.SigmoidCrossEntropy(), dtype="float64", random_state=0, ensemble_size=size
+    )
+
+
+class Reader:
+    """Yields the rows in order, in batches of 16."""
+
+    def __init__(self, weights=None, fails_at=None):
+        self.weights, self.fails_at, self.begun = weights, fails_at, 0
+
+    def __iter__(self):
+        self.begun += 1
+        for number, start in enumerate(range(0, len(X), 16)):
+            if number == self.fails_at:
+                raise OSError("the disk is gone")
+            rows = slice(start, start + 16)
+            parts = (X[rows], Y[rows])
+            yield parts if self.weights is None else (*parts, self.weights[rows])
+
+
+@pytest.mark.parametrize("size", [None, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_stream_trains_as_the_same_batches_of_arrays(size, weighted):
+    weights = np.linspace(0.5, 2, len(X)) if weighted else None
+    streamed, plain = model(size), model(size)
+    reader = Reader(weights)
+    history = streamed.fit(reader, optimizer=mg.Adam(0.01), epochs=3, verbose=0)
+    expected = plain.fit(
+        X, Y, optimizer=mg.Adam(0.01), epochs=3, batch_size=16, shuffle=False, verbose=0,
+        sample_weight=weights,
+    )  # fmt: skip
+    np.testing.assert_array_equal(streamed.params, plain.params)
+    np.testing.assert_array_equal(history["loss"], expected["loss"])
+    assert reader.begun == 3
+
+
+def test_validation_and_early_stopping_serve_a_stream():
+    network = model()
+    stopping = mg.EarlyStopping(2)
+    history = network.fit(
+        Reader(), optimizer=mg.SGD(30.0), epochs=200, validation_data=(X, Y),
+        callbacks=[stopping], metrics=[mg.Accuracy()], verbose=0,
+    )  # fmt: skip
+    assert history.epochs < 200
+    assert {"accuracy", "val_loss", "val_accuracy"} <= set(history)
+    assert network.evaluate(X, Y)["loss"] == pytest.approx(min(history["val_loss"]), rel=1e-12)
+
+
+def test_a_generator_serves_for_one_epoch():
+    network = model()
+    history = network.fit(iter(Reader()), optimizer=mg.Adam(), epochs=1, verbose=0)
+    assert history.epochs == 1
+    with pytest.raises(ValueError, match=r"__iter__ ended before .* iterated only once"):
+        network.fit(iter(Reader()), optimizer=mg.Adam(), epochs=2, verbose=0)
+
+
+def test_a_reader_that_fails_is_named_with_the_place():
+    with pytest.raises(RuntimeError, match="reader Reader failed at batch 3: OSError: the disk"):
+        model().fit(Reader(fails_at=2), optimizer=mg.Adam(), verbose=0)
+
+
+def test_a_reader_that_ends_at_once_is_named():
+    class Nothing:
+        def __iter__(self):
+            return iter(())
+
+    with pytest.raises(ValueError, match="reader Nothing ended before its first batch"):
+        model().fit(Nothing(), optimizer=mg.Adam(), verbose=0)
+
+
+@pytest.mark.parametrize("item", [X[:4], (X[:4],), "xy", {"x": X[:4], "y": Y[:4]}])
+def test_what_is_no_batch_is_told_with_its_place(item):
+    class Odd:
+        def __iter__(self):
+            yield X[:4], Y[:4]
+            yield item
+
+    with pytest.raises(TypeError, match=r"Odd expects to yield .* at batch 2"):
+        model().fit(Odd(), optimizer=mg.Adam(), verbose=0)
+
+
+def test_the_data_of_a_batch_are_checked():
+    class Wide:
+        def __iter__(self):
+            yield np.ones((4, 3)), Y[:4]
+
+    with pytest.raises(ValueError, match="x expects 2 features"):
+        model().fit(Wide(), optimizer=mg.Adam(), verbose=0)
+
+
+@pytest.mark.parametrize(
+    "option", [{"validation_split": 0.2}, {"class_weight": "balanced"}, {"sample_weight": Y}]
+)
+def test_a_stream_cannot_be_split_or_weighted_as_a_whole(option):
+    with pytest.raises(ValueError, match="cannot be split"):
+        model().fit(Reader(), optimizer=mg.Adam(), verbose=0, **option)
+
+
+def test_batches_of_different_sizes_are_trained_on():
+    class Uneven:
+        def __iter__(self):
+            for rows in (slice(0, 5), slice(5, 40), slice(40, 41), slice(41, 90)):
+                yield X[rows], Y[rows]
+
+    network, loop, optimizer = model(), model(), mg.Adam(0.01)
+    network.fit(Uneven(), optimizer=mg.Adam(0.01), epochs=4, verbose=0)
+    for _ in range(4):
+        for x, y in Uneven():
+            loop.backpropagate(x, y)
+            optimizer.step(loop.params, loop.grads)
+    np.testing.assert_allclose(network.params, loop.params, rtol=1e-12)
