@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import copy
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.stateful import Stateful, generator_state, restore_generator
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import check_chain, run_backward, run_forward
 from mlpgrad.losses.base import Loss
 from mlpgrad.network import boundary
 from mlpgrad.network.prediction import Prediction
-from mlpgrad.network.storage import Storage, initialize
+from mlpgrad.network.randomness import Seeded
+from mlpgrad.network.storage import initialize
 from mlpgrad.penalties import Penalty, penalise
 
 
-class Network(Storage, Stateful):
+class Network(Seeded):
     """What computes: storage, forward, backward, the objective, predictions and copies.
 
     `mlpgrad.Sequential` is the class that people use: it adds training, evaluation and files, and
@@ -30,8 +28,6 @@ class Network(Storage, Stateful):
     explanations take any network.
     """
 
-    streams: dict[str, np.random.Generator]
-    """Streams that have been asked for by name."""
     stop_training: bool = False
     """Set to True, by a callback for instance, to end a running `fit` after the batch."""
 
@@ -230,49 +226,6 @@ class Network(Storage, Stateful):
         """`predict` on a checked array."""
         return self._prediction(x)
 
-    # randomness and state
-
-    def stream(self, name: str) -> np.random.Generator:
-        """The random numbers for one purpose: drawing from them moves no other stream.
-
-        They are derived from the seed and the name, whatever has been drawn before. The initial
-        weights and dropout of each network have streams of their own (`rngs`), and so has the
-        order of the rows (`rng`).
-        """
-        if name not in self.streams:
-            source: Any = self.rng.bit_generator.seed_seq
-            key = (*source.spawn_key, zlib.crc32(name.encode()))
-            seed = np.random.SeedSequence(source.entropy, spawn_key=key)
-            self.streams[name] = np.random.default_rng(seed)
-        return self.streams[name]
-
-    def snapshot(self) -> dict[str, Any]:
-        """Copies of parameters and statistics, and the states of all random streams."""
-        return {
-            "params": self._params.copy(),
-            "state": self._state.copy(),
-            "rngs": [generator_state(rng) for rng in self.rngs],
-            "rng": generator_state(self.rng),
-            "streams": {name: generator_state(rng) for name, rng in self.streams.items()},
-        }
-
-    def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Put back what `snapshot` has returned: of a network with the same layers."""
-        for name, flat in (("params", self._params), ("state", self._state)):
-            found = snapshot[name]
-            if found.shape != flat.shape or found.dtype != flat.dtype:
-                raise ValueError(
-                    f"restore expects {name} of shape {flat.shape} and {flat.dtype}, got "
-                    f"{found.shape} and {found.dtype}; the snapshot is of another network"
-                )
-            flat[...] = found
-        for rng, state in zip(
-            [*self.rngs, self.rng], [*snapshot["rngs"], snapshot["rng"]], strict=True
-        ):
-            restore_generator(rng, state)
-        for name, state in snapshot["streams"].items():
-            restore_generator(self.stream(name), state)
-
     # copies
 
     def copy(self) -> Self:
@@ -340,16 +293,6 @@ class Network(Storage, Stateful):
         self.__dict__.update(state)
         self._bind()
         self.params, self.state = params, statistics
-
-    @contextmanager
-    def same_randomness(self) -> Iterator[None]:
-        """Restore the generators afterwards: the next forward draws the same dropout masks."""
-        saved = [rng.bit_generator.state for rng in self.rngs]
-        try:
-            yield
-        finally:
-            for rng, state in zip(self.rngs, saved, strict=True):
-                rng.bit_generator.state = state
 
     def __repr__(self) -> str:
         lines = "".join(f"    {layer!r},\n" for layer in self.layers)

@@ -1,0 +1,72 @@
+"""The random streams of a network, and the snapshots that hold them with its arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.stateful import Stateful, generator_state, restore_generator
+from mlpgrad.network.storage import Storage
+
+
+class Seeded(Storage, Stateful):
+    """Storage with streams of random numbers, all derived from one seed."""
+
+    rng: np.random.Generator
+    """Draws the order of the rows in training."""
+    streams: dict[str, np.random.Generator]
+    """Streams that have been asked for by name."""
+
+    def stream(self, name: str) -> np.random.Generator:
+        """The random numbers for one purpose: drawing from them moves no other stream.
+
+        They are derived from the seed and the name, whatever has been drawn before. The initial
+        weights and dropout of each network have streams of their own (`rngs`), and so has the
+        order of the rows (`rng`).
+        """
+        if name not in self.streams:
+            source: Any = self.rng.bit_generator.seed_seq
+            key = (*source.spawn_key, *name.encode())
+            seed = np.random.SeedSequence(source.entropy, spawn_key=key)
+            self.streams[name] = np.random.default_rng(seed)
+        return self.streams[name]
+
+    @contextmanager
+    def same_randomness(self) -> Iterator[None]:
+        """Restore the generators afterwards: the next forward draws the same dropout masks."""
+        saved = [rng.bit_generator.state for rng in self.rngs]
+        try:
+            yield
+        finally:
+            for rng, state in zip(self.rngs, saved, strict=True):
+                rng.bit_generator.state = state
+
+    def snapshot(self) -> dict[str, Any]:
+        """Copies of parameters and statistics, and the states of all random streams."""
+        return {
+            "params": self._params.copy(),
+            "state": self._state.copy(),
+            "rngs": [generator_state(rng) for rng in self.rngs],
+            "rng": generator_state(self.rng),
+            "streams": {name: generator_state(rng) for name, rng in self.streams.items()},
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Put back what `snapshot` has returned: of a network with the same layers."""
+        for name, flat in (("params", self._params), ("state", self._state)):
+            found = snapshot[name]
+            if found.shape != flat.shape or found.dtype != flat.dtype:
+                raise ValueError(
+                    f"restore expects {name} of shape {flat.shape} and {flat.dtype}, got "
+                    f"{found.shape} and {found.dtype}; the snapshot is of another network"
+                )
+            flat[...] = found
+        for rng, state in zip(
+            [*self.rngs, self.rng], [*snapshot["rngs"], snapshot["rng"]], strict=True
+        ):
+            restore_generator(rng, state)
+        for name, state in snapshot["streams"].items():
+            restore_generator(self.stream(name), state)
