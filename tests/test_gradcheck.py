@@ -165,3 +165,73 @@ def test_a_layer_checked_alone_has_no_number():
     report = mg.check_layer(mg.Residual([mg.Dense(5, 5), mg.LayerNorm(5)]))
     names = ["input", "layers[0].weights", "layers[0].bias", "layers[1].gain", "layers[1].bias"]
     assert [tensor.name for tensor in report.tensors] == names
+
+
+# a shorter batch after a longer one
+
+
+class GrowOnly(mg.Dense):
+    """Keeps its input in a buffer that grows; `used` says which of its rows backward takes."""
+
+    def __init__(self, in_features, out_features, used="all"):
+        super().__init__(in_features, out_features)
+        self.used = used
+
+    def forward(self, x):
+        mutants.kept(self, "_kept", x)
+        return super().forward(x)
+
+    def backward(self, delta):
+        passed, count = super().backward(delta), delta.shape[-2]
+        self._first = self.__dict__.get("_first", count)
+        self._fewest = min(self.__dict__.get("_fewest", count), count)
+        if self.used == "all":
+            delta = mutants.kept(self, "_deltas", delta)
+        last = {"current": count, "all": None, "first": self._first, "fewest": self._fewest}
+        rows = np.s_[..., : last[self.used], :]
+        self.grads.weights[...] = self._kept[rows].mT @ delta[rows]
+        return passed
+
+
+def checked_alone(used):
+    return mg.check_layer(GrowOnly(5, 3, used))
+
+
+def checked_in_a_model(used):
+    layers = [mg.Dense(4, 6), mg.BatchNorm(6), mg.Tanh(), mg.Dropout(0.3), GrowOnly(6, 3, used)]
+    model = mg.Sequential(layers, loss=mg.HalfSquaredError(), dtype="float64", random_state=0)
+    rng = np.random.default_rng(0)
+    return mg.check_gradients(model, rng.normal(size=(7, 4)), rng.normal(size=(7, 3)))
+
+
+@pytest.mark.parametrize("check", [checked_alone, checked_in_a_model])
+@pytest.mark.parametrize(
+    ("used", "expected"),
+    [
+        ("all", "a shorter batch after a longer one gives another gradient of"),
+        ("first", "a shorter batch after a longer one gives an error, ValueError"),
+        ("fewest", "a longer batch after a shorter one gives another gradient of"),
+    ],
+)
+def test_rows_of_another_batch_are_noticed(check, used, expected):
+    report = check(used)
+    assert report.verdict.value == "STALE_CACHE", str(report)
+    assert expected in str(report)
+    assert all(tensor.verdict.value != "FAIL" for tensor in report.tensors)
+    assert check("current"), str(check("current"))
+
+
+def test_a_shorter_batch_that_a_layer_cannot_take_is_no_mistake():
+    class SixRows(mg.Tanh):
+        def forward(self, x):
+            return super().forward(x.reshape(6, -1))
+
+    assert mg.check_layer(SixRows())
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_batches_of_few_rows(rows):
+    layers = [mg.Dense(4, 6), mg.BatchNorm(6), mg.Sigmoid(), mg.Dropout(0.3), mg.Dense(6, 3)]
+    model = mg.Sequential(layers, loss=mg.SoftmaxCrossEntropy(), dtype="float64", random_state=0)
+    report = mg.check_gradients(model, np.random.default_rng(0).normal(size=(rows, 4)), [0] * rows)
+    assert not report.protocol, str(report)

@@ -36,6 +36,7 @@ class ModelChecker(Checker):
         report.protocol |= model_protocol.dirty_gradients(problem, gradient, fresh)
         report.protocol |= model_protocol.stale_cache(problem, gradient, decoy)
         if not report.protocol:
+            report.protocol |= model_protocol.stale_rows(problem, gradient)
             report.protocol |= model_protocol.not_linear(problem, problem.point)
         report.warnings += powerless(problem)
         return gradient

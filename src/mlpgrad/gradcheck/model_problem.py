@@ -33,7 +33,7 @@ class ModelProblem(Problem):
         self.model = model
         self.own_dtype = np.dtype(np.float64) if model.dtype.kind == "c" else model.dtype
         self.twin = model.lifted(np.float64)
-        self.fresh = model.lifted(np.float64)  # has never seen another batch
+        self.fresh = self.newcomer()
         self.arguments = (x, y, sample_weight)
         self.batch = self.twin._cast(x, y, sample_weight)
         self.own_batch = model._cast(x, y, sample_weight)
@@ -64,6 +64,7 @@ class ModelProblem(Problem):
         self._signatures: list[Array] = []
         self._complex: Sequential | None = None
         self._own: Sequential | None = None
+        self.last_value: Any = None  # of the last `step`
         self._at: Array | None = None  # the point that they are of
 
     # the value
@@ -158,6 +159,25 @@ class ModelProblem(Problem):
         state = self.state.astype(self._own.dtype)
         return self.step(self._own, point, self.own_batch, state).real.astype(np.float64)
 
+    def newcomer(self) -> Sequential:
+        """A twin that has never seen a batch, and computes dL/dx."""
+        twin = self.model.lifted(np.float64)
+        twin.layers[0].wants_input_delta = True
+        return twin
+
+    def shorter_batch(self) -> tuple[Array | None, ...]:
+        """The first half of the rows."""
+        half = np.s_[..., : (self.batch[0].shape[-2] + 1) // 2, :]
+        return tuple(None if part is None else part[half].copy() for part in self.batch)
+
+    def outcome(self, model: Sequential, batch: Any) -> dict[str, Array]:
+        """What one step at the point computes: the value, the gradients by name, and dL/dx."""
+        gradient = self.step(model, self.point, batch)
+        found = {f"gradient of {leaf.name}": gradient[leaf.slice] for leaf in self.leaves}
+        if model._input_delta is not None:
+            found["dL/dx"] = model._input_delta.copy()
+        return {"value": np.array(self.last_value)} | found
+
     def penalty_gradient(self, point: Array) -> Array:
         """The penalties' share of the gradient, as a flat vector."""
         model = self.twin
@@ -175,7 +195,7 @@ class ModelProblem(Problem):
         model.grads = 0
         self.passes += 1
         with model.same_randomness():
-            model._step(*batch)
+            self.last_value = model._step(*batch)
         found: Array = model.grads.ravel().copy()
         return found
 

@@ -51,7 +51,6 @@ def stale_cache(problem: ModelProblem, first: Array, decoy: Array) -> Findings:
     used = problem.step(problem.twin, decoy, batch)
     fresh = problem.step(problem.fresh, decoy, batch)
     back = problem.step(problem.twin, problem.point, problem.batch)
-    # a step on a shorter batch: buffers of the longer one must not shine through
     for leaf in problem.leaves:
         part = leaf.slice
         if not same(used[part], fresh[part]) or not same(first[part], back[part]):
@@ -59,6 +58,43 @@ def stale_cache(problem: ModelProblem, first: Array, decoy: Array) -> Findings:
                 Verdict.STALE_CACHE: f"the gradient of {leaf.name} depends on an earlier batch; "
                 f"keep in forward what backward needs, at every call"
             }
+    return {}
+
+
+def stale_rows(problem: ModelProblem, first: Array) -> Findings:
+    """A shorter batch after a longer one, against a model that never saw the longer one.
+
+    Buffers that were made for another number of rows must not shine through: not in the value,
+    the gradients and dL/dx of the shorter batch, nor in the gradients of the longer one afterwards.
+    """
+    if problem.batch[0].shape[-2] == 1:
+        return {}
+    try:
+        batch = problem.shorter_batch()
+        expected = problem.outcome(problem.newcomer(), batch)
+    except Exception:  # a user's layer may be made for one number of rows
+        return {}
+    try:
+        found = problem.outcome(problem.fresh, batch)
+        different = [
+            f"another {name}" for name in expected if not same(expected[name], found[name])
+        ]
+    except Exception as error:
+        different = [f"an error, {type(error).__name__}: {error},"]
+    if different:
+        text = (
+            f"a shorter batch after a longer one gives {different[0]} than in a model that never "
+            f"saw the longer one; use only the current batch's rows of a buffer that is kept"
+        )
+        return {Verdict.STALE_CACHE: text}
+    again = problem.step(problem.fresh, problem.point, problem.batch)
+    for leaf in problem.leaves:
+        if not same(first[leaf.slice], again[leaf.slice]):
+            text = (
+                f"a longer batch after a shorter one gives another gradient of {leaf.name} than "
+                f"before; use as many rows of a buffer as the current batch has"
+            )
+            return {Verdict.STALE_CACHE: text}
     return {}
 
 
@@ -174,4 +210,6 @@ def same(a: Array, b: Array) -> bool:
     """Equal but for the rounding of another order of summation."""
     if a.shape != b.shape:
         return False
+    if np.array_equal(a, b, equal_nan=True):
+        return True
     return bool(np.abs(a - b).max(initial=0) <= 1e-9 * np.abs(a).max(initial=0) + 1e-300)
