@@ -157,11 +157,11 @@ def test_a_layer_checked_alone_has_no_number():
             out *= 1.01
 
     alone = str(mg.check_layer(Wrong()))
-    assert "where    the layer Wrong(): the delta that comes in is right" in alone
+    assert "where    the layer Wrong(): the delta that comes in is correct" in alone
     assert "layers[" not in alone
     inside = str(mg.check_layer(mg.Residual([mg.Dense(5, 5), Wrong()])))
     assert "layers[1." not in inside
-    assert "where    layers[1] Wrong(): the delta that comes in is right" in inside
+    assert "where    layers[1] Wrong(): the delta that comes in is correct" in inside
     report = mg.check_layer(mg.Residual([mg.Dense(5, 5), mg.LayerNorm(5)]))
     names = ["input", "layers[0].weights", "layers[0].bias", "layers[1].gain", "layers[1].bias"]
     assert [tensor.name for tensor in report.tensors] == names

@@ -3,21 +3,64 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Generator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from mlpgrad._arrays import Array
-from mlpgrad.gradcheck.derivative import Answers
-from mlpgrad.gradcheck.probes import Direction, Finding, Search
-from mlpgrad.gradcheck.trees import Leaf
+from mlpgrad._arrays import Array, Shape
+from mlpgrad.gradcheck.numeric.derivative import Answers, Offsets
 from mlpgrad.gradcheck.verdicts import Verdict
 
+Result = TypeVar("Result")
 CLOSE = 7
 """Values compared to see the noise of f."""
 Request = tuple[int, int, Array, complex]
 """start, stop, u, t: the point with p[start:stop] + t u; t is real but for complex steps."""
+
+
+class Leaf(NamedTuple):
+    """Where one array lies in the flat vector, and how it is named in the report."""
+
+    name: str
+    start: int
+    stop: int
+    shape: Shape
+    dtype: np.dtype[Any] = np.dtype(np.float64)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.stop - self.start
+
+    @property
+    def slice(self) -> slice:
+        """Its place in the flat vector."""
+        return slice(self.start, self.stop)
+
+    def element(self, position: int) -> str:
+        """The name of one element: `params['w'][0, 3]`."""
+        where = np.unravel_index(position, self.shape) if self.shape else ()
+        return f"{self.name}[{', '.join(str(int(i)) for i in where)}]" if where else self.name
+
+
+class Direction(NamedTuple):
+    """A unit vector within `params[start:stop]`, and the slope that the gradient gives there."""
+
+    tensor: int
+    start: int
+    stop: int
+    vector: Array
+    analytic: float
+    rms: float
+    """Root mean square of the gradient in this tensor: the size of a typical slope."""
+    step: float
+    verify: bool = False
+    """Whether a complex step must agree with central differences here."""
+
+    def at(self, t: complex) -> Request:
+        """The point at a distance t along it."""
+        return self.start, self.stop, self.vector, t
 
 
 class BadGradientError(Exception):
@@ -28,24 +71,48 @@ class BadGradientError(Exception):
         self.verdict = verdict
 
 
+class ComplexStepError(ValueError):
+    """A complex step is not legal here."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"complex steps are not legal here: {reason}; use method='auto' (what drops the "
+            f"imaginary part: abs, max, comparisons, norms, .real, float(), math functions)"
+        )
+
+
 class Problem:
     """A function of a flat vector with a gradient; `passes` counts evaluations of the value."""
 
     leaves: list[Leaf]
     point: Array
     own_dtype: np.dtype[Any] = np.dtype(np.float64)
-    """In which the user computes the gradient."""
+    """The dtype in which the user computes the gradient."""
     gradient_dtype: np.dtype[Any] = np.dtype(np.float64)
-    """In which `gradient` computes it."""
+    """The dtype in which `gradient` computes it."""
     shows_kinks: bool = False
-    """Whether `values` can tell that a kink lies on the way."""
+    """Whether `values` can tell that a kink lies between two points."""
     knows_all_kinks: bool = False
-    """Whether it tells of every kink there is."""
+    """Whether it finds every kink that there is."""
     label: str = "f"
     passes: int = 0
 
     def values(self, point: Array, requests: Sequence[Request]) -> Answers:
         """f at each displaced point, and whether a kink lies in between."""
+        self.passes += len(requests)
+        exact = bool(requests) and isinstance(requests[0][3], complex)  # all are, or none
+        buffer = np.empty(len(point), np.complex128 if exact else np.float64)
+        try:
+            found = [self.evaluate(displaced(point, request, buffer)) for request in requests]
+        except (TypeError, ValueError) as error:
+            if exact:
+                raise ComplexStepError(f"{self.label} refuses complex numbers ({error})") from error
+            raise
+        values, moved = zip(*found, strict=True) if found else ((), ())
+        return np.array(values), np.array(moved, bool)
+
+    def evaluate(self, point: Array) -> tuple[Any, bool]:
+        """f at one point, which may be complex, and whether a kink was crossed on the way."""
         raise NotImplementedError
 
     def gradient(self, point: Array) -> Array:
@@ -61,11 +128,6 @@ class Problem:
         return float(self.values(point, [(0, 0, np.empty(0), 0.0)])[0][0])
 
 
-def complex_steps(requests: Sequence[Request]) -> bool:
-    """Whether the requests are for complex steps (all are, or none)."""
-    return bool(requests) and isinstance(requests[0][3], complex)
-
-
 def displaced(point: Array, request: Request, out: Array) -> Array:
     """Write the point that a request asks for into `out`."""
     start, stop, vector, t = request
@@ -75,15 +137,15 @@ def displaced(point: Array, request: Request, out: Array) -> Array:
 
 
 def search(
-    problem: Problem, point: Array, searches: Sequence[tuple[Direction, Search]]
-) -> list[Finding]:
+    problem: Problem,
+    point: Array,
+    runs: Sequence[tuple[Direction, Generator[Offsets, Answers, Result]]],
+) -> list[Result]:
     """Run searches along many directions, their evaluations batched together."""
-    findings: dict[int, Finding] = {}
-    waiting = [
-        (number, direction, run, next(run)) for number, (direction, run) in enumerate(searches)
-    ]
+    results: dict[int, Result] = {}
+    waiting = [(number, *pair, next(pair[1])) for number, pair in enumerate(runs)]
     while waiting:
-        requests = [(d.start, d.stop, d.vector, t) for _, d, _, offsets in waiting for t in offsets]
+        requests = [direction.at(t) for _, direction, _, offsets in waiting for t in offsets]
         values, moved = problem.values(point, requests)
         following, position = [], 0
         for number, direction, run, offsets in waiting:
@@ -91,9 +153,9 @@ def search(
             try:
                 following.append((number, direction, run, run.send((values[part], moved[part]))))
             except StopIteration as stop:
-                findings[number] = stop.value
+                results[number] = stop.value
         waiting = following
-    return [findings[number] for number in range(len(searches))]
+    return [results[number] for number in range(len(runs))]
 
 
 def norm(vector: Array) -> float:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
 from enum import Enum, auto
 from itertools import pairwise
 from typing import NamedTuple
 
-from mlpgrad._arrays import Array
-from mlpgrad.gradcheck.derivative import (
+from mlpgrad.gradcheck.numeric.derivative import (
     BUDGET,
     NOISE_FACTOR,
     Answers,
@@ -21,31 +19,18 @@ from mlpgrad.gradcheck.derivative import (
     ridders,
     second_order,
 )
+from mlpgrad.gradcheck.numeric.problem import ComplexStepError, Direction
 
-GOOD = 1e-9
+ENOUGH = 1e-9
 """A numeric derivative this exact, relative to its scale, needs no better step."""
-
-
 TRUSTED = 1e-6
 """A bound so small, relative to the slope's scale, shows that the step is in its good range."""
 LADDERS = {2: [32.0, 1024.0], 3: [16.0, 128.0, 1024.0]}
-"""By how much the step is reduced, for as many pairs of evaluations as are left."""
-
-
+"""The factors by which the step is reduced, for as many pairs of evaluations as are left."""
 SMOOTH = 0.01
-"""Of its size: a slope with a smaller error stands out from noise."""
+"""A slope whose relative error is smaller than this stands out from noise."""
 COARSE = 0.03
 """The sharpness of a function that computes in float32."""
-
-
-class ComplexStepError(ValueError):
-    """A complex step is not legal here."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"complex steps are not legal here: {reason}; use method='auto' (what drops the "
-            f"imaginary part: abs, max, comparisons, norms, .real, float(), math functions)"
-        )
 
 
 class Outcome(Enum):
@@ -65,22 +50,6 @@ class Roughness(Enum):
     NONE = auto()  # less and less, like h: a curvature
     KINK = auto()  # always by as much
     NOISE = auto()  # more and more, like 1/h: or an oscillation faster than every step
-
-
-@dataclass
-class Direction:
-    """A unit vector within `params[start:stop]`, and the slope that the gradient gives there."""
-
-    tensor: int
-    start: int
-    stop: int
-    vector: Array
-    analytic: float
-    rms: float
-    """Root mean square of the gradient in this tensor: the size of a typical slope."""
-    step: float
-    verify: bool = False
-    """Whether a complex step must agree with central differences here."""
 
 
 class Finding(NamedTuple):
@@ -103,6 +72,17 @@ class Finding(NamedTuple):
         return max(abs(direction.analytic), direction.rms, abs(self.estimate.value))
 
 
+Search = Generator[Offsets, Answers, Finding]
+
+
+class Method(NamedTuple):
+    """A way to compare, as the user chooses it by name."""
+
+    title: str
+    compare: Callable[[Direction, Settings], Search]
+    every_element: bool = False
+
+
 class Settings(NamedTuple):
     """What all directions at one point share."""
 
@@ -119,8 +99,8 @@ class Settings(NamedTuple):
     shows_kinks: bool
     """Whether f tells where it has kinks."""
     knows_all_kinks: bool
-    """Whether it tells of all of them."""
-    method: str = "auto"
+    """Whether it finds every kink that there is."""
+    method: Method
 
     @property
     def rounding(self) -> float:
@@ -133,26 +113,30 @@ class Settings(NamedTuple):
         return self.noise > 100 * self.rounding
 
 
-Search = Generator[Offsets, Answers, Finding]
+def by_differences(direction: Direction, settings: Settings) -> Search:
+    """Judge by central differences, and by Ridders' extrapolation where those are uncertain."""
+    finding = yield from by_central_differences(direction, settings)
+    if finding.outcome is Outcome.UNSURE:
+        finding = yield from by_ridders(direction, settings)
+    return finding
 
 
-def compare(direction: Direction, settings: Settings) -> Search:
-    """Judge one direction: by central differences, and by Ridders' where those are unsure."""
-    if settings.method == "complex":
-        return (yield from by_complex_step(direction, settings))
-    if settings.method != "ridders":
-        scale = max(abs(direction.analytic), direction.rms)
+def by_central_differences(direction: Direction, settings: Settings) -> Search:
+    """Judge by central differences of order 6."""
+    scale = max(abs(direction.analytic), direction.rms)
 
-        def enough(found: Estimate) -> bool:
-            if not settings.shows_kinks and found.bound > GOOD * scale:
-                # the rest of the budget goes to smaller steps: is there a kink in the way?
-                return judge(direction, found, settings).outcome is Outcome.DIFFERS
-            return found.smooth and found.bound <= GOOD * scale
+    def enough(found: Estimate) -> bool:
+        if not settings.shows_kinks and found.bound > ENOUGH * scale:
+            # the rest of the budget goes to smaller steps: is there a kink in the way?
+            return judge(direction, found, settings).outcome is Outcome.DIFFERS
+        return found.smooth and found.bound <= ENOUGH * scale
 
-        found = yield from central(settings.noise, enough, direction.step, settings.shows_kinks)
-        finding = yield from confirmed(judge(direction, found, settings), settings)
-        if finding.outcome is not Outcome.UNSURE or settings.method == "central":
-            return finding
+    found = yield from central(settings.noise, enough, direction.step)
+    return (yield from confirmed(judge(direction, found, settings), settings))
+
+
+def by_ridders(direction: Direction, settings: Settings) -> Search:
+    """Judge by Ridders' extrapolation."""
     found = yield from ridders(settings.noise, 400 * direction.step)
     return (yield from confirmed(judge(direction, found, settings), settings))
 
@@ -161,9 +145,7 @@ def by_complex_step(direction: Direction, settings: Settings) -> Search:
     """Judge by a complex step, after a comparison with central differences where asked for."""
     exact = yield from complex_step(settings.noise)
     if direction.verify:
-        found = yield from central(
-            settings.noise, lambda e: e.smooth, direction.step, settings.shows_kinks
-        )
+        found = yield from central(settings.noise, lambda e: e.smooth, direction.step)
         apart = abs(exact.value - found.value)
         if found.smooth and not apart <= found.bound + 1e-7 * abs(found.value):
             raise ComplexStepError(
@@ -172,46 +154,75 @@ def by_complex_step(direction: Direction, settings: Settings) -> Search:
     return judge(direction, exact, settings)
 
 
+METHODS = {
+    "auto": Method("central differences", by_differences),
+    "central": Method("central differences", by_central_differences),
+    "coordinates": Method("central differences of every element", by_differences, True),
+    "ridders": Method("Ridders' extrapolation", by_ridders),
+    "complex": Method("complex steps", by_complex_step),
+}
+"""The values of the option `method` of every check."""
+
+
+def judge(direction: Direction, estimate: Estimate, settings: Settings) -> Finding:
+    """tolerance = rtol scale + C noise / h + truncation"""
+    scale = max(abs(direction.analytic), direction.rms, 1e-300)
+    tolerance = settings.rtol * scale + estimate.bound
+    finding = Finding(Outcome.UNSURE, direction, estimate, tolerance)
+    gap, size = abs(finding.error), finding.scale
+    if not (gap < float("inf") and tolerance < float("inf")):  # NaN or infinity on the way
+        return finding
+    if gap > tolerance:
+        return finding._replace(outcome=Outcome.DIFFERS)
+    if tolerance <= settings.sharp * size:
+        return finding._replace(outcome=Outcome.AGREES)
+    if size <= 4 * estimate.rounding:
+        return finding._replace(outcome=Outcome.EMPTY)
+    return finding
+
+
 def confirmed(finding: Finding, settings: Settings) -> Search:
     """The finding, if it persists over three decades of the step where no one shows the kinks."""
     if finding.outcome not in (Outcome.DIFFERS, Outcome.UNSURE):
         return finding
     direction, found = finding.direction, finding.estimate
+    differs = finding.outcome is Outcome.DIFFERS
     in_range = found.smooth and found.bound <= TRUSTED * finding.scale
     clear = abs(finding.error) > 10 * finding.tolerance
-    if finding.outcome is Outcome.DIFFERS and settings.knows_all_kinks and in_range and clear:
+    if differs and settings.knows_all_kinks and in_range and clear:
         return finding
     steps = ladder(found, settings)
     smaller = yield from second_order(settings.value, settings.noise, steps)
-    rough, where = roughness(settings, smaller)
-    clean = found.bound < SMOOTH * abs(found.value)
-    persists, weaker = False, None
     judged = [judge(direction, slopes.central, settings) for slopes in smaller]
-    for slopes, again in zip(smaller, judged, strict=True):
-        if again.outcome in (Outcome.AGREES, Outcome.UNSURE):
-            if again.tolerance < 0.25 * abs(finding.error):
-                return again
-            if again.outcome is Outcome.AGREES:
-                weaker = weaker or again
-        apart = abs(again.estimate.value - found.value)
-        agrees = again.outcome is Outcome.DIFFERS and apart <= again.tolerance + found.bound
-        stands_out = clean and slopes.jump < SMOOTH * abs(slopes.central.value)
-        persists |= agrees and (rough is not Roughness.NOISE or stands_out)
-    if finding.outcome is Outcome.UNSURE:
+    accepted = [f for f in judged if f.outcome in (Outcome.AGREES, Outcome.UNSURE)]
+    sharper = (f for f in accepted if f.tolerance < 0.25 * abs(finding.error))
+    if (settled := next(sharper, None)) is not None:
+        return settled
+    weaker = next((f for f in accepted if f.outcome is Outcome.AGREES), None)
+    if not differs:
         return weaker or finding
+    rough, where = roughness(smaller)
     if rough is Roughness.KINK:
-        return finding._replace(outcome=at_kink(direction.analytic, settings, where))
+        return finding._replace(outcome=at_kink(direction.analytic, where))
+    persists = any(repeats(finding, *pair, rough) for pair in zip(judged, smaller, strict=True))
     if not persists and rough is Roughness.NONE and steady(judged):
         finding, persists = judged[-1], True  # a kink lies within the larger steps only
     if persists and (rough is Roughness.NOISE or settings.noisy):
-        # right at the smallest step of all: then f oscillates faster than the others can see
-        (tiny,) = yield from second_order(
-            settings.value, settings.noise, [tiny_step(finding, settings)]
-        )
+        # correct at the smallest step of all: then f oscillates faster than the others can see
+        step = tiny_step(finding, settings)
+        (tiny,) = yield from second_order(settings.value, settings.noise, [step])
         persists = abs(tiny.central.value - direction.analytic) > 0.3 * abs(finding.error)
-    if persists:
-        return finding._replace(outcome=Outcome.DIFFERS)
-    return weaker or finding._replace(outcome=Outcome.UNSURE)
+    return finding if persists else weaker or finding._replace(outcome=Outcome.UNSURE)
+
+
+def repeats(finding: Finding, again: Finding, slopes: Slopes, rough: Roughness) -> bool:
+    """Whether a smaller step finds the same difference, and not by noise."""
+    found = finding.estimate
+    apart = abs(again.estimate.value - found.value)
+    agrees = again.outcome is Outcome.DIFFERS and apart <= again.tolerance + found.bound
+    clean = found.bound < SMOOTH * abs(found.value)
+    stands_out = clean and slopes.jump < SMOOTH * abs(slopes.central.value)
+    return agrees and (rough is not Roughness.NOISE or stands_out)
 
 
 def steady(findings: list[Finding]) -> bool:
@@ -236,44 +247,18 @@ def tiny_step(finding: Finding, settings: Settings) -> float:
     return min(max(visible, resolved), finding.direction.step)
 
 
-def judge(direction: Direction, estimate: Estimate, settings: Settings) -> Finding:
-    """tolerance = rtol scale + C noise / h + truncation"""
-    scale = max(abs(direction.analytic), direction.rms, 1e-300)
-    tolerance = settings.rtol * scale + estimate.bound
-    gap = abs(estimate.value - direction.analytic)
-    exact = estimate.scheme == "complex step"
-    floor = estimate.bound if exact else NOISE_FACTOR * settings.noise / estimate.step
-    size = max(abs(direction.analytic), direction.rms, abs(estimate.value))
-    if not (gap < float("inf") and tolerance < float("inf")):  # NaN or infinity on the way
-        outcome = Outcome.UNSURE
-    elif gap > tolerance:
-        outcome = Outcome.DIFFERS
-    elif tolerance <= settings.sharp * size:
-        outcome = Outcome.AGREES
-    elif size <= 4 * floor:
-        outcome = Outcome.EMPTY
-    else:
-        outcome = Outcome.UNSURE
-    return Finding(outcome, direction, estimate, tolerance)
-
-
-def roughness(settings: Settings, slopes: list[Slopes]) -> tuple[Roughness, Slopes]:
+def roughness(slopes: list[Slopes]) -> tuple[Roughness, Slopes]:
     """What the jump from the left to the right slope does while the step shrinks, and where."""
     for large, small in pairwise(slopes):
-        if small.jump > 4 * uncertain(settings, small) and small.jump > 0.3 * large.jump:
+        if small.jump > 4 * small.central.rounding and small.jump > 0.3 * large.jump:
             kink = small.jump < 3 * large.jump
             return (Roughness.KINK if kink else Roughness.NOISE), small
     return Roughness.NONE, slopes[-1]
 
 
-def uncertain(settings: Settings, slopes: Slopes) -> float:
-    """The rounding error of a one-sided slope."""
-    return NOISE_FACTOR * settings.noise / slopes.central.step
-
-
-def at_kink(analytic: float, settings: Settings, slopes: Slopes) -> Outcome:
+def at_kink(analytic: float, slopes: Slopes) -> Outcome:
     """Whether a slope lies between those on both sides of a kink."""
     low, high = sorted((slopes.left, slopes.right))
-    spare = uncertain(settings, slopes)
+    spare = slopes.central.rounding
     inside = low - spare <= analytic <= high + spare
     return Outcome.KINK if inside else Outcome.BEYOND_KINK
