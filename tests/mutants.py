@@ -397,7 +397,7 @@ def stale_column_of_ones(model):
 
     def change(self, delta):
         ones = np.ones((*delta.shape[:-1], 1), delta.dtype)
-        with_ones = kept(self, "_with_ones", np.concatenate([self._inputs, ones], axis=-1))
+        with_ones = kept(self, "_rows_and_ones", np.concatenate([self._inputs, ones], axis=-1))
         self.grads.bias[...] = (with_ones.mT @ kept(self, "_deltas", delta))[..., -1, :]
 
     patch(layer, backward=after_backward(change))

@@ -167,6 +167,30 @@ def test_a_layer_checked_alone_has_no_number():
     assert [tensor.name for tensor in report.tensors] == names
 
 
+def test_a_layer_checked_alone_is_blamed_for_its_own_gradient():
+    def change(self, delta):
+        self.grads.bias[...] /= delta.shape[-2]
+
+    layer = mg.Dense(4, 3)
+    mutants.patch(layer, backward=mutants.after_backward(change))
+    for checked in (layer, mg.Residual([mg.Tanh(), layer, mg.Dense(3, 4)])):
+        report = mg.check_layer(checked)
+        name = "bias" if checked is layer else "layers[1].bias"
+        assert report.first_wrong.endswith(f"the gradient of {name} is wrong")
+        assert report.hints[0].startswith(f"the gradient of {name} is 0.166667 times the correct")
+
+
+def test_a_wrong_loss_is_named_and_an_element_of_the_prediction():
+    loss = mg.HalfSquaredError()
+    mutants.patch(loss, backward=lambda self: 1.5 * super(type(self), self).backward())
+    report = mg.check_loss(loss)
+    assert report.first_wrong.startswith("the loss HalfSquaredError()")
+    assert report.culprits[0].name.startswith("prediction[")
+    assert report.hints == [
+        "the delta that the loss starts with is 1.5 times the correct one throughout"
+    ]
+
+
 # a shorter batch after a longer one
 
 
@@ -208,9 +232,9 @@ def checked_in_a_model(used):
 @pytest.mark.parametrize(
     ("used", "expected"),
     [
-        ("all", "a shorter batch after a longer one gives another gradient of"),
-        ("first", "a shorter batch after a longer one gives an error, ValueError"),
-        ("fewest", "a longer batch after a shorter one gives another gradient of"),
+        ("all", "a shorter batch after a longer one gives a different gradient of"),
+        ("first", "a shorter batch after a longer one raises ValueError"),
+        ("fewest", "a longer batch after a shorter one gives a different gradient of"),
     ],
 )
 def test_rows_of_another_batch_are_noticed(check, used, expected):

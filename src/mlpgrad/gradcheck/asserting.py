@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlpgrad.gradcheck.functions import check_gradient
-from mlpgrad.gradcheck.models import check_gradients, check_layer, check_loss
+from mlpgrad.gradcheck.functions.gradients import check_gradient
+from mlpgrad.gradcheck.models.checks import check_gradients, check_layer, check_loss
 from mlpgrad.gradcheck.report import GradientReport
+from mlpgrad.layers import Layer
+from mlpgrad.losses import Loss
+from mlpgrad.model import Sequential
+
+CHECKS: dict[type, Any] = {Sequential: check_gradients, Layer: check_layer, Loss: check_loss}
 
 
 class GradientCheckError(AssertionError):
@@ -26,12 +31,7 @@ def check(*args: Any, **options: Any) -> GradientReport:
     >>> bool(check(lambda p: p @ p, lambda p: 2 * p, np.ones(3)))
     True
     """
-    from mlpgrad.layers import Layer
-    from mlpgrad.losses import Loss
-    from mlpgrad.model import Sequential
-
-    checks: dict[type, Any] = {Sequential: check_gradients, Layer: check_layer, Loss: check_loss}
-    fitting = (checker for kind, checker in checks.items() if args and isinstance(args[0], kind))
+    fitting = (checker for kind, checker in CHECKS.items() if args and isinstance(args[0], kind))
     report: GradientReport = next(fitting, check_gradient)(*args, **options)
     return report
 

@@ -11,14 +11,7 @@ import numpy as np
 from mlpgrad._arrays import Array
 from mlpgrad.gradcheck.hints import Hint, evidence, hints
 from mlpgrad.gradcheck.locating import locate, taylor_slope
-from mlpgrad.gradcheck.numeric.directions import (
-    LARGE,
-    Place,
-    Plan,
-    check_point,
-    second_point,
-    settings_at,
-)
+from mlpgrad.gradcheck.numeric.directions import LARGE, Place, Plan, check_point, second_point
 from mlpgrad.gradcheck.numeric.judgement import COARSE, Finding, Outcome
 from mlpgrad.gradcheck.numeric.problem import BadGradientError, Leaf, Problem
 from mlpgrad.gradcheck.report import GradientReport, TensorReport
@@ -66,7 +59,7 @@ class Checker:
         self.value = float("nan")
 
     def run(self) -> GradientReport:
-        """Everything, in order; stops where going on makes no sense."""
+        """All steps in order; stops where the next one would make no sense."""
         report, problem = self.report, self.problem
         with global_generators_kept(), np.errstate(all="ignore"):
             gradient = self.protocol() if self.repeatable() else None
@@ -91,7 +84,7 @@ class Checker:
         return not protocol
 
     def protocol(self) -> Array | None:
-        """The gradient, after calls that a correct one does not notice."""
+        """The gradient, after calls that must not change it."""
         return self.problem.gradient(self.problem.point)
 
     # the comparison
@@ -99,7 +92,7 @@ class Checker:
     def compare(self, gradient: Array) -> None:
         """Both points, the verdicts, and what follows from a failure."""
         problem, report, point = self.problem, self.report, self.problem.point
-        settings = settings_at(problem, point, self.value, self.plan, self.rng)
+        settings = self.plan.settings(problem, point, self.value, self.rng)
         if settings.sharp >= COARSE:
             report.precision = "float32"
         small = len(point) <= LARGE
@@ -131,17 +124,17 @@ class Checker:
         moved = second_point(here.point, problem.leaves, self.rng)
         value = problem.value(moved)
         if not np.isfinite(value):
-            text = "f is not finite at a second point close by: only one was checked"
+            text = "f is not finite at a second point nearby: only the given one was checked"
             self.report.warnings.append(text)
             return None
         try:
             gradient = problem.gradient(moved)
         except BadGradientError as bad:
-            self.report.protocol[bad.verdict] = f"at a second point close by, {bad}"
+            self.report.protocol[bad.verdict] = f"at a second point nearby, {bad}"
             return None
         kinks = here.outcomes() & {Outcome.KINK, Outcome.BEYOND_KINK}
         if len(moved) > LARGE and not kinks and (gradient != here.gradient).any():
-            return None  # the passes are dear, and the gradient does follow the parameters
+            return None  # passes are expensive, and the gradient does follow the parameters
         noise = max(settings.noise, settings.precision * abs(value))
         there = Place(moved, gradient, settings._replace(value=value, noise=noise))
         return check_point(problem, there, self.rng, 1, along=False)
@@ -154,7 +147,7 @@ class Checker:
                 self.report.protocol.setdefault(
                     Verdict.STALE_CACHE,
                     f"at a second point the gradient of {leaf.name} is still that of the first; "
-                    f"drop what was kept from the earlier call",
+                    f"do not reuse what an earlier call has stored",
                 )
 
     def own_precision(self, gradient: Array) -> None:
@@ -178,7 +171,7 @@ class Checker:
             if there[0, number] > there[1, number] and tensor.verdict in GOOD:
                 tensor.verdict = Verdict.FAIL
                 tensor.note = (
-                    f"correct in float64, in {dtype} off by {error / (norm or 1):.0e} "
+                    f"correct in float64, but in {dtype} off by {error / (norm or 1):.0e} "
                     f"of its norm, where rounding explains {tolerance / (norm or 1):.0e}"
                 )
 
@@ -224,8 +217,8 @@ class Checker:
     def alternatives(self, leaf: Leaf, point: Array) -> dict[Hint, Array]:
         """Directions in which an error may lie: along the weights, if a penalty is forgotten."""
         text = (
-            f"the error is proportional to the parameters: {leaf.name} lacks or repeats a "
-            f"penalty ({{size:+.3g}} times the parameters)"
+            f"the error is proportional to the parameters: the gradient of {leaf.name} lacks or "
+            f"repeats a penalty ({{size:+.3g}} times the parameters)"
         )
         return {Hint("PENALTY", text): point[leaf.slice]}
 
@@ -235,9 +228,9 @@ class Checker:
 
     def second_opinion(self, place: Place, found: Sequence[list[Finding]]) -> None:
         """The Taylor test along the direction that disagrees most."""
-        every = [finding for findings in found for finding in findings]
+        every = [f for findings in found for f in findings if np.isfinite(f.excess)]
         if every:
-            worst = max(every, key=lambda f: abs(f.error) / (f.tolerance or 1e-300)).direction
+            worst = max(every, key=lambda f: f.excess).direction
             value, noise = place.settings.value, place.settings.noise
             self.report.taylor = taylor_slope(self.problem, place.point, worst, value, noise)
 
@@ -251,7 +244,7 @@ def verdict_of(leaf: Leaf, first: list[Finding], second: list[Finding]) -> Tenso
     elif Outcome.DIFFERS in both:
         verdict = Verdict.FAIL
         if here <= SETTLED:
-            note = "correct at the given point, wrong at a second one close by"
+            note = "correct at the given point, wrong at a second one nearby"
     elif Outcome.BEYOND_KINK in both:
         # at several kinks at once one-sided slopes bound nothing: the second point decides
         verdict = Verdict.KINK if there and there <= SETTLED else Verdict.INCONCLUSIVE

@@ -104,7 +104,11 @@ def constant_ratio(found: Evidence) -> float | None:
 
 def named_ratio(what: str, ratio: float, factors: Mapping[float, str]) -> Hint:
     """A constant ratio, with its likely reason."""
-    known = {-1.0: "the sign is wrong", 2.0: "a factor 2 too much", 0.5: "a factor 1/2 too much"}
+    known = {
+        -1.0: "the sign is wrong",
+        2.0: "a factor of 2 too much",
+        0.5: "a factor of 1/2 too much",
+    }
     for value, reason in (known | dict(factors)).items():
         if abs(ratio / value - 1) < 1e-3:
             code = "SIGN" if value == -1 else "FACTOR"

@@ -17,43 +17,46 @@ from mlpgrad.gradcheck.report import Culprit
 def locate(
     problem: Problem, place: Place, leaf: Leaf, findings: Sequence[Finding]
 ) -> tuple[Culprit, bool]:
-    """One wrong element by bisection, at 4 evaluations a level, and whether it is the only one.
+    """One wrong element of a tensor, and whether it is the only one."""
+    differing = [f for f in findings if f.outcome is Outcome.DIFFERS]
+    finding = max(differing, key=lambda f: f.excess)
+    exact = finding.estimate.scheme is Scheme.COMPLEX  # its step is too small for differences
+    h = finding.direction.step if exact else finding.estimate.step
+    position = bisect(problem, place, leaf, finding, h)
+    where, one = leaf.start + position, np.ones(1)
+    requests = [(where, where + 1, one, t * h) for t in (1, -1, 2, -2, 4, -4)]
+    values, _ = problem.values(place.point, requests)
+    numeric, analytic = richardson(values, h, place.settings.noise), float(place.gradient[where])
+    culprit = Culprit(leaf.element(position), analytic, numeric.value, numeric.bound, h)
+    off = numeric.value - analytic
+    only = leaf.size > 1 and all(
+        abs(f.direction.vector[position] * off - f.error) <= 0.01 * abs(f.error) + f.tolerance
+        for f in findings
+    )
+    return culprit, only
+
+
+def bisect(problem: Problem, place: Place, leaf: Leaf, finding: Finding, h: float) -> int:
+    """The position of a wrong element in its tensor, at 4 evaluations a level.
 
     The error along a direction is the sum of the errors along its two halves, so one half is
     measured and the other known; the larger one is followed.
     """
-    differing = [f for f in findings if f.outcome is Outcome.DIFFERS]
-    finding = max(differing, key=lambda f: abs(f.error) / f.tolerance)
-    vector, error = finding.direction.vector, finding.error
-    exact = finding.estimate.scheme is Scheme.COMPLEX  # its step is too small for differences
-    h = finding.direction.step if exact else finding.estimate.step
-    gradient = place.gradient[leaf.slice]
-
-    def values(low: int, high: int, vector: Array, step: float, times: Sequence[int]) -> Array:
-        part = leaf.start + low, leaf.start + high, vector
-        return problem.values(place.point, [(*part, t * step) for t in times])[0]
-
+    vector, error, gradient = finding.direction.vector, finding.error, place.gradient[leaf.slice]
     low, high = 0, leaf.size
     while high - low > 1:
         middle = (low + high) // 2
-        half = vector[low:middle]
+        half, start, stop = vector[low:middle], leaf.start + low, leaf.start + middle
         length = float(np.linalg.norm(half)) or 1.0
-        near = values(low, middle, half, h / length, (1, -1, 2, -2))
-        d1, d2 = (near[0] - near[1]) / (2 * h), (near[2] - near[3]) / (4 * h)
+        requests = [(start, stop, half, t * h / length) for t in (1, -1, 2, -2)]
+        values, _ = problem.values(place.point, requests)
+        d1, d2 = (values[0] - values[1]) / (2 * h), (values[2] - values[3]) / (4 * h)
         here = float((4 * d1 - d2) / 3) * length - float(half @ gradient[low:middle])
         if abs(here) >= abs(error - here):
             high, error = middle, here
         else:
             low, error = middle, error - here
-    differences = values(low, high, np.ones(1), h, (1, -1, 2, -2, 4, -4))
-    numeric = richardson(differences, h, place.settings.noise)
-    culprit = Culprit(leaf.element(low), float(gradient[low]), numeric.value, numeric.bound, h)
-    off = numeric.value - gradient[low]
-    only = leaf.size > 1 and all(
-        abs(f.direction.vector[low] * off - f.error) <= 0.01 * abs(f.error) + f.tolerance
-        for f in findings
-    )
-    return culprit, only
+    return low
 
 
 def taylor_slope(

@@ -46,12 +46,7 @@ class TensorReport:
     @property
     def worst(self) -> Finding | None:
         """The direction with the largest error in units of its tolerance."""
-
-        def excess(finding: Finding) -> float:
-            ratio = abs(finding.error) / finding.tolerance if finding.tolerance else 0.0
-            return ratio if ratio == ratio else float("inf")
-
-        return max(self.findings, key=excess, default=None)
+        return max(self.findings, key=lambda finding: finding.excess, default=None)
 
     @property
     def error(self) -> float:
@@ -85,15 +80,9 @@ class TensorReport:
     def to_dict(self) -> dict[str, Any]:
         """Everything as numbers, strings, lists and dicts."""
         directions = [
-            {
-                "analytic": finding.direction.analytic,
-                "numeric": finding.estimate.value,
-                "bound": finding.estimate.bound,
-                "tolerance": finding.tolerance,
-                "step": finding.estimate.step,
-                "scheme": str(finding.estimate.scheme),
-                "outcome": finding.outcome.name,
-            }
+            {key: getattr(finding.estimate, key) for key in ("bound", "step", "scheme")}
+            | {"analytic": finding.direction.analytic, "numeric": finding.estimate.value}
+            | {"tolerance": finding.tolerance, "outcome": finding.outcome.name}
             for finding in self.findings
         ]
         numbers = {"error": self.error, "resolution": self.resolution, "directions": directions}
@@ -112,8 +101,8 @@ def _plain(value: Any) -> Any:
         return [_plain(part) for part in value]
     if isinstance(value, Culprit):
         return _plain(vars(value))
-    if isinstance(value, Verdict):
-        return value.value
+    if isinstance(value, str):
+        return str(value)  # a plain one, of a verdict or a scheme
     if isinstance(value, float):
         return float(value) if np.isfinite(value) else None
     return value

@@ -12,16 +12,14 @@ from mlpgrad.gradcheck.functions import trees
 from mlpgrad.gradcheck.numeric.problem import BadGradientError, Problem
 from mlpgrad.gradcheck.verdicts import Verdict
 
+Function = Callable[[Any], Any]
+
 
 class BlackBox(Problem):
     """`f(params) -> float` and `grad(params)`; with `grad=None`, f returns both."""
 
     def __init__(
-        self,
-        f: Callable[[Any], Any],
-        grad: Callable[[Any], Any] | None,
-        params: Any,
-        name: str = "params",
+        self, f: Function, grad: Function | None, params: Any, name: str = "params"
     ) -> None:
         self.f, self.grad, self.tree = f, grad, params
         self.leaves, self.point = trees.layout(params, name)
@@ -39,7 +37,7 @@ class BlackBox(Problem):
             value = _pair(value)[0]
         return scalar(value, complex_allowed=point.dtype.kind == "c"), False
 
-    def watched(self, function: Callable[[Any], Any], who: str, argument: Any) -> Any:
+    def watched(self, function: Function, who: str, argument: Any) -> Any:
         """Call a function, and note whether it changes its argument."""
         before = [
             trees.as_array(leaf, "params").copy() for _, leaf in trees.leaves_of(argument, "params")

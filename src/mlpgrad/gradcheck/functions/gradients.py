@@ -68,7 +68,7 @@ def check_gradient(
     >>> report["params['b']"].verdict.value
     'FAIL'
     >>> report.hints
-    ["the gradient of params['b'] is 0.5 times the correct one: a factor 1/2 too much"]
+    ["the gradient of params['b'] is 0.5 times the correct one: a factor of 1/2 too much"]
     """
     plan = Plan(directions, method, rtol)
     names = f"{called(f, 'f')}, {called(grad, 'grad') if grad else None}"
@@ -117,13 +117,13 @@ class FunctionChecker(Checker):
             problem.gradient_dtype = problem.own_dtype
             return problem.gradient(problem.point)
         computed = problem.computed_dtype
-        if computed.itemsize < 8 and not narrow:
-            raise BadGradientError(
-                Verdict.DTYPE,
-                f"the gradient has dtype {computed}, the parameters {problem.own_dtype}; compute "
-                f"in one precision, or pass {computed} parameters",
-            )
         if computed.itemsize < 8:
+            if not narrow:
+                text = (
+                    f"the gradient has dtype {computed}, the parameters {problem.own_dtype}; "
+                    f"compute in one precision, or pass {computed} parameters"
+                )
+                raise BadGradientError(Verdict.DTYPE, text)
             problem.gradient_dtype = computed
         return gradient
 
@@ -137,7 +137,7 @@ def repeated(first: Array, again: Array, later: Array) -> dict[Verdict, str]:
     if same(first, again):
         if same(first, later):
             return {}
-        text = "after a call with other parameters the gradient has changed; keep nothing"
+        text = "after a call with other parameters the gradient changes; store nothing"
         return {Verdict.STALE_CACHE: text}
     if same(2 * first, again):
         text = "the second call gives twice the gradient; overwrite instead of adding"

@@ -174,8 +174,8 @@ class ProductChecker(FunctionChecker):
             linear = False
         if not linear:
             self.report.protocol[Verdict.NOT_LINEAR_IN_SEED] = (
-                "the product with 2 v is not twice that with v, or with 0 not 0: v is ignored, "
-                "normalised or clipped on the way"
+                "the product with 2 v is not twice the product with v, or the product with 0 is "
+                "not 0: v is ignored, normalised or clipped on the way"
             )
         return gradient
 
@@ -198,13 +198,11 @@ def slope_along(
         noise = float(np.finfo(np.float64).eps * np.abs(values).max())
         return richardson(values, step, noise)
 
-    best, least = 1.0, float("inf")
-    for step in 0.5 * norm(spread(point)) * 4.0 ** -np.arange(16):
-        with np.errstate(all="ignore"):
-            found = slope(point, float(step))
-        relative = found.bound / (abs(found.value) or 1.0)
-        if relative < least:
-            best, least = float(step), relative
+    with np.errstate(all="ignore"):
+        steps = 0.5 * norm(spread(point)) * 4.0 ** -np.arange(16)
+        tried = [slope(point, float(step)) for step in steps]
+    errors = {e.step: e.bound / (abs(e.value) or 1.0) for e in tried if e.bound < np.inf}
+    best, least = min(errors.items(), key=lambda item: item[1], default=(1.0, 1.0))
     return (lambda at: slope(trees.layout(at)[1], best).value), max(1e-6, min(10 * least, 0.1))
 
 

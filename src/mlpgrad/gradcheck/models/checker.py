@@ -34,12 +34,12 @@ class ModelChecker(Checker):
             report.protocol[Verdict.NAN] = f"the gradient of {bad.name} is not finite"
             return None
         decoy = second_point(problem.point, problem.leaves, fresh)
-        report.protocol |= protocol.mutations(problem)
-        report.protocol |= protocol.dirty_gradients(problem, gradient, fresh)
-        report.protocol |= protocol.stale_cache(problem, gradient, decoy)
-        if not report.protocol:
-            report.protocol |= protocol.stale_rows(problem, gradient)
-            report.protocol |= protocol.not_linear(problem)
+        found = protocol.mutations(problem)
+        found |= protocol.dirty_gradients(problem, gradient, fresh)
+        found |= protocol.stale_cache(problem, gradient, decoy)
+        if not found:
+            found = protocol.stale_rows(problem, gradient) | protocol.not_linear(problem)
+        report.protocol |= found
         report.warnings += powerless(problem)
         return gradient
 

@@ -6,7 +6,7 @@ A layer or a loss is checked in a model of its own, where its input is a paramet
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +18,7 @@ from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.initializers import Initializer, Zeros
 from mlpgrad.layers import Layer
 from mlpgrad.losses import Loss
-
-if TYPE_CHECKING:
-    from mlpgrad.model import Sequential
+from mlpgrad.model import Sequential
 
 
 def check_gradients(
@@ -70,8 +68,6 @@ def check_gradients(
     >>> report.verdict.value, len(report.tensors)
     ('PASS', 4)
     """
-    from mlpgrad.model import Sequential
-
     if not isinstance(model, Sequential):
         raise TypeError(
             f"model expects a Sequential, got {type(model).__name__}; for functions there is "
@@ -85,12 +81,7 @@ def check_gradients(
 
 
 def check_layer(
-    layer: Layer,
-    x: Any = None,
-    *,
-    seed: int = 0,
-    method: str = "auto",
-    directions: int = 3,
+    layer: Layer, x: Any = None, *, seed: int = 0, method: str = "auto", directions: int = 3
 ) -> GradientReport:
     """Compare a layer's backward with numeric slopes: its parameters and dL/dx.
 
@@ -116,11 +107,12 @@ def check_layer(
     rng = np.random.default_rng(seed)
     inner = copy.deepcopy(layer)
     values = rng.standard_normal((6, inner.in_features or 5)) if x is None else np.asarray(x, float)
-    model = _model([_Input("input", values), inner], _Projection(), seed)
+    layers = [_Input("input", values), inner]
+    model = Sequential(layers, loss=_Projection(), dtype=np.float64, random_state=seed)
     model.params += 0.1 * rng.standard_normal(model.params.shape)
     model.params[: values.size] = values.ravel()
     target = rng.standard_normal((len(values), inner.out_features or values.shape[-1]))
-    problem = ModelProblem(model, values, target, place=_alone)
+    problem = ModelProblem(model, values, target, name=_alone)
     subject, arguments = f"{layer!r}, {problem.rows} rows", "layer" + ", x" * (x is not None)
     return _checked(problem, Plan(directions, method), seed, subject, "check_layer", arguments)
 
@@ -164,9 +156,9 @@ def check_loss(
     values = np.asarray(prediction, float)
     source = _Input("prediction", values)
     source.gives_probabilities = loss.expects_probabilities
-    model = _model([source], copy.deepcopy(loss), seed)
+    model = Sequential([source], loss=copy.deepcopy(loss), dtype=np.float64, random_state=seed)
     model.params[...] = values.ravel()
-    problem = ModelProblem(model, values, target, sample_weight, place=_alone)
+    problem = ModelProblem(model, values, target, sample_weight, name=_alone)
     subject, arguments = f"{loss!r}, {problem.rows} rows", "loss" + ", prediction, target" * given
     return _checked(problem, Plan(directions, method), seed, subject, "check_loss", arguments)
 
@@ -212,12 +204,6 @@ def _checked(
     weights = "" if problem.batch[2] is None else ", sample_weight=sample_weight"
     again = plan.call(function, arguments + weights, seed)
     return ModelChecker(problem, plan, seed, subject, again).run()
-
-
-def _model(layers: list[Layer], loss: Loss, seed: int) -> Sequential:
-    from mlpgrad.model import Sequential
-
-    return Sequential(layers, loss=loss, dtype=np.float64, random_state=seed)
 
 
 def _alone(position: str) -> str:

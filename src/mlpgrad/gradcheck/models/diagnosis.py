@@ -49,7 +49,7 @@ class DeltaProblem(Problem):
 
         self.part.backward = backward  # type: ignore[method-assign]
         try:
-            self.model.step(self.model.twin, self.params, self.model.batch)
+            self.model.gradient(self.params)
         finally:
             del self.part.backward
         return returned[0]
@@ -128,11 +128,7 @@ class Diagnosis:
         """A layer, with what is wrong about it."""
         name = self.problem.called(layer)
         self.problem.gradient(self.place.point)
-        inputs, outputs, upstream = layer.inputs, layer.outputs, layer.delta
-        assert inputs is not None
-        assert outputs is not None
-        assert upstream is not None
-        seen = Pass(layer, name, inputs, outputs, upstream)
+        seen = Pass(layer, name, *map(np.array, (layer._inputs, layer._outputs, layer._delta)))
         what = [f"the gradient of {', '.join(own)}"] if own else []
         hints: list[Hint] = []
         if below and found:

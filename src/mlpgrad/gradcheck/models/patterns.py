@@ -35,11 +35,11 @@ def factors(problem: ModelProblem) -> dict[float, str]:
         drop = getattr(layer, "drop_probability", None)
         if isinstance(drop, float) and 0 < drop < 1:
             named[1 - drop] = f"1/(1 - {drop:g}), dropout's factor, is missing"
-            named[1 / (1 - drop)] = f"1/(1 - {drop:g}), dropout's factor, is there twice"
+            named[1 / (1 - drop)] = f"1/(1 - {drop:g}), dropout's factor, is applied twice"
         out = layer.out_features
         if out and out > 2:
             named.setdefault(float(out), f"{out} outputs: a mean over them is missing")
-            named.setdefault(1 / out, f"{out} outputs: averaged over them where a sum is meant")
+            named.setdefault(1 / out, f"{out} outputs: averaged over them instead of summed")
     named.pop(1.0, None)
     return named
 
@@ -53,30 +53,32 @@ def pass_hints(seen: Pass, passed: Array, found: Evidence) -> Iterator[Hint]:
         missing = "the branch is left out" if layer.children() else "its derivative is omitted"
         yield Hint("OMITTED", f"{name} passes delta on unchanged: {missing}")
     elif layer.children() and found.explained_by(passed + upstream):
-        yield Hint("NO_SKIP", f"{name} passes on the branch's delta only, without the skip's")
+        yield Hint(
+            "NO_SKIP",
+            f"{name} passes on the branch's delta only, without that of the skip connection",
+        )
     elif hasattr(layer, "drop_probability"):
         moved = (passed != 0) != (seen.outputs != 0)
         if moved[(upstream != 0) & (seen.inputs != 0)].mean() > 0.02:
-            yield Hint("OTHER_MASK", f"{name} uses another mask in backward than in forward")
+            yield Hint("OTHER_MASK", f"{name} uses a different mask in backward than in forward")
     elif hasattr(layer, "apply"):
         yield slope_hint(seen, passed)
     elif square and np.allclose(passed, upstream @ weights, rtol=1e-9):
-        yield Hint("TRANSPOSED", f"{name} passes on delta W where delta W^T is meant")
+        yield Hint("TRANSPOSED", f"{name} passes on delta W instead of delta W^T")
 
 
 def slope_hint(seen: Pass, passed: Array) -> Hint:
     """How an activation's slope differs from the numeric one."""
     z, a, what = seen.inputs, seen.outputs, f"the slope of {seen.name}"
-    with np.errstate(all="ignore"):
-        used = np.where(seen.upstream == 0, np.nan, passed / seen.upstream)
+    used = np.where(seen.upstream == 0, np.nan, passed / seen.upstream)
     correct, known = element_slope(seen.layer, z), np.isfinite(used)
     if close(used, element_slope(seen.layer, a), known):
-        return Hint("AT_A", f"{seen.name} takes its derivative at a = f(z) where z is meant")
+        return Hint("AT_A", f"{seen.name} evaluates its derivative at a = f(z) instead of z")
     order = np.argsort(a.ravel())
     at_z = np.interp(z, a.ravel()[order], correct.ravel()[order])
     inside = known & (z > a.min()) & (z < a.max())
     if inside.sum() >= 3 and close(used, at_z, inside, 0.1):
-        return Hint("AT_Z", f"{seen.name} computes its derivative from z where a = f(z) is meant")
+        return Hint("AT_Z", f"{seen.name} computes its derivative from z instead of a = f(z)")
     ratio = used[known & (correct != 0)] / correct[known & (correct != 0)]
     if len(ratio) and np.ptp(ratio) < 1e-5 * abs(ratio[0]):
         return named_ratio(what, float(ratio[0]), {})
@@ -107,21 +109,20 @@ def vector_hints(seen: Pass, kind: str, found: Evidence) -> Iterator[Hint]:
     if (np.abs(share - gradient).max(axis=-1) <= size).any():
         yield Hint("NOT_SUMMED", f"{found.what} is that of one row: sum over the batch")
     elif np.abs(over_features - gradient).max() <= size * len(share):
-        text = f"{found.what} is summed over the features: sum over the batch"
+        text = f"{found.what} is summed over the features instead of the batch"
         yield Hint("WRONG_AXIS", text)
 
 
 def rounding_hint(what: str, size: float) -> Hint:
     """Errors without a pattern, as small as those of a short number format."""
     kind = "float16" if size > 3e-6 else "float32"
-    text = f"{what} is off by a relative {size:.0e} without a pattern: kept in {kind}?"
+    text = f"{what} has a relative error of {size:.0e} without a pattern: stored in {kind}?"
     return Hint("ROUNDING", text)
 
 
 def close(used: Array, correct: Array, where: Array, tolerance: float = 1e-3) -> bool:
     """Whether the slopes agree nearly everywhere."""
-    with np.errstate(all="ignore"):
-        near = abs(used - correct)[where] <= tolerance * (abs(correct)[where] + 0.01)
+    near = abs(used - correct)[where] <= tolerance * (abs(correct)[where] + 0.01)
     return bool(near.size and near.mean() > 0.95)
 
 
@@ -136,15 +137,15 @@ def element_slope(layer: Any, z: Array) -> Array:
 
 
 def invariances(what: str, x: Array, slope: Callable[[Array], Finding]) -> Iterator[Hint]:
-    """Changes of x that the loss does not notice, although its delta says so: normalisations."""
+    """Changes of x that leave the loss as it is, where its delta says otherwise: normalisations."""
     rng, shape = np.random.default_rng(2), x.shape
     tests = (
         (np.broadcast_to(rng.standard_normal(shape[-1]), shape), "BATCH_MEAN",
-         "rows shifted together: is the batch's mean treated as a constant?"),
+         "when all rows are shifted together: is the batch mean treated as a constant?"),
         ((x - x.mean(axis=-2, keepdims=True)) * rng.standard_normal(shape[-1]), "BATCH_VARIANCE",
-         "columns scaled about their mean: is the batch's variance treated as a constant?"),
+         "when columns are scaled about their mean: is the batch variance treated as a constant?"),
         (np.broadcast_to(rng.standard_normal((*shape[:-1], 1)), shape), "SAMPLE_SUM",
-         "a constant added to all of a sample: are terms off the Jacobian's diagonal missing?"),
+         "when all elements of a row are shifted: are terms off the Jacobian's diagonal missing?"),
     )  # fmt: skip
     found: list[tuple[float, Hint]] = []
     for vector, code, text in tests:

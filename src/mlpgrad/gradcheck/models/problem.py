@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +12,8 @@ from mlpgrad._arrays import Array
 from mlpgrad.gradcheck.numeric.derivative import Answers
 from mlpgrad.gradcheck.numeric.problem import Leaf, Problem, Request, displaced
 from mlpgrad.layers import Layer, run_forward, walk
+from mlpgrad.model import Sequential
 from mlpgrad.penalties import penalise
-
-if TYPE_CHECKING:
-    from mlpgrad.model import Sequential
 
 ROWS = 24
 """Perturbed copies evaluated in one forward pass, at most."""
@@ -31,13 +29,15 @@ class ModelProblem(Problem):
     model : Sequential
     x, y, sample_weight
         The batch.
-    place : callable
+    name : callable
         The name of the layer at a position such as `"2.0"`; empty if it needs none, being the
         only one.
     """
 
     shows_kinks = True
     label = "the model"
+    last_value: Any = None
+    """The value of the last `step`."""
 
     def __init__(
         self,
@@ -46,35 +46,29 @@ class ModelProblem(Problem):
         y: Any,
         sample_weight: Any = None,
         *,
-        place: Callable[[str], str] = "layers[{}]".format,
+        name: Callable[[str], str] = "layers[{}]".format,
     ) -> None:
-        self.model = model
+        self.model, self.arguments = model, (x, y, sample_weight)
         self.own_dtype = np.dtype(np.float64) if model.dtype.kind == "c" else model.dtype
-        self.twin = model.lifted(np.float64)
-        self.fresh = self.newcomer()
-        self.arguments = (x, y, sample_weight)
-        self.batch = self.twin._cast(x, y, sample_weight)
-        self.own_batch = model._cast(x, y, sample_weight)
+        self.twin, self.fresh = model.lifted(np.float64), self.newcomer()
+        self.batch = self.twin._cast(*self.arguments)
         self.rows: int = self.batch[0].shape[-2]
         self.point = self.twin.params.ravel().copy()
         if not len(self.point):
             raise ValueError("the model has no parameters: there is no gradient to check")
         self.state = self.twin.state.copy()
-        self._places = {id(layer): place(position) for position, layer in walk(self.twin.layers)}
+        self._names = {id(layer): name(position) for position, layer in walk(self.twin.layers)}
         self.slots = {
-            f"{self._places[id(slot.layer)]}.{slot.kind}".lstrip("."): slot
+            f"{self._names[id(slot.layer)]}.{slot.kind}".lstrip("."): slot
             for slot in self.twin.parameters
         }
         self.leaves = list(self._leaves())
         layers = (layer for _, layer in walk(self.twin.layers))
         everything = (*layers, self.twin.loss, *self.twin.penalties)
         self.knows_all_kinks = all(map(known_forward, everything))
-        width = sum(layer.out_features or 0 for _, layer in walk(model.layers)) or 1
-        cost = len(self.point) + 4 * self.batch[0].size + 4 * self.rows * width
-        self._tile = 1 if model.lead else min(ROWS, ELEMENTS // cost)
+        self._tile = 1 if model.lead else min(ROWS, ELEMENTS // self._size())
         self._base: list[Array] = []  # the signatures at the point `_at`
         self._at: Array | None = None
-        self.last_value: Any = None  # the value of the last `step`
 
     def _leaves(self) -> Iterator[Leaf]:
         """Every slot; in an ensemble, those of one member after the other."""
@@ -84,13 +78,18 @@ class ModelProblem(Problem):
                 whose = f" of member {member}" if self.model.lead else ""
                 yield Leaf(name + whose, begin + slot.start, begin + slot.stop, slot.shape)
 
+    def _size(self) -> int:
+        """About how many numbers one twin holds."""
+        width = sum(layer.out_features or 0 for _, layer in walk(self.twin.layers)) or 1
+        return len(self.point) + 4 * self.batch[0].size + 4 * self.rows * width
+
     def called(self, layer: Layer) -> str:
         """The name of one of the twin's layers."""
-        return self._places[id(layer)] or "the layer"
+        return self._names[id(layer)] or "the layer"
 
     def arrays(self, layer: Layer) -> list[str]:
         """The names of the parameters of a layer and of all that is inside it."""
-        inside = {id(part) for part in family(layer)}
+        inside = {id(layer), *(id(part) for _, part in walk(layer.children()))}
         return [name for name, slot in self.slots.items() if id(slot.layer) in inside]
 
     # the value
@@ -151,14 +150,15 @@ class ModelProblem(Problem):
     # the gradient
 
     def gradient(self, point: Array) -> Array:
-        return self.step(self.twin, point, self.batch)
+        return self.step(self.twin, self.batch, point)
 
     def own_gradient(self, point: Array) -> Array:
-        return self.step(self._own, point, self.own_batch).real.astype(np.float64)
+        return self.step(*self._own, point).real.astype(np.float64)
 
     @cached_property
-    def _own(self) -> Sequential:
-        return self.model.copy()
+    def _own(self) -> tuple[Sequential, Any]:
+        """A copy that computes as the user does, and its batch."""
+        return self.model.copy(), self.model._cast(*self.arguments)
 
     def newcomer(self) -> Sequential:
         """A twin that has never seen a batch, and computes dL/dx."""
@@ -174,7 +174,7 @@ class ModelProblem(Problem):
         found: Array = model.grads.ravel().copy()
         return found
 
-    def step(self, model: Sequential, point: Array, batch: Any, grads: Any = 0) -> Array:
+    def step(self, model: Sequential, batch: Any, point: Array, grads: Any = 0) -> Array:
         """The gradient of one forward and backward of a model, which held `grads` before."""
         model.params, model.grads = point.reshape(model.params.shape), grads
         model.state = self.state.astype(model.dtype)
@@ -186,7 +186,7 @@ class ModelProblem(Problem):
 
     def outcome(self, model: Sequential, batch: Any) -> dict[str, Array]:
         """What one step at the point computes: the value, the gradients by name, and dL/dx."""
-        gradient = self.step(model, self.point, batch)
+        gradient = self.step(model, batch, self.point)
         found = {f"gradient of {leaf.name}": gradient[leaf.slice] for leaf in self.leaves}
         if model._input_delta is not None:
             found["dL/dx"] = model._input_delta.copy()
@@ -226,11 +226,6 @@ def crossed(model: Sequential, base: list[Array], rows: int = 1) -> Array:
         count = 1 if now.shape == before.shape else rows
         moved |= (now != before).reshape(count, -1).any(axis=1)
     return moved
-
-
-def family(layer: Layer) -> list[Layer]:
-    """A layer and all that is inside it."""
-    return [layer, *(part for _, part in walk(layer.children()))]
 
 
 def known_forward(part: Any) -> bool:

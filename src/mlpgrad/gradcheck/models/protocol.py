@@ -11,6 +11,19 @@ from mlpgrad.layers import Layer, run_forward, walk
 
 Findings = dict[Verdict, str]
 
+EARLIER = (
+    "the gradient of {} depends on an earlier batch; forward must store what backward needs at "
+    "every call"
+)
+SHORTER = (
+    "a shorter batch after a longer one {} in a model that has never seen the longer one; use "
+    "only the current batch's rows of a buffer that is reused"
+)
+LONGER = (
+    "a longer batch after a shorter one gives a different gradient of {} than before; a buffer "
+    "that is reused must have as many rows as the current batch"
+)
+
 
 def dirty_gradients(problem: ModelProblem, first: Array, rng: np.random.Generator) -> Findings:
     """A second step, into gradients that hold something already: it must overwrite them.
@@ -19,35 +32,32 @@ def dirty_gradients(problem: ModelProblem, first: Array, rng: np.random.Generato
     """
     dirt = np.asarray(rng.standard_normal(first.shape) * (float(np.abs(first).max()) or 1.0))
     held = dirt.reshape(problem.twin.grads.shape)
-    second = problem.step(problem.twin, problem.point, problem.batch, held)
+    second = problem.step(problem.twin, problem.batch, problem.point, held)
     for leaf in problem.leaves:
         a, b, added = first[leaf.slice], second[leaf.slice], dirt[leaf.slice]
         if same(a, b) or (not a.any() and same(b, added)):
             continue
         if same(a + added, b):
-            text = f"{leaf.name} is added to what its gradient held before; overwrite it"
+            text = f"the gradient of {leaf.name} is added to what was there before; overwrite it"
             return {Verdict.ACCUMULATES: text}
-        text = f"a second step with the same arguments gives another gradient of {leaf.name}"
+        text = f"a second step with the same arguments changes the gradient of {leaf.name}"
         return {Verdict.NON_REENTRANT: text}
     return {}
 
 
 def stale_cache(problem: ModelProblem, first: Array, decoy: Array) -> Findings:
-    """A step elsewhere, against a model that has never been anywhere, and back again."""
+    """A step elsewhere, compared with a new model's, and a step back at the point."""
     x, target, weights = problem.batch
     batch = np.roll(x, 1, axis=-2) * 1.1 + 0.01, target, weights
-    used = problem.step(problem.twin, decoy, batch)
-    fresh = problem.step(problem.fresh, decoy, batch)
-    back = problem.step(problem.twin, problem.point, problem.batch)
-    leaf = different(problem, used, fresh) or different(problem, first, back)
-    if not leaf:
-        return {}
-    text = "depends on an earlier batch; keep in forward what backward needs, at every call"
-    return {Verdict.STALE_CACHE: f"the gradient of {leaf} {text}"}
+    used = problem.step(problem.twin, batch, decoy)
+    fresh = problem.step(problem.fresh, batch, decoy)
+    back = problem.gradient(problem.point)
+    name = different(problem, used, fresh) or different(problem, first, back)
+    return {Verdict.STALE_CACHE: EARLIER.format(name)} if name else {}
 
 
 def stale_rows(problem: ModelProblem, first: Array) -> Findings:
-    """A shorter batch after a longer one, against a model that never saw the longer one.
+    """A shorter batch after a longer one, against a model that has never seen the longer one.
 
     Buffers that were made for another number of rows must not shine through: not in the value,
     the gradients and dL/dx of the shorter batch, nor in the gradients of the longer one afterwards.
@@ -62,29 +72,19 @@ def stale_rows(problem: ModelProblem, first: Array) -> Findings:
         return {}
     try:
         found = problem.outcome(problem.fresh, batch)
-        wrong = [
-            f"another {name}" for name, part in expected.items() if not same(part, found[name])
-        ]
     except Exception as error:
-        wrong = [f"an error, {type(error).__name__}: {error},"]
-    if wrong:
-        text = (
-            f"a shorter batch after a longer one gives {wrong[0]} than in a model that never saw "
-            f"the longer one; use only the current batch's rows of a buffer that is kept"
-        )
-        return {Verdict.STALE_CACHE: text}
-    leaf = different(problem, first, problem.step(problem.fresh, problem.point, problem.batch))
-    if not leaf:
-        return {}
-    text = (
-        f"a longer batch after a shorter one gives another gradient of {leaf} than before; use as "
-        f"many rows of a buffer as the current batch has"
-    )
-    return {Verdict.STALE_CACHE: text}
+        what = f"raises {type(error).__name__} ({error}), which it does not"
+        return {Verdict.STALE_CACHE: SHORTER.format(what)}
+    for name, part in expected.items():
+        if not same(part, found[name]):
+            return {Verdict.STALE_CACHE: SHORTER.format(f"gives a different {name} than")}
+    again = problem.step(problem.fresh, problem.batch, problem.point)
+    changed = different(problem, first, again)
+    return {Verdict.STALE_CACHE: LONGER.format(changed)} if changed else {}
 
 
 def mutations(problem: ModelProblem) -> Findings:
-    """One step in which every layer's arguments are compared before and after its backward."""
+    """One step in which the arguments of every layer's calls are compared before and after."""
     model = problem.twin
     names = ("x", "y", "sample_weight")
     given = [None if part is None else part.copy() for part in problem.batch]
@@ -92,7 +92,7 @@ def mutations(problem: ModelProblem) -> Findings:
     for _, layer in walk(model.layers):
         watch(layer, f"{problem.called(layer)} {layer!r}", changed)
     try:
-        problem.step(model, problem.point, given)
+        problem.step(model, given, problem.point)
     finally:
         for _, layer in walk(model.layers):
             del layer.forward, layer.backward  # the instance's: what `watch` has set
@@ -105,11 +105,11 @@ def mutations(problem: ModelProblem) -> Findings:
             changed.insert(0, f"the step changes the parameter {leaf.name}")
     if not changed:
         return {}
-    return {Verdict.MUTATES_INPUT: f"{changed[0]}; write into a buffer of its own"}
+    return {Verdict.MUTATES_INPUT: f"{changed[0]}; work on a copy or in a separate buffer"}
 
 
 def watch(layer: Layer, name: str, changed: list[str]) -> None:
-    """Have a layer's calls compare what they were given before and after."""
+    """Make a layer's calls compare their arguments before and after."""
     forward, backward = layer.forward, layer.backward
     kept: list[tuple[str, Array, Array]] = []
 

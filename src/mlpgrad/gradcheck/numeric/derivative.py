@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -50,8 +50,9 @@ class Estimate(NamedTuple):
     """Number of evaluations."""
 
 
-Offsets = list[float] | list[complex]
-Run = Generator[Offsets, Answers, Estimate]
+Result = TypeVar("Result")
+Run = Generator[list[float] | list[complex], Answers, Result]
+"""Yields offsets, receives the answers there, and returns a result."""
 
 
 def richardson(values: Array, h: float, noise: float, smooth: bool = True) -> Estimate:
@@ -60,15 +61,14 @@ def richardson(values: Array, h: float, noise: float, smooth: bool = True) -> Es
     The truncation error is taken from two estimates of order 4, at h and 2h. Their difference is
     15 times the error of the better one, which is far larger than the error of order 6.
     """
-    with np.errstate(all="ignore"):
-        d1, d2, d4 = (values[0::2] - values[1::2]) / (2 * h * np.array([1, 2, 4]))
-        fourth, coarser = (4 * d1 - d2) / 3, (4 * d2 - d4) / 3
-        value, truncation = float((16 * fourth - coarser) / 15), abs(fourth - coarser) / 4
-        rounding = NOISE_FACTOR * noise / h
-        return Estimate(value, float(truncation + rounding), h, Scheme.ORDER_6, smooth, rounding)
+    d1, d2, d4 = (values[0::2] - values[1::2]) / (2 * h * np.array([1, 2, 4]))
+    fourth, coarser = (4 * d1 - d2) / 3, (4 * d2 - d4) / 3
+    rounding = NOISE_FACTOR * noise / h
+    value, bound = (16 * fourth - coarser) / 15, abs(fourth - coarser) / 4 + rounding
+    return Estimate(float(value), float(bound), h, Scheme.ORDER_6, smooth, rounding)
 
 
-def central(noise: float, enough: Callable[[Estimate], bool], step: float) -> Run:
+def central(noise: float, enough: Callable[[Estimate], bool], step: float) -> Run[Estimate]:
     """Central differences of order 6, with a step that sees no kink and truncates little.
 
     The outer points are evaluated first: if a kink lies between them, the step shrinks before
@@ -118,9 +118,7 @@ class Slopes(NamedTuple):
         return abs(self.right - self.left)
 
 
-def second_order(
-    value: float, noise: float, steps: list[float]
-) -> Generator[Offsets, Answers, list[Slopes]]:
+def second_order(value: float, noise: float, steps: list[float]) -> Run[list[Slopes]]:
     """(f(h) - f(-h)) / 2h at each of `steps`, downwards; truncation from neighbouring steps.
 
     `value` is f at the point itself.
@@ -140,7 +138,7 @@ def second_order(
     return found
 
 
-def complex_step(noise: float) -> Run:
+def complex_step(noise: float) -> Run[Estimate]:
     """Im f(p + i h u) / h: no difference is taken, so h can be tiny and the result is exact.
 
     Squire and Trapp, "Using complex variables to estimate derivatives of real functions", 1998.
@@ -151,7 +149,7 @@ def complex_step(noise: float) -> Run:
     return Estimate(slope, rounding, h, Scheme.COMPLEX, rounding=rounding, used=1)
 
 
-def ridders(noise: float, scale: float, tries: int = 60) -> Run:
+def ridders(noise: float, scale: float, tries: int = 60) -> Run[Estimate]:
     """Ridders' extrapolation from a large step downwards: for functions of unknown scale.
 
     A Neville tableau of central differences at steps shrinking by 1.6; the entry whose

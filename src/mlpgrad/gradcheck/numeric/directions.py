@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mlpgrad._arrays import Array
 from mlpgrad._describe import nearest
 from mlpgrad.gradcheck.numeric.derivative import STEP
-from mlpgrad.gradcheck.numeric.judgement import (
-    COARSE,
-    METHODS,
-    Finding,
-    Method,
-    Outcome,
-    Search,
-    Settings,
-)
-from mlpgrad.gradcheck.numeric.problem import (
-    Direction,
-    Leaf,
-    Problem,
-    norm,
-    rms,
-    search,
-    spread,
-    uncertainty,
-)
+from mlpgrad.gradcheck.numeric.judgement import COARSE, METHODS, Finding, Method, Outcome, Settings
+from mlpgrad.gradcheck.numeric.problem import Direction, Leaf, Problem, norm, rms, search, spread
 
 LARGE = 100_000
 """From this number of parameters on, one direction in each array is checked."""
@@ -61,18 +44,17 @@ class Plan(NamedTuple):
         given = "".join(f", {name}={value!r}" for name, value in options.items())
         return f"mg.{function}({arguments}{given})"
 
-
-def settings_at(
-    problem: Problem, point: Array, value: float, plan: Plan, rng: np.random.Generator
-) -> Settings:
-    """Noise, precision and tolerances of this function at this point."""
-    noise, precision = uncertainty(problem, point, value, rng)
-    exact = precision < 1e-10 and problem.gradient_dtype.itemsize >= 8
-    worst = max(precision, float(np.finfo(problem.gradient_dtype).eps))
-    rtol = plan.rtol if plan.rtol is not None else (1e-10 if exact else 100 * worst)
-    sharp = max(1e-6 if exact else (5e-5 if precision < 1e-10 else COARSE), 10 * rtol)
-    kinks = problem.shows_kinks, problem.knows_all_kinks
-    return Settings(value, noise, precision, rtol, sharp, *kinks, plan.chosen())
+    def settings(
+        self, problem: Problem, point: Array, value: float, rng: np.random.Generator
+    ) -> Settings:
+        """Noise, precision and tolerances of a function at a point."""
+        noise, precision = problem.uncertainty(point, value, rng)
+        exact = precision < 1e-10 and problem.gradient_dtype.itemsize >= 8
+        worst = max(precision, float(np.finfo(problem.gradient_dtype).eps))
+        rtol = self.rtol if self.rtol is not None else (1e-10 if exact else 100 * worst)
+        sharp = max(1e-6 if exact else (5e-5 if precision < 1e-10 else COARSE), 10 * rtol)
+        kinks = problem.shows_kinks, problem.knows_all_kinks
+        return Settings(value, noise, precision, rtol, sharp, *kinks, self.chosen())
 
 
 class Place(NamedTuple):
@@ -117,7 +99,7 @@ def check_point(
         The same with the findings.
     """
     found: list[list[Finding]] = [[] for _ in problem.leaves]
-    runs: list[tuple[Direction, Search]] = []
+    runs: list[tuple[Direction, Any]] = []
 
     def compare() -> None:
         for finding in search(problem, place.point, runs):

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from enum import Enum, auto
 from itertools import pairwise
 from typing import NamedTuple
 
-from mlpgrad.gradcheck.numeric.derivative import (
-    BUDGET,
-    NOISE_FACTOR,
-    Answers,
-    Estimate,
-    Offsets,
-    Slopes,
-    central,
-    complex_step,
-    ridders,
-    second_order,
-)
+from mlpgrad.gradcheck.numeric import derivative
+from mlpgrad.gradcheck.numeric.derivative import BUDGET, NOISE_FACTOR, Estimate, Run, Slopes
 from mlpgrad.gradcheck.numeric.problem import ComplexStepError, Direction
 
 ENOUGH = 1e-9
@@ -66,20 +56,23 @@ class Finding(NamedTuple):
         return self.estimate.value - self.direction.analytic
 
     @property
+    def excess(self) -> float:
+        """The error in units of the tolerance."""
+        ratio = abs(self.error) / (self.tolerance or 1e-300)
+        return ratio if ratio == ratio else float("inf")
+
+    @property
     def scale(self) -> float:
         """The size of slopes in this tensor, to which errors are related."""
         direction = self.direction
         return max(abs(direction.analytic), direction.rms, abs(self.estimate.value))
 
 
-Search = Generator[Offsets, Answers, Finding]
-
-
 class Method(NamedTuple):
     """A way to compare, as the user chooses it by name."""
 
     title: str
-    compare: Callable[[Direction, Settings], Search]
+    compare: Callable[[Direction, Settings], Run[Finding]]
     every_element: bool = False
 
 
@@ -113,7 +106,7 @@ class Settings(NamedTuple):
         return self.noise > 100 * self.rounding
 
 
-def by_differences(direction: Direction, settings: Settings) -> Search:
+def by_differences(direction: Direction, settings: Settings) -> Run[Finding]:
     """Judge by central differences, and by Ridders' extrapolation where those are uncertain."""
     finding = yield from by_central_differences(direction, settings)
     if finding.outcome is Outcome.UNSURE:
@@ -121,7 +114,7 @@ def by_differences(direction: Direction, settings: Settings) -> Search:
     return finding
 
 
-def by_central_differences(direction: Direction, settings: Settings) -> Search:
+def by_central_differences(direction: Direction, settings: Settings) -> Run[Finding]:
     """Judge by central differences of order 6."""
     scale = max(abs(direction.analytic), direction.rms)
 
@@ -131,21 +124,21 @@ def by_central_differences(direction: Direction, settings: Settings) -> Search:
             return judge(direction, found, settings).outcome is Outcome.DIFFERS
         return found.smooth and found.bound <= ENOUGH * scale
 
-    found = yield from central(settings.noise, enough, direction.step)
+    found = yield from derivative.central(settings.noise, enough, direction.step)
     return (yield from confirmed(judge(direction, found, settings), settings))
 
 
-def by_ridders(direction: Direction, settings: Settings) -> Search:
+def by_ridders(direction: Direction, settings: Settings) -> Run[Finding]:
     """Judge by Ridders' extrapolation."""
-    found = yield from ridders(settings.noise, 400 * direction.step)
+    found = yield from derivative.ridders(settings.noise, 400 * direction.step)
     return (yield from confirmed(judge(direction, found, settings), settings))
 
 
-def by_complex_step(direction: Direction, settings: Settings) -> Search:
+def by_complex_step(direction: Direction, settings: Settings) -> Run[Finding]:
     """Judge by a complex step, after a comparison with central differences where asked for."""
-    exact = yield from complex_step(settings.noise)
+    exact = yield from derivative.complex_step(settings.noise)
     if direction.verify:
-        found = yield from central(settings.noise, lambda e: e.smooth, direction.step)
+        found = yield from derivative.central(settings.noise, lambda e: e.smooth, direction.step)
         apart = abs(exact.value - found.value)
         if found.smooth and not apart <= found.bound + 1e-7 * abs(found.value):
             raise ComplexStepError(
@@ -181,7 +174,7 @@ def judge(direction: Direction, estimate: Estimate, settings: Settings) -> Findi
     return finding
 
 
-def confirmed(finding: Finding, settings: Settings) -> Search:
+def confirmed(finding: Finding, settings: Settings) -> Run[Finding]:
     """The finding, if it persists over three decades of the step where no one shows the kinks."""
     if finding.outcome not in (Outcome.DIFFERS, Outcome.UNSURE):
         return finding
@@ -192,7 +185,7 @@ def confirmed(finding: Finding, settings: Settings) -> Search:
     if differs and settings.knows_all_kinks and in_range and clear:
         return finding
     steps = ladder(found, settings)
-    smaller = yield from second_order(settings.value, settings.noise, steps)
+    smaller = yield from derivative.second_order(settings.value, settings.noise, steps)
     judged = [judge(direction, slopes.central, settings) for slopes in smaller]
     accepted = [f for f in judged if f.outcome in (Outcome.AGREES, Outcome.UNSURE)]
     sharper = (f for f in accepted if f.tolerance < 0.25 * abs(finding.error))
@@ -210,7 +203,7 @@ def confirmed(finding: Finding, settings: Settings) -> Search:
     if persists and (rough is Roughness.NOISE or settings.noisy):
         # correct at the smallest step of all: then f oscillates faster than the others can see
         step = tiny_step(finding, settings)
-        (tiny,) = yield from second_order(settings.value, settings.noise, [step])
+        (tiny,) = yield from derivative.second_order(settings.value, settings.noise, [step])
         persists = abs(tiny.central.value - direction.analytic) > 0.3 * abs(finding.error)
     return finding if persists else weaker or finding._replace(outcome=Outcome.UNSURE)
 

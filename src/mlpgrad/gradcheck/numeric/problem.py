@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mlpgrad._arrays import Array, Shape
-from mlpgrad.gradcheck.numeric.derivative import Answers, Offsets
+from mlpgrad.gradcheck.numeric.derivative import Answers, Result, Run
 from mlpgrad.gradcheck.verdicts import Verdict
 
-Result = TypeVar("Result")
 CLOSE = 7
 """Values compared to see the noise of f."""
 Request = tuple[int, int, Array, complex]
@@ -127,6 +126,32 @@ class Problem:
         """f at a point."""
         return float(self.values(point, [(0, 0, np.empty(0), 0.0)])[0][0])
 
+    def uncertainty(
+        self, point: Array, value: float, rng: np.random.Generator
+    ) -> tuple[float, float]:
+        """How uncertain one value of f is, and the precision eps that f computes in.
+
+        The larger of `eps |f|` and the noise seen in values at close, equal distances. Values
+        that are all float32 numbers come from a function that computes in float32.
+        """
+        vector = rng.standard_normal(len(point)) * spread(point)
+
+        def along(offsets: Sequence[float] | Array) -> Array:
+            requests: list[Request] = [(0, len(point), vector, t) for t in offsets]
+            return np.array(self.values(point, requests)[0], np.float64)
+
+        spacing = 1e-13 if self.shows_kinks else 1e-9  # a kink in between would look like noise
+        elsewhere, *close = along([1e-3, *(spacing * np.arange(1, CLOSE))])
+        while value == max(close) == min(close) and value != elsewhere and spacing < 1e-5:
+            spacing *= 100  # f moves in steps larger than that
+            close = list(along(spacing * np.arange(1, CLOSE)))
+        precision = float(np.finfo(np.float64).eps)
+        for dtype in (np.float32, np.float16):
+            coarse = value == float(dtype(value)) and elsewhere == float(dtype(elsewhere))
+            if coarse and value != elsewhere:
+                precision = float(np.finfo(dtype).eps)
+        return max(precision * abs(value), noise_of(np.array([value, *close]))), precision
+
 
 def displaced(point: Array, request: Request, out: Array) -> Array:
     """Write the point that a request asks for into `out`."""
@@ -137,23 +162,21 @@ def displaced(point: Array, request: Request, out: Array) -> Array:
 
 
 def search(
-    problem: Problem,
-    point: Array,
-    runs: Sequence[tuple[Direction, Generator[Offsets, Answers, Result]]],
+    problem: Problem, point: Array, runs: Sequence[tuple[Direction, Run[Result]]]
 ) -> list[Result]:
     """Run searches along many directions, their evaluations batched together."""
     results: dict[int, Result] = {}
-    waiting = [(number, *pair, next(pair[1])) for number, pair in enumerate(runs)]
+    waiting = {number: next(run) for number, (_, run) in enumerate(runs)}
     while waiting:
-        requests = [direction.at(t) for _, direction, _, offsets in waiting for t in offsets]
+        requests = [runs[n][0].at(t) for n, offsets in waiting.items() for t in offsets]
         values, moved = problem.values(point, requests)
-        following, position = [], 0
-        for number, direction, run, offsets in waiting:
-            part = slice(position, position := position + len(offsets))
+        following, stop = {}, 0
+        for number, offsets in waiting.items():
+            part = slice(stop, stop := stop + len(offsets))
             try:
-                following.append((number, direction, run, run.send((values[part], moved[part]))))
-            except StopIteration as stop:
-                results[number] = stop.value
+                following[number] = runs[number][1].send((values[part], moved[part]))
+            except StopIteration as end:
+                results[number] = end.value
         waiting = following
     return [results[number] for number in range(len(runs))]
 
@@ -172,33 +195,6 @@ def rms(vector: Array) -> float:
 def spread(point: Array) -> Array:
     """The size of each parameter, for displacements relative to it; never zero."""
     return np.abs(point) + (rms(point) or 1.0)
-
-
-def uncertainty(
-    problem: Problem, point: Array, value: float, rng: np.random.Generator
-) -> tuple[float, float]:
-    """How uncertain one value of f is, and the precision eps that f computes in.
-
-    The larger of `eps |f|` and the noise seen in values at close, equal distances. Values that
-    are all float32 numbers come from a function that computes in float32.
-    """
-    vector = rng.standard_normal(len(point)) * spread(point)
-
-    def along(offsets: Sequence[float] | Array) -> Array:
-        requests: list[Request] = [(0, len(point), vector, t) for t in offsets]
-        return np.array(problem.values(point, requests)[0], np.float64)
-
-    spacing = 1e-13 if problem.shows_kinks else 1e-9  # a kink in between would look like noise
-    elsewhere, *close = along([1e-3, *(spacing * np.arange(1, CLOSE))])
-    while value == max(close) == min(close) and value != elsewhere and spacing < 1e-5:
-        spacing *= 100  # f moves in steps larger than that
-        close = list(along(spacing * np.arange(1, CLOSE)))
-    precision = float(np.finfo(np.float64).eps)
-    for dtype in (np.float32, np.float16):
-        coarse = value == float(dtype(value)) and elsewhere == float(dtype(elsewhere))
-        if coarse and value != elsewhere:
-            precision = float(np.finfo(dtype).eps)
-    return max(precision * abs(value), noise_of(np.array([value, *close]))), precision
 
 
 def noise_of(values: Array) -> float:
