@@ -290,6 +290,7 @@ def misbehaving(seed: int) -> list[tuple[str, Callable[[], mg.GradientReport]]]:
         ("ACCUMULATES", of_model("accumulates")),
         ("STALE_CACHE", check(smooth, first_point)),
         ("STALE_CACHE", of_model("first_input_forever")),
+        ("STALE_CACHE", of_model("grow_only_buffer")),
         ("MUTATES_INPUT", check(changing, slope)),
         ("MUTATES_INPUT", of_model("edits_input")),
         (

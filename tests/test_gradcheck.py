@@ -1,6 +1,7 @@
 """The checker against every mutant, against correct networks, and as a function of its own."""
 
 import tracemalloc
+from pathlib import Path
 
 import mutants
 import numpy as np
@@ -259,3 +260,13 @@ def test_batches_of_few_rows(rows):
     model = mg.Sequential(layers, loss=mg.SoftmaxCrossEntropy(), dtype="float64", random_state=0)
     report = mg.check_gradients(model, np.random.default_rng(0).normal(size=(rows, 4)), [0] * rows)
     assert not report.protocol, str(report)
+
+
+def test_nothing_else_imports_the_inner_modules_of_the_checker():
+    package = Path(mg.__file__).parent
+    files = [
+        path for path in package.parent.rglob("*.py") if package / "gradcheck" not in path.parents
+    ]
+    assert len(files) > 30
+    inside = [path.name for path in files if "mlpgrad.gradcheck." in path.read_text("utf-8")]
+    assert not inside

@@ -12,6 +12,7 @@ from mlpgrad.gradcheck.numeric.judgement import METHODS, Finding
 from mlpgrad.gradcheck.verdicts import GOOD, Verdict
 
 NUMBERS = ("gradient", "numeric", "+-", "error", "seen from", "scheme", "step")
+HEAD = ("tensor", "shape", "verdict", *NUMBERS)
 
 
 @dataclass
@@ -73,7 +74,7 @@ class TensorReport:
             f"{worst.tolerance:.0e}",
             f"{self.error:.0e}",
             f"{self.resolution:.0e}" if self.resolution < 1 else "-",
-            worst.estimate.scheme.removeprefix("central, "),
+            worst.estimate.scheme.short,
             f"{worst.estimate.step:.0e}",
         )
 
@@ -198,8 +199,7 @@ class GradientReport:
         )
 
     def _rows(self) -> list[tuple[str, ...]]:
-        head = ("tensor", "shape", "verdict", *NUMBERS)
-        return [head, *(tensor.row() for tensor in self.tensors)]
+        return [HEAD, *(tensor.row() for tensor in self.tensors)]
 
     def __str__(self) -> str:
         rows = self._rows()

@@ -142,4 +142,4 @@ def repeated(first: Array, again: Array, later: Array) -> dict[Verdict, str]:
     if same(2 * first, again):
         text = "the second call gives twice the gradient; overwrite instead of adding"
         return {Verdict.ACCUMULATES: text}
-    return {Verdict.NON_REENTRANT: "a second call with the same arguments gives another gradient"}
+    return {Verdict.NON_REENTRANT: "a second call with the same arguments changes the gradient"}

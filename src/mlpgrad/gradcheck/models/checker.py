@@ -97,9 +97,7 @@ class ModelChecker(Checker):
         every = list(hints(found, {}, self.factors()))
         if not every and blame.seen is not None:
             every = list(vector_hints(blame.seen, self.problem.slots[leaf.name].kind, found))
-        size = max(
-            abs(f.error) / max(abs(f.estimate.value), f.direction.rms, 1e-300) for f in findings
-        )
+        size = max(abs(f.error) / (f.scale or 1.0) for f in findings)
         return every or [rounding_hint(found.what, size)] * (size < 1e-2)
 
     def factors(self) -> dict[float, str]:

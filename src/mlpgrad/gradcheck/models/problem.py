@@ -99,15 +99,12 @@ class ModelProblem(Problem):
             forward(self.twin, point, self.state, self.batch)
             self._base = [signature.copy() for signature in signatures(self.twin)]
             self._at = point
-        exact = isinstance(requests[0][3], complex) if requests else False
-        if self._tile >= 4 and len(requests) >= 3 and not exact:
+        several = self._tile >= 4 and len(requests) >= 3
+        if several and not isinstance(requests[0][3], complex):
             try:
-                found = self._together(point, requests)
+                return self._together(point, requests)
             except Exception:  # a user's layer may not know about ensembles
                 self._tile = 1
-            else:
-                self.passes += len(requests)
-                return found
         return super().values(point, requests)
 
     def evaluate(self, point: Array) -> tuple[Any, bool]:
@@ -134,6 +131,7 @@ class ModelProblem(Problem):
             found = forward(self._tiled, params, self.state, self.batch)
             values.append(found[: len(some)])
             moved.append(crossed(self._tiled, self._base, self._tile)[: len(some)])
+        self.passes += len(requests)
         return np.concatenate(values), np.concatenate(moved)
 
     @cached_property

@@ -27,12 +27,19 @@ Answers = tuple[Array, Array]  # values, and whether a kink was crossed
 
 
 class Scheme(StrEnum):
-    """How a derivative was estimated."""
+    """How a derivative was estimated; `short` is the name in a table."""
 
-    ORDER_2 = "central, order 2"
-    ORDER_6 = "central, order 6"
-    RIDDERS = "Ridders"
-    COMPLEX = "complex step"
+    short: str
+
+    def __new__(cls, name: str, short: str) -> Scheme:
+        scheme = str.__new__(cls, name)
+        scheme._value_, scheme.short = name, short
+        return scheme
+
+    ORDER_2 = "central, order 2", "order 2"
+    ORDER_6 = "central, order 6", "order 6"
+    RIDDERS = "Ridders", "Ridders"
+    COMPLEX = "complex step", "complex step"
 
 
 class Estimate(NamedTuple):

@@ -72,9 +72,7 @@ class Place(NamedTuple):
     def wrong(self, leaves: Sequence[Leaf]) -> list[tuple[Leaf, list[Finding]]]:
         """The tensors whose gradient is wrong, each with its findings."""
         pairs = zip(leaves, self.found, strict=True)
-        return [
-            (t, found) for t, found in pairs if any(f.outcome is Outcome.DIFFERS for f in found)
-        ]
+        return [(t, found) for t, found in pairs if Outcome.DIFFERS in {f.outcome for f in found}]
 
 
 def check_point(
