@@ -181,6 +181,23 @@ def test_a_layer_checked_alone_is_blamed_for_its_own_gradient():
         assert report.hints[0].startswith(f"the gradient of {name} is 0.166667 times the correct")
 
 
+def test_a_layer_may_have_a_parameter_called_input():
+    class Shifted(mg.Layer):
+        def parameters(self):
+            return {"input": ((5,), mg.Constant(0.5))}
+
+        def forward(self, x):
+            return x + self.params.input
+
+        def backward(self, delta):
+            self.grads.input[...] = delta.sum(axis=-2)
+            return delta.copy()
+
+    report = mg.check_layer(Shifted())
+    assert report, str(report)
+    assert [tensor.name for tensor in report.tensors] == ["dL/dx", "input"]
+
+
 def test_a_wrong_loss_is_named_and_an_element_of_the_prediction():
     loss = mg.HalfSquaredError()
     mutants.patch(loss, backward=lambda self: 1.5 * super(type(self), self).backward())

@@ -107,7 +107,8 @@ def check_layer(
     rng = np.random.default_rng(seed)
     inner = copy.deepcopy(layer)
     values = rng.standard_normal((6, inner.in_features or 5)) if x is None else np.asarray(x, float)
-    layers = [_Input("input", values), inner]
+    name = "dL/dx" if "input" in inner.parameters() else "input"
+    layers = [_Input(name, values), inner]
     model = Sequential(layers, loss=_Projection(), dtype=np.float64, random_state=seed)
     model.params += 0.1 * rng.standard_normal(model.params.shape)
     model.params[: values.size] = values.ravel()
