@@ -16,15 +16,15 @@ import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import mlpgrad as mg
 from benchmarks.gradcheck_power import ACCEPTED, HERE, correct_net, mutants
-from mlpgrad.gradcheck import diagnosis
-from mlpgrad.gradcheck.model_problem import ModelProblem
+from mlpgrad.gradcheck.locating import taylor_slope
+from mlpgrad.gradcheck.models.problem import ModelProblem
+from mlpgrad.gradcheck.numeric.problem import Direction
 
 RESULTS = HERE / "results"
 
@@ -290,6 +290,7 @@ def misbehaving(seed: int) -> list[tuple[str, Callable[[], mg.GradientReport]]]:
         ("ACCUMULATES", of_model("accumulates")),
         ("STALE_CACHE", check(smooth, first_point)),
         ("STALE_CACHE", of_model("first_input_forever")),
+        ("STALE_CACHE", of_model("grow_only_buffer")),
         ("MUTATES_INPUT", check(changing, slope)),
         ("MUTATES_INPUT", of_model("edits_input")),
         (
@@ -368,17 +369,11 @@ def second_opinion(cases: int) -> Iterator[Line]:
         value = float(model.backpropagate(x, y))
         vector = rng.normal(size=model.params.size)
         vector /= np.linalg.norm(vector)
-        direction = SimpleNamespace(
-            step=1e-2,
-            analytic=float(vector @ model.grads),
-            start=0,
-            stop=vector.size,
-            vector=vector,
-        )
+        slope = float(vector @ model.grads)
+        direction = Direction(0, 0, vector.size, vector, slope, abs(slope), step=1e-2)
         problem = ModelProblem(model, x, y, None)
-        finding: Any = SimpleNamespace(direction=direction)
-        noise = np.finfo(float).eps * max(abs(value), 1)
-        found = diagnosis.taylor_slope(problem, model.params.copy(), finding, value, noise)
+        noise = float(np.finfo(float).eps) * max(abs(value), 1)
+        found = taylor_slope(problem, model.params.copy(), direction, value, noise)
         slopes.append(found or 0.0)
     good = sum(s >= 1.9 for s in slopes)
     yield (

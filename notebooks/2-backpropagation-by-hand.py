@@ -341,7 +341,7 @@ ax.grid(alpha=0.3)
 
 # %% [markdown]
 # `mg.check_gradients` does this for any network, and chooses steps and tolerances by itself.
-# Notebook 4 shows what it says about a gradient that is wrong; here it is right:
+# Notebook 4 shows what it says about a gradient that is wrong; here it is correct:
 
 # %%
 rows = np.random.default_rng(0).normal(size=(8, inputs))

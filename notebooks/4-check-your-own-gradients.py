@@ -116,9 +116,9 @@ print(report)
 # - **Taylor**, a second opinion (below).
 # - **again**: the call that repeats exactly this check.
 #
-# `w2` and `b2` are right, `w1` and `b1` are wrong. So the mistake lies between: in `delta_hidden`,
-# on which both depend, and not in `delta`, which is used for all four. Indeed: the slope of tanh is
-# $1 - a^2$, and the square is missing.
+# `w2` and `b2` are correct, `w1` and `b1` are wrong. So the mistake lies between: in
+# `delta_hidden`, on which both depend, and not in `delta`, which is used for all four. Indeed: the
+# slope of tanh is $1 - a^2$, and the square is missing.
 
 
 # %%
@@ -166,7 +166,7 @@ _ = ax.legend()
 #
 # Walk from the parameters $w$ in a random direction $v$, a distance $h$. A gradient $g$ predicts
 # the loss there; what it misses is the remainder $|L(w + h v) - L(w) - h\, g \cdot v|$. If $g$ is
-# right, what is missed is the curvature, which shrinks with $h^2$: ten times closer, a hundred
+# correct, what is missed is the curvature, which shrinks with $h^2$: ten times closer, a hundred
 # times less. If $g$ is wrong, it shrinks only with $h$. On logarithmic axes these are slopes 2 and
 # 1:
 
@@ -299,10 +299,10 @@ print(report)
 
 # %% [markdown]
 # Five of eight arrays are wrong, but only one piece of code is, and the line **where** names it.
-# Deltas flow downwards, so the first layer from the top that receives a right delta and passes on a
-# wrong one is to blame: `layers[3]`, a Swish. Everything below inherits its mistake. Its own `beta`
-# is right, so `backward` computes $dL/d\beta$ well and returns the wrong $dL/dx$. `mg.check_layer`
-# shows the same for the layer by itself, without a network:
+# Deltas flow downwards, so the first layer from the top that receives a correct delta and passes on
+# a wrong one is to blame: `layers[3]`, a Swish. Everything below inherits its mistake. Its own
+# `beta` is correct, so `backward` computes $dL/d\beta$ well and returns the wrong $dL/dx$.
+# `mg.check_layer` shows the same for the layer by itself, without a network:
 
 # %%
 report = mg.check_layer(Swish(5))
@@ -434,12 +434,12 @@ assert report.verdict.value == "NO_POWER"
 print(report)
 
 # %% [markdown]
-# ## Keep it right: a test
+# ## Keep it correct: a test
 #
-# A gradient that is right today can be broken tomorrow. `mg.assert_gradients(...)` takes the
+# A gradient that is correct today can be broken tomorrow. `mg.assert_gradients(...)` takes the
 # arguments of all the checks above and raises an AssertionError with the report. With pytest there
-# is a fixture, `gradcheck`, that is installed with mlpgrad. Here is a test file with a right and a
-# wrong gradient, and what pytest says:
+# is a fixture, `gradcheck`, that is installed with mlpgrad. Here is a test file with a correct and
+# a wrong gradient, and what pytest says:
 
 # %%
 TESTS = """
@@ -471,7 +471,7 @@ assert "1 failed, 1 passed" in finished.stdout
 # - `mg.check_gradient(f, grad, params)` for functions, `mg.check_gradients(model, x, y)` for
 #   networks, `mg.check_layer(layer)` and `mg.check_loss(loss)` for their parts, `mg.check_vjp` for
 #   a backward by itself. None has a tolerance to choose.
-# - Read the report from the top: which arrays are right, **where** the first wrong delta is made,
+# - Read the report from the top: which arrays are correct, **where** the first wrong delta is made,
 #   which **element**, which **hint**.
 # - NO_POWER is not a pass: the check could not have failed.
-# - `gradcheck` in pytest, or `mg.assert_gradients` anywhere, keeps a gradient right.
+# - `gradcheck` in pytest, or `mg.assert_gradients` anywhere, keeps a gradient correct.

@@ -34,7 +34,7 @@ def test_digits_reach_97_percent_and_are_checked_and_saved(capsys, tmp_path):
     accuracy = dict(pair.split() for pair in out.split("accuracy: ")[1].split("\n")[0].split(", "))
     assert set(accuracy) == {"train", "validation", "test"}
     assert float(accuracy["test"]) >= 0.97
-    assert "PASS: the gradient is right" in out
+    assert "PASS: the gradient is correct" in out
     assert "9,610 parameters" in out
     model = mg.load(tmp_path / "mlpgrad-output" / "model.npz")
     x, y = mg.datasets.digits()

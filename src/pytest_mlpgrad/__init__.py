@@ -52,18 +52,23 @@ class GradientChecks:
         strict : bool, optional
             Also fail on NO_POWER; by default with `--gradcheck-thorough`.
         """
-        from mlpgrad.gradcheck.asserting import check, fails
+        from mlpgrad.gradcheck import assert_gradients
 
         __tracebackhide__ = True
         options.setdefault("seed", self.seed)
         if self.thorough:
             options.setdefault("directions", THOROUGH_DIRECTIONS)
-        report = check(*args, **options)
-        if fails(report, strict=self.thorough if strict is None else strict):
-            self.request.node.add_report_section("call", "gradient check", str(report))
-            reason = next(iter(report.hints), report.first_wrong)
-            pytest.fail(f"gradient check: {report.verdict.value} {reason}".strip())
-        return report
+        try:
+            return assert_gradients(
+                *args, strict=self.thorough if strict is None else strict, **options
+            )
+        except AssertionError as error:
+            report: GradientReport | None = getattr(error, "report", None)
+            if report is None:  # an assertion in the function that is checked
+                raise
+        self.request.node.add_report_section("call", "gradient check", str(report))
+        reason = next(iter(report.hints), report.first_wrong)
+        pytest.fail(f"gradient check: {report.verdict.value} {reason}".strip())
 
 
 @pytest.fixture

@@ -365,6 +365,73 @@ def first_input_forever(model):
     return f"{name}.weights"
 
 
+# 13, too: what a longer batch has left in buffers that only grow
+
+
+def kept(layer, name, rows, dtype=None):
+    """A buffer of the layer that is made anew only for a longer batch, with `rows` at its top."""
+    buffer = layer.__dict__.get(name)
+    if buffer is None or buffer.shape[-2] < rows.shape[-2]:
+        buffer = layer.__dict__[name] = np.zeros(rows.shape, dtype or rows.dtype)
+    buffer[..., : rows.shape[-2], :] = rows
+    return buffer
+
+
+@mutant("STALE_CACHE")
+def grow_only_buffer(model):
+    """Rows of the longer batch are in the gradient of a shorter one."""
+    name, layer = oblong(model)
+
+    def change(self, delta):
+        x, delta = kept(self, "_kept", self._inputs), kept(self, "_deltas", delta)
+        self.grads.weights[...] = x.mT @ delta
+
+    patch(layer, backward=after_backward(change))
+    return f"{name}.weights"
+
+
+@mutant("STALE_CACHE")
+def stale_column_of_ones(model):
+    """A buffer [x 1]: its ones are as many as the longest batch had rows."""
+    name, layer = oblong(model)
+
+    def change(self, delta):
+        ones = np.ones((*delta.shape[:-1], 1), delta.dtype)
+        with_ones = kept(self, "_rows_and_ones", np.concatenate([self._inputs, ones], axis=-1))
+        self.grads.bias[...] = (with_ones.mT @ kept(self, "_deltas", delta))[..., -1, :]
+
+    patch(layer, backward=after_backward(change))
+    return f"{name}.bias"
+
+
+@mutant("STALE_CACHE")
+def mean_over_longest_batch(model):
+    """The mean over the batch divides by the length of a buffer."""
+
+    def backward(self):
+        delta = super(type(self), self).backward()
+        return delta * (delta.shape[-2] / kept(self, "_deltas", delta).shape[-2])
+
+    patch(model.loss, backward=backward)
+    return "shorter batch"
+
+
+@mutant("STALE_CACHE")
+def input_delta_of_longest_batch(model):
+    """The first layer's dL/dx has too large a norm: nothing but `input_gradient` shows it."""
+    layer = model.layers[0]
+
+    def change(self, delta):
+        if self.wants_input_delta:
+            rows = delta.shape[-2]
+            kept(self, "_deltas", delta)
+            return (delta * len(self._deltas) / rows) @ self.params.weights.mT
+        return None
+
+    patch(layer, backward=after_backward(change))
+    return "dL/dx"
+
+
 # 14: in-place aliasing
 
 
@@ -425,6 +492,23 @@ def product_in_float32(model):
         self.grads.weights[...] = self._inputs.astype(np.float32).mT @ delta.astype(np.float32)
 
     patch(layer, backward=after_backward(change))
+    return f"{name}.weights"
+
+
+@mutant("ROUNDING")
+def buffer_of_another_dtype(model):
+    """A buffer made by the first call, in float32; the model has been lifted since."""
+    name, layer = oblong(model)
+
+    def forward(self, x):
+        kept(self, "_kept", x, np.float32)
+        return super(type(self), self).forward(x)
+
+    def change(self, delta):
+        x = self._kept[..., : delta.shape[-2], :]
+        self.grads.weights[...] = x.mT @ delta
+
+    patch(layer, forward=forward, backward=after_backward(change))
     return f"{name}.weights"
 
 

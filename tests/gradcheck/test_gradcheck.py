@@ -1,6 +1,7 @@
 """The checker against every mutant, against correct networks, and as a function of its own."""
 
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,11 +158,132 @@ def test_a_layer_checked_alone_has_no_number():
             out *= 1.01
 
     alone = str(mg.check_layer(Wrong()))
-    assert "where    the layer Wrong(): the delta that comes in is right" in alone
+    assert "where    the layer Wrong(): the delta that comes in is correct" in alone
     assert "layers[" not in alone
     inside = str(mg.check_layer(mg.Residual([mg.Dense(5, 5), Wrong()])))
     assert "layers[1." not in inside
-    assert "where    layers[1] Wrong(): the delta that comes in is right" in inside
+    assert "where    layers[1] Wrong(): the delta that comes in is correct" in inside
     report = mg.check_layer(mg.Residual([mg.Dense(5, 5), mg.LayerNorm(5)]))
     names = ["input", "layers[0].weights", "layers[0].bias", "layers[1].gain", "layers[1].bias"]
     assert [tensor.name for tensor in report.tensors] == names
+
+
+def test_a_layer_checked_alone_is_blamed_for_its_own_gradient():
+    def change(self, delta):
+        self.grads.bias[...] /= delta.shape[-2]
+
+    layer = mg.Dense(4, 3)
+    mutants.patch(layer, backward=mutants.after_backward(change))
+    for checked in (layer, mg.Residual([mg.Tanh(), layer, mg.Dense(3, 4)])):
+        report = mg.check_layer(checked)
+        name = "bias" if checked is layer else "layers[1].bias"
+        assert report.first_wrong.endswith(f"the gradient of {name} is wrong")
+        assert report.hints[0].startswith(f"the gradient of {name} is 0.166667 times the correct")
+
+
+def test_a_layer_may_have_a_parameter_called_input():
+    class Shifted(mg.Layer):
+        def parameters(self):
+            return {"input": ((5,), mg.Constant(0.5))}
+
+        def forward(self, x):
+            return x + self.params.input
+
+        def backward(self, delta):
+            self.grads.input[...] = delta.sum(axis=-2)
+            return delta.copy()
+
+    report = mg.check_layer(Shifted())
+    assert report, str(report)
+    assert [tensor.name for tensor in report.tensors] == ["dL/dx", "input"]
+
+
+def test_a_wrong_loss_is_named_and_an_element_of_the_prediction():
+    loss = mg.HalfSquaredError()
+    mutants.patch(loss, backward=lambda self: 1.5 * super(type(self), self).backward())
+    report = mg.check_loss(loss)
+    assert report.first_wrong.startswith("the loss HalfSquaredError()")
+    assert report.culprits[0].name.startswith("prediction[")
+    assert report.hints == [
+        "the delta that the loss starts with is 1.5 times the correct one throughout"
+    ]
+
+
+# a shorter batch after a longer one
+
+
+class GrowOnly(mg.Dense):
+    """Keeps its input in a buffer that grows; `used` says which of its rows backward takes."""
+
+    def __init__(self, in_features, out_features, used="all"):
+        super().__init__(in_features, out_features)
+        self.used = used
+
+    def forward(self, x):
+        mutants.kept(self, "_kept", x)
+        return super().forward(x)
+
+    def backward(self, delta):
+        passed, count = super().backward(delta), delta.shape[-2]
+        self._first = self.__dict__.get("_first", count)
+        self._fewest = min(self.__dict__.get("_fewest", count), count)
+        if self.used == "all":
+            delta = mutants.kept(self, "_deltas", delta)
+        last = {"current": count, "all": None, "first": self._first, "fewest": self._fewest}
+        rows = np.s_[..., : last[self.used], :]
+        self.grads.weights[...] = self._kept[rows].mT @ delta[rows]
+        return passed
+
+
+def checked_alone(used):
+    return mg.check_layer(GrowOnly(5, 3, used))
+
+
+def checked_in_a_model(used):
+    layers = [mg.Dense(4, 6), mg.BatchNorm(6), mg.Tanh(), mg.Dropout(0.3), GrowOnly(6, 3, used)]
+    model = mg.Sequential(layers, loss=mg.HalfSquaredError(), dtype="float64", random_state=0)
+    rng = np.random.default_rng(0)
+    return mg.check_gradients(model, rng.normal(size=(7, 4)), rng.normal(size=(7, 3)))
+
+
+@pytest.mark.parametrize("check", [checked_alone, checked_in_a_model])
+@pytest.mark.parametrize(
+    ("used", "expected"),
+    [
+        ("all", "a shorter batch after a longer one gives a different gradient of"),
+        ("first", "a shorter batch after a longer one raises ValueError"),
+        ("fewest", "a longer batch after a shorter one gives a different gradient of"),
+    ],
+)
+def test_rows_of_another_batch_are_noticed(check, used, expected):
+    report = check(used)
+    assert report.verdict.value == "STALE_CACHE", str(report)
+    assert expected in str(report)
+    assert all(tensor.verdict.value != "FAIL" for tensor in report.tensors)
+    assert check("current"), str(check("current"))
+
+
+def test_a_shorter_batch_that_a_layer_cannot_take_is_no_mistake():
+    class SixRows(mg.Tanh):
+        def forward(self, x):
+            return super().forward(x.reshape(6, -1))
+
+    assert mg.check_layer(SixRows())
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_batches_of_few_rows(rows):
+    layers = [mg.Dense(4, 6), mg.BatchNorm(6), mg.Sigmoid(), mg.Dropout(0.3), mg.Dense(6, 3)]
+    model = mg.Sequential(layers, loss=mg.SoftmaxCrossEntropy(), dtype="float64", random_state=0)
+    report = mg.check_gradients(model, np.random.default_rng(0).normal(size=(rows, 4)), [0] * rows)
+    assert not report.protocol, str(report)
+
+
+def test_nothing_else_imports_the_inner_modules_of_the_checker():
+    package = Path(mg.__file__).parent
+    files = [
+        path for path in package.parent.rglob("*.py") if package / "gradcheck" not in path.parents
+    ]
+    assert len(files) > 30
+    inside = [path.name for path in files if "mlpgrad.gradcheck." in path.read_text("utf-8")]
+    assert not inside

@@ -164,6 +164,15 @@ def test_complex_steps_refuse_where_they_would_lie():
         mg.check_gradient(absolute, np.sign, P, method="complex")
 
 
+def test_after_complex_steps_the_wrong_element_is_measured_by_differences():
+    report = mg.check_gradient(
+        lambda p: (p**3).sum(), lambda p: slope(p) * np.array([1, 1, 1.5]), P, method="complex"
+    )
+    (culprit,) = report.culprits
+    assert culprit.name == "params[2]"
+    np.testing.assert_allclose(culprit.numeric, 27, rtol=1e-8)
+
+
 def test_value_and_gradient_may_come_from_one_function():
     assert mg.check_gradient(lambda p: (value(p), slope(p)), None, P)
     assert not mg.check_gradient(lambda p: (value(p), slope(p) * 1.01), None, P)

@@ -137,7 +137,7 @@ def test_gradient_report_of_exact_and_of_missing_numbers():
     passed = mg.check_gradient(lambda w: float(w.sum()), np.ones_like, np.zeros(3))
     ax = plotting.gradient_report(passed, ax=new_axes())
     assert ax.texts[-1].get_text() == ""
-    assert ax.get_title(loc="left") == "PASS: the gradient is right"
+    assert ax.get_title(loc="left") == "PASS: the gradient is correct"
     shape = mg.check_gradient(lambda w: float(w.sum()), lambda w: np.ones(2), np.zeros(3))
     ax = plotting.gradient_report(shape, ax=new_axes())
     assert ax.get_title(loc="left").startswith("SHAPE")
@@ -146,14 +146,15 @@ def test_gradient_report_of_exact_and_of_missing_numbers():
 
 
 def test_gradient_report_of_errors_without_a_ratio():
-    from mlpgrad.gradcheck.derivative import Estimate
-    from mlpgrad.gradcheck.probes import Direction, Finding, Outcome
+    from mlpgrad.gradcheck.numeric.derivative import Estimate, Scheme
+    from mlpgrad.gradcheck.numeric.judgement import Finding, Outcome
+    from mlpgrad.gradcheck.numeric.problem import Direction
     from mlpgrad.gradcheck.report import TensorReport
     from mlpgrad.gradcheck.verdicts import Verdict
 
     def tensor(verdict, error, tolerance):
         direction = Direction(0, 0, 1, np.ones(1), analytic=0.0, rms=1.0, step=1e-6)
-        estimate = Estimate(error, bound=1e-9, step=1e-6, scheme="central")
+        estimate = Estimate(error, bound=1e-9, step=1e-6, scheme=Scheme.ORDER_6)
         finding = Finding(Outcome.DIFFERS, direction, estimate, tolerance)
         return TensorReport("w", (1,), verdict, [finding])
 

@@ -1,10 +1,9 @@
-"""Gradient checks that people can trust: no wrong gradient passes, no right one fails."""
+"""Gradient checks that people can trust: no wrong gradient passes, no correct one fails."""
 
 from mlpgrad.gradcheck.asserting import assert_gradients
-from mlpgrad.gradcheck.functions import check_gradient
-from mlpgrad.gradcheck.models import check_gradients
-from mlpgrad.gradcheck.parts import check_layer, check_loss
-from mlpgrad.gradcheck.products import check_hvp, check_vjp
+from mlpgrad.gradcheck.functions.gradients import check_gradient
+from mlpgrad.gradcheck.functions.products import check_hvp, check_vjp
+from mlpgrad.gradcheck.models.checks import check_gradients, check_layer, check_loss
 from mlpgrad.gradcheck.report import GradientReport, TensorReport
 from mlpgrad.gradcheck.verdicts import Verdict
 

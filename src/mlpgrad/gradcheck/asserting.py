@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlpgrad.gradcheck.functions.gradients import check_gradient
+from mlpgrad.gradcheck.models.checks import check_gradients, check_layer, check_loss
 from mlpgrad.gradcheck.report import GradientReport
+from mlpgrad.layers.base import Layer
+from mlpgrad.losses.base import Loss
+from mlpgrad.network.network import Network
+
+CHECKS: dict[type, Any] = {Network: check_gradients, Layer: check_layer, Loss: check_loss}
+
+
+class GradientCheckError(AssertionError):
+    """A gradient check that did not pass; `report` says why."""
+
+    def __init__(self, report: GradientReport) -> None:
+        super().__init__(f"gradient check\n{report}")
+        self.report = report
 
 
 def check(*args: Any, **options: Any) -> GradientReport:
@@ -16,22 +31,13 @@ def check(*args: Any, **options: Any) -> GradientReport:
     >>> bool(check(lambda p: p @ p, lambda p: 2 * p, np.ones(3)))
     True
     """
-    from mlpgrad.gradcheck.functions import check_gradient
-    from mlpgrad.gradcheck.models import check_gradients
-    from mlpgrad.gradcheck.parts import check_layer, check_loss
-    from mlpgrad.layers.base import Layer
-    from mlpgrad.losses.base import Loss
-    from mlpgrad.network.network import Network
-
-    checks = {Network: check_gradients, Layer: check_layer, Loss: check_loss}
-    for kind, checker in checks.items():
-        if args and isinstance(args[0], kind):
-            return checker(*args, **options)  # type: ignore[operator, no-any-return]
-    return check_gradient(*args, **options)
+    fitting = (checker for kind, checker in CHECKS.items() if args and isinstance(args[0], kind))
+    report: GradientReport = next(fitting, check_gradient)(*args, **options)
+    return report
 
 
 def assert_gradients(*args: Any, strict: bool = False, **options: Any) -> GradientReport:
-    """Raise an AssertionError that holds the whole report unless the gradient is right.
+    """Raise an AssertionError that holds the whole report unless the gradient is correct.
 
     Parameters
     ----------
@@ -44,7 +50,7 @@ def assert_gradients(*args: Any, strict: bool = False, **options: Any) -> Gradie
     Returns
     -------
     GradientReport
-        If it passed.
+        The report, if the check passed. The error of one that did not has it as `error.report`.
 
     Examples
     --------
@@ -54,12 +60,7 @@ def assert_gradients(*args: Any, strict: bool = False, **options: Any) -> Gradie
     'PASS'
     """
     report = args[0] if args and isinstance(args[0], GradientReport) else check(*args, **options)
-    if fails(report, strict=strict):
-        raise AssertionError(f"gradient check\n{report}")
+    weak = any(tensor.verdict == "NO_POWER" for tensor in report.tensors) or report.warnings
+    if not report or (strict and weak):
+        raise GradientCheckError(report)
     return report
-
-
-def fails(report: GradientReport, *, strict: bool) -> bool:
-    """Whether a report is a reason to fail; `strict` counts NO_POWER as one."""
-    weak = any(tensor.verdict == "NO_POWER" for tensor in report.tensors)
-    return not report or (strict and (weak or bool(report.warnings)))

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.described import nearest
-from mlpgrad.gradcheck import diagnosis, engine
-from mlpgrad.gradcheck.probes import COARSE, Finding, Outcome, Settings
-from mlpgrad.gradcheck.problem import BadGradientError, Problem
-from mlpgrad.gradcheck.report import GOOD, GradientReport
-from mlpgrad.gradcheck.trees import Leaf
-from mlpgrad.gradcheck.verdicts import Verdict
+from mlpgrad.gradcheck.hints import Hint, evidence, hints
+from mlpgrad.gradcheck.locating import locate, taylor_slope
+from mlpgrad.gradcheck.numeric.directions import LARGE, Place, Plan, check_point, second_point
+from mlpgrad.gradcheck.numeric.judgement import COARSE, Finding, Outcome
+from mlpgrad.gradcheck.numeric.problem import BadGradientError, Leaf, Problem
+from mlpgrad.gradcheck.report import GradientReport, TensorReport
+from mlpgrad.gradcheck.verdicts import GOOD, Verdict
 
 CULPRITS = 4
-"""Wrong tensors in which an element is searched for."""
+"""Number of wrong tensors in which an element is searched for."""
+SETTLED = {Outcome.AGREES, Outcome.EMPTY}
 
 
 @contextmanager
@@ -34,45 +34,32 @@ def global_generators_kept() -> Iterator[None]:
         random.setstate(python_state)
 
 
-class Place(NamedTuple):
-    """A point, and what was found there in each tensor."""
-
-    point: Array
-    gradient: Array
-    settings: Settings
-    found: list[list[Finding]]
-
-    def outcomes(self) -> set[Outcome]:
-        """All that was found, in any tensor."""
-        return {finding.outcome for findings in self.found for finding in findings}
-
-    def differs(self) -> bool:
-        """Whether a gradient is wrong here."""
-        return Outcome.DIFFERS in self.outcomes()
-
-    def settled(self) -> bool:
-        """Whether no question is left open by a kink."""
-        return not self.outcomes() & {Outcome.KINK, Outcome.BEYOND_KINK}
-
-
 class Checker:
-    """One run of a check; `report` grows as it goes."""
+    """One run of a check; `report` grows as it goes.
 
-    def __init__(self, problem: Problem, plan: engine.Plan, seed: int, subject: str) -> None:
-        if plan.method not in engine.METHODS:
-            hint = nearest(str(plan.method), engine.METHODS)
-            raise ValueError(f"no method {plan.method!r}{hint}")
-        if not (isinstance(plan.directions, (int, np.integer)) and plan.directions >= 1):
-            raise ValueError(f"directions expects an int >= 1, got {plan.directions!r}")
-        if plan.rtol is not None and not 0 <= plan.rtol < 1:
-            raise ValueError(f"rtol expects a number from 0 to 1, got {plan.rtol!r}")
+    Parameters
+    ----------
+    problem : Problem
+    plan : Plan
+    seed : int
+        Seed of the random directions.
+    subject : str
+        What is checked, in a few words.
+    again : str
+        The line of code that repeats the check.
+    """
+
+    def __init__(
+        self, problem: Problem, plan: Plan, seed: int, subject: str = "", again: str = ""
+    ) -> None:
+        self.every_element = plan.chosen().every_element
         self.problem, self.plan = problem, plan
         self.rng = np.random.default_rng(seed)
-        self.report = GradientReport(subject, seed=seed, method=plan.method)
+        self.report = GradientReport(subject, seed=seed, method=plan.method, reproduce=again)
         self.value = float("nan")
 
     def run(self) -> GradientReport:
-        """Everything, in order; stops where going on makes no sense."""
+        """All steps in order; stops where the next one would make no sense."""
         report, problem = self.report, self.problem
         with global_generators_kept(), np.errstate(all="ignore"):
             gradient = self.protocol() if self.repeatable() else None
@@ -85,21 +72,19 @@ class Checker:
 
     def repeatable(self) -> bool:
         """f twice at the same point: finite, and the same."""
-        problem, report = self.problem, self.report
+        problem, protocol = self.problem, self.report.protocol
         self.value, again = problem.value(problem.point), problem.value(problem.point)
         if not np.isfinite(self.value):
-            report.protocol[Verdict.NAN] = f"the value is {self.value} at the given parameters"
-            return False
-        if abs(again - self.value) > 1e-13 * abs(self.value):
-            report.protocol[Verdict.RANDOM_FORWARD] = (
+            protocol[Verdict.NAN] = f"the value is {self.value} at the given parameters"
+        elif abs(again - self.value) > 1e-13 * abs(self.value):
+            protocol[Verdict.RANDOM_FORWARD] = (
                 f"{problem.label} gave {self.value!r}, then {again!r} with the same arguments; fix "
                 f"its seed inside, or pass the random numbers as data"
             )
-            return False
-        return True
+        return not protocol
 
     def protocol(self) -> Array | None:
-        """The gradient, after calls that a correct one does not notice."""
+        """The gradient, after calls that must not change it."""
         return self.problem.gradient(self.problem.point)
 
     # the comparison
@@ -107,55 +92,52 @@ class Checker:
     def compare(self, gradient: Array) -> None:
         """Both points, the verdicts, and what follows from a failure."""
         problem, report, point = self.problem, self.report, self.problem.point
-        settings = engine.settings_at(problem, point, self.value, self.plan, self.rng)
+        settings = self.plan.settings(problem, point, self.value, self.rng)
         if settings.sharp >= COARSE:
             report.precision = "float32"
-        found = engine.check_point(
-            problem, point, gradient, settings, self.plan, self.rng, first=True
-        )
-        here = Place(point, gradient, settings, found)
+        small = len(point) <= LARGE
+        count = max(self.plan.directions - 1, 1) if small else 1
+        here = Place(point, gradient, settings)
+        here = check_point(problem, here, self.rng, count, along=small)
         there = self.elsewhere(here)
         for number, leaf in enumerate(problem.leaves):
             second = there.found[number] if there else []
-            report.tensors.append(engine.verdict_of(leaf, found[number], second))
+            report.tensors.append(verdict_of(leaf, here.found[number], second))
         if there:
             self.stale(here, there)
         if problem.own_dtype.itemsize < problem.gradient_dtype.itemsize:
             self.own_precision(gradient)
         if self.plan.explain and report.verdict not in GOOD:
             before = problem.passes
-            wrong = [place for place in (here, there) if place and place.differs()]
+            wrong = [p for p in (here, there) if p and Outcome.DIFFERS in p.outcomes()]
             if wrong:
-                self.explain(wrong[0].point, wrong[0].gradient, wrong[0].found, wrong[0].settings)
+                self.explain(wrong[0])
             else:
-                self.second_opinion(point, found, settings)
+                self.second_opinion(here, here.found)
             report.extra_passes = problem.passes - before
 
     def elsewhere(self, here: Place) -> Place | None:
-        """A second point: what is right at one alone may come from a cache, or a kink."""
+        """A second point: what is correct at one alone may come from a cache, or a kink."""
         problem, settings = self.problem, here.settings
-        if self.plan.method == "coordinates" or self.report.protocol:
+        if self.every_element or self.report.protocol:
             return None
-        moved = engine.second_point(here.point, problem.leaves, self.rng)
+        moved = second_point(here.point, problem.leaves, self.rng)
         value = problem.value(moved)
         if not np.isfinite(value):
-            self.report.warnings.append(
-                "f is not finite at a second point close by: only one was checked"
-            )
+            text = "f is not finite at a second point nearby: only the given one was checked"
+            self.report.warnings.append(text)
             return None
         try:
             gradient = problem.gradient(moved)
         except BadGradientError as bad:
-            self.report.protocol[bad.verdict] = f"at a second point close by, {bad}"
+            self.report.protocol[bad.verdict] = f"at a second point nearby, {bad}"
             return None
-        if len(moved) > engine.LARGE and here.settled() and (gradient != here.gradient).any():
-            return None  # the passes are dear, and the gradient does follow the parameters
+        kinks = here.outcomes() & {Outcome.KINK, Outcome.BEYOND_KINK}
+        if len(moved) > LARGE and not kinks and (gradient != here.gradient).any():
+            return None  # passes are expensive, and the gradient does follow the parameters
         noise = max(settings.noise, settings.precision * abs(value))
-        there = settings._replace(value=value, noise=noise)
-        found = engine.check_point(
-            problem, moved, gradient, there, self.plan, self.rng, first=False
-        )
-        return Place(moved, gradient, there, found)
+        there = Place(moved, gradient, settings._replace(value=value, noise=noise))
+        return check_point(problem, there, self.rng, 1, along=False)
 
     def stale(self, here: Place, there: Place) -> None:
         """A gradient that is wrong at the second point because it is still that of the first."""
@@ -165,7 +147,7 @@ class Checker:
                 self.report.protocol.setdefault(
                     Verdict.STALE_CACHE,
                     f"at a second point the gradient of {leaf.name} is still that of the first; "
-                    f"drop what was kept from the earlier call",
+                    f"do not reuse what an earlier call has stored",
                 )
 
     def own_precision(self, gradient: Array) -> None:
@@ -174,31 +156,28 @@ class Checker:
         Its rounding is seen by moving the parameters by a rounding error each. What is wrong at
         one point only is a kink between the two precisions.
         """
-        problem, eps = self.problem, float(np.finfo(self.problem.own_dtype).eps)
-        moved = engine.second_point(problem.point, problem.leaves, self.rng)
-        moved = moved.astype(problem.own_dtype).astype(np.float64)
-        here = self._rounding(problem.point, gradient, eps)
-        there = None
+        problem, dtype = self.problem, self.problem.own_dtype
+        moved = second_point(problem.point, problem.leaves, self.rng).astype(dtype)
+        here, there = self.rounding(problem.point, gradient), None
         for number, tensor in enumerate(self.report.tensors):
-            error, tolerance, norm = (float(part[number]) for part in here)
+            error, tolerance, norm = here[:, number]
             if not error > tolerance:
                 if tolerance > 5e-5 * norm and tensor.verdict is Verdict.PASS:
-                    tensor.note = (
-                        f"rounding to {problem.own_dtype} hides errors below {tolerance / norm:.0e}"
-                    )
+                    tensor.note = f"rounding to {dtype} hides errors below {tolerance / norm:.0e}"
                 continue
             if there is None:
-                there = self._rounding(moved, problem.gradient(moved), eps)
-            if there[0][number] > there[1][number] and tensor.verdict in GOOD:
+                point = moved.astype(np.float64)
+                there = self.rounding(point, problem.gradient(point))
+            if there[0, number] > there[1, number] and tensor.verdict in GOOD:
                 tensor.verdict = Verdict.FAIL
                 tensor.note = (
-                    f"right in float64, in {problem.own_dtype} off by {error / (norm or 1):.0e} "
+                    f"correct in float64, but in {dtype} off by {error / (norm or 1):.0e} "
                     f"of its norm, where rounding explains {tolerance / (norm or 1):.0e}"
                 )
 
-    def _rounding(self, point: Array, exact: Array, eps: float) -> tuple[Array, Array, Array]:
+    def rounding(self, point: Array, exact: Array) -> Array:
         """For each tensor: error of the user's gradient, what rounding explains, and the norm."""
-        problem = self.problem
+        problem, eps = self.problem, float(np.finfo(self.problem.own_dtype).eps)
 
         def norms(vector: Array) -> Array:
             return np.array([np.linalg.norm(vector[leaf.slice]) for leaf in problem.leaves])
@@ -206,65 +185,75 @@ class Checker:
         own = problem.own_gradient(point)
         moves = (self.rng.choice([-1.0, 1.0], point.shape) for _ in range(3))
         near = [norms(problem.own_gradient(point * (1 + eps * signs)) - own) for signs in moves]
-        return norms(own - exact), 50 * eps * norms(exact) + 8 * np.max(near, axis=0), norms(exact)
+        explained = 50 * eps * norms(exact) + 8 * np.max(near, axis=0)
+        return np.array([norms(own - exact), explained, norms(exact)])
 
     # the explanation
 
-    def explain(
-        self, point: Array, gradient: Array, found: list[list[Finding]], settings: Settings
-    ) -> None:
+    def explain(self, place: Place) -> None:
         """Where the gradient is wrong, and what the error looks like."""
-        problem, report = self.problem, self.report
-        wrong = [
-            (leaf, findings)
-            for leaf, findings in zip(problem.leaves, found, strict=True)
-            if diagnosis.worst_finding(findings)
-        ]
+        wrong = place.wrong(self.problem.leaves)
         for leaf, findings in wrong[:CULPRITS]:
-            only = self.locate(point, leaf, gradient, findings, settings)
-            evidence = diagnosis.evidence(leaf, findings, gradient)
-            name = report.culprits[-1].name
-            if only:
-                self.hint([diagnosis.Hint("SINGLE", f"only {name} is wrong")])
-            elif not report.hints:
-                alternatives = self.alternatives(leaf, point)
-                self.hint(list(diagnosis.hints(evidence, alternatives, self.factors())))
-        self.second_opinion(point, [findings for _, findings in wrong], settings)
+            single = self.located(place, leaf, findings)
+            self.hint(single)
+            if not single and not self.report.hints:
+                found = evidence(leaf, findings, place.gradient)
+                self.hint(hints(found, self.alternatives(leaf, place.point), self.factors()))
+        self.second_opinion(place, [findings for _, findings in wrong])
 
-    def locate(
-        self, point: Array, leaf: Leaf, gradient: Array, findings: list[Finding], settings: Settings
-    ) -> bool:
-        """Put one wrong element of a tensor into the report; True if it is the only one."""
-        culprit, only = diagnosis.locate(
-            self.problem, point, leaf, gradient, findings, settings.noise
-        )
+    def located(self, place: Place, leaf: Leaf, findings: list[Finding]) -> list[Hint]:
+        """Put one wrong element of a tensor into the report; a hint if it is the only one."""
+        culprit, only = locate(self.problem, place, leaf, findings)
         self.report.culprits.append(culprit)
-        return only
+        return [Hint("SINGLE", f"only {culprit.name} is wrong")] if only else []
 
-    def hint(self, hints: list[diagnosis.Hint]) -> None:
+    def hint(self, hints: Iterator[Hint] | list[Hint]) -> None:
         """Add hints to the report, each once."""
         for hint in hints:
             if hint.text not in self.report.hints:
                 self.report.hints.append(hint.text)
                 self.report.codes.append(hint.code)
 
-    def alternatives(self, leaf: Leaf, point: Array) -> dict[diagnosis.Hint, Array]:
+    def alternatives(self, leaf: Leaf, point: Array) -> dict[Hint, Array]:
         """Directions in which an error may lie: along the weights, if a penalty is forgotten."""
         text = (
-            f"the error is proportional to the parameters: {leaf.name} lacks or repeats a "
-            f"penalty ({{size:+.3g}} times the parameters)"
+            f"the error is proportional to the parameters: the gradient of {leaf.name} lacks or "
+            f"repeats a penalty ({{size:+.3g}} times the parameters)"
         )
-        return {diagnosis.Hint("PENALTY", text): point[leaf.slice]}
+        return {Hint("PENALTY", text): point[leaf.slice]}
 
-    def factors(self) -> dict[float, str]:
+    def factors(self) -> Mapping[float, str]:
         """Constant ratios that have a name."""
         return {}
 
-    def second_opinion(self, point: Array, found: list[list[Finding]], settings: Settings) -> None:
+    def second_opinion(self, place: Place, found: Sequence[list[Finding]]) -> None:
         """The Taylor test along the direction that disagrees most."""
-        every = [finding for findings in found for finding in findings]
+        every = [f for findings in found for f in findings if np.isfinite(f.excess)]
         if every:
-            worst = max(every, key=lambda f: abs(f.error) / (f.tolerance or 1e-300))
-            self.report.taylor = diagnosis.taylor_slope(
-                self.problem, point, worst, settings.value, settings.noise
-            )
+            worst = max(every, key=lambda f: f.excess).direction
+            value, noise = place.settings.value, place.settings.noise
+            self.report.taylor = taylor_slope(self.problem, place.point, worst, value, noise)
+
+
+def verdict_of(leaf: Leaf, first: list[Finding], second: list[Finding]) -> TensorReport:
+    """One verdict from what all directions in a tensor say, at both points."""
+    here, there = ({finding.outcome for finding in found} for found in (first, second))
+    both, note = here | there, ""
+    if leaf.size == 0:
+        verdict, note = Verdict.NO_POWER, "no elements"
+    elif Outcome.DIFFERS in both:
+        verdict = Verdict.FAIL
+        if here <= SETTLED:
+            note = "correct at the given point, wrong at a second one nearby"
+    elif Outcome.BEYOND_KINK in both:
+        # at several kinks at once one-sided slopes bound nothing: the second point decides
+        verdict = Verdict.KINK if there and there <= SETTLED else Verdict.INCONCLUSIVE
+    elif Outcome.KINK in here:
+        verdict = Verdict.KINK
+    elif Outcome.UNSURE in here:
+        verdict = Verdict.INCONCLUSIVE
+    elif both == {Outcome.EMPTY}:
+        verdict, note = Verdict.NO_POWER, "the gradient is zero within rounding"
+    else:
+        verdict = Verdict.PASS
+    return TensorReport(leaf.name, leaf.shape, verdict, first + second, note)

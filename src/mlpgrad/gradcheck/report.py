@@ -8,17 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad.gradcheck.probes import Finding
-from mlpgrad.gradcheck.verdicts import MEANING, Verdict
+from mlpgrad.gradcheck.numeric.judgement import METHODS, Finding
+from mlpgrad.gradcheck.verdicts import GOOD, Verdict
 
-SCHEMES = {
-    "auto": "central differences",
-    "central": "central differences",
-    "coordinates": "central differences of every element",
-    "ridders": "Ridders' extrapolation",
-    "complex": "complex steps",
-}
-GOOD = (Verdict.PASS, Verdict.KINK, Verdict.NO_POWER)
+NUMBERS = ("gradient", "numeric", "+-", "error", "seen from", "scheme", "step")
+HEAD = ("tensor", "shape", "verdict", *NUMBERS)
 
 
 @dataclass
@@ -26,7 +20,7 @@ class Culprit:
     """One wrong element of a gradient, found by bisection."""
 
     name: str
-    """`layers[2].weights[0, 3]`."""
+    """For instance `layers[2].weights[0, 3]`."""
     analytic: float
     numeric: float
     bound: float
@@ -53,28 +47,66 @@ class TensorReport:
     @property
     def worst(self) -> Finding | None:
         """The direction with the largest error in units of its tolerance."""
-
-        def excess(finding: Finding) -> float:
-            ratio = abs(finding.error) / finding.tolerance if finding.tolerance else 0.0
-            return ratio if ratio == ratio else float("inf")
-
-        return max(self.findings, key=excess, default=None)
+        return max(self.findings, key=lambda finding: finding.excess, default=None)
 
     @property
     def error(self) -> float:
         """Largest relative error seen: |numeric - analytic| over the slope's scale."""
         worst = self.worst
-        if worst is None:
-            return float("nan")
-        return abs(worst.error) / worst.scale if 0 < worst.scale < np.inf else 0.0
+        return _relative(worst, abs(worst.error), 0.0) if worst else float("nan")
 
     @property
     def resolution(self) -> float:
         """The relative error that would have been noticed: tolerance over the slope's scale."""
         worst = self.worst
+        return _relative(worst, worst.tolerance, float("inf")) if worst else float("nan")
+
+    def row(self) -> tuple[str, ...]:
+        """Its row of the table."""
+        start = self.name, str(self.shape).replace(" ", ""), self.verdict.value
+        worst = self.worst
         if worst is None:
-            return float("nan")
-        return worst.tolerance / worst.scale if 0 < worst.scale < np.inf else float("inf")
+            return *start, *([""] * len(NUMBERS))
+        return (
+            *start,
+            f"{worst.direction.analytic:.6g}",
+            f"{worst.estimate.value:.6g}",
+            f"{worst.tolerance:.0e}",
+            f"{self.error:.0e}",
+            f"{self.resolution:.0e}" if self.resolution < 1 else "-",
+            worst.estimate.scheme.short,
+            f"{worst.estimate.step:.0e}",
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as numbers, strings, lists and dicts."""
+        directions = [
+            {key: getattr(finding.estimate, key) for key in ("bound", "step", "scheme")}
+            | {"analytic": finding.direction.analytic, "numeric": finding.estimate.value}
+            | {"tolerance": finding.tolerance, "outcome": finding.outcome.name}
+            for finding in self.findings
+        ]
+        numbers = {"error": self.error, "resolution": self.resolution, "directions": directions}
+        return {key: vars(self)[key] for key in ("name", "shape", "verdict", "note")} | numbers
+
+
+def _relative(finding: Finding, size: float, otherwise: float) -> float:
+    return size / finding.scale if 0 < finding.scale < np.inf else otherwise
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it, with None for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, Culprit):
+        return _plain(vars(value))
+    if isinstance(value, str):
+        return str(value)  # a plain one, of a verdict or a scheme
+    if isinstance(value, float):
+        return float(value) if np.isfinite(value) else None
+    return value
 
 
 @dataclass
@@ -121,15 +153,9 @@ class GradientReport:
         if self.protocol:
             return next(iter(self.protocol))
         found = {tensor.verdict for tensor in self.tensors}
-        for verdict in Verdict:
-            if verdict not in GOOD and verdict is not Verdict.INCONCLUSIVE and verdict in found:
-                return verdict
-        if Verdict.INCONCLUSIVE in found:
-            return Verdict.INCONCLUSIVE
-        for verdict in (Verdict.KINK, Verdict.PASS):
-            if verdict in found:
-                return verdict
-        return Verdict.NO_POWER
+        mistakes = [v for v in Verdict if v not in (*GOOD, Verdict.INCONCLUSIVE)]
+        order = (*mistakes, Verdict.INCONCLUSIVE, Verdict.KINK, Verdict.PASS)
+        return next((verdict for verdict in order if verdict in found), Verdict.NO_POWER)
 
     @property
     def passed(self) -> bool:
@@ -152,18 +178,13 @@ class GradientReport:
         yield from self.protocol.items()
         if self.first_wrong:
             yield "where", self.first_wrong
-        for culprit in self.culprits:
-            yield "element", str(culprit)
-        for hint in self.hints:
-            yield "hint", hint
+        yield from (("element", str(culprit)) for culprit in self.culprits)
+        yield from (("hint", hint) for hint in self.hints)
         if self.taylor is not None:
-            expected = "the value of a right gradient is 2, of a wrong one 1"
+            expected = "the value of a correct gradient is 2, of a wrong one 1"
             yield "Taylor", f"slope of the remainder {self.taylor:.2f} ({expected})"
-        for tensor in self.tensors:
-            if tensor.note:
-                yield "note", f"{tensor.name}: {tensor.note}"
-        for warning in self.warnings:
-            yield "warning", warning
+        yield from (("note", f"{t.name}: {t.note}") for t in self.tensors if t.note)
+        yield from (("warning", warning) for warning in self.warnings)
         if self.reproduce and not self.passed:
             yield "again", self.reproduce
 
@@ -172,31 +193,13 @@ class GradientReport:
         if self.extra_passes:
             counted += f" + {self.extra_passes} to explain"
         return (
-            f"{self.verdict}: {MEANING[self.verdict]}\n"
-            f"{self.subject}; {SCHEMES[self.method]} in {self.precision}, "
+            f"{self.verdict}: {self.verdict.meaning}\n"
+            f"{self.subject}; {METHODS[self.method].title} in {self.precision}, "
             f"{counted}, seed {self.seed}"
         )
 
     def _rows(self) -> list[tuple[str, ...]]:
-        numbers_of = ("gradient", "numeric", "+-", "error", "seen from", "scheme", "step")
-        head = ("tensor", "shape", "verdict", *numbers_of)
-        rows: list[tuple[str, ...]] = [head]
-        for tensor in self.tensors:
-            worst = tensor.worst
-            numbers: tuple[str, ...] = ("",) * len(numbers_of)
-            if worst is not None:
-                numbers = (
-                    f"{worst.direction.analytic:.6g}",
-                    f"{worst.estimate.value:.6g}",
-                    f"{worst.tolerance:.0e}",
-                    f"{tensor.error:.0e}",
-                    f"{tensor.resolution:.0e}" if tensor.resolution < 1 else "-",
-                    worst.estimate.scheme.removeprefix("central, "),
-                    f"{worst.estimate.step:.0e}",
-                )
-            shape = str(tensor.shape).replace(" ", "")
-            rows.append((tensor.name, shape, tensor.verdict.value, *numbers))
-        return rows
+        return [HEAD, *(tensor.row() for tensor in self.tensors)]
 
     def __str__(self) -> str:
         rows = self._rows()
@@ -219,71 +222,24 @@ class GradientReport:
         """A table for notebooks, wrong tensors in red."""
         from html import escape
 
-        colour = "#1a7f37" if self.passed else "#b42318"
+        def cells(tag: str, row: tuple[str, ...]) -> str:
+            return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row)
+
+        green, red = "#1a7f37", "#b42318"
         first, _, second = self._heading().partition("\n")
-        heading, *rows = self._rows()
-        out = [f'<div><p><b style="color:{colour}">{escape(first)}</b><br>{escape(second)}</p>']
-        out.append("<table><thead><tr>")
-        out += [f"<th>{escape(cell)}</th>" for cell in heading]
-        out.append("</tr></thead><tbody>")
+        colour, (head, *rows) = green if self.passed else red, self._rows()
+        table = [f"<table><thead><tr>{cells('th', head)}</tr></thead><tbody>"]
         for row, tensor in zip(rows, self.tensors, strict=True):
-            bad = "" if tensor.verdict in GOOD else ' style="color:#b42318"'
-            out.append(f"<tr{bad}>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>")
-        out.append("</tbody></table><dl>")
-        out += [f"<dt>{escape(a)}</dt><dd>{escape(b)}</dd>" for a, b in self._lines()]
-        out.append("</dl></div>")
-        return "".join(out)
+            wrong = "" if tensor.verdict in GOOD else f' style="color:{red}"'
+            table.append(f"<tr{wrong}>{cells('td', row)}</tr>")
+        below = [f"<dt>{escape(a)}</dt><dd>{escape(b)}</dd>" for a, b in self._lines()]
+        return (
+            f'<div><p><b style="color:{colour}">{escape(first)}</b><br>{escape(second)}</p>'
+            f"{''.join(table)}</tbody></table><dl>{''.join(below)}</dl></div>"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as numbers, strings, lists and dicts: ready for JSON."""
-
-        def finite(number: float) -> float | None:
-            return float(number) if np.isfinite(number) else None
-
-        return {
-            "passed": self.passed,
-            "verdict": self.verdict.value,
-            "subject": self.subject,
-            "seed": self.seed,
-            "method": self.method,
-            "precision": self.precision,
-            "passes": self.passes,
-            "extra_passes": self.extra_passes,
-            "protocol": {verdict.value: text for verdict, text in self.protocol.items()},
-            "warnings": list(self.warnings),
-            "hints": list(self.hints),
-            "codes": list(self.codes),
-            "first_wrong": self.first_wrong,
-            "taylor": self.taylor,
-            "reproduce": self.reproduce,
-            "culprits": [
-                {
-                    key: finite(number) if isinstance(number, float) else number
-                    for key, number in vars(culprit).items()
-                }
-                for culprit in self.culprits
-            ],
-            "tensors": [
-                {
-                    "name": tensor.name,
-                    "shape": list(tensor.shape),
-                    "verdict": tensor.verdict.value,
-                    "error": finite(tensor.error),
-                    "resolution": finite(tensor.resolution),
-                    "note": tensor.note,
-                    "directions": [
-                        {
-                            "analytic": finite(finding.direction.analytic),
-                            "numeric": finite(finding.estimate.value),
-                            "bound": finite(finding.estimate.bound),
-                            "tolerance": finite(finding.tolerance),
-                            "step": finding.estimate.step,
-                            "scheme": finding.estimate.scheme,
-                            "outcome": finding.outcome.name,
-                        }
-                        for finding in tensor.findings
-                    ],
-                }
-                for tensor in self.tensors
-            ],
-        }
+        tensors = [tensor.to_dict() for tensor in self.tensors]
+        found = vars(self) | {"passed": self.passed, "verdict": self.verdict, "tensors": tensors}
+        return _plain(found)  # type: ignore[no-any-return]

@@ -10,8 +10,7 @@ import numpy as np
 from mlpgrad.plotting import style
 
 if TYPE_CHECKING:
-    from mlpgrad.gradcheck import GradientReport
-    from mlpgrad.gradcheck.report import TensorReport
+    from mlpgrad.gradcheck import GradientReport, TensorReport
 
 LOOKS = {
     "PASS": ("o", style.BLUE),

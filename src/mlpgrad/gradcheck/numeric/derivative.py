@@ -8,7 +8,8 @@ of many directions can be evaluated together, as one batched forward of an ensem
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import NamedTuple
+from enum import StrEnum
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -20,9 +21,25 @@ STEP = 2.5e-3
 """First step along a unit direction: the best for float64 and functions of scale one."""
 SHRINK = 8.0
 BUDGET = 12
-"""Evaluations along one direction, Ridders' method aside."""
+"""Evaluations along one direction, not counting Ridders' method."""
 
 Answers = tuple[Array, Array]  # values, and whether a kink was crossed
+
+
+class Scheme(StrEnum):
+    """How a derivative was estimated; `short` is the name in a table."""
+
+    short: str
+
+    def __new__(cls, name: str, short: str) -> Scheme:
+        scheme = str.__new__(cls, name)
+        scheme._value_, scheme.short = name, short
+        return scheme
+
+    ORDER_2 = "central, order 2", "order 2"
+    ORDER_6 = "central, order 6", "order 6"
+    RIDDERS = "Ridders", "Ridders"
+    COMPLEX = "complex step", "complex step"
 
 
 class Estimate(NamedTuple):
@@ -31,34 +48,38 @@ class Estimate(NamedTuple):
     value: float
     bound: float
     step: float
-    scheme: str
+    scheme: Scheme
     smooth: bool = True
     """False where a kink is known to lie within the stencil."""
+    rounding: float = 0.0
+    """The share of rounding in the bound."""
     used: int = 0
-    """Evaluations spent."""
+    """Number of evaluations."""
 
 
-Offsets = list[float] | list[complex]
-Scheme = Generator[Offsets, Answers, Estimate]
+Result = TypeVar("Result")
+Run = Generator[list[float] | list[complex], Answers, Result]
+"""Yields offsets, receives the answers there, and returns a result."""
 
 
-def richardson(values: Array, h: float, noise: float) -> tuple[float, float]:
-    """D6 and its bound, from f at h, -h, 2h, -2h, 4h, -4h.
+def richardson(values: Array, h: float, noise: float, smooth: bool = True) -> Estimate:
+    """The estimate of order 6 from f at h, -h, 2h, -2h, 4h, -4h.
 
-    The truncation is taken from two estimates of the order below, at h and 2h, whose difference
-    is 15 times the error of the better one, and that is far larger than the error of D6.
+    The truncation error is taken from two estimates of order 4, at h and 2h. Their difference is
+    15 times the error of the better one, which is far larger than the error of order 6.
     """
-    with np.errstate(all="ignore"):
-        d1, d2, d4 = (values[0::2] - values[1::2]) / (2 * h * np.array([1, 2, 4]))
-        fourth, coarser = (4 * d1 - d2) / 3, (4 * d2 - d4) / 3
-        truncation = abs(fourth - coarser) / 4
-        return float((16 * fourth - coarser) / 15), float(truncation + NOISE_FACTOR * noise / h)
+    d1, d2, d4 = (values[0::2] - values[1::2]) / (2 * h * np.array([1, 2, 4]))
+    fourth, coarser = (4 * d1 - d2) / 3, (4 * d2 - d4) / 3
+    rounding = NOISE_FACTOR * noise / h
+    value, bound = (16 * fourth - coarser) / 15, abs(fourth - coarser) / 4 + rounding
+    return Estimate(float(value), float(bound), h, Scheme.ORDER_6, smooth, rounding)
 
 
-def central(
-    noise: float, enough: Callable[[Estimate], bool], step: float, cautious: bool
-) -> Scheme:
+def central(noise: float, enough: Callable[[Estimate], bool], step: float) -> Run[Estimate]:
     """Central differences of order 6, with a step that sees no kink and truncates little.
+
+    The outer points are evaluated first: if a kink lies between them, the step shrinks before
+    the inner points are paid for.
 
     Parameters
     ----------
@@ -68,34 +89,23 @@ def central(
         Whether an estimate settles the question.
     step : float
         The first step to try.
-    cautious : bool
-        Look for kinks at the outer points before the inner ones are paid for.
     """
     h, used = step, 0
     best: Estimate | None = None
     while used + 6 <= BUDGET:
-        if cautious:
-            outer, moved = yield [4 * h, -4 * h]
-            used += 2
-            if moved.any() and used + 6 <= BUDGET:
-                h /= SHRINK
-                continue
-            inner, inner_moved = yield [h, -h, 2 * h, -2 * h]
-            used += 4
-            values = np.concatenate([inner, outer])
-            smooth = not (moved.any() or inner_moved.any())
-        else:
-            values, moved = yield [h, -h, 2 * h, -2 * h, 4 * h, -4 * h]
-            used += 6
-            smooth = not moved.any()
-        value, bound = richardson(values, h, noise)
-        found = Estimate(value, bound, h, "central, order 6", smooth)
-        if best is None or (smooth, -bound) > (best.smooth, -best.bound):
+        outer, moved = yield [4 * h, -4 * h]
+        used += 2
+        if moved.any() and used + 6 <= BUDGET:
+            h /= SHRINK
+            continue
+        inner, inner_moved = yield [h, -h, 2 * h, -2 * h]
+        used += 4
+        smooth = not (moved.any() or inner_moved.any())
+        found = richardson(np.concatenate([inner, outer]), h, noise, smooth)
+        if best is None or (smooth, -found.bound) > (best.smooth, -best.bound):
             best = found
-        if enough(found):
-            break
-        noisy = smooth and NOISE_FACTOR * noise / h > 0.5 * bound
-        if noisy and h < step:
+        noisy = smooth and found.rounding > 0.5 * found.bound
+        if enough(found) or (noisy and h < step):
             break
         h = h * SHRINK if noisy else h / SHRINK
     assert best is not None
@@ -111,13 +121,11 @@ class Slopes(NamedTuple):
 
     @property
     def jump(self) -> float:
-        """By how much they differ."""
+        """The difference between the two one-sided slopes."""
         return abs(self.right - self.left)
 
 
-def second_order(
-    value: float, noise: float, steps: list[float]
-) -> Generator[Offsets, Answers, list[Slopes]]:
+def second_order(value: float, noise: float, steps: list[float]) -> Run[list[Slopes]]:
     """(f(h) - f(-h)) / 2h at each of `steps`, downwards; truncation from neighbouring steps.
 
     `value` is f at the point itself.
@@ -128,25 +136,27 @@ def second_order(
     found = []
     for number, (h, left, right) in enumerate(zip(steps, lefts, rights, strict=True)):
         neighbour = centrals[min(number + 1, len(steps) - 1)]
-        bound = float(abs(centrals[number] - neighbour)) + NOISE_FACTOR * noise / h
+        rounding = NOISE_FACTOR * noise / h
+        bound = float(abs(centrals[number] - neighbour)) + rounding
         smooth = not moved[2 * number : 2 * number + 2].any()
-        estimate = Estimate(float(centrals[number]), bound, h, "central, order 2", smooth)
+        slope = float(centrals[number])
+        estimate = Estimate(slope, bound, h, Scheme.ORDER_2, smooth, rounding)
         found.append(Slopes(estimate, float(left), float(right)))
     return found
 
 
-def complex_step(noise: float) -> Scheme:
+def complex_step(noise: float) -> Run[Estimate]:
     """Im f(p + i h u) / h: no difference is taken, so h can be tiny and the result is exact.
 
     Squire and Trapp, "Using complex variables to estimate derivatives of real functions", 1998.
     """
     h = 1e-30
     values, _ = yield [complex(0, h)]
-    slope = float(np.imag(values[0])) / h
-    return Estimate(slope, NOISE_FACTOR * noise, h, "complex step", used=1)
+    slope, rounding = float(np.imag(values[0])) / h, NOISE_FACTOR * noise
+    return Estimate(slope, rounding, h, Scheme.COMPLEX, rounding=rounding, used=1)
 
 
-def ridders(noise: float, scale: float, tries: int = 60) -> Scheme:
+def ridders(noise: float, scale: float, tries: int = 60) -> Run[Estimate]:
     """Ridders' extrapolation from a large step downwards: for functions of unknown scale.
 
     A Neville tableau of central differences at steps shrinking by 1.6; the entry whose
@@ -154,7 +164,7 @@ def ridders(noise: float, scale: float, tries: int = 60) -> Scheme:
     """
     factor, order = 1.6, 5
     h = 0.5 * scale
-    best = Estimate(float("nan"), float("inf"), h, "Ridders")
+    best = Estimate(float("nan"), float("inf"), h, Scheme.RIDDERS)
     previous: list[float] = []
     used, flat = 0, True
     for _ in range(tries):
@@ -163,17 +173,17 @@ def ridders(noise: float, scale: float, tries: int = 60) -> Scheme:
         flat &= bool(plus == minus)
         if plus == minus and not flat:
             break  # f moves in steps: at smaller ones it stands still
-        row = [float(plus - minus) / (2 * h)]
+        row, rounding = [float(plus - minus) / (2 * h)], NOISE_FACTOR * noise / h
         for number, old in enumerate(previous[: order - 1], start=1):
             weight = factor ** (2 * number)
             row.append((weight * row[-1] - old) / (weight - 1))
             # three neighbours: two agree by accident once in so many tries
             neighbours = [row[-2], *previous[number - 1 : number + 1]]
-            error = max(abs(row[-1] - neighbour) for neighbour in neighbours)
-            bound = error + NOISE_FACTOR * noise / h
+            bound = max(abs(row[-1] - neighbour) for neighbour in neighbours) + rounding
             if number >= 2 and bound < best.bound:
-                best = Estimate(row[-1], bound, h, "Ridders", not moved.any())
-        if best.bound < NOISE_FACTOR * noise / h:
+                smooth = not moved.any()
+                best = Estimate(row[-1], bound, h, Scheme.RIDDERS, smooth, rounding)
+        if best.bound < rounding:
             break  # from here on rounding grows
         previous = row
         h /= factor

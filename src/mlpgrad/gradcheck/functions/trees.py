@@ -3,46 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array, Shape
+from mlpgrad._core.arrays import Array
+from mlpgrad.gradcheck.numeric.problem import Leaf
 
 
-class Leaf(NamedTuple):
-    """Where one array lies in the flat vector, and how it is named in the report."""
-
-    name: str
-    start: int
-    stop: int
-    shape: Shape
-    dtype: np.dtype[Any] = np.dtype(np.float64)
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return self.stop - self.start
-
-    @property
-    def slice(self) -> slice:
-        """Its place in the flat vector."""
-        return slice(self.start, self.stop)
-
-    def element(self, position: int) -> str:
-        """The name of one element: `params['w'][0, 3]`."""
-        where = np.unravel_index(position, self.shape) if self.shape else ()
-        return f"{self.name}[{', '.join(str(int(i)) for i in where)}]" if where else self.name
-
-
-def leaves_of(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Every array in a tree, with its path, in order."""
-    if isinstance(tree, dict):
-        for key in tree:
-            yield from leaves_of(tree[key], f"{name}[{key!r}]")
-    elif isinstance(tree, (tuple, list)):
+def leaves_of(tree: Any, name: str, like: Any = None) -> Iterator[tuple[str, Any]]:
+    """Every array in a tree, with its path; in the order of `like`, which nests as `tree` does."""
+    like = tree if like is None else like
+    if isinstance(like, dict):
+        for key in like:
+            yield from leaves_of(tree[key], f"{name}[{key!r}]", like[key])
+    elif isinstance(like, (tuple, list)):
         for number, branch in enumerate(tree):
-            yield from leaves_of(branch, f"{name}[{number}]")
+            yield from leaves_of(branch, f"{name}[{number}]", like[number])
     else:
         yield name, tree
 
@@ -90,7 +67,7 @@ def layout(tree: Any, name: str = "params") -> tuple[list[Leaf], Array]:
     return leaves, vector
 
 
-def rebuild(tree: Any, vector: Array, *, own_dtype: bool = False) -> Any:
+def rebuild(tree: Any, vector: Array, own_dtype: bool = False) -> Any:
     """A tree like `tree` with the values of a flat vector, in fresh arrays.
 
     Float64 (or complex128) arrays, or with `own_dtype` in the dtypes of `tree`.
@@ -117,30 +94,14 @@ def rebuild(tree: Any, vector: Array, *, own_dtype: bool = False) -> Any:
 def same_structure(tree: Any, other: Any) -> bool:
     """Whether both nest in the same way (lists and tuples count as the same)."""
     if isinstance(tree, dict):
-        return (
-            isinstance(other, dict)
-            and tree.keys() == other.keys()
-            and all(same_structure(tree[key], other[key]) for key in tree)
-        )
+        same = isinstance(other, dict) and tree.keys() == other.keys()
+        return same and all(same_structure(tree[key], other[key]) for key in tree)
     if isinstance(tree, (tuple, list)):
-        if not isinstance(other, (tuple, list)) or len(tree) != len(other):
-            return False
-        return all(same_structure(a, b) for a, b in zip(tree, other, strict=True))
+        same = isinstance(other, (tuple, list)) and len(tree) == len(other)
+        return same and all(map(same_structure, tree, other))
     if isinstance(other, (tuple, list)):  # numbers listed row by row do as an array
         try:
             return np.ndim(tree) == np.ndim(other)
         except ValueError:  # rows of different lengths
             return False
     return not isinstance(other, dict)
-
-
-def in_order(tree: Any, other: Any) -> Iterator[Any]:
-    """The leaves of `other` in the order of `tree` (dicts may list their keys otherwise)."""
-    if isinstance(tree, dict):
-        for key in tree:
-            yield from in_order(tree[key], other[key])
-    elif isinstance(tree, (tuple, list)):
-        for a, b in zip(tree, other, strict=True):
-            yield from in_order(a, b)
-    else:
-        yield other

@@ -1,4 +1,4 @@
-"""Checks of functions from anywhere: gradients, vector-Jacobian and Hessian-vector products."""
+"""The check of a gradient of any function."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.gradcheck.black_box import BlackBox
 from mlpgrad.gradcheck.checker import Checker
-from mlpgrad.gradcheck.engine import Plan, second_point
-from mlpgrad.gradcheck.problem import BadGradientError
+from mlpgrad.gradcheck.functions.black_box import BlackBox
+from mlpgrad.gradcheck.numeric.directions import Plan, second_point
+from mlpgrad.gradcheck.numeric.problem import BadGradientError
 from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.gradcheck.verdicts import Verdict
 
@@ -37,20 +37,20 @@ def check_gradient(
     params : array, float, or nested tuple, list or dict of those
         Where to check. f and grad are called with fresh float64 copies.
     seed : int
-        Of the random directions: the same seed gives the same report.
+        Seed of the random directions: the same seed gives the same report.
     method : {"auto", "central", "coordinates", "ridders", "complex"}
         "auto": central differences of order 6, then Ridders' extrapolation where they are
         uncertain. "coordinates": every element by itself. "complex": exact to rounding, where f
         computes with complex numbers.
     directions : int
-        Directions in each array; more find rarer mistakes.
+        Number of directions in each array; more find rarer mistakes.
     rtol : float, optional
         Relative error that the gradient may have; by default what rounding explains.
 
     Returns
     -------
     GradientReport
-        Truthy if the gradient is right.
+        Truthy if the gradient is correct.
 
     Examples
     --------
@@ -68,14 +68,13 @@ def check_gradient(
     >>> report["params['b']"].verdict.value
     'FAIL'
     >>> report.hints
-    ["the gradient of params['b'] is 0.5 times the right one: a factor 1/2 too much"]
+    ["the gradient of params['b'] is 0.5 times the correct one: a factor of 1/2 too much"]
     """
-    problem = BlackBox(f, grad, params)
     plan = Plan(directions, method, rtol)
-    report = FunctionChecker(problem, plan, seed, f"gradient of {problem.label}").run()
     names = f"{called(f, 'f')}, {called(grad, 'grad') if grad else None}"
-    report.reproduce = plan.call("check_gradient", f"{names}, params", seed)
-    return report
+    again = plan.call("check_gradient", f"{names}, params", seed)
+    problem = BlackBox(f, grad, params)
+    return FunctionChecker(problem, plan, seed, f"gradient of {problem.label}", again).run()
 
 
 def called(function: Any, role: str) -> str:
@@ -93,7 +92,7 @@ class FunctionChecker(Checker):
         """The gradient, twice, and once more after a call elsewhere: it must not notice."""
         problem, report = self.problem, self.report
         try:
-            gradient = self._gradient()
+            gradient = self.exact_gradient()
             again = problem.gradient(problem.point)
             problem.value(second_point(problem.point, problem.leaves, np.random.default_rng(1)))
             later = problem.gradient(problem.point)
@@ -106,31 +105,31 @@ class FunctionChecker(Checker):
         report.protocol |= repeated(gradient, again, later)
         return gradient
 
-    def _gradient(self) -> Array:
+    def exact_gradient(self) -> Array:
         """The gradient in float64 if it can be had, else in the user's own precision."""
         problem = self.problem
-        narrow = np.dtype(problem.own_dtype).itemsize < 8
+        narrow = problem.own_dtype.itemsize < 8
         try:
             gradient = problem.gradient(problem.point)
         except Exception:
             if not narrow:
                 raise
-            problem.gradient_dtype = np.dtype(problem.own_dtype)
+            problem.gradient_dtype = problem.own_dtype
             return problem.gradient(problem.point)
-        computed = np.result_type(*problem.gradient_dtypes)
-        if computed.itemsize < 8 and narrow:
+        computed = problem.computed_dtype
+        if computed.itemsize < 8:
+            if not narrow:
+                text = (
+                    f"the gradient has dtype {computed}, the parameters {problem.own_dtype}; "
+                    f"compute in one precision, or pass {computed} parameters"
+                )
+                raise BadGradientError(Verdict.DTYPE, text)
             problem.gradient_dtype = computed
-        elif computed.itemsize < 8:
-            raise BadGradientError(
-                Verdict.DTYPE,
-                f"the gradient has dtype {computed}, the parameters {problem.own_dtype}; compute "
-                f"in one precision, or pass {computed} parameters",
-            )
         return gradient
 
 
 def repeated(first: Array, again: Array, later: Array) -> dict[Verdict, str]:
-    """What the gradient of a second and a third call says about the first one's leftovers."""
+    """What the gradients of a second and a third call say about what the first has left behind."""
 
     def same(a: Array, b: Array) -> bool:
         return bool(np.abs(a - b).max() <= 1e-6 * np.abs(a).max())
@@ -138,9 +137,9 @@ def repeated(first: Array, again: Array, later: Array) -> dict[Verdict, str]:
     if same(first, again):
         if same(first, later):
             return {}
-        text = "after a call with other parameters the gradient is another one; keep nothing"
+        text = "after a call with other parameters the gradient changes; store nothing"
         return {Verdict.STALE_CACHE: text}
     if same(2 * first, again):
         text = "the second call gives twice the gradient; overwrite instead of adding"
         return {Verdict.ACCUMULATES: text}
-    return {Verdict.NON_REENTRANT: "a second call with the same arguments gives another gradient"}
+    return {Verdict.NON_REENTRANT: "a second call with the same arguments changes the gradient"}

@@ -1,0 +1,1 @@
+"""Checks of functions from anywhere, as black boxes of arrays."""

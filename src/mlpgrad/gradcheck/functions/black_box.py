@@ -1,0 +1,132 @@
+"""Any function of any arrays, with its gradient, as a problem to check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.gradcheck.functions import trees
+from mlpgrad.gradcheck.numeric.problem import BadGradientError, Problem
+from mlpgrad.gradcheck.verdicts import Verdict
+
+Function = Callable[[Any], Any]
+
+
+class BlackBox(Problem):
+    """`f(params) -> float` and `grad(params)`; with `grad=None`, f returns both."""
+
+    def __init__(
+        self, f: Function, grad: Function | None, params: Any, name: str = "params"
+    ) -> None:
+        self.f, self.grad, self.tree = f, grad, params
+        self.leaves, self.point = trees.layout(params, name)
+        if not len(self.point):
+            raise ValueError("params expects at least one number, got none: nothing to check")
+        self.own_dtype = np.result_type(*(leaf.dtype for leaf in self.leaves if leaf.size))
+        self.label = getattr(f, "__name__", type(f).__name__)
+        self.mutates = ""
+
+    # the value
+
+    def evaluate(self, point: Array) -> tuple[Any, bool]:
+        value = self.watched(self.f, "f", trees.rebuild(self.tree, point))
+        if self.grad is None:
+            value = _pair(value)[0]
+        return scalar(value, complex_allowed=point.dtype.kind == "c"), False
+
+    def watched(self, function: Function, who: str, argument: Any) -> Any:
+        """Call a function, and note whether it changes its argument."""
+        before = [
+            trees.as_array(leaf, "params").copy() for _, leaf in trees.leaves_of(argument, "params")
+        ]
+        result = function(argument)
+        now = list(trees.leaves_of(argument, "params"))
+        if len(now) != len(before):
+            self.mutates = f"{who} adds to its argument or takes from it; work on a copy"
+            return result
+        for (name, leaf), old in zip(now, before, strict=True):
+            if not np.array_equal(trees.as_array(leaf, name), old, equal_nan=True):
+                self.mutates = f"{who} changes its argument {name}; work on a copy"
+        return result
+
+    # the gradient
+
+    def gradient(self, point: Array) -> Array:
+        return self._gradient(point, own_dtype=self.gradient_dtype.itemsize < 8)
+
+    def own_gradient(self, point: Array) -> Array:
+        return self._gradient(point, own_dtype=True)
+
+    def _gradient(self, point: Array, *, own_dtype: bool) -> Array:
+        argument = trees.rebuild(self.tree, point, own_dtype)
+        if self.grad is None:
+            return self.flat(_pair(self.watched(self.f, "grad", argument))[1])
+        return self.flat(self.watched(self.grad, "grad", argument))
+
+    def flat(self, found: Any) -> Array:
+        """The gradient as a flat vector; a BadGradientError if it does not fit the parameters."""
+        if found is None:
+            raise TypeError("the gradient expects arrays like params, got None; return it")
+        if not trees.same_structure(self.tree, found):
+            raise BadGradientError(
+                Verdict.SHAPE,
+                f"the gradient's structure {outline(found)} is not that of the parameters "
+                f"{outline(self.tree)}; return one array for each parameter, nested alike",
+            )
+        arrays = []
+        for leaf, (_, part) in zip(self.leaves, trees.leaves_of(found, "", self.tree), strict=True):
+            name = f"gradient of {leaf.name}"
+            array = trees.as_array(part, name)
+            if array.shape != leaf.shape:
+                text = f"{name} has shape {array.shape}, the parameter {leaf.shape}"
+                raise BadGradientError(Verdict.SHAPE, text)
+            if array.dtype.kind != "f":
+                text = f"{name} has dtype {array.dtype}, the parameter {leaf.dtype}"
+                raise BadGradientError(Verdict.DTYPE, text)
+            arrays.append(array)
+        self.computed_dtype = np.result_type(*(array.dtype for array in arrays))
+        flat = np.concatenate([array.astype(np.float64).ravel() for array in arrays])
+        if not np.isfinite(flat).all():
+            position = int(np.argmax(~np.isfinite(flat)))
+            leaf = next(leaf for leaf in self.leaves if position < leaf.stop)
+            element = leaf.element(position - leaf.start)
+            raise BadGradientError(Verdict.NAN, f"gradient of {element} is {flat[position]}")
+        return flat
+
+
+def _pair(result: Any) -> tuple[Any, Any]:
+    """`(value, gradient)` from an f that returns both."""
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise TypeError(
+            f"without grad, f expects to return (value, gradient), got {type(result).__name__}; "
+            f"pass grad= or return both"
+        )
+    return result[0], result[1]
+
+
+def scalar(value: Any, *, complex_allowed: bool = False) -> Any:
+    """What f returned, as a float; a TypeError if it is not one real number."""
+    if value is None:
+        raise TypeError("f expects to return a number, got None; is a return missing?")
+    array = trees.as_array(value, "the value of f")
+    if array.size != 1:
+        raise TypeError(
+            f"f expects to return one number, got an array of shape {array.shape}; sum it with "
+            f"fixed weights, or use check_vjp for functions with array outputs"
+        )
+    number = array.reshape(()).item()
+    if isinstance(number, complex) and not complex_allowed:
+        raise TypeError(f"f expects to return a real number, got {number}; return its real part")
+    return number
+
+
+def outline(tree: Any) -> str:
+    """The structure of a tree in a few characters: `{'w': (3, 2), 'b': (2,)}`."""
+    if isinstance(tree, dict):
+        return "{" + ", ".join(f"{key!r}: {outline(branch)}" for key, branch in tree.items()) + "}"
+    if isinstance(tree, (tuple, list)):
+        return "[" + ", ".join(map(outline, tree)) + "]"
+    return str(np.shape(tree)) if hasattr(tree, "shape") else type(tree).__name__

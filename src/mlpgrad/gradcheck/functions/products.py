@@ -1,0 +1,233 @@
+"""Checks of vector-Jacobian and Hessian-vector products, as gradients of scalar functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.gradcheck.checker import global_generators_kept
+from mlpgrad.gradcheck.functions import trees
+from mlpgrad.gradcheck.functions.black_box import BlackBox
+from mlpgrad.gradcheck.functions.gradients import FunctionChecker, called
+from mlpgrad.gradcheck.numeric.derivative import Estimate, richardson
+from mlpgrad.gradcheck.numeric.directions import Plan
+from mlpgrad.gradcheck.numeric.problem import BadGradientError, norm, spread
+from mlpgrad.gradcheck.report import GradientReport
+from mlpgrad.gradcheck.verdicts import Verdict
+
+
+def check_vjp(
+    f: Callable[[Any], Any],
+    vjp: Callable[[Any, Any], Any],
+    x: Any,
+    *,
+    v: Any = None,
+    seed: int = 0,
+    directions: int = 3,
+) -> GradientReport:
+    """Compare `vjp(x, v)` with the numeric gradient of <v, f(x)>: the backward of any function.
+
+    Parameters
+    ----------
+    f : callable
+        `f(x)` gives an array, or arrays nested in tuples, lists and dicts.
+    vjp : callable
+        `vjp(x, v)` gives v^T df/dx, nested like `x`, for `v` nested like `f(x)`.
+    x : array, or nested arrays
+        Where to check.
+    v : like `f(x)`, optional
+        The delta to send back; by default Gaussian random numbers. Ones would hide mistakes: in
+        the backward of a softmax, whose sum is constant, they hide any.
+    seed, directions
+        As for `check_gradient`.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> w = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    >>> report = mg.check_vjp(lambda x: np.tanh(x @ w),
+    ...                       lambda x, v: (v * (1 - np.tanh(x @ w) ** 2)) @ w.T,
+    ...                       np.array([[0.1, -0.2, 0.3]]))
+    >>> bool(report)
+    True
+    """
+    point = trees.layout(x, "x")[1]
+    with global_generators_kept():
+        template = f(trees.rebuild(x, point))
+    size, rng = _outputs(template).size, np.random.default_rng(seed)
+    chosen = rng.standard_normal(size) if v is None else _like(v, template, "v")
+    arguments = f"{called(f, 'f')}, {called(vjp, 'vjp')}, x{'' if v is None else ', v=v'}"
+    plan = Plan(directions)
+    checker = ProductChecker(
+        lambda at: float(chosen @ _outputs(f(at))), vjp, x, template, chosen, plan, seed
+    )
+    checker.report.subject = f"vector-Jacobian product of {getattr(f, '__name__', 'f')}"
+    checker.report.reproduce = plan.call("check_vjp", arguments, seed)
+    report = checker.run()
+    if np.ptp(chosen) == 0 and chosen.size > 1:
+        report.warnings.append(
+            "NO_POWER: v is constant, which hides mistakes wherever the sum of the outputs is "
+            "constant, as for a softmax; leave v out to have a random one"
+        )
+    return report
+
+
+def check_hvp(
+    f_or_grad: Callable[[Any], Any],
+    hvp: Callable[[Any, Any], Any],
+    x: Any,
+    *,
+    seed: int = 0,
+    directions: int = 3,
+) -> GradientReport:
+    """Compare `hvp(x, v)` with differences of the gradient along a random direction v.
+
+    The reference is the gradient: H v is the gradient of <v, grad f(x)>, whose slopes are taken
+    numerically. So the gradient itself has to be correct; `check_gradient` checks it.
+
+    Parameters
+    ----------
+    f_or_grad : callable
+        The gradient of f, nested like `x`; or f itself where it returns `(value, gradient)`. If f
+        returns the value only, its slope along v is taken numerically first, and errors below
+        1e-5 cannot be seen.
+    hvp : callable
+        `hvp(x, v)` gives H v, nested like `x`, as `v` is.
+    x : array, or nested arrays
+        Where to check.
+    seed, directions
+        As for `check_gradient`.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> bool(mg.check_hvp(lambda x: np.cos(x), lambda x, v: -np.sin(x) * v, np.arange(3.0)))
+    True
+    """
+    point = trees.layout(x, "x")[1]
+    v = np.random.default_rng(seed).standard_normal(point.size)
+    v /= np.linalg.norm(v)
+    with global_generators_kept():
+        along, rtol = slope_along(f_or_grad, x, v)
+    arguments = f"{called(f_or_grad, 'f')}, {called(hvp, 'hvp')}, x"
+    checker = ProductChecker(along, hvp, x, x, v, Plan(directions, rtol=rtol), seed)
+    checker.report.subject = f"Hessian-vector product of {getattr(f_or_grad, '__name__', 'f')}"
+    checker.report.reproduce = Plan(directions).call("check_hvp", arguments, seed)
+    return checker.run()
+
+
+class ProductChecker(FunctionChecker):
+    """A check of a product with a vector `v`, in which it must be linear.
+
+    Parameters
+    ----------
+    f : callable
+        The number whose gradient the product with `v` is.
+    product : callable
+        `product(x, v)`.
+    x : array, or nested arrays
+        Where to check.
+    template : array, or nested arrays
+        What `v` looks like.
+    v : array
+        The values of `v` in one vector.
+    """
+
+    def __init__(
+        self,
+        f: Callable[[Any], float],
+        product: Callable[[Any, Any], Any],
+        x: Any,
+        template: Any,
+        v: Array,
+        plan: Plan,
+        seed: int,
+    ) -> None:
+        self.product, self.template, self.v = product, template, v
+        super().__init__(BlackBox(f, lambda at: self.multiply(at, 1.0), x, "x"), plan, seed)
+
+    def multiply(self, at: Any, factor: float) -> Any:
+        """The product with `factor` v, and whether v is as it was afterwards."""
+        v = trees.rebuild(self.template, factor * self.v)
+        found = self.product(at, v)
+        if not np.array_equal(_outputs(v), factor * self.v):
+            self.problem.mutates = "the product changes its argument v; work on a copy"
+        return found
+
+    def protocol(self) -> Array | None:
+        gradient = super().protocol()
+        if gradient is None or self.report.protocol:
+            return gradient
+        problem = self.problem
+        try:
+            twice, nothing = (
+                problem.flat(self.multiply(trees.rebuild(problem.tree, problem.point), factor))
+                for factor in (2.0, 0.0)
+            )
+            size = np.abs(gradient).max(initial=0)
+            linear = np.abs(twice - 2 * gradient).max(initial=0) <= 1e-5 * size
+            linear &= not nothing.any()
+        except BadGradientError:
+            linear = False
+        if not linear:
+            self.report.protocol[Verdict.NOT_LINEAR_IN_SEED] = (
+                "the product with 2 v is not twice the product with v, or the product with 0 is "
+                "not 0: v is ignored, normalised or clipped on the way"
+            )
+        return gradient
+
+
+def slope_along(
+    f: Callable[[Any], Any], x: Any, v: Array
+) -> tuple[Callable[[Any], float], float | None]:
+    """<v, grad f(x)> as a function of x, and its relative error where that is a numeric slope."""
+    point = trees.layout(x)[1]
+    sample = f(trees.rebuild(x, point))
+    if not _fits(sample, x) and isinstance(sample, tuple) and len(sample) == 2:
+        return (lambda at: float(v @ _like(f(at)[1], x, "the gradient"))), None
+    if _fits(sample, x) or isinstance(sample, (dict, tuple, list)) or np.ndim(sample):
+        return (lambda at: float(v @ _like(f(at), x, "the gradient"))), None
+
+    def slope(center: Array, step: float) -> Estimate:
+        """The slope along v by central differences, and its noise."""
+        times = (1, -1, 2, -2, 4, -4)
+        values = np.array([float(f(trees.rebuild(x, center + t * step * v))) for t in times])
+        noise = float(np.finfo(np.float64).eps * np.abs(values).max())
+        return richardson(values, step, noise)
+
+    with np.errstate(all="ignore"):
+        steps = 0.5 * norm(spread(point)) * 4.0 ** -np.arange(16)
+        tried = [slope(point, float(step)) for step in steps]
+    errors = {e.step: e.bound / (abs(e.value) or 1.0) for e in tried if e.bound < np.inf}
+    best, least = min(errors.items(), key=lambda item: item[1], default=(1.0, 1.0))
+    return (lambda at: slope(trees.layout(at)[1], best).value), max(1e-6, min(10 * least, 0.1))
+
+
+def _outputs(tree: Any) -> Array:
+    """What f returned, as one vector."""
+    arrays = [trees.as_array(leaf, name) for name, leaf in trees.leaves_of(tree, "f(x)")]
+    if not arrays:
+        raise TypeError("f(x) expects at least one array, got none")
+    values = np.concatenate([array.ravel() for array in arrays])
+    if values.dtype.kind == "c":
+        raise TypeError("f(x) expects real numbers, got complex ones; return both parts")
+    return values
+
+
+def _fits(tree: Any, template: Any) -> bool:
+    """Whether a tree has the structure and the shapes of the template."""
+    if not trees.same_structure(template, tree):
+        return False
+    pairs = zip(trees.leaves_of(tree, "", template), trees.leaves_of(template, ""), strict=True)
+    return all(np.shape(a) == np.shape(b) for (_, a), (_, b) in pairs)
+
+
+def _like(tree: Any, template: Any, name: str) -> Array:
+    """A tree's values as a vector; a ValueError if it does not fit the template."""
+    if not _fits(tree, template):
+        raise ValueError(f"{name} expects arrays with the shapes of the template, got others")
+    arrays = [leaf for _, leaf in trees.leaves_of(tree, "", template)]
+    return _outputs(arrays).astype(np.float64)

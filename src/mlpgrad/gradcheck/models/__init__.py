@@ -1,0 +1,1 @@
+"""Checks of this library's models, layers and losses."""

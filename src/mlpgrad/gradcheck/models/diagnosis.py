@@ -1,0 +1,146 @@
+"""Which layer is wrong: from the loss downwards, the first whose upstream delta is correct."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.gradcheck.hints import Evidence, Hint, evidence, hints
+from mlpgrad.gradcheck.models.patterns import Pass, factors, invariances, pass_hints
+from mlpgrad.gradcheck.models.problem import ModelProblem, crossed, forward, signatures
+from mlpgrad.gradcheck.numeric.derivative import STEP
+from mlpgrad.gradcheck.numeric.directions import Place, check_point
+from mlpgrad.gradcheck.numeric.judgement import METHODS, Finding
+from mlpgrad.gradcheck.numeric.problem import Direction, Leaf, Problem, rms, search
+from mlpgrad.layers.base import Layer
+from mlpgrad.losses.base import Loss
+
+
+class DeltaProblem(Problem):
+    """The objective as a function of the input of one layer, or of the loss.
+
+    Its gradient is the delta that the layer passes on, or that the loss starts with; `what` is
+    its name.
+    """
+
+    def __init__(self, model: ModelProblem, place: Place, part: Layer | Loss, what: str) -> None:
+        self.model, self.params, self.part, self.what = model, place.point, part, what
+        self.delta = self._backward()
+        inputs: Any = part._prediction if isinstance(part, Loss) else part._inputs
+        self.inputs = np.broadcast_to(inputs, self.delta.shape).copy()
+        # complex numbers end at the parameters
+        settings = place.settings._replace(method=METHODS["auto"])
+        self.place = Place(self.inputs.ravel(), self.delta.ravel(), settings)
+        self.leaves = [Leaf(what, 0, self.delta.size, self.delta.shape)]
+        self._base = [signature.copy() for signature in signatures(model.twin)]
+
+    def _backward(self) -> Array:
+        """What backward of the part returns in one step of the model."""
+        returned: list[Array] = []
+        original: Any = self.part.backward
+
+        def backward(*delta: Array) -> Any:
+            passed = original(*delta)
+            returned.append(passed.copy())
+            return passed
+
+        self.part.backward = backward  # type: ignore[method-assign]
+        try:
+            self.model.gradient(self.params)
+        finally:
+            del self.part.backward
+        return returned[0]
+
+    def evaluate(self, point: Array) -> tuple[Any, bool]:
+        problem, original = self.model, self.part.forward
+        inputs = point.reshape(self.delta.shape)
+        self.part.forward = lambda x, *rest: original(inputs, *rest)  # type: ignore[method-assign]
+        try:
+            value = forward(problem.twin, self.params, problem.state, problem.batch)
+        finally:
+            del self.part.forward
+        problem.passes += 1
+        return value, bool(crossed(problem.twin, self._base)[0])
+
+    def evidence(self, rng: np.random.Generator) -> Evidence | None:
+        """Slopes along the delta and two random directions, if one differs; else none."""
+        place = check_point(self, self.place, rng, 2, along=True)
+        wrong = place.wrong(self.leaves)
+        return evidence(*wrong[0], place.gradient, self.what) if wrong else None
+
+    def slope(self, vector: Array) -> Finding:
+        """The comparison along one direction, of the shape of the delta."""
+        unit, place = vector.ravel() / np.linalg.norm(vector), self.place
+        typical, slope = rms(place.gradient), float(unit @ place.gradient)
+        direction = Direction(0, 0, unit.size, unit, slope, typical, STEP)
+        run = place.settings.method.compare(direction, place.settings)
+        return search(self, place.point, [(direction, run)])[0]
+
+
+class Blame(NamedTuple):
+    """The place of the mistake."""
+
+    where: str
+    own: list[str]
+    """Names of the parameters of the layer whose gradients are wrong."""
+    hints: list[Hint]
+    seen: Pass | None = None
+    """The layer's part in the step; None for the loss."""
+
+
+class Diagnosis:
+    """The walk from the loss downwards, at one point; `wrong` names the wrong gradients there."""
+
+    def __init__(
+        self, problem: ModelProblem, place: Place, wrong: set[str], rng: np.random.Generator
+    ) -> None:
+        self.problem, self.place, self.wrong, self.rng = problem, place, wrong, rng
+
+    def blame(self) -> Blame | None:
+        """The loss, or the first layer below it that gets a correct delta and makes a mistake."""
+        loss = self.problem.twin.loss
+        top = DeltaProblem(self.problem, self.place, loss, "the delta that the loss starts with")
+        found = top.evidence(self.rng)
+        if found is None:
+            return self.among(self.problem.twin.layers)
+        where = f"the loss {loss!r}: the delta that it starts with is wrong"
+        return Blame(where, [], self.delta_hints(top, found))
+
+    def among(self, layers: Sequence[Layer]) -> Blame | None:
+        """The first of a row of layers, from its end, that makes a mistake."""
+        for layer in reversed(layers):
+            own = [name for name in self.problem.arrays(layer) if name in self.wrong]
+            below, found = None, None
+            if layer.wants_input_delta:
+                what = f"dL/dx of {self.problem.called(layer)}"
+                below = DeltaProblem(self.problem, self.place, layer, what)
+                found = below.evidence(self.rng)
+            if own or found:
+                return self.among(layer.children()) or self.named(layer, own, below, found)
+        return None
+
+    def named(
+        self, layer: Layer, own: list[str], below: DeltaProblem | None, found: Evidence | None
+    ) -> Blame:
+        """A layer, with what is wrong about it."""
+        name = self.problem.called(layer)
+        self.problem.gradient(self.place.point)
+        seen = Pass(layer, name, *map(np.array, (layer._inputs, layer._outputs, layer._delta)))
+        what = [f"the gradient of {', '.join(own)}"] if own else []
+        hints: list[Hint] = []
+        if below and found:
+            what.append("the delta it passes on")
+            hints = list(pass_hints(seen, below.delta, found)) or self.delta_hints(below, found)
+        verb = "are" if len(what) > 1 else "is"
+        where = f"{name} {layer!r}: the delta that comes in is correct, {' and '.join(what)} {verb}"
+        return Blame(f"{where} wrong", own, hints, seen)
+
+    def delta_hints(self, below: DeltaProblem, found: Evidence) -> list[Hint]:
+        """What a delta's slopes say: simple patterns, then what the loss does not notice."""
+        simple = list(hints(found, {}, factors(self.problem)))
+        if not simple or simple[0].code == "ZERO_LINE":
+            return list(invariances(below.what, below.inputs, below.slope)) or simple
+        return simple

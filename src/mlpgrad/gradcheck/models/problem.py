@@ -1,0 +1,236 @@
+"""A `Sequential` with its data as a problem to check, evaluated as an ensemble of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.gradcheck.numeric.derivative import Answers
+from mlpgrad.gradcheck.numeric.problem import Leaf, Problem, Request, displaced
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import run_forward, walk
+from mlpgrad.network.network import Network
+from mlpgrad.penalties import penalise
+
+ROWS = 24
+"""Perturbed copies evaluated in one forward pass, at most."""
+ELEMENTS = 1 << 20
+"""Number of elements that the perturbed copies may hold together."""
+
+
+class ModelProblem(Problem):
+    """The objective of a model on one batch, computed in float64 by a twin of it.
+
+    Parameters
+    ----------
+    model : Sequential
+    x, y, sample_weight
+        The batch.
+    name : callable
+        The name of the layer at a position such as `"2.0"`; empty if it needs none, being the
+        only one.
+    """
+
+    shows_kinks = True
+    label = "the model"
+    last_value: Any = None
+    """The value of the last `step`."""
+
+    def __init__(
+        self,
+        model: Network,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        name: Callable[[str], str] = "layers[{}]".format,
+    ) -> None:
+        self.model, self.arguments = model, (x, y, sample_weight)
+        self.own_dtype = np.dtype(np.float64) if model.dtype.kind == "c" else model.dtype
+        self.twin, self.fresh = model.lifted(np.float64), self.newcomer()
+        self.batch = self.twin._cast(*self.arguments)
+        self.rows: int = self.batch[0].shape[-2]
+        self.point = self.twin.params.ravel().copy()
+        if not len(self.point):
+            raise ValueError("the model has no parameters: there is no gradient to check")
+        self.state = self.twin.state.copy()
+        self._names = {id(layer): name(position) for position, layer in walk(self.twin.layers)}
+        self.slots = {
+            f"{self._names[id(slot.layer)]}.{slot.kind}".lstrip("."): slot
+            for slot in self.twin.parameters
+        }
+        self.leaves = list(self._leaves())
+        layers = (layer for _, layer in walk(self.twin.layers))
+        everything = (*layers, self.twin.loss, *self.twin.penalties)
+        self.knows_all_kinks = all(map(known_forward, everything))
+        self._tile = 1 if model.lead else min(ROWS, ELEMENTS // self._size())
+        self._base: list[Array] = []  # the signatures at the point `_at`
+        self._at: Array | None = None
+
+    def _leaves(self) -> Iterator[Leaf]:
+        """Every slot; in an ensemble, those of one member after the other."""
+        for member in range(self.model.ensemble_size or 1):
+            begin = member * self.twin.params.shape[-1]
+            for name, slot in self.slots.items():
+                whose = f" of member {member}" if self.model.lead else ""
+                yield Leaf(name + whose, begin + slot.start, begin + slot.stop, slot.shape)
+
+    def _size(self) -> int:
+        """About how many numbers one twin holds."""
+        width = sum(layer.out_features or 0 for _, layer in walk(self.twin.layers)) or 1
+        return len(self.point) + 4 * self.batch[0].size + 4 * self.rows * width
+
+    def called(self, layer: Layer) -> str:
+        """The name of one of the twin's layers."""
+        return self._names[id(layer)] or "the layer"
+
+    def arrays(self, layer: Layer) -> list[str]:
+        """The names of the parameters of a layer and of all that is inside it."""
+        inside = {id(layer), *(id(part) for _, part in walk(layer.children()))}
+        return [name for name, slot in self.slots.items() if id(slot.layer) in inside]
+
+    # the value
+
+    def values(self, point: Array, requests: Sequence[Request]) -> Answers:
+        if self._at is not point:
+            forward(self.twin, point, self.state, self.batch)
+            self._base = [signature.copy() for signature in signatures(self.twin)]
+            self._at = point
+        several = self._tile >= 4 and len(requests) >= 3
+        if several and not isinstance(requests[0][3], complex):
+            try:
+                return self._together(point, requests)
+            except Exception:  # a user's layer may not know about ensembles
+                self._tile = 1
+        return super().values(point, requests)
+
+    def evaluate(self, point: Array) -> tuple[Any, bool]:
+        if point.dtype.kind == "c":
+            model, batch = self._complex
+            return forward(model, point, self.state, batch), False
+        value = forward(self.twin, point, self.state, self.batch)
+        return value, bool(crossed(self.twin, self._base)[0])
+
+    @cached_property
+    def _complex(self) -> tuple[Network, Any]:
+        """A twin that computes with complex numbers, and its batch."""
+        model = self.model.lifted(np.complex128)
+        return model, model._cast(*self.arguments)
+
+    def _together(self, point: Array, requests: Sequence[Request]) -> Answers:
+        """Many values at once, by an ensemble of twins."""
+        values, moved = [], []
+        for start in range(0, len(requests), self._tile):
+            some = requests[start : start + self._tile]
+            params = np.tile(point, (self._tile, 1))
+            for row, request in zip(params, some, strict=False):
+                displaced(point, request, row)
+            found = forward(self._tiled, params, self.state, self.batch)
+            values.append(found[: len(some)])
+            moved.append(crossed(self._tiled, self._base, self._tile)[: len(some)])
+        self.passes += len(requests)
+        return np.concatenate(values), np.concatenate(moved)
+
+    @cached_property
+    def _tiled(self) -> Network:
+        """An ensemble of twins, after a test that it computes what the twin does."""
+        tiled = self.twin.tiled(self._tile)
+        alone = forward(self.twin, self.point, self.state, self.batch)
+        same = np.tile(self.point, (self._tile, 1))
+        together = forward(tiled, same, self.state, self.batch)
+        if not np.allclose(together, alone, rtol=1e-9, atol=0, equal_nan=True):
+            raise ValueError("this model does not compute the same as an ensemble")
+        return tiled
+
+    # the gradient
+
+    def gradient(self, point: Array) -> Array:
+        return self.step(self.twin, self.batch, point)
+
+    def own_gradient(self, point: Array) -> Array:
+        return self.step(*self._own, point).real.astype(np.float64)
+
+    @cached_property
+    def _own(self) -> tuple[Network, Any]:
+        """A copy that computes as the user does, and its batch."""
+        return self.model.copy(), self.model._cast(*self.arguments)
+
+    def newcomer(self) -> Network:
+        """A twin that has never seen a batch, and computes dL/dx."""
+        twin = self.model.lifted(np.float64)
+        twin.layers[0].wants_input_delta = True
+        return twin
+
+    def penalty_gradient(self, point: Array) -> Array:
+        """The penalties' share of the gradient, as a flat vector."""
+        model = self.twin
+        model.params, model.grads = point.reshape(model.params.shape), 0
+        penalise(0.0, model._penalised, model._slopes)
+        found: Array = model.grads.ravel().copy()
+        return found
+
+    def step(self, model: Network, batch: Any, point: Array, grads: Any = 0) -> Array:
+        """The gradient of one forward and backward of a model, which held `grads` before."""
+        model.params, model.grads = point.reshape(model.params.shape), grads
+        model.state = self.state.astype(model.dtype)
+        self.passes += 1
+        with model.same_randomness():
+            self.last_value = model._step(*batch)
+        found: Array = model.grads.ravel().copy()
+        return found
+
+    def outcome(self, model: Network, batch: Any) -> dict[str, Array]:
+        """What one step at the point computes: the value, the gradients by name, and dL/dx."""
+        gradient = self.step(model, batch, self.point)
+        found = {f"gradient of {leaf.name}": gradient[leaf.slice] for leaf in self.leaves}
+        if model._input_delta is not None:
+            found["dL/dx"] = model._input_delta.copy()
+        return {"value": np.array(self.last_value)} | found
+
+
+def forward(model: Network, params: Array, state: Array, batch: Any) -> Any:
+    """The objective at `params`, a forward pass only; the sum over an ensemble that was one.
+
+    The loss of an ensemble that the user made is the sum over its members, since they are
+    independent of each other; tiled copies `(rows, P)` give one value each.
+    """
+    x, target, weights = batch
+    model.params, model.state = params.reshape(model.params.shape), state
+    with model.same_randomness():
+        value = model.loss.forward(run_forward(model.layers, x), target, weights)
+        value = np.array(value + model.penalty())
+    return value.sum().item() if params.ndim == 1 else value
+
+
+def signatures(model: Network) -> list[Array]:
+    """The side of each kink that every layer, the loss and the penalties are on."""
+    found = []
+    for _, layer in walk(model.layers):
+        signature = getattr(layer, "kink_signature", None)
+        if signature is not None and layer._inputs is not None:
+            found.append(signature(layer._inputs))
+    found.append(model.loss.kink_signature(model.loss._prediction, model.loss._target))
+    found += [penalty.kink_signature(params) for penalty, params, _ in model._penalised]
+    return [signature for signature in found if signature is not None]
+
+
+def crossed(model: Network, base: list[Array], rows: int = 1) -> Array:
+    """For each of an ensemble's members, whether it is on another side of some kink."""
+    moved = np.zeros(rows, bool)
+    for now, before in zip(signatures(model), base, strict=True):
+        count = 1 if now.shape == before.shape else rows
+        moved |= (now != before).reshape(count, -1).any(axis=1)
+    return moved
+
+
+def known_forward(part: Any) -> bool:
+    """Whether the forward of a layer, loss or penalty is this library's: its kinks are known."""
+    if callable(getattr(part, "function", None)):
+        return False  # given by the user
+    methods = ("forward", "apply", "losses", "value")
+    found = (getattr(type(part), name, None) for name in methods)
+    return all(getattr(f, "__module__", "mlpgrad").startswith("mlpgrad") for f in found if f)

@@ -1,0 +1,189 @@
+"""Whether a model's calls leave everything as they found it, layer by layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.gradcheck.models.problem import ModelProblem
+from mlpgrad.gradcheck.verdicts import Verdict
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import run_forward, walk
+
+Findings = dict[Verdict, str]
+
+EARLIER = (
+    "the gradient of {} depends on an earlier batch; forward must store what backward needs at "
+    "every call"
+)
+SHORTER = (
+    "a shorter batch after a longer one {} in a model that has never seen the longer one; use "
+    "only the current batch's rows of a buffer that is reused"
+)
+LONGER = (
+    "a longer batch after a shorter one gives a different gradient of {} than before; a buffer "
+    "that is reused must have as many rows as the current batch"
+)
+
+
+def dirty_gradients(problem: ModelProblem, first: Array, rng: np.random.Generator) -> Findings:
+    """A second step, into gradients that hold something already: it must overwrite them.
+
+    Layers that never write theirs at all are left to the comparison with the numeric slopes.
+    """
+    dirt = np.asarray(rng.standard_normal(first.shape) * (float(np.abs(first).max()) or 1.0))
+    held = dirt.reshape(problem.twin.grads.shape)
+    second = problem.step(problem.twin, problem.batch, problem.point, held)
+    for leaf in problem.leaves:
+        a, b, added = first[leaf.slice], second[leaf.slice], dirt[leaf.slice]
+        if same(a, b) or (not a.any() and same(b, added)):
+            continue
+        if same(a + added, b):
+            text = f"the gradient of {leaf.name} is added to what was there before; overwrite it"
+            return {Verdict.ACCUMULATES: text}
+        text = f"a second step with the same arguments changes the gradient of {leaf.name}"
+        return {Verdict.NON_REENTRANT: text}
+    return {}
+
+
+def stale_cache(problem: ModelProblem, first: Array, decoy: Array) -> Findings:
+    """A step elsewhere, compared with a new model's, and a step back at the point."""
+    x, target, weights = problem.batch
+    batch = np.roll(x, 1, axis=-2) * 1.1 + 0.01, target, weights
+    used = problem.step(problem.twin, batch, decoy)
+    fresh = problem.step(problem.fresh, batch, decoy)
+    back = problem.gradient(problem.point)
+    name = different(problem, used, fresh) or different(problem, first, back)
+    return {Verdict.STALE_CACHE: EARLIER.format(name)} if name else {}
+
+
+def stale_rows(problem: ModelProblem, first: Array) -> Findings:
+    """A shorter batch after a longer one, against a model that has never seen the longer one.
+
+    Buffers that were made for another number of rows must not shine through: not in the value,
+    the gradients and dL/dx of the shorter batch, nor in the gradients of the longer one afterwards.
+    """
+    if problem.rows == 1:
+        return {}
+    half = np.s_[..., : (problem.rows + 1) // 2, :]
+    try:
+        batch = [None if part is None else part[half].copy() for part in problem.batch]
+        expected = problem.outcome(problem.newcomer(), batch)
+    except Exception:  # a user's layer may be made for one number of rows
+        return {}
+    try:
+        found = problem.outcome(problem.fresh, batch)
+    except Exception as error:
+        what = f"raises {type(error).__name__} ({error}), which it does not"
+        return {Verdict.STALE_CACHE: SHORTER.format(what)}
+    for name, part in expected.items():
+        if not same(part, found[name]):
+            return {Verdict.STALE_CACHE: SHORTER.format(f"gives a different {name} than")}
+    again = problem.step(problem.fresh, problem.batch, problem.point)
+    changed = different(problem, first, again)
+    return {Verdict.STALE_CACHE: LONGER.format(changed)} if changed else {}
+
+
+def mutations(problem: ModelProblem) -> Findings:
+    """One step in which the arguments of every layer's calls are compared before and after."""
+    model = problem.twin
+    names = ("x", "y", "sample_weight")
+    given = [None if part is None else part.copy() for part in problem.batch]
+    changed: list[str] = []
+    for _, layer in walk(model.layers):
+        watch(layer, f"{problem.called(layer)} {layer!r}", changed)
+    try:
+        problem.step(model, given, problem.point)
+    finally:
+        for _, layer in walk(model.layers):
+            del layer.forward, layer.backward  # the instance's: what `watch` has set
+    for name, now, before in zip(names, given, problem.batch, strict=True):
+        if now is not None and before is not None and not np.array_equal(now, before):
+            changed.append(f"the step changes its argument {name}")
+    found = model.params.ravel()
+    for leaf in problem.leaves:
+        if not np.array_equal(found[leaf.slice], problem.point[leaf.slice]):
+            changed.insert(0, f"the step changes the parameter {leaf.name}")
+    if not changed:
+        return {}
+    return {Verdict.MUTATES_INPUT: f"{changed[0]}; work on a copy or in a separate buffer"}
+
+
+def watch(layer: Layer, name: str, changed: list[str]) -> None:
+    """Make a layer's calls compare their arguments before and after."""
+    forward, backward = layer.forward, layer.backward
+    kept: list[tuple[str, Array, Array]] = []
+
+    def watched_forward(x: Array) -> Array:
+        kept[:] = [("the input kept by forward", x, x.copy())]
+        out = forward(x)
+        if not np.array_equal(x, kept[0][2]):
+            changed.append(f"forward of {name} changes its input")
+        if out is not x:  # Identity-like layers may hand on what they were given
+            kept.append(("the output of its forward", out, out.copy()))
+        return out
+
+    def watched_backward(delta: Array) -> Array | None:
+        watched = [("the delta it is given", delta, delta.copy()), *kept]
+        watched += [(f"the parameter {k}", view, view.copy()) for k, view in layer.params.items()]
+        passed = backward(delta)
+        changed.extend(
+            f"backward of {name} changes {what}"
+            for what, now, before in watched[passed is None :]  # unless nobody needs the delta
+            if not np.array_equal(now, before)
+        )
+        return passed
+
+    layer.forward, layer.backward = watched_forward, watched_backward  # type: ignore[method-assign]
+
+
+PASSED = "the delta it passes on"
+
+
+def not_linear(problem: ModelProblem) -> Findings:
+    """backward(0) = 0 and backward(2 delta) = 2 backward(delta), for each layer from the loss."""
+    model = problem.twin
+    model.params, model.state = problem.point.reshape(model.params.shape), problem.state
+    x, target, weights = problem.batch
+    problem.passes += 1
+    with model.same_randomness():
+        model.loss.forward(run_forward(model.layers, x), target, weights)
+        delta = model.loss.backward().copy()
+        for layer in reversed(model.layers):
+            once, twice, nothing = (responses(problem, layer, delta * n) for n in (1, 2, 0))
+            for what, one in once.items():
+                most = 1e-9 * np.abs(one).max(initial=0)
+                if not same(2 * one, twice[what]) or np.abs(nothing[what]).max(initial=0) > most:
+                    text = f"{what} is not proportional to the delta that comes in"
+                    found = f"{problem.called(layer)} {layer!r}: {text}"
+                    return {Verdict.NOT_LINEAR_IN_SEED: found}
+            if layer.wants_input_delta:
+                delta = once[PASSED]
+    return {}
+
+
+def responses(problem: ModelProblem, layer: Layer, delta: Array) -> dict[str, Array]:
+    """What backward gives for a delta: the gradients, and the delta passed on."""
+    names, grads = problem.arrays(layer), problem.twin.grads
+    for name in names:
+        problem.slots[name].view(grads).fill(0)
+    passed = layer.backward(delta)
+    found = {f"the gradient of {n}": problem.slots[n].view(grads).copy() for n in names}
+    if layer.wants_input_delta and passed is not None:
+        found[PASSED] = passed.copy()
+    return found
+
+
+def different(problem: ModelProblem, a: Array, b: Array) -> str | None:
+    """The first array whose gradients differ by more than rounding."""
+    names = (t.name for t in problem.leaves if not same(a[t.slice], b[t.slice]))
+    return next(names, None)
+
+
+def same(a: Array, b: Array) -> bool:
+    """Equal except for the rounding of another order of summation."""
+    if a.shape != b.shape:
+        return False
+    if np.array_equal(a, b, equal_nan=True):
+        return True
+    return bool(np.abs(a - b).max(initial=0) <= 1e-9 * np.abs(a).max(initial=0) + 1e-300)

@@ -1,0 +1,165 @@
+"""Directions in every tensor at one point, and what all of them say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import nearest
+from mlpgrad.gradcheck.numeric.derivative import STEP
+from mlpgrad.gradcheck.numeric.judgement import COARSE, METHODS, Finding, Method, Outcome, Settings
+from mlpgrad.gradcheck.numeric.problem import Direction, Leaf, Problem, norm, rms, search, spread
+
+LARGE = 100_000
+"""From this number of parameters on, one direction in each array is checked."""
+AT_ONCE = 1 << 20
+"""Number of elements of all the direction vectors held at one time."""
+
+
+class Plan(NamedTuple):
+    """What to check, as the caller chose it."""
+
+    directions: int = 3
+    method: str = "auto"
+    rtol: float | None = None
+    explain: bool = True
+
+    def chosen(self) -> Method:
+        """The method; a ValueError where an option is out of range."""
+        if self.method not in METHODS:
+            raise ValueError(f"no method {self.method!r}{nearest(str(self.method), METHODS)}")
+        if not (isinstance(self.directions, (int, np.integer)) and self.directions >= 1):
+            raise ValueError(f"directions expects an int >= 1, got {self.directions!r}")
+        if self.rtol is not None and not 0 <= self.rtol < 1:
+            raise ValueError(f"rtol expects a number from 0 to 1, got {self.rtol!r}")
+        return METHODS[self.method]
+
+    def call(self, function: str, arguments: str, seed: int) -> str:
+        """The line that repeats the check: every option that is not the default."""
+        usual = Plan()._asdict()
+        options = {"seed": seed} | {n: v for n, v in self._asdict().items() if v != usual[n]}
+        given = "".join(f", {name}={value!r}" for name, value in options.items())
+        return f"mg.{function}({arguments}{given})"
+
+    def settings(
+        self, problem: Problem, point: Array, value: float, rng: np.random.Generator
+    ) -> Settings:
+        """Noise, precision and tolerances of a function at a point."""
+        noise, precision = problem.uncertainty(point, value, rng)
+        exact = precision < 1e-10 and problem.gradient_dtype.itemsize >= 8
+        worst = max(precision, float(np.finfo(problem.gradient_dtype).eps))
+        rtol = self.rtol if self.rtol is not None else (1e-10 if exact else 100 * worst)
+        sharp = max(1e-6 if exact else (5e-5 if precision < 1e-10 else COARSE), 10 * rtol)
+        kinks = problem.shows_kinks, problem.knows_all_kinks
+        return Settings(value, noise, precision, rtol, sharp, *kinks, self.chosen())
+
+
+class Place(NamedTuple):
+    """A point, the gradient there, and what was found in each tensor."""
+
+    point: Array
+    gradient: Array
+    settings: Settings
+    found: Sequence[list[Finding]] = ()
+
+    def outcomes(self) -> set[Outcome]:
+        """All that was found, in any tensor."""
+        return {finding.outcome for findings in self.found for finding in findings}
+
+    def wrong(self, leaves: Sequence[Leaf]) -> list[tuple[Leaf, list[Finding]]]:
+        """The tensors whose gradient is wrong, each with its findings."""
+        pairs = zip(leaves, self.found, strict=True)
+        return [(t, found) for t, found in pairs if Outcome.DIFFERS in {f.outcome for f in found}]
+
+
+def check_point(
+    problem: Problem, place: Place, rng: np.random.Generator, count: int, *, along: bool
+) -> Place:
+    """Compare along directions in each tensor, as many at a time as memory allows.
+
+    Parameters
+    ----------
+    problem : Problem
+    place : Place
+        Where; its findings are not looked at.
+    rng : Generator
+    count : int
+        Number of random directions in each tensor.
+    along : bool
+        Whether the gradient's own direction is one, too.
+
+    Returns
+    -------
+    Place
+        The same with the findings.
+    """
+    found: list[list[Finding]] = [[] for _ in problem.leaves]
+    runs: list[tuple[Direction, Any]] = []
+
+    def compare() -> None:
+        for finding in search(problem, place.point, runs):
+            found[finding.direction.tensor].append(finding)
+        runs.clear()
+
+    held = 0
+    for direction in directions(problem.leaves, place, rng, count, along):
+        runs.append((direction, place.settings.method.compare(direction, place.settings)))
+        held += direction.vector.size
+        if held >= AT_ONCE:
+            compare()
+            held = 0
+    compare()
+    return place._replace(found=found)
+
+
+def directions(
+    leaves: Sequence[Leaf], place: Place, rng: np.random.Generator, count: int, along: bool
+) -> Iterator[Direction]:
+    """Unit vectors in each tensor, with the slope that the gradient gives along them."""
+    sizes, settings = spread(place.point), place.settings
+    step = STEP if settings.sharp < COARSE else 8 * STEP
+    for number, leaf in enumerate(leaves):
+        part, size = place.gradient[leaf.slice], norm(sizes[leaf.slice])
+        typical, length = rms(part), step * min(max(1.0, size / 8), size / 2)
+        every = settings.method.every_element
+        for vector in elements(leaf.size) if every else units(part, count, rng, along):
+            slope = float(vector @ part)
+            yield Direction(number, leaf.start, leaf.stop, vector, slope, typical, length, along)
+
+
+def elements(size: int) -> Iterator[Array]:
+    """The unit vector of every element."""
+    for index in range(size):
+        vector = np.zeros(size)
+        vector[index] = 1.0
+        yield vector
+
+
+def units(gradient: Array, count: int, rng: np.random.Generator, along: bool) -> Iterator[Array]:
+    """The gradient's own direction, if `along`, then Gaussian ones.
+
+    Along itself a gradient has its largest slope, so that a wrong factor shows at once; an error
+    across it shows along random directions.
+    """
+    single = gradient.size == 1
+    if along and 0 < rms(gradient) < np.inf:
+        unit = gradient / np.abs(gradient).max()
+        yield unit / np.linalg.norm(unit)
+        if single:
+            return
+    for _ in range(1 if single else count * bool(gradient.size)):
+        vector = rng.standard_normal(gradient.size)
+        yield vector / np.linalg.norm(vector)
+
+
+def second_point(point: Array, leaves: Sequence[Leaf], rng: np.random.Generator) -> Array:
+    """A point nearby, with no element where it was: not at the same kink, not in a cache."""
+    moved = point.copy()
+    for leaf in leaves:
+        part = moved[leaf.slice]
+        size = np.maximum(np.abs(part), 0.2 * (rms(part) or 0.5))
+        part += 0.05 * size * rng.standard_normal(leaf.size)
+    return moved

@@ -1,0 +1,208 @@
+"""What is checked: a value, its gradient and its parameters as one flat vector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array, Shape
+from mlpgrad.gradcheck.numeric.derivative import Answers, Result, Run
+from mlpgrad.gradcheck.verdicts import Verdict
+
+CLOSE = 7
+"""Values compared to see the noise of f."""
+Request = tuple[int, int, Array, complex]
+"""start, stop, u, t: the point with p[start:stop] + t u; t is real but for complex steps."""
+
+
+class Leaf(NamedTuple):
+    """Where one array lies in the flat vector, and how it is named in the report."""
+
+    name: str
+    start: int
+    stop: int
+    shape: Shape
+    dtype: np.dtype[Any] = np.dtype(np.float64)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.stop - self.start
+
+    @property
+    def slice(self) -> slice:
+        """Its place in the flat vector."""
+        return slice(self.start, self.stop)
+
+    def element(self, position: int) -> str:
+        """The name of one element: `params['w'][0, 3]`."""
+        where = np.unravel_index(position, self.shape) if self.shape else ()
+        return f"{self.name}[{', '.join(str(int(i)) for i in where)}]" if where else self.name
+
+
+class Direction(NamedTuple):
+    """A unit vector within `params[start:stop]`, and the slope that the gradient gives there."""
+
+    tensor: int
+    start: int
+    stop: int
+    vector: Array
+    analytic: float
+    rms: float
+    """Root mean square of the gradient in this tensor: the size of a typical slope."""
+    step: float
+    verify: bool = False
+    """Whether a complex step must agree with central differences here."""
+
+    def at(self, t: complex) -> Request:
+        """The point at a distance t along it."""
+        return self.start, self.stop, self.vector, t
+
+
+class BadGradientError(Exception):
+    """The gradient is not even an array like the parameters: its own verdict."""
+
+    def __init__(self, verdict: Verdict, text: str) -> None:
+        super().__init__(text)
+        self.verdict = verdict
+
+
+class ComplexStepError(ValueError):
+    """A complex step is not legal here."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"complex steps are not legal here: {reason}; use method='auto' (what drops the "
+            f"imaginary part: abs, max, comparisons, norms, .real, float(), math functions)"
+        )
+
+
+class Problem:
+    """A function of a flat vector with a gradient; `passes` counts evaluations of the value."""
+
+    leaves: list[Leaf]
+    point: Array
+    own_dtype: np.dtype[Any] = np.dtype(np.float64)
+    """The dtype in which the user computes the gradient."""
+    gradient_dtype: np.dtype[Any] = np.dtype(np.float64)
+    """The dtype in which `gradient` computes it."""
+    shows_kinks: bool = False
+    """Whether `values` can tell that a kink lies between two points."""
+    knows_all_kinks: bool = False
+    """Whether it finds every kink that there is."""
+    label: str = "f"
+    passes: int = 0
+
+    def values(self, point: Array, requests: Sequence[Request]) -> Answers:
+        """f at each displaced point, and whether a kink lies in between."""
+        self.passes += len(requests)
+        exact = bool(requests) and isinstance(requests[0][3], complex)  # all are, or none
+        buffer = np.empty(len(point), np.complex128 if exact else np.float64)
+        try:
+            found = [self.evaluate(displaced(point, request, buffer)) for request in requests]
+        except (TypeError, ValueError) as error:
+            if exact:
+                raise ComplexStepError(f"{self.label} refuses complex numbers ({error})") from error
+            raise
+        values, moved = zip(*found, strict=True) if found else ((), ())
+        return np.array(values), np.array(moved, bool)
+
+    def evaluate(self, point: Array) -> tuple[Any, bool]:
+        """f at one point, which may be complex, and whether a kink was crossed on the way."""
+        raise NotImplementedError
+
+    def gradient(self, point: Array) -> Array:
+        """The gradient under test at a point, computed in float64 where possible."""
+        raise NotImplementedError
+
+    def own_gradient(self, point: Array) -> Array:
+        """The gradient under test in the user's own dtype (as float64 numbers)."""
+        raise NotImplementedError
+
+    def value(self, point: Array) -> float:
+        """f at a point."""
+        return float(self.values(point, [(0, 0, np.empty(0), 0.0)])[0][0])
+
+    def uncertainty(
+        self, point: Array, value: float, rng: np.random.Generator
+    ) -> tuple[float, float]:
+        """How uncertain one value of f is, and the precision eps that f computes in.
+
+        The larger of `eps |f|` and the noise seen in values at close, equal distances. Values
+        that are all float32 numbers come from a function that computes in float32.
+        """
+        vector = rng.standard_normal(len(point)) * spread(point)
+
+        def along(offsets: Sequence[float] | Array) -> Array:
+            requests: list[Request] = [(0, len(point), vector, t) for t in offsets]
+            return np.array(self.values(point, requests)[0], np.float64)
+
+        spacing = 1e-13 if self.shows_kinks else 1e-9  # a kink in between would look like noise
+        elsewhere, *close = along([1e-3, *(spacing * np.arange(1, CLOSE))])
+        while value == max(close) == min(close) and value != elsewhere and spacing < 1e-5:
+            spacing *= 100  # f moves in steps larger than that
+            close = list(along(spacing * np.arange(1, CLOSE)))
+        precision = float(np.finfo(np.float64).eps)
+        for dtype in (np.float32, np.float16):
+            coarse = value == float(dtype(value)) and elsewhere == float(dtype(elsewhere))
+            if coarse and value != elsewhere:
+                precision = float(np.finfo(dtype).eps)
+        return max(precision * abs(value), noise_of(np.array([value, *close]))), precision
+
+
+def displaced(point: Array, request: Request, out: Array) -> Array:
+    """Write the point that a request asks for into `out`."""
+    start, stop, vector, t = request
+    out[...] = point
+    out[start:stop] += t * vector
+    return out
+
+
+def search(
+    problem: Problem, point: Array, runs: Sequence[tuple[Direction, Run[Result]]]
+) -> list[Result]:
+    """Run searches along many directions, their evaluations batched together."""
+    results: dict[int, Result] = {}
+    waiting = {number: next(run) for number, (_, run) in enumerate(runs)}
+    while waiting:
+        requests = [runs[n][0].at(t) for n, offsets in waiting.items() for t in offsets]
+        values, moved = problem.values(point, requests)
+        following, stop = {}, 0
+        for number, offsets in waiting.items():
+            part = slice(stop, stop := stop + len(offsets))
+            try:
+                following[number] = runs[number][1].send((values[part], moved[part]))
+            except StopIteration as end:
+                results[number] = end.value
+        waiting = following
+    return [results[number] for number in range(len(runs))]
+
+
+def norm(vector: Array) -> float:
+    """The Euclidean norm, also of numbers whose squares are beyond the range of float64."""
+    largest = float(np.abs(vector).max(initial=0.0))
+    return largest * float(np.linalg.norm(vector / largest)) if 0 < largest < np.inf else largest
+
+
+def rms(vector: Array) -> float:
+    """The root mean square."""
+    return norm(vector) / float(np.sqrt(len(vector) or 1))
+
+
+def spread(point: Array) -> Array:
+    """The size of each parameter, for displacements relative to it; never zero."""
+    return np.abs(point) + (rms(point) or 1.0)
+
+
+def noise_of(values: Array) -> float:
+    """Standard deviation of the noise in values at equal distances, by differences of high order.
+
+    Differences take away what is smooth and add up what is not: those of order k of independent
+    noise have (2k)! / k!^2 times its variance (More and Wild, "Estimating computational noise",
+    SIAM J. Sci. Comput. 33, 2011).
+    """
+    seen = [np.diff(values, order) / math.sqrt(math.comb(2 * order, order)) for order in (4, 5)]
+    return max(rms(part) for part in seen)
