@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from mlpgrad._core.documented import Documented, without_parameters
+from mlpgrad._core.documented import Documented
 from mlpgrad._core.synonyms import meant_by
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -19,7 +19,6 @@ class Described(Documented):
     error that names the nearest option when an argument is misspelt.
     """
 
-    @without_parameters
     def __new__(cls, *_args: Any, **options: Any) -> Any:
         """Refuse unknown options before `__init__` runs."""
         if options:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
-from types import FunctionType
-from typing import Any, NamedTuple, TypeVar
-
-Function = TypeVar("Function", bound=Callable[..., Any])
+from typing import Any, NamedTuple
 
 
 class Entry(NamedTuple):
@@ -18,12 +14,31 @@ class Entry(NamedTuple):
     body: tuple[str, ...]
 
 
+class _ConstructorSignature:
+    """The signature of a class, read when someone asks for it."""
+
+    def __get__(self, instance: object, owner: type) -> inspect.Signature:
+        if instance is not None:  # an object may be callable, which is something else
+            raise AttributeError("__signature__")
+        return constructor_signature(owner)
+
+
+class _Docstring:
+    """The docstring of a class, completed when someone reads it."""
+
+    def __init__(self, own: str) -> None:
+        self.own = own
+
+    def __get__(self, instance: object, owner: type) -> str:
+        return completed_docstring(owner, self.own)
+
+
 class Documented:
     """Base of classes whose options are written once, by the class that defines them.
 
-    When a subclass is defined, its `**options` are replaced in its signature by the options of
-    its base, and the "Parameters" of its docstring get the entries of its bases and the defaults
-    of its own signature. So `help`, `inspect.signature` and Shift+Tab show every option.
+    Where a subclass passes `**options` on to its base, its signature has the options of the base
+    in their place, and the "Parameters" of its docstring have the entries of the base, with the
+    defaults of the subclass. So `help`, `inspect.signature` and Shift+Tab show every option.
 
     Examples
     --------
@@ -45,38 +60,37 @@ class Documented:
     ['size : int, default 3', '    The number of things.']
     """
 
+    __signature__ = _ConstructorSignature()
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        init: Any = vars(cls).get("__init__")
-        if isinstance(init, FunctionType):
-            _complete_signature(cls, init)
-        if cls.__doc__:
-            cls.__doc__ = _completed_docstring(cls, cls.__doc__)
+        own: Any = cls.__doc__
+        if own:
+            own = _Docstring(own)
+            cls.__doc__ = own
 
 
-def _complete_signature(cls: type, init: Any) -> None:
-    """Put the options of the next `__init__` in place of `**options`."""
-    signature = inspect.signature(init)
-    own = signature.parameters
-    rest = [p for p in own.values() if p.kind is p.VAR_KEYWORD]
-    bases = [base for base in cls.__mro__[1:-1] if "__init__" in vars(base)]
-    if not rest or not bases:
-        return
-    passed = list(inspect.signature(vars(bases[0])["__init__"]).parameters.values())[1:]
-    options = [
-        p.replace(kind=p.KEYWORD_ONLY)
-        for p in passed
-        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in own
-    ]
-    if any(p.kind is p.VAR_KEYWORD for p in passed):
-        options += rest
-    named = [p for p in own.values() if p not in rest]
-    init.__signature__ = signature.replace(parameters=[*named, *options])
+def constructor_signature(cls: type) -> inspect.Signature:
+    """What a class takes, with the options that `**options` passes on to its bases."""
+    taken: dict[str, inspect.Parameter] = {}
+    rest: list[inspect.Parameter] = []
+    constructors = [vars(base)["__init__"] for base in cls.__mro__[:-1] if "__init__" in vars(base)]
+    for init in constructors:
+        parameters = list(inspect.signature(init).parameters.values())[1:]
+        rest = [p for p in parameters if p.kind is p.VAR_KEYWORD]
+        for p in parameters:
+            if init is constructors[0] and p not in rest:
+                taken[p.name] = p
+            elif p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
+                taken.setdefault(p.name, p.replace(kind=p.KEYWORD_ONLY))
+        if not rest:  # else they are the options of the next
+            break
+    return inspect.Signature([*taken.values(), *rest])
 
 
-def _completed_docstring(cls: type, doc: str) -> str:
+def completed_docstring(cls: type, doc: str) -> str:
     """The docstring with an entry for each parameter of the constructor."""
-    taken = inspect.signature(cls).parameters
+    taken = constructor_signature(cls).parameters
     head, own, tail = split_docstring(doc)
     entries = _inherited_entries(cls) | own
     lines: list[str] = []
@@ -97,7 +111,7 @@ def _inherited_entries(cls: type) -> dict[str, Entry]:
     """Entries of all bases, the nearest first; without defaults, which may be others here."""
     found: dict[str, Entry] = {}
     for base in reversed(cls.__mro__[1:-1]):
-        for name, (kind, body) in split_docstring(vars(base).get("__doc__") or "")[1].items():
+        for name, (kind, body) in split_docstring(base.__doc__ or "")[1].items():
             found[name] = Entry(re.sub(r", default .*", "", kind), body)
     return found
 
@@ -140,10 +154,3 @@ def split_docstring(doc: str) -> tuple[list[str], dict[str, Entry], list[str]]:
         entry = Entry(kind, tuple(body) if body != [""] else ())
         entries |= dict.fromkeys((name.strip() for name in names.split(",")), entry)
     return lines[:place], entries, lines[end:]
-
-
-def without_parameters(new: Function) -> Function:
-    """Decorate a `__new__` that only looks at its arguments: it adds none to the signature."""
-    first = next(iter(inspect.signature(new).parameters.values()))
-    vars(new)["__signature__"] = inspect.Signature([first])
-    return new
