@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mlpgrad as mg
-from mlpgrad._core.synonyms import SYNONYMS, TOGETHER
+from mlpgrad._core.synonyms import CLASSES, SYNONYMS, TOGETHER
 from mlpgrad.optimizers import Adam, Adamax, AdamW, AMSGrad, NAdam, Optimizer, RAdam, vectors
 from mlpgrad.optimizers.adaptive import Adadelta, Adagrad, RMSprop
 from mlpgrad.optimizers.sgd import SGD
@@ -475,6 +475,7 @@ def test_an_option_out_of_range_is_refused(make, message):
         (lambda: Adam(betas=(0.9, 0.999)), "no option 'betas'; write beta1=..., beta2=...$"),
         (lambda: Adam(eps=1e-8), "no option 'eps'; write epsilon=...$"),
         (lambda: Adam(clipnorm=1.0), "no option 'clipnorm'; write clip_norm=...$"),
+        (lambda: Adam(amsgrad=True), r"no option 'amsgrad'; use AMSGrad\(...\)$"),
         (lambda: RMSprop(alpha=0.9), "no option 'alpha'; write decay=...$"),
         (lambda: Adadelta(rho=0.9), "no option 'rho'; write decay=...$"),
         (lambda: Rprop(etas=(0.5, 1.2)), "no option 'etas'; write eta_minus=..., eta_plus=...$"),
@@ -502,6 +503,7 @@ def test_synonyms_stand_for_options_that_exist():
     wanted = {option for options in SYNONYMS.values() for option in options}
     assert wanted <= known, f"no class has these: {wanted - known}"
     assert SYNONYMS.keys() >= TOGETHER
+    assert set(CLASSES.values()) <= {cls.__name__ for cls in EVERY_CLASS}
 
 
 @pytest.mark.parametrize(

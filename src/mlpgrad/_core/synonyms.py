@@ -52,6 +52,9 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 TOGETHER = {"betas", "etas", "step_sizes"}
 """Names of pairs, which are two options here."""
 
+CLASSES = {"amsgrad": "AMSGrad", "decoupled_weight_decay": "AdamW"}
+"""Names of options that are classes here."""
+
 
 def meant_by(name: str, known: Iterable[str]) -> str:
     """Advice for the name of an option in another library; empty where there is none.
@@ -63,6 +66,8 @@ def meant_by(name: str, known: Iterable[str]) -> str:
     >>> meant_by("betas", ["beta1", "beta2"])
     '; write beta1=..., beta2=...'
     """
+    if name in CLASSES:
+        return f"; use {CLASSES[name]}(...)"
     options = set(known)
     found = [option for option in SYNONYMS.get(name, ()) if option in options]
     wanted = found if name in TOGETHER else found[:1]
