@@ -32,6 +32,16 @@ class Initializer(Described):
 
     A subclass implements `__call__`. It is given to a layer:
     `Dense(64, 8, initializer=HeNormal())`.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> class Small(mg.Initializer):
+    ...     def __call__(self, rng, shape):
+    ...         return 0.01 * rng.standard_normal(shape)
+    >>> model = mg.Sequential([mg.Dense(3, 2, initializer=Small())], loss=mg.MeanSquaredError())
+    >>> bool(abs(model.layers[0].params.weights).max() < 0.1)
+    True
     """
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> Array:

@@ -168,6 +168,36 @@ def test_a_rule_of_ones_own_is_one_method():
     assert repr(optimizer) == "Descent(0.5, weight_decay=0.1)"
 
 
+@pytest.mark.parametrize(("rates", "rate_shape"), [(0.1, ()), ([0.1, 0.2], (2, 1))])
+def test_update_takes_scalars_then_states_then_scratch(rates, rate_shape):
+    class Named(Optimizer):
+        """A rule that notes what it takes."""
+
+        states = ("v", "u")
+        scratch = 2
+
+        def scalars(self, rate, t):
+            return rate, t
+
+        def make_state(self, params):
+            return {"v": np.full_like(params, 3), "u": np.full_like(params, 4)}
+
+        def update(self, p, g, rate, t, v, u, s, r):
+            taken.append((p, g, rate, t, v, u, s, r))
+
+    taken = []
+    params, grads = np.full((2, 5), 1.0, np.float32), np.full((2, 5), 2.0, np.float32)
+    Named(rates).step(params, grads)
+    ((p, g, rate, t, v, u, s, r),) = taken
+    assert [(a == i).all() for i, a in ((1, p), (2, g), (1, t), (3, v), (4, u))] == [True] * 5
+    np.testing.assert_array_equal(rate.ravel(), np.ravel(rates).astype(np.float32))
+    assert rate.shape == rate_shape
+    assert t.shape == ()
+    assert {a.shape for a in (p, g, v, u, s, r)} == {(2, 5) if rate_shape else (10,)}
+    assert {a.dtype for a in (p, g, rate, t, v, u, s, r)} == {np.dtype(np.float32)}
+    assert not np.shares_memory(s, r)
+
+
 def test_a_rule_of_ones_own_takes_scratch_arrays_that_it_asks_for():
     class SignDescent(Optimizer):
         """p <- p - rate sign(g)"""
