@@ -98,9 +98,9 @@ class Constant(Initializer):
 
     def __init__(self, value: float) -> None:
         self.value = value
-        checks.within(self, "value", -math.inf, open_below=True)
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> Array:
+        checks.within(self, "value", -math.inf, open_below=True)
         return np.full(shape, self.value, np.float64)
 
 
