@@ -200,15 +200,20 @@ def test_options_that_no_base_takes_stay_in_the_signature():
 
         Parameters
         ----------
+        *names : str
+            Some.
         **options
             Anything.
+        size : int
+            A number.
         """
 
-        def __init__(self, **options):
-            self.options = options
+        def __init__(self, *names, size=1, **options):
+            self.names, self.size, self.options = names, size, options
 
-    assert list(inspect.signature(Loose).parameters) == ["options"]
-    assert entries(Loose) == {"options": ""}
+    assert list(inspect.signature(Loose).parameters) == ["names", "size", "options"]
+    assert entries(Loose) == {"names": "str", "size": "int, default 1", "options": ""}
+    assert Loose.__doc__.count("Anything.") == 1
 
 
 def test_classes_without_options_show_none():

@@ -6,6 +6,8 @@ import inspect
 import re
 from typing import Any, NamedTuple
 
+STARS: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+
 
 class Entry(NamedTuple):
     """What a docstring says about one or several parameters."""
@@ -90,7 +92,8 @@ def constructor_signature(cls: type) -> inspect.Signature:
 
 def completed_docstring(cls: type, doc: str) -> str:
     """The docstring with an entry for each parameter of the constructor."""
-    taken = constructor_signature(cls).parameters
+    parameters = constructor_signature(cls).parameters.values()
+    taken = {STARS.get(p.kind, "") + p.name: p for p in parameters}
     head, own, tail = split_docstring(doc)
     entries = _inherited_entries(cls) | own
     lines: list[str] = []
