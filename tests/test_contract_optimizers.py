@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 
 import mlpgrad as mg
+from tests.counting import lines_run
 from tests.kinds import ENSEMBLE, every_dtype, every_optimizer, one_and_many
 
 
@@ -65,6 +66,16 @@ def test_an_optimizer_continues_after_deepcopy_and_pickle(cls):
         runs.append(values)
     np.testing.assert_array_equal(runs[0], runs[1])
     np.testing.assert_array_equal(runs[0], runs[2])
+
+
+@every_optimizer
+def test_a_step_costs_the_same_after_many_steps(cls):
+    for steps in (10, 10**3, 10**7):
+        optimizer, params, grads = cls.example(), np.ones(4), np.ones(4)
+        optimizer.step(params, grads)
+        optimizer.steps = steps  # as a restored state sets it
+        assert lines_run(optimizer.step, params, grads) <= 5000
+        assert lines_run(optimizer.step, params, grads) <= 100
 
 
 @every_optimizer

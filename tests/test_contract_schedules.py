@@ -3,36 +3,18 @@
 import copy
 import math
 import pickle
-import sys
 
 import numpy as np
 import pytest
 
 import mlpgrad as mg
+from tests.counting import lines_run
 from tests.kinds import every, example, subclasses
 
 SCHEDULES = subclasses(mg.Schedule)
 STEPS = [*range(200), 999, 12_345, 10**6, 10**9]
 
 every_schedule = every(SCHEDULES)
-
-
-def lines_run(function, *args):
-    """How many lines of Python one call runs."""
-    count = 0
-
-    def trace(frame, event, arg):
-        nonlocal count
-        count += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        function(*args)
-    finally:
-        sys.settrace(before)
-    return count
 
 
 @every_schedule

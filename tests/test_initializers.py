@@ -97,3 +97,16 @@ def test_a_given_initializer_wins():
     model = mg.Sequential(layers, loss=mg.HalfSquaredError())
     assert_array_equal(layers[0].params.weights, np.full((2, 2), 3.0))
     assert model.params.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("initialize", "message"),
+    [
+        (lambda: draw(mg.Constant("0.5")), r"Constant: value .*, got '0.5'; write 0.5 without"),
+        (lambda: draw(mg.Constant(np.inf)), r"Constant: value expects a number .*, got inf"),
+        (lambda: mg.Orthogonal("1"), r"Orthogonal: gain expects a number .*, got '1'; write 1"),
+    ],
+)
+def test_a_value_that_is_no_number_is_refused(initialize, message):
+    with pytest.raises(ValueError, match=message):
+        initialize()

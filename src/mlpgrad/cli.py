@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlpgrad.sequential import Sequential
 
 TOY_DATA = ("circles", "digits", "moons", "regression", "spirals", "xor")
-MOST_CLASSES = 50  # more distinct whole numbers than this are a quantity, not classes
+MOST_CLASSES = 50  # more distinct whole numbers than this are treated as a quantity
 GUIDE = """\
 examples:
   mlpgrad train digits                         handwritten digits, bundled: 97 % in seconds
@@ -29,17 +29,17 @@ examples:
   mlpgrad train images-idx3-ubyte.gz --labels labels-idx1-ubyte.gz
   mlpgrad explain xor                          one step of back-propagation, on a page
 
-In Python the same is `import mlpgrad as mg`, `mg.Sequential([...], loss=...)`, `model.fit(x, y,
-optimizer=mg.Adam(1e-3))`; a saved model is read by `mg.load("model.npz")`.
+The same in Python: `import mlpgrad as mg`, `mg.Sequential([...], loss=...)`, `model.fit(x, y,
+optimizer=mg.Adam(1e-3))`; `mg.load("model.npz")` reads a saved model.
 """
 
 
 class CommandError(Exception):
-    """A mistake of the user's, shown as one line."""
+    """A mistake in the use of the command line, shown as one line."""
 
 
 class Data(NamedTuple):
-    """A task, split in three."""
+    """A data set, split into three parts."""
 
     name: str
     train: tuple[Array, Array]
@@ -49,11 +49,11 @@ class Data(NamedTuple):
     """Number of classes, or 0 for regression."""
     note: str
     rows: Array
-    """Rows of the data that the three parts hold, in their order."""
+    """The rows of the data in the three parts, one part after the other."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """An ArgumentParser that names the nearest option."""
+    """An ArgumentParser that suggests the nearest option for an unknown one."""
 
     def error(self, message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ").split()[0]
@@ -66,7 +66,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line's grammar."""
+    """The parser of the command line."""
     parser = _Parser(
         prog="mlpgrad",
         description="Multilayer perceptrons trained by back-propagation, every gradient checked.",
@@ -81,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_train(commands: Any) -> None:
-    """The options of `mlpgrad train`."""
+    """Add the command `mlpgrad train` and its options."""
     train = commands.add_parser(
         "train",
         help="train a network on a data set, check its gradient, save it",
@@ -90,49 +90,49 @@ def _add_train(commands: Any) -> None:
         epilog=GUIDE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    train.add_argument("data", metavar="DATASET-or-FILE", help=f"{', '.join(TOY_DATA)}; or a file")
-    train.add_argument("--target", help="column of a CSV file to predict (default: the last)")
+    option = train.add_argument
+    option("data", metavar="DATASET-or-FILE", help=f"{', '.join(TOY_DATA)}, or a file")
+    option("--target", help="column of a CSV file to predict (default: the last)")
     tasks = ["auto", "classification", "regression"]
-    train.add_argument("--task", choices=tasks, default="auto", help="what the target is")
-    train.add_argument("--labels", type=Path, help="file of labels beside an IDX file of images")
-    train.add_argument("--hidden", default="128", help="widths of hidden layers (default: 128)")
-    train.add_argument("--activation", default="relu", help="of the hidden layers (default: relu)")
-    train.add_argument("--dropout", type=float, default=0.0, help="probability (default: 0)")
-    train.add_argument("--optimizer", default="adam", help="update rule (default: adam)")
-    train.add_argument("--learning-rate", type=float, help="default: the optimizer's own")
-    train.add_argument("--epochs", type=int, default=100, help="at most (default: 100)")
-    train.add_argument("--patience", type=int, default=15, help="of early stopping (default: 15)")
-    train.add_argument("--batch-size", type=int, default=32, help="samples a step (default: 32)")
-    train.add_argument("--seed", type=int, default=0, help="of weights and order (default: 0)")
-    train.add_argument("--output", type=Path, default=Path("mlpgrad-output"), help="directory")
-    train.add_argument("--quiet", action="store_true", help="no progress bar")
+    option("--task", choices=tasks, default="auto", help="what the target is")
+    option("--labels", type=Path, help="file of labels beside an IDX file of images")
+    option("--hidden", default="128", help="widths of hidden layers (default: 128)")
+    option("--activation", default="relu", help="activation of the hidden layers (default: relu)")
+    option("--dropout", type=float, default=0.0, help="dropout probability (default: 0)")
+    option("--optimizer", default="adam", help="update rule (default: adam)")
+    option("--learning-rate", type=float, help="learning rate (default: that of the optimizer)")
+    option("--epochs", type=int, default=100, help="largest number of epochs (default: 100)")
+    option("--patience", type=int, default=15, help="epochs without improvement (default: 15)")
+    option("--batch-size", type=int, default=32, help="samples in a step (default: 32)")
+    option("--seed", type=int, default=0, help="seed of weights and order (default: 0)")
+    option("--output", type=Path, default=Path("mlpgrad-output"), help="directory to write to")
+    option("--quiet", action="store_true", help="no progress bar")
     train.set_defaults(run=train_network)
 
 
 def _add_explain(commands: Any) -> None:
-    """The options of `mlpgrad explain`."""
+    """Add the command `mlpgrad explain` and its options."""
     explain = commands.add_parser(
         "explain",
         help="walk through one step of back-propagation on a page in the browser",
         description="Write a page that walks forward and backward through the lecture's network, "
         "one step at a time, with its numbers in the formulas; and open it in the browser.",
     )
-    explain.add_argument("data", metavar="DATASET-or-FILE", nargs="?", default="xor")
-    explain.add_argument("--hidden", default="2", help="widths of hidden layers (default: 2)")
-    explain.add_argument(
-        "--sample", type=int, default=1, help="row of the data, from 0 (default: 1)"
-    )
-    explain.add_argument("--epochs", type=int, default=0, help="to train before (default: 0)")
-    explain.add_argument("--learning-rate", type=float, default=0.5, help="default: 0.5")
-    explain.add_argument("--seed", type=int, default=0, help="of the weights (default: 0)")
-    explain.add_argument("--output", type=Path, default=Path("mlpgrad-output"), help="directory")
-    explain.add_argument("--text", action="store_true", help="print it instead")
-    explain.add_argument("--no-open", action="store_true", help="only write the page")
+    option = explain.add_argument
+    option("data", metavar="DATASET-or-FILE", nargs="?", default="xor")
+    option("--hidden", default="2", help="widths of hidden layers (default: 2)")
+    option("--sample", type=int, default=1, help="row of the data, counted from 0 (default: 1)")
+    option("--epochs", type=int, default=0, help="epochs of training beforehand (default: 0)")
+    option("--learning-rate", type=float, default=0.5, help="learning rate (default: 0.5)")
+    option("--seed", type=int, default=0, help="seed of the weights (default: 0)")
+    option("--output", type=Path, default=Path("mlpgrad-output"), help="directory to write to")
+    option("--text", action="store_true", help="print it as text instead")
+    option("--no-open", action="store_true", help="write the page, but do not open it")
     explain.set_defaults(target=None, labels=None, task="auto", run=explain_step)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0 done, 1 failed, 2 used wrongly.
+    """Run the command line and return its exit code: 0 success, 1 failure, 2 wrong use.
 
     Examples
     --------
@@ -156,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def train_network(options: argparse.Namespace) -> int:
-    """`mlpgrad train`: load, train, report, check, save."""
+    """Run `mlpgrad train`: load data, train, report, check the gradient, and save."""
     import mlpgrad as mg
 
     data = load_data(options)
@@ -173,7 +173,7 @@ def train_network(options: argparse.Namespace) -> int:
         callbacks=[mg.EarlyStopping(options.patience)],
         verbose=0 if options.quiet else 1,
     )
-    print(f"trained {history.epochs} epochs in {history.seconds:.1f} s; best weights kept\n")
+    print(f"trained {history.epochs} epochs in {history.seconds:.1f} s; kept the best weights\n")
     print(report(model, data))
     rows = slice(0, 16)
     x, y = data.train
@@ -184,7 +184,7 @@ def train_network(options: argparse.Namespace) -> int:
 
 
 def load_data(options: argparse.Namespace) -> Data:
-    """The data set or file that the user names, split 64 : 16 : 20, inputs standardised."""
+    """The data set or file that the user names, split 64 : 16 : 20, with standardised inputs."""
     from mlpgrad import datasets
 
     name = options.data
@@ -199,12 +199,12 @@ def load_data(options: argparse.Namespace) -> Data:
         x, y = _read_file(Path(name), options)
     y, classes = _as_classes(y, options.task)
     labels = y if classes else None
-    rng = np.random.default_rng(0)  # the split is fixed: --seed changes the training only
+    rng = np.random.default_rng(0)  # the split is fixed: --seed changes only the training
     rest, test = datasets.split_indices(len(x), 0.2, labels=labels, rng=rng, shuffle=True)
     inner = None if labels is None else labels[rest]
     kept, held = datasets.split_indices(len(rest), 0.2, labels=inner, rng=rng, shuffle=True)
     train, validation = rest[kept], rest[held]
-    if name not in ("digits", "xor"):  # those are from 0 to 1 already
+    if name not in ("digits", "xor"):  # their values are already from 0 to 1
         x = datasets.standardize(x[train], x)[1]
     kind = f"{classes} classes" if classes else "regression"
     note = (
@@ -223,7 +223,7 @@ def _as_classes(y: Array, task: str) -> tuple[Array, int]:
     if task == "regression" or (task == "auto" and not few_whole_numbers):
         return y.astype(float), 0
     if len(values) < 2:
-        raise CommandError(f"the target holds one value only, {values[0]}; nothing to learn")
+        raise CommandError(f"the target expects two or more different values, got {values[0]} only")
     return indices, len(values)
 
 
@@ -231,7 +231,7 @@ def _read_file(path: Path, options: argparse.Namespace) -> tuple[Array, Array]:
     from mlpgrad import datasets
 
     if not path.exists():
-        raise CommandError(f"no data set or file {str(path)!r}{nearest(str(path), TOY_DATA)}")
+        raise CommandError(f"found no data set or file {str(path)!r}{nearest(str(path), TOY_DATA)}")
     if "idx" in path.name or options.labels is not None:
         if options.labels is None:
             raise CommandError(f"{path.name} holds images; name the file of labels with --labels")
@@ -242,7 +242,7 @@ def _read_file(path: Path, options: argparse.Namespace) -> tuple[Array, Array]:
 
 
 def build_model(data: Data, options: argparse.Namespace) -> Sequential:
-    """A multilayer perceptron for the data, as the options say."""
+    """A multilayer perceptron for the data, with the layers that the options describe."""
     import mlpgrad as mg
 
     widths = _widths(options)
@@ -273,7 +273,7 @@ def _widths(options: argparse.Namespace) -> list[int]:
 
 
 def explain_step(options: argparse.Namespace) -> int:
-    """`mlpgrad explain`: the lecture's network on one sample, as a page or as text."""
+    """Run `mlpgrad explain`: the lecture's network on one sample, as a page or as text."""
     import mlpgrad as mg
 
     data = load_data(options)
@@ -300,7 +300,7 @@ def explain_step(options: argparse.Namespace) -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     page = options.output / "explain.html"
     explanation.to_html(page)
-    print(f"wrote {page}: open it in a browser, and walk with the slider or the arrow keys")
+    print(f"wrote {page}: open it in a browser, and use the slider or the arrow keys")
     if not options.no_open:
         import webbrowser
 
@@ -309,7 +309,7 @@ def explain_step(options: argparse.Namespace) -> int:
 
 
 def _choose(base: type, name: str, what: str) -> Any:
-    """The subclass of `base` that a user names without regard to case."""
+    """The subclass of `base` with the name that the user gives, in upper or lower case."""
     known: dict[str, type] = {}
     waiting = [base]
     while waiting:
@@ -317,12 +317,12 @@ def _choose(base: type, name: str, what: str) -> Any:
         waiting += found
         known |= {cls.__name__.lower(): cls for cls in found if cls.__module__[:8] == "mlpgrad."}
     if name.lower() not in known:
-        raise CommandError(f"no {what} {name!r}{nearest(name.lower(), sorted(known))}")
+        raise CommandError(f"found no {what} {name!r}{nearest(name.lower(), sorted(known))}")
     return known[name.lower()]
 
 
 def report(model: Sequential, data: Data) -> str:
-    """Accuracy, or error, on the three parts."""
+    """The accuracy, or the root mean squared error, on the three parts."""
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
     if data.classes:
         values = {name: model.evaluate(*part)["accuracy"] for name, part in parts.items()}

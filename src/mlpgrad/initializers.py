@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlpgrad._core import checks
 from mlpgrad._core.described import Described
 
 if TYPE_CHECKING:
@@ -29,7 +30,18 @@ __all__ = [
 class Initializer(Described):
     """Draws the initial values of one parameter array of one network.
 
-    A subclass implements `__call__`; `fans` gives the two numbers that most rules need.
+    A subclass implements `__call__`. It is given to a layer:
+    `Dense(64, 8, initializer=HeNormal())`.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> class Small(mg.Initializer):
+    ...     def __call__(self, rng, shape):
+    ...         return 0.01 * rng.standard_normal(shape)
+    >>> model = mg.Sequential([mg.Dense(3, 2, initializer=Small())], loss=mg.MeanSquaredError())
+    >>> bool(abs(model.layers[0].params.weights).max() < 0.1)
+    True
     """
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> Array:
@@ -38,27 +50,44 @@ class Initializer(Described):
         Parameters
         ----------
         rng : numpy.random.Generator
-            The only source of randomness.
+            The only source of random numbers.
         shape : tuple of int
-            `(in_features, out_features)` of weights, or `(features,)`.
+            (in_features, out_features) for weights, or (features,).
+
+        Returns
+        -------
+        array of `shape`
+            The initial values, float64.
         """
         raise NotImplementedError
 
 
 def fans(shape: Shape) -> tuple[int, int]:
-    """`in_features` and `out_features` of a weight's shape; of a vector, its length twice."""
+    """`in_features` and `out_features` of the shape of weights; twice the length of a vector."""
     return shape[0], shape[-1]
 
 
 class Zeros(Initializer):
-    """Zero everywhere: the usual bias."""
+    """Zeros, the usual initial bias.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> mg.Zeros()(np.random.default_rng(0), (3,))
+    array([0., 0., 0.])
+    """
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> Array:
         return np.zeros(shape)
 
 
 class Constant(Initializer):
-    """The same value everywhere.
+    """The same value for every parameter.
+
+    Parameters
+    ----------
+    value : float
+        The value; finite.
 
     Examples
     --------
@@ -71,13 +100,14 @@ class Constant(Initializer):
         self.value = value
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> Array:
+        checks.within(self, "value", -math.inf, open_below=True)
         return np.full(shape, self.value, np.float64)
 
 
 class GlorotUniform(Initializer):
     """w ~ U(-r, r),  r = sqrt(6 / (in + out));  variance 2 / (in + out)
 
-    Keeps the variance of activations and deltas about level through tanh-like layers.
+    The variances of activations and of deltas stay about the same through tanh-like layers.
     Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural
     networks", equation 16.
 
@@ -97,7 +127,15 @@ class GlorotUniform(Initializer):
 class GlorotNormal(Initializer):
     """w ~ N(0, 2 / (in + out))
 
-    Glorot and Bengio 2010, equation 12.
+    Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural
+    networks", equation 12.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> w = mg.GlorotNormal()(np.random.default_rng(0), (200, 300))
+    >>> round(float(w.var() * 250), 1)
+    1.0
     """
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> Array:
@@ -107,8 +145,15 @@ class GlorotNormal(Initializer):
 class HeUniform(Initializer):
     """w ~ U(-r, r),  r = sqrt(6 / in);  variance 2 / in
 
-    The factor 2 makes up for the half of the units that a ReLU silences. He, Zhang, Ren and Sun
-    2015, "Delving deep into rectifiers", equation 10 (its uniform form).
+    The factor 2 compensates for the half of the inputs that a ReLU sets to zero. He, Zhang, Ren
+    and Sun 2015, "Delving deep into rectifiers", equation 10, as a uniform distribution.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> w = mg.HeUniform()(np.random.default_rng(0), (200, 300))
+    >>> round(float(w.var() * 200), 1)
+    2.0
     """
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> Array:
@@ -137,6 +182,13 @@ class LeCunUniform(Initializer):
     """w ~ U(-r, r),  r = sqrt(3 / in);  variance 1 / in
 
     LeCun, Bottou, Orr and Mueller 1998, "Efficient BackProp", section 4.6.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> w = mg.LeCunUniform()(np.random.default_rng(0), (200, 300))
+    >>> round(float(w.var() * 200), 1)
+    1.0
     """
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> Array:
@@ -148,7 +200,14 @@ class LeCunNormal(Initializer):
     """w ~ N(0, 1 / in)
 
     LeCun, Bottou, Orr and Mueller 1998, "Efficient BackProp", equation 16. Self-normalizing
-    networks (SELU) are derived for it.
+    networks with `SELU` assume these initial weights.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> w = mg.LeCunNormal()(np.random.default_rng(0), (200, 300))
+    >>> round(float(w.var() * 200), 1)
+    1.0
     """
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> Array:
@@ -156,17 +215,17 @@ class LeCunNormal(Initializer):
 
 
 class Orthogonal(Initializer):
-    """W^T W = gain^2 I (or W W^T, where W is wider than tall), drawn uniformly
+    """W^T W = gain^2 I, or W W^T = gain^2 I if W has more columns than rows; drawn uniformly
 
-    A linear network of such layers keeps the length of every signal. Saxe, McClelland and
+    A linear network of such layers keeps the norm of every signal. Saxe, McClelland and
     Ganguli 2014, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
-    networks"; the signs that make the draw uniform: Mezzadri 2007, "How to generate random
-    matrices from the classical compact groups".
+    networks"; for the signs that make the distribution uniform, Mezzadri 2007, "How to generate
+    random matrices from the classical compact groups".
 
     Parameters
     ----------
     gain : float
-        Every singular value of the weights.
+        The value of every singular value of the weights; finite.
 
     Examples
     --------
@@ -178,10 +237,11 @@ class Orthogonal(Initializer):
 
     def __init__(self, gain: float = 1.0) -> None:
         self.gain = gain
+        checks.within(self, "gain", -math.inf, open_below=True)
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> Array:
         matrix = shape if len(shape) == 2 else (1, *shape)
         tall = rng.standard_normal((max(matrix), min(matrix)))
         q, r = np.linalg.qr(tall)
-        q *= np.copysign(self.gain, np.diagonal(r))  # QR's own choice of signs is not uniform
+        q *= np.copysign(self.gain, np.diagonal(r))  # the signs that QR chooses are not uniform
         return (q if matrix[0] >= matrix[1] else q.T).reshape(shape)

@@ -1,4 +1,4 @@
-"""Penalties on parameters: part of the objective, and so of every gradient and check."""
+"""Penalties on parameters: part of the objective, and therefore of its gradient."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array, constant
 from mlpgrad._core.described import Described
 
@@ -15,22 +16,30 @@ __all__ = [
     "Penalty",
 ]
 
-PIECE = 1 << 12  # numbers at a time, where new arrays of them are made
+PIECE = 1 << 12  # elements at a time, so that temporary arrays stay small
 
 
 class Penalty(Described):
     """Adds a function of the parameters to the loss: `Sequential(..., penalties=[L2(1e-4)])`.
 
-    It acts on parameters of the given kinds, by their names in the layers: `("weights",)` by
-    default, since a penalty on biases only shifts the function. A subclass implements `value`
-    and `slope`.
+    A subclass implements `value`, and `slope`, its derivative. Where `value` is not
+    differentiable everywhere, it also implements `kink_signature`, by which the gradient checker
+    recognizes such points.
 
     Parameters
     ----------
     strength : float
-        The factor lambda.
+        The factor lambda; at least 0.
     kinds : tuple of str
-        Names of the parameters to penalise, such as `("weights", "bias")`.
+        The parameters to penalise, by their names in the layers, such as ("weights", "bias").
+        Biases are usually left out: they shift the function without making it less smooth.
+
+    Raises
+    ------
+    ValueError
+        If `strength` is not a number of at least 0.
+    TypeError
+        If `kinds` is not a tuple of names.
 
     Examples
     --------
@@ -50,34 +59,62 @@ class Penalty(Described):
     """
 
     repeatable: bool = False
-    """True, in the class itself, where `value` and `slope` make the same NumPy calls every time."""
+    """True, in the class itself, if `value` and `slope` make the same NumPy calls every time."""
 
     def __init__(self, strength: float, *, kinds: tuple[str, ...] = ("weights",)) -> None:
-        if not strength >= 0:
-            raise ValueError(f"{type(self).__name__} expects a strength >= 0, got {strength}")
         self.strength = strength
         self.kinds = kinds
+        checks.within(self, "strength", 0)
+        checks.names(self, "kinds")
 
     def value(self, params: Array) -> Any:
-        """The penalty of `params: (..., n)`, summed over the last axis."""
+        """The penalty, summed over the last axis.
+
+        Parameters
+        ----------
+        params : array (n,) or (E, n)
+            Parameters of one array of a layer.
+
+        Returns
+        -------
+        number or array (E,)
+            The penalty of each member.
+        """
         raise NotImplementedError
 
     def slope(self, params: Array, out: Array) -> None:
-        """Write its derivative, in the shape of `params`, into `out`."""
+        """Write the derivative of `value` with respect to each parameter into `out`.
+
+        Parameters
+        ----------
+        params : array (n,) or (E, n)
+            The same as of `value`; not to be changed.
+        out : array of the shape of `params`
+            The result.
+        """
         raise NotImplementedError
 
     def kink_signature(self, params: Array) -> Array | None:
-        """On which side of its kinks each parameter lies; None where it has none."""
+        """The side of a kink on which each parameter lies, as numbers; None if there are no kinks.
+
+        Parameters
+        ----------
+        params : array (n,) or (E, n)
+            The same as of `value`.
+        """
         return None
 
     @classmethod
     def example(cls) -> Self:
-        """A penalty with options worth a test, for tests that go through every class."""
+        """A penalty for the tests that go through every class, with options worth a test."""
         return cls(0.1)
 
 
 class L2(Penalty):
-    """lambda/2 sum w^2, slope lambda w: what others call a (coupled) weight decay of lambda.
+    """lambda/2 sum w^2, with the slope lambda w; also known as coupled weight decay of lambda.
+
+    Hoerl and Kennard 1970, "Ridge regression: biased estimation for nonorthogonal problems";
+    Krogh and Hertz 1991, "A simple weight decay can improve generalization".
 
     Examples
     --------
@@ -98,7 +135,9 @@ class L2(Penalty):
 
 
 class L1(Penalty):
-    """lambda sum |w|, slope lambda sign(w): drives weights to zero.
+    """lambda sum |w|, with the slope lambda sign(w), which drives weights to zero.
+
+    Tibshirani 1996, "Regression shrinkage and selection via the lasso".
 
     Examples
     --------
@@ -125,16 +164,21 @@ class L1(Penalty):
 
 
 def penalise(value: Any, acting: list[tuple[Penalty, Array, Array]], slopes: Array) -> Any:
-    """Add penalties to a loss, and what they change to its gradient.
+    """Add penalties to a loss, and their slopes to its gradient.
 
     Parameters
     ----------
     value : number or array (E,)
         The loss.
     acting : list of (penalty, params, grads)
-        With views of the parameters that each acts on, and of their gradients.
+        Each penalty with views of the parameters that it acts on, and of their gradients.
     slopes : array
-        To work in: as large as the largest of `params`.
+        A work array, as large as the largest of `params`.
+
+    Returns
+    -------
+    number or array (E,)
+        The loss with the penalties.
     """
     for penalty, params, grads in acting:
         value = value + penalty.value(params)

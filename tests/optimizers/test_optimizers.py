@@ -1,7 +1,9 @@
 """Optimizers: PyTorch's trajectories, ensembles, options, state, and what they refuse."""
 
 import copy
+import inspect
 import json
+import math
 import pickle
 import tracemalloc
 
@@ -11,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mlpgrad as mg
+from mlpgrad._core.synonyms import CLASSES, SYNONYMS, TOGETHER
 from mlpgrad.optimizers import Adam, Adamax, AdamW, AMSGrad, NAdam, Optimizer, RAdam, vectors
 from mlpgrad.optimizers.adaptive import Adadelta, Adagrad, RMSprop
 from mlpgrad.optimizers.sgd import SGD
 from mlpgrad.optimizers.sign import Lion, Rprop
 from tests.golden.make_optimizers import PATH, START, STEPS, TRAJECTORIES, gradient
+from tests.kinds import EVERY_CLASS, compare_with_golden, every
 from tests.kinds import OPTIMIZERS as RULES
-from tests.kinds import compare_with_golden, every
 
 GOLDEN = json.loads(PATH.read_text())["trajectories"]
 LACKING = {"Lion": "PyTorch has no Lion; it is compared with its paper below"}
@@ -114,9 +117,92 @@ def test_centered_rmsprop_survives_a_constant_gradient():
     assert np.isfinite(params).all()
 
 
+@pytest.mark.parametrize("beta1", [0.0, 0.5, 0.9, 0.9999])
+@pytest.mark.parametrize("momentum_decay", [0.0, 1e-9, 4e-3, 1.0, 1e4])
+def test_nadams_product_after_a_jump_is_that_of_every_step(beta1, momentum_decay):
+    one_by_one = NAdam(beta1=beta1, momentum_decay=momentum_decay)
+    for t in range(1, 3001):
+        expected = one_by_one.mu_product(t)
+        if t in (1, 2, 999, 1000, 1001, 1002, 3000):
+            found = NAdam(beta1=beta1, momentum_decay=momentum_decay).mu_product(t)
+            assert found == pytest.approx(expected, rel=1e-12, abs=1e-300)
+
+
+def test_nadams_product_may_go_back_and_ahead():
+    optimizer = NAdam()
+    expected = [math.prod(map(optimizer.mu, range(1, t + 1))) for t in (3, 1, 7, 5000, 2)]
+    assert [optimizer.mu_product(t) for t in (3, 1, 7)] == expected[:3]
+    assert optimizer.mu_product(5000) == pytest.approx(expected[3], rel=1e-12)
+    assert optimizer.mu_product(2) == expected[4]
+
+
+@pytest.mark.parametrize("beta1", [0.9, 1 - 1e-9])
+def test_a_step_of_nadam_after_ten_million_asks_for_few_momenta(beta1):
+    asked = []
+
+    class Counted(NAdam):
+        def mu(self, t):
+            asked.append(t)
+            return super().mu(t)
+
+    optimizer, params, grads = Counted(beta1=beta1), np.zeros(2), np.ones(2)
+    optimizer.step(params, grads)
+    optimizer.steps = 10**7  # as a restored state sets it
+    asked.clear()
+    for _ in range(3):
+        optimizer.step(params, grads)
+    assert len(asked) <= 10
+    assert np.isfinite(params).all()
+
+
 def test_a_rule_of_ones_own_is_one_method():
+    class Descent(Optimizer):
+        """p <- p - rate g"""
+
+        def update(self, p, g, rate):
+            p -= rate * g
+
+    optimizer, params = Descent(0.5, weight_decay=0.1), np.ones(3)
+    optimizer.step(params, np.array([3.0, 0.0, -1.0]))
+    np.testing.assert_allclose(params, [-0.55, 0.95, 1.45], rtol=1e-15)
+    assert repr(optimizer) == "Descent(0.5, weight_decay=0.1)"
+
+
+@pytest.mark.parametrize(("rates", "rate_shape"), [(0.1, ()), ([0.1, 0.2], (2, 1))])
+def test_update_takes_scalars_then_states_then_scratch(rates, rate_shape):
+    class Named(Optimizer):
+        """A rule that notes what it takes."""
+
+        states = ("v", "u")
+        scratch = 2
+
+        def scalars(self, rate, t):
+            return rate, t
+
+        def make_state(self, params):
+            return {"v": np.full_like(params, 3), "u": np.full_like(params, 4)}
+
+        def update(self, p, g, rate, t, v, u, s, r):
+            taken.append((p, g, rate, t, v, u, s, r))
+
+    taken = []
+    params, grads = np.full((2, 5), 1.0, np.float32), np.full((2, 5), 2.0, np.float32)
+    Named(rates).step(params, grads)
+    ((p, g, rate, t, v, u, s, r),) = taken
+    assert [(a == i).all() for i, a in ((1, p), (2, g), (1, t), (3, v), (4, u))] == [True] * 5
+    np.testing.assert_array_equal(rate.ravel(), np.ravel(rates).astype(np.float32))
+    assert rate.shape == rate_shape
+    assert t.shape == ()
+    assert {a.shape for a in (p, g, v, u, s, r)} == {(2, 5) if rate_shape else (10,)}
+    assert {a.dtype for a in (p, g, rate, t, v, u, s, r)} == {np.dtype(np.float32)}
+    assert not np.shares_memory(s, r)
+
+
+def test_a_rule_of_ones_own_takes_scratch_arrays_that_it_asks_for():
     class SignDescent(Optimizer):
         """p <- p - rate sign(g)"""
+
+        scratch = 1
 
         def update(self, p, g, rate, s):
             np.sign(g, s)
@@ -382,6 +468,11 @@ def test_nothing_to_step_is_no_error():
         (lambda: SGD(float("nan")), "finite numbers"),
         (lambda: SGD(0.1, momentum=1.0), r"SGD: momentum expects a number in \[0, 1\), got 1.0"),
         (lambda: SGD(0.1, momentum="0.9"), r"momentum expects a number in \[0, 1\), got '0.9'"),
+        (lambda: Adam(weight_decay="0.1"), r"Adam: weight_decay .* got '0.1'; write 0.1 without"),
+        (lambda: Adam(epsilon="small"), r"epsilon expects a number in \[0, inf\), got 'small'$"),
+        (lambda: Adam(clip_norm=True), r"clip_norm expects a number in \(0, inf\), got True"),
+        (lambda: Adam(beta1=(0.9, 0.999)), r"beta1 expects a number .*, got \(0.9, 0.999\)"),
+        (lambda: Adam(beta2=None), "beta2 expects a number .*, got None"),
         (lambda: SGD(0.1, nesterov=True), "nesterov expects a momentum > 0"),
         (lambda: SGD(0.1, weight_decay=-1), r"weight_decay expects a number in \[0, inf\), got -1"),
         (lambda: SGD(0.1, clip_norm=0), r"clip_norm expects a number in \(0, inf\), got 0"),
@@ -410,6 +501,22 @@ def test_an_option_out_of_range_is_refused(make, message):
         (lambda: Adam([[0.1]]), "learning_rate expects a number, a schedule"),
         (lambda: Adam(weight_decays=0.1), "AdamW? has no option.*did you mean 'weight_decay'"),
         (lambda: AdamW(beta_1=0.1), "did you mean 'beta1'"),
+        (lambda: Adam(lr=0.1), "Adam has no option 'lr'; write learning_rate=...$"),
+        (lambda: Adam(betas=(0.9, 0.999)), "no option 'betas'; write beta1=..., beta2=...$"),
+        (lambda: Adam(eps=1e-8), "no option 'eps'; write epsilon=...$"),
+        (lambda: Adam(clipnorm=1.0), "no option 'clipnorm'; write clip_norm=...$"),
+        (lambda: Adam(amsgrad=True), r"no option 'amsgrad'; use AMSGrad\(...\)$"),
+        (lambda: RMSprop(alpha=0.9), "no option 'alpha'; write decay=...$"),
+        (lambda: Adadelta(rho=0.9), "no option 'rho'; write decay=...$"),
+        (lambda: Rprop(etas=(0.5, 1.2)), "no option 'etas'; write eta_minus=..., eta_plus=...$"),
+        (lambda: mg.L2(alpha=1e-4), "L2 has no option 'alpha'; write strength=...$"),
+        (lambda: mg.StepDecay(0.1, gamma=0.5), "no option 'gamma'; write factor=...$"),
+        (lambda: mg.CosineDecay(0.1, T_max=5), "no option 'T_max'; write steps=...$"),
+        (lambda: Adam("0.1"), "learning_rate expects .*, got '0.1'; write 0.1 without quotes$"),
+        (lambda: SGD(0.1, momentum=0.9, nesterov="no"), "nesterov expects True or False, got 'no'"),
+        (lambda: RMSprop(centered=1), "RMSprop: centered expects True or False, got 1"),
+        (lambda: SGD(0.1, decay_kinds=None), r"such as \('weights',\), got None"),
+        (lambda: SGD(0.1, decay_kinds=[1]), r"decay_kinds expects a tuple of names .* got \[1\]"),
         (lambda: SGD(0.1, decay_kinds="weights"), "decay_kinds expects a tuple of names"),
         (lambda: Rprop(lambda steps: 0.1), "Rprop finds its own steps"),
     ],
@@ -417,6 +524,16 @@ def test_an_option_out_of_range_is_refused(make, message):
 def test_an_option_of_the_wrong_kind_is_refused(make, message):
     with pytest.raises(TypeError, match=message):
         make()
+
+
+def test_synonyms_stand_for_options_that_exist():
+    known = set()
+    for cls in (*EVERY_CLASS, mg.Sequential, mg.Sequential.fit):
+        known |= inspect.signature(cls).parameters.keys()
+    wanted = {option for options in SYNONYMS.values() for option in options}
+    assert wanted <= known, f"no class has these: {wanted - known}"
+    assert SYNONYMS.keys() >= TOGETHER
+    assert set(CLASSES.values()) <= {cls.__name__ for cls in EVERY_CLASS}
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""What every other part stands on: fast array forms, checks, descriptions, extras."""
+"""What every other part uses: array operations, checks, descriptions, optional packages."""

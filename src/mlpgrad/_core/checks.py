@@ -1,4 +1,4 @@
-"""Input is checked once, at the boundary: expected / got / where / fix."""
+"""Checks of input and options, made once at the boundary: expected / got / where / fix."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ import numpy as np
 if TYPE_CHECKING:
     from mlpgrad._core.arrays import Array
 
-CHUNK = 1 << 20  # elements looked at together: a memory-mapped file is never read whole
+CHUNK = 1 << 20  # elements checked at a time: a memory-mapped file is never read as a whole
 
 
 def numeric(values: Any, name: str) -> Array:
-    """`values` as an array of numbers, not copied where it is one."""
+    """`values` as an array of numbers; an array is not copied.
+
+    Raises
+    ------
+    TypeError
+        If `values` is a sparse matrix or does not hold numbers.
+    ValueError
+        If it is empty.
+    """
     if hasattr(values, "toarray"):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
     array = np.asarray(values)
@@ -31,7 +39,7 @@ def numeric(values: Any, name: str) -> Array:
 
 
 def finite(array: Array, name: str) -> None:
-    """Refuse NaN and infinity, naming the first place."""
+    """Raise ValueError at the first NaN or infinity, naming its position."""
     if array.dtype.kind in "biu":
         return
     rows_at_once = max(1, CHUNK * len(array) // array.size)
@@ -51,7 +59,7 @@ def finite(array: Array, name: str) -> None:
 def first_row(
     array: Array, wrong: Callable[[Array], Array], axis: int = -2
 ) -> tuple[int, ...] | None:
-    """The first place where `wrong(rows)` is true, looking at some rows along `axis` at a time.
+    """The first index at which `wrong(rows)` is true, or None; some rows along `axis` at a time.
 
     Examples
     --------
@@ -72,7 +80,7 @@ def first_row(
 
 
 def real(array: Array, name: str, dtype: np.dtype[Any]) -> None:
-    """Refuse complex numbers for a real model."""
+    """Raise TypeError if `array` is complex and the model's `dtype` is real."""
     if array.dtype.kind == "c" and dtype.kind != "c":
         raise TypeError(
             f"{name} expects real numbers for a {dtype} model, got complex; use {name}.real"
@@ -80,7 +88,7 @@ def real(array: Array, name: str, dtype: np.dtype[Any]) -> None:
 
 
 def random_generators(random_state: Any, count: int) -> list[np.random.Generator]:
-    """`count` independent generators from an int, a Generator or None."""
+    """`count` independent generators, spawned from an int, a Generator or None."""
     if isinstance(random_state, np.random.Generator):
         return list(random_state.spawn(count))
     if random_state is not None and not isinstance(random_state, (int, np.integer)):
@@ -95,10 +103,50 @@ def random_generators(random_state: Any, count: int) -> list[np.random.Generator
 def within(
     owner: Any, name: str, low: float, high: float = math.inf, *, open_below: bool = False
 ) -> None:
-    """Refuse an option of `owner` that is not a number in [low, high), or in (low, high)."""
+    """Raise ValueError if an option of `owner` is not a number in [low, high), or (low, high)."""
     value = getattr(owner, name)
     number = isinstance(value, (int, float, np.integer, np.floating))
-    if not number or not low <= value < high or (open_below and value == low):
+    if (
+        not number
+        or isinstance(value, bool)
+        or not low <= value < high
+        or (open_below and value == low)
+    ):
         interval = f"{'(' if open_below else '['}{low}, {high})"
         kind = type(owner).__name__
-        raise ValueError(f"{kind}: {name} expects a number in {interval}, got {value!r}")
+        raise ValueError(
+            f"{kind}: {name} expects a number in {interval}, got {value!r}{unquoted(value)}"
+        )
+
+
+def unquoted(value: Any) -> str:
+    """Advice where text is given that a number could be read from; empty otherwise.
+
+    Examples
+    --------
+    >>> unquoted("0.1")
+    '; write 0.1 without quotes'
+    """
+    try:
+        float(value if isinstance(value, str) else "")
+    except ValueError:
+        return ""
+    return f"; write {value} without quotes"
+
+
+def boolean(owner: Any, name: str) -> None:
+    """Raise TypeError if an option of `owner` is neither True nor False."""
+    value = getattr(owner, name)
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{type(owner).__name__}: {name} expects True or False, got {value!r}")
+
+
+def names(owner: Any, name: str) -> None:
+    """Raise TypeError if an option of `owner` is not a collection of names of parameters."""
+    value = getattr(owner, name)
+    several = isinstance(value, (tuple, list, set, frozenset))
+    if not several or not all(isinstance(item, str) for item in value):
+        raise TypeError(
+            f"{type(owner).__name__}: {name} expects a tuple of names such as ('weights',), "
+            f"got {value!r}"
+        )

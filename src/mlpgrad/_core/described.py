@@ -6,10 +6,13 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from mlpgrad._core.documented import Documented
+from mlpgrad._core.synonyms import meant_by
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class Described:
+class Described(Documented):
     """Base of layers, losses, optimizers ...: keeps each constructor argument as an attribute.
 
     From that one rule follow a `repr` that can be pasted back, `config()` for saving, and an
@@ -73,10 +76,11 @@ def suggesting(function: Function) -> Function:
 
 
 def reject_unknown_options(owner: str, options: dict[str, Any], known: dict[str, Any]) -> None:
-    """Raise TypeError for the first of `options` that is not `known`, with the nearest name."""
+    """Raise TypeError for the first of `options` that is not `known`, with what to write."""
     for name in options:
         if name not in known:
-            raise TypeError(f"{owner} has no option {name!r}{nearest(name, known)}")
+            advice = meant_by(name, known) or nearest(name, known)
+            raise TypeError(f"{owner} has no option {name!r}{advice}")
 
 
 def nearest(name: str, known: Any) -> str:

@@ -1,4 +1,4 @@
-"""Optional packages: imported where they are used, with an error that names the extra."""
+"""Optional packages, imported where they are used."""
 
 from __future__ import annotations
 
@@ -7,11 +7,24 @@ from typing import Any
 
 
 def require(module: str, extra: str) -> Any:
-    """Import an optional module, or say which extra of mlpgrad brings it."""
+    """Import an optional module.
+
+    Parameters
+    ----------
+    module : str
+        The module, such as "matplotlib.figure".
+    extra : str
+        The extra of mlpgrad that installs it, for the error.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If the module is not installed; the message has the command that installs it.
+    """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         package = module.partition(".")[0]
         raise ModuleNotFoundError(
-            f"this needs {package}, which is not installed; pip install 'mlpgrad[{extra}]'"
+            f"this needs {package}, which is not installed; run pip install 'mlpgrad[{extra}]'"
         ) from error

@@ -1,8 +1,9 @@
-"""Optimizers: the published rules, each on whole flat vectors, in place; and schedules."""
+"""Optimizers: published update rules on flat vectors, in place; and learning-rate schedules."""
 
-from mlpgrad.optimizers.adam import Adam, Adamax, AdamW, AMSGrad, NAdam, RAdam
+from mlpgrad.optimizers.adam import Adam, Adamax, AdamW, AMSGrad, RAdam
 from mlpgrad.optimizers.adaptive import Adadelta, Adagrad, RMSprop
 from mlpgrad.optimizers.base import Optimizer
+from mlpgrad.optimizers.nadam import NAdam
 from mlpgrad.optimizers.schedules import (
     ConstantSchedule,
     CosineDecay,

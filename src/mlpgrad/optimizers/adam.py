@@ -9,27 +9,40 @@ import numpy as np
 
 from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array, constant
-from mlpgrad.optimizers.base import Common, Optimizer, Rate
+from mlpgrad.optimizers.base import Optimizer
+from mlpgrad.optimizers.boundary import Bounds, Common, Rate
+
+
+class Averages(Bounds, total=False):
+    """Options of Adam's relatives, documented in `Adam`, and bounds, documented in `Optimizer`."""
+
+    beta1: float
+    beta2: float
+    epsilon: float
+
+
+class AdamOptions(Averages, total=False):
+    """The same with `weight_decay`."""
+
+    weight_decay: float
 
 
 class Adam(Optimizer):
     """m <- b1 m + (1 - b1) g,  v <- b2 v + (1 - b2) g^2,  p <- p - rate m' / (sqrt(v') + epsilon)
 
-    with m' = m / (1 - b1^t) and v' = v / (1 - b2^t), which undo the start from zero. `state` keeps
-    the sums m / (1 - b1) and v / (1 - b2) in place of the means: two passes of twelve fewer.
+    where m' = m / (1 - b1^t) and v' = v / (1 - b2^t) correct the bias of averages that start at
+    zero. `state` holds the sums m / (1 - b1) and v / (1 - b2) instead of the averages, which
+    saves two of twelve passes over the arrays.
 
     Kingma and Ba 2015, "Adam: a method for stochastic optimization", algorithm 1, computed in
     the order that the end of its section 2 recommends.
 
     Parameters
     ----------
-    learning_rate : float, schedule, or a number for each network
     beta1, beta2 : float
-        What the averages of g and g^2 keep at each step, in [0, 1).
+        Decay rates of the running averages of g and of g^2, each in [0, 1).
     epsilon : float
-        Keeps the divisor from zero.
-    **common
-        See `Optimizer`.
+        Added to the divisor, so that it is never zero; at least 0.
 
     Examples
     --------
@@ -43,6 +56,7 @@ class Adam(Optimizer):
     repeatable = True
 
     states: tuple[str, ...] = ("m_sum", "v_sum")
+    scratch = 1
 
     def __init__(
         self,
@@ -78,13 +92,9 @@ class Adam(Optimizer):
 class AMSGrad(Adam):
     """Adam with the largest v so far:  v^ <- max(v^, v),  p <- p - rate m' / (sqrt(v^') + epsilon)
 
-    So the rate of a parameter never grows again. Reddi, Kale and Kumar 2018, "On the convergence
-    of Adam and beyond", algorithm 2, with Adam's bias corrections as in PyTorch.
-
-    Parameters
-    ----------
-    learning_rate, beta1, beta2, epsilon, **common
-        See `Adam` and `Optimizer`.
+    The effective learning rate of a parameter therefore never increases. Reddi, Kale and Kumar
+    2018, "On the convergence of Adam and beyond", algorithm 2, with Adam's bias corrections as in
+    PyTorch.
 
     Examples
     --------
@@ -118,17 +128,11 @@ class AMSGrad(Adam):
 
 
 class AdamW(Adam):
-    """p <- p - rate weight_decay p,  then Adam
+    """p <- p - rate weight_decay p,  then a step of Adam
 
-    Adam whose decay is not divided by sqrt(v), unlike that of an `L2` penalty. Loshchilov and
-    Hutter 2019, "Decoupled weight decay regularization", algorithm 2.
-
-    Parameters
-    ----------
-    weight_decay : float
-        Acts on weights only, when a model is trained; see `Optimizer`.
-    learning_rate, beta1, beta2, epsilon, **common
-        See `Adam` and `Optimizer`.
+    The decay is not divided by sqrt(v), in contrast to the gradient of an `L2` penalty. It is
+    `Adam` with another default of `weight_decay`. Loshchilov and Hutter 2019, "Decoupled weight
+    decay regularization", algorithm 2.
 
     Examples
     --------
@@ -142,7 +146,11 @@ class AdamW(Adam):
     repeatable = True
 
     def __init__(
-        self, learning_rate: Rate = 1e-3, *, weight_decay: float = 1e-2, **options: Any
+        self,
+        learning_rate: Rate = 1e-3,
+        *,
+        weight_decay: float = 1e-2,
+        **options: Unpack[Averages],
     ) -> None:
         super().__init__(learning_rate, weight_decay=weight_decay, **options)
 
@@ -151,88 +159,18 @@ class AdamW(Adam):
         return cls(0.01, weight_decay=0.1, beta1=0.8)
 
 
-class NAdam(Adam):
-    """p <- p - rate (mu_t+1 m / (1 - M_t+1) + (1 - mu_t) g / (1 - M_t)) / (sqrt(v') + epsilon)
-
-    Adam with Nesterov's momentum: mu_t = b1 (1 - 0.96^(momentum_decay t) / 2), M_t = mu_1 ... mu_t.
-
-    Dozat 2016, "Incorporating Nesterov momentum into Adam", in PyTorch's form.
-
-    Parameters
-    ----------
-    momentum_decay : float
-        How fast the momentum rises from b1/2 to b1.
-    learning_rate, beta1, beta2, epsilon, **common
-        See `Adam` and `Optimizer`.
-
-    Examples
-    --------
-    >>> import mlpgrad as mg
-    >>> optimizer = mg.NAdam(0.1)
-    >>> round(optimizer.mu(1), 3), round(optimizer.mu(10**6), 3)
-    (0.45, 0.9)
-    """
-
-    repeatable = True
-
-    def __init__(
-        self, learning_rate: Rate = 2e-3, *, momentum_decay: float = 4e-3, **options: Any
-    ) -> None:
-        super().__init__(learning_rate, **options)
-        self.momentum_decay = momentum_decay
-        checks.within(self, "momentum_decay", 0)
-        self._product = 0, 1.0  # t and M_t
-
-    def mu(self, t: int) -> float:
-        """The momentum of step t."""
-        return float(self.beta1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay)))
-
-    def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
-        done, product = self._product if self._product[0] <= t else (0, 1.0)
-        for i in range(done + 1, t + 1):
-            product *= self.mu(i)
-        self._product = t, product
-        ahead = self.mu(t + 1)
-        root = math.sqrt((1 - self.beta2**t) / (1 - self.beta2))
-        of_gradient = rate * root * (1 - self.mu(t)) / (1 - product)
-        of_sum = rate * root * ahead * (1 - self.beta1) / (1 - product * ahead)
-        return of_gradient, of_sum, self.epsilon * root
-
-    scratch = 2
-
-    def update(  # type: ignore[override]  # two rates
-        self,
-        p: Array,
-        g: Array,
-        of_gradient: Array,
-        of_sum: Array,
-        epsilon: Array,
-        m_sum: Array,
-        v_sum: Array,
-        s: Array,
-        step: Array,
-    ) -> None:
-        gather(m_sum, g, self.beta1)
-        gather(v_sum, np.multiply(g, g, s), self.beta2)
-        np.multiply(g, of_gradient, step)
-        np.multiply(m_sum, of_sum, s)
-        np.add(step, s, step)
-        np.sqrt(v_sum, s)
-        np.add(s, epsilon, s)
-        np.divide(step, s, step)
-        np.subtract(p, step, p)
-
-
 class Adamax(Adam):
     """u <- max(b2 u, |g| + epsilon),  p <- p - rate m' / u
 
-    Adam with the largest recent |g| in the place of the root mean square. Kingma and Ba 2015,
-    "Adam: a method for stochastic optimization", algorithm 2; `epsilon` as in PyTorch.
+    Adam that divides by the largest recent |g| instead of the root mean square. Kingma and Ba
+    2015, "Adam: a method for stochastic optimization", algorithm 2; `epsilon` as in PyTorch.
 
     Parameters
     ----------
-    learning_rate, beta1, beta2, epsilon, **common
-        See `Adam` and `Optimizer`.
+    beta1, beta2 : float
+        Decay rates of the running average of g and of the largest |g|, each in [0, 1).
+    epsilon : float
+        Added to |g|, so that the divisor is never zero; at least 0.
 
     Examples
     --------
@@ -247,7 +185,7 @@ class Adamax(Adam):
 
     states = ("m_sum", "u")
 
-    def __init__(self, learning_rate: Rate = 2e-3, **options: Any) -> None:
+    def __init__(self, learning_rate: Rate = 2e-3, **options: Unpack[AdamOptions]) -> None:
         super().__init__(learning_rate, **options)
 
     def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
@@ -270,16 +208,11 @@ class RAdam(Adam):
     """p <- p - rate m' r_t / (sqrt(v') + epsilon') where rho_t > 5, else p <- p - rate m'
 
     r_t^2 = (rho_t - 4) (rho_t - 2) rho / ((rho - 4) (rho - 2) rho_t), with rho = 2/(1 - b2) - 1
-    and rho_t = rho - 2 t b2^t / (1 - b2^t): as long as v' rests on too few gradients to be
-    trusted, the step is that of momentum alone.
+    and rho_t = rho - 2 t b2^t / (1 - b2^t). As long as v' is the average of too few gradients to
+    be reliable, the step uses momentum alone.
 
     Liu et al. 2020, "On the variance of the adaptive learning rate and beyond", algorithm 2,
-    with 5 for its 4 and `epsilon` added to the uncorrected sqrt(v), as in PyTorch.
-
-    Parameters
-    ----------
-    learning_rate, beta1, beta2, epsilon, **common
-        See `Adam` and `Optimizer`.
+    with the threshold 5 instead of 4 and `epsilon` added to the uncorrected sqrt(v), as in PyTorch.
 
     Examples
     --------
@@ -290,7 +223,7 @@ class RAdam(Adam):
     """
 
     def rectification(self, t: int) -> float:
-        """r_t, or 0 where the variance of v' is too high."""
+        """r_t of step t = 1, 2, ..., or 0 where the variance of 1 / sqrt(v') is unbounded."""
         longest = 2 / (1 - self.beta2) - 1
         length = longest - 2 * t * self.beta2**t / (1 - self.beta2**t)
         if length <= 5:
@@ -318,13 +251,13 @@ class RAdam(Adam):
 
 
 def gather(total: Array, values: Array, keep: float) -> None:
-    """`total <- keep total + values`: 1 / (1 - keep) times their running mean."""
+    """`total <- keep total + values`, which is 1 / (1 - keep) times the running average."""
     np.multiply(total, constant(keep, total.dtype), total)
     np.add(total, values, total)
 
 
 def descend(p: Array, m: Array, v: Array, rate: Array, epsilon: Array, s: Array) -> None:
-    """`p <- p - rate m / (sqrt(v) + epsilon)`, with `s` as scratch."""
+    """`p <- p - rate m / (sqrt(v) + epsilon)`, with `s` as a scratch array."""
     np.sqrt(v, s)
     np.add(s, epsilon, s)
     np.divide(m, s, s)

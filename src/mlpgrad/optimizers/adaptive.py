@@ -8,33 +8,32 @@ import numpy as np
 
 from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array, constant
-from mlpgrad.optimizers.base import Common, Optimizer, Rate
+from mlpgrad.optimizers.base import Optimizer
+from mlpgrad.optimizers.boundary import Common, Rate
 from mlpgrad.optimizers.vectors import approach
 
 
 class RMSprop(Optimizer):
     """v <- decay v + (1 - decay) g^2,  p <- p - rate g / (sqrt(v) + epsilon)
 
-    Centered: sqrt(v - a^2) for sqrt(v), with a <- decay a + (1 - decay) g: the standard
-    deviation of g. With momentum: b <- momentum b + g / (sqrt(v) + epsilon), p <- p - rate b.
+    Centered, the divisor is the standard deviation of g: sqrt(v - a^2) instead of sqrt(v), with
+    a <- decay a + (1 - decay) g. With momentum, b <- momentum b + g / (sqrt(v) + epsilon) and
+    p <- p - rate b.
 
     Tieleman and Hinton 2012, lecture 6.5 of "Neural networks for machine learning"; centered
-    and momentum: Graves 2013, "Generating sequences with recurrent neural networks", section
+    and with momentum: Graves 2013, "Generating sequences with recurrent neural networks", section
     4.2; in PyTorch's form.
 
     Parameters
     ----------
-    learning_rate : float, schedule, or a number for each network
     decay : float
-        What the averages keep at each step, in [0, 1); PyTorch's alpha.
+        The decay rate of the running averages v and a, in [0, 1); PyTorch calls it alpha.
     momentum : float
-        How much of b is kept at each step, in [0, 1).
+        The factor of b at each step, in [0, 1); 0 is without momentum.
     epsilon : float
-        Keeps the divisor from zero.
+        Added to the divisor, so that it is never zero; at least 0.
     centered : bool
-        Divide by the standard deviation.
-    **common
-        See `Optimizer`.
+        Whether to divide by the standard deviation of g.
 
     Examples
     --------
@@ -46,6 +45,7 @@ class RMSprop(Optimizer):
     """
 
     repeatable = True
+    scratch = 1
 
     def __init__(
         self,
@@ -60,6 +60,7 @@ class RMSprop(Optimizer):
         super().__init__(learning_rate, **common)
         self.decay, self.momentum, self.epsilon = decay, momentum, epsilon
         self.centered = centered
+        checks.boolean(self, "centered")
         checks.within(self, "decay", 0, 1)
         checks.within(self, "momentum", 0, 1)
         checks.within(self, "epsilon", 0)
@@ -98,11 +99,8 @@ class Adagrad(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, schedule, or a number for each network
     epsilon : float
-        Keeps the divisor from zero.
-    **common
-        See `Optimizer`.
+        Added to the divisor, so that it is never zero; at least 0.
 
     Examples
     --------
@@ -117,6 +115,7 @@ class Adagrad(Optimizer):
     repeatable = True
 
     states = ("G",)
+    scratch = 1
 
     def __init__(
         self, learning_rate: Rate = 1e-2, *, epsilon: float = 1e-10, **common: Unpack[Common]
@@ -142,20 +141,18 @@ class Adagrad(Optimizer):
 class Adadelta(Optimizer):
     """v <- decay v + (1 - decay) g^2,  d = g sqrt(u + epsilon) / sqrt(v + epsilon),  p <- p - d
 
-    times the rate, with u <- decay u + (1 - decay) d^2, the mean square of the steps, which gives
-    d the unit of p.
+    where the learning rate multiplies d, and u <- decay u + (1 - decay) d^2 is the mean square of
+    the steps, which gives d the unit of p.
 
     Zeiler 2012, "ADADELTA: an adaptive learning rate method", algorithm 1.
 
     Parameters
     ----------
-    learning_rate : float, schedule, or a number for each network
     decay : float
-        What the averages keep at each step, in [0, 1); the paper's rho.
+        The decay rate of the running averages v and u, in [0, 1); the paper's rho.
     epsilon : float
-        Starts the movement, and keeps the divisor from zero.
-    **common
-        See `Optimizer`.
+        Added to u and v: it sets the size of the first steps, and keeps the divisor from zero; at
+        least 0.
 
     Examples
     --------

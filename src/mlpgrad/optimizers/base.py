@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array, Shape, constant
-from mlpgrad._core.described import Described
 from mlpgrad._core.stateful import Stateful
 from mlpgrad.optimizers import vectors
+from mlpgrad.optimizers.boundary import Rate, check_arrays, check_rate
+from mlpgrad.optimizers.prepared import Prepared
+from mlpgrad.optimizers.rule import Rule
 
 if TYPE_CHECKING:
     from mlpgrad.network.network import Network
@@ -21,72 +23,54 @@ if TYPE_CHECKING:
 
 VIEWS = ("_params", "_grads", "_scalars", "_prepared")
 
-Rate = float | Callable[[int], Any] | Sequence[float] | Array
 
+class Optimizer(Rule, Stateful):
+    """p <- p - step(g), in place, on the flat parameters of a network or an ensemble.
 
-class Common(TypedDict, total=False):
-    """Options of every optimizer, documented in `Optimizer`."""
-
-    weight_decay: float
-    decay_kinds: Sequence[str]
-    clip_norm: float | None
-    clip_value: float | None
-    max_norm: float | None
-
-
-class Prepared(NamedTuple):
-    """The arrays that a step works on, laid out once: the state of `apply`."""
-
-    grads: Any = None
-    """The gradient as it is given."""
-    clipped: Any = None
-    """Room for the clipped gradient, where something clips it."""
-    kept: Any = None
-    """What decoupled decay leaves of a weight, `()` or `(E, 1)`."""
-    blocks: Any = ()
-    """The arguments of each call of `update`."""
-    decayed: Any = ()
-    """Views of the parameters that decay."""
-    bounded: Any = ()
-    """Views of the weights `(..., in, out)` under `max_norm`."""
-
-
-class Optimizer(Described, Stateful):
-    """p <- p - step(g), in place, on flat arrays of any network or ensemble.
-
-    A subclass implements `update`, the paper's formula on whole vectors, and names in `states`
-    the arrays it keeps; `scalars` gives the numbers that change from step to step.
+    A subclass implements `update` and names in `states` the arrays that it keeps from step to
+    step. It may also override `scalars`, the numbers that change from step to step, and
+    `make_state`, the initial values of the arrays.
 
     Parameters
     ----------
     learning_rate : float, callable, or E numbers
-        A callable is a schedule `steps -> float` (see `Schedule`), asked with the number of
-        steps made before; E numbers are one rate for each network of an ensemble.
+        The learning rate; at least 0. A callable is a schedule `steps -> float` (see `Schedule`),
+        called with the number of steps made before. E numbers are one learning rate for each
+        member of an ensemble.
     weight_decay : float
-        Decoupled: before each step p <- p - rate * weight_decay * p. Loshchilov and Hutter 2019,
-        "Decoupled weight decay regularization". The coupled kind is a penalty, `mlpgrad.L2`.
+        Decoupled weight decay: p <- p - rate * weight_decay * p before each step; at least 0.
+        Loshchilov and Hutter 2019, "Decoupled weight decay regularization". Coupled weight decay
+        is a penalty, `mlpgrad.L2`.
     decay_kinds : sequence of str
-        What `weight_decay` acts on, by names of parameters in their layers. Without a model
-        (see `attach`) it acts on everything.
-    clip_norm : float, optional
-        Upper bound of the L2 norm of each network's gradient: g <- g min(1, clip_norm / |g|).
-        Pascanu, Mikolov and Bengio 2013, "On the difficulty of training recurrent neural
-        networks".
-    clip_value : float, optional
-        Upper bound of each |g_i|, applied before `clip_norm`. Neither changes `grads` itself.
-    max_norm : float, optional
-        Upper bound of the L2 norm of each unit's incoming weights, restored after each step.
-        Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from
-        overfitting", section 5.1.
+        The parameters that `weight_decay` acts on, by their names in the layers, such as
+        ("weights", "bias"). Without a model (see `attach`) it acts on all parameters.
+    clip_norm : float or None
+        Upper bound of the L2 norm of each member's gradient: g <- g min(1, clip_norm / |g|).
+        None does not clip. Pascanu, Mikolov and Bengio 2013, "On the difficulty of training
+        recurrent neural networks".
+    clip_value : float or None
+        Upper bound of the absolute value of each element of the gradient, applied before
+        `clip_norm`. None does not clip. Neither option changes the array `grads`.
+    max_norm : float or None
+        Upper bound of the L2 norm of each unit's incoming weights, enforced after each step. None
+        sets no bound. Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks
+        from overfitting", section 5.1.
 
     Attributes
     ----------
     steps : int
-        Steps made so far.
+        The number of steps made so far.
     learning_rate_scale : float
-        Multiplies the rate, whatever it is: `ReduceOnPlateau` lowers it.
+        A factor of the learning rate, 1 at first; `ReduceOnPlateau` lowers it.
     state : dict of arrays
-        The rule's own arrays by name, in the shape of `params`.
+        The arrays that the rule keeps, by name, in the shape of `params`.
+
+    Raises
+    ------
+    TypeError
+        If an option is unknown or has the wrong type.
+    ValueError
+        If an option is out of range.
 
     Examples
     --------
@@ -96,15 +80,30 @@ class Optimizer(Described, Stateful):
     ...     optimizer.step(params, grads=2 * params)
     >>> params
     array([ 0.512, -1.024])
+
+    A rule of one's own, with one array that it keeps; `**options` are those of `Optimizer`:
+
+    >>> class HeavyBall(mg.Optimizer):
+    ...     '''v <- momentum v - rate g,  p <- p + v'''
+    ...     states = ("v",)
+    ...
+    ...     def __init__(self, learning_rate, *, momentum=0.9, **options):
+    ...         super().__init__(learning_rate, **options)
+    ...         self.momentum = momentum
+    ...
+    ...     def update(self, p, g, rate, v):
+    ...         v *= self.momentum
+    ...         v -= rate * g
+    ...         p += v
+    >>> x, y = mg.datasets.moons(200, noise=0.1, random_state=0)
+    >>> model = mg.Sequential([mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)],
+    ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
+    >>> history = model.fit(x, y, optimizer=HeavyBall(0.1, clip_norm=1.0), epochs=50, verbose=0)
+    >>> bool(history["loss"][-1] < 0.2 * history["loss"][0])
+    True
     """
 
     kept = ("steps", "learning_rate_scale", "state")
-    states: tuple[str, ...] = ()
-    """Names of the arrays the rule keeps; `update` gets them in this order."""
-    scratch: int = 1
-    """How many arrays `update` gets to work in."""
-    repeatable: bool = False
-    """True, in the class itself, where `update` makes the same NumPy calls at every step."""
 
     def __init__(
         self,
@@ -125,34 +124,10 @@ class Optimizer(Described, Stateful):
         for name in ("clip_norm", "clip_value", "max_norm"):
             if getattr(self, name) is not None:
                 checks.within(self, name, 0, open_below=True)
-        if isinstance(decay_kinds, str):
-            raise TypeError(f"decay_kinds expects a tuple of names, got {decay_kinds!r}")
+        checks.names(self, "decay_kinds")
         self._layout: list[tuple[str, int, int, Shape]] | None = None
         self._model: weakref.ref[Network] | None = None
         self.reset()
-
-    # what a subclass says
-
-    def update(self, p: Array, g: Array, *arrays: Any, **_: Any) -> None:
-        """Change `p` in place, given its gradient `g` (read only).
-
-        `arrays` are first the `scalars`, then the `states`, then as many as `scratch` to work
-        in: all of the dtype of `p`, and in a shape that broadcasts with it.
-        """
-        raise NotImplementedError
-
-    def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
-        """The numbers that `update` gets at step t = 1, 2, ...; by default the rate."""
-        return (rate,)
-
-    def make_state(self, params: Array) -> dict[str, Array]:
-        """The rule's arrays before the first step: zeros."""
-        return {name: np.zeros_like(params) for name in self.states}
-
-    @classmethod
-    def example(cls) -> Self:
-        """An optimizer with options worth a test, for tests that go through every class."""
-        return cls(0.01)
 
     # use
 
@@ -202,10 +177,20 @@ class Optimizer(Described, Stateful):
         return [self.scalars(self._rate(t - 1), t) for t in steps]
 
     def attach(self, model: Network) -> None:
-        """Learn which parameters are weights; `fit` calls it.
+        """Read from a model which parameters are weights; `fit` calls it.
 
-        Attaching to the same model again continues with the state. A used optimizer refuses
-        another model: it would apply the one's momentum to the other.
+        Attaching to the same model again continues with the present state.
+
+        Parameters
+        ----------
+        model : Network
+            The model whose `params` the next steps change.
+
+        Raises
+        ------
+        ValueError
+            If steps with another model were made before: the momentum of one model is of no use
+            to another. `reset` makes the optimizer new again.
         """
         layout = [(slot.kind, slot.start, slot.stop, slot.shape) for slot in model.parameters]
         other = self._model is not None and self._model() is not model
@@ -213,7 +198,7 @@ class Optimizer(Described, Stateful):
         if self.steps and (other or changed):
             raise ValueError(
                 f"{type(self).__name__} expects the model that it has made {self.steps} steps "
-                f"with, got another; make a new optimizer, or call reset() to start anew"
+                f"with, got another; make a new optimizer, or call reset() to start again"
             )
         self._layout, self._model = layout, weakref.ref(model)
         self._forget_views()
@@ -240,31 +225,24 @@ class Optimizer(Described, Stateful):
 
     @property
     def learning_rate(self) -> Rate:
-        """A number, a schedule, or one number for each network; may be assigned."""
+        """A number, a schedule, or one number for each member; it may be assigned."""
         return self._learning_rate
 
     @learning_rate.setter
     def learning_rate(self, rate: Any) -> None:
         if not callable(rate):
-            values = np.asarray(rate)
-            if values.dtype.kind not in "iuf" or values.ndim > 1:
-                raise TypeError(
-                    f"learning_rate expects a number, a schedule (steps -> number) or a number "
-                    f"for each network of an ensemble, got {rate!r}"
-                )
-            if not (np.isfinite(values) & (values >= 0)).all():
-                raise ValueError(f"learning_rate expects finite numbers >= 0, got {rate!r}")
+            check_rate(rate)
         self._learning_rate: Rate = rate
         self._forget_views()
 
     @property
     def current_learning_rate(self) -> Any:
-        """The rate of the last step (of the first, before it): a number, or an array (E,)."""
+        """The learning rate of the last step, or of the first before it: a number, or (E,)."""
         rate = self._rate(max(self.steps - 1, 0))
         return rate[:, 0] if isinstance(rate, np.ndarray) and rate.ndim else float(rate)
 
     def _rate(self, steps: int) -> Any:
-        """The rate after so many steps: a number, or (E, 1)."""
+        """The learning rate after so many steps: a number, or (E, 1)."""
         rate: Any = self._learning_rate
         if type(rate) is not float:  # the usual one, first
             rate = rate(steps) if callable(rate) else rate
@@ -281,7 +259,8 @@ class Optimizer(Described, Stateful):
 
     def prepare(self, params: Array, grads: Array) -> None:
         """Make the state at the first step, and views of everything in blocks; `step` calls it."""
-        self._check(params, grads)
+        rates = np.shape(self._rate(self.steps))
+        check_arrays(type(self).__name__, params, grads, self.state, rates)
         if not self.state:
             self.state = self.make_state(params)
         clips = self.clip_norm is not None or self.clip_value is not None
@@ -302,39 +281,8 @@ class Optimizer(Described, Stateful):
         self._prepared = Prepared(grads, clipped, kept, blocks, *self._slots(params))
         self._params, self._grads = params, grads
 
-    def _check(self, params: Array, grads: Array) -> None:
-        """Refuse arrays that cannot be stepped, or that the state is not for."""
-        name = type(self).__name__
-        for label, array in (("params", params), ("grads", grads)):
-            if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-                found = getattr(array, "dtype", type(array).__name__)
-                raise TypeError(f"{name}.step expects {label} as a floating array, got {found}")
-            if array.ndim not in (1, 2) or not array.flags.c_contiguous:
-                raise ValueError(
-                    f"{name}.step expects {label} C-contiguous of shape (P,) or (E, P), got "
-                    f"shape {array.shape}, strides {array.strides}; use numpy.ascontiguousarray"
-                )
-        if params.shape != grads.shape or params.dtype != grads.dtype:
-            raise ValueError(
-                f"{name}.step expects params and grads alike, got {params.shape} {params.dtype} "
-                f"and {grads.shape} {grads.dtype}"
-            )
-        for label, state in self.state.items():
-            if state.shape != params.shape or state.dtype != params.dtype:
-                raise ValueError(
-                    f"{name} holds {label} of shape {state.shape} {state.dtype}, got params of "
-                    f"{params.shape} {params.dtype}; call reset() to start anew"
-                )
-        rates = np.shape(self._rate(self.steps))
-        if rates and (params.ndim != 2 or rates[0] != len(params)):
-            networks = f"{len(params)} networks" if params.ndim == 2 else "one network"
-            raise ValueError(
-                f"learning_rate expects one number, or one for each network; got {rates[0]} for "
-                f"{networks} (params of shape {params.shape})"
-            )
-
     def _slots(self, params: Array) -> tuple[list[Array], list[Array]]:
-        """Views of what decays, and of each weights matrix under `max_norm`."""
+        """Views of the parameters that decay, and of the weights that `max_norm` bounds."""
         if self._layout is None:
             if self.max_norm is not None:
                 raise ValueError(
@@ -393,5 +341,5 @@ class Optimizer(Described, Stateful):
 
 
 def _of(networks: slice, rate: Any) -> Any:
-    """A rate, or those of some networks."""
+    """The learning rate, or the learning rates of some members."""
     return rate[networks] if np.ndim(rate) else rate

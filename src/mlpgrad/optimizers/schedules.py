@@ -1,4 +1,4 @@
-"""Learning-rate schedules: `schedule(steps) -> rate`, given the number of steps made before."""
+"""Learning-rate schedules: `schedule(steps) -> rate`, where `steps` have been made before."""
 
 from __future__ import annotations
 
@@ -14,28 +14,53 @@ from mlpgrad._core.stateful import Stateful
 class Schedule(Described, Stateful):
     """A learning rate that changes: `Adam(CosineDecay(0.01, steps=1000))`.
 
-    Any function `steps -> float` does as well; a subclass adds a `repr` and can be pickled. It
-    implements `__call__`.
+    An optimizer takes any function `steps -> float` as well. A subclass implements `__call__`;
+    in contrast to a lambda it has a `repr` and can be pickled.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> class InverseTimeDecay(mg.Schedule):
+    ...     def __init__(self, rate, decay):
+    ...         self.rate, self.decay = rate, decay
+    ...
+    ...     def __call__(self, steps):
+    ...         return self.rate / (1 + self.decay * steps)
+    >>> optimizer = mg.SGD(InverseTimeDecay(0.5, 0.25))
+    >>> optimizer
+    SGD(InverseTimeDecay(0.5, 0.25))
+    >>> optimizer.learning_rate(4)
+    0.25
     """
 
     def __call__(self, steps: int) -> float:
-        """The rate of the next step.
+        """The learning rate of the next step.
 
         Parameters
         ----------
         steps : int
-            Steps made before: 0 at the first.
+            The number of steps made before: 0 at the first step.
+
+        Returns
+        -------
+        float
+            The learning rate; at least 0.
         """
         raise NotImplementedError
 
     @classmethod
     def example(cls) -> Self:
-        """A schedule with options worth a test, for tests that go through every class."""
+        """A schedule for the tests that go through every class, with options worth a test."""
         return cls()
 
 
 class ConstantSchedule(Schedule):
-    """rate
+    """The same learning rate at every step.
+
+    Parameters
+    ----------
+    rate : float
+        The learning rate; at least 0.
 
     Examples
     --------
@@ -62,11 +87,11 @@ class StepDecay(Schedule):
     Parameters
     ----------
     rate : float
-        At the start.
+        The initial learning rate; at least 0.
     every : int
-        Steps between two drops.
+        The number of steps between two drops; at least 1.
     factor : float
-        Of each drop.
+        What the learning rate is multiplied by at each drop; above 0.
 
     Examples
     --------
@@ -96,10 +121,11 @@ class ExponentialDecay(Schedule):
     Parameters
     ----------
     rate : float
-        At the start.
+        The initial learning rate; at least 0.
     factor : float
-        What is left after `every` steps.
+        What the learning rate is multiplied by within `every` steps; above 0.
     every : int
+        The number of steps after which the learning rate has changed by `factor`; at least 1.
 
     Examples
     --------
@@ -132,11 +158,11 @@ class CosineDecay(Schedule):
     Parameters
     ----------
     rate : float
-        At the start.
+        The initial learning rate; at least 0.
     steps : int
-        T, the length of the decay.
+        The number of steps T of the decay; at least 1.
     floor : float
-        Where it ends.
+        The final learning rate; at least 0.
 
     Examples
     --------
@@ -161,21 +187,23 @@ class CosineDecay(Schedule):
 
 
 class OneCycle(Schedule):
-    """A cosine from peak / start_divisor up to peak, then one down to nearly nothing
+    """Half a cosine from peak / start_divisor up to peak, then one down to almost zero
 
     Smith and Topin 2018, "Super-convergence: very fast training of neural networks using large
-    learning rates", with cosines for its straight lines, as in PyTorch.
+    learning rates", with cosines instead of straight lines, as in PyTorch.
 
     Parameters
     ----------
     peak : float
-        The highest rate; see `learning_rate_range_test`.
+        The highest learning rate; `learning_rate_range_test` helps to choose it.
     steps : int
-        The length of the cycle; afterwards the rate stays at its end.
+        The number of steps of the cycle, at least 2; afterwards the learning rate stays at its
+        final value.
     rising : float
-        The share of the steps before the peak, in (0, 1).
+        The share of the steps that comes before the peak, in (0, 1).
     start_divisor, end_divisor : float
-        The rate starts at peak / start_divisor, and ends at that over end_divisor.
+        The initial learning rate is peak / start_divisor, and the final one is the initial one
+        divided by end_divisor; both at least 1.
 
     Examples
     --------
@@ -216,7 +244,7 @@ class OneCycle(Schedule):
 
 
 class WarmUp(Schedule):
-    """rate (t + 1) / T during the first T steps,  then the rate, or its schedule from the start
+    """rate (t + 1) / T in the first T steps,  afterwards the rate, or a schedule from its start
 
     Goyal et al. 2017, "Accurate, large minibatch SGD: training ImageNet in 1 hour",
     section 2.2.
@@ -224,9 +252,10 @@ class WarmUp(Schedule):
     Parameters
     ----------
     rate : float or schedule
-        What follows; a schedule's steps are counted from the end of the warm-up.
+        The learning rate after the warm-up; the steps of a schedule are counted from the end of
+        the warm-up.
     steps : int
-        T, the length of the warm-up.
+        The number of steps T of the warm-up; at least 1.
 
     Examples
     --------

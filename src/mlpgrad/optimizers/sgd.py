@@ -1,4 +1,4 @@
-"""Gradient descent: the lecture's formula (3), with momentum and Nesterov's momentum."""
+"""Gradient descent, formula (3) of the lecture, with momentum and Nesterov's momentum."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import numpy as np
 
 from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array, constant
-from mlpgrad.optimizers.base import Common, Optimizer, Rate
+from mlpgrad.optimizers.base import Optimizer
+from mlpgrad.optimizers.boundary import Common, Rate
 
 
 class SGD(Optimizer):
     """p <- p - rate g;  with momentum  v <- momentum v + g,  p <- p - rate v
 
-    The lecture's gradient descent (3). With Nesterov's momentum p <- p - rate (g + momentum v).
+    Gradient descent, formula (3) of the lecture. With Nesterov's momentum the step is
+    p <- p - rate (g + momentum v).
 
     Polyak 1964, "Some methods of speeding up the convergence of iteration methods"; Sutskever,
     Martens, Dahl and Hinton 2013, "On the importance of initialization and momentum in deep
@@ -22,13 +24,11 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, schedule, or a number for each network
     momentum : float
-        How much of v is kept at each step, in [0, 1).
+        The factor of v at each step, in [0, 1); 0 is plain gradient descent.
     nesterov : bool
-        Look ahead along v; needs a momentum.
-    **common
-        See `Optimizer`.
+        Whether to step along g + momentum v, the gradient ahead, instead of v. It needs a
+        momentum above 0.
 
     Examples
     --------
@@ -41,6 +41,7 @@ class SGD(Optimizer):
     """
 
     repeatable = True
+    scratch = 1
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class SGD(Optimizer):
         super().__init__(learning_rate, **common)
         self.momentum, self.nesterov = momentum, nesterov
         checks.within(self, "momentum", 0, 1)
+        checks.boolean(self, "nesterov")
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov expects a momentum > 0, got 0; add momentum=0.9")
         self.states = ("v",) if momentum else ()

@@ -8,25 +8,25 @@ import numpy as np
 
 from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array, constant
-from mlpgrad.optimizers.base import Common, Optimizer, Rate
+from mlpgrad.optimizers.base import Optimizer
+from mlpgrad.optimizers.boundary import Common, Rate
 from mlpgrad.optimizers.vectors import approach
 
 
 class Lion(Optimizer):
     """c = b1 m + (1 - b1) g,  p <- p - rate sign(c),  m <- b2 m + (1 - b2) g
 
-    Every parameter moves by exactly the rate, so a good rate is three to ten times smaller than
-    for Adam, and a good `weight_decay` as much larger.
+    Every step changes every parameter by exactly the learning rate. A good learning rate is
+    therefore three to ten times smaller than for Adam, and a good `weight_decay` three to ten
+    times larger.
 
     Chen et al. 2023, "Symbolic discovery of optimization algorithms", algorithm 2.
 
     Parameters
     ----------
-    learning_rate : float, schedule, or a number for each network
     beta1, beta2 : float
-        How much of m is in the step, and how much of it is kept, in [0, 1).
-    **common
-        See `Optimizer`.
+        The share of m in the step's direction c, and the decay rate of the running average m,
+        each in [0, 1).
 
     Examples
     --------
@@ -40,6 +40,7 @@ class Lion(Optimizer):
     repeatable = True
 
     states = ("m",)
+    scratch = 1
 
     def __init__(
         self,
@@ -71,8 +72,8 @@ class Lion(Optimizer):
 class Rprop(Optimizer):
     """p <- p - sign(g) d,  where d grows by eta_plus while the sign of g stays, else by eta_minus
 
-    Where the sign has just changed, p waits for one step. Only signs count: train on all data
-    at once.
+    Where the sign has just changed, p stays as it is for one step. Only the signs of the gradient
+    matter, so that noise from minibatches misleads the rule: train on all data at once.
 
     Riedmiller and Braun 1993, "A direct adaptive method for faster backpropagation learning: the
     RPROP algorithm"; in the form iRprop- of Igel and Huesken 2003, "Empirical evaluation of the
@@ -80,14 +81,13 @@ class Rprop(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, or a number for each network
-        The first d of every parameter; from then on the rule finds its own.
+    learning_rate : float, or E numbers
+        The initial d of every parameter, which the rule then adapts; a schedule is not possible.
     eta_plus, eta_minus : float
-        Factors of d, above and below 1.
+        The factors of d: `eta_plus` at least 1 where the sign stays, `eta_minus` in (0, 1) where
+        it changes.
     min_step, max_step : float
-        Bounds of d.
-    **common
-        See `Optimizer`.
+        The smallest and largest d, 0 <= min_step <= max_step.
 
     Examples
     --------

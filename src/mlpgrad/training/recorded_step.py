@@ -25,7 +25,8 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.changes import Watched
 from mlpgrad.layers.chain import run_backward, run_forward, walk
 from mlpgrad.network.network import Network
-from mlpgrad.optimizers.base import Optimizer, Prepared
+from mlpgrad.optimizers.base import Optimizer
+from mlpgrad.optimizers.prepared import Prepared
 from mlpgrad.penalties import penalise
 from mlpgrad.training.step import LayerStep
 from mlpgrad.training.tape import Call, NotRepeatableError, Tape, twin

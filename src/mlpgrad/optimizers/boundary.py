@@ -1,0 +1,84 @@
+"""What an optimizer takes: the types of its common options, and checks of rates and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+
+from mlpgrad._core import checks
+from mlpgrad._core.arrays import Array, Shape
+
+Rate = float | Callable[[int], Any] | Sequence[float] | Array
+
+
+class Bounds(TypedDict, total=False):
+    """Options of every optimizer but `weight_decay`, documented in `Optimizer`."""
+
+    decay_kinds: Sequence[str]
+    clip_norm: float | None
+    clip_value: float | None
+    max_norm: float | None
+
+
+class Common(Bounds, total=False):
+    """Options of every optimizer, documented in `Optimizer`."""
+
+    weight_decay: float
+
+
+def check_rate(rate: Any) -> None:
+    """Raise an error if `rate` is neither a number nor one number for each member."""
+    values = np.asarray(rate)
+    if values.dtype.kind not in "iuf" or values.ndim > 1:
+        raise TypeError(
+            f"learning_rate expects a number, a schedule (steps -> number) or a number "
+            f"for each network of an ensemble, got {rate!r}{checks.unquoted(rate)}"
+        )
+    if not (np.isfinite(values) & (values >= 0)).all():
+        raise ValueError(f"learning_rate expects finite numbers >= 0, got {rate!r}")
+
+
+def check_arrays(
+    name: str, params: Array, grads: Array, states: dict[str, Array], rates: Shape
+) -> None:
+    """Raise an error if `params` and `grads` are not such as `step` takes.
+
+    Parameters
+    ----------
+    name : str
+        The optimizer's class, for messages.
+    params, grads : array (P,) or (E, P)
+        The arguments of `step`.
+    states : dict of arrays
+        The state, which must be of the shape and dtype of `params`.
+    rates : tuple of int
+        The shape of the learning rate, () or (E, 1).
+    """
+    for label, array in (("params", params), ("grads", grads)):
+        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+            found = getattr(array, "dtype", type(array).__name__)
+            raise TypeError(f"{name}.step expects {label} as a floating array, got {found}")
+        if array.ndim not in (1, 2) or not array.flags.c_contiguous:
+            raise ValueError(
+                f"{name}.step expects {label} C-contiguous of shape (P,) or (E, P), got "
+                f"shape {array.shape}, strides {array.strides}; use numpy.ascontiguousarray"
+            )
+    if params.shape != grads.shape or params.dtype != grads.dtype:
+        raise ValueError(
+            f"{name}.step expects params and grads alike, got {params.shape} {params.dtype} "
+            f"and {grads.shape} {grads.dtype}"
+        )
+    for label, state in states.items():
+        if state.shape != params.shape or state.dtype != params.dtype:
+            raise ValueError(
+                f"{name} holds {label} of shape {state.shape} {state.dtype}, got params of "
+                f"{params.shape} {params.dtype}; call reset() to start again"
+            )
+    if rates and (params.ndim != 2 or rates[0] != len(params)):
+        networks = f"{len(params)} networks" if params.ndim == 2 else "one network"
+        raise ValueError(
+            f"learning_rate expects one number, or one for each network; got {rates[0]} for "
+            f"{networks} (params of shape {params.shape})"
+        )
