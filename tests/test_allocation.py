@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
+from mlpgrad._core.arrays import LONG
 from mlpgrad.training.batches import Minibatches
 from tests.kinds import every_case, every_optimizer, one_and_many
 
@@ -72,10 +73,10 @@ def allocating_lines(step, least=ANY_ARRAY):
     return found
 
 
-def assert_allocates_nothing_that_grows(step_for):
+def assert_allocates_nothing_that_grows(step_for, small=SMALL, large=LARGE):
     """`step_for(n)` makes a step on n samples (or parameters)."""
-    growth = step_peak(step_for(LARGE)) - step_peak(step_for(SMALL))
-    assert growth < ANY_ARRAY, allocating_lines(step_for(LARGE))
+    growth = step_peak(step_for(large)) - step_peak(step_for(small))
+    assert growth < ANY_ARRAY, allocating_lines(step_for(large))
 
 
 def repeated(rows, count):
@@ -95,6 +96,15 @@ def test_a_step(case, cls, size, request):
     if cls in ALLOCATING:
         request.applymarker(pytest.mark.xfail(reason=ALLOCATING[cls]))
     assert_allocates_nothing_that_grows(lambda n: bare_step(case, cls, size, n))
+
+
+@every_case
+def test_a_step_on_a_long_batch(case, cls, request):
+    if cls in ALLOCATING:
+        request.applymarker(pytest.mark.xfail(reason=ALLOCATING[cls]))
+    assert_allocates_nothing_that_grows(
+        lambda n: bare_step(case, cls, None, n), small=2 * LONG, large=4 * LONG
+    )
 
 
 OPTIONS = [{}, {"weight_decay": 0.1}, {"clip_value": 1.0}, {"clip_norm": 1.0}]

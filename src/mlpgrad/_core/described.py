@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from mlpgrad._core.documented import Documented
 from mlpgrad._core.synonyms import meant_by
@@ -17,12 +17,26 @@ class Described(Documented):
 
     From that one rule follow a `repr` that can be pasted back, `config()` for saving, and an
     error that names the nearest option when an argument is misspelt.
+
+    A subclass may take `**options` and pass them on: the options of the base class are then its
+    own, too. A subclass that uses some of them itself keeps the dict as an attribute of the same
+    name.
+
+    Examples
+    --------
+    >>> class Scaled(Described):
+    ...     def __init__(self, scale=1.0, **options):
+    ...         self.scale, self.options = scale, options
+    >>> Scaled(2.0, unit="cm")
+    Scaled(scale=2.0, unit='cm')
+    >>> Scaled(2.0, unit="cm").config()
+    {'scale': 2.0, 'unit': 'cm'}
     """
 
     def __new__(cls, *_args: Any, **options: Any) -> Any:
-        """Refuse unknown options before `__init__` runs."""
-        if options:
-            reject_unknown_options(cls.__name__, options, _parameters(cls))
+        """Raise TypeError for an unknown option before `__init__` runs."""
+        if options and not _signature(cls).takes_any:
+            reject_unknown_options(cls.__name__, options, _signature(cls).named)
         return super().__new__(cls)
 
     def config(self) -> dict[str, Any]:
@@ -32,16 +46,33 @@ class Described(Documented):
         -------
         dict
             `type(self)(**config)` makes an equal object.
+
+        Raises
+        ------
+        TypeError
+            If an argument was not kept as an attribute, or has no name (`*args`).
         """
-        cls = type(self)
-        for name in _parameters(cls):
+        signature = _signature(type(self))
+        for name in (*signature.named, *signature.own):
             if not hasattr(self, name):
                 raise TypeError(
-                    f"{cls.__name__} expects its constructor's argument {name!r} as an attribute "
-                    f"of that name, to be shown, copied and saved; in __init__ write "
+                    f"{type(self).__name__} expects its constructor's argument {name!r} as an "
+                    f"attribute of that name, to be shown, copied and saved; in __init__ write "
                     f"self.{name} = {name}"
                 )
-        return {name: getattr(self, name) for name in _parameters(cls)}
+        if vars(self).get(signature.positional):
+            raise TypeError(
+                f"{type(self).__name__} takes *{signature.positional}, which cannot be shown, "
+                f"copied and saved by name; give each argument a name in __init__"
+            )
+        return {name: getattr(self, name) for name in signature.named} | self._further_options()
+
+    def _further_options(self) -> dict[str, Any]:
+        """What the constructors kept of their `**options`, but for those that have names."""
+        signature = _signature(type(self))
+        kept = [vars(self).get(name) for name in signature.keywords]
+        options = {k: v for each in kept if isinstance(each, dict) for k, v in each.items()}
+        return {k: v for k, v in options.items() if k not in signature.named}
 
     def __repr__(self) -> str:
         try:
@@ -49,7 +80,7 @@ class Described(Documented):
         except TypeError:  # an argument was not kept: still to be shown, as in that very error
             config = vars(self)
         shown = []
-        for name, default in _parameters(type(self)).items():
+        for name, default in _signature(type(self)).named.items():
             value = config.get(name, _MISSING)
             if value is _MISSING:
                 shown.append(f"{name}=...")
@@ -57,6 +88,7 @@ class Described(Documented):
                 shown.append(_show(value))
             elif type(value) is not type(default) or value != default:
                 shown.append(f"{name}={_show(value)}")
+        shown += [f"{name}={_show(value)}" for name, value in self._further_options().items()]
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
@@ -103,26 +135,46 @@ def nearest(name: str, known: Any) -> str:
 _REQUIRED, _MISSING = object(), object()
 
 
-def _parameters(cls: Any) -> dict[str, Any]:
-    return _read_parameters(cls)
+class _Signature(NamedTuple):
+    """What a constructor takes, with what it passes on to the base classes' constructors."""
+
+    named: dict[str, Any]
+    """Each argument's default by name, in order (`_REQUIRED` where it has none)."""
+    keywords: tuple[str, ...]
+    """Names of the `**options` along the way."""
+    own: tuple[str, ...]
+    """Names of `*args` and `**options` that no base class takes: the class keeps them itself."""
+    positional: str
+    """Name of such `*args`, or ""."""
+    takes_any: bool
+    """Whether only the constructor itself knows its options."""
+
+
+def _signature(cls: Any) -> _Signature:
+    return _read_signature(cls)
 
 
 @functools.cache
-def _read_parameters(cls: Any) -> dict[str, Any]:
-    """Each constructor argument's default, by name, in order (`_REQUIRED` where it has none)."""
+def _read_signature(cls: Any) -> _Signature:
     import inspect
 
-    found: dict[str, Any] = {}
-    for base in cls.__mro__:
-        if "__init__" not in vars(base) or base is object:
-            continue
+    named: dict[str, Any] = {}
+    keywords: list[str] = []
+    own: dict[Any, str] = {}  # by the kind of parameter
+    with_constructor = [base for base in cls.__mro__[:-1] if "__init__" in vars(base)]
+    for base in with_constructor:
         parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
-        named = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
-        for p in named:
-            found.setdefault(p.name, _REQUIRED if p.default is p.empty else p.default)
-        if named == parameters:  # else **options of this class are those of the next
+        own = {p.kind: p.name for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+        for p in parameters:
+            if p.kind not in own:
+                named.setdefault(p.name, _REQUIRED if p.default is p.empty else p.default)
+        if inspect.Parameter.VAR_KEYWORD not in own:  # else they are those of the next
             break
-    return found
+        keywords.append(own[inspect.Parameter.VAR_KEYWORD])
+    outside = bool(with_constructor) and not with_constructor[0].__module__.startswith("mlpgrad.")
+    takes_any = inspect.Parameter.VAR_KEYWORD in own or (outside and bool(keywords))
+    positional = own.get(inspect.Parameter.VAR_POSITIONAL, "")
+    return _Signature(named, tuple(keywords), tuple(own.values()), positional, takes_any)
 
 
 def _show(value: Any) -> str:

@@ -6,7 +6,18 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array, Shape, ones, product, row, spread, spread_buffer, with_ones
+from mlpgrad._core.arrays import (
+    Array,
+    Shape,
+    block_buffers,
+    ones,
+    product,
+    row,
+    spread,
+    spread_buffer,
+    sum_products,
+    with_ones,
+)
 from mlpgrad.initializers import GlorotUniform, Initializer, Zeros
 from mlpgrad.layers.base import Layer
 
@@ -85,6 +96,7 @@ class Dense(Layer):
             "_input_delta": self.empty(*shape[-2:]) if self.wants_input_delta else None,
             "_with_ones": whole,
             "_bias": None,
+            "_blocks": block_buffers(shape, z.shape, self.dtype),
         }
         if whole is not None:
             prepared["_room"] = whole[:, :-1]
@@ -112,9 +124,15 @@ class Dense(Layer):
 
     def backward(self, delta: Array) -> Array | None:
         multiply = self._multiply
-        multiply(self._x.mT, delta, self._grad_weights)
-        if self._bias is not None:
-            multiply(self._ones, delta, self._grad_bias)
+        if self._blocks is None:
+            multiply(self._x.mT, delta, self._grad_weights)
+            if self._bias is not None:
+                multiply(self._ones, delta, self._grad_bias)
+        else:
+            sums = sum_products(self._x, delta, self._blocks)
+            np.copyto(self._grad_weights, sums[..., :-1, :], "same_kind")
+            if self._bias is not None:
+                np.copyto(self._grad_bias, sums[..., -1:, :], "same_kind")
         if not self.wants_input_delta:
             return None
         input_delta: Array = self._input_delta

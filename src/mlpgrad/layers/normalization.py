@@ -6,7 +6,16 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array, Shape, constant, ones, product, row
+from mlpgrad._core.arrays import (
+    Array,
+    Shape,
+    block_buffers,
+    constant,
+    ones,
+    product,
+    row,
+    sum_products,
+)
 from mlpgrad.initializers import Constant, Initializer, Zeros
 from mlpgrad.layers.base import Layer
 
@@ -37,6 +46,8 @@ class _Normalization(Layer):
             "_grad_gain": row(self.grads.gain),
             "_grad_bias": row(self.grads.bias),
             "_batch_ones": ones((1, size[0]), self.dtype),
+            "_no_columns": np.empty((size[0], 0), self.dtype),
+            "_blocks": block_buffers((size[0], 0), (*self._lead, *size), self.dtype),
         }
 
     def start(self, x: Array) -> Array:
@@ -60,11 +71,18 @@ class _Normalization(Layer):
         np.multiply(self._normal, self._gain, out)
         return np.add(out, self._bias, out)  # type: ignore[no-any-return]
 
+    def sum_batch(self, rows: Array, out: Array) -> None:
+        """Write the sum over the batch of `rows: (..., B, F)` into `out: (..., 1, F)`."""
+        if self._blocks is None:
+            self._multiply(self._batch_ones, rows, out)
+        else:
+            np.copyto(out, sum_products(self._no_columns, rows, self._blocks), "same_kind")
+
     def parameter_gradients(self, delta: Array) -> None:
         """dL/dgain = sum over the batch of delta xhat;  dL/dbias = sum over the batch of delta."""
         np.multiply(delta, self._normal, self._work)
-        self._multiply(self._batch_ones, self._work, self._grad_gain)
-        self._multiply(self._batch_ones, delta, self._grad_bias)
+        self.sum_batch(self._work, self._grad_gain)
+        self.sum_batch(delta, self._grad_bias)
 
     @classmethod
     def example(cls) -> Self:
@@ -135,10 +153,10 @@ class BatchNorm(_Normalization):
         x = self.start(x)
         normal, mean, variance = self._normal, self._mean, self._var
         if self.training:
-            self._multiply(self._averages, x, mean)
+            self._average_batch(x, mean)
             np.subtract(x, mean, normal)
             np.multiply(normal, normal, self._work)
-            self._multiply(self._averages, self._work, variance)
+            self._average_batch(self._work, variance)
             batch = x.shape[-2]
             if batch > 1:
                 self._follow(self._running_mean, mean, self.momentum)
@@ -150,6 +168,14 @@ class BatchNorm(_Normalization):
         self.inverse_deviation(variance, self._inverse)
         np.multiply(normal, self._inverse, normal)
         return self.scaled()
+
+    def _average_batch(self, rows: Array, out: Array) -> None:
+        """Write the mean over the batch of `rows: (..., B, F)` into `out: (..., 1, F)`."""
+        if self._blocks is None:
+            self._multiply(self._averages, rows, out)
+        else:
+            sums = sum_products(self._no_columns, rows, self._blocks)
+            np.copyto(out, np.divide(sums, rows.shape[-2], sums), "same_kind")
 
     def _follow(self, running: Array, of_batch: Array, factor: float) -> None:
         """Running <- (1 - momentum) running + factor * of_batch."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array, Shape, ones
+from mlpgrad._core.arrays import Array, Shape, ones, summing_dtype
 from mlpgrad._core.described import Described
 
 
@@ -153,11 +153,18 @@ class Loss(Described):
         losses = self.losses(prediction, target)
         if weights is None:
             self._scale = self._mean_scale
-            return losses.dot(self._mean_weights)
-        total = np.add.reduce(weights, axis=-2, keepdims=True)
+            if self._sum_dtype is None:
+                return losses.dot(self._mean_weights)
+            total = np.add.reduce(losses, -1, self._sum_dtype)
+            return np.divide(total, losses.shape[-1]).astype(losses.dtype)
+        total = np.add.reduce(weights, axis=self._weight_axes, dtype=self._sum_dtype, keepdims=True)
         self._scale = fitting(self._sample_scale, weights)
-        np.divide(weights, np.add(total, np.equal(total, 0)), self._scale)  # 0 / 1, not 0 / 0
-        return np.vecdot(self._scale[..., 0], losses)
+        total = np.add(total, np.equal(total, 0))  # 0 / 1, not 0 / 0
+        np.divide(weights, total, self._scale)
+        if self._sum_dtype is None:
+            return np.vecdot(self._scale[..., 0], losses)
+        weighted = np.multiply(self._scale[..., 0], losses, self._losses)
+        return np.add.reduce(weighted, -1, self._sum_dtype).astype(losses.dtype)
 
     def backward(self) -> Array:
         """dL/d(prediction) of the last `forward`, `(..., B, O)`: the first delta."""
@@ -188,6 +195,9 @@ class Loss(Described):
             "_sample_scale": np.empty((*shape[:-1], 1), dtype),
             "_mean_scale": per_sample,
             "_mean_weights": np.full(batch, per_sample),
+            "_sum_dtype": summing_dtype(dtype, batch),
+            # along both axes NumPy sums in pairs, which keeps the digits of many weights
+            "_weight_axes": -2 if batch < 1024 else (-2, -1),
             "_ones": ones((outputs,), dtype),
             # for losses that are a mean over the outputs
             "_per_output": per_output,

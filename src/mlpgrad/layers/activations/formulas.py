@@ -10,6 +10,12 @@ import numpy as np
 from mlpgrad._core.arrays import Array, constant, is_positive, zeros
 
 
+@functools.cache
+def log_of_largest(dtype: np.dtype[Any]) -> float:
+    """The largest whole number of which e^x is finite: 11 in float16, 88 in float32."""
+    return float(np.floor(np.log(np.finfo(dtype).max)))
+
+
 def magnitude(z: Array, out: Array) -> None:
     """|z| as max(z, -z), by the real part: `np.abs` would drop complex derivatives."""
     np.negative(z, out)
@@ -39,7 +45,9 @@ def exponential_unit(z: Array, scale: float, alpha: float, out: Array, scratch: 
     np.expm1(out, out)
     np.multiply(out, constant(alpha, out.dtype), out)
     np.maximum(z, zero, out=scratch)
-    np.multiply(scratch, constant(scale, out.dtype), scratch)
+    if scale != 1:
+        with np.errstate(over="ignore"):  # near the largest numbers scale z is infinite
+            np.multiply(scratch, constant(scale, out.dtype), scratch)
     np.add(out, scratch, out)
 
 

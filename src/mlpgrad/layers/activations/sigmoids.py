@@ -77,5 +77,5 @@ class Softsign(Activation):
     def slope(self, z: Array, a: Array, out: Array) -> None:
         magnitude(z, out)
         np.add(out, constant(1, out.dtype), out)
-        np.multiply(out, out, out)
         np.reciprocal(out, out)
+        np.multiply(out, out, out)  # last: the square of 1 + |z| could overflow

@@ -9,7 +9,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array, constant, zeros
 from mlpgrad.initializers import HeNormal
 from mlpgrad.layers.activations.base import Activation
-from mlpgrad.layers.activations.formulas import magnitude, normal_cdf, sigmoid
+from mlpgrad.layers.activations.formulas import log_of_largest, magnitude, normal_cdf
 
 
 class Softplus(Activation):
@@ -49,15 +49,23 @@ class SiLU(Activation):
     initializer = HeNormal()
 
     def apply(self, z: Array, out: Array) -> None:
-        sigmoid(z, out)
-        np.multiply(out, z, out)
+        # z / (1 + e^-z): z times a sigmoid from tanh would lose the digits of negative z
+        np.negative(z, out)
+        with np.errstate(over="ignore"):  # z / inf is 0
+            np.exp(out, out)
+        np.add(out, constant(1, out.dtype), out)
+        np.divide(z, out, out)
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
-        rest = self.scratch(out)
-        sigmoid(z, out)
-        np.subtract(constant(1, out.dtype), out, rest)
-        np.multiply(rest, a, rest)
-        np.add(out, rest, out)
+        # r = 1 / (1 + e^z) and s = 1 - r: a times a rounded 1 - s would lose digits for large z
+        s, one = self.scratch(out), constant(1, out.dtype)
+        with np.errstate(over="ignore"):
+            np.exp(z, out)
+        np.add(out, one, out)
+        np.reciprocal(out, out)
+        np.subtract(one, out, s)
+        np.multiply(out, a, out)
+        np.add(out, s, out)
 
 
 class GELU(Activation):
@@ -84,7 +92,8 @@ class GELU(Activation):
         np.copyto(cdf, constant(1, out.dtype), "same_kind", flags)
         np.divide(a, cdf, cdf)
         np.copyto(cdf, constant(0.5, out.dtype), "same_kind", flags)
-        np.multiply(z, z, out)
+        with np.errstate(over="ignore"):  # e^-inf is 0
+            np.multiply(z, z, out)
         np.multiply(out, constant(-0.5, out.dtype), out)
         np.exp(out, out)
         np.multiply(out, constant(1 / math.sqrt(2 * math.pi), out.dtype), out)
@@ -105,7 +114,7 @@ class Mish(Activation):
 
     def apply(self, z: Array, out: Array) -> None:
         two, denominator = constant(2, out.dtype), self.scratch(out)
-        self._exp(z, out)
+        self._exp(z, denominator, out)
         np.add(out, two, denominator)
         np.multiply(out, denominator, out)
         np.add(out, two, denominator)
@@ -115,7 +124,8 @@ class Mish(Activation):
     def slope(self, z: Array, a: Array, out: Array) -> None:
         # with w = u / (n + 2) and r = 1 / (n + 2): t = w (u + 2), (1 - t^2) sigmoid = 4 w (w + r)
         two, t, u_plus_2 = constant(2, out.dtype), self.scratch(out), self.scratch(out, 1)
-        self._exp(z, out)
+        bounded = self.scratch(out, 2)
+        self._exp(z, bounded, out)
         np.add(out, two, u_plus_2)
         np.multiply(u_plus_2, out, t)
         np.add(t, two, t)
@@ -124,15 +134,13 @@ class Mish(Activation):
         np.add(t, out, t)
         np.multiply(t, out, t)
         np.multiply(t, constant(4, out.dtype), t)
-        np.multiply(t, z, t)
+        np.multiply(t, bounded, t)
         np.multiply(out, u_plus_2, out)
         np.add(out, t, out)
 
     @staticmethod
-    def _exp(z: Array, out: Array) -> None:
-        """e^z without overflow: above 30, t is 1 in any precision."""
-        np.minimum(z, constant(30, z.dtype), out=out)
-        np.exp(out, out)
-
-
-# Shared formulas. Each writes into `out`, and holds for complex numbers, too.
+    def _exp(z: Array, bounded: Array, out: Array) -> None:
+        """e^z, with z bounded from above so that its square stays finite: t is 1 there."""
+        limit = min(30, log_of_largest(z.dtype) / 2)
+        np.minimum(z, constant(limit, z.dtype), out=bounded)
+        np.exp(bounded, out)
