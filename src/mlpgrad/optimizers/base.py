@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from mlpgrad._core import checks
-from mlpgrad._core.arrays import Array, Shape, constant
+from mlpgrad._core.arrays import Array, constant
 from mlpgrad._core.stateful import Stateful
 from mlpgrad.optimizers import vectors
 from mlpgrad.optimizers.boundary import Rate, check_arrays, check_rate
 from mlpgrad.optimizers.prepared import Prepared
 from mlpgrad.optimizers.rule import Rule
+from mlpgrad.optimizers.slots import Layout, views_of
 
 if TYPE_CHECKING:
     from mlpgrad.network.network import Network
@@ -125,7 +126,7 @@ class Optimizer(Rule, Stateful):
             if getattr(self, name) is not None:
                 checks.within(self, name, 0, open_below=True)
         checks.names(self, "decay_kinds")
-        self._layout: list[tuple[str, int, int, Shape]] | None = None
+        self._layout: Layout | None = None
         self._model: weakref.ref[Network] | None = None
         self.reset()
 
@@ -283,21 +284,7 @@ class Optimizer(Rule, Stateful):
 
     def _slots(self, params: Array) -> tuple[list[Array], list[Array]]:
         """Views of the parameters that decay, and of the weights that `max_norm` bounds."""
-        if self._layout is None:
-            if self.max_norm is not None:
-                raise ValueError(
-                    "max_norm needs to know which parameters are weights; call attach(model) "
-                    "before step, as fit does"
-                )
-            return [params], []
-        slots = [(k, params[..., a:b], shape) for k, a, b, shape in self._layout]
-        decayed = [view for kind, view, _ in slots if kind in self.decay_kinds]
-        bounded = [
-            view.reshape(params.shape[:-1] + shape)
-            for kind, view, shape in slots
-            if kind == "weights" and len(shape) == 2 and self.max_norm
-        ]
-        return decayed, bounded
+        return views_of(params, self._layout, self.decay_kinds, self.max_norm)
 
     def _clip(self, grads: Array, out: Array) -> None:
         """Write the clipped gradient."""
