@@ -9,8 +9,6 @@ those that the program has defined: a file cannot name a module to import.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -22,6 +20,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import nearest
 from mlpgrad._core.version import __version__
+from mlpgrad.exchange.replacing import replacing
 from mlpgrad.initializers import Initializer
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import walk
@@ -37,20 +36,26 @@ FAMILIES = (Network, Layer, Loss, Penalty, Initializer)
 def save(model: Network, path: str | Path) -> None:
     """Write a model to a file that `load` reads back: same predictions, same further training.
 
-    The file appears at once or not at all. Everything that constructors take is kept, with all
+    The file appears whole or not at all. Everything that constructors take is kept, with all
     parameters, statistics and random states; optimizers and callbacks are not part of a model.
-    A longdouble model can be read only where that type is the same.
+    A longdouble model can be read only where that type is the same. A file that is saved again
+    keeps its mode, and its owner where the process may set it.
 
     Parameters
     ----------
     model : Sequential
     path : str or Path
-        Written exactly so; `.npz` is the usual ending.
+        The file's name as it is, to which nothing is added; `.npz` is the usual ending. Symbolic
+        links are followed.
 
     Raises
     ------
     TypeError
-        If a layer or loss holds what a file cannot, such as a function; says which.
+        If a layer or loss holds what a file cannot, such as a function; the message says which.
+    FileNotFoundError
+        If the folder does not exist.
+    IsADirectoryError, FileExistsError
+        If there is something other than a regular file at `path`, such as a named pipe.
 
     Examples
     --------
@@ -72,18 +77,8 @@ def save(model: Network, path: str | Path) -> None:
         "training": [layer.training for _, layer in walk(model.layers)],
     }
     arrays["description"] = np.array(json.dumps(description, allow_nan=False))
-    target = Path(os.path.realpath(path))  # through a link, not in place of it
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"no folder {str(target.parent)!r} to save into; make it first")
-    draft = target.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with draft.open("xb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]  # the names are ours
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+    with replacing(path) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # the names are ours
 
 
 def load(path: str | Path) -> Network:
