@@ -3,6 +3,7 @@
 from mlpgrad.layers import activations
 from mlpgrad.layers.activations import *
 from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import walk as walk
 from mlpgrad.layers.dense import Dense
 from mlpgrad.layers.dropout import Dropout
 from mlpgrad.layers.normalization import BatchNorm, LayerNorm
