@@ -75,7 +75,10 @@ class Tape:
         """The array itself, where it is recorded."""
         if not isinstance(value, Recorded):
             return value
-        array = np.ndarray.view(value, np.ndarray)
+        return self._one(np.ndarray.view(value, np.ndarray))
+
+    def _one(self, array: Array) -> Array:
+        """The object that stands for a place in memory."""
         place = array.ctypes.data, array.shape, array.strides, array.dtype
         return self._arrays.setdefault(place, array)
 
@@ -137,7 +140,7 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
         name = ufunc.__name__ if called else f"{ufunc.__name__}.{method}"
         result = out[0]
         if result is None:  # a new array: the repetition writes into this one
-            result = np.asarray(function(*map(self.tape.plain, inputs), **options))
+            result = self.tape._one(np.asarray(function(*map(self.tape.plain, inputs), **options)))
         return self.tape.make(name, function, inputs, result, **options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -152,7 +155,7 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
         # called as `_multiply(ones, delta, out)` as well, where the first is no recorded array
         tape = next(value.tape for value in (self, other, out) if isinstance(value, Recorded))
         if out is None:
-            out = np.asarray(tape.plain(self).dot(tape.plain(other)))
+            out = tape._one(np.asarray(tape.plain(self).dot(tape.plain(other))))
         return tape.make("dot", np.ndarray.dot, (self, other), out)
 
     def argmax(self, axis: Any, out: Any, *, keepdims: bool) -> Any:  # type: ignore[override]
