@@ -149,6 +149,22 @@ def test_ctrl_c_in_threads_can_be_gone_on_from(press_ctrl_c, tmp_path):
     assert in_a_new_process(5, True, keep.taken, tmp_path) == train(5, True)
 
 
+def test_a_training_that_had_come_to_its_end_is_not_gone_on_with():
+    keep, chosen = Keep(11), options(False)
+    model = make(None)
+    history = model.fit(X, Y, **chosen | {"callbacks": [mg.EarlyStopping(0, min_delta=9.0), keep]})
+    assert history.epochs < 11
+    keep = Keep(history.epochs - 1)
+    first = make(None).fit(
+        X, Y, **options(False) | {"callbacks": [mg.EarlyStopping(0, min_delta=9.0), keep]}
+    )
+    again = make(None).fit(
+        X, Y, resume=keep.taken,
+        **options(False) | {"callbacks": [mg.EarlyStopping(0, min_delta=9.0)]},
+    )  # fmt: skip
+    assert dict(again) == dict(first)
+
+
 def test_large_sets_are_shuffled_alike_after_a_restart(monkeypatch, tmp_path):
     monkeypatch.setattr("mlpgrad.training.batches.SHUFFLED_AT_ONCE", 50)
     monkeypatch.setattr("mlpgrad.training.batches.RUN", 4)

@@ -112,7 +112,7 @@ class Session(Stateful):
         with interrupts_end_training(self.network, self.record):
             try:
                 self._begin(resume)
-                if self.epoch < self.epochs:
+                if self.epoch < self.epochs and not self.network.stop_training:
                     self.method.train(self)
             except KeyboardInterrupt:  # where no signal handler can be set
                 self.record.interrupted = True
@@ -224,6 +224,7 @@ class Session(Stateful):
         return {
             "epoch": self.epoch,
             "in_epoch": self.in_epoch,
+            "stop": self.network.stop_training and not self.record.interrupted,
             "record": {name: list(values) for name, values in self.record.items()},
             "network": self.network.snapshot(),
             "method": self.method.snapshot(),
@@ -244,6 +245,7 @@ class Session(Stateful):
             )
         self.epoch, self.in_epoch = snapshot["epoch"], snapshot["in_epoch"]
         self._resumed = self.in_epoch
+        self.network.stop_training = snapshot["stop"]
         self.record.clear()
         self.record.update({name: list(values) for name, values in snapshot["record"].items()})
         self.network.restore(snapshot["network"])
