@@ -136,15 +136,17 @@ class BinaryCrossEntropy(_BinaryLoss):
     expects_probabilities = True
 
     def losses(self, prediction: Array, target: Array) -> Array:
-        work, yes, no = self._work, self._yes, self._no
+        work, yes, no, lost = self._work, self._yes, self._no, self._lost
         one = constant(1, work.dtype)
         np.maximum(prediction, self._floor, out=yes)
         np.subtract(one, prediction, no)
+        np.add(np.subtract(no, one, lost), prediction, lost)  # by rounding: 1 - p is no - lost
         np.maximum(no, self._floor, out=no)
         np.log(yes, work)
         np.multiply(work, target, work)
         sum_rows(work, self._output_weights, self._losses)
-        np.log(no, work)
+        # log(1 - p) = log(no - lost): a small p keeps its digits, and log1p takes ten times as long
+        np.subtract(np.log(no, work), np.divide(lost, no, lost), work)
         np.multiply(work, np.subtract(one, target, fitting(self._rest, target)), work)
         sum_rows(work, self._output_weights, self._others)
         losses = np.add(self._losses, self._others, self._losses)
@@ -157,7 +159,7 @@ class BinaryCrossEntropy(_BinaryLoss):
         np.multiply(out, self._per_output, out)
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
-        buffers = {name: np.empty(shape, dtype) for name in ("_yes", "_no", "_rest")}
+        buffers = {name: np.empty(shape, dtype) for name in ("_yes", "_no", "_lost", "_rest")}
         buffers |= {"_others": np.empty(shape[:-1], dtype)}
         floor = np.asarray(np.finfo(dtype).tiny, dtype)
         return {**super().allocate(shape, dtype), **buffers, "_floor": floor}

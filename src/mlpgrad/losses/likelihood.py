@@ -33,7 +33,8 @@ class Poisson(Loss):
 
     def losses(self, prediction: Array, target: Array) -> Array:
         work: Array = self._work
-        np.exp(prediction, self._rate)
+        with np.errstate(over="ignore"):
+            np.exp(prediction, self._rate)
         np.multiply(prediction, target, work)
         np.subtract(self._rate, work, work)
         return sum_rows(work, self._output_weights, self._losses)

@@ -131,22 +131,22 @@ class Huber(Loss):
         self.delta = delta
 
     def losses(self, prediction: Array, target: Array) -> Array:
-        work, clipped = self._work, self._clipped
+        work, clipped, half = self._work, self._clipped, self._half
         np.subtract(prediction, target, work)
         np.minimum(work, constant(self.delta, work.dtype), out=clipped)
         np.maximum(clipped, constant(-self.delta, work.dtype), out=clipped)
         # clipped (d - clipped / 2): both branches in one
-        np.add(work, work, work)
-        np.subtract(work, clipped, work)
+        np.multiply(clipped, constant(0.5, work.dtype), half)
+        np.subtract(work, half, work)
         np.multiply(work, clipped, work)
-        losses: Array = sum_rows(work, self._output_weights, self._losses)
-        return np.multiply(losses, constant(0.5, losses.dtype), losses)
+        return sum_rows(work, self._output_weights, self._losses)
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
         np.multiply(self._clipped, self._per_output, out)
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
-        return super().allocate(shape, dtype) | {"_clipped": np.empty(shape, dtype)}
+        buffers = {"_clipped": np.empty(shape, dtype), "_half": np.empty(shape, dtype)}
+        return super().allocate(shape, dtype) | buffers
 
 
 class Quantile(Loss):
