@@ -1,4 +1,4 @@
-"""Losses on one of K classes: the cross-entropy on logits and on probabilities."""
+"""Losses for one of K classes: the cross-entropy on logits and on probabilities."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mlpgrad._core.arrays import (
 from mlpgrad._core.checks import first_row
 from mlpgrad.losses.base import Loss, check_smoothing, fitting
 
-TABLE_CLASSES = 256  # up to here label rows are looked up in a K x K table, else written one by one
+TABLE_CLASSES = 256  # up to here rows of labels come from a K x K table; for more they are written
 
 FEW_CLASSES = 32  # up to here a square of ones costs less than one more call
 
@@ -110,18 +110,27 @@ class _CategoricalLoss(Loss):
 class SoftmaxCrossEntropy(_CategoricalLoss):
     """l = log sum_k e^z_k - sum_k t_k z_k;  dl/dz = softmax(z) - t
 
-    The cross-entropy of the classes with softmax(z), on logits z: the network's last layer has
-    no Softmax. Exact for logits of any size, since the largest of a row is subtracted first. As
-    PyTorch's `CrossEntropyLoss`: summed over the classes, averaged over the batch. Bridle 1990,
-    "Probabilistic interpretation of feedforward classification network outputs".
+    The cross-entropy of the classes with softmax(z), on logits z: the network's last layer has no
+    Softmax. Summed over the classes, averaged over the batch, as PyTorch's `CrossEntropyLoss`.
+    Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs".
+
+    The largest logit of a row is subtracted first, so logits may have any size, as long as those of
+    a row differ by less than the largest number of the dtype. The small loss of a confident answer
+    keeps its digits, up to the rounding of the differences of logits; its slopes are exact to the
+    precision of 1.
 
     Targets are class indices `(B,)`, one-hot rows or rows of probabilities `(B, K)`.
 
     Parameters
     ----------
-    label_smoothing : float
-        This share of each target is spread evenly over the classes. Szegedy et al. 2016,
-        "Rethinking the Inception architecture for computer vision", section 7.
+    label_smoothing : float, default 0.0
+        The share of each target that is spread evenly over the classes, from 0 to below 1. Szegedy
+        et al. 2016, "Rethinking the Inception architecture for computer vision", section 7.
+
+    Raises
+    ------
+    ValueError
+        If `label_smoothing` is not in [0, 1).
 
     Examples
     --------
@@ -211,9 +220,12 @@ class SoftmaxCrossEntropy(_CategoricalLoss):
 class CrossEntropy(_CategoricalLoss):
     """l = -sum_k t_k log p_k;  dl/dp_k = -t_k / p_k
 
-    On probabilities, from a Softmax layer for instance; SoftmaxCrossEntropy on logits is faster
-    and exact where this one saturates. Summed over the classes, averaged over the batch.
-    Probabilities below the smallest normal number count as that number.
+    On probabilities, from a Softmax layer for instance; `SoftmaxCrossEntropy` on logits is faster,
+    and exact where a Softmax saturates. Summed over the classes, averaged over the batch. Good
+    1952, "Rational decisions". Probabilities below the smallest normal number of the dtype (1e-38
+    in float32) count as that number.
+
+    Targets are class indices `(B,)`, one-hot rows or rows of probabilities `(B, K)`.
 
     Examples
     --------
