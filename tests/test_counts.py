@@ -29,8 +29,8 @@ class Cost(NamedTuple):
 BUDGET = {
     "xor": Cost(c_calls=38, python_calls=27, operators=22),
     "moons": Cost(c_calls=58, python_calls=31, operators=37),
-    "digits": Cost(c_calls=48, python_calls=34, operators=43),
-    "mnist": Cost(c_calls=102, python_calls=61, operators=51),
+    "digits": Cost(c_calls=48, python_calls=32, operators=42),
+    "mnist": Cost(c_calls=102, python_calls=59, operators=50),
 }
 
 REPEATED = {  # where `fit` repeats a step as recorded calls

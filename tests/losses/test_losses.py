@@ -130,8 +130,7 @@ def test_no_loss_overflows_at_ten_thousand(cls, dtype):
 
 
 def test_poisson_overflows_as_the_rate_does():
-    with pytest.warns(RuntimeWarning, match="overflow"):
-        value, _ = evaluated(mg.Poisson(), np.array([[1e4]]), np.array([[1.0]]))
+    value, _ = evaluated(mg.Poisson(), np.array([[1e4]]), np.array([[1.0]]))
     assert value == np.inf
 
 

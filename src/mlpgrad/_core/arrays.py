@@ -181,7 +181,7 @@ def row_maxima(rows: Array, starts: Array, places: Array, out: Array) -> None:
     """
     rows.argmax(-1, places, keepdims=True)
     np.add(places, starts, places)
-    rows.reshape(-1).take(places, 0, out, "clip")
+    rows.take(places, None, out, "clip")
 
 
 def maxima_buffers(shape: Shape) -> dict[str, Array]:

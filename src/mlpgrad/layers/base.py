@@ -17,33 +17,90 @@ class Layer(Described):
 
     A subclass implements
 
-    - `forward(x)`: the output for `x (..., B, I)`, keeping what `backward` needs in attributes
-      whose names begin with an underscore (they belong to the current batch: copies and pickles
-      leave them out);
-    - `backward(delta)`: from `delta = dL/d(output)` *writes* (never adds) the gradients of its
-      parameters into `self.grads` and returns `dL/dx`; it leaves `delta` and its caches as
-      they are;
-    - `parameters()` if it has any, and `example()`;
-    - `__init__`, if it has options, which keeps each under its own name (`self.rate = rate`): so
-      they are shown, copied and saved.
+    - `forward(x)`: returns the output for the batch `x (..., B, in_features)`, and keeps what
+      `backward` needs in attributes whose names begin with an underscore (they belong to the
+      current batch: copies and pickles leave them out);
+    - `backward(delta)`: for `delta = dL/d(output) (..., B, out_features)`, *writes* (never adds)
+      the gradients of its parameters into `self.grads`, and returns `dL/dx (..., B, in_features)`.
+      It leaves `delta` and what `forward` kept as they are;
+    - `parameters()`, if it has any, and `example()`, for tests that go through every class;
+    - `__init__`, if it has options. It keeps each under its own name (`self.rate = rate`), which is
+      how they are shown, copied and saved, and sets `in_features` and `out_features`.
 
-    The model gives a layer views of its own flat arrays: `params`, `grads` and `state`, with
-    the ensemble axis in front where there is one. Formulas use the last two axes and never
-    mention it.
-
+    The model gives a layer views of its own flat arrays, `params`, `grads` and `state`, with the
+    ensemble axis in front where there is one. Formulas use the last two axes and never mention it.
     Arrays returned by `forward` and `backward` are borrowed: the next call may overwrite them.
+    `mg.check_layer(layer)` tells whether `backward` is correct.
+
+    Attributes
+    ----------
+    in_features : int or None
+        Number of columns of the input; None, the default, if the layer takes any. A layer whose
+        parameters have a shape must set it: the model checks it against the layer before and
+        against the data, and an error then names this layer.
+    out_features : int or None
+        Number of columns of the output; None, the default, if it is that of the input. A layer that
+        changes the width must set it: the model checks the next layer and the targets against it.
+    params, grads : Views
+        The parameters and their gradients by name: `self.params.weights`, `self.grads.weights`.
+    state : Views
+        What `statistics` describes: numbers that training updates without a gradient.
+    training : bool
+        True in a training step, False in predictions.
+    wants_input_delta : bool
+        False in the first layer of a model: `backward` may then return None.
+    dtype : numpy.dtype
+        The dtype of all arrays, float32 by default.
+    gives_probabilities : bool
+        To be set to True by a class whose outputs are probabilities: such a layer is refused in
+        front of a loss on logits.
+    repeatable : bool
+        May be set to True by a class whose calls of NumPy are the same for every batch of one
+        shape: `fit` then records a step and repeats it without the Python code around it.
+
+    Examples
+    --------
+    A layer that multiplies each feature by a parameter of its own:
+
+    >>> import mlpgrad as mg
+    >>> class Scale(mg.Layer):
+    ...     def __init__(self, features):
+    ...         self.features = features
+    ...         self.in_features = self.out_features = features
+    ...
+    ...     def parameters(self):
+    ...         return {"gain": ((self.features,), mg.Constant(1))}
+    ...
+    ...     def forward(self, x):
+    ...         self._x = x
+    ...         return x * self.params.gain[..., None, :]
+    ...
+    ...     def backward(self, delta):
+    ...         self.grads.gain[...] = (delta * self._x).sum(axis=-2)
+    ...         return delta * self.params.gain[..., None, :]
+    ...
+    ...     @classmethod
+    ...     def example(cls):
+    ...         return cls(5)
+    >>> bool(mg.check_layer(Scale(5)))
+    True
+    >>> mg.Sequential([mg.Dense(3, 4), Scale(5)], loss=mg.MeanSquaredError())
+    Traceback (most recent call last):
+        ...
+    ValueError: layer 1 Scale(5) expects 5 features, got 4 from layer 0 Dense(3, 4); make the sizes
+    match
     """
 
     in_features: int | None = None
-    """Width of the input, or None for any."""
+    """Number of columns of the input; None if the layer takes any."""
     out_features: int | None = None
-    """Width of the output, or None for that of the input."""
+    """Number of columns of the output; None if it is that of the input."""
 
     gives_probabilities: bool = False
-    """True for a Softmax or Sigmoid: nothing to put in front of a loss on logits."""
+    """True for a Softmax or Sigmoid, which a loss on logits must not follow."""
 
     repeatable: bool = False
-    """True, in the class itself, where every batch of one shape leads to the same NumPy calls."""
+    """True, in the class itself, if every batch of one shape leads to the same NumPy calls."""
 
     params: Views = Views()
     grads: Views = Views()
@@ -69,41 +126,88 @@ class Layer(Described):
     # what a subclass says
 
     def parameters(self) -> dict[str, tuple[Shape, Initializer]]:
-        """Shape (for one network) and initializer of each parameter, by name."""
+        """Shape (for one network) and initializer of each parameter, by name.
+
+        Returns
+        -------
+        dict
+            Such as `{"bias": ((self.out_features,), mg.Zeros())}`; empty, by default, for a layer
+            without parameters. Views of these shapes are in `self.params` and `self.grads`.
+        """
         return {}
 
     def statistics(self) -> dict[str, tuple[Shape, Initializer]]:
-        """The same for what training keeps beside the parameters (no gradient)."""
+        """Shape and initializer of each array that training updates without a gradient, by name.
+
+        Returns
+        -------
+        dict
+            As for `parameters`; views of these shapes are in `self.state`.
+        """
         return {}
 
     def children(self) -> Sequence[Layer]:
-        """The layers inside this one."""
+        """The layers inside this one; none by default."""
         return ()
 
     def forward(self, x: Array) -> Array:
-        """The layer's output for the batch `x: (..., B, in_features)`."""
+        """Return the layer's output for a batch.
+
+        Parameters
+        ----------
+        x : array (..., B, in_features)
+            The batch, which must stay as it is. In an ensemble whose members share the data, the
+            first layer's `x` lacks the ensemble axis.
+
+        Returns
+        -------
+        array (..., B, out_features)
+            Borrowed: the next call may overwrite it.
+        """
         raise NotImplementedError
 
     def backward(self, delta: Array) -> Array | None:
-        """Write the gradients; return `dL/dx` for `delta = dL/d(output): (..., B, out)`."""
+        """Write the gradients of the last `forward` into `self.grads`, and return dL/dx.
+
+        Parameters
+        ----------
+        delta : array (..., B, out_features)
+            dL/d(output), which must stay as it is.
+
+        Returns
+        -------
+        array (..., B, in_features) or None
+            dL/dx; borrowed. None is allowed if `wants_input_delta` is False.
+        """
         raise NotImplementedError
 
     @classmethod
     def example(cls) -> Self:
-        """A layer that takes five features, for tests that go through every class."""
+        """A new layer that takes five features, for tests that go through every class."""
         return cls()
 
     # buffers
 
     def allocate(self, shape: Shape) -> dict[str, Any]:
-        """Attributes to set for inputs of `shape`: buffers, and views prepared once."""
+        """Attributes to set for inputs of `shape`: buffers, and views that are prepared once.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            The shape of `x` in `forward`.
+
+        Returns
+        -------
+        dict
+            Values by the names of attributes, which begin with an underscore.
+        """
         return {}
 
     def resize(self, shape: Shape) -> None:
-        """Switch to the attributes for inputs of `shape`, made once each.
+        """Switch to the attributes for inputs of `shape`, which are made once for each shape.
 
-        `forward` begins with `if x.shape != self._shape: self.resize(x.shape)`. A few shapes
-        are kept, since an epoch's last batch is often a shorter one.
+        `forward` begins with `if x.shape != self._shape: self.resize(x.shape)`. A few shapes are
+        kept, since the last batch of an epoch is often a shorter one.
         """
         sets = self.__dict__.setdefault("_sets", {})
         if shape not in sets:
@@ -114,7 +218,7 @@ class Layer(Described):
         self._shape = shape
 
     def forget_buffers(self) -> None:
-        """Have them made anew at the next `forward`."""
+        """Drop the buffers, which the next `forward` makes anew."""
         self._shape = None
         self.__dict__.pop("_sets", None)
 
@@ -133,14 +237,26 @@ class Layer(Described):
         dtype: np.dtype[Any],
         lead: Shape,
     ) -> None:
-        """Take views of a model's arrays; buffers of an earlier binding are dropped."""
+        """Take views of a model's arrays, and drop the buffers of an earlier binding.
+
+        Parameters
+        ----------
+        params, grads, state : Views
+            The parameters, gradients and statistics of this layer.
+        rngs : sequence of Generator
+            One random generator for each network of an ensemble, or a single one.
+        dtype : numpy.dtype
+            The model's dtype.
+        lead : tuple of int
+            `(E,)` for an ensemble, else `()`.
+        """
         self.params, self.grads, self.state = params, grads, state
         self._rngs, self.dtype, self._lead = rngs, dtype, lead
         self._bound = True
         self.forget_buffers()
 
     def reader(self) -> Self:
-        """A twin for predictions: the same parameters, buffers of its own, not training."""
+        """A copy for predictions: the same parameters, its own buffers, not training."""
         twin: Self = type(self).__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin.forget_buffers()
@@ -149,7 +265,7 @@ class Layer(Described):
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without views and buffers: a model rebinds its layers when it is copied or loaded."""
+        """Leave out views and buffers: a model that is copied or loaded binds its layers anew."""
         bound = ("params", "grads", "state", "dtype", "wants_input_delta")
         kept = self.__dict__.items()
         return {k: v for k, v in kept if not k.startswith("_") and k not in bound}
@@ -168,9 +284,9 @@ class Layer(Described):
 
     @property
     def delta(self) -> Array | None:
-        """A copy of `dL/d(output)` in the last step: the lecture's delta (8) for a Dense layer.
+        """A copy of dL/d(output) in the last step: for a Dense layer the lecture's delta (8).
 
-        The loss averages over the batch, so each sample's row holds `1/B` of its own delta.
+        The loss averages over the batch, so the row of each sample is 1/B of its own delta.
         """
         return None if self._delta is None else self._delta.copy()
 

@@ -12,7 +12,7 @@ from mlpgrad.layers.dense import Dense
 
 
 def run_forward(layers: Sequence[Layer], x: Array) -> Array:
-    """Pass a batch through the layers, upwards; each keeps what it saw."""
+    """Pass a batch through the layers in order; each keeps its input and output."""
     for layer in layers:
         layer._inputs = x
         layer._outputs = x = layer.forward(x)
@@ -20,7 +20,7 @@ def run_forward(layers: Sequence[Layer], x: Array) -> Array:
 
 
 def run_backward(layers: Sequence[Layer], delta: Array) -> Array | None:
-    """Pass a delta through the layers, downwards: the recursion (8) of the lecture."""
+    """Pass a delta through the layers in reverse order: the recursion (8) of the lecture."""
     passed: Array | None = delta
     for layer in reversed(layers):
         layer._delta = passed
@@ -29,14 +29,14 @@ def run_backward(layers: Sequence[Layer], delta: Array) -> Array | None:
 
 
 def walk(layers: Sequence[Layer], prefix: str = "") -> Iterator[tuple[str, Layer]]:
-    """Every layer with its position (`2`, or `2.0` inside layer 2), in order."""
+    """Every layer in order, with its position: `2`, or `2.0` for the first layer inside layer 2."""
     for index, layer in enumerate(layers):
         yield f"{prefix}{index}", layer
         yield from walk(layer.children(), f"{prefix}{index}.")
 
 
 def check_chain(layers: Sequence[Layer], prefix: str = "") -> None:
-    """Raise an error if this is not a row of unused layers whose widths agree."""
+    """Raise an error if these are not unused layers whose widths agree."""
     if not layers:
         raise ValueError("layers expects at least one layer, got an empty list")
     for layer in layers:
@@ -48,7 +48,7 @@ def check_chain(layers: Sequence[Layer], prefix: str = "") -> None:
         if id(layer) in seen:
             raise ValueError(
                 f"layer {position} {layer!r} is the same object as layer {seen[id(layer)]}; "
-                f"they would share buffers: make a second one"
+                f"two layers cannot share their buffers: make a second one"
             )
         if "_bound" in layer.__dict__:
             raise ValueError(
@@ -60,7 +60,7 @@ def check_chain(layers: Sequence[Layer], prefix: str = "") -> None:
 
 
 def _check_widths(layers: Sequence[Layer], prefix: str) -> None:
-    """Raise an error if a layer expects another width than the one before it gives."""
+    """Raise an error if a layer expects another width than the layer before it gives."""
     width, source = None, "the input"
     for index, layer in enumerate(layers):
         expected = layer.in_features
@@ -80,7 +80,7 @@ def _check_widths(layers: Sequence[Layer], prefix: str) -> None:
 
 
 def link(layers: Sequence[Layer]) -> None:
-    """Tell each layer which activation follows it: its initial weights depend on that."""
+    """Tell each layer which activation follows it, since its initial weights depend on that."""
     following: Layer | None = None
     for layer in reversed(layers):
         link(layer.children())
@@ -88,4 +88,4 @@ def link(layers: Sequence[Layer]) -> None:
         if isinstance(layer, Activation):
             following = layer
         elif isinstance(layer, Dense):
-            following = None  # what comes after it follows it, not the layers before
+            following = None  # what comes after it does not follow the layers before it

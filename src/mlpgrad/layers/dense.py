@@ -25,25 +25,29 @@ from mlpgrad.layers.base import Layer
 class Dense(Layer):
     """z = x W + b;  dL/dW = x^T delta,  dL/db = sum over the batch of delta,  dL/dx = delta W^T
 
-    The lecture's (4) to (9), a batch at a time: row `b` of `x` is one sample, and the outer
-    products `delta_j x_i` of (9) are summed over the batch by the matrix product. For a small
-    batch the bias is one more row of the weights, with a one behind each sample: z = [x 1] [W; b].
+    These are the lecture's (4) to (9) for a whole batch: each row of `x` is a sample, and the
+    matrix product sums the outer products delta_j x_i of (9) over the batch. For a small batch the
+    bias is one more row of the weights, and each sample is followed by a 1: z = [x 1] [W; b]. For a
+    batch of more than 16,384 rows in single precision, the sums are made in double precision.
 
     Parameters
     ----------
-    in_features, out_features : int
-        Widths of input and output.
-    bias : bool
+    in_features : int
+        Number of columns of the input, at least 1.
+    out_features : int
+        Number of columns of the output, at least 1.
+    bias : bool, default True
         Whether to add a bias.
     initializer : Initializer, optional
-        Of the weights; by default the right one for the activation that follows (He for the
-        ReLU family, LeCun for SELU, Glorot else).
+        Draws the initial weights. By default it is chosen by the activation that follows: He for
+        the ReLU family, LeCun for SELU, otherwise Glorot. The bias begins at 0.
 
     Attributes
     ----------
     params.weights : array (..., in_features, out_features)
-        The lecture's `w_ij`: i counts inputs, j outputs.
+        The lecture's w_ij, where i counts inputs and j outputs.
     params.bias : array (..., out_features)
+        The bias.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Layers that normalise their input: over the batch, or over the features."""
+"""Layers that normalise their input, over the batch or over the features."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mlpgrad.layers.base import Layer
 
 
 class _Normalization(Layer):
-    """y = gain xhat + bias: what both have in common."""
+    """y = gain xhat + bias: what both kinds of normalisation have in common."""
 
     def __init__(self, features: int, *, epsilon: float = 1e-5) -> None:
         self.features = self.in_features = self.out_features = features
@@ -36,7 +36,7 @@ class _Normalization(Layer):
         tiled = self.empty(*size) if len(shape) < len(self._lead) + 2 else None
         return {
             "_multiply": multiply,
-            "_tiled": tiled,  # an input that the ensemble shares, once for each network
+            "_tiled": tiled,  # an input that the members share, repeated for each of them
             "_normal": self.empty(*size),
             "_work": self.empty(*size),
             "_out": self.empty(*size),
@@ -51,7 +51,7 @@ class _Normalization(Layer):
         }
 
     def start(self, x: Array) -> Array:
-        """Make the buffers fit; the batch with the ensemble axis."""
+        """Make the buffers fit `x`, and return it with the ensemble axis."""
         if x.shape != self._shape:
             self.resize(x.shape)
         if self._tiled is None:
@@ -60,13 +60,13 @@ class _Normalization(Layer):
         return self._tiled  # type: ignore[no-any-return]
 
     def inverse_deviation(self, variance: Array, out: Array) -> None:
-        """1 / sqrt(variance + epsilon)."""
+        """Write 1 / sqrt(variance + epsilon) into `out`."""
         np.add(variance, constant(self.epsilon, out.dtype), out)
         np.sqrt(out, out)
         np.reciprocal(out, out)
 
     def scaled(self) -> Array:
-        """Gain xhat + bias."""
+        """The output: gain xhat + bias."""
         out: Array = self._out
         np.multiply(self._normal, self._gain, out)
         return np.add(out, self._bias, out)  # type: ignore[no-any-return]
@@ -79,7 +79,7 @@ class _Normalization(Layer):
             np.copyto(out, sum_products(self._no_columns, rows, self._blocks), "same_kind")
 
     def parameter_gradients(self, delta: Array) -> None:
-        """dL/dgain = sum over the batch of delta xhat;  dL/dbias = sum over the batch of delta."""
+        """Write dL/dgain = sum of delta xhat and dL/dbias = sum of delta, over the batch."""
         np.multiply(delta, self._normal, self._work)
         self.sum_batch(self._work, self._grad_gain)
         self.sum_batch(delta, self._grad_bias)
@@ -92,28 +92,30 @@ class _Normalization(Layer):
 class BatchNorm(_Normalization):
     """y = gain xhat + bias,  xhat = (x - mean) / sqrt(var + epsilon)  over the batch
 
-    dL/dx = gain / sqrt(var + epsilon) * (delta - mean(delta) - xhat mean(delta xhat)). In
-    training, mean and (biased) variance are those of the batch, and running ones follow:
-    `running <- (1 - momentum) running + momentum batch`, with the unbiased variance as in
-    PyTorch. In predictions the running ones are used. Ioffe and Szegedy 2015, "Batch
-    normalization: accelerating deep network training by reducing internal covariate shift".
+    dL/dx = gain / sqrt(var + epsilon) * (delta - mean(delta) - xhat mean(delta xhat)). In training,
+    the mean and the (biased) variance are those of the batch, and running ones follow them:
+    `running <- (1 - momentum) running + momentum batch`, with the unbiased variance as in PyTorch.
+    Predictions use the running ones. Ioffe and Szegedy 2015, "Batch normalization: accelerating
+    deep network training by reducing internal covariate shift".
 
-    A batch of one sample (the last of an epoch, perhaps) has no spread: its output is the bias,
-    its input's delta is 0, and the running statistics stay as they are.
+    A batch of one sample, such as the last of an epoch may be, has no spread: its output is the
+    bias, dL/dx is 0, and the running statistics stay as they are.
 
     Parameters
     ----------
     features : int
-        Width of input and output.
-    momentum : float
-        Share of the newest batch in the running statistics.
-    epsilon : float
-        Added to the variance.
+        Number of columns of input and output.
+    momentum : float, default 0.1
+        The share of the newest batch in the running statistics, from 0 to 1.
+    epsilon : float, default 1e-5
+        A small positive number that is added to the variance.
 
     Attributes
     ----------
     params.gain, params.bias : array (..., features)
+        They begin at 1 and 0.
     state.running_mean, state.running_var : array (..., features)
+        They begin at 0 and 1.
 
     Examples
     --------
@@ -178,7 +180,7 @@ class BatchNorm(_Normalization):
             np.copyto(out, np.divide(sums, rows.shape[-2], sums), "same_kind")
 
     def _follow(self, running: Array, of_batch: Array, factor: float) -> None:
-        """Running <- (1 - momentum) running + factor * of_batch."""
+        """Update a running statistic: running <- (1 - momentum) running + factor * batch."""
         np.multiply(running, constant(1 - self.momentum, self.dtype), running)
         np.multiply(of_batch, constant(factor, self.dtype), self._row)
         np.add(running, self._row, running)
@@ -193,7 +195,7 @@ class BatchNorm(_Normalization):
             return np.multiply(delta, scale, out)  # type: ignore[no-any-return]
         batch = constant(1 / delta.shape[-2], self.dtype)
         work: Array = self._work
-        # both means are the parameters' gradients, divided by B
+        # the two means are the gradients of the parameters, divided by B
         np.multiply(self._normal, self._grad_gain, out)
         np.add(out, self._grad_bias, out)
         np.multiply(out, batch, out)
@@ -205,19 +207,20 @@ class LayerNorm(_Normalization):
     """y = gain xhat + bias,  xhat = (x - mean) / sqrt(var + epsilon)  over the features
 
     With d = gain delta: dL/dx = (d - mean(d) - xhat mean(d xhat)) / sqrt(var + epsilon). Each
-    sample by itself, in training as in predictions. Ba, Kiros and Hinton 2016, "Layer
-    normalization".
+    sample is normalised by itself, in training and in predictions alike. Ba, Kiros and Hinton 2016,
+    "Layer normalization".
 
     Parameters
     ----------
     features : int
-        Width of input and output.
-    epsilon : float
-        Added to the variance.
+        Number of columns of input and output, at least 2: a single number minus its mean is 0.
+    epsilon : float, default 1e-5
+        A small positive number that is added to the variance.
 
     Attributes
     ----------
     params.gain, params.bias : array (..., features)
+        They begin at 1 and 0.
 
     Examples
     --------

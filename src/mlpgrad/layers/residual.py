@@ -1,4 +1,4 @@
-"""The residual block: its input is added to what the layers inside make of it."""
+"""The residual block: adds its input to the output of the layers inside it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ class Residual(Layer):
     Parameters
     ----------
     layers : sequence of Layer
-        From some number of features back to the same number. Any layers, further Residuals too.
+        The layers of f. They give as many features as they take; any layers may be used, also
+        further Residuals.
+
+    Raises
+    ------
+    ValueError
+        If the layers do not fit together, or give another number of features than they take.
 
     Examples
     --------

@@ -21,8 +21,9 @@ from mlpgrad.layers.base import Layer
 class Softmax(Layer):
     """a_k = e^z_k / sum_j e^z_j;  dL/dz = a (delta - sum_j a_j delta_j)
 
-    The full Jacobian, for use inside a network or in front of `CrossEntropy`. In front of a loss
-    on logits it is refused: `SoftmaxCrossEntropy` contains it, faster and exact. Bridle 1990.
+    The full Jacobian, for use inside a network or in front of `CrossEntropy`. A loss on logits must
+    not follow: `SoftmaxCrossEntropy` contains the softmax, and is faster and more exact. Bridle
+    1990, "Probabilistic interpretation of feedforward classification network outputs".
 
     Examples
     --------

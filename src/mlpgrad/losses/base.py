@@ -13,16 +13,40 @@ from mlpgrad._core.described import Described
 class Loss(Described):
     """L = sum_b w_b l(prediction_b, target_b) / sum_b w_b, with w_b = 1 by default
 
-    The mean over the batch is here and nowhere else: the step size must not depend on the batch
-    size. Weights `w` are per sample; a sample of weight 2 counts as two samples. An all-zero
-    batch has the value 0 and a zero delta.
+    Base of all losses. The mean over the batch is here and nowhere else: the step size must not
+    depend on the batch size. The weights w_b are those of the samples; a sample of weight 2 counts
+    as two samples. A batch whose weights are all 0 has the value 0 and a zero delta.
 
-    A subclass implements two methods and may override the others:
+    A subclass implements two methods:
 
-    - `losses(prediction, target)`: each sample's loss l, `(..., B)`;
-    - `slopes(prediction, target, out)`: writes dl/d(prediction), `(..., B, O)`. It is called
-      after `losses` with the same arguments, so it may use what that has kept (but not `_work`
-      or `_losses`, which are free for anyone).
+    - `losses(prediction, target)` returns each sample's loss l, `(..., B)`;
+    - `slopes(prediction, target, out)` writes dl/d(prediction), `(..., B, O)`, into `out`. It is
+      called after `losses` with the same arguments, so it may use what that has kept in attributes
+      (but not `_work` or `_losses`, which anything may overwrite).
+
+    and may override the others: `check_target` and `target_features` say which targets are valid,
+    `cast` how they are stored, `classes`, `true_classes`, `probabilities` and `numbers` what the
+    outputs mean, `kink_signature` where the loss is not smooth, `example` what tests begin with.
+    `mg.check_loss(loss, prediction, target)` tells whether the slopes are correct.
+
+    Values and slopes are right to a few units of the dtype's precision for all predictions and
+    targets, as long as their differences are finite numbers of the dtype; what a class cannot do is
+    in its description. A loss that is larger than the largest number of the dtype is infinite
+    (squares of differences beyond 1.8e19 in float32, or 256 in float16); NumPy then warns of an
+    overflow, except in `fit`, which raises `DivergenceError`.
+
+    Attributes
+    ----------
+    expects_logits : bool
+        To be set to True by a class that a Softmax or Sigmoid must not precede.
+    expects_probabilities : bool
+        To be set to True by a class whose predictions must be probabilities.
+    classifies : bool
+        To be set to True by a class whose targets are classes: splits are then stratified, and
+        accuracy is the default metric.
+    repeatable : bool
+        May be set to True by a class whose calls of NumPy are the same for every batch of one
+        shape: `fit` then records a step and repeats it without the Python code around it.
 
     Examples
     --------
@@ -33,8 +57,10 @@ class Loss(Described):
     ...
     ...     def slopes(self, prediction, target, out):
     ...         np.tanh(prediction - target, out)
-    >>> loss = LogCosh()
-    >>> float(loss.forward(np.array([[0.5], [0.0]]), np.array([[0.0], [0.0]])).round(4))
+    >>> loss, prediction, target = LogCosh(), np.array([[0.5], [0.0]]), np.zeros((2, 1))
+    >>> bool(mg.check_loss(loss, prediction, target))
+    True
+    >>> float(loss.forward(prediction, target).round(4))
     0.0601
     >>> loss.backward().round(4)
     array([[0.2311],
@@ -42,13 +68,13 @@ class Loss(Described):
     """
 
     expects_logits: bool = False
-    """True where a Softmax or Sigmoid in front would be a mistake."""
+    """True if a Softmax or Sigmoid must not precede this loss."""
     expects_probabilities: bool = False
-    """True where anything but probabilities from the last layer would be a mistake."""
+    """True if the last layer must give probabilities."""
     classifies: bool = False
-    """True where targets are classes: splits are stratified, accuracy is the default metric."""
+    """True if targets are classes: splits are stratified, accuracy is the default metric."""
     repeatable: bool = False
-    """True, in the class itself, where every batch of one shape leads to the same NumPy calls."""
+    """True, in the class itself, if every batch of one shape leads to the same NumPy calls."""
     _key: Any = None  # shapes that the current buffers are for
 
     if TYPE_CHECKING:
@@ -59,30 +85,49 @@ class Loss(Described):
     # what a subclass says
 
     def losses(self, prediction: Array, target: Array) -> Array:
-        """Each sample's loss, `(..., B)`."""
-        raise NotImplementedError
-
-    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
-        """Write dl/d(prediction), `(..., B, O)`, into `out`."""
-        raise NotImplementedError
-
-    def target_features(self, out_features: int) -> int:
-        """Width of the target for a network with `out_features` outputs."""
-        return out_features
-
-    def check_target(self, y: Array, out_features: int) -> Array:
-        """Refuse what is no target for this loss; called once, on all rows.
-
-        Returns `y`, which may be a memory-mapped file: `checks.first_row` looks at some rows at a
-        time. What has to be converted is left to `cast`, a batch at a time.
+        """Return each sample's loss.
 
         Parameters
         ----------
-        y : array
-            Finite numbers with one row a sample: `(..., n, O)`, or `(..., n, 1)` where the
-            caller gave one number a sample.
+        prediction : array (..., B, O)
+            The network's output.
+        target : array (B, T) or (..., B, T)
+            The target as `cast` returned it.
+
+        Returns
+        -------
+        array (..., B)
+            The losses, before any weights or means over the batch.
+        """
+        raise NotImplementedError
+
+    def slopes(self, prediction: Array, target: Array, out: Array) -> None:
+        """Write dl/d(prediction), `(..., B, O)`, for the arguments of the last `losses`."""
+        raise NotImplementedError
+
+    def target_features(self, out_features: int) -> int:
+        """The number of columns of the target for a network with `out_features` outputs."""
+        return out_features
+
+    def check_target(self, y: Array, out_features: int) -> Array:
+        """Raise ValueError if `y` is not a valid target for this loss.
+
+        It is called once, on all rows. `y` may be a memory-mapped file, which is never read as a
+        whole: `checks.first_row` looks at some rows at a time. What has to be converted is left to
+        `cast`, which gets a batch at a time.
+
+        Parameters
+        ----------
+        y : array (..., n, T)
+            Finite numbers, one row for each sample; `(..., n, 1)` if the caller gave one number for
+            each sample.
         out_features : int
-            Number of the network's outputs.
+            The number of the network's outputs.
+
+        Returns
+        -------
+        array
+            `y` itself.
         """
         expected = self.target_features(out_features)
         if y.shape[-1] != expected:
@@ -94,7 +139,7 @@ class Loss(Described):
         return y
 
     def cast(self, target: Array, dtype: np.dtype[Any]) -> Array:
-        """Some rows of a checked target as the other methods take them."""
+        """Convert some rows of a checked target to what `losses` and `slopes` take."""
         return target.astype(dtype, copy=False)
 
     def converts_to(self, target: Array, dtype: np.dtype[Any]) -> np.dtype[Any] | None:
@@ -105,25 +150,26 @@ class Loss(Described):
         return dtype if type(self).cast is Loss.cast else None
 
     def numbers(self, prediction: Array) -> Array:
-        """What the outputs say the targets are, `(..., B, T)`: for metrics of numbers."""
+        """What the outputs say the targets are, `(..., B, T)`: for metrics that compare numbers."""
         return prediction
 
     def probabilities(self, prediction: Array) -> Array:
-        """Probabilities for `predict_proba`, where the loss defines them."""
+        """The probabilities that `predict_proba` returns; TypeError if the loss defines none."""
         raise TypeError(f"{type(self).__name__} defines no probabilities; use predict(x)")
 
     def classes(self, prediction: Array) -> Array:
-        """Predicted class indices `(..., B)`, where the loss defines them."""
+        """The predicted classes as indices, `(..., B)`; TypeError if the loss defines none."""
         raise TypeError(f"{type(self).__name__} defines no classes; use predict(x)")
 
     def true_classes(self, target: Array) -> Array:
-        """The classes of a checked target, as `classes` gives those of a prediction."""
+        """The classes of a checked target, in the form that `classes` gives them in."""
         raise TypeError(f"{type(self).__name__} defines no classes; its targets are numbers")
 
     def kink_signature(self, prediction: Array, target: Array) -> Array | None:
-        """On which side of each kink of the loss each number lies; None where it is smooth.
+        """On which side of each kink of the loss each number lies; None if the loss is smooth.
 
-        A difference quotient between two points is no derivative where their signatures differ.
+        A difference quotient of two points says nothing about the derivative where their signatures
+        differ.
         """
         return None
 
@@ -136,16 +182,16 @@ class Loss(Described):
     # what the model calls
 
     def forward(self, prediction: Array, target: Array, weights: Array | None = None) -> Any:
-        """Value of the loss: a number, or `(E,)` for an ensemble.
+        """The loss of a batch: a number, or `(E,)` for an ensemble.
 
         Parameters
         ----------
         prediction : array (..., B, O)
             The network's output.
-        target : array (B, O') or (..., B, O')
-            As `cast` returned it.
+        target : array (B, T) or (..., B, T)
+            The target as `cast` returned it.
         weights : array (..., B, 1), optional
-            Of the samples, none negative.
+            Weights of the samples, none negative; without them all count alike.
         """
         if (prediction.shape, prediction.dtype) != self._key:
             self.resize(prediction.shape, prediction.dtype)
@@ -167,14 +213,14 @@ class Loss(Described):
         return np.add.reduce(weighted, -1, self._sum_dtype).astype(losses.dtype)
 
     def backward(self) -> Array:
-        """dL/d(prediction) of the last `forward`, `(..., B, O)`: the first delta."""
+        """dL/d(prediction) of the last `forward`, `(..., B, O)`: the first delta. Borrowed."""
         delta: Array = self._delta
         self.slopes(self._prediction, self._target, delta)
         np.multiply(delta, self._scale, delta)
         return delta
 
     def resize(self, shape: Shape, dtype: np.dtype[Any]) -> None:
-        """Switch to the buffers for predictions of this shape and dtype, made once each."""
+        """Switch to the buffers for predictions of this shape and dtype, made once for each."""
         sets = self.__dict__.setdefault("_sets", {})
         key = (shape, dtype)
         if key not in sets:
@@ -185,7 +231,7 @@ class Loss(Described):
         self._key = key
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
-        """Attributes to set for predictions of `shape`: buffers and constants."""
+        """Attributes to set for predictions of `shape`: buffers and constants, by name."""
         batch, outputs = shape[-2:]
         per_sample, per_output = (np.asarray(np.ones((), dtype) / n) for n in (batch, outputs))
         return {
@@ -205,21 +251,21 @@ class Loss(Described):
         }
 
     def reader(self) -> Self:
-        """A twin with buffers of its own, for evaluation."""
+        """A copy with buffers of its own, for evaluation."""
         return type(self)(**self.config())
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without buffers."""
+        """Leave out the buffers."""
         return {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
 
 
 def fitting(buffer: Array, target: Array) -> Array:
-    """The buffer `(E, ...)`, or one network's part where the ensemble shares the target."""
+    """The buffer `(E, ...)`, or the part for one network if the members share the target."""
     return buffer if buffer.ndim == target.ndim else buffer[0]
 
 
 def check_smoothing(loss: Loss, label_smoothing: float) -> None:
-    """Refuse a share of smoothing outside [0, 1)."""
+    """Raise ValueError if `label_smoothing` is not in [0, 1)."""
     if not 0 <= label_smoothing < 1:
         raise ValueError(
             f"{type(loss).__name__} expects label_smoothing from 0 to below 1, "

@@ -1,4 +1,4 @@
-"""Losses on yes or no: the cross-entropy on logits and on probabilities, and the hinge."""
+"""Losses for yes or no: the cross-entropy on logits and on probabilities, and the hinge."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlpgrad.losses.base import Loss, check_smoothing, fitting
 
 
 class _BinaryLoss(Loss):
-    """Each output answers yes or no by itself: targets in [0, 1], one column an output."""
+    """Each output answers yes or no by itself: targets in [0, 1], a column for each output."""
 
     classifies = True
 
@@ -35,13 +35,20 @@ class SigmoidCrossEntropy(_BinaryLoss):
     """l = 1/O sum_k (log(1 + e^z_k) - t_k z_k);  dl/dz_k = (sigmoid(z_k) - t_k) / O
 
     The cross-entropy of yes-or-no targets with sigmoid(z), on logits z: the network's last layer
-    has no Sigmoid. Exact for logits of any size. As PyTorch's `BCEWithLogitsLoss`: the mean over
-    outputs and batch. With several outputs each is a label by itself.
+    has no Sigmoid. Averaged over outputs and batch, as PyTorch's `BCEWithLogitsLoss`. Each of
+    several outputs is a label by itself. Logits may have any size, and the small losses and slopes
+    of confident answers keep all their digits.
 
     Parameters
     ----------
-    label_smoothing : float
-        Targets are drawn towards 1/2 by this share.
+    label_smoothing : float, default 0.0
+        The share by which targets are drawn towards 1/2, from 0 to below 1: t <- t (1 - s) + s/2.
+        Szegedy et al. 2016, "Rethinking the Inception architecture for computer vision", section 7.
+
+    Raises
+    ------
+    ValueError
+        If `label_smoothing` is not in [0, 1).
 
     Examples
     --------
@@ -63,7 +70,7 @@ class SigmoidCrossEntropy(_BinaryLoss):
 
     def losses(self, prediction: Array, target: Array) -> Array:
         # log(1 + e^z) - t z = (h - t) z + log1p(e^-|z|), with h = 1 where z > 0 and else 0: no
-        # overflow, and where the answer is right h - t is exactly 0
+        # overflow, and where the answer is correct h - t is exactly 0
         work, small, sign, rest = self._work, self._small, self._sign, self._rest
         half = constant(0.5, rest.dtype)
         np.copysign(constant(1, sign.real.dtype), prediction.real, sign.real)
@@ -77,8 +84,8 @@ class SigmoidCrossEntropy(_BinaryLoss):
         return sum_rows(work, self._output_weights, self._losses)
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
-        # sigmoid(z) - t = (h - t) - s sign, with s = sigmoid(-|z|) = e / (1 + e) and e = e^-|z|: a
-        # right answer's small slope keeps all its digits
+        # sigmoid(z) - t = (h - t) - s sign, with s = sigmoid(-|z|) = e / (1 + e) and e = e^-|z|:
+        # the small slope of a correct answer keeps all its digits
         small, work = self._small, self._work
         np.divide(small, np.add(small, constant(1, out.dtype), work), work)
         np.multiply(work, self._sign, work)
@@ -117,9 +124,10 @@ class SigmoidCrossEntropy(_BinaryLoss):
 class BinaryCrossEntropy(_BinaryLoss):
     """l = -1/O sum_k (t_k log p_k + (1 - t_k) log(1 - p_k));  dl/dp = (p - t) / (O p (1 - p))
 
-    On probabilities, from a Sigmoid layer for instance; SigmoidCrossEntropy on logits is faster
-    and exact where this one saturates. The mean over outputs and batch, as PyTorch's `BCELoss`.
-    Probabilities below the smallest normal number count as that number.
+    On probabilities, from a Sigmoid layer for instance; `SigmoidCrossEntropy` on logits is faster,
+    and exact where a Sigmoid saturates. Averaged over outputs and batch, as PyTorch's `BCELoss`.
+    Good 1952, "Rational decisions". Where p or 1 - p is below the smallest normal number of the
+    dtype (1e-38 in float32), it counts as that number.
 
     Examples
     --------
@@ -136,15 +144,17 @@ class BinaryCrossEntropy(_BinaryLoss):
     expects_probabilities = True
 
     def losses(self, prediction: Array, target: Array) -> Array:
-        work, yes, no = self._work, self._yes, self._no
+        work, yes, no, lost = self._work, self._yes, self._no, self._lost
         one = constant(1, work.dtype)
         np.maximum(prediction, self._floor, out=yes)
         np.subtract(one, prediction, no)
+        np.add(np.subtract(no, one, lost), prediction, lost)  # by rounding: 1 - p is no - lost
         np.maximum(no, self._floor, out=no)
         np.log(yes, work)
         np.multiply(work, target, work)
         sum_rows(work, self._output_weights, self._losses)
-        np.log(no, work)
+        # log(1 - p) = log(no - lost): a small p keeps its digits, and log1p takes ten times as long
+        np.subtract(np.log(no, work), np.divide(lost, no, lost), work)
         np.multiply(work, np.subtract(one, target, fitting(self._rest, target)), work)
         sum_rows(work, self._output_weights, self._others)
         losses = np.add(self._losses, self._others, self._losses)
@@ -157,7 +167,7 @@ class BinaryCrossEntropy(_BinaryLoss):
         np.multiply(out, self._per_output, out)
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
-        buffers = {name: np.empty(shape, dtype) for name in ("_yes", "_no", "_rest")}
+        buffers = {name: np.empty(shape, dtype) for name in ("_yes", "_no", "_lost", "_rest")}
         buffers |= {"_others": np.empty(shape[:-1], dtype)}
         floor = np.asarray(np.finfo(dtype).tiny, dtype)
         return {**super().allocate(shape, dtype), **buffers, "_floor": floor}
@@ -177,8 +187,9 @@ class BinaryCrossEntropy(_BinaryLoss):
 class Hinge(Loss):
     """l = 1/O sum_k max(0, 1 - t_k z_k),  t = +-1;  dl/dz_k = -t_k [t_k z_k < 1] / O
 
-    The margin loss of support vector machines (Cortes and Vapnik 1995). Targets are -1 and 1,
-    or 0 and 1. The mean over outputs and batch. A sample belongs to class 1 where z > 0.
+    The margin loss of support vector machines. Targets are -1 and 1, or 0 and 1; a prediction is
+    class 1 where z > 0. Averaged over outputs and batch. The slope is 0 where t z = 1. Cortes and
+    Vapnik 1995, "Support-vector networks".
 
     Examples
     --------
@@ -248,6 +259,6 @@ class Hinge(Loss):
 
 
 def _decided(positive: Array) -> Array:
-    """Booleans `(..., B, O)` as classes 0 and 1; without the last axis where O is 1."""
+    """Booleans `(..., B, O)` as classes 0 and 1, without the last axis if O is 1."""
     classes = positive.astype(np.intp)
     return classes[..., 0] if classes.shape[-1] == 1 else classes

@@ -1,4 +1,4 @@
-"""Losses on one of K classes: the cross-entropy on logits and on probabilities."""
+"""Losses for one of K classes: the cross-entropy on logits and on probabilities."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from mlpgrad._core.arrays import (
 from mlpgrad._core.checks import first_row
 from mlpgrad.losses.base import Loss, check_smoothing, fitting
 
-TABLE_CLASSES = 256  # up to here label rows are looked up in a K x K table, else written one by one
+TABLE_CLASSES = 256  # up to here rows of labels come from a K x K table; for more they are written
+
+FEW_CLASSES = 32  # up to here a square of ones costs less than one more call
 
 
 class _CategoricalLoss(Loss):
@@ -113,18 +115,27 @@ class _CategoricalLoss(Loss):
 class SoftmaxCrossEntropy(_CategoricalLoss):
     """l = log sum_k e^z_k - sum_k t_k z_k;  dl/dz = softmax(z) - t
 
-    The cross-entropy of the classes with softmax(z), on logits z: the network's last layer has
-    no Softmax. Exact for logits of any size, since the largest of a row is subtracted first. As
-    PyTorch's `CrossEntropyLoss`: summed over the classes, averaged over the batch. Bridle 1990,
-    "Probabilistic interpretation of feedforward classification network outputs".
+    The cross-entropy of the classes with softmax(z), on logits z: the network's last layer has no
+    Softmax. Summed over the classes, averaged over the batch, as PyTorch's `CrossEntropyLoss`.
+    Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs".
+
+    The largest logit of a row is subtracted first, so logits may have any size, as long as those of
+    a row differ by less than the largest number of the dtype. The small loss of a confident answer
+    keeps its digits, up to the rounding of the differences of logits; its slopes are exact to the
+    precision of 1.
 
     Targets are class indices `(B,)`, one-hot rows or rows of probabilities `(B, K)`.
 
     Parameters
     ----------
-    label_smoothing : float
-        This share of each target is spread evenly over the classes. Szegedy et al. 2016,
-        "Rethinking the Inception architecture for computer vision", section 7.
+    label_smoothing : float, default 0.0
+        The share of each target that is spread evenly over the classes, from 0 to below 1. Szegedy
+        et al. 2016, "Rethinking the Inception architecture for computer vision", section 7.
+
+    Raises
+    ------
+    ValueError
+        If `label_smoothing` is not in [0, 1).
 
     Examples
     --------
@@ -147,33 +158,59 @@ class SoftmaxCrossEntropy(_CategoricalLoss):
         self.label_smoothing = label_smoothing
 
     def losses(self, prediction: Array, target: Array) -> Array:
-        shifted, exponentials, total = self._shifted, self._exponentials, self._total
+        # log sum_k e^(z_k - top) = log1p(sum_k (e^(z_k - top) - t_k)): the 1 of a confident answer
+        # is taken from the sum before it can hide the small terms
+        shifted, exponentials, work = self._shifted, self._exponentials, self._work
         losses: Array = self._losses
         row_maxima(prediction, self._starts, self._places, self._top)
         np.subtract(prediction, spread(self._top, self._spread), shifted)
         np.exp(shifted, exponentials)
-        sum_rows(exponentials, self._ones, total)
         self._target_rows = target_rows = self.rows(target)
-        np.multiply(target_rows, shifted, self._work)
-        sum_rows(self._work, self._ones, losses)
-        np.log(total, self._log_total)
+        labels = target.dtype.kind == "i"
+        np.subtract(exponentials, target_rows if labels else self._top_rows(shifted), work)
+        sum_rows(work, self._ones, self._rest)
+        np.vecdot(target_rows, shifted, losses)
+        np.log1p(self._rest, self._log_total)
         return np.subtract(self._log_total, losses, losses)  # type: ignore[no-any-return]
 
+    def _top_rows(self, shifted: Array) -> Array:
+        """Rows with 1 at the largest logit: given probabilities need not sum to 1 exactly."""
+        rows: Array = self._one_hot
+        shifted.argmax(-1, self._places, keepdims=True)
+        rows.fill(0)
+        np.put_along_axis(rows, self._places, 1, -1)
+        return rows
+
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
-        np.divide(self._exponentials, spread(self._total_column, self._spread), out)
+        total: Array = self._total
+        if self._square is not None:
+            self._flat_exponentials.dot(self._square, self._flat_total)
+        else:
+            sum_rows(self._exponentials, self._ones, self._rest)
+            total = spread(self._rest_column, self._spread)
+        np.divide(self._exponentials, total, out)
         np.subtract(out, self._target_rows, out)
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
-        total = np.empty(shape[:-1], dtype)
+        classes = shape[-1]
+        exponentials, total = np.empty(shape, dtype), np.empty(shape, dtype)
+        rest = np.empty(shape[:-1], dtype)
+        few = classes <= FEW_CLASSES
         return super().allocate(shape, dtype) | {
             **maxima_buffers(shape),
             "_top": np.empty((*shape[:-1], 1), dtype),
             "_spread": spread_buffer(shape, dtype),
             "_shifted": np.empty(shape, dtype),
-            "_exponentials": np.empty(shape, dtype),
-            "_total": total,
-            "_total_column": total[..., None],
+            "_exponentials": exponentials,
+            "_rest": rest,
+            "_rest_column": rest[..., None],
             "_log_total": np.empty(shape[:-1], dtype),
+            "_one_hot": np.empty(shape, dtype),
+            "_total": total,
+            # a product with a square of ones sums rows and repeats the sums in one call
+            "_square": np.ones((classes, classes), dtype) if few else None,
+            "_flat_exponentials": exponentials.reshape(-1, classes),
+            "_flat_total": total.reshape(-1, classes),
         }
 
     def probabilities(self, prediction: Array) -> Array:
@@ -188,9 +225,12 @@ class SoftmaxCrossEntropy(_CategoricalLoss):
 class CrossEntropy(_CategoricalLoss):
     """l = -sum_k t_k log p_k;  dl/dp_k = -t_k / p_k
 
-    On probabilities, from a Softmax layer for instance; SoftmaxCrossEntropy on logits is faster
-    and exact where this one saturates. Summed over the classes, averaged over the batch.
-    Probabilities below the smallest normal number count as that number.
+    On probabilities, from a Softmax layer for instance; `SoftmaxCrossEntropy` on logits is faster,
+    and exact where a Softmax saturates. Summed over the classes, averaged over the batch. Good
+    1952, "Rational decisions". Probabilities below the smallest normal number of the dtype (1e-38
+    in float32) count as that number.
+
+    Targets are class indices `(B,)`, one-hot rows or rows of probabilities `(B, K)`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Losses that are negative log-likelihoods of counts and of numbers with an uncertainty."""
+"""Negative log likelihoods as losses: of counts, and of numbers with an uncertainty."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from mlpgrad.losses.base import Loss
 class Poisson(Loss):
     """l = 1/O sum_k (e^y_k - t_k y_k);  dl/dy_k = (e^y_k - t_k) / O
 
-    The negative log likelihood of counts t under a Poisson law whose log rate the network
-    predicts, without the constant log t!. The mean over outputs and batch, as PyTorch's
-    `PoissonNLLLoss`. Infinite where e^y is: y above 88 in float32, 709 in float64.
+    The negative log likelihood of counts t under a Poisson law whose log rate y the network
+    predicts, without the constant log t!. Averaged over outputs and batch, as PyTorch's
+    `PoissonNLLLoss`.
+
+    The value is infinite where e^y is: for y above 88 in float32, 709 in float64, 11 in float16.
+    Where its two terms cancel, the error is a few units of the precision of the larger term; the
+    same holds for the slope.
 
     Examples
     --------
@@ -33,7 +37,8 @@ class Poisson(Loss):
 
     def losses(self, prediction: Array, target: Array) -> Array:
         work: Array = self._work
-        np.exp(prediction, self._rate)
+        with np.errstate(over="ignore"):
+            np.exp(prediction, self._rate)
         np.multiply(prediction, target, work)
         np.subtract(self._rate, work, work)
         return sum_rows(work, self._output_weights, self._losses)
@@ -67,15 +72,25 @@ class Poisson(Loss):
 class GaussianNLL(Loss):
     """l = 1/T sum_k (s_k + (m_k - t_k)^2 e^-s_k) / 2;  outputs [m_1 .. m_T, s_1 .. s_T]
 
-    dl/dm = (m - t) e^-s / T,  dl/ds = (1 - (m - t)^2 e^-s) / 2T. The negative log likelihood
-    under a normal law with mean m and log variance s, without its constant, the mean over
-    targets and batch: PyTorch's `GaussianNLLLoss` with `var = e^s`. Nix and Weigend 1994,
-    "Estimating the mean and variance of the target probability distribution".
+    dl/dm = (m - t) e^-s / T,  dl/ds = (1 - (m - t)^2 e^-s) / 2T. The negative log likelihood under
+    a normal law with mean m and log variance s, without its constant. Averaged over targets and
+    batch: PyTorch's `GaussianNLLLoss` with `var = e^s`. Nix and Weigend 1994, "Estimating the mean
+    and variance of the target probability distribution".
+
+    Where the two terms of l or dl/ds cancel, the error is a few units of the precision of the
+    larger term. The log variance should stay below 86 in float32, 707 in float64 and 8 in float16:
+    beyond, e^-s has fewer digits.
 
     Parameters
     ----------
-    epsilon : float
-        Variances below count as this, so that nothing overflows; dl/ds is 0 there.
+    epsilon : float, default 1e-6
+        The smallest variance, positive, in the target's unit squared. Smaller predicted variances
+        count as this one, so that nothing overflows, and have dl/ds = 0.
+
+    Raises
+    ------
+    ValueError
+        If `epsilon` is not positive.
 
     Examples
     --------
@@ -115,7 +130,7 @@ class GaussianNLL(Loss):
         np.multiply(of_log_variance, self._square, of_log_variance)
 
     def _halves(self, outputs: Array) -> tuple[Array, Array]:
-        """The columns of means and those of log variances."""
+        """The columns of the means and those of the log variances."""
         targets = outputs.shape[-1] // 2
         return outputs[..., :targets], outputs[..., targets:]
 

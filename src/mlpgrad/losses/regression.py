@@ -1,4 +1,4 @@
-"""Losses on numbers: squared and absolute errors, the lecture's among them, and quantiles."""
+"""Losses for numbers: squared errors (the lecture's is one), absolute errors and quantiles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlpgrad.losses.base import Loss, fitting
 class HalfSquaredError(Loss):
     """l = 1/2 sum_k (z_k - zhat_k)^2;  dl/dz_k = z_k - zhat_k      (lecture, formula 2)
 
-    The sum over the outputs, averaged over the batch.
+    Summed over the outputs, averaged over the batch.
 
     Examples
     --------
@@ -45,7 +45,8 @@ class HalfSquaredError(Loss):
 class MeanSquaredError(Loss):
     """l = 1/O sum_k (y_k - t_k)^2;  dl/dy_k = 2/O (y_k - t_k)
 
-    The mean over outputs and batch, as PyTorch's `MSELoss`.
+    Averaged over outputs and batch, as PyTorch's `MSELoss`. A network with this loss predicts the
+    mean of the target.
 
     Examples
     --------
@@ -53,6 +54,8 @@ class MeanSquaredError(Loss):
     >>> loss = mg.MeanSquaredError()
     >>> float(loss.forward(np.array([[1.0, 2.0]]), np.array([[0.0, 0.0]])))
     2.5
+    >>> loss.backward()
+    array([[1., 2.]])
     """
 
     repeatable = True
@@ -75,7 +78,8 @@ class MeanSquaredError(Loss):
 class MeanAbsoluteError(Loss):
     """l = 1/O sum_k |y_k - t_k|;  dl/dy_k = sign(y_k - t_k) / O
 
-    The mean over outputs and batch, as PyTorch's `L1Loss`. It predicts the median.
+    Averaged over outputs and batch, as PyTorch's `L1Loss`. A network with this loss predicts the
+    median of the target. The slope is 0 where y = t.
 
     Examples
     --------
@@ -83,6 +87,8 @@ class MeanAbsoluteError(Loss):
     >>> loss = mg.MeanAbsoluteError()
     >>> float(loss.forward(np.array([[1.0, -2.0]]), np.array([[0.0, 0.0]])))
     1.5
+    >>> loss.backward()
+    array([[ 0.5, -0.5]])
     """
 
     repeatable = True
@@ -90,7 +96,9 @@ class MeanAbsoluteError(Loss):
     def losses(self, prediction: Array, target: Array) -> Array:
         work: Array = self._work
         np.subtract(prediction, target, work)
-        np.sign(work.real, self._sign)  # of the real part: |y| = y sign(y) stays analytic
+        np.sign(
+            work.real, self._sign
+        )  # the sign of the real part: so |y| = y sign(y) stays analytic
         np.multiply(work, self._sign, work)
         return sum_rows(work, self._output_weights, self._losses)
 
@@ -107,13 +115,18 @@ class MeanAbsoluteError(Loss):
 class Huber(Loss):
     """l = 1/O sum_k h(y_k - t_k),  h(d) = d^2/2 up to |d| = delta, then delta (|d| - delta/2)
 
-    dl/dy_k = clip(y_k - t_k, -delta, delta) / O. The mean over outputs and batch, as PyTorch's
+    dl/dy_k = clip(y_k - t_k, -delta, delta) / O. Averaged over outputs and batch, as PyTorch's
     `HuberLoss`. Huber 1964, "Robust estimation of a location parameter".
 
     Parameters
     ----------
-    delta : float
-        Errors larger than this count linearly.
+    delta : float, default 1.0
+        Errors larger than this count linearly; positive, in the unit of the target.
+
+    Raises
+    ------
+    ValueError
+        If `delta` is not positive.
 
     Examples
     --------
@@ -121,6 +134,8 @@ class Huber(Loss):
     >>> loss = mg.Huber()
     >>> float(loss.forward(np.array([[1.0, -2.0]]), np.array([[0.0, 0.0]])))
     1.0
+    >>> loss.backward()
+    array([[ 0.5, -0.5]])
     """
 
     repeatable = True
@@ -131,35 +146,40 @@ class Huber(Loss):
         self.delta = delta
 
     def losses(self, prediction: Array, target: Array) -> Array:
-        work, clipped = self._work, self._clipped
+        work, clipped, half = self._work, self._clipped, self._half
         np.subtract(prediction, target, work)
         np.minimum(work, constant(self.delta, work.dtype), out=clipped)
         np.maximum(clipped, constant(-self.delta, work.dtype), out=clipped)
         # clipped (d - clipped / 2): both branches in one
-        np.add(work, work, work)
-        np.subtract(work, clipped, work)
+        np.multiply(clipped, constant(0.5, work.dtype), half)
+        np.subtract(work, half, work)
         np.multiply(work, clipped, work)
-        losses: Array = sum_rows(work, self._output_weights, self._losses)
-        return np.multiply(losses, constant(0.5, losses.dtype), losses)
+        return sum_rows(work, self._output_weights, self._losses)
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
         np.multiply(self._clipped, self._per_output, out)
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
-        return super().allocate(shape, dtype) | {"_clipped": np.empty(shape, dtype)}
+        buffers = {"_clipped": np.empty(shape, dtype), "_half": np.empty(shape, dtype)}
+        return super().allocate(shape, dtype) | buffers
 
 
 class Quantile(Loss):
     """l = 1/O sum_k max(q d_k, (q - 1) d_k),  d = t - y;  dl/dy_k = ([d_k < 0] - q) / O
 
-    The pinball loss: it predicts quantile q of the target. The mean over outputs and batch.
-    Koenker and Bassett 1978, "Regression quantiles".
+    The pinball loss: a network with this loss predicts the quantile q of the target. Averaged over
+    outputs and batch. Koenker and Bassett 1978, "Regression quantiles".
 
     Parameters
     ----------
-    levels : float or sequence of float
-        Quantiles in (0, 1). With L levels the network has L outputs for each target: all levels
-        of the first target, then all of the second.
+    levels : float or sequence of float, default 0.5
+        The quantiles q, each between 0 and 1. With L levels the network has L outputs for each
+        target: all levels of the first target, then all of the second.
+
+    Raises
+    ------
+    ValueError
+        If a level is not in (0, 1), or there is none.
 
     Examples
     --------
@@ -204,7 +224,7 @@ class Quantile(Loss):
         return out_features // levels
 
     def numbers(self, prediction: Array) -> Array:
-        """The median, or the only level."""
+        """The median, or the only level; TypeError if the median is not among several levels."""
         levels = np.atleast_1d(np.asarray(self.levels, np.float64))
         if len(levels) == 1:
             return prediction

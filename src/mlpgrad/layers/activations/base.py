@@ -14,9 +14,22 @@ from mlpgrad.layers.base import Layer
 class Activation(Layer):
     """a = f(z), element by element;  dL/dz = delta * f'(z)
 
-    A subclass implements `apply(z, out)`, which writes f(z), and `slope(z, a, out)`, which
-    writes f'(z) and may use `a = f(z)`. Both write into `out` and change nothing else. Where
-    f is not differentiable, `kinks` lists the places.
+    Base of all activations. A subclass implements two methods. Both write into `out`, which has
+    the shape and dtype of `z`, and change nothing else:
+
+    - `apply(z, out)` writes f(z);
+    - `slope(z, a, out)` writes f'(z), and may use `a`, which is f(z).
+
+    Two attributes of the class can be set:
+
+    - `initializer`: draws the weights of a Dense layer in front of this activation, unless that
+      layer has an initializer of its own; `GlorotUniform()` by default;
+    - `kinks`: the values of z at which f' jumps, `()` by default. The gradient checker takes care
+      not to step across them.
+
+    An activation takes any number of features, so it leaves `in_features` and `out_features` (see
+    `Layer`) at None. Temporary arrays come from `self.scratch(out)`, which are kept for the next
+    call. `mg.check_layer` tells whether the slope is correct.
 
     Examples
     --------
@@ -27,39 +40,68 @@ class Activation(Layer):
     ...
     ...     def slope(self, z, a, out):
     ...         np.cos(z, out)
+    >>> bool(mg.check_layer(Sine()))
+    True
     >>> model = mg.Sequential([mg.Dense(2, 3), Sine()], loss=mg.HalfSquaredError())
     >>> model.predict([[0.0, 0.0]])
     array([[0., 0., 0.]], dtype=float32)
     """
 
     initializer: Initializer = GlorotUniform()
-    """The right initial weights for a Dense layer in front of this activation."""
+    """Draws the weights of a Dense layer in front of this activation."""
     kinks: tuple[float, ...] = ()
-    """Values of z at which f' jumps."""
+    """The values of z at which f' jumps."""
 
     def apply(self, z: Array, out: Array) -> None:
-        """Write `f(z)` into `out`."""
+        """Write f(z) into `out`.
+
+        Parameters
+        ----------
+        z : array (..., B, I)
+            The pre-activations. They must stay as they are.
+        out : array (..., B, I)
+            Where the activations go.
+        """
         raise NotImplementedError
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
-        """Write `f'(z)` into `out`; `a` is `f(z)`."""
+        """Write f'(z) into `out`.
+
+        Parameters
+        ----------
+        z : array (..., B, I)
+            The pre-activations.
+        a : array (..., B, I)
+            The activations f(z), which `apply` has written. They must stay as they are.
+        out : array (..., B, I)
+            Where the slopes go.
+        """
         raise NotImplementedError
 
     def kink_signature(self, z: Array) -> Array | None:
-        """On which side of each kink each number lies; None without kinks.
+        """On which side of each kink each number lies, `(..., B, I)`; None if there are no kinks.
 
-        A difference quotient between two points is no derivative where their signatures differ.
+        A difference quotient of two points says nothing about the derivative where their signatures
+        differ.
         """
         if not self.kinks:
             return None
         return sum(np.sign(z.real - kink).astype(np.int8) for kink in self.kinks)  # type: ignore[return-value]
 
     def scratch(self, out: Array, number: int = 0) -> Array:
-        """An array like `out` to compute in, kept for the next call."""
+        """A temporary array like `out`, which is kept for the next call.
+
+        Parameters
+        ----------
+        out : array
+            Gives the shape and dtype.
+        number : int, default 0
+            Tells apart several arrays that are needed at the same time.
+        """
         return self._scratch(out.shape, out.dtype, number)
 
     def flags(self, out: Array) -> Array:
-        """The same of truth values."""
+        """A temporary array of bool in the shape of `out`, which is kept for the next call."""
         return self._scratch(out.shape, np.dtype(bool), 0)
 
     def _scratch(self, shape: Shape, dtype: np.dtype[Any], number: int) -> Array:

@@ -1,4 +1,4 @@
-"""Formulas that several activations share; each writes into `out`, complex numbers included."""
+"""Formulas that several activations share: each writes into `out`, also for complex numbers."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from mlpgrad._core.arrays import Array, constant, is_positive, zeros
 
 @functools.cache
 def log_of_largest(dtype: np.dtype[Any]) -> float:
-    """The largest whole number of which e^x is finite: 11 in float16, 88 in float32."""
+    """The largest whole number x for which e^x is finite: 11 in float16, 88 in float32."""
     return float(np.floor(np.log(np.finfo(dtype).max)))
 
 
 def magnitude(z: Array, out: Array) -> None:
-    """|z| as max(z, -z), by the real part: `np.abs` would drop complex derivatives."""
+    """Write |z| as max(z, -z), which keeps complex derivatives; `np.abs` would drop them."""
     np.negative(z, out)
     np.maximum(z, out, out=out)
 
 
 def sigmoid(z: Array, out: Array) -> None:
-    """1 / (1 + e^-z) as tanh(z/2)/2 + 1/2."""
+    """Write 1 / (1 + e^-z) as tanh(z/2)/2 + 1/2."""
     half = constant(0.5, z.dtype)
     np.multiply(z, half, out)
     np.tanh(out, out)
@@ -32,14 +32,14 @@ def sigmoid(z: Array, out: Array) -> None:
 
 
 def step(z: Array, negative: float, positive: float, out: Array, flags: Array) -> None:
-    """`positive` where z > 0, else `negative`."""
+    """Write `positive` where z > 0, else `negative`."""
     is_positive(z, out, flags)
     np.multiply(out, constant(positive - negative, out.dtype), out)
     np.add(out, constant(negative, out.dtype), out)
 
 
 def exponential_unit(z: Array, scale: float, alpha: float, out: Array, scratch: Array) -> None:
-    """scale * z for z > 0, else alpha (e^z - 1)."""
+    """Write scale z for z > 0, else alpha (e^z - 1)."""
     zero = zeros(z.shape, z.dtype)
     np.minimum(z, zero, out=out)
     np.expm1(out, out)
@@ -54,7 +54,7 @@ def exponential_unit(z: Array, scale: float, alpha: float, out: Array, scratch: 
 def exponential_unit_slope(
     z: Array, scale: float, alpha: float, out: Array, scratch: Array, flags: Array
 ) -> None:
-    """Scale for z > 0, else alpha e^z."""
+    """Write scale for z > 0, else alpha e^z."""
     np.minimum(z, zeros(z.shape, z.dtype), out=out)
     np.exp(out, out)
     step(z, alpha, scale, scratch, flags)
@@ -62,7 +62,7 @@ def exponential_unit_slope(
 
 
 def normal_cdf(z: Array, out: Array) -> None:
-    """Phi(z); in double precision for longer numbers."""
+    """Write Phi(z); longdouble numbers get the digits of float64, as SciPy has no more."""
     if z.dtype.itemsize > 8 * (1 + (z.dtype.kind == "c")):
         z = z.astype(np.complex128 if z.dtype.kind == "c" else np.float64)
     _ndtr()(z, out=out)
@@ -70,7 +70,7 @@ def normal_cdf(z: Array, out: Array) -> None:
 
 @functools.cache
 def _ndtr() -> Any:
-    """SciPy's function, imported when a GELU first needs it."""
+    """SciPy's function, imported when a GELU needs it for the first time."""
     from scipy.special import ndtr
 
     return ndtr

@@ -1,4 +1,4 @@
-"""Rectified linear units and those with an exponential for negative numbers."""
+"""Rectified linear units, and units that are exponential for negative numbers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from mlpgrad.layers.activations.formulas import exponential_unit, exponential_un
 
 
 class ReLU(Activation):
-    """a = max(z, 0);  da/dz = [z > 0]
+    """a = max(z, 0);  da/dz = 1 for z > 0, else 0
 
-    Nair and Hinton 2010, "Rectified linear units improve restricted Boltzmann machines".
+    The slope at 0 is taken to be 0. Nair and Hinton 2010, "Rectified linear units improve
+    restricted Boltzmann machines".
 
     Examples
     --------
@@ -37,14 +38,28 @@ class ReLU(Activation):
 
 
 class LeakyReLU(Activation):
-    """a = max(z, s z);  da/dz = 1 for z > 0, else s
+    """a = z for z > 0, else s z;  da/dz = 1 for z > 0, else s
 
-    Maas, Hannun and Ng 2013, "Rectifier nonlinearities improve neural network acoustic models".
+    Units that are off still learn. Maas, Hannun and Ng 2013, "Rectifier nonlinearities improve
+    neural network acoustic models".
 
     Parameters
     ----------
-    negative_slope : float
-        s, from 0 to below 1.
+    negative_slope : float, default 0.01
+        The slope s for negative z, from 0 to below 1.
+
+    Raises
+    ------
+    ValueError
+        If `negative_slope` is not in [0, 1).
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> a = np.empty(2)
+    >>> mg.LeakyReLU(0.1).apply(np.array([-1.0, 2.0]), a)
+    >>> a
+    array([-0.1,  2. ])
     """
 
     repeatable = True
@@ -71,13 +86,21 @@ class LeakyReLU(Activation):
 class ELU(Activation):
     """a = z for z > 0, else alpha (e^z - 1);  da/dz = 1 for z > 0, else alpha e^z
 
-    Clevert, Unterthiner and Hochreiter 2016, "Fast and accurate deep network learning by
-    exponential linear units". With alpha = 1 it has no kink.
+    With alpha = 1 the slope is continuous, otherwise it jumps at 0. Clevert, Unterthiner and
+    Hochreiter 2016, "Fast and accurate deep network learning by exponential linear units".
 
     Parameters
     ----------
-    alpha : float
-        -alpha is the limit to the left.
+    alpha : float, default 1.0
+        The activation approaches -alpha for very negative z.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> a = np.empty(3)
+    >>> mg.ELU().apply(np.array([-100.0, -1.0, 2.0]), a)
+    >>> a.round(3)
+    array([-1.   , -0.632,  2.   ])
     """
 
     repeatable = True
@@ -102,8 +125,19 @@ class ELU(Activation):
 class SELU(Activation):
     """a = s z for z > 0, else s alpha (e^z - 1);  da/dz = s for z > 0, else s alpha e^z
 
-    With s = 1.0507 and alpha = 1.6733 activations tend to mean 0 and variance 1. Klambauer,
-    Unterthiner, Mayr and Hochreiter 2017, "Self-normalizing neural networks".
+    With s = 1.0507 and alpha = 1.6733 the activations of a deep network tend to mean 0 and variance
+    1, if the weights are drawn by `LeCunNormal`, as they are by default in front of this layer.
+    Klambauer, Unterthiner, Mayr and Hochreiter 2017, "Self-normalizing neural networks".
+
+    Where s z is larger than the largest number of the dtype, the activation is infinite.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> a = np.empty(3)
+    >>> mg.SELU().apply(np.array([-100.0, 0.0, 1.0]), a)
+    >>> a.round(3)
+    array([-1.758,  0.   ,  1.051])
     """
 
     repeatable = True

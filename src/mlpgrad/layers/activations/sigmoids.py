@@ -10,7 +10,17 @@ from mlpgrad.layers.activations.formulas import magnitude, sigmoid
 
 
 class Identity(Activation):
-    """a = z;  da/dz = 1"""
+    """a = z;  da/dz = 1
+
+    For a network that is to be linear, and as a layer that does nothing.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> model = mg.Sequential([mg.Identity()], loss=mg.MeanSquaredError())
+    >>> model.predict([[1.0, -2.0]])
+    array([[ 1., -2.]], dtype=float32)
+    """
 
     repeatable = True
 
@@ -24,7 +34,9 @@ class Identity(Activation):
 class Sigmoid(Activation):
     """a = 1 / (1 + e^-z);  da/dz = a (1 - a)      (lecture, formula 1)
 
-    Computed as tanh(z/2)/2 + 1/2: NumPy's tanh is ten times faster than SciPy's expit.
+    Computed as tanh(z/2)/2 + 1/2: NumPy's tanh is ten times as fast as SciPy's expit. The error is
+    a few units of the machine precision, whatever z is; relative to a probability near 0 it may be
+    larger. A loss that needs such probabilities takes logits: `SigmoidCrossEntropy`.
 
     Examples
     --------
@@ -48,7 +60,19 @@ class Sigmoid(Activation):
 
 
 class Tanh(Activation):
-    """a = tanh(z);  da/dz = 1 - a^2"""
+    """a = tanh(z);  da/dz = 1 - a^2
+
+    LeCun, Bottou, Orr and Mueller 1998, "Efficient backprop", recommend it over the sigmoid because
+    its values are centred at 0.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> a = np.empty(3)
+    >>> mg.Tanh().apply(np.array([-1.0, 0.0, 1.0]), a)
+    >>> a.round(3)
+    array([-0.762,  0.   ,  0.762])
+    """
 
     repeatable = True
 
@@ -63,8 +87,16 @@ class Tanh(Activation):
 class Softsign(Activation):
     """a = z / (1 + |z|);  da/dz = 1 / (1 + |z|)^2
 
-    Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural
-    networks".
+    It saturates more slowly than `Tanh`. Glorot and Bengio 2010, "Understanding the difficulty of
+    training deep feedforward neural networks".
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> a = np.empty(3)
+    >>> mg.Softsign().apply(np.array([-3.0, 0.0, 1.0]), a)
+    >>> a
+    array([-0.75,  0.  ,  0.5 ])
     """
 
     repeatable = True

@@ -13,10 +13,18 @@ from mlpgrad.layers.activations.formulas import log_of_largest, magnitude, norma
 
 
 class Softplus(Activation):
-    """a = log(1 + e^z);  da/dz = 1 - e^-a  (from a: no overflow)
+    """a = log(1 + e^z);  da/dz = sigmoid(z) = 1 - e^-a
 
-    Dugas, Bengio, Belisle, Nadeau and Garcia 2001, "Incorporating second-order functional
-    knowledge for better option pricing".
+    A smooth `ReLU`, always positive. Dugas, Bengio, Belisle, Nadeau and Garcia 2001, "Incorporating
+    second-order functional knowledge for better option pricing".
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> a = np.empty(3)
+    >>> mg.Softplus().apply(np.array([-1.0, 0.0, 1.0]), a)
+    >>> a.round(3)
+    array([0.313, 0.693, 1.313])
     """
 
     repeatable = True
@@ -42,6 +50,14 @@ class SiLU(Activation):
 
     Also called Swish. Elfwing, Uchibe and Doya 2018, "Sigmoid-weighted linear units for neural
     network function approximation in reinforcement learning".
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> a = np.empty(3)
+    >>> mg.SiLU().apply(np.array([-1.0, 0.0, 1.0]), a)
+    >>> a.round(3)
+    array([-0.269,  0.   ,  0.731])
     """
 
     repeatable = True
@@ -69,10 +85,21 @@ class SiLU(Activation):
 
 
 class GELU(Activation):
-    """a = z Phi(z);  da/dz = Phi(z) + z phi(z),  Phi and phi of the standard normal law
+    """a = z Phi(z);  da/dz = Phi(z) + z phi(z)
 
-    Exact, not the approximation by tanh. Hendrycks and Gimpel 2016, "Gaussian error linear
+    Phi is the distribution function of the standard normal law and phi its density. This is the
+    exact function, not its approximation by tanh. Hendrycks and Gimpel 2016, "Gaussian error linear
     units".
+
+    Phi comes from SciPy, which makes this the slowest activation: twenty times as long as `SiLU`.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> a = np.empty(3)
+    >>> mg.GELU().apply(np.array([-1.0, 0.0, 1.0]), a)
+    >>> a.round(3)
+    array([-0.159,  0.   ,  0.841])
     """
 
     repeatable = True
@@ -104,8 +131,16 @@ class GELU(Activation):
 class Mish(Activation):
     """a = z t,  t = tanh(log(1 + e^z));  da/dz = t + z (1 - t^2) sigmoid(z)
 
-    With u = e^z it is t = n / (n + 2), n = u (u + 2). Misra 2020, "Mish: a self regularized
-    non-monotonic activation function".
+    Computed with u = e^z as t = n / (n + 2), where n = u (u + 2). Misra 2020, "Mish: a self
+    regularized non-monotonic activation function".
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> a = np.empty(3)
+    >>> mg.Mish().apply(np.array([-1.0, 0.0, 1.0]), a)
+    >>> a.round(3)
+    array([-0.303,  0.   ,  0.865])
     """
 
     repeatable = True
