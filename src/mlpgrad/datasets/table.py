@@ -19,15 +19,25 @@ PLAINLY = "write numbers with the digits 0 to 9, without underscores"
 
 
 class Table(NamedTuple):
-    """A numeric table with one column set apart as the target."""
+    """A numeric table with one column set apart as the target: what `load_csv` returns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> table = Table(np.ones((2, 1)), np.array([0, 1]), ("height",), "kind", ("cat", "dog"))
+    >>> x, y, *names = table
+    >>> table.classes[y[1]]
+    'dog'
+    """
 
     x: Array
     """`(n, features)`, float64."""
     y: Array
-    """`(n,)`: class indices for text, int64 for whole numbers, else float64."""
+    """`(n,)`: class indices if the column is text, int64 if whole numbers, else float64."""
     feature_names: tuple[str, ...]
-    """The columns of `x`."""
+    """The names of the columns of `x`."""
     target_name: str
+    """The name of the column `y`."""
     classes: tuple[str, ...] | None
     """The text that each class index stands for, in alphabetical order; None for numbers."""
 
@@ -35,7 +45,7 @@ class Table(NamedTuple):
 def table_from(
     rows: Iterator[tuple[int, list[str]]], path: str | Path, target: int | str, header: bool
 ) -> Table:
-    """`load_csv` on fields."""
+    """The table that these fields make; `rows` gives each with its line number."""
     line, first = next(rows, (1, []))
     first = [field.strip() for field in first]
     if not header:
@@ -81,7 +91,7 @@ def _columns(
 
 
 def _names(first: list[str], path: str | Path) -> list[str]:
-    """Column names, or an error where the first line is not a header."""
+    """The column names; raise ValueError if the first line is not a header."""
     if any(map(_is_number, first)) and first != [str(i) for i in range(len(first))]:
         raise ValueError(
             f"{path}, line 1: expects column names, got {first[:5]}; for a file without them "

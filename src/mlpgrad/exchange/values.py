@@ -27,7 +27,7 @@ FAMILIES = (Network, Layer, Loss, Penalty, Initializer)
 NUMBERS = re.compile(r"bool|(u?int|float|complex)\d{1,3}")
 LONGEST_NAME = 200
 LARGEST_POOL = 1024
-"""Of a random seed: NumPy's default is 4."""
+"""Words of a random seed's pool; NumPy's default is 4."""
 
 
 def encode(value: Any, place: str, arrays: dict[str, Array]) -> Any:
