@@ -199,7 +199,34 @@ class Sequential(Network):
         return learning_rate_range_test(self, x, y, **options)
 
     def save(self, path: str | Path) -> None:
-        """Write the model to a `.npz` file with a JSON description; `mg.load(path)` reads it."""
+        """Write the model to a `.npz` file with a JSON description; `mg.load(path)` reads it.
+
+        The file appears whole or not at all. A file that is saved again keeps its mode, and its
+        owner where the process may set it.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file's name as it is, to which nothing is added. Symbolic links are followed.
+
+        Raises
+        ------
+        TypeError
+            If a layer or loss holds what a file cannot, such as a function.
+        FileNotFoundError
+            If the folder does not exist.
+        IsADirectoryError, FileExistsError
+            If there is something other than a regular file at `path`, such as a named pipe.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile, mlpgrad as mg
+        >>> model = mg.Sequential([mg.Dense(2, 1)], loss=mg.HalfSquaredError(), random_state=0)
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "model.npz")
+        >>> model.save(path)
+        >>> path.exists()
+        True
+        """
         from mlpgrad.exchange import npz
 
         npz.save(self, path)
@@ -240,6 +267,9 @@ class Sequential(Network):
 def load(path: str | Path) -> Sequential:
     """Read a model that `Sequential.save` has written.
 
+    A file of a stranger can do no harm: no code runs but the constructors of classes that the
+    program has defined, and reading takes at most about three times the file's size of memory.
+
     Parameters
     ----------
     path : str or Path
@@ -251,9 +281,12 @@ def load(path: str | Path) -> Sequential:
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
-        If the file is damaged, was written by a newer mlpgrad, or is not a model; or if it needs
-        a class that is not defined: import the module that defines it first.
+        If the file is damaged, was written by a newer mlpgrad, or is not a model; if its arrays
+        do not have the sizes that its layers need, are compressed, or hold Python objects; or if
+        it needs a class that is not defined: import the module that defines it first.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import mlpgrad as mg
-from mlpgrad.exchange import npz
+from mlpgrad.exchange.values import Decoder, encode
 from tests.kinds import LAYERS, LOSSES, layer_case, loss_case
 
 CASES = [pytest.param(layer_case, cls, id=cls.__name__) for cls in LAYERS if cls != mg.Elementwise]
@@ -202,13 +202,13 @@ def same(a, b):
 @given(values)
 def test_any_argument_comes_back(value):
     arrays = {}
-    text = json.dumps(npz._encode(value, "here", arrays), allow_nan=False)
+    text = json.dumps(encode(value, "here", arrays), allow_nan=False)
     file = io.BytesIO()
     np.savez(file, **arrays)
     file.seek(0)
     with np.load(file, allow_pickle=False) as stored:
         read = {name: stored[name] for name in stored.files}
-    assert same(npz._decode(json.loads(text), read), value)
+    assert same(Decoder(read)(json.loads(text)), value)
 
 
 # what cannot be saved
@@ -373,15 +373,16 @@ def test_pickles_are_refused(tmp_path):
     os.system(f"touch {trace}.control")
     assert (tmp_path / "trace.control").exists()  # so the trace would be seen
     objects = np.array([Harm(trace)], dtype=object)
-    for name in ("params", "state", "description", "extra"):
+    for name in ("params", "state", "description"):
         path = rewritten(tmp_path, lambda _, arrays, name=name: arrays.update({name: objects}))
         if name == "description":
             arrays = {"params": np.zeros(1), "state": np.zeros(0), "description": objects}
             np.savez(path, **arrays)
         with pytest.raises(ValueError, match="Object arrays cannot be loaded"):
             mg.load(path)
+    mg.load(rewritten(tmp_path, lambda _, arrays: arrays.update(extra=objects)))  # not looked at
     path.write_bytes(pickle.dumps(Harm(trace)))
-    with pytest.raises(ValueError, match=r"no \.npz file"):
+    with pytest.raises(ValueError, match=r"not a \.npz file"):
         mg.load(path)
     assert not trace.exists()
 
@@ -441,7 +442,7 @@ def config(description):
         (lambda d, a: config(d).update(layers=5), "TypeError"),
         (lambda d, a: config(d).update(los=config(d).pop("loss")), "did you mean 'loss'"),
         (lambda d, a: config(d).update(dtype={"dtype": "float9"}), "float9"),
-        (lambda d, a: config(d).update(ensemble_size=10**18), "MemoryError|too large|too big"),
+        (lambda d, a: config(d).update(ensemble_size=10**18), r"expects shape \(10{18}, 26\)"),
         (lambda d, a: d.update(model=config(d)["layers"][0]), "describes a Dense"),
         (lambda d, a: d.update(model={"call": "f"}), "unknown kind of value, 'call'"),
         (lambda d, a: d.update(model={}), "cannot be read as an mlpgrad model"),

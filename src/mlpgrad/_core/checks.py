@@ -45,7 +45,9 @@ def finite(array: Array, name: str) -> None:
     rows_at_once = max(1, CHUNK * len(array) // array.size)
     for start in range(0, len(array), rows_at_once):
         rows = array[start : start + rows_at_once]
-        if np.isfinite(rows.sum()) or np.isfinite(rows).all():  # a sum is quick, but may overflow
+        with np.errstate(over="ignore", invalid="ignore"):
+            quick = rows.sum()  # but it may overflow
+        if np.isfinite(quick) or np.isfinite(rows).all():
             continue
         where = np.argwhere(~np.isfinite(rows))[0]
         value = rows[tuple(where)]

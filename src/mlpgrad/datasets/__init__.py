@@ -1,4 +1,4 @@
-"""Small data sets, made or bundled; reading, splitting and scaling others."""
+"""Small data sets, generated or bundled; functions that read, split and scale your own."""
 
 from mlpgrad.datasets.digits import digits
 from mlpgrad.datasets.files import load_csv, load_idx

@@ -11,13 +11,13 @@ def digits() -> tuple[Array, Array]:
     """Read 1,797 handwritten digits of 8 x 8 pixels, from the bundled file.
 
     Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak 1998, UCI Machine
-    Learning Repository, doi 10.24432/C50P49, licence CC BY 4.0; the test part. Digits of 13
-    people, in the order of the original.
+    Learning Repository, doi 10.24432/C50P49, licence CC BY 4.0. These are the samples of its
+    test set, written by 13 people, in their original order.
 
     Returns
     -------
     x : array (1797, 64), float32
-        Pixels row by row: 0 is paper, 1 is ink, in steps of 1/16.
+        Pixels row by row, in steps of 1/16: 0 is paper, 1 is ink.
     y : array (1797,), int64
         The digits 0 to 9.
 

@@ -1,4 +1,4 @@
-"""Reading files: fields of a table (CSV), and MNIST's format (IDX), gzipped or not."""
+"""Reading files: tables (CSV), and arrays in MNIST's format (IDX), gzipped or not."""
 
 from __future__ import annotations
 
@@ -26,17 +26,20 @@ def load_idx(path: str | Path) -> Array:
     Parameters
     ----------
     path : str or Path
+        Whether the file is gzipped is seen from its content, not from its name.
 
     Returns
     -------
     array
-        In the shape and type that the file states, native byte order. For a network:
-        `images.reshape(len(images), -1) / 255`.
+        The shape and type are those that the file states, in native byte order. A network takes
+        images as `images.reshape(len(images), -1) / 255`.
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
-        If the file is in another format, cut short, or longer than it says.
+        If the file is in another format, truncated, or longer than it states.
 
     Examples
     --------
@@ -84,14 +87,18 @@ def load_csv(
     Parameters
     ----------
     path : str or Path
+        Whether the file is gzipped is seen from its content, not from its name.
     target : int or str
-        The target's column, by position (negative from the end) or by name.
+        The target's column, by position (negative from the end) or by name. The default -1 is
+        the last column.
     delimiter : str
-        What parts the columns; often `";"` where numbers are written with a comma.
+        What separates the columns, by default a comma; often `";"` in countries where numbers
+        are written with a decimal comma.
     header : bool
-        Whether the first line names the columns; otherwise their names are "0", "1" ...
+        Whether the first line names the columns, as it does by default; otherwise they are
+        named "0", "1" ...
     encoding : str
-        Of the text; by default UTF-8, with or without byte-order mark.
+        The encoding of the text, by default UTF-8 with or without byte-order mark.
 
     Returns
     -------
@@ -101,9 +108,13 @@ def load_csv(
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
-        For a missing or non-numeric feature, a missing target, or a row of another length,
-        naming line and column.
+        If a feature is missing or not a number, a target is missing or a row has another length,
+        with its line and column; if two columns have the same name or one has none; or if there
+        is no such target or the text has another encoding. Numbers are written with the digits 0
+        to 9: `1_000` and Arabic digits, which Python would read, are not numbers here.
 
     Examples
     --------
@@ -133,7 +144,7 @@ def load_csv(
 
 
 def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
-    """Line number and fields of each row that is not blank."""
+    """The line number and the fields of each row that is not blank."""
     for row in reader:
         if len(row) > 1 or any(map(str.strip, row)):
             yield reader.line_num, row  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ def xor(copies: int = 1) -> tuple[Array, Array]:
     Parameters
     ----------
     copies : int
-        How often the four rows are repeated.
+        How many times the four rows are given, by default once.
 
     Returns
     -------
@@ -27,6 +27,11 @@ def xor(copies: int = 1) -> tuple[Array, Array]:
         Zeros and ones.
     y : array (4 copies,), int64
         Classes 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If `copies` is not an integer of at least 1.
 
     Examples
     --------
@@ -45,22 +50,27 @@ def moons(
 ) -> tuple[Array, Array]:
     """(cos t, sin t) against (1 - cos t, 1/2 - sin t),  0 <= t <= pi: two half circles
 
-    The second begins inside the first: no line parts them.
+    The second begins inside the first, so that no line separates them.
 
     Parameters
     ----------
     n : int
-        Number of samples, half of each class, in random order.
+        Number of samples, at least 2 and by default 200: half of each class, in random order.
     noise : float
-        Standard deviation of Gaussian noise added to both features.
+        Standard deviation of Gaussian noise added to both features, by default 0.
     random_state : int, numpy.random.Generator or None
-        Of the order and the noise.
+        The source of the order and the noise; None, the default, draws others each time.
 
     Returns
     -------
     x : array (n, 2), float64
     y : array (n,), int64
         Class 0 is the upper half circle.
+
+    Raises
+    ------
+    ValueError
+        If `n` is not an integer of at least 2, or `noise` is negative or not finite.
 
     Examples
     --------
@@ -84,19 +94,25 @@ def circles(
     Parameters
     ----------
     n : int
-        Number of samples, half of each class, in random order.
+        Number of samples, at least 2 and by default 200: half of each class, in random order.
     noise : float
-        Standard deviation of Gaussian noise added to both features.
+        Standard deviation of Gaussian noise added to both features, by default 0.
     factor : float
-        Radius of the inner circle, between 0 and 1.
+        Radius of the inner circle, from 0 to 1 and by default 0.8; that of the outer one is 1.
     random_state : int, numpy.random.Generator or None
-        Of the order and the noise.
+        The source of the order and the noise; None, the default, draws others each time.
 
     Returns
     -------
     x : array (n, 2), float64
     y : array (n,), int64
         Class 1 is the inner circle.
+
+    Raises
+    ------
+    ValueError
+        If `n` is not an integer of at least 2, `factor` is not between 0 and 1, or `noise` is
+        negative or not finite.
 
     Examples
     --------
@@ -119,17 +135,18 @@ def spirals(
 ) -> tuple[Array, Array]:
     """Points r (sin t, cos t) against their negatives,  t = i pi / 16,  r = 6.5 (104 - i) / 104
 
-    With i = 0 ... 96 that makes 97 points a spiral, three turns each. Lang and Witbrock 1988,
+    With i = 0 ... 96 each spiral has 97 points and three turns. Lang and Witbrock 1988,
     "Learning to tell two spirals apart".
 
     Parameters
     ----------
     density : int
-        Points lie this many times denser: `96 density + 1` a spiral, with `i / density` for i.
+        How many times denser the points lie than in the original, which is the default 1: there
+        are `96 density + 1` in each spiral, with `i / density` in place of i.
     noise : float
-        Standard deviation of Gaussian noise added to both features.
+        Standard deviation of Gaussian noise added to both features, by default 0.
     random_state : int, numpy.random.Generator or None
-        Of the noise.
+        The source of the noise; None, the default, draws other noise each time.
 
     Returns
     -------
@@ -137,6 +154,11 @@ def spirals(
         The two spirals in turn, as the original program writes them: from the outside in.
     y : array (2 (96 density + 1),), int64
         Class 1 is the first spiral, class 0 its negative.
+
+    Raises
+    ------
+    ValueError
+        If `density` is not an integer of at least 1, or `noise` is negative or not finite.
 
     Examples
     --------
@@ -165,17 +187,24 @@ def regression(
     Parameters
     ----------
     n : int
-        Number of samples.
+        Number of samples, by default 200.
     features : int
-        Number of features, at least 5, uniform between 0 and 1.
+        Number of features, at least 5 and by default 5, uniform between 0 and 1.
     noise : float
-        Standard deviation of Gaussian noise added to y.
+        Standard deviation of Gaussian noise added to y, by default 0.
     random_state : int, numpy.random.Generator or None
+        The source of the features and the noise; None, the default, draws others each time.
 
     Returns
     -------
     x : array (n, features), float64
     y : array (n,), float64
+
+    Raises
+    ------
+    ValueError
+        If `n` is not an integer of at least 1, `features` not one of at least 5, or `noise` is
+        negative or not finite.
 
     Examples
     --------

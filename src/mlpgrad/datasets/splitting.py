@@ -1,4 +1,4 @@
-"""Before training: hold samples out, in proportion of the classes, and scale columns."""
+"""Before training: hold samples out, in proportion to the classes, and scale columns."""
 
 from __future__ import annotations
 
@@ -28,20 +28,29 @@ def split(
     Parameters
     ----------
     x, y : array (n, ...)
+        Inputs and targets, one a row; n is at least 2.
     fraction : float
-        The share to hold out, between 0 and 1.
+        The share to hold out, between 0 and 1, by default 0.2: at least one sample, never all.
     stratify : bool, optional
-        Whether each class is held out in proportion; by default where `y` is classes: one
-        integer, boolean or string a sample. Needs `shuffle`.
+        Whether to hold out each class in proportion. The default is to do so if `y` holds
+        classes, one integer, boolean or string a sample, and `shuffle` is True.
     shuffle : bool
-        False holds out the last rows, for samples in order of time.
+        Whether the choice is random, which is the default. False holds out the last rows, for
+        samples in order of time.
     random_state : int, numpy.random.Generator or None
-        Of the choice; the default makes the same split every time.
+        The source of the random choice. The default 0 makes the same split every time, None
+        another one each time.
 
     Returns
     -------
     x_train, x_test, y_train, y_test : array
         Copies, each in the order of the data.
+
+    Raises
+    ------
+    ValueError
+        If `x` and `y` do not have the same number of samples, there are fewer than 2, `fraction`
+        is not between 0 and 1, or `stratify` is True and `shuffle` is False.
 
     Examples
     --------
@@ -60,7 +69,10 @@ def split(
     if stratify is None:
         stratify = shuffle and y.ndim == 1 and y.dtype.kind in "biuUS"
     if stratify and not shuffle:
-        raise ValueError("stratify=True expects shuffle=True: rows in order keep no proportions")
+        raise ValueError(
+            "stratify=True expects shuffle=True, since rows in order keep no proportions; "
+            "leave out one of the two"
+        )
     labels = np.unique(y, return_inverse=True)[1] if stratify else None
     train, test = split_indices(len(x), fraction, labels, rng=random_state, shuffle=shuffle)
     return x[train], x[test], y[train], y[test]
@@ -85,15 +97,23 @@ def split_indices(
         The share to hold out, between 0 and 1: at least one row, and never all.
     labels : array (samples,), optional
         Classes to hold out in proportion: each to within one sample, and each class of two or
-        more on both sides. With many tiny classes that can make the whole share larger.
+        more on both sides. With many tiny classes that can make the whole share larger. Without
+        labels, the default, rows are chosen regardless of their class.
     rng : numpy.random.Generator, int or None
-        Of the choice.
+        The source of the random choice; None, the default, makes another one each time.
     shuffle : bool
-        False holds out the last rows, for samples in order of time; labels do not matter then.
+        Whether the choice is random, which is the default. False holds out the last rows, for
+        samples in order of time; labels do not matter then.
 
     Returns
     -------
     train, held_out : array of int
+
+    Raises
+    ------
+    ValueError
+        If `fraction` is not between 0 and 1, there are fewer than 2 samples, or `labels` has
+        another shape than `(samples,)`.
 
     Examples
     --------
@@ -142,6 +162,8 @@ def standardize(train: Any, *others: Any) -> tuple[Array, ...]: ...
 def standardize(train: Any, *others: Any) -> Array | tuple[Array, ...]:
     """Scale each column: x <- (x - mean) / standard deviation, both of the training set
 
+    Columns of any size are scaled exactly to rounding, from 1e-308 to 1e308.
+
     Parameters
     ----------
     train : array (n, features)
@@ -151,8 +173,17 @@ def standardize(train: Any, *others: Any) -> Array | tuple[Array, ...]:
     Returns
     -------
     array, or tuple of arrays
-        As many as were given, floating point. A column that is constant in `train` becomes
-        zero everywhere.
+        As many as were given, in their floating types (float64 for integers). Columns of `train`
+        have mean 0 and standard deviation 1; a column that is constant there becomes zero
+        everywhere.
+
+    Raises
+    ------
+    TypeError
+        If an array does not hold real numbers.
+    ValueError
+        If the arrays do not have the same columns, a number is NaN or infinite, or a number of
+        `others` lies so far from the training set that its scaled value would overflow.
 
     Examples
     --------
@@ -161,18 +192,54 @@ def standardize(train: Any, *others: Any) -> Array | tuple[Array, ...]:
     ([[-1.0, 0.0], [1.0, 0.0]], [[3.0, 0.0]])
     """
     arrays = [checks.numeric(array, "standardize") for array in (train, *others)]
-    first = arrays[0]
     for array in arrays:
+        checks.real(array, "standardize", np.dtype(np.float64))
         checks.finite(array, "standardize")
-        if array.ndim != 2 or array.shape[1] != first.shape[1]:
+        if array.ndim != 2 or array.shape[1] != arrays[0].shape[1]:
             raise ValueError(
-                f"standardize expects arrays of one number of columns, (n, features), "
+                f"standardize expects arrays with the same number of columns, (n, features), "
                 f"got shapes {[a.shape for a in arrays]}"
             )
-    precise = np.result_type(first, np.float64)
-    mean, deviation = first.mean(axis=0, dtype=precise), first.std(axis=0, dtype=precise)
-    varies = first.max(axis=0) > first.min(axis=0)  # a constant's deviation may round to 1e-17
-    scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
-    kinds = [a.dtype if a.dtype.kind == "f" else np.dtype(np.float64) for a in arrays]
-    scaled = tuple(((a - mean) * scale).astype(k) for a, k in zip(arrays, kinds, strict=True))
+    scaling = _Scaling(arrays[0])
+    scaled = tuple(scaling(array) for array in arrays)
     return scaled if others else scaled[0]
+
+
+class _Scaling:
+    """Mean and deviation of each column of `train: (n, features)`, for the arrays to be scaled.
+
+    They are taken of numbers between -1 and 1, whose squares neither overflow nor vanish, and
+    which count from the first row, so that a large mean takes no digits from a small deviation.
+    """
+
+    def __init__(self, train: Array) -> None:
+        self._precise = np.result_type(train, np.float64)
+        x = train.astype(self._precise)
+        self._size = np.frexp(np.abs(x).max(axis=0))[1]
+        x = np.ldexp(x, -self._size)
+        self._origin = x[0]
+        x = x - self._origin
+        self._spread = np.frexp(np.abs(x).max(axis=0))[1]
+        x = np.ldexp(x, -self._spread)
+        self._mean = x.mean(axis=0)
+        self._mean += (x - self._mean).mean(axis=0)  # what the first sum has rounded away
+        x -= self._mean
+        deviation = np.sqrt((x * x).mean(axis=0))
+        self._varies = deviation > 0
+        self._deviation = np.where(self._varies, deviation, 1)
+
+    def __call__(self, array: Array) -> Array:
+        """The array in units of the training set, in its own floating type."""
+        kind = array.dtype if array.dtype.kind == "f" else np.dtype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            x = np.ldexp(array.astype(self._precise), -self._size) - self._origin
+            x = (np.ldexp(x, -self._spread) - self._mean) / self._deviation
+            scaled: Array = np.where(self._varies, x, 0).astype(kind)
+        if not np.isfinite(scaled).all():
+            row, column = np.argwhere(~np.isfinite(scaled))[0]
+            raise ValueError(
+                f"standardize expects numbers in the range of the training set, got "
+                f"{array[row, column]} in row {row}, column {column}, which overflows {kind} when "
+                f"it is scaled; are the units the same?"
+            )
+        return scaled

@@ -48,8 +48,13 @@ class Network(Seeded):
         self.random_state = random_state
         self.ensemble_size = ensemble_size
         self._check()
-        *self.rngs, self.rng = checks.random_generators(random_state, (ensemble_size or 1) + 1)
         self.streams = {}
+        self._fill()
+
+    def _fill(self) -> None:
+        """Make the generators and arrays, and draw initial values; reading a file replaces this."""
+        networks = self.ensemble_size or 1
+        *self.rngs, self.rng = checks.random_generators(self.random_state, networks + 1)
         self._bind()
         initialize(self.parameters, self._params, self.rngs)
         initialize(self.statistics, self._state, self.rngs)

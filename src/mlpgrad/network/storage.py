@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -41,7 +42,7 @@ def lay_out(layers: Sequence[Layer]) -> tuple[list[Slot], list[Slot]]:
         for kept, described in zip(slots, (layer.parameters(), layer.statistics()), strict=True):
             for kind, (shape, initializer) in described.items():
                 start = kept[-1].stop if kept else 0
-                stop = start + int(np.prod(shape))
+                stop = start + math.prod(map(int, shape))  # exact, however large
                 name = f"layers[{position}].{kind}"
                 kept.append(Slot(name, kind, layer, start, stop, shape, initializer))
     return slots
@@ -55,11 +56,13 @@ def bind(
 ) -> None:
     """Give every layer its views of the flat `params`, `grads` and `state`."""
     params, grads, state = flats
-    of_params, of_state = slots
+    of_params, of_state = (_by_layer(kept) for kept in slots)
 
-    def views(flat: Array, kept: list[Slot], layer: Layer) -> Views:
-        own = [slot for slot in kept if slot.layer is layer]
-        start, stop = (own[0].start, own[-1].stop) if own else (0, 0)
+    def views(flat: Array, kept: dict[int, list[Slot]], layer: Layer) -> Views:
+        own = kept.get(id(layer))
+        if own is None:
+            return Views(flat[..., :0])
+        start, stop = own[0].start, own[-1].stop
         return Views(flat[..., start:stop], **{slot.kind: slot.view(flat) for slot in own})
 
     for _, layer in walk(layers):
@@ -71,6 +74,14 @@ def bind(
             params.dtype,
             params.shape[:-1],
         )
+
+
+def _by_layer(slots: Sequence[Slot]) -> dict[int, list[Slot]]:
+    """The slots of each layer, by its identity."""
+    found: dict[int, list[Slot]] = {}
+    for slot in slots:
+        found.setdefault(id(slot.layer), []).append(slot)
+    return found
 
 
 def initialize(slots: Sequence[Slot], flat: Array, rngs: Sequence[np.random.Generator]) -> None:
