@@ -6,6 +6,7 @@ step that has become cheaper fails too: `python tests/test_counts.py` prints the
 
 import dis
 import functools
+import gc
 import os
 import sys
 from collections import Counter
@@ -96,12 +97,14 @@ class Counting:
         self.calling = None
 
     def __enter__(self):
+        gc.disable()  # finalizers of other objects would be taken for calls of ours
         self.before = sys.gettrace()
         sys.settrace(self.trace)
         return self
 
     def __exit__(self, *exception):
         sys.settrace(self.before)
+        gc.enable()
         self.settle("c_calls")
 
     def trace(self, frame, event, arg):
