@@ -284,6 +284,28 @@ def test_a_users_loss_in_one_class():
     assert_allclose(model.layers[0].delta, np.tanh(model.predict(x) - y) / 6, rtol=1e-14)
 
 
+@pytest.mark.parametrize("size", [None, 3], ids=["one", "ensemble"])
+@pytest.mark.parametrize("rows", [1, 6])
+@pytest.mark.parametrize(
+    "reduced",
+    [lambda squares: squares, lambda squares: squares.mean(), lambda squares: squares.sum(axis=-2)],
+    ids=["numbers of outputs", "mean", "sums over samples"],
+)
+def test_a_loss_that_gives_no_number_for_each_sample_says_so(reduced, rows, size):
+    class Squares(mg.Loss):
+        def losses(self, prediction, target):
+            return reduced((prediction - target) ** 2)
+
+        def slopes(self, prediction, target, out):
+            out[...] = 2 * (prediction - target)
+
+    model = mg.Sequential([mg.Dense(3, 2)], loss=Squares(), ensemble_size=size)
+    x = np.ones((rows, 3))
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"Squares.losses: expected an array of shape \("):
+            model.backpropagate(x, x[:, :2])
+
+
 # what predictions mean
 
 

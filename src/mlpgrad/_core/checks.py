@@ -102,18 +102,18 @@ def random_generators(random_state: Any, count: int) -> list[np.random.Generator
     return [np.random.default_rng(seed) for seed in seeds]
 
 
+def is_within(value: Any, low: float, high: float = math.inf, *, open_below: bool = False) -> bool:
+    """Whether a value is a number in [low, high), or in (low, high)."""
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    return bool(number and low <= value < high and not (open_below and value == low))
+
+
 def within(
     owner: Any, name: str, low: float, high: float = math.inf, *, open_below: bool = False
 ) -> None:
-    """Raise ValueError if an option of `owner` is not a number in [low, high), or (low, high)."""
+    """Raise ValueError if an option of `owner` is not a number in [low, high) or (low, high)."""
     value = getattr(owner, name)
-    number = isinstance(value, (int, float, np.integer, np.floating))
-    if (
-        not number
-        or isinstance(value, bool)
-        or not low <= value < high
-        or (open_below and value == low)
-    ):
+    if not is_within(value, low, high, open_below=open_below):
         interval = f"{'(' if open_below else '['}{low}, {high})"
         kind = type(owner).__name__
         raise ValueError(

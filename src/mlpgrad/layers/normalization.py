@@ -16,6 +16,7 @@ from mlpgrad._core.arrays import (
     row,
     sum_products,
 )
+from mlpgrad._core.checks import is_within, within
 from mlpgrad.initializers import Constant, Initializer, Zeros
 from mlpgrad.layers.base import Layer
 
@@ -26,6 +27,7 @@ class _Normalization(Layer):
     def __init__(self, features: int, *, epsilon: float = 1e-5) -> None:
         self.features = self.in_features = self.out_features = features
         self.epsilon = epsilon
+        within(self, "epsilon", 0)
 
     def parameters(self) -> dict[str, tuple[Shape, Initializer]]:
         return {"gain": ((self.features,), Constant(1)), "bias": ((self.features,), Zeros())}
@@ -110,6 +112,11 @@ class BatchNorm(_Normalization):
     epsilon : float, default 1e-5
         A small positive number that is added to the variance.
 
+    Raises
+    ------
+    ValueError
+        If `momentum` is not in [0, 1], or `epsilon` is negative.
+
     Attributes
     ----------
     params.gain, params.bias : array (..., features)
@@ -135,6 +142,10 @@ class BatchNorm(_Normalization):
     def __init__(self, features: int, *, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
         super().__init__(features, epsilon=epsilon)
         self.momentum = momentum
+        if not (is_within(momentum, 0, 1) or momentum == 1):
+            raise ValueError(
+                f"BatchNorm expects a momentum from 0 to 1, got {momentum!r}; 0.1 is usual"
+            )
 
     def statistics(self) -> dict[str, tuple[Shape, Initializer]]:
         width = (self.features,)

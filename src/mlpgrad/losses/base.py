@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from mlpgrad._core.arrays import Array, Shape, ones, summing_dtype
+from mlpgrad._core.checks import is_within
 from mlpgrad._core.described import Described
 
 
@@ -193,10 +194,13 @@ class Loss(Described):
         weights : array (..., B, 1), optional
             Weights of the samples, none negative; without them all count alike.
         """
-        if (prediction.shape, prediction.dtype) != self._key:
+        fresh = (prediction.shape, prediction.dtype) != self._key
+        if fresh:
             self.resize(prediction.shape, prediction.dtype)
         self._prediction, self._target = prediction, target
         losses = self.losses(prediction, target)
+        if fresh:
+            self._check_losses(losses, prediction.shape[:-1])
         if weights is None:
             self._scale = self._mean_scale
             if self._sum_dtype is None:
@@ -211,6 +215,16 @@ class Loss(Described):
             return np.vecdot(self._scale[..., 0], losses)
         weighted = np.multiply(self._scale[..., 0], losses, self._losses)
         return np.add.reduce(weighted, -1, self._sum_dtype).astype(losses.dtype)
+
+    def _check_losses(self, losses: Any, shape: Shape) -> None:
+        """Raise ValueError if `losses` has not returned one number for each sample."""
+        if np.shape(losses) != shape:
+            self._key = None  # the next call is to be checked, too
+            raise ValueError(
+                f"{type(self).__name__}.losses: expected an array of shape {shape}, got "
+                f"{np.shape(losses)}; return one number for each sample, such as the sum over the "
+                f"outputs, .sum(axis=-1), and leave the mean over the batch to Loss"
+            )
 
     def backward(self) -> Array:
         """dL/d(prediction) of the last `forward`, `(..., B, O)`: the first delta. Borrowed."""
@@ -266,8 +280,8 @@ def fitting(buffer: Array, target: Array) -> Array:
 
 def check_smoothing(loss: Loss, label_smoothing: float) -> None:
     """Raise ValueError if `label_smoothing` is not in [0, 1)."""
-    if not 0 <= label_smoothing < 1:
+    if not is_within(label_smoothing, 0, 1):
         raise ValueError(
             f"{type(loss).__name__} expects label_smoothing from 0 to below 1, "
-            f"got {label_smoothing}; 0.1 is usual"
+            f"got {label_smoothing!r}; 0.1 is usual"
         )

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from mlpgrad._core.arrays import Array, Shape, constant, sum_rows
+from mlpgrad._core.checks import is_within
 from mlpgrad.losses.base import Loss, fitting
 
 
@@ -141,8 +142,8 @@ class Huber(Loss):
     repeatable = True
 
     def __init__(self, delta: float = 1.0) -> None:
-        if not delta > 0:
-            raise ValueError(f"Huber expects delta > 0, got {delta}; 1 is usual")
+        if not is_within(delta, 0, open_below=True):
+            raise ValueError(f"Huber expects delta > 0, got {delta!r}; 1 is usual")
         self.delta = delta
 
     def losses(self, prediction: Array, target: Array) -> Array:
@@ -194,10 +195,11 @@ class Quantile(Loss):
     repeatable = True
 
     def __init__(self, levels: float | Sequence[float] = 0.5) -> None:
-        values = np.atleast_1d(np.asarray(levels, np.float64))
-        if values.ndim != 1 or not values.size or not ((values > 0) & (values < 1)).all():
+        values = np.atleast_1d(np.asarray(levels, object))
+        inside = [is_within(level, 0, 1, open_below=True) for level in values.ravel()]
+        if values.ndim != 1 or not inside or not all(inside):
             raise ValueError(
-                f"Quantile expects levels between 0 and 1, got {levels}; 0.5 is the median"
+                f"Quantile expects levels between 0 and 1, got {levels!r}; 0.5 is the median"
             )
         self.levels = levels
 

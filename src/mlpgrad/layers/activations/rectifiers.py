@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlpgrad._core.arrays import Array, constant, is_positive, zeros
+from mlpgrad._core.checks import is_within, within
 from mlpgrad.initializers import HeNormal, LeCunNormal
 from mlpgrad.layers.activations.base import Activation
 from mlpgrad.layers.activations.formulas import exponential_unit, exponential_unit_slope, step
@@ -68,9 +69,9 @@ class LeakyReLU(Activation):
     kinks = (0.0,)
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        if not 0 <= negative_slope < 1:
+        if not is_within(negative_slope, 0, 1):
             raise ValueError(
-                f"LeakyReLU expects a negative_slope from 0 to below 1, got {negative_slope}; "
+                f"LeakyReLU expects a negative_slope from 0 to below 1, got {negative_slope!r}; "
                 f"0.01 is usual"
             )
         self.negative_slope = negative_slope
@@ -92,7 +93,12 @@ class ELU(Activation):
     Parameters
     ----------
     alpha : float, default 1.0
-        The activation approaches -alpha for very negative z.
+        The activation approaches -alpha for very negative z; not negative.
+
+    Raises
+    ------
+    ValueError
+        If `alpha` is not a number of at least 0.
 
     Examples
     --------
@@ -109,6 +115,7 @@ class ELU(Activation):
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
+        within(self, "alpha", 0)
 
     @property
     def kinks(self) -> tuple[float, ...]:  # type: ignore[override]  # depends on alpha
