@@ -104,7 +104,7 @@ def random_generators(random_state: Any, count: int) -> list[np.random.Generator
 
 def is_within(value: Any, low: float, high: float = math.inf, *, open_below: bool = False) -> bool:
     """Whether a value is a number in [low, high), or in (low, high)."""
-    number = isinstance(value, (int, float, np.integer, np.floating))
+    number = isinstance(value, (int, float, np.integer, np.floating)) and type(value) is not bool
     return bool(number and low <= value < high and not (open_below and value == low))
 
 
