@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,22 +30,51 @@ def numeric(values: Any, name: str) -> Array:
     return array
 
 
-def finite(array: Array, name: str) -> None:
-    """Refuse NaN and infinity, naming the first place."""
-    if array.dtype.kind in "biu":
+def finite(array: Array, name: str, dtype: np.dtype[Any] | None = None) -> None:
+    """Raise ValueError for NaN or infinity, naming the first place.
+
+    Parameters
+    ----------
+    array : array
+        May be a memory-mapped file: it is read in blocks.
+    name : str
+    dtype : floating dtype, optional
+        What the array is going to be cast to: numbers that are too large for it are refused, too.
+    """
+    dtype = np.result_type(array, np.float16) if dtype is None else dtype
+    largest = np.finfo(dtype).max
+    if array.dtype.kind in "biu" and largest > 2.0**64:
+        return
+    for start, rows in blocks(array):
+        # a sum of squares is the quickest look at all of them
+        if rows.dtype.kind in "fc" and abs(np.vdot(rows, rows)) <= largest:
+            continue
+        with np.errstate(over="ignore"):
+            wrong = ~np.isfinite(rows.astype(dtype, copy=False))
+        if wrong.any():
+            row, *rest = np.argwhere(wrong)[0].tolist()
+            value, place = rows[(row, *rest)], [*start[:-1], start[-1] + row, *rest]
+            raise ValueError(_not_finite(name, value, f"{name}{place}", dtype))
+
+
+def _not_finite(name: str, value: Any, place: str, dtype: np.dtype[Any]) -> str:
+    if not np.isfinite(value):
+        return f"{name} expects finite numbers, got {value} at {place}; remove or impute such rows"
+    fix = "rescale it"
+    if abs(value) <= np.finfo(np.float64).max:
+        fix += ', or make the model with dtype="float64"'
+    return f"{name} expects numbers that {dtype} can hold, got {value} at {place}; {fix}"
+
+
+def blocks(array: Array) -> Iterator[tuple[tuple[int, ...], Array]]:
+    """All of an array, some rows at a time: the place where each block begins, and the block."""
+    if array.ndim > 2:
+        for index, part in enumerate(array):
+            yield from (((index, *start), rows) for start, rows in blocks(part))
         return
     rows_at_once = max(1, CHUNK * len(array) // array.size)
-    for start in range(0, len(array), rows_at_once):
-        rows = array[start : start + rows_at_once]
-        if np.isfinite(rows.sum()) or np.isfinite(rows).all():  # a sum is quick, but may overflow
-            continue
-        where = np.argwhere(~np.isfinite(rows))[0]
-        value = rows[tuple(where)]
-        where[0] += start
-        raise ValueError(
-            f"{name} expects finite numbers, got {value} at {name}{[int(i) for i in where]}; "
-            f"remove or impute such rows"
-        )
+    for first in range(0, len(array), rows_at_once):
+        yield (first,), array[first : first + rows_at_once]
 
 
 def first_row(

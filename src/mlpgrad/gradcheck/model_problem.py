@@ -190,7 +190,7 @@ def forward(model: Network, params: Array, state: Array, batch: Any) -> Any:
     model.params = params.reshape(model.params.shape)
     model.state = state
     with model.same_randomness():
-        value = model.loss.forward(run_forward(model.layers, x), target, weights)
+        value = model.loss.forward(run_forward(model.layers, x, weights), target, weights)
         value = np.array(value + model.penalty())
     return value.sum().item() if alone else value
 

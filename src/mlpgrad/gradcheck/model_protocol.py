@@ -133,7 +133,7 @@ def not_linear(problem: ModelProblem, point: Array) -> Findings:
     x, target, weights = problem.batch
     problem.passes += 1
     with model.same_randomness():
-        model.loss.forward(run_forward(model.layers, x), target, weights)
+        model.loss.forward(run_forward(model.layers, x, weights), target, weights)
         delta: Array | None = model.loss.backward().copy()
         for index in reversed(range(len(model.layers))):
             layer = model.layers[index]

@@ -58,6 +58,9 @@ class Layer(Described):
     _following: Layer | None = None  # the activation that comes after, if any
     _shape: Shape | None = None  # of the input that the current buffers are for
     _inputs: Array | None = None
+    _sample_weights: Array | None = (
+        None  # of the batch's samples, `(..., B, 1)`; None: all count alike
+    )
     _outputs: Array | None = None
     _delta: Array | None = None
 
@@ -144,7 +147,7 @@ class Layer(Described):
         twin: Self = type(self).__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin.forget_buffers()
-        twin._inputs = twin._outputs = twin._delta = None
+        twin._inputs = twin._outputs = twin._delta = twin._sample_weights = None
         twin.training = False
         return twin
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array, Shape, constant, ones, product, row
+from mlpgrad._core.arrays import Array, Shape, constant, fitting, ones, product, row
 from mlpgrad.initializers import Constant, Initializer, Zeros
 from mlpgrad.layers.base import Layer
 
@@ -83,6 +83,11 @@ class BatchNorm(_Normalization):
     A batch of one sample (the last of an epoch, perhaps) has no spread: its output is the bias,
     its input's delta is 0, and the running statistics stay as they are.
 
+    Sample weights count in training: a sample of weight 2 counts as two samples in the mean, the
+    variance and the running statistics, and one of weight 0 is left out. For the unbiased
+    variance a batch has as many samples as the sum of its weights, but not fewer than have a
+    weight above 0, since weights may be given on any scale.
+
     Parameters
     ----------
     features : int
@@ -127,6 +132,7 @@ class BatchNorm(_Normalization):
             **rows,
             "_row": self.empty(1, self.features),
             "_averages": np.full((1, batch), np.ones((), self.dtype) / batch),
+            "_shares": self.empty(batch, 1),
             "_running_mean": row(self.state.running_mean),
             "_running_var": row(self.state.running_var),
         }
@@ -135,12 +141,18 @@ class BatchNorm(_Normalization):
         x = self.start(x)
         normal, mean, variance = self._normal, self._mean, self._var
         if self.training:
-            self._multiply(self._averages, x, mean)
+            weights, averages = self._sample_weights, self._averages
+            if weights is not None:
+                self._share, samples = self._weigh(weights)
+                averages = self._share.mT
+            self._multiply(averages, x, mean)
             np.subtract(x, mean, normal)
             np.multiply(normal, normal, self._work)
-            self._multiply(self._averages, self._work, variance)
+            self._multiply(averages, self._work, variance)
             batch = x.shape[-2]
-            if batch > 1:
+            if weights is not None:
+                self._follow_weighted(samples)
+            elif batch > 1:
                 self._follow(self._running_mean, mean, self.momentum)
                 unbiased = batch / (batch - 1)
                 self._follow(self._running_var, variance, self.momentum * unbiased)
@@ -150,6 +162,35 @@ class BatchNorm(_Normalization):
         self.inverse_deviation(variance, self._inverse)
         np.multiply(normal, self._inverse, normal)
         return self.scaled()
+
+    def _weigh(self, weights: Array) -> tuple[Array, Array]:
+        """Each sample's share of the weight `(..., B, 1)`, and how many they count as."""
+        share = fitting(self._shares, weights)
+        zero, batch = constant(0, self.dtype), constant(weights.shape[-2], self.dtype)
+        total = np.add.reduce(weights, axis=-2, keepdims=True)
+        present = np.add.reduce(np.not_equal(weights, zero, share), axis=-2, keepdims=True)
+        samples = np.maximum(total, present)
+        nothing = np.equal(total, zero)  # all weights are zero: any finite output will do
+        np.add(weights, nothing, share)
+        np.divide(share, np.add(total, np.multiply(nothing, batch)), share)
+        return share, samples
+
+    def _follow_weighted(self, samples: Array) -> None:
+        """The running statistics follow those of the batch, where it counts as several samples."""
+        one = constant(1, self.dtype)
+        several = np.greater(samples, one)
+        momentum = np.multiply(several, constant(self.momentum, self.dtype))
+        kept = np.subtract(one, momentum)
+        # samples / (samples - 1), or any finite number where there are not several
+        others = np.add(np.subtract(samples, several), np.equal(samples, constant(0, self.dtype)))
+        unbiased = np.multiply(momentum, np.divide(samples, others))
+        for running, of_batch, factor in (
+            (self._running_mean, self._mean, momentum),
+            (self._running_var, self._var, unbiased),
+        ):
+            np.multiply(running, kept, running)
+            np.multiply(of_batch, factor, self._row)
+            np.add(running, self._row, running)
 
     def _follow(self, running: Array, of_batch: Array, factor: float) -> None:
         """Running <- (1 - momentum) running + factor * of_batch."""
@@ -165,12 +206,16 @@ class BatchNorm(_Normalization):
         np.multiply(self._gain, self._inverse, scale)
         if not self.training:
             return np.multiply(delta, scale, out)  # type: ignore[no-any-return]
-        batch = constant(1 / delta.shape[-2], self.dtype)
+        share = (
+            constant(1 / delta.shape[-2], self.dtype)
+            if self._sample_weights is None
+            else self._share
+        )
         work: Array = self._work
         # both means are the parameters' gradients, divided by B
         np.multiply(self._normal, self._grad_gain, out)
         np.add(out, self._grad_bias, out)
-        np.multiply(out, batch, out)
+        np.multiply(out, share, out)
         np.subtract(delta, out, work)
         return np.multiply(work, scale, out)  # type: ignore[no-any-return]
 

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array, Shape, ones
+from mlpgrad._core.arrays import Array, Shape, constant, fitting, ones
 from mlpgrad._core.described import Described
 
 
 class Loss(Described):
-    """L = sum_b w_b l(prediction_b, target_b) / sum_b w_b, with w_b = 1 by default
+    """L = 1/B sum_b v_b l(prediction_b, target_b),  v_b = w_b / mean(w), with w_b = 1 by default
 
     The mean over the batch is here and nowhere else: the step size must not depend on the batch
-    size. Weights `w` are per sample; a sample of weight 2 counts as two samples. An all-zero
-    batch has the value 0 and a zero delta.
+    size. Weights `w` are per sample; a sample of weight 2 counts as two samples. The mean of the
+    weights is that of the batch, so that L = sum_b w_b l_b / sum_b w_b; `fit` gives that of all
+    training rows instead. Where all weights of a batch are 0, the value and delta are 0.
 
     A subclass implements two methods and may override the others:
 
@@ -135,7 +136,13 @@ class Loss(Described):
 
     # what the model calls
 
-    def forward(self, prediction: Array, target: Array, weights: Array | None = None) -> Any:
+    def forward(
+        self,
+        prediction: Array,
+        target: Array,
+        weights: Array | None = None,
+        mean_weight: Any = None,
+    ) -> Any:
         """Value of the loss: a number, or `(E,)` for an ensemble.
 
         Parameters
@@ -145,25 +152,39 @@ class Loss(Described):
         target : array (B, O') or (..., B, O')
             As `cast` returned it.
         weights : array (..., B, 1), optional
-            Of the samples, none negative.
+            Weights of the samples, none negative.
+        mean_weight : number or array (E, 1, 1), optional
+            What the weights are divided by; their own mean by default.
         """
         if (prediction.shape, prediction.dtype) != self._key:
             self.resize(prediction.shape, prediction.dtype)
         self._prediction, self._target = prediction, target
         losses = self.losses(prediction, target)
+        self._absent = None
         if weights is None:
             self._scale = self._mean_scale
             return losses.dot(self._mean_weights)
-        total = np.add.reduce(weights, axis=-2, keepdims=True)
+        if mean_weight is None:
+            total = np.add.reduce(weights, axis=-2, keepdims=True)
+            divisor = np.add(total, np.equal(total, 0))  # 0 / 1, not 0 / 0
+        else:
+            batch = constant(prediction.shape[-2], weights.dtype)
+            divisor = np.multiply(mean_weight, batch, dtype=weights.dtype)
         self._scale = fitting(self._sample_scale, weights)
-        np.divide(weights, np.add(total, np.equal(total, 0)), self._scale)  # 0 / 1, not 0 / 0
-        return np.vecdot(self._scale[..., 0], losses)
+        np.divide(weights, divisor, self._scale)
+        # what weighs nothing is left out, even if its loss is infinite: 0 times that is NaN
+        self._absent = np.equal(weights, 0, fitting(self._absences, weights))
+        np.copyto(self._losses, losses)
+        np.copyto(self._losses, 0, "same_kind", self._absent[..., 0])
+        return np.vecdot(self._scale[..., 0], self._losses)
 
     def backward(self) -> Array:
         """dL/d(prediction) of the last `forward`, `(..., B, O)`: the first delta."""
         delta: Array = self._delta
         self.slopes(self._prediction, self._target, delta)
         np.multiply(delta, self._scale, delta)
+        if self._absent is not None:
+            np.copyto(delta, 0, "same_kind", self._absent)
         return delta
 
     def resize(self, shape: Shape, dtype: np.dtype[Any]) -> None:
@@ -186,6 +207,7 @@ class Loss(Described):
             "_work": np.empty(shape, dtype),
             "_losses": np.empty(shape[:-1], dtype),
             "_sample_scale": np.empty((*shape[:-1], 1), dtype),
+            "_absences": np.empty((*shape[:-1], 1), bool),
             "_mean_scale": per_sample,
             "_mean_weights": np.full(batch, per_sample),
             "_ones": ones((outputs,), dtype),
@@ -201,11 +223,6 @@ class Loss(Described):
     def __getstate__(self) -> dict[str, Any]:
         """Without buffers."""
         return {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
-
-
-def fitting(buffer: Array, target: Array) -> Array:
-    """The buffer `(E, ...)`, or one network's part where the ensemble shares the target."""
-    return buffer if buffer.ndim == target.ndim else buffer[0]
 
 
 def check_smoothing(loss: Loss, label_smoothing: float) -> None:

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array, Shape, constant, sum_rows
+from mlpgrad._core.arrays import Array, Shape, constant, fitting, sum_rows
 from mlpgrad._core.checks import first_row
-from mlpgrad.losses.base import Loss, check_smoothing, fitting
+from mlpgrad.losses.base import Loss, check_smoothing
 
 
 class _BinaryLoss(Loss):

@@ -9,6 +9,7 @@ import numpy as np
 from mlpgrad._core.arrays import (
     Array,
     Shape,
+    fitting,
     maxima_buffers,
     ones,
     row_maxima,
@@ -17,7 +18,7 @@ from mlpgrad._core.arrays import (
     sum_rows,
 )
 from mlpgrad._core.checks import first_row
-from mlpgrad.losses.base import Loss, check_smoothing, fitting
+from mlpgrad.losses.base import Loss, check_smoothing
 
 TABLE_CLASSES = 256  # up to here label rows are looked up in a K x K table, else written one by one
 
