@@ -8,26 +8,54 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpgrad._core.conversion import converted
+
 if TYPE_CHECKING:
     from mlpgrad._core.arrays import Array
 
 CHUNK = 1 << 20  # elements looked at together: a memory-mapped file is never read whole
 
 
-def numeric(values: Any, name: str) -> Array:
-    """`values` as an array of numbers, not copied where it is one."""
+def numeric(values: Any, name: str, *, labels: bool = False) -> Array:
+    """`values` as an array of numbers, not copied where it is one.
+
+    `labels=True` where text would be names of classes: the message then says how to number them.
+    """
     if hasattr(values, "toarray"):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
+    refuse_hidden(values, name)
     array = np.asarray(values)
-    if array.dtype.kind not in "biufc":
-        kind = "strings" if array.dtype.kind in "US" else array.dtype.name
-        raise TypeError(
-            f"{name} expects numbers, got {kind} (dtype {array.dtype}); "
-            f"convert with numpy.asarray({name}, dtype=float)"
-        )
     if array.size == 0:
         raise ValueError(f"{name} is empty: shape {array.shape}; at least one sample is needed")
+    if array.dtype.kind not in "biufc":
+        array = converted(values, array, name, labels=labels)
     return array
+
+
+def refuse_hidden(values: Any, name: str) -> None:
+    """Raise ValueError for a masked array that hides a value: NumPy would use what is hidden.
+
+    Parameters
+    ----------
+    values : object
+        Whatever was given in place of an array; lists are searched for masked arrays.
+    name : str
+        What to call it in the message.
+    """
+    if isinstance(values, (list, tuple)):
+        for index, item in enumerate(values):
+            if isinstance(item, (list, tuple)) or hasattr(item, "mask"):
+                refuse_hidden(item, f"{name}[{index}]")
+        return
+    if not hasattr(values, "mask") or not isinstance(values, np.ma.MaskedArray):
+        return
+    hidden = np.ma.getmaskarray(values)
+    if hidden.any():
+        place = np.argwhere(hidden)[0].tolist()
+        raise ValueError(
+            f"{name} is a masked array that hides the value at {name}{place}; remove such rows, "
+            f"or put numbers in their place with {name}.filled(0)"
+        )
 
 
 def finite(array: Array, name: str, dtype: np.dtype[Any] | None = None) -> None:
@@ -43,7 +71,7 @@ def finite(array: Array, name: str, dtype: np.dtype[Any] | None = None) -> None:
     """
     dtype = np.result_type(array, np.float16) if dtype is None else dtype
     largest = np.finfo(dtype).max
-    if array.dtype.kind in "biu" and largest > 2.0**64:
+    if array.dtype.kind in "biu" and np.finfo(dtype).maxexp > 64:
         return
     for start, rows in blocks(array):
         # a sum of squares is the quickest look at all of them
@@ -63,7 +91,7 @@ def _not_finite(name: str, value: Any, place: str, dtype: np.dtype[Any]) -> str:
     fix = "rescale it"
     if abs(value) <= np.finfo(np.float64).max:
         fix += ', or make the model with dtype="float64"'
-    return f"{name} expects numbers that {dtype} can hold, got {value} at {place}; {fix}"
+    return f"{name} expects numbers that {dtype} can hold, got {value!s} at {place}; {fix}"
 
 
 def blocks(array: Array) -> Iterator[tuple[tuple[int, ...], Array]]:

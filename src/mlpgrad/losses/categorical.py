@@ -19,6 +19,7 @@ from mlpgrad._core.arrays import (
 )
 from mlpgrad._core.checks import first_row
 from mlpgrad.losses.base import Loss, check_smoothing
+from mlpgrad.losses.labels import advice_for_rows, advice_for_several
 
 TABLE_CLASSES = 256  # up to here label rows are looked up in a K x K table, else written one by one
 
@@ -44,7 +45,7 @@ class _CategoricalLoss(Loss):
         if where is not None:
             raise ValueError(
                 f"{type(self).__name__} expects rows of probabilities that sum to 1 (one-hot), got "
-                f"{y[where]} in row {where[-1]} of y; divide each row by its sum"
+                f"{y[where]} in row {where[-1]} of y; {advice_for_rows(y)}"
             )
         return y
 
@@ -57,8 +58,8 @@ class _CategoricalLoss(Loss):
         if where is not None:
             raise ValueError(
                 f"{type(self).__name__} expects class labels 0 to {classes - 1} for a network with "
-                f"{classes} outputs, got {y[where]} in row {where[-2]} of y; number the classes "
-                f"from 0 or change the last layer"
+                f"{classes} outputs, got {y[where]} in row {where[-2]} of y; "
+                f"{advice_for_several(y, classes)}"
             )
         return y
 

@@ -38,9 +38,10 @@ def targets(
     dtype: np.dtype[Any],
 ) -> Array:
     """A target as the loss takes it: `(B, O)`, or `(E, B, O)`, or class indices `(B, 1)`."""
-    array = checks.numeric(y, "y")
+    array = checks.numeric(y, "y", labels=loss.classifies)
     checks.real(array, "y", dtype)
-    checks.finite(array, "y", dtype)
+    if array.ndim:
+        checks.finite(array, "y", dtype)
     per_member = len(lead) == 1 and array.shape[:2] == (*lead, samples) and lead != (samples,)
     if array.ndim == 1 or (array.ndim == 2 and per_member):
         array = array[..., None]
