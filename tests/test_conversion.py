@@ -275,15 +275,36 @@ def test_names_of_classes_are_told_how_to_be_numbered(names):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.array([[0, 1]], "M8[D]"), "x expects numbers, got datetime64"),
         (np.array([[None, 1]], object), r"got object: None at \[0, 0\]; remove or impute"),
         (np.array([[1.0, {}]], object), r"got object: \{\} at \[0, 1\]; convert it to numbers"),
         (np.array([(1, 2)], "i4,i4"), "x expects numbers, got void"),
+        (
+            pandas.DataFrame({"a": [1.0], "day": pandas.to_datetime(["2020-01-01"])}),
+            r"column 'day' of x expects numbers, got object: Timestamp\(.*\) at \[0\]; convert",
+        ),
     ],
 )
 def test_what_is_no_number_is_named(values, message):
     with pytest.raises(TypeError, match=message):
         classifier().predict(values)
+
+
+@pytest.mark.parametrize("kind", ["M8[D]", "m8[h]"])
+def test_dates_are_told_how_to_become_numbers(kind):
+    x = np.array([[0, 24], [48, 72]], kind)
+    with pytest.raises(TypeError, match=r"x expects numbers, got .*64.*; write ") as caught:
+        classifier().predict(x)
+    advice = str(caught.value).split("; write ")[1].removesuffix(" for days")
+    days = eval(advice, {"numpy": np, "x": x})
+    np.testing.assert_array_equal(days, x.astype(int) / (24 if kind == "m8[h]" else 1))
+    classifier().predict(days)
+
+
+def test_a_frame_of_names_is_told_how_to_number_them():
+    y = pandas.DataFrame({"label": ["cat", "dog", "cow", "dog"]})
+    with pytest.raises(TypeError, match=r"number the classes: classes, y = np\.unique"):
+        classifier().backpropagate(X, y)
+    classifier().backpropagate(X, np.unique(y, return_inverse=True)[1])
 
 
 def test_a_checked_array_is_not_copied():

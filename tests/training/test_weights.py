@@ -5,6 +5,7 @@ import pytest
 
 import mlpgrad as mg
 from mlpgrad.training import choose_step
+from mlpgrad.training.objective import Objective
 from mlpgrad.training.recorded_step import RecordedStep
 from mlpgrad.training.step import LayerStep
 from tests.kinds import FEATURES, every_case, every_layer, every_loss, loss_case, one_and_many
@@ -329,9 +330,17 @@ def test_the_advice_about_weights_works():
     fit(network(), sample_weight=changed(7, 1e-46))
 
 
+class Series:
+    """A class weight in another library's form."""
+
+    def to_dict(self):
+        return CLASSES
+
+
 BAD_CLASSES = {
     "list": ([1, 2, 3], TypeError, r"got list; write class_weight=dict\(enumerate\(\[1, 2, 3\]\)"),
     "array": (np.ones(3), TypeError, r"got ndarray; write .*dict\(enumerate\(\[1.0, 1.0, 1.0\]\)"),
+    "series": (Series(), TypeError, r"got Series; write class_weight=class_weight.to_dict\(\)"),
     "number": (2.0, TypeError, "expects a dict such as .*, got float"),
     "unknown key": ({**CLASSES, 7: 1.0}, ValueError, r"got 7; the labels are \[0, 1, 2\]"),
     "text key": ({"0": 1.0, 1: 1.0, 2: 1.0}, ValueError, "labels of y as keys, got '0'"),
@@ -353,7 +362,7 @@ def test_what_is_no_class_weight_is_told_what_to_write(case):
         fit(ensemble(), class_weight=weights)
     if "; write class_weight=" in str(caught.value):
         advice = str(caught.value).split("; write class_weight=")[1]
-        fit(ensemble(), class_weight=eval(advice))
+        fit(ensemble(), class_weight=eval(advice, {"class_weight": weights}))
 
 
 def test_class_weights_are_keyed_by_the_labels_of_y():
@@ -368,3 +377,31 @@ def test_class_weights_are_keyed_by_the_labels_of_y():
         fit(model, X, y, class_weight={0: 3.0, 1: 0.5})
     absent = {0: 1.0, 1: 1.0, 2: 1.0}  # a class that the network knows need not occur
     fit(network(), X, Y.clip(max=1), class_weight=absent)
+
+
+@pytest.mark.parametrize("batch_size", [None, 10])
+def test_methods_that_see_all_rows_have_the_same_objective(batch_size):
+    model = network(norm=batch_size is None)  # BatchNorm's statistics are those of a chunk
+    checked = model.checked(X, Y, ONE_EACH)
+    objective = Objective(model, *checked, batch_size=batch_size)
+    value, grads = objective.value_and_grads(model.params)
+    loss = model.copy().backpropagate(X, Y, sample_weight=ONE_EACH)
+    np.testing.assert_allclose(value, loss, rtol=1e-12)
+    v, h = RNG.normal(size=model.params.shape), 1e-6
+    up, down = (objective.value_and_grads(model.params + s * h * v)[1] for s in (1, -1))
+    np.testing.assert_allclose(
+        objective.product(model.params, v), (up - down) / (2 * h), rtol=1e-6, atol=1e-8
+    )
+    assert grads.shape == model.params.shape
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "longdouble"])
+def test_weights_in_every_dtype(dtype):
+    twin = network(norm=True)
+    model = twin.lifted(dtype)
+    weights = np.linspace(0, 2, N)
+    for one in (model, twin):
+        one.fit(X, Y, sample_weight=weights, optimizer=mg.SGD(0.1), epochs=2, verbose=0)
+    assert model.params.dtype == dtype
+    tolerance = 30 * float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(model.params, twin.params, rtol=tolerance, atol=max(tolerance, 1e-9))

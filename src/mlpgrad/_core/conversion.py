@@ -33,11 +33,12 @@ def converted(values: Any, array: Array, name: str, *, labels: bool = False) -> 
     if array.dtype.kind in "UST":
         _refuse_text(array, name, labels)
     if array.dtype.kind != "O":
-        raise TypeError(
-            f"{name} expects numbers, got {array.dtype.name}; convert it with "
-            f"numpy.asarray({name}, dtype=float) if that is what you mean"
-        )
-    if getattr(values, "ndim", 0) == 2 and hasattr(values, "columns"):
+        fix = {
+            "M": f"write ({name} - {name}.min()) / numpy.timedelta64(1, 'D') for days",
+            "m": f"write {name} / numpy.timedelta64(1, 'D') for days",
+        }.get(array.dtype.kind, "convert it to an array of one kind of number")
+        raise TypeError(f"{name} expects numbers, got {array.dtype.name}; {fix}")
+    if not labels and getattr(values, "ndim", 0) == 2 and hasattr(values, "columns"):
         for column, position in zip(values.columns, range(array.shape[1]), strict=True):
             _check_elements(array[:, position], f"column {column!r} of {name}", name, column)
     else:

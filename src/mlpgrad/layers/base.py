@@ -31,6 +31,9 @@ class Layer(Described):
     the ensemble axis in front where there is one. Formulas use the last two axes and never
     mention it.
 
+    Where samples have weights, a layer that computes statistics over the batch finds them in
+    `self._sample_weights (..., B, 1)`, else None.
+
     Arrays returned by `forward` and `backward` are borrowed: the next call may overwrite them.
     """
 

@@ -84,7 +84,9 @@ def _checked_table(class_weight: Any, needed: list[int], possible: set[int]) -> 
     """The dict that was given, with a weight for each label that needs one."""
     if not isinstance(class_weight, Mapping):
         fix = ""
-        if isinstance(class_weight, (list, tuple, np.ndarray)):
+        if hasattr(class_weight, "to_dict"):
+            fix = "; write class_weight=class_weight.to_dict()"
+        elif isinstance(class_weight, (list, tuple, np.ndarray)):
             fix = f"; write class_weight=dict(enumerate({np.asarray(class_weight).tolist()}))"
         raise TypeError(
             f'class_weight expects a dict such as {{0: 1.0, 1: 5.0}}, or "balanced", got '
@@ -92,9 +94,10 @@ def _checked_table(class_weight: Any, needed: list[int], possible: set[int]) -> 
         )
     unknown = [key for key in class_weight if key not in possible]
     if unknown:
+        known = sorted(possible)
+        labels = known if len(known) <= 20 else f"{known[0]} to {known[-1]}"
         raise ValueError(
-            f"class_weight expects labels of y as keys, got {unknown[0]!r}; "
-            f"the labels are {sorted(possible)}"
+            f"class_weight expects labels of y as keys, got {unknown[0]!r}; the labels are {labels}"
         )
     missing = sorted(set(needed) - class_weight.keys())
     if missing:
