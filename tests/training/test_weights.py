@@ -120,10 +120,14 @@ COUNTS = np.array([2, 1, 3, 1])
 
 
 def normalised(cls, size=None):
-    """A loss's example behind a BatchNorm, with data."""
+    """A loss's example behind a BatchNorm, and one within a Residual, with data."""
     inner, x, y = loss_case(cls, size=size)
     twin = mg.Sequential(
-        [mg.BatchNorm(x.shape[-1]), *(type(a)(**a.config()) for a in inner.layers)],
+        [
+            mg.Residual([mg.BatchNorm(FEATURES)]),
+            mg.BatchNorm(FEATURES),
+            *(type(a)(**a.config()) for a in inner.layers),
+        ],
         loss=inner.loss.reader(),
         dtype="float64",
         random_state=0,
