@@ -77,7 +77,7 @@ class Sequential(Network):
         callbacks: Sequence[Callback] = (),
         metrics: Sequence[Metric] | None = None,
         sample_weight: Any = None,
-        class_weight: Mapping[int, float] | str | None = None,
+        class_weight: Mapping[Any, float] | str | None = None,
         shuffle: bool = True,
         verbose: int = 1,
         resume: Mapping[str, Any] | None = None,
@@ -110,10 +110,13 @@ class Sequential(Network):
             Recorded on the training batches as well. By default only the validation set is
             measured, with the loss's own metrics.
         sample_weight : array (n,) or (E, n), optional
-            A sample of weight 2 counts as two.
-        class_weight : dict, or "balanced", optional
-            Multiplies the weights of each class's samples; "balanced" gives every class the same
-            total weight.
+            Numbers >= 0; a sample of weight 2 counts as two, one of weight 0 is left out, also
+            in the statistics of BatchNorm. The weights of held-out rows belong to the validation
+            figures. See the notes below.
+        class_weight : dict of label to number, or "balanced", optional
+            Multiplies the weights of each class's samples in training, never in validation. The
+            keys are labels as they are in `y`; "balanced" gives every class the same total
+            weight among the rows that are trained on.
         shuffle : bool, default True
             Whether the rows come in a new order at every epoch.
         verbose : int, default 1
@@ -133,6 +136,16 @@ class Sequential(Network):
         ------
         DivergenceError
             As soon as the loss is not finite.
+
+        Notes
+        -----
+        A step divides each weight by the mean weight of all training rows (of the same member),
+        and the sum over the batch by its number of rows. So the expected step is the gradient of
+        sum(w l) / sum(w) over the training rows, whatever the batch size, and the size of the
+        weights does not matter. PyTorch divides by the sum of the weights of the batch instead:
+        with `batch_size=1` class weights then do nothing at all, and in small batches less than
+        they should. Batches from an iterable are divided by their number of rows alone, since
+        the mean weight of all of them is not known: give weights whose mean is about 1.
 
         Examples
         --------
@@ -182,7 +195,7 @@ class Sequential(Network):
         Parameters
         ----------
         x, y, sample_weight
-            As for `backpropagate`.
+            As for `backpropagate`; means are weighted, sum(w l) / sum(w).
         metrics : sequence of Metric, optional
             By default those of the loss: accuracy where it classifies.
 

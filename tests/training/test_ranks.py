@@ -80,16 +80,25 @@ class Rows:
         return batches(*self.args)
 
 
-def joined(make, data, ranks=2, **options):
-    """Train in so many threads; each thread's model and history, or the error it ended with."""
+def joined(make, data, ranks=2, weights=None, **options):
+    """Train in so many threads; each thread's model and history, or the error it ended with.
+
+    `data(rank)` is a stream, or a tuple `(x, y)`, whose weights are `weights(rank)`.
+    """
     queues, results = Queues(ranks), [None] * ranks
 
     def run(rank):
         network = make(rank)
         chosen = {name: value() if callable(value) else value for name, value in options.items()}
         try:
+            rows = data(rank)
             history = network.fit(
-                data(rank), communicator=queues.rank(rank), epochs=4, verbose=0, **chosen
+                *(rows if isinstance(rows, tuple) else [rows]),
+                sample_weight=weights and weights(rank),
+                communicator=queues.rank(rank),
+                epochs=4,
+                verbose=0,
+                **chosen,
             )
             results[rank] = network, history
         except Exception as error:

@@ -125,14 +125,6 @@ def test_samples_of_weight_zero_are_left_out():
     np.testing.assert_allclose(weighted.params, without.params, rtol=1e-10)
 
 
-def test_all_weights_zero_changes_nothing():
-    model = classifier()
-    before = model.params.copy()
-    _, history = train(model, sample_weight=np.zeros(120), optimizer=mg.SGD(1.0))
-    np.testing.assert_array_equal(model.params, before)
-    assert history["loss"] == [0.0] * 5
-
-
 def test_class_weights_are_sample_weights():
     x, y = blobs()
     by_class, _ = train(data=(x, y), class_weight={0: 1.0, 1: 5.0, 2: 0.5})

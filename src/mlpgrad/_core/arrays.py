@@ -73,6 +73,11 @@ def row(vectors: Array) -> Array:
     return vectors[..., None, :]
 
 
+def fitting(buffer: Array, array: Array) -> Array:
+    """The buffer `(E, ...)`, or one network's part of it where the ensemble shares the array."""
+    return buffer if buffer.ndim == array.ndim else buffer[0]
+
+
 SPREAD = 1 << 13  # numbers: larger arrays are broadcast as fast as they are copied
 
 

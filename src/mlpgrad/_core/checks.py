@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from mlpgrad._core.conversion import converted
 
 if TYPE_CHECKING:
     from mlpgrad._core.arrays import Array
@@ -14,48 +16,100 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20  # elements checked at a time: a memory-mapped file is never read as a whole
 
 
-def numeric(values: Any, name: str) -> Array:
+def numeric(values: Any, name: str, *, labels: bool = False) -> Array:
     """`values` as an array of numbers; an array is not copied.
+
+    `labels=True` where text would be names of classes: the message then says how to number them.
 
     Raises
     ------
     TypeError
         If `values` is a sparse matrix or does not hold numbers.
     ValueError
-        If it is empty.
+        If it is empty, or a masked array that hides a value.
     """
     if hasattr(values, "toarray"):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
+    refuse_hidden(values, name)
     array = np.asarray(values)
-    if array.dtype.kind not in "biufc":
-        kind = "strings" if array.dtype.kind in "US" else array.dtype.name
-        raise TypeError(
-            f"{name} expects numbers, got {kind} (dtype {array.dtype}); "
-            f"convert with numpy.asarray({name}, dtype=float)"
-        )
     if array.size == 0:
         raise ValueError(f"{name} is empty: shape {array.shape}; at least one sample is needed")
+    if array.dtype.kind not in "biufc":
+        array = converted(values, array, name, labels=labels)
     return array
 
 
-def finite(array: Array, name: str) -> None:
-    """Raise ValueError at the first NaN or infinity, naming its position."""
-    if array.dtype.kind in "biu":
+def refuse_hidden(values: Any, name: str) -> None:
+    """Raise ValueError for a masked array that hides a value: NumPy would use what is hidden.
+
+    Parameters
+    ----------
+    values : object
+        Whatever was given in place of an array; lists are searched for masked arrays.
+    name : str
+        What to call it in the message.
+    """
+    if isinstance(values, (list, tuple)):
+        for index, item in enumerate(values):
+            if isinstance(item, (list, tuple)) or hasattr(item, "mask"):
+                refuse_hidden(item, f"{name}[{index}]")
+        return
+    if not hasattr(values, "mask") or not isinstance(values, np.ma.MaskedArray):
+        return
+    hidden = np.ma.getmaskarray(values)
+    if hidden.any():
+        place = np.argwhere(hidden)[0].tolist()
+        raise ValueError(
+            f"{name} is a masked array that hides the value at {name}{place}; remove such rows, "
+            f"or put numbers in their place with {name}.filled(0)"
+        )
+
+
+def finite(array: Array, name: str, dtype: np.dtype[Any] | None = None) -> None:
+    """Raise ValueError for NaN or infinity, naming the first place.
+
+    Parameters
+    ----------
+    array : array
+        May be a memory-mapped file: it is read in blocks.
+    name : str
+    dtype : floating dtype, optional
+        What the array is going to be cast to: numbers that are too large for it are refused, too.
+    """
+    dtype = np.result_type(array, np.float16) if dtype is None else dtype
+    largest = np.finfo(dtype).max
+    if array.dtype.kind in "biu" and np.finfo(dtype).maxexp > 64:
+        return
+    for start, rows in blocks(array):
+        # a sum of squares is the quickest look at all of them
+        if rows.dtype.kind in "fc" and abs(np.vdot(rows, rows)) <= largest:
+            continue
+        with np.errstate(over="ignore"):
+            wrong = ~np.isfinite(rows.astype(dtype, copy=False))
+        if wrong.any():
+            row, *rest = np.argwhere(wrong)[0].tolist()
+            value, place = rows[(row, *rest)], [*start[:-1], start[-1] + row, *rest]
+            raise ValueError(_not_finite(name, value, f"{name}{place}", dtype))
+
+
+def _not_finite(name: str, value: Any, place: str, dtype: np.dtype[Any]) -> str:
+    if not np.isfinite(value):
+        return f"{name} expects finite numbers, got {value} at {place}; remove or impute such rows"
+    fix = "rescale it"
+    if abs(value) <= np.finfo(np.float64).max:
+        fix += ', or make the model with dtype="float64"'
+    return f"{name} expects numbers that {dtype} can hold, got {value!s} at {place}; {fix}"
+
+
+def blocks(array: Array) -> Iterator[tuple[tuple[int, ...], Array]]:
+    """All of an array, some rows at a time: the place where each block begins, and the block."""
+    if array.ndim > 2:
+        for index, part in enumerate(array):
+            yield from (((index, *start), rows) for start, rows in blocks(part))
         return
     rows_at_once = max(1, CHUNK * len(array) // array.size)
-    for start in range(0, len(array), rows_at_once):
-        rows = array[start : start + rows_at_once]
-        with np.errstate(over="ignore", invalid="ignore"):
-            quick = rows.sum()  # but it may overflow
-        if np.isfinite(quick) or np.isfinite(rows).all():
-            continue
-        where = np.argwhere(~np.isfinite(rows))[0]
-        value = rows[tuple(where)]
-        where[0] += start
-        raise ValueError(
-            f"{name} expects finite numbers, got {value} at {name}{[int(i) for i in where]}; "
-            f"remove or impute such rows"
-        )
+    for first in range(0, len(array), rows_at_once):
+        yield (first,), array[first : first + rows_at_once]
 
 
 def first_row(

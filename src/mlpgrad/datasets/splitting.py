@@ -60,6 +60,8 @@ def split(
     >>> len(x_train), len(x_test)
     (1438, 359)
     """
+    checks.refuse_hidden(x, "x")
+    checks.refuse_hidden(y, "y")
     x, y = np.asarray(x), np.asarray(y)
     if len(x) != len(y):
         raise ValueError(

@@ -29,6 +29,10 @@ class Layer(Described):
 
     The model gives a layer views of its own flat arrays, `params`, `grads` and `state`, with the
     ensemble axis in front where there is one. Formulas use the last two axes and never mention it.
+
+    Where samples have weights, a layer that computes statistics over the batch finds them in
+    `self._sample_weights (..., B, 1)`, which is None otherwise.
+
     Arrays returned by `forward` and `backward` are borrowed: the next call may overwrite them.
     `mg.check_layer(layer)` tells whether `backward` is correct.
 
@@ -115,6 +119,9 @@ class Layer(Described):
     _following: Layer | None = None  # the activation that comes after, if any
     _shape: Shape | None = None  # of the input that the current buffers are for
     _inputs: Array | None = None
+    _sample_weights: Array | None = (
+        None  # of the batch's samples, `(..., B, 1)`; None: all count alike
+    )
     _outputs: Array | None = None
     _delta: Array | None = None
 
@@ -260,7 +267,7 @@ class Layer(Described):
         twin: Self = type(self).__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin.forget_buffers()
-        twin._inputs = twin._outputs = twin._delta = None
+        twin._inputs = twin._outputs = twin._delta = twin._sample_weights = None
         twin.training = False
         return twin
 

@@ -11,10 +11,13 @@ from mlpgrad.layers.base import Layer
 from mlpgrad.layers.dense import Dense
 
 
-def run_forward(layers: Sequence[Layer], x: Array) -> Array:
-    """Pass a batch through the layers in order; each keeps its input and output."""
+def run_forward(layers: Sequence[Layer], x: Array, weights: Array | None = None) -> Array:
+    """Pass a batch through the layers in order; each keeps its input and output.
+
+    The weights of the samples are for layers that compute statistics over the batch.
+    """
     for layer in layers:
-        layer._inputs = x
+        layer._inputs, layer._sample_weights = x, weights
         layer._outputs = x = layer.forward(x)
     return x
 

@@ -11,6 +11,7 @@ from mlpgrad._core.arrays import (
     Shape,
     block_buffers,
     constant,
+    fitting,
     ones,
     product,
     row,
@@ -103,6 +104,11 @@ class BatchNorm(_Normalization):
     A batch of one sample, such as the last of an epoch may be, has no spread: its output is the
     bias, dL/dx is 0, and the running statistics stay as they are.
 
+    Sample weights count in training: a sample of weight 2 counts as two samples in the mean, the
+    variance and the running statistics, and one of weight 0 is left out. For the unbiased
+    variance a batch has as many samples as the sum of its weights, but not fewer than have a
+    weight above 0, since weights may be given on any scale.
+
     Parameters
     ----------
     features : int
@@ -158,6 +164,7 @@ class BatchNorm(_Normalization):
             **rows,
             "_row": self.empty(1, self.features),
             "_averages": np.full((1, batch), np.ones((), self.dtype) / batch),
+            "_shares": self.empty(batch, 1),
             "_running_mean": row(self.state.running_mean),
             "_running_var": row(self.state.running_var),
         }
@@ -166,12 +173,17 @@ class BatchNorm(_Normalization):
         x = self.start(x)
         normal, mean, variance = self._normal, self._mean, self._var
         if self.training:
+            weights = self._sample_weights
+            if weights is not None:
+                self._share, samples = self._weigh(weights)
             self._average_batch(x, mean)
             np.subtract(x, mean, normal)
             np.multiply(normal, normal, self._work)
             self._average_batch(self._work, variance)
             batch = x.shape[-2]
-            if batch > 1:
+            if weights is not None:
+                self._follow_weighted(samples)
+            elif batch > 1:
                 self._follow(self._running_mean, mean, self.momentum)
                 unbiased = batch / (batch - 1)
                 self._follow(self._running_var, variance, self.momentum * unbiased)
@@ -184,11 +196,42 @@ class BatchNorm(_Normalization):
 
     def _average_batch(self, rows: Array, out: Array) -> None:
         """Write the mean over the batch of `rows: (..., B, F)` into `out: (..., 1, F)`."""
-        if self._blocks is None:
+        if self._sample_weights is not None:
+            self._multiply(self._share.mT, rows, out)
+        elif self._blocks is None:
             self._multiply(self._averages, rows, out)
         else:
             sums = sum_products(self._no_columns, rows, self._blocks)
             np.copyto(out, np.divide(sums, rows.shape[-2], sums), "same_kind")
+
+    def _weigh(self, weights: Array) -> tuple[Array, Array]:
+        """Each sample's share of the weight `(..., B, 1)`, and how many they count as."""
+        share = fitting(self._shares, weights)
+        zero, batch = constant(0, self.dtype), constant(weights.shape[-2], self.dtype)
+        total = np.add.reduce(weights, axis=-2, keepdims=True)
+        present = np.add.reduce(np.not_equal(weights, zero, share), axis=-2, keepdims=True)
+        samples = np.maximum(total, present)
+        nothing = np.equal(total, zero)  # all weights are zero: any finite output will do
+        np.add(weights, nothing, share)
+        np.divide(share, np.add(total, np.multiply(nothing, batch)), share)
+        return share, samples
+
+    def _follow_weighted(self, samples: Array) -> None:
+        """The running statistics follow those of the batch, where it counts as several samples."""
+        one = constant(1, self.dtype)
+        several = np.greater(samples, one)
+        momentum = np.multiply(several, constant(self.momentum, self.dtype))
+        kept = np.subtract(one, momentum)
+        # samples / (samples - 1), or any finite number where there are not several
+        others = np.add(np.subtract(samples, several), np.equal(samples, constant(0, self.dtype)))
+        unbiased = np.multiply(momentum, np.divide(samples, others))
+        for running, of_batch, factor in (
+            (self._running_mean, self._mean, momentum),
+            (self._running_var, self._var, unbiased),
+        ):
+            np.multiply(running, kept, running)
+            np.multiply(of_batch, factor, self._row)
+            np.add(running, self._row, running)
 
     def _follow(self, running: Array, of_batch: Array, factor: float) -> None:
         """Update a running statistic: running <- (1 - momentum) running + factor * batch."""
@@ -204,12 +247,16 @@ class BatchNorm(_Normalization):
         np.multiply(self._gain, self._inverse, scale)
         if not self.training:
             return np.multiply(delta, scale, out)  # type: ignore[no-any-return]
-        batch = constant(1 / delta.shape[-2], self.dtype)
+        share = (
+            constant(1 / delta.shape[-2], self.dtype)
+            if self._sample_weights is None
+            else self._share
+        )
         work: Array = self._work
         # the two means are the gradients of the parameters, divided by B
         np.multiply(self._normal, self._grad_gain, out)
         np.add(out, self._grad_bias, out)
-        np.multiply(out, batch, out)
+        np.multiply(out, share, out)
         np.subtract(delta, out, work)
         return np.multiply(work, scale, out)  # type: ignore[no-any-return]
 

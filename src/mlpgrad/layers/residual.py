@@ -74,7 +74,7 @@ class Residual(Layer):
     def forward(self, x: Array) -> Array:
         if x.shape != self._shape:
             self.resize(x.shape)
-        return np.add(x, run_forward(self.layers, x), self._out)  # type: ignore[no-any-return]
+        return np.add(x, run_forward(self.layers, x, self._sample_weights), self._out)  # type: ignore[no-any-return]
 
     def backward(self, delta: Array) -> Array | None:
         passed = run_backward(self.layers, delta)

@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array, Shape, ones, summing_dtype
+from mlpgrad._core.arrays import Array, Shape, constant, fitting, ones, summing_dtype
 from mlpgrad._core.checks import is_within
 from mlpgrad._core.described import Described
 
 
 class Loss(Described):
-    """L = sum_b w_b l(prediction_b, target_b) / sum_b w_b, with w_b = 1 by default
+    """L = 1/B sum_b v_b l(prediction_b, target_b),  v_b = w_b / mean(w), with w_b = 1 by default
 
     Base of all losses. The mean over the batch is here and nowhere else: the step size must not
     depend on the batch size. The weights w_b are those of the samples; a sample of weight 2 counts
-    as two samples. A batch whose weights are all 0 has the value 0 and a zero delta.
+    as two samples. The mean of the weights is that of the batch, so that L = sum_b w_b l_b / sum_b
+    w_b; `fit` gives that of all training rows instead. A batch whose weights are all 0 has the
+    value 0 and a zero delta.
 
     A subclass implements two methods:
 
@@ -182,7 +184,13 @@ class Loss(Described):
 
     # what the model calls
 
-    def forward(self, prediction: Array, target: Array, weights: Array | None = None) -> Any:
+    def forward(
+        self,
+        prediction: Array,
+        target: Array,
+        weights: Array | None = None,
+        mean_weight: Any = None,
+    ) -> Any:
         """The loss of a batch: a number, or `(E,)` for an ensemble.
 
         Parameters
@@ -193,6 +201,8 @@ class Loss(Described):
             The target as `cast` returned it.
         weights : array (..., B, 1), optional
             Weights of the samples, none negative; without them all count alike.
+        mean_weight : number or array (E, 1, 1), optional
+            What the weights are divided by; their own mean by default.
         """
         fresh = (prediction.shape, prediction.dtype) != self._key
         if fresh:
@@ -201,20 +211,35 @@ class Loss(Described):
         losses = self.losses(prediction, target)
         if fresh:
             self._check_losses(losses, prediction.shape[:-1])
-        if weights is None:
-            self._scale = self._mean_scale
-            if self._sum_dtype is None:
-                return losses.dot(self._mean_weights)
-            total = np.add.reduce(losses, -1, self._sum_dtype)
-            return np.divide(total, losses.shape[-1]).astype(losses.dtype)
-        total = np.add.reduce(weights, axis=self._weight_axes, dtype=self._sum_dtype, keepdims=True)
-        self._scale = fitting(self._sample_scale, weights)
-        total = np.add(total, np.equal(total, 0))  # 0 / 1, not 0 / 0
-        np.divide(weights, total, self._scale)
+        self._absent: Array | None = None
+        if weights is not None:
+            return self._weigh(losses, weights, mean_weight)
+        self._scale = self._mean_scale
         if self._sum_dtype is None:
-            return np.vecdot(self._scale[..., 0], losses)
-        weighted = np.multiply(self._scale[..., 0], losses, self._losses)
-        return np.add.reduce(weighted, -1, self._sum_dtype).astype(losses.dtype)
+            return losses.dot(self._mean_weights)
+        total = np.add.reduce(losses, -1, self._sum_dtype)
+        return np.divide(total, losses.shape[-1]).astype(losses.dtype)
+
+    def _weigh(self, losses: Array, weights: Array, mean_weight: Any) -> Any:
+        """The weighted mean of the losses, and the scale of their slopes."""
+        if mean_weight is None:
+            axes, dtype = self._weight_axes, self._sum_dtype
+            total = np.add.reduce(weights, axis=axes, dtype=dtype, keepdims=True)
+            divisor = np.add(total, np.equal(total, 0))  # 0 / 1, not 0 / 0
+        else:
+            batch = constant(weights.shape[-2], weights.dtype)
+            divisor = np.multiply(mean_weight, batch, dtype=weights.dtype)
+        self._scale = fitting(self._sample_scale, weights)
+        np.divide(weights, divisor, self._scale)
+        # what weighs nothing is left out, even if its loss is infinite: 0 times that is NaN
+        absent = self._absent = np.equal(weights, 0, fitting(self._absences, weights))
+        kept: Array = self._losses
+        np.copyto(kept, losses)
+        np.copyto(kept, 0, "same_kind", absent[..., 0])
+        if self._sum_dtype is None:
+            return np.vecdot(self._scale[..., 0], kept)
+        np.multiply(self._scale[..., 0], kept, kept)
+        return np.add.reduce(kept, -1, self._sum_dtype).astype(losses.dtype)
 
     def _check_losses(self, losses: Any, shape: Shape) -> None:
         """Raise ValueError if `losses` has not returned one number for each sample."""
@@ -231,6 +256,8 @@ class Loss(Described):
         delta: Array = self._delta
         self.slopes(self._prediction, self._target, delta)
         np.multiply(delta, self._scale, delta)
+        if self._absent is not None:
+            np.copyto(delta, 0, "same_kind", self._absent)
         return delta
 
     def resize(self, shape: Shape, dtype: np.dtype[Any]) -> None:
@@ -253,6 +280,7 @@ class Loss(Described):
             "_work": np.empty(shape, dtype),
             "_losses": np.empty(shape[:-1], dtype),
             "_sample_scale": np.empty((*shape[:-1], 1), dtype),
+            "_absences": np.empty((*shape[:-1], 1), bool),
             "_mean_scale": per_sample,
             "_mean_weights": np.full(batch, per_sample),
             "_sum_dtype": summing_dtype(dtype, batch),
@@ -271,11 +299,6 @@ class Loss(Described):
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the buffers."""
         return {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
-
-
-def fitting(buffer: Array, target: Array) -> Array:
-    """The buffer `(E, ...)`, or the part for one network if the members share the target."""
-    return buffer if buffer.ndim == target.ndim else buffer[0]
 
 
 def check_smoothing(loss: Loss, label_smoothing: float) -> None:

@@ -7,9 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array, Shape, constant, sum_rows
+from mlpgrad._core.arrays import Array, Shape, constant, fitting, sum_rows
 from mlpgrad._core.checks import first_row
-from mlpgrad.losses.base import Loss, check_smoothing, fitting
+from mlpgrad.losses.base import Loss, check_smoothing
+from mlpgrad.losses.labels import advice_for_two
 
 
 class _BinaryLoss(Loss):
@@ -23,7 +24,7 @@ class _BinaryLoss(Loss):
         if where is not None:
             raise ValueError(
                 f"{type(self).__name__} expects targets from 0 to 1, got {y[where]} in row "
-                f"{where[-2]} of y; for more than two classes use SoftmaxCrossEntropy"
+                f"{where[-2]} of y; {advice_for_two(y, probabilities=self.expects_probabilities)}"
             )
         return y
 
@@ -226,7 +227,7 @@ class Hinge(Loss):
             got = np.unique(y)[:5]
             raise ValueError(
                 f"Hinge expects targets -1 and 1, or 0 and 1, got values {got} in y; "
-                f"for more than two classes use SoftmaxCrossEntropy"
+                f"{advice_for_two(y)}"
             )
         return y
 

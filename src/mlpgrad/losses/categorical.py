@@ -9,6 +9,7 @@ import numpy as np
 from mlpgrad._core.arrays import (
     Array,
     Shape,
+    fitting,
     maxima_buffers,
     ones,
     row_maxima,
@@ -17,7 +18,8 @@ from mlpgrad._core.arrays import (
     sum_rows,
 )
 from mlpgrad._core.checks import first_row
-from mlpgrad.losses.base import Loss, check_smoothing, fitting
+from mlpgrad.losses.base import Loss, check_smoothing
+from mlpgrad.losses.labels import advice_for_rows, advice_for_several
 
 TABLE_CLASSES = 256  # up to here rows of labels come from a K x K table; for more they are written
 
@@ -45,7 +47,7 @@ class _CategoricalLoss(Loss):
         if where is not None:
             raise ValueError(
                 f"{type(self).__name__} expects rows of probabilities that sum to 1 (one-hot), got "
-                f"{y[where]} in row {where[-1]} of y; divide each row by its sum"
+                f"{y[where]} in row {where[-1]} of y; {advice_for_rows(y)}"
             )
         return y
 
@@ -58,8 +60,8 @@ class _CategoricalLoss(Loss):
         if where is not None:
             raise ValueError(
                 f"{type(self).__name__} expects class labels 0 to {classes - 1} for a network with "
-                f"{classes} outputs, got {y[where]} in row {where[-2]} of y; number the classes "
-                f"from 0 or change the last layer"
+                f"{classes} outputs, got {y[where]} in row {where[-2]} of y; "
+                f"{advice_for_several(y, classes)}"
             )
         return y
 

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array, Shape, constant, sum_rows
+from mlpgrad._core.arrays import Array, Shape, constant, fitting, sum_rows
 from mlpgrad._core.checks import is_within
-from mlpgrad.losses.base import Loss, fitting
+from mlpgrad.losses.base import Loss
 
 
 class HalfSquaredError(Loss):

@@ -25,7 +25,7 @@ def inputs(x: Any, width: int | None, lead: tuple[int, ...], dtype: np.dtype[Any
             f"(shape {array.shape}); change the data or the layer"
         )
     checks.real(array, "x", dtype)
-    checks.finite(array, "x")
+    checks.finite(array, "x", dtype)
     return array
 
 
@@ -38,9 +38,10 @@ def targets(
     dtype: np.dtype[Any],
 ) -> Array:
     """A target as the loss takes it: `(B, O)`, or `(E, B, O)`, or class indices `(B, 1)`."""
-    array = checks.numeric(y, "y")
+    array = checks.numeric(y, "y", labels=loss.classifies)
     checks.real(array, "y", dtype)
-    checks.finite(array, "y")
+    if array.ndim:
+        checks.finite(array, "y", dtype)
     per_member = len(lead) == 1 and array.shape[:2] == (*lead, samples) and lead != (samples,)
     if array.ndim == 1 or (array.ndim == 2 and per_member):
         array = array[..., None]
@@ -55,21 +56,65 @@ def targets(
     return loss.check_target(array, out_features)
 
 
-def sample_weights(weights: Any, samples: int, lead: tuple[int, ...]) -> Array | None:
-    """Sample weights as `(B, 1)` or `(E, B, 1)`, none negative."""
+def sample_weights(
+    weights: Any, samples: int, lead: tuple[int, ...], dtype: np.dtype[Any]
+) -> Array | None:
+    """Sample weights as `(B, 1)` or `(E, B, 1)`: finite in the model's dtype, none negative."""
     if weights is None:
         return None
     array = checks.numeric(weights, "sample_weight")
-    checks.finite(array, "sample_weight")
     if array.shape not in ((samples,), (*lead, samples)):
         expected = f"({samples},)" + (f" or ({lead[0]}, {samples})" if lead else "")
         raise ValueError(
             f"sample_weight expects shape {expected}, one a sample, got {array.shape}; flatten it"
         )
-    where = checks.first_row(array, lambda rows: rows < 0, axis=-1)
+    checks.real(array, "sample_weight", np.dtype(float))
+    column: Array = array[..., None]
+    check_weights(column, dtype, "sample_weight")
+    return column
+
+
+def check_weights(weights: Array, dtype: np.dtype[Any], name: str) -> None:
+    """Raise ValueError unless `(..., B, 1)` are finite and >= 0, and stay what they are in `dtype`.
+
+    All may be zero: see `check_some_weight`.
+    """
+    flat, real = weights[..., 0], np.finfo(dtype).dtype
+    checks.finite(flat, name, dtype)
+    where = checks.first_row(flat, lambda rows: rows < 0, axis=-1)
     if where is not None:
         raise ValueError(
-            f"sample_weight expects no negative number, got {array[where]}; "
+            f"{name} expects no negative number, got {flat[where]} at {name}{list(where)}; "
             f"weight 0 leaves a sample out"
         )
-    return array[..., None]
+    with np.errstate(over="ignore"):
+        mean = flat.mean(axis=-1, keepdims=True, dtype=np.result_type(flat, np.float64))
+        total = mean * flat.shape[-1]
+    if (total > np.finfo(dtype).max).any():
+        raise ValueError(
+            f"{name} expects a sum that {real} can hold, got {total.max()}; divide by the mean"
+        )
+
+    def vanishes(rows: Array) -> Array:
+        gone: Array = (rows != 0) & (rows.astype(real) == 0)
+        return gone
+
+    where = checks.first_row(flat, vanishes, axis=-1)
+    if where is not None:
+        small = vanishes(flat[where] / mean[..., 0]).any()
+        fix = 'write 0, or make the model with dtype="float64"' if small else "divide by the mean"
+        raise ValueError(
+            f"{name} expects numbers that {real} can hold, got {flat[where]} at "
+            f"{name}{list(where)}, which would become 0; {fix}"
+        )
+
+
+def check_some_weight(weights: Array, rows: str) -> None:
+    """Raise ValueError where all weights `(..., B, 1)` of a network are zero: nothing counts."""
+    empty = np.atleast_1d(~weights.any(axis=(-2, -1)))
+    if empty.any():
+        member = f" for member {int(empty.argmax())}" if weights.ndim == 3 else ""
+        raise ValueError(
+            f"sample_weight expects a number above 0 for at least one sample, but all weights of "
+            f"{rows}{member} are 0; give those that count a positive weight"
+        )

@@ -181,15 +181,24 @@ class Network(Seeded):
         """The sum of the penalties at the current parameters: a number, or `(E,)`."""
         return sum((penalty.value(params) for penalty, params, _ in self._penalised), 0.0)
 
-    def _step(self, x: Array, target: Array, weights: Array | None = None) -> Any:
-        """`backpropagate` on arrays that have been checked and cast."""
-        value = self.loss.forward(run_forward(self.layers, x), target, weights)
+    def _step(
+        self, x: Array, target: Array, weights: Array | None = None, mean_weight: Any = None
+    ) -> Any:
+        """`backpropagate` on arrays that have been checked and cast.
+
+        The weights are divided by `mean_weight`, or by their own mean: see `Loss.forward`.
+        """
+        prediction = run_forward(self.layers, x, weights)
+        if weights is None or mean_weight is None:
+            value = self.loss.forward(prediction, target, weights)
+        else:
+            value = self.loss.forward(prediction, target, weights, mean_weight)
         self._input_delta = run_backward(self.layers, self.loss.backward())
         return penalise(value, self._penalised, self._slopes) if self._penalised else value
 
     def _cast(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
         """Input, target and weights as `_step` takes them."""
-        return self.cast(*self.checked(x, y, sample_weight))
+        return self.cast(*self.checked(x, y, sample_weight, some_weight=False))
 
     def cast(
         self, x: Array, target: Array, weights: Array | None
@@ -199,12 +208,20 @@ class Network(Seeded):
             weights = weights.astype(self.dtype, copy=False)
         return x.astype(self.dtype, copy=False), self.loss.cast(target, self.dtype), weights
 
-    def checked(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
-        """Input, target and weights with rows on axis -2, checked but not yet cast or copied."""
+    def checked(
+        self, x: Any, y: Any, sample_weight: Any, *, some_weight: bool = True
+    ) -> tuple[Array, Array, Array | None]:
+        """Input, target and weights with rows on axis -2, checked but not yet cast or copied.
+
+        The weights of a single batch may all be zero by chance: `some_weight=False`.
+        """
         x = boundary.inputs(x, self.in_features, self.lead, self.dtype)
-        width = self.out_features or x.shape[-1]
-        target = boundary.targets(y, self.loss, width, x.shape[-2], self.lead, self.dtype)
-        return x, target, boundary.sample_weights(sample_weight, x.shape[-2], self.lead)
+        width, samples = self.out_features or x.shape[-1], x.shape[-2]
+        target = boundary.targets(y, self.loss, width, samples, self.lead, self.dtype)
+        weights = boundary.sample_weights(sample_weight, samples, self.lead, self.dtype)
+        if weights is not None and some_weight:
+            boundary.check_some_weight(weights, "the samples")
+        return x, target, weights
 
     # predictions
 

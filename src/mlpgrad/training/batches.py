@@ -9,6 +9,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.stateful import Stateful, generator_state, restore_generator
+from mlpgrad.training.communicator import Communicator, summed
 
 BLOCK_BYTES = 1 << 19  # gathered together: many small batches cost one gather, and fit the cache
 SHUFFLED_AT_ONCE = 1 << 20  # rows: an epoch's order never takes more memory than this
@@ -45,6 +46,13 @@ class Batches(Stateful):
     def rewind(self) -> None:
         """Forget the position that `restore` has put back: the next epoch begins at its start."""
 
+    def mean_weight(self, communicator: Communicator | None = None) -> Any:
+        """What a training step divides weights by: 1, so that they count as they are given.
+
+        A number, or `(E, 1, 1)`. The steps of several ranks divide by the same.
+        """
+        return 1.0
+
 
 class Minibatches(Batches):
     """Iterating once is an epoch: `(x, target, weights)` views, valid until the next one.
@@ -64,6 +72,8 @@ class Minibatches(Batches):
         The rows to use; all by default.
     cast : callable, optional
         Turns some rows of the target, as they are, into those that the loss takes.
+    sample_weight : array, optional
+        What the rows that are not used weigh: without the weights of classes.
     """
 
     kept = ("rows", "order", "begun")
@@ -80,10 +90,11 @@ class Minibatches(Batches):
         rng: np.random.Generator,
         rows: Array | None = None,
         cast: Callable[[Array], Array] | None = None,
+        sample_weight: Array | None = None,
     ) -> None:
         first = arrays[0]
         assert first is not None
-        self.rows = rows
+        self.rows, self.sample_weight = rows, sample_weight
         self.samples = first.shape[-2] if rows is None else len(rows)
         self.batch_size = min(batch_size, self.samples)
         self.shuffle = shuffle
@@ -168,7 +179,26 @@ class Minibatches(Batches):
         """Copies of all rows that are not among `rows`, in the order of the data."""
         assert self.rows is not None
         everyone = np.arange(self.arrays[0].shape[-2])
-        return _take(self.arrays, np.setdiff1d(everyone, self.rows, assume_unique=True))
+        others = np.setdiff1d(everyone, self.rows, assume_unique=True)
+        return _take((*self.arrays[:2], self.sample_weight), others)
+
+    def mean_weight(self, communicator: Communicator | None = None) -> Any:
+        """The mean weight of all rows that are trained on, on all ranks: 1 without weights."""
+        weights = self.arrays[2]
+        given = weights is not None
+        if weights is None:
+            total = np.full((1, 1), self.samples)
+        else:
+            weights = weights if self.rows is None else weights.take(self.rows, axis=-2)
+            total = weights.sum(axis=-2, keepdims=True, dtype=np.float64)
+        if communicator is None:
+            return total / self.samples if given else 1.0
+        total, samples, ranks = summed(communicator, total, self.samples, given)
+        if (ranks != given * communicator.size).any():
+            raise ValueError(
+                "some ranks have sample weights and others have none; give them to all ranks"
+            )
+        return total / samples if given else 1.0
 
     def _gather(self, rows: Array) -> None:
         """Copy rows of every array into the front of its buffer."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training.recorded_step import RecordedStep
@@ -12,8 +14,17 @@ STEPS: list[type[Step]] = [RecordedStep, LayerStep]
 
 
 def choose_step(
-    network: Network, optimizer: Optimizer, batch_size: int | None, steps: int | None
+    network: Network,
+    optimizer: Optimizer,
+    batch_size: int | None,
+    steps: int | None,
+    mean_weight: Any = 1.0,
 ) -> Step:
-    """The step for so many steps on batches of this size (None where it is not known)."""
+    """The step for so many steps on batches of this size (None where it is not known).
+
+    Sample weights are divided by `mean_weight`, a number or `(E, 1, 1)`.
+    """
     kind = next(step for step in STEPS if step.serves(network, optimizer, batch_size, steps))
-    return kind(network, optimizer)
+    chosen = kind(network, optimizer)
+    chosen.mean_weight = mean_weight
+    return chosen

@@ -37,24 +37,22 @@ class Communicator(Protocol):
 class Joined:
     """The gradient of all ranks' rows, and whether one of them has failed or wants to stop.
 
-    With `n_r` samples (or their weights) on rank r it is sum_r n_r g_r / sum_r n_r, for each
-    member of an ensemble.
+    With `n_r` samples on rank r it is sum_r n_r g_r / sum_r n_r.
     """
 
     def __init__(self, communicator: Communicator, network: Network) -> None:
         self.communicator, self.network = communicator, network
         rows = network.grads.reshape(-1, network.grads.shape[-1])
-        # per member: the gradient, the weight of the rows, whether to stop, whether not finite
+        # per member: the gradient, the number of rows, whether to stop, whether not finite
         self.message = np.empty((len(rows), rows.shape[1] + 3), network.dtype)
         self.grads = rows
 
-    def __call__(self, value: Any, share: Any) -> Any:
+    def __call__(self, value: Any, samples: int) -> Any:
         """Sum the gradient in place; the loss of this rank, or NaN where one is not finite."""
         message, width = self.message, self.grads.shape[1]
-        weight = np.reshape(np.broadcast_to(share, np.shape(value) or (1,)), (-1, 1))
         finite = np.isfinite(value).all() and np.isfinite(self.grads).all()
-        np.multiply(self.grads, weight, message[:, :width], casting="same_kind")
-        message[:, width] = weight[:, 0]
+        np.multiply(self.grads, samples, message[:, :width])
+        message[:, width] = samples
         message[:, width + 1] = self.network.stop_training
         message[:, width + 2] = not finite
         if not finite:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad.network import boundary
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Batch, Batches, Minibatches
+from mlpgrad.training.class_weights import ClassWeight, with_class_weights
 from mlpgrad.training.streams import Stream
 
 
@@ -48,7 +50,7 @@ def training_batches(
     x: Any,
     y: Any,
     sample_weight: Any,
-    class_weight: Mapping[int, float] | str | None,
+    class_weight: ClassWeight | None,
     *,
     batch_size: int,
     shuffle: bool,
@@ -78,21 +80,41 @@ def training_batches(
         raise TypeError(
             "fit expects targets, fit(x, y, ...), or an iterable of batches (x, y) in place of x"
         )
-    data = network.checked(x, y, sample_weight)
-    data = (*data[:2], with_class_weights(network, data, class_weight))
-    rows = split_rows(network, data[1], held_out, in_order) if held_out else None
+    x, target, given = network.checked(x, y, sample_weight)
+    rows = split_rows(network, target, held_out, in_order) if held_out else None
+    weights = training_weights(network, target, given, class_weight, rows)
     loss, dtype = network.loss, network.dtype
-    converted = loss.converts_to(data[1], dtype)
-    target_dtype = converted or loss.cast(data[1][..., :1, :], dtype).dtype
+    converted = loss.converts_to(target, dtype)
+    target_dtype = converted or loss.cast(target[..., :1, :], dtype).dtype
     return Minibatches(
-        list(data),
+        [x, target, weights],
         [dtype, target_dtype, dtype],
         batch_size=batch_size,
         shuffle=shuffle,
         rng=network.rng,
         rows=rows,
         cast=None if converted else lambda target: loss.cast(target, dtype),
+        sample_weight=given,
     )
+
+
+def training_weights(
+    network: Network,
+    target: Array,
+    given: Array | None,
+    class_weight: ClassWeight | None,
+    rows: Array | None,
+) -> Array | None:
+    """The weights to train with, class weights included; `rows` are those that are trained on."""
+    weights = given
+    if class_weight is not None:
+        outputs = network.out_features or target.shape[-1]
+        weights = with_class_weights(network.loss, outputs, target, given, class_weight, rows)
+        boundary.check_weights(weights, network.dtype, "sample_weight times class_weight")
+    if weights is not None:
+        trained = weights if rows is None else weights.take(rows, axis=-2)
+        boundary.check_some_weight(trained, "the training rows")
+    return weights
 
 
 def validation_rows(network: Network, batches: Batches, given: Any) -> Batch | None:
@@ -100,37 +122,11 @@ def validation_rows(network: Network, batches: Batches, given: Any) -> Batch | N
     if given is not None:
         return network.checked(*given, *[None] * (3 - len(given)))
     if isinstance(batches, Minibatches) and batches.rows is not None:
-        return batches.held_out()
+        held_out = batches.held_out()
+        if held_out[2] is not None:
+            boundary.check_some_weight(held_out[2], "the held-out rows")
+        return held_out
     return None
-
-
-def with_class_weights(
-    network: Network,
-    data: tuple[Array, Array, Array | None],
-    class_weight: Mapping[int, float] | str | None,
-) -> Array | None:
-    """Sample weights times the weight of each sample's class."""
-    _, target, weights = data
-    if class_weight is None:
-        return weights
-    if not network.loss.classifies:
-        raise TypeError(f"class_weight expects a loss on classes, got {network.loss!r}")
-    labels = network.loss.true_classes(target)
-    if labels.ndim == target.ndim and target.shape[-1] > 1:
-        raise ValueError("class_weight expects one class a sample; use sample_weight for labels")
-    classes, counts = np.unique(labels, return_counts=True)
-    if class_weight == "balanced":
-        table = dict(zip(classes.tolist(), labels.size / (len(classes) * counts), strict=True))
-    elif isinstance(class_weight, str):
-        raise ValueError(f'class_weight expects a dict or "balanced", got {class_weight!r}')
-    else:
-        table = dict(class_weight)
-    missing = sorted(set(classes.tolist()) - table.keys())
-    if missing:
-        raise ValueError(f"class_weight expects a weight for each class; missing: {missing}")
-    factors = np.array([table[c] for c in classes.tolist()], float)
-    factors = factors[np.searchsorted(classes, labels)][..., None]
-    return factors if weights is None else weights * factors
 
 
 def split_rows(network: Network, target: Array, share: float, in_order: bool) -> Array:

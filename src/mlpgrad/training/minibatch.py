@@ -26,7 +26,7 @@ from mlpgrad.training.divergence import first_non_finite, raise_divergence
 from mlpgrad.training.evaluate import as_number
 from mlpgrad.training.session import Method, Session
 from mlpgrad.training.threads import shares
-from mlpgrad.training.worker import Worker
+from mlpgrad.training.worker import Worker, part_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -48,6 +48,7 @@ class Minibatch(Method):
         self._session: Session | None = None
         self._pool: Executor | None = None
         self._resume: Mapping[str, Any] | None = None
+        self._mean_weight: Any = 1.0
 
     @property
     def optimizer(self) -> Optimizer:
@@ -56,6 +57,7 @@ class Minibatch(Method):
     def train(self, session: Session) -> None:
         self.optimizer.attach(session.network)
         self._workers, self._session = [], session
+        self._mean_weight = session.batches.mean_weight(session.communicator)
         try:
             going = True
             while going:
@@ -101,13 +103,14 @@ class Minibatch(Method):
             steps = session.epochs * (batches.samples // size)
         callbacks = [callback for callback in session.callbacks if callback.follows_batches()]
         metrics, join = session.metrics or (), None
+        mean_weight = self._mean_weight
         if session.communicator is not None:
             join = Joined(session.communicator, network)
         alone = callbacks or metrics or join
         members = [] if alone or size is None else shares(network, optimizer, size)
         if not members:
             # user code may change anything between two batches
-            step = choose_step(network, optimizer, size, 0 if callbacks else steps)
+            step = choose_step(network, optimizer, size, 0 if callbacks else steps, mean_weight)
             options: Any = {"callbacks": callbacks, "metrics": metrics, "join": join}
             return [Worker(network, optimizer, step, **options)]
         if session.callbacks and steps is not None:
@@ -116,7 +119,7 @@ class Minibatch(Method):
         workers = []
         for some in members:
             part, rule = network.share(some), optimizer.share(some)
-            step = choose_step(part, rule, size, steps)
+            step = choose_step(part, rule, size, steps, part_of(some, mean_weight))
             workers.append(Worker(part, rule, step, members=some))
         return workers
 

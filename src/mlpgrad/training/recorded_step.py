@@ -38,6 +38,8 @@ SMALL_STEP = 1 << 23  # parameters times samples: above, Python's share is below
 class RecordedStep:
     """Recorded calls where that is possible, else those of the layers and the optimizer."""
 
+    mean_weight: Any = 1.0
+
     def __init__(self, network: Network, optimizer: Optimizer) -> None:
         self.network, self.optimizer = network, optimizer
         self.plain = LayerStep(network, optimizer)
@@ -58,7 +60,7 @@ class RecordedStep:
             recording = self._record(x, target, weights)
         if recording is None or x.shape != recording.x.shape:
             self._shown = False
-            return self.plain.gradient(x, target, weights)
+            return self.network._step(x, target, weights, self.mean_weight)
         if not self._shown:
             self._shown = True
             recording.show()
@@ -108,7 +110,7 @@ class RecordedStep:
         """Record the step, if it can be repeated; otherwise it is not tried again."""
         if self._repeats:
             with suppress(NotRepeatableError):
-                trial = Trial(self.network.copy(), x, target, weights)
+                trial = Trial(self.network.copy(), x, target, weights, self.mean_weight)
                 if trial.agrees():
                     self.recording = Recording(trial, self.network)
         self._repeats = self.recording is not None
@@ -124,16 +126,24 @@ class RecordedStep:
 class Trial:
     """A step of a private copy, recorded: for the shapes of one batch."""
 
-    def __init__(self, network: Network, x: Array, target: Array, weights: Array | None) -> None:
-        self.network = network
+    def __init__(
+        self,
+        network: Network,
+        x: Array,
+        target: Array,
+        weights: Array | None,
+        mean_weight: Any = 1.0,
+    ) -> None:
+        self.network, self.mean_weight = network, mean_weight
         self.x, self.target = x.copy(), target.copy()
         self.weights = None if weights is None else weights.copy()
-        network._step(self.x, self.target, self.weights)  # makes the buffers
+        network._step(self.x, self.target, self.weights, mean_weight)  # makes the buffers
         self.seen = [(a._inputs, a._outputs, a._delta) for _, a in walk(network.layers)]
         tape = Tape()
         layers, loss = [twin(layer, tape) for layer in network.layers], twin(network.loss, tape)
-        output = run_forward(layers, tape.recorded(self.x))
-        value = loss.forward(output, tape.recorded(self.target), tape.recorded(self.weights))
+        given = tape.recorded(self.weights)
+        output = run_forward(layers, tape.recorded(self.x), given)
+        value = loss.forward(output, tape.recorded(self.target), given, mean_weight)
         run_backward(layers, loss.backward())
         acting = [(p, *map(tape.recorded, arrays)) for p, *arrays in network._penalised]
         self.value = tape.plain(penalise(value, acting, tape.recorded(network._slopes)))
@@ -156,7 +166,8 @@ class Trial:
                 function(*args)
         found = self.value.copy(), network.grads.copy(), network.state.copy()
         network.state = state
-        again = network._step(x, target, weights), network.grads, network.state  # same buffers
+        value = network._step(x, target, weights, self.mean_weight)
+        again = value, network.grads, network.state  # in the same buffers
         return all(map(functools.partial(np.array_equal, equal_nan=True), found, again))
 
 

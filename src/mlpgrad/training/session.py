@@ -157,9 +157,9 @@ class Session(Stateful):
         Parameters
         ----------
         loss : number or array (E,)
-            Sum over the epoch's samples of their weighted losses.
+            Sum over the epoch's samples of their losses, weighted where samples have weights.
         weight : number or array (E,)
-            Sum of their weights: `end_epoch(mean, 1)` where the mean is known.
+            The number of samples: `end_epoch(mean, 1)` where the mean is known.
         measured : dict of Accumulator, optional
             Training metrics by name; without them, they are evaluated on the training data.
         """

@@ -20,7 +20,11 @@ class Step(Protocol):
         Writes the gradient on a batch into `network.grads`; the loss is a number or `(E,)`.
     update : callable ()
         Changes the parameters by the gradient.
+    mean_weight : number or array (E, 1, 1)
+        What `gradient` divides sample weights by: see `Loss.forward`. Set by `choose_step`.
     """
+
+    mean_weight: Any
 
     @property
     def gradient(self) -> Callable[[Array, Array, Array | None], Any]: ...
@@ -45,9 +49,15 @@ class Step(Protocol):
 class LayerStep:
     """The step that calls the layers and the optimizer; every other kind does the same."""
 
+    mean_weight: Any = 1.0
+
     def __init__(self, network: Network, optimizer: Optimizer) -> None:
-        self.gradient = network._step
+        self.network = network
         self.update = functools.partial(optimizer.step, network.params, network.grads)
+
+    @property
+    def gradient(self) -> Callable[[Array, Array, Array | None], Any]:
+        return functools.partial(self.network._step, mean_weight=self.mean_weight)
 
     @classmethod
     def serves(cls, *_: Any) -> bool:

@@ -40,8 +40,8 @@ class Worker:
 
     Attributes
     ----------
-    total, weight : number or array (E,)
-        Sums over the samples of the epoch: of losses, and of weights.
+    total, weight : number or array (E,), and int
+        The sum of the samples' losses in this epoch, and the number of samples.
     measured : dict of Accumulator
         The epoch's training metrics, by name.
     batches : int
@@ -89,18 +89,18 @@ class Worker:
         # an overflow shows in the loss, which is looked at after every step
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for batch, (x, target, weights) in enumerate(self._own(batches), first):
-                share = x.shape[-2] if weights is None else weights.sum(axis=(-2, -1))
+                samples = x.shape[-2]
                 value = number(gradient(x, target, weights))
                 if join is not None:
-                    value = join(value, share)
+                    value = join(value, samples)
                 if not finite(value):
                     self.diverged_at = batch
                     break
                 if not (self.earlier + batch) % COPY_PERIOD:
                     keep()
                 update()
-                total += value * share
-                weight += share
+                total += value * samples
+                weight += samples
                 if watched:
                     self.batches, self.total, self.weight = batch + 1, total, weight
                     self._look(batch, value, target, weights)
@@ -114,7 +114,10 @@ class Worker:
         """The batches as these members see them, each announced to the callbacks."""
         members = self.members
         if members is not None:
-            return ((_of(members, x), _of(members, t), _of(members, w)) for x, t, w in batches)
+            return (
+                (part_of(members, x), part_of(members, t), part_of(members, w))
+                for x, t, w in batches
+            )
         return self._announced(batches) if self.callbacks else batches
 
     def _announced(self, batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -133,9 +136,9 @@ class Worker:
             callback.on_train_batch_end(batch, {"loss": value})
 
 
-def _of(members: slice, array: Array | None) -> Any:
-    """What some members of an ensemble see of a batch: all of it, where it is shared."""
-    return array if array is None or array.ndim == 2 else array[members]
+def part_of(members: slice, array: Any) -> Any:
+    """What some members of an ensemble see of an array: all of it, where they share it."""
+    return array[members] if np.ndim(array) == 3 else array
 
 
 def _as_float64(value: Any) -> Array:

@@ -201,7 +201,7 @@ def forward(model: Network, params: Array, state: Array, batch: Any) -> Any:
     x, target, weights = batch
     model.params, model.state = params.reshape(model.params.shape), state
     with model.same_randomness():
-        value = model.loss.forward(run_forward(model.layers, x), target, weights)
+        value = model.loss.forward(run_forward(model.layers, x, weights), target, weights)
         value = np.array(value + model.penalty())
     return value.sum().item() if params.ndim == 1 else value
 

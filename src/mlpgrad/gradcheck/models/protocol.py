@@ -147,7 +147,7 @@ def not_linear(problem: ModelProblem) -> Findings:
     x, target, weights = problem.batch
     problem.passes += 1
     with model.same_randomness():
-        model.loss.forward(run_forward(model.layers, x), target, weights)
+        model.loss.forward(run_forward(model.layers, x, weights), target, weights)
         delta = model.loss.backward().copy()
         for layer in reversed(model.layers):
             once, twice, nothing = (responses(problem, layer, delta * n) for n in (1, 2, 0))

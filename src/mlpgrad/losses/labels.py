@@ -1,0 +1,65 @@
+"""What to do with labels that a loss does not take: one piece of advice, which works."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.checks import blocks
+
+NUMBER = "classes, y = np.unique(y, return_inverse=True)"
+MOST = 1 << 16  # different values; more are not classes
+SEVERAL = 20  # up to here different whole numbers are likely to be classes
+
+
+def advice_for_two(y: Array, *, probabilities: bool = False) -> str:
+    """For labels that are not 0 and 1, in front of a loss on logits or on probabilities."""
+    found = _distinct(y)
+    if len(found) <= 2:
+        return f"number the classes 0 and 1: {NUMBER}"
+    if y.shape[-1] > 1:
+        return "give each output a target from 0 to 1"
+    if _whole(found) and len(found) <= SEVERAL:
+        other = "CrossEntropy after a Softmax" if probabilities else "SoftmaxCrossEntropy"
+        return (
+            f"for {len(found)} classes use {other}, with {len(found)} outputs of the last Dense "
+            f"layer, and number them: {NUMBER}"
+        )
+    return "for targets that are numbers, not classes, use MeanSquaredError"
+
+
+def advice_for_several(y: Array, outputs: int) -> str:
+    """For labels that are not among 0 to `outputs - 1`."""
+    found = _distinct(y)
+    if len(found) <= outputs:
+        return f"number the classes from 0: {NUMBER}"
+    if not _whole(found) or len(found) > MOST:
+        return "for targets that are numbers, not classes, use MeanSquaredError"
+    fix = f"y has {len(found)} classes: give the last layer {len(found)} outputs"
+    if (found == np.arange(len(found))).all():
+        return fix
+    return f"{fix}, and number the classes from 0: {NUMBER}"
+
+
+def advice_for_rows(y: Array) -> str:
+    """For rows `(..., n, K)` that are not probabilities."""
+    if (y.real < 0).any():
+        ones = ((y == 1) | (y == -1)).all() and ((y == 1).sum(axis=-1) == 1).all()
+        return "write (y + 1) / 2" if ones else "give probabilities, none of them negative"
+    if (y.sum(axis=-1) == 0).any():
+        return "give each row a class: some rows are zero throughout"
+    return "divide each row by its sum: y / y.sum(axis=-1, keepdims=True)"
+
+
+def _distinct(y: Array) -> Array:
+    """The different values, or some of them where there are very many."""
+    found: Array = np.empty(0, y.real.dtype)
+    for _, rows in blocks(y):
+        found = np.union1d(found, rows.real)
+        if len(found) > MOST:
+            break
+    return found
+
+
+def _whole(values: Array) -> bool:
+    return bool((values == np.floor(values)).all())

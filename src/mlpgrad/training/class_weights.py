@@ -1,0 +1,111 @@
+"""Class weights: what the option of `fit` means for each sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.losses.base import Loss
+
+ClassWeight = Mapping[Any, float] | str
+
+
+def with_class_weights(
+    loss: Loss,
+    out_features: int,
+    target: Array,
+    weights: Array | None,
+    class_weight: ClassWeight,
+    rows: Array | None,
+) -> Array:
+    """Sample weights times the weight of each sample's class.
+
+    Parameters
+    ----------
+    loss : Loss
+    out_features : int
+        Number of the network's outputs.
+    target, weights : array, and array or None
+        Checked, of all rows.
+    class_weight : dict of label to number, or "balanced"
+    rows : array of int or None
+        The rows that are trained on, None for all. Only these need a weight for their class, and
+        only these count for "balanced"; the others keep their sample weight.
+
+    Returns
+    -------
+    array (n, 1) or (E, n, 1)
+        In float64.
+    """
+    if not loss.classifies:
+        raise TypeError(f"class_weight expects a loss on classes, got {loss!r}")
+    labels = _labels(loss, target)
+    trained = labels if rows is None else labels.take(rows, axis=-1)
+    found, counts = np.unique(trained, return_counts=True)
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ValueError(f'class_weight expects a dict or "balanced", got {class_weight!r}')
+        table = dict(zip(found.tolist(), trained.size / (len(found) * counts), strict=True))
+    else:
+        possible = {*np.unique(labels).tolist(), *_possible(loss, out_features, found)}
+        table = _checked_table(class_weight, found.tolist(), possible)
+    known = np.array(sorted(table))
+    place = np.searchsorted(known, labels).clip(max=len(known) - 1)
+    factors = np.array([table[label] for label in known.tolist()], np.float64)[place]
+    factors = np.where(known[place] == labels, factors, 1.0)[..., None]
+    with np.errstate(over="ignore"):  # reported by the check that follows
+        return factors if weights is None else weights * factors
+
+
+def _labels(loss: Loss, target: Array) -> Array:
+    """The label of each sample, `(..., n)`: as it is in `y` where that is one whole number."""
+    if target.shape[-1] == 1:
+        values = target[..., 0].real
+        whole = values.astype(np.int64)
+        if (whole == values).all():
+            return whole
+    labels = loss.true_classes(target)
+    if labels.ndim == target.ndim and target.shape[-1] > 1:
+        raise ValueError("class_weight expects one class a sample; use sample_weight for labels")
+    return labels
+
+
+def _possible(loss: Loss, out_features: int, found: Array) -> Iterable[int]:
+    """Labels that might have occurred in `y`."""
+    if (found < 0).any():
+        return -1, 1
+    return range(max(2, out_features))
+
+
+def _checked_table(class_weight: Any, needed: list[int], possible: set[int]) -> dict[int, float]:
+    """The dict that was given, with a weight for each label that needs one."""
+    if not isinstance(class_weight, Mapping):
+        fix = ""
+        if hasattr(class_weight, "to_dict"):
+            fix = "; write class_weight=class_weight.to_dict()"
+        elif isinstance(class_weight, (list, tuple, np.ndarray)):
+            fix = f"; write class_weight=dict(enumerate({np.asarray(class_weight).tolist()}))"
+        raise TypeError(
+            f'class_weight expects a dict such as {{0: 1.0, 1: 5.0}}, or "balanced", got '
+            f"{type(class_weight).__name__}{fix}"
+        )
+    unknown = [key for key in class_weight if key not in possible]
+    if unknown:
+        known = sorted(possible)
+        labels = known if len(known) <= 20 else f"{known[0]} to {known[-1]}"
+        raise ValueError(
+            f"class_weight expects labels of y as keys, got {unknown[0]!r}; the labels are {labels}"
+        )
+    missing = sorted(set(needed) - class_weight.keys())
+    if missing:
+        raise ValueError(f"class_weight expects a weight for each class; missing: {missing}")
+    for label, weight in class_weight.items():
+        number = isinstance(weight, (int, float, np.number)) and not np.iscomplexobj(weight)
+        if not number or not 0 <= weight < np.inf:
+            raise ValueError(
+                f"class_weight expects finite numbers >= 0, got {weight!r} for class {label}"
+            )
+    return {int(label): float(weight) for label, weight in class_weight.items()}

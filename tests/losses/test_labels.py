@@ -1,0 +1,132 @@
+"""Labels that a loss does not take: the message gives one piece of advice, and it works."""
+
+import re
+
+import numpy as np
+import pytest
+
+import mlpgrad as mg
+
+N = 24
+X = np.random.default_rng(0).normal(size=(N, 3))
+NUMBER = "classes, y = np.unique(y, return_inverse=True)"
+
+
+def model(loss, outputs):
+    layers = [mg.Dense(3, outputs)]
+    if loss.expects_probabilities:
+        layers.append(mg.Softmax() if isinstance(loss, mg.CrossEntropy) else mg.Sigmoid())
+    return mg.Sequential(layers, loss=loss, random_state=0)
+
+
+def fit(loss, outputs, y):
+    model(loss, outputs).fit(X, y, optimizer=mg.SGD(0.01), epochs=1, verbose=0)
+
+
+def refused(loss, outputs, y):
+    """What the message advises, behind the semicolon."""
+    with pytest.raises(ValueError, match=r"expects .*, got .*; ") as caught:
+        fit(loss, outputs, y)
+    return str(caught.value).split("; ", 1)[1]
+
+
+def numbered(y):
+    space = {"np": np, "y": y}
+    exec(NUMBER, space)
+    return space["y"]
+
+
+TWO = {
+    "-1 and 1": np.where(X[:, 0] > 0, 1, -1),
+    "1 and 2": np.where(X[:, 0] > 0, 2, 1),
+    "a column": np.where(X[:, :1] > 0, 2.0, 1.0),
+    "3 and 7": np.where(X[:, 0] > 0, 7, 3),
+    "a half": np.where(X[:, 0] > 0, 1.5, 0.0),
+    "one class": np.full(N, 2),
+}
+
+
+@pytest.mark.parametrize("labels", TWO)
+@pytest.mark.parametrize("loss", [mg.SigmoidCrossEntropy(), mg.BinaryCrossEntropy(), mg.Hinge()])
+def test_two_labels_are_numbered(loss, labels):
+    if isinstance(loss, mg.Hinge) and labels == "-1 and 1":
+        return  # those are its own
+    assert refused(loss, 1, TWO[labels]) == f"number the classes 0 and 1: {NUMBER}"
+    fit(loss, 1, numbered(TWO[labels]))
+
+
+def test_two_labels_for_several_outputs_are_numbered():
+    y = np.where(X > 0, 1, -1)
+    assert refused(mg.SigmoidCrossEntropy(), 3, y) == f"number the classes 0 and 1: {NUMBER}"
+    fit(mg.SigmoidCrossEntropy(), 3, numbered(y))
+    assert refused(mg.SigmoidCrossEntropy(), 3, X) == "give each output a target from 0 to 1"
+
+
+@pytest.mark.parametrize("loss", [mg.SigmoidCrossEntropy(), mg.BinaryCrossEntropy(), mg.Hinge()])
+def test_more_labels_than_two_need_another_loss(loss):
+    y = np.arange(N) % 4 + 1
+    advice = refused(loss, 1, y)
+    other = re.search(r"for 4 classes use (\w+)(| after a Softmax), with 4 outputs", advice)
+    assert other, advice
+    assert advice.endswith(NUMBER)
+    fit(getattr(mg, other[1])(), 4, numbered(y))
+
+
+NUMBERS = 10 * X[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs"),
+    [(mg.SigmoidCrossEntropy(), 1), (mg.Hinge(), 1), (mg.SoftmaxCrossEntropy(), 3)],
+)
+def test_numbers_need_a_loss_on_numbers(loss, outputs):
+    advice = refused(loss, outputs, NUMBERS)
+    assert advice == "for targets that are numbers, not classes, use MeanSquaredError"
+    fit(mg.MeanSquaredError(), 1, NUMBERS)
+
+
+SEVERAL = {
+    "1 to 3": np.arange(N) % 3 + 1,
+    "-1 to 1": np.arange(N) % 3 - 1,
+    "tens": 10 * (np.arange(N) % 3),
+    "halves": np.arange(N) % 3 + 0.5,
+}
+
+
+@pytest.mark.parametrize("labels", SEVERAL)
+@pytest.mark.parametrize("loss", [mg.SoftmaxCrossEntropy(), mg.CrossEntropy()])
+def test_labels_of_several_classes_are_numbered_from_0(loss, labels):
+    y = SEVERAL[labels]
+    assert refused(loss, 3, y) == f"number the classes from 0: {NUMBER}"
+    fit(loss, 3, numbered(y))
+
+
+def test_more_classes_than_outputs():
+    y = np.arange(N) % 5
+    assert (
+        refused(mg.SoftmaxCrossEntropy(), 3, y) == "y has 5 classes: give the last layer 5 outputs"
+    )
+    fit(mg.SoftmaxCrossEntropy(), 5, y)
+    advice = refused(mg.SoftmaxCrossEntropy(), 3, y + 1)
+    assert advice.startswith("y has 5 classes: give the last layer 5 outputs, and number")
+    assert advice.endswith(NUMBER)
+    fit(mg.SoftmaxCrossEntropy(), 5, numbered(y + 1))
+
+
+ONE_HOT = np.eye(3)[np.arange(N) % 3]
+ROWS = {
+    "counts": (3 * ONE_HOT + 1, "divide each row by its sum: y / y.sum(axis=-1, keepdims=True)"),
+    "-1 and 1": (2 * ONE_HOT - 1, "write (y + 1) / 2"),
+    "negative": (ONE_HOT - 0.5, "give probabilities, none of them negative"),
+    "empty row": (ONE_HOT * (np.arange(N)[:, None] > 3), "give each row a class: some rows are ze"),
+}
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_rows_that_are_no_probabilities(rows):
+    y, advice = ROWS[rows]
+    found = refused(mg.SoftmaxCrossEntropy(), 3, y)
+    assert found.startswith(advice)
+    code = re.search(r"(y /|\(y \+).*", found)
+    if code:
+        fit(mg.SoftmaxCrossEntropy(), 3, eval(code[0], {"y": y}))
