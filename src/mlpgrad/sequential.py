@@ -9,9 +9,10 @@ from mlpgrad._core.described import suggesting
 from mlpgrad.history import History
 from mlpgrad.layers.chain import walk
 from mlpgrad.metrics import Metric
+from mlpgrad.metrics.base import listed
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
-from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.callbacks import Callback, check_callbacks
 from mlpgrad.training.communicator import Communicator
 from mlpgrad.training.data import check_counts, check_validation, training_batches, validation_rows
 from mlpgrad.training.evaluate import evaluate
@@ -146,6 +147,7 @@ class Sequential(Network):
         True
         """
         method = method_of(optimizer)
+        callbacks = check_callbacks(callbacks)
         check_counts(self, epochs, batch_size)
         check_validation(validation_data, validation_split)
         batches = training_batches(
@@ -165,7 +167,7 @@ class Sequential(Network):
             batches,
             validation=validation_rows(self, batches, validation_data),
             callbacks=[*callbacks, *([ProgressBar()] if verbose else [])],
-            metrics=metrics,
+            metrics=None if metrics is None else listed(metrics),
             epochs=epochs,
             record=History(),
             communicator=communicator,
