@@ -133,7 +133,9 @@ class Sequential(Network):
         Raises
         ------
         DivergenceError
-            As soon as the loss is not finite.
+            As soon as the loss is not finite. The model then holds weights from before that
+            training can go on from, for instance with a lower learning rate, and the optimizer
+            is reset.
 
         Examples
         --------
