@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlpgrad._core.described import suggesting
+from mlpgrad._core.terminal import Text
 from mlpgrad.history import History
 from mlpgrad.layers.chain import walk
 from mlpgrad.metrics import Metric
@@ -118,7 +119,7 @@ class Sequential(Network):
         shuffle : bool, default True
             Whether the rows come in a new order at every epoch.
         verbose : int, default 1
-            0 is silent, 1 shows progress.
+            0 is silent, 1 shows progress on stderr: see `ProgressBar`.
         resume : dict, optional
             A snapshot of an earlier training, taken by a callback as `self.session.snapshot()`.
             With the same options this training goes on exactly where that one was.
@@ -238,7 +239,7 @@ class Sequential(Network):
             f"{self._params.shape[-1]:,} parameters{networks}, {self._params.nbytes:,} bytes "
             f"({self.dtype}), {self.loss!r}"
         )
-        return "\n".join([*lines, total])
+        return Text("\n".join([*lines, total]))
 
 
 def load(path: str | Path) -> Sequential:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from pathlib import Path
 
-PACKAGE = str(Path(__file__).parents[1]) + os.sep
+PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 class TrainingWarning(UserWarning):

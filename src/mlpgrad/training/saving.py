@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import string
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -150,8 +149,10 @@ def _names_in(path: Any) -> list[str]:
     text = os.fspath(path)
     if not text:
         raise ValueError('ModelCheckpoint: path expects a name such as "best.npz", got ""')
+    from string import Formatter
+
     try:
-        names = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+        names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
         strange = [name for name in names if not name.isidentifier()]
         if strange:
             raise ValueError(f"{{{strange[0]}}} is not the name of a logged value")
