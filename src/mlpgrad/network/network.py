@@ -19,6 +19,7 @@ from mlpgrad.losses.base import Loss
 from mlpgrad.network import boundary
 from mlpgrad.network.prediction import Prediction
 from mlpgrad.network.storage import Storage, initialize
+from mlpgrad.network.warnings import warn_of_structure
 from mlpgrad.penalties import Penalty, penalise
 
 
@@ -57,6 +58,7 @@ class Network(Storage, Stateful):
         self._bind()
         initialize(self.parameters, self._params, self.rngs)
         initialize(self.statistics, self._state, self.rngs)
+        warn_of_structure(self.layers, self.loss)
 
     def _check(self) -> None:
         """Refuse what is not a chain of fresh layers under a fitting loss."""

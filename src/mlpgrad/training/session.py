@@ -13,6 +13,7 @@ from mlpgrad.metrics.base import Accumulator, weighted_mean
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Batch, Batches, Minibatches
 from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.cannot_learn import warn_after_first_epoch, warn_at_end
 from mlpgrad.training.communicator import Communicator, summed
 from mlpgrad.training.divergence import DivergenceError
 from mlpgrad.training.evaluate import as_number, evaluate
@@ -131,6 +132,12 @@ class Session(Stateful):
             finally:
                 self.record.seconds += time.perf_counter() - started
                 self._end(failed)
+        if self._speaks() and self.record.epochs:
+            warn_at_end(self.network, self.batches)
+
+    def _speaks(self) -> bool:
+        """Whether warnings are this rank's affair."""
+        return self.communicator is None or self.communicator.rank == 0
 
     def _begin(self, resume: Mapping[str, Any] | None) -> None:
         """Begin each callback; then put a snapshot back, so that nothing of it is wiped."""
@@ -207,6 +214,8 @@ class Session(Stateful):
             logs |= {f"val_{name}": value for name, value in held_out.items()}
         logs |= self.method.logs()
         self.record.record(logs)
+        if self.epoch == 0 and self._speaks():
+            warn_after_first_epoch(self.network, self.batches)
         epoch, self.epoch, self.in_epoch = self.epoch, self.epoch + 1, False
         for callback in self.callbacks:
             callback.on_epoch_end(epoch, logs)
