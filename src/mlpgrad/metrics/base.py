@@ -169,9 +169,7 @@ def start_all(metrics: Iterable[Metric]) -> dict[str, Accumulator]:
         If two of them have one name.
     """
     started: dict[str, Accumulator] = {}
-    for metric in metrics:
-        if not isinstance(metric, Metric):
-            raise TypeError(f"metrics expects objects such as Accuracy(), {_received(metric)}")
+    for metric in listed(metrics):
         if metric.name in ("loss", *started):
             raise ValueError(
                 f"metrics expects names that differ, got {metric.name!r} twice; "
@@ -179,6 +177,32 @@ def start_all(metrics: Iterable[Metric]) -> dict[str, Accumulator]:
             )
         started[metric.name] = metric.start()
     return started
+
+
+def listed(metrics: Any) -> list[Metric]:
+    """The metrics that a person has given, as a list.
+
+    Raises
+    ------
+    TypeError
+        If this is not a list of metrics; the message says what to write.
+    """
+    if isinstance(metrics, (Metric, type, str)) or not isinstance(metrics, Iterable):
+        received = _received(metrics)
+        if isinstance(metrics, Metric):
+            received = f"got {metrics!r}; write metrics=[{metrics!r}]"
+        raise TypeError(f"metrics expects a list such as [Accuracy()], {received}")
+    found = list(metrics)
+    for metric in found:
+        if not isinstance(metric, Metric):
+            raise TypeError(f"metrics expects objects such as Accuracy(), {_received(metric)}")
+    return found
+
+
+def known_metrics() -> dict[str, Metric]:
+    """An example of each metric of this package, by its name in the logs."""
+    examples = [cls.example() for cls in _subclasses(Metric)]
+    return {metric.name: metric for metric in examples}
 
 
 def weighted_mean(total: Any, weight: Any) -> Any:
@@ -192,7 +216,7 @@ def _received(metric: Any) -> str:
     """What was given in place of a metric, and what to write for it."""
     if isinstance(metric, type):
         return f"got the class {metric.__name__}; write {metric.__name__}()"
-    known = {cls.example().name: cls.__name__ for cls in _subclasses(Metric)}
+    known = {name: type(example).__name__ for name, example in known_metrics().items()}
     if metric in known.values() or (isinstance(metric, str) and metric in known):
         return f"got {metric!r}; write {known.get(metric, metric)}()"
     return f"got {metric!r}{nearest(str(metric), known.values())}"

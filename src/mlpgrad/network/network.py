@@ -17,6 +17,7 @@ from mlpgrad.network import boundary
 from mlpgrad.network.prediction import Prediction
 from mlpgrad.network.randomness import Seeded
 from mlpgrad.network.storage import initialize
+from mlpgrad.network.warnings import warn_of_structure
 from mlpgrad.penalties import Penalty, penalise
 
 
@@ -58,6 +59,7 @@ class Network(Seeded):
         self._bind()
         initialize(self.parameters, self._params, self.rngs)
         initialize(self.statistics, self._state, self.rngs)
+        warn_of_structure(self.layers, self.loss)
 
     def _check(self) -> None:
         """Refuse what is not a chain of fresh layers under a fitting loss."""

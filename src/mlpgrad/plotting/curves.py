@@ -10,6 +10,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import nearest
 from mlpgrad.plotting import style
+from mlpgrad.training.monitor import larger_is_better
 
 PAIRS = (
     (style.BLUE, style.VERMILLION),
@@ -23,7 +24,11 @@ PAIRS = (
 def learning_curves(
     history: Mapping[str, Any], *, names: Sequence[str] | None = None, ax: Any = None
 ) -> Any:
-    """Draw losses or metrics over the epochs, and mark the epoch with the lowest validation loss.
+    """Draw losses or metrics over the epochs, and mark the best epoch of the validation set.
+
+    It is that of the first of `names` that was measured on the validation set, with the lowest
+    loss or the best metric: where larger is better, the highest. A metric that does not say
+    whether larger is better gets no mark.
 
     Training values are a solid line, validation values a dashed one. For an ensemble the line is
     the mean of the members, and a band reaches from the lowest to the highest member. The scale
@@ -65,13 +70,14 @@ def learning_curves(
     names = _chosen(history, names)
     bases = list(dict.fromkeys(name.removeprefix("val_") for name in names))
     ax = style.axes(ax)
+    watched = next((n for n in names if n.startswith("val_")), "")
     for name in names:
         base, held_out = name.removeprefix("val_"), name.startswith("val_")
         table = np.array(history[name], float)
         colour = PAIRS[bases.index(base) % len(PAIRS)][held_out]
         mean_and_range(ax, table, color=colour, label=_label(name), ls="--" if held_out else "-")
-        if name == "val_loss":
-            _mark_best(ax, _mean(table), colour)
+        if name == watched:
+            _mark_best(ax, _mean(table), colour, larger_is_better(name))
     ax.set(xlabel="epoch", ylabel=bases[0].replace("_", " ") if len(bases) == 1 else "value")
     ax.set_title("Training")
     losses = all(base.endswith("loss") for base in bases)
@@ -96,8 +102,10 @@ def _mean(table: Array) -> Array:
     return table if table.ndim == 1 else table.mean(axis=1)
 
 
-def _mark_best(ax: Any, mean: Array, colour: str) -> None:
-    best = int(np.argmin(mean))
+def _mark_best(ax: Any, mean: Array, colour: str, larger: bool | None) -> None:
+    if larger is None or np.isnan(mean).all():
+        return
+    best = int(np.nanargmax(mean) if larger else np.nanargmin(mean))
     label = f"best epoch: {best + 1}"
     ax.plot([best + 1], [mean[best]], ls="", marker="o", color=colour, mec=style.INK, label=label)
 

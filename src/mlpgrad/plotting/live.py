@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.extras import require
+from mlpgrad._core.terminal import is_terminal, write
 from mlpgrad.plotting.curves import learning_curves
 from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.progress import _in_notebook
@@ -27,8 +28,8 @@ class LivePlot(Callback):
 
     In a notebook one figure, which is updated in place, shows the losses and, beside them, the
     metrics (this needs the extra `plot`). In a terminal one line on stderr shows the epoch, a bar
-    for the loss of each epoch, and the latest values. Either replaces the progress bar. Nothing
-    is shown if stderr is not a terminal.
+    for the loss of each epoch, and the latest values. Either replaces the progress bar. If stderr
+    is not a terminal, nothing is drawn, and the progress bar writes its lines.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ class LivePlot(Callback):
         self._next, self._drawn = 0.0, 0  # the time of the next drawing, the epochs drawn
         if _in_notebook():
             self._view = _Figure(self.epochs)
-        elif sys.stderr.isatty():
+        elif is_terminal():
             self._view = _Line(self.epochs)
         self.history.live = self._view is not None
 
@@ -127,11 +128,10 @@ class _Line:
         columns = shutil.get_terminal_size().columns - 1
         left = (time.perf_counter() - self._started) * (self._epochs / recorded_epochs(record) - 1)
         line = progress_line(record, self._epochs, left, columns, self._bars)
-        sys.stderr.write(f"\r{line:<{columns}}")
-        sys.stderr.flush()
+        write(f"\r{line:<{columns}}")
 
     def close(self) -> None:
-        sys.stderr.write("\n")
+        write("\n")
 
 
 def recorded_epochs(record: Mapping[str, list[Any]]) -> int:
@@ -142,7 +142,7 @@ def recorded_epochs(record: Mapping[str, list[Any]]) -> int:
 def _can_write(text: str) -> bool:
     try:
         text.encode(sys.stderr.encoding or "ascii")
-    except UnicodeEncodeError:
+    except (UnicodeEncodeError, AttributeError, LookupError):
         return False
     return True
 

@@ -1,5 +1,6 @@
 """Training: the session, the loop over minibatches, and the callbacks around them."""
 
+from mlpgrad._core.training_warning import TrainingWarning
 from mlpgrad.training.averaging import ExponentialMovingAverage
 from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.divergence import DivergenceError
@@ -17,4 +18,5 @@ __all__ = [
     "ModelCheckpoint",
     "ProgressBar",
     "ReduceOnPlateau",
+    "TrainingWarning",
 ]

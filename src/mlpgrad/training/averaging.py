@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.checks import within
 from mlpgrad.training.callbacks import Callback
-
-if TYPE_CHECKING:
-    pass
 
 
 class ExponentialMovingAverage(Callback):
@@ -19,18 +17,38 @@ class ExponentialMovingAverage(Callback):
     The average starts from the first weights, and its weight on them, decay^t, is taken out
     (as Adam does). Statistics such as BatchNorm's stay those of the last weights.
 
+    Training itself goes on with the weights as they are. The validation figures are those of
+    the averaged weights, since `fit` ends with them; so early stopping and checkpoints, before
+    or after this callback in the list, compare and keep averaged weights.
+
     Parameters
     ----------
-    decay : float
-        Close to 1: an average over about the last 1 / (1 - decay) batches.
+    decay : float, default 0.99
+        From 0 to below 1. Close to 1: an average over about the last 1 / (1 - decay) batches.
+
+    Attributes
+    ----------
+    average : array (P,) or (E, P)
+        The average so far.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.moons(200, noise=0.1, random_state=0)
+    >>> model = mg.Sequential([mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)],
+    ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
+    >>> average = mg.ExponentialMovingAverage(0.9)
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.05), epochs=5, validation_data=(x, y),
+    ...                     callbacks=[average], verbose=0)
+    >>> abs(model.evaluate(x, y)["loss"] - history["val_loss"][-1]) < 1e-6
+    True
     """
 
     kept = ("_sum", "_steps")
 
     def __init__(self, decay: float = 0.99) -> None:
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay expects a number in [0, 1), got {decay}")
         self.decay = decay
+        within(self, "decay", 0, 1)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._sum: Array = np.zeros_like(self.model.params)
@@ -46,8 +64,11 @@ class ExponentialMovingAverage(Callback):
         """The average so far, in the shape of `model.params`."""
         return self._sum / (1 - self.decay**self._steps)
 
+    def final_params(self) -> Array | None:
+        return self.average if self._steps else None
+
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        if self._steps:
+        if self._steps and not self.session.settled:
             self.model.params = self.average
 
     @classmethod

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
+from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import Described, nearest
 from mlpgrad._core.stateful import Stateful
 
@@ -34,7 +36,8 @@ class Callback(Described, Stateful):
     epoch 1: ['learning_rate', 'loss']
     """
 
-    session: Stateful
+    session: Any
+    """The `Session` of the running `fit`: among others its `snapshot()`."""
     model: Network
     optimizer: Optimizer
     history: Record
@@ -58,6 +61,15 @@ class Callback(Described, Stateful):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
         """After each batch, with its loss."""
 
+    def final_params(self) -> Array | None:
+        """Parameters that `fit` is to end with in place of the last ones; None: the last ones.
+
+        They are the ones that the session validates, and that early stopping and checkpoints
+        keep: `ExponentialMovingAverage` gives its average. Returned in the shape of
+        `model.params`.
+        """
+        return None
+
     def follows_batches(self) -> bool:
         """Whether a hook on batches is overridden."""
         hooks = ("on_train_batch_begin", "on_train_batch_end")
@@ -78,3 +90,50 @@ class Callback(Described, Stateful):
     def example(cls) -> Self:
         """A callback with options worth a test, for tests that go through every class."""
         return cls()
+
+
+def check_callbacks(callbacks: Any) -> list[Callback]:
+    """The callbacks that a person has given, as a list.
+
+    Raises
+    ------
+    TypeError
+        If this is not a list of callbacks; the message says what to write.
+    ValueError
+        If one object is in the list twice.
+    """
+    if isinstance(callbacks, Callback):
+        raise TypeError(
+            f"callbacks expects a list, got {callbacks!r}; write callbacks=[{callbacks!r}]"
+        )
+    if isinstance(callbacks, (type, str)) or not isinstance(callbacks, Iterable):
+        raise TypeError(f"callbacks expects a list such as [EarlyStopping()], {_got(callbacks)}")
+    found = list(callbacks)
+    for position, callback in enumerate(found):
+        if not isinstance(callback, Callback):
+            raise TypeError(
+                f"callbacks expects objects such as EarlyStopping(), {_got(callback)} at "
+                f"position {position}"
+            )
+        if any(callback is other for other in found[:position]):
+            raise ValueError(
+                f"callbacks expects each object once, got {callback!r} twice; make a second one"
+            )
+    return found
+
+
+def _got(thing: Any) -> str:
+    """What was given in place of a callback, and what to write for it."""
+    if isinstance(thing, type):
+        return f"got the class {thing.__name__}; write {thing.__name__}(...)"
+    if isinstance(thing, str):
+        known = [cls.__name__ for cls in Callback.__subclasses__() if cls.__name__[0] != "_"]
+        return f"got {thing!r}{nearest(thing, known)}"
+    if callable(thing):
+        name = getattr(thing, "__name__", type(thing).__name__)
+        return (
+            f"got the function {name}; write a subclass of Callback whose method "
+            f"on_epoch_end(self, epoch, logs) calls it"
+        )
+    kind = type(thing).__name__
+    return f"got {thing!r} ({kind}); subclass Callback to write one of your own"

@@ -84,7 +84,9 @@ class Minibatch(Method):
     def _prepare(self, session: Session) -> None:
         """Workers for an epoch: new ones at first, and where a callback may have changed things."""
         if not self._workers or (session.callbacks and len(self._workers) > 1):
-            self._workers = self._make_workers(session)
+            before, self._workers = self._workers, self._make_workers(session)
+            for old, new in zip(before, self._workers, strict=False):
+                new.take_over(old)
         elif session.callbacks:
             self._workers[0].step.refresh()
         if self._resume is not None:
@@ -163,17 +165,23 @@ class Minibatch(Method):
                 setattr(layer, name, arrays[0] if shared else np.concatenate(arrays))
 
     def _look_for_divergence(self, session: Session) -> None:
-        """Put finite weights back and say where the first bad value is, if there is one."""
+        """Put weights back from before and say where the first bad value is, if there is one."""
         diverged = [worker for worker in self._workers if worker.diverged_at is not None]
         if not diverged:
             return
         batch = diverged[0].diverged_at
         assert batch is not None
         place = first_non_finite(diverged[0].network)
-        for worker in diverged:
-            worker.last_finite.put_back()
+        for worker in self._workers:
+            worker.last_sane.put_back()
+        if session.communicator is not None:  # each rank has judged by the loss of its own rows
+            for flat in (session.network.params, session.network.state):
+                session.communicator.broadcast(flat)
         rate = self.optimizer.current_learning_rate
-        raise_divergence(session.network, session.record, session.epoch, batch, rate, place)
+        self.optimizer.reset()
+        known = all(np.all(worker.last_sane.known) for worker in diverged)
+        record, epoch = session.record, session.epoch
+        raise_divergence(session.network, record, epoch, batch, rate, place, known)
 
     def _joined(self, name: str) -> Any:
         """The sums of all members."""

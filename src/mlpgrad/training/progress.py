@@ -4,59 +4,126 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import Any
 
-import numpy as np
-
+from mlpgrad._core.terminal import is_terminal, write
 from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.record import as_text
 
-if TYPE_CHECKING:
-    pass
+SHORTEST = 0.1  # seconds between two updates of a terminal's last line
+CLOSED = (AttributeError, ValueError, OSError)  # what an stderr that is gone leads to
+LONGEST = 5.0  # seconds between two lines where stderr is no terminal
 
 
 class ProgressBar(Callback):
-    """Epoch, losses and time left, on stderr: tqdm where installed, one plain line otherwise.
+    """Epoch, losses and time left, on stderr: `fit(verbose=1)` adds one.
 
-    Silent where stderr is no terminal, except in a notebook.
+    At a terminal and in a notebook it is one line: tqdm's bar where tqdm is installed, else a
+    plain one. Elsewhere, as in a file of a batch job, it is a new line after every tenth of the
+    epochs, and every five seconds where epochs take longer. Nothing is written where there is no
+    stderr, or where another callback (`LivePlot`) shows the training.
     """
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._bar: Any = None
-        self._started = self._shown = time.perf_counter()
-        self._visible = not self.history.live and (_in_notebook() or sys.stderr.isatty())
-        if not self._visible:
+        self._view: Any = None
+        if self.history.live or sys.stderr is None:
             return
-        try:
-            from tqdm.auto import tqdm
-        except ImportError:
-            return
-        self._bar = tqdm(total=self.epochs, unit="epoch", mininterval=0.1, leave=True)
+        if _in_notebook() or is_terminal():
+            self._view = _bar(self.epochs) or _Line(self.epochs)
+        else:
+            self._view = _Log(self.epochs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        now = time.perf_counter()
+        if self._view is None:
+            return
         last = epoch + 1 == self.epochs or self.model.stop_training
-        if not self._visible:
-            return
-        if self._bar is not None:
-            self._bar.update()
-        if now - self._shown < 0.1 and not last:
-            return
-        self._shown = now
-        shown = {name: f"{float(np.mean(v)):.4g}" for name, v in logs.items() if "rate" not in name}
-        if self._bar is not None:
-            self._bar.set_postfix(shown, refresh=last)
-            return
-        left = (now - self._started) / (epoch + 1) * (self.epochs - epoch - 1)
-        values = "  ".join(f"{name} {value}" for name, value in shown.items())
-        line = f"epoch {epoch + 1}/{self.epochs}  {values}  {left:.0f} s left"
-        sys.stderr.write(f"\r{line:<78}")
-        sys.stderr.flush()
+        shown = {name: as_text(v) for name, v in logs.items() if "rate" not in name}
+        try:
+            self._view.show(epoch, shown, last)
+        except CLOSED:
+            self._view = None
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        if self._bar is not None:
-            self._bar.close()
-        elif self._visible and logs:
-            sys.stderr.write("\n")
+        if self._view is not None and logs:
+            with suppress(*CLOSED):
+                self._view.close()
+        self._view = None
+
+
+class _Log:
+    """A line now and then, for a file."""
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+        self._started = self._shown = time.perf_counter()
+
+    def show(self, epoch: int, values: dict[str, str], last: bool) -> None:
+        if last or self.is_due(epoch, time.perf_counter()):
+            self._shown = time.perf_counter()
+            self.write(self._text(epoch, values))
+
+    def is_due(self, epoch: int, now: float) -> bool:
+        """Whether to write after this epoch."""
+        tenth = epoch * 10 // self._epochs < (epoch + 1) * 10 // self._epochs
+        return tenth or now - self._shown >= LONGEST
+
+    def _text(self, epoch: int, values: dict[str, str]) -> str:
+        left = (time.perf_counter() - self._started) / (epoch + 1) * (self._epochs - epoch - 1)
+        shown = "  ".join(f"{name} {value}" for name, value in values.items())
+        return f"epoch {epoch + 1}/{self._epochs}  {shown}  {left:.0f} s left"
+
+    def write(self, line: str) -> None:
+        write(f"{line}\n")
+
+    def close(self) -> None:
+        """Nothing to do: each line is complete."""
+
+
+class _Line(_Log):
+    """The last line of a terminal, written again and again."""
+
+    def is_due(self, epoch: int, now: float) -> bool:
+        return now - self._shown >= SHORTEST
+
+    def write(self, line: str) -> None:
+        write(f"\r{line:<78}")
+
+    def close(self) -> None:
+        write("\n")
+
+
+class _Bar:
+    """A bar of tqdm."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar, self._shown = bar, time.perf_counter()
+
+    def show(self, epoch: int, values: dict[str, str], last: bool) -> None:
+        self._bar.update()
+        now = time.perf_counter()
+        if last or now - self._shown >= SHORTEST:
+            self._shown = now
+            self._bar.set_postfix(values, refresh=last)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+def _bar(epochs: int) -> _Bar | None:
+    """A bar of tqdm, where that is installed."""
+    from importlib.util import find_spec
+
+    try:
+        if _in_notebook() and find_spec("ipywidgets") is None:
+            from tqdm.std import tqdm  # the one for notebooks would warn
+        else:
+            from tqdm.auto import tqdm
+    except ImportError:
+        return None
+    with suppress(*CLOSED):
+        return _Bar(tqdm(total=epochs, unit="epoch", mininterval=SHORTEST, leave=True))
+    return None
 
 
 def _in_notebook() -> bool:

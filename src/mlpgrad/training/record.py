@@ -51,9 +51,15 @@ class Record(dict[str, list[Any]]):
         return {name: values[-1] for name, values in self.items()}
 
     def __repr__(self) -> str:
-        def show(value: Any) -> str:
-            return f"{float(np.mean(value)):.4g}"
-
-        curves = [f"{n} {show(v[0])} -> {show(v[-1])}" for n, v in self.items() if "rate" not in n]
+        shown = {n: v for n, v in self.items() if "rate" not in n and v}
+        curves = [f"{n} {as_text(v[0])} -> {as_text(v[-1])}" for n, v in shown.items()]
         ended = ", interrupted" if self.interrupted else ""
         return f"{type(self).__name__}({', '.join([f'{self.epochs} epochs', *curves])}{ended})"
+
+
+def as_text(value: Any) -> str:
+    """A logged value as a short text: the mean of the members; as it is, if it is no number."""
+    try:
+        return f"{float(np.mean(value)):.4g}"
+    except (TypeError, ValueError):
+        return str(value)

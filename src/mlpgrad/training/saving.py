@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from mlpgrad._core.checks import within
+from mlpgrad._core.described import nearest
 from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.monitor import Measured, Monitor, check_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,33 +19,147 @@ if TYPE_CHECKING:
 class ModelCheckpoint(Callback):
     """Save the model after each epoch that is the best so far (or after every epoch).
 
+    The best is remembered from one `fit` to the next: a worse model never replaces a better one
+    in the file. Weights and value belong together, as in `EarlyStopping`: with a training loss,
+    the weights are saved that it was measured with, and with `ExponentialMovingAverage` the
+    averaged ones. For an ensemble the mean of the members decides.
+
     Parameters
     ----------
     path : str or Path
-        `{epoch}` is replaced by the epoch's number, counted from 1.
+        `{epoch}` is replaced by the epoch's number, counted from 1, and the name of every logged
+        value by that value, as in `"model-{epoch:02d}-{val_loss:.3f}.npz"`. A brace that stands
+        for itself is doubled.
     monitor : str, optional
-        By default `val_loss` where there is validation data, else `loss`; smaller is better.
-    best_only : bool
+        By default `val_loss` where there is validation data, else `loss`.
+    best_only : bool, default True
+        False saves after every epoch.
+    mode : {"min", "max"}, optional
+        Whether smaller or larger is better: for names that no metric of the training has, and
+        for metrics that do not say it.
+    initial_best : float, optional
+        Only what is better than this is saved: the value of a model that was saved earlier, say
+        in another process.
+
+    Attributes
+    ----------
+    best : float or None
+        The best value so far; None before there is one.
+
+    Raises
+    ------
+    ValueError
+        If the path has a placeholder that is not valid, or that is the name of no logged value;
+        or if a second `fit` logs another value than that of which `best` is the best.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, mlpgrad as mg
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> x, y = mg.datasets.moons(100, random_state=0)
+    >>> model = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy(), random_state=0)
+    >>> keep = mg.ModelCheckpoint(folder / "best-{epoch}.npz", monitor="val_accuracy")
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.1), epochs=3, validation_split=0.2,
+    ...                     callbacks=[keep], verbose=0)
+    >>> keep.best == max(history["val_accuracy"])
+    True
     """
 
-    kept = ("best",)
+    kept = ("best", "_best_of", "_before")
 
     def __init__(
-        self, path: str | Path, *, monitor: str | None = None, best_only: bool = True
+        self,
+        path: str | Path,
+        *,
+        monitor: str | None = None,
+        best_only: bool = True,
+        mode: str | None = None,
+        initial_best: float | None = None,
     ) -> None:
         self.path, self.monitor, self.best_only = path, monitor, best_only
+        self.mode, self.initial_best = mode, initial_best
+        check_options(self)
+        if initial_best is not None:
+            within(self, "initial_best", -np.inf)
+        self._names = _names_in(path)
+        self.best, self._best_of = initial_best, monitor
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self.best = np.inf
+        self._monitor = Monitor(self)
+        for name in self._names:
+            self._monitor.expect(name)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._monitor.begin_epoch()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        value = float(np.mean(self.monitored(logs, self.monitor)))
-        if value < self.best or not self.best_only:
-            self.best = min(value, self.best)
-            from mlpgrad.exchange import npz  # archives and JSON: only where something is saved
+        path = self._path(epoch, logs)
+        measured = self._monitor.measured(logs)
+        self._compare_alike(self._monitor.named(logs))
+        value = float(np.mean(measured.value))
+        best = self._monitor.worst if self.best is None else self.best
+        better = bool(self._monitor.better(value, best))
+        if better:
+            self.best = value
+        if better or not self.best_only:
+            self._save(path, measured)
 
-            npz.save(self.model, str(self.path).format(epoch=epoch + 1))
+    def _compare_alike(self, name: str) -> None:
+        """Raise an error if `best` is the best of another value."""
+        if self._best_of not in (None, name) and self.best is not None:
+            raise ValueError(
+                f"{self!r}: the best so far, {self.best:.4g}, is of {self._best_of}, and this "
+                f"training logs {name}; choose one with monitor=, or make a new ModelCheckpoint"
+            )
+        self._best_of = name
+
+    def _path(self, epoch: int, logs: dict[str, Any]) -> str:
+        """The file for this epoch."""
+        known = [*logs, "epoch"]
+        for name in self._names:
+            if name not in known:
+                raise ValueError(
+                    f"{self!r}: the path has {{{name}}}, which is not logged"
+                    f"{nearest(name, known)}; logged: {', '.join(known)}"
+                )
+        values: dict[str, Any] = {
+            name: float(np.mean(logs[name])) for name in self._names if name != "epoch"
+        }
+        return os.fspath(self.path).format(epoch=epoch + 1, **values)
+
+    def _save(self, path: str, measured: Measured) -> None:
+        """Write the model with the weights that were measured."""
+        from mlpgrad.exchange import npz  # archives and JSON: only where something is saved
+
+        model = self.model
+        if measured.params is not model.params:
+            model = model.copy()
+            model.params, model.state = measured.params, measured.state
+        npz.save(model, path)
 
     @classmethod
     def example(cls) -> Self:
         return cls("model-{epoch}.npz", best_only=False)
+
+
+def _names_in(path: Any) -> list[str]:
+    """The placeholders of a path, which are checked."""
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
+        raise TypeError(f'ModelCheckpoint: path expects a name such as "best.npz", got {path!r}')
+    text = os.fspath(path)
+    if not text:
+        raise ValueError('ModelCheckpoint: path expects a name such as "best.npz", got ""')
+    from string import Formatter
+
+    try:
+        names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+        strange = [name for name in names if not name.isidentifier()]
+        if strange:
+            raise ValueError(f"{{{strange[0]}}} is not the name of a logged value")
+        text.format(**{name: 1 if name == "epoch" else 0.5 for name in names})
+    except (ValueError, KeyError, IndexError) as error:
+        raise ValueError(
+            f'ModelCheckpoint: path expects placeholders such as "{{epoch}}" or '
+            f'"{{val_loss:.2f}}", and doubled braces elsewhere, got {text!r}: {error}'
+        ) from None
+    return names

@@ -13,6 +13,7 @@ from mlpgrad.metrics.base import Accumulator, weighted_mean
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Batch, Batches, Minibatches
 from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.cannot_learn import warn_after_first_epoch, warn_at_end
 from mlpgrad.training.communicator import Communicator, summed
 from mlpgrad.training.divergence import DivergenceError
 from mlpgrad.training.evaluate import as_number, evaluate
@@ -79,6 +80,9 @@ class Session(Stateful):
     ----------
     epoch : int
         Epochs that have ended.
+    settled : bool
+        Whether the network has got the weights that training ends with: those that a callback
+        has kept, or those from before a divergence.
     """
 
     def __init__(
@@ -99,6 +103,7 @@ class Session(Stateful):
         self.callbacks, self.record, self.communicator = list(callbacks), record, communicator
         self.epoch = 0
         self.in_epoch = False
+        self.settled = False
         self._resumed = False
         self._begun: list[Callback] = []
         for callback in self.callbacks:
@@ -108,15 +113,17 @@ class Session(Stateful):
     def run(self, resume: Mapping[str, Any] | None = None) -> None:
         """Train, with the callbacks around; go on from a snapshot where there is one."""
         self.network.stop_training = False
-        started = time.perf_counter()
+        started, failed = time.perf_counter(), True
         with interrupts_end_training(self.network, self.record):
             try:
                 self._begin(resume)
                 if self.epoch < self.epochs and not self.network.stop_training:
                     self.method.train(self)
+                failed = False
             except KeyboardInterrupt:  # where no signal handler can be set
-                self.record.interrupted = True
+                self.record.interrupted, failed = True, False
             except DivergenceError:  # of all ranks alike
+                self.settled = True
                 raise
             except BaseException as error:
                 if self.communicator is not None:
@@ -124,8 +131,13 @@ class Session(Stateful):
                 raise
             finally:
                 self.record.seconds += time.perf_counter() - started
-                for callback in self._begun:
-                    callback.on_train_end(self.record.last())
+                self._end(failed)
+        if self._speaks() and self.record.epochs:
+            warn_at_end(self.network, self.batches)
+
+    def _speaks(self) -> bool:
+        """Whether warnings are this rank's affair."""
+        return self.communicator is None or self.communicator.rank == 0
 
     def _begin(self, resume: Mapping[str, Any] | None) -> None:
         """Begin each callback; then put a snapshot back, so that nothing of it is wiped."""
@@ -137,6 +149,33 @@ class Session(Stateful):
         if self.communicator is not None:
             for flat in (self.network.params, self.network.state):
                 self.communicator.broadcast(flat)
+
+    def _end(self, failed: bool) -> None:
+        """End each callback that has begun, whatever the others do; then raise the first error.
+
+        Where training has failed already, its error stays the one that the user sees.
+        """
+        errors = []
+        for callback in self._begun:
+            try:
+                callback.on_train_end(self.record.last())
+            except BaseException as error:
+                errors.append(error)
+        if errors and not failed:
+            raise errors[0]
+
+    def result(self) -> Network:
+        """The network as training would end now: with the weights that a callback has averaged.
+
+        It is `network` itself where no callback gives other weights (`Callback.final_params`).
+        """
+        for callback in [] if self.settled else self.callbacks:
+            params = callback.final_params()
+            if params is not None:
+                averaged = self.network.copy()
+                averaged.params = params
+                return averaged
+        return self.network
 
     # what a method calls
 
@@ -171,10 +210,12 @@ class Session(Stateful):
         if self.metrics:
             logs |= self._trained(measured)
         if self.validation is not None:
-            held_out = evaluate(self.network, *self.validation, self.metrics)
+            held_out = evaluate(self.result(), *self.validation, self.metrics)
             logs |= {f"val_{name}": value for name, value in held_out.items()}
         logs |= self.method.logs()
         self.record.record(logs)
+        if self.epoch == 0 and self._speaks():
+            warn_after_first_epoch(self.network, self.batches)
         epoch, self.epoch, self.in_epoch = self.epoch, self.epoch + 1, False
         for callback in self.callbacks:
             callback.on_epoch_end(epoch, logs)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.checks import within
+from mlpgrad._core.training_warning import warn
 from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.evaluate import evaluate
-
-if TYPE_CHECKING:
-    pass
+from mlpgrad.training.monitor import Measured, Monitor, check_options
 
 
 class EarlyStopping(Callback):
@@ -20,21 +20,53 @@ class EarlyStopping(Callback):
     The best weights are always restored, however training ends. Each member of an ensemble has
     its own best weights and its own patience, as if trained alone; training ends with the last.
 
+    Whether smaller or larger is better is known of every loss and metric. A training loss is
+    compared with the weights that it was measured with: where an epoch has one batch, with those
+    before the step; where it has several, it is evaluated again after the epoch, which takes
+    about a third of the epoch's time. With `ExponentialMovingAverage` among the callbacks, in
+    whatever order, the averaged weights are validated, compared and restored.
+
     Parameters
     ----------
-    patience : int
-        Epochs without improvement to wait for.
+    patience : int, default 10
+        Epochs without improvement to wait for. With 0, as with 1, training stops at the first
+        epoch that is not better than the best; never in the first epoch.
     monitor : str, optional
         By default `val_loss` where there is validation data, else `loss`.
-    min_delta : float
+    min_delta : float, default 0
         Improvements smaller than this do not count.
     mode : {"min", "max"}, optional
-        Whether smaller or larger is better; by default "max" for accuracies, else "min".
-    validation_data : tuple (x, y), optional
+        Whether smaller or larger is better: for names that no metric of the training has, and
+        for metrics that do not say it.
+    validation_data : tuple (x, y) or (x, y, sample_weight), optional
         A validation set of its own, whose loss is monitored.
+
+    Attributes
+    ----------
+    best : array (E,)
+        The best value of each network, an array of one number for a single network.
+    best_epoch : array (E,)
+        The epoch of that value, counted from 0; -1 before there is one.
+
+    Warns
+    -----
+    TrainingWarning
+        If training stops because no epoch was better than the first.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.moons(200, noise=0.1, random_state=0)
+    >>> model = mg.Sequential([mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)],
+    ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
+    >>> stopping = mg.EarlyStopping(5, monitor="val_accuracy")
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.05), epochs=50, validation_split=0.2,
+    ...                     callbacks=[stopping], verbose=0)
+    >>> bool(stopping.best[0] == max(history["val_accuracy"]))
+    True
     """
 
-    kept = ("best", "best_epoch", "_best")
+    kept = ("best", "best_epoch", "_best", "_before")
 
     def __init__(
         self,
@@ -45,43 +77,72 @@ class EarlyStopping(Callback):
         mode: str | None = None,
         validation_data: tuple[Any, ...] | None = None,
     ) -> None:
-        if mode not in (None, "min", "max"):
-            raise ValueError(f'mode expects "min", "max" or None, got {mode!r}')
         self.patience, self.monitor, self.min_delta = patience, monitor, min_delta
         self.mode, self.validation_data = mode, validation_data
+        check_options(self, "patience")
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         networks = self.model.ensemble_size or 1
-        self.best = np.full(networks, np.inf)
+        self._monitor = Monitor(self)
+        self.best = np.full(networks, self._monitor.worst)
         self.best_epoch = np.full(networks, -1)
-        self._best = [flat.copy() for flat in self._networks()]
+        self._best = [self._rows(flat).copy() for flat in (self.model.params, self.model.state)]
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.validation_data is None:
+            self._monitor.begin_epoch()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        if self.validation_data is not None:
-            x, y, *weight = self.validation_data
-            sample_weight = weight[0] if weight else None
-            value = evaluate(self.model, *self.model.checked(x, y, sample_weight), None)["loss"]
-        else:
-            value = self.monitored(logs, self.monitor)
-        largest = self.mode == "max" or (self.mode is None and "accuracy" in (self.monitor or ""))
-        score = np.atleast_1d(-np.asarray(value) if largest else value)
-        waited_out = (self.best_epoch >= 0) & (epoch - self.best_epoch > self.patience)
-        better = (score < self.best - self.min_delta) & ~waited_out
-        self.best[better], self.best_epoch[better] = score[better], epoch
-        for kept, flat in zip(self._best, self._networks(), strict=True):
-            kept[better] = flat[better]
-        if (epoch - self.best_epoch >= self.patience).all():
+        measured = self._measured(logs)
+        value = np.atleast_1d(measured.value)
+        better = self._monitor.better(value, self.best, self.min_delta)
+        better &= ~self._waited_out(epoch - 1)
+        self.best[better], self.best_epoch[better] = value[better], epoch
+        for kept, flat in zip(self._best, measured[1:], strict=True):
+            kept[better] = self._rows(flat)[better]
+        if self._waited_out(epoch).all():
             self.model.stop_training = True
+            self._warn_if_never_better(epoch, logs)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         known = self.best_epoch >= 0
-        for kept, flat in zip(self._best, self._networks(), strict=True):
-            flat[known] = kept[known]
+        result = self.session.result()
+        for kept, flat in zip(self._best, (result.params, result.state), strict=True):
+            kept[~known] = self._rows(flat)[~known]
+        params, state = self._best
+        self.model.params = params.reshape(self.model.params.shape)
+        self.model.state = state.reshape(self.model.state.shape)
+        self.session.settled = True
 
-    def _networks(self) -> list[Array]:
-        """Views of the model's params and state with one row a network."""
-        networks = self.model.ensemble_size or 1
-        return [flat.reshape(networks, -1) for flat in (self.model.params, self.model.state)]
+    def _measured(self, logs: dict[str, Any]) -> Measured:
+        """The value to judge by, and the weights that have it."""
+        if self.validation_data is None:
+            return self._monitor.measured(logs)
+        network = self.session.result()
+        x, y, *weight = self.validation_data
+        x, target, weights = network.checked(x, y, weight[0] if weight else None)
+        value = evaluate(network, x, target, weights, None)["loss"]
+        return Measured(value, network.params, network.state)
+
+    def _waited_out(self, epoch: int) -> Any:
+        """Whether each network's patience was over at the end of an epoch; never at the first."""
+        waited = epoch - self.best_epoch
+        return (waited >= max(self.patience, 1)) & (epoch > 0)
+
+    def _warn_if_never_better(self, epoch: int, logs: dict[str, Any]) -> None:
+        perfect = self._monitor.larger and (self.best >= 1).all()  # accuracy, R2, AUC
+        if (self.best_epoch > 0).any() or perfect:
+            return
+        name = "loss" if self.validation_data is not None else self._monitor.named(logs)
+        warn(
+            f"EarlyStopping stopped after epoch {epoch + 1}: {name} was in no epoch better than "
+            f"in the first, whose weights are kept; lower the learning rate, scale inputs and "
+            f"targets, or have more patience (now {self.patience})"
+        )
+
+    def _rows(self, flat: Array) -> Array:
+        """A flat array with one row a network."""
+        return flat.reshape(self.model.ensemble_size or 1, -1)
 
     @classmethod
     def example(cls) -> Self:
@@ -89,20 +150,33 @@ class EarlyStopping(Callback):
 
 
 class ReduceOnPlateau(Callback):
-    """Multiply the learning rate by `factor` after `patience` epochs without improvement.
+    """Multiply the learning rate by `factor` after more than `patience` epochs without improvement.
 
-    For an ensemble the mean of the members is watched.
+    For an ensemble the mean of the members is watched. Whether smaller or larger is better is
+    known of every loss and metric.
 
     Parameters
     ----------
-    factor : float
-    patience : int
+    factor : float, default 0.1
+        Between 0 and 1.
+    patience : int, default 10
+        Epochs without improvement that are borne; 0 lowers the rate at the first of them.
     monitor : str, optional
         By default `val_loss` where there is validation data, else `loss`.
-    min_delta : float
+    min_delta : float, default 1e-4
         Relative improvement that counts (PyTorch's `threshold`).
-    lowest : float
+    lowest : float, default 0
         The scale of the learning rate is not reduced below this.
+    mode : {"min", "max"}, optional
+        Whether smaller or larger is better: for names that no metric of the training has, and
+        for metrics that do not say it.
+
+    Attributes
+    ----------
+    best : float
+        The best value so far.
+    waited : int
+        Epochs since then, or since the rate was lowered.
     """
 
     kept = ("best", "waited")
@@ -115,24 +189,28 @@ class ReduceOnPlateau(Callback):
         monitor: str | None = None,
         min_delta: float = 1e-4,
         lowest: float = 0.0,
+        mode: str | None = None,
     ) -> None:
-        if not 0 < factor < 1:
-            raise ValueError(f"factor expects a number between 0 and 1, got {factor}")
         self.factor, self.patience, self.monitor = factor, patience, monitor
-        self.min_delta, self.lowest = min_delta, lowest
+        self.min_delta, self.lowest, self.mode = min_delta, lowest, mode
+        within(self, "factor", 0, 1, open_below=True)
+        within(self, "lowest", 0)
+        check_options(self, "patience")
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self.best, self.waited = np.inf, 0
+        self._monitor = Monitor(self)
+        self.best, self.waited = self._monitor.worst, 0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         value = float(np.mean(self.monitored(logs, self.monitor)))
-        if value < self.best - self.min_delta * abs(self.best if np.isfinite(self.best) else 0):
+        margin = self.min_delta * abs(self.best) if np.isfinite(self.best) else 0.0
+        if self._monitor.better(value, self.best, margin):
             self.best, self.waited = value, 0
             return
         self.waited += 1
         if self.waited > self.patience:
             scale = self.optimizer.learning_rate_scale
-            self.optimizer.learning_rate_scale = max(scale * self.factor, self.lowest)
+            self.optimizer.learning_rate_scale = max(scale * self.factor, min(scale, self.lowest))
             self.waited = 0
 
     @classmethod

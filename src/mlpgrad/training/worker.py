@@ -15,7 +15,7 @@ from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training.batches import Batch
 from mlpgrad.training.callbacks import Callback
-from mlpgrad.training.divergence import COPY_PERIOD, LastFinite
+from mlpgrad.training.divergence import COPY_PERIOD, LastSane
 from mlpgrad.training.step import Step
 
 
@@ -66,7 +66,7 @@ class Worker:
         single = network.ensemble_size is None
         self.number: Any = float if single else _as_float64
         self.finite: Any = math.isfinite if single else _all_finite
-        self.last_finite = LastFinite(network)
+        self.last_sane = LastSane(network)
         self.earlier = self.batches = 0  # batches of earlier epochs; of this one
         self.begin()
 
@@ -79,10 +79,16 @@ class Worker:
         self.measured: dict[str, Accumulator] = start_all(self.metrics) if self.metrics else {}
         self.diverged_at: int | None = None
 
+    def take_over(self, earlier: Worker) -> None:
+        """Go on where the worker of the same members has ended an epoch."""
+        self.earlier = earlier.earlier + earlier.batches
+        if np.shape(earlier.last_sane.params) == np.shape(self.last_sane.params):
+            self.last_sane = earlier.last_sane
+
     def run(self, batches: Iterable[Batch]) -> None:
         """Train on batches, until the loss is not finite or `stop_training` is set."""
         network, number, finite, join = self.network, self.number, self.finite, self.join
-        gradient, update, keep = self.step.gradient, self.step.update, self.last_finite.keep
+        gradient, update, keep = self.step.gradient, self.step.update, self.last_sane.keep
         watched = bool(self.callbacks or self.metrics)
         first, total, weight = self.batches, self.total, self.weight
         batch = first - 1
@@ -97,7 +103,7 @@ class Worker:
                     self.diverged_at = batch
                     break
                 if not (self.earlier + batch) % COPY_PERIOD:
-                    keep()
+                    keep(value)
                 update()
                 total += value * samples
                 weight += samples

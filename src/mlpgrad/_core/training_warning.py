@@ -1,0 +1,25 @@
+"""`TrainingWarning`: what a network or a training says when something cannot work."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+
+PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+
+
+class TrainingWarning(UserWarning):
+    """A network or a training that cannot learn, or hardly; the message says what to change.
+
+    Given once: when the network is built, after the first epoch, or at the end of `fit`. Turn it
+    off by `warnings.simplefilter("ignore", mg.TrainingWarning)`.
+    """
+
+
+def warn(message: str) -> None:
+    """Give a TrainingWarning at the line that has called this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, TrainingWarning, stacklevel=level)

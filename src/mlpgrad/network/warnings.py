@@ -1,0 +1,98 @@
+"""Networks that cannot learn by the way they are built: said once, when they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from mlpgrad._core.training_warning import warn
+from mlpgrad.layers.activations.base import Activation
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import walk
+from mlpgrad.layers.dropout import Dropout
+from mlpgrad.layers.normalization import LayerNorm
+from mlpgrad.layers.softmax import Softmax
+from mlpgrad.losses.base import Loss
+
+
+def warn_of_structure(layers: Sequence[Layer], loss: Loss) -> None:
+    """Give a TrainingWarning for each layer that makes learning impossible.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        A checked row of layers.
+    loss : Loss
+        On top of them.
+    """
+    for message in (*_constant_layers(layers), *_bounded_logits(layers, loss)):
+        warn(message)
+
+
+def _constant_layers(layers: Sequence[Layer]) -> Iterator[str]:
+    """Layers whose output is the same for every input."""
+    width: int | None = None
+    for position, layer in walk(layers):
+        width = layer.in_features or width
+        if isinstance(layer, Softmax) and width == 1:
+            yield (
+                f"layer {position} {layer!r} gets one number a sample and gives 1 whatever that "
+                f"is, so the network cannot learn; for two classes remove it and use the loss "
+                f"SigmoidCrossEntropy(), or make the layer before it two wide and use "
+                f"SoftmaxCrossEntropy() without it; for a number just remove it"
+            )
+        if isinstance(layer, LayerNorm) and width == 1:
+            yield (
+                f"layer {position} {layer!r} subtracts from one number its own mean, so its "
+                f"output is its bias whatever the input is, and the network cannot learn; remove "
+                f"it, or use BatchNorm(1), which normalises over the samples"
+            )
+        width = layer.out_features or width
+
+
+def _bounded_logits(layers: Sequence[Layer], loss: Loss) -> Iterator[str]:
+    """An activation between the last weights and a loss that expects any number."""
+    position = len(layers) - 1
+    while position > 0 and isinstance(layers[position], Dropout):
+        position -= 1
+    last = layers[position]
+    if not loss.expects_logits or not isinstance(last, Activation):
+        return
+    low, high = bounds(last)
+    if low is None and high is None:
+        return
+    limits = f"from {low:.3g}" if high is None else f"up to {high:.3g}"
+    if low is not None and high is not None:
+        limits = f"from {low:.3g} to {high:.3g}"
+    yield (
+        f"layer {position} {last!r} gives numbers {limits} only, but {loss!r} expects logits, "
+        f"which are any numbers: some probabilities cannot be reached; remove that layer"
+    )
+
+
+def bounds(activation: Activation) -> tuple[float | None, float | None]:
+    """The limits of an activation to the left and to the right; None where it has none.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> bounds(mg.ReLU()), bounds(mg.LeakyReLU()), bounds(mg.Tanh())
+    ((0.0, None), (None, None), (-1.0, 1.0))
+    """
+    z = np.array([-1e8, -1e4, 1e4, 1e8])
+    a = np.empty_like(z)
+    try:
+        with np.errstate(all="ignore"):
+            activation.apply(z, a)
+    except Exception:  # user code that wants other arrays: nothing is known
+        return None, None
+    near = 0.01 * (1 + np.abs(a))
+    left, right = abs(a[0] - a[1]) <= near[1], abs(a[3] - a[2]) <= near[2]
+    ends = sorted(float(end) for end, flat in ((a[0], left), (a[3], right)) if flat)
+    if left and right:
+        return ends[0], ends[1]
+    if not ends:
+        return None, None
+    other = a[3] if left else a[0]
+    return (ends[0], None) if other > ends[0] else (None, ends[0])

@@ -1,0 +1,162 @@
+"""Trainings that cannot learn: looked at after the first epoch and at the end, and said once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.training_warning import warn
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import walk
+from mlpgrad.layers.dense import Dense
+from mlpgrad.layers.normalization import BatchNorm
+from mlpgrad.losses.base import Loss
+from mlpgrad.network.network import Network
+from mlpgrad.training.batches import Batch, Minibatches
+
+SAMPLE = 1024  # rows that are looked at
+UNSCALED = 10.0  # size of a target that begins to be far from what fresh weights give
+
+
+def warn_after_first_epoch(network: Network, batches: Any) -> None:
+    """Give a TrainingWarning if the first epoch shows that the network cannot learn.
+
+    Parameters
+    ----------
+    network : Network
+    batches : Batches
+        What it is trained on. Of batches from an iterable only their effect is looked at.
+    """
+    looks: list[Callable[[Network, Any], str | None]] = [_single_rows, _alike, _dead]
+    message = next((text for look in looks if (text := look(network, batches))), None)
+    if message is not None:
+        warn(message)
+
+
+def warn_at_end(network: Network, batches: Any) -> None:
+    """Give a TrainingWarning if large targets are predicted no better than by their mean."""
+    loss = network.loss
+    plain = type(loss).numbers is Loss.numbers and not loss.classifies
+    if not plain or not isinstance(batches, Minibatches):
+        return
+    x, target, weights = _sample(network, batches)
+    mean = target.mean(axis=-2, keepdims=True, dtype=np.float64)
+    size = float(np.sqrt(np.square(target, dtype=np.float64).mean(axis=-2).max()))
+    if not size > UNSCALED:
+        return
+    prediction, reader = network._predict(x), loss.reader()
+    found = np.atleast_1d(reader.forward(prediction, target, weights)).astype(np.float64)
+    constant = np.broadcast_to(mean, prediction.shape).astype(network.dtype)
+    baseline = np.atleast_1d(reader.forward(constant, target, weights)).astype(np.float64)
+    worse = found >= 0.99 * baseline
+    if worse.any():
+        warn(
+            f"training has ended with a loss of {found[worse].mean():.4g}{_members(worse)}, which "
+            f"is no better than predicting the mean of the targets ({baseline.mean():.4g}); they "
+            f"are as large as {size:.4g}, and fresh weights give outputs of about 1: train on "
+            f"(y - y.mean()) / y.std() and undo that in the predictions, or train longer"
+        )
+
+
+def _single_rows(network: Network, batches: Any) -> str | None:
+    """BatchNorm has no spread to normalise by in a batch of one sample."""
+    if batches.batch_size != 1:
+        return None
+    for position, layer in walk(network.layers):
+        if isinstance(layer, BatchNorm):
+            return (
+                f"layer {position} {layer!r} gets batches of one sample: its output is its bias "
+                f"whatever the input is, and the layers before it cannot learn; use a larger "
+                f"batch_size, or LayerNorm({layer.features})"
+            )
+    return None
+
+
+def _alike(network: Network, batches: Any) -> str | None:
+    """Units that began alike get the same gradient, and stay alike."""
+    layers = [(p, layer) for p, layer in walk(network.layers) if isinstance(layer, Dense)]
+    for position, layer in layers[:-1]:
+        weights = layer.params.weights
+        if weights.shape[-1] < 2 or not (weights[..., 0, 0] == weights[..., 0, 1]).any():
+            continue
+        same = np.atleast_1d((weights == weights[..., :1]).all(axis=(-2, -1)))
+        if same.any():
+            return (
+                f"all {weights.shape[-1]} units of layer {position} {layer!r} have the same "
+                f"weights after the first epoch{_members(same)}: units that begin alike get the "
+                f"same gradient and stay alike, as a single one; draw the initial weights at "
+                f"random, as by default, for instance by initializer=HeNormal()"
+            )
+    return None
+
+
+def _dead(network: Network, batches: Any) -> str | None:
+    """A layer that gives the same for every row, or passes no gradient back."""
+    if not isinstance(batches, Minibatches) or not _suspicious(network):
+        return None
+    x, target, weights = _sample(network, batches)
+    if not (_varies(x).any() and _varies(target).any()):
+        return None
+    twin, rows = network.copy(), x.shape[-2]
+    with np.errstate(all="ignore"):
+        lost = np.atleast_1d(twin._step(x, target, weights) - twin.penalty()) > 0
+    for position, layer in enumerate(twin.layers):
+        dead = lost & ~_varies(layer._outputs)
+        if dead.any():
+            return _dead_message(position, layer, "gives the same output", dead, rows)
+    for position in range(len(twin.layers) - 1, 0, -1):
+        above, below = twin.layers[position], twin.layers[position - 1]
+        dead = lost & _is_zero(below._delta) & ~_is_zero(above._delta)
+        if dead.any():
+            return _dead_message(position, above, "passes no gradient", dead, rows)
+    return None
+
+
+def _dead_message(position: int, layer: Layer, does: str, dead: Array, rows: int) -> str:
+    return (
+        f"layer {position} {layer!r} {does} for all of {rows} training rows{_members(dead)}, so "
+        f"the weights before it cannot learn; if it is the last layer of a regression, remove "
+        f"it; else use an activation with a slope everywhere, such as LeakyReLU(), scale the "
+        f"inputs, lower the learning rate, or begin with another random_state"
+    )
+
+
+def _suspicious(network: Network) -> bool:
+    """Whether the last batch, which the layers still hold, looks as if a layer were dead."""
+    outputs = network.layers[-1]._outputs
+    if outputs is None:
+        return False
+    with_parameters = [layer for layer in network.layers if list(layer.params)]
+    delta = with_parameters[-1]._delta if with_parameters else None
+    return not _varies(outputs).all() or bool(_is_zero(delta).any())
+
+
+def _varies(array: Array | None) -> Array:
+    """Whether not all rows are the same, for each network: `(1,)` or `(E,)`."""
+    if array is None:
+        return np.array([True])
+    return np.atleast_1d((array != array[..., :1, :]).any(axis=(-2, -1)))
+
+
+def _is_zero(array: Array | None) -> Array:
+    """Whether all numbers are 0, for each network; not where there is no array."""
+    return np.array([False]) if array is None else np.atleast_1d(~array.any(axis=(-2, -1)))
+
+
+def _sample(network: Network, batches: Minibatches) -> Batch:
+    """Some of the training rows, over all of them, as the network takes them."""
+    rows = np.arange(0, batches.samples, -(-batches.samples // SAMPLE))
+    if batches.rows is not None:
+        rows = batches.rows[rows]
+    x, target, weights = (None if a is None else a[..., rows, :] for a in batches.arrays)
+    assert x is not None
+    assert target is not None
+    return network.cast(x, target, weights)
+
+
+def _members(mask: Array) -> str:
+    """Of how many members of an ensemble something holds."""
+    return f" in {mask.sum()} of {mask.size} members" if mask.size > 1 else ""

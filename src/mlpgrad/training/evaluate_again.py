@@ -1,0 +1,90 @@
+"""The loss or a metric of a training's rows with the present weights, after an epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.metrics.base import weighted_mean
+from mlpgrad.network.network import Network
+from mlpgrad.training.batches import Minibatches
+from mlpgrad.training.communicator import summed
+from mlpgrad.training.evaluate import as_number, evaluate
+from mlpgrad.training.session import Session
+from mlpgrad.training.streams import Stream
+
+
+def evaluate_again(session: Session, network: Network, name: str, logged: Any) -> Any:
+    """What `session` has logged as `name`, evaluated again with the weights of `network`.
+
+    A value measured on the training batches belongs to as many weights as there were batches.
+    Batches from an iterable are read again, for the loss; where that cannot be done, the logged
+    value is returned.
+
+    Parameters
+    ----------
+    session : Session
+    network : Network
+        The weights to evaluate.
+    name : str
+        `"loss"`, or the name of a training metric.
+    logged : number or array (E,)
+        The value that was measured on the batches.
+    """
+    batches = session.batches
+    if isinstance(batches, Minibatches):
+        data = training_rows(batches)
+        value = evaluate(network, *data, session.metrics or [])[name]
+        weight = data[0].shape[-2] if data[2] is None else _sum_of(data[2])
+    elif isinstance(batches, Stream) and name == "loss" and not _once(batches):
+        value, weight = _loss_of_stream(network, batches)
+    else:
+        return logged
+    if session.communicator is None or name != "loss":
+        return value
+    return as_number(weighted_mean(*summed(session.communicator, value * weight, weight)))
+
+
+def _once(batches: Stream) -> bool:
+    """Whether the iterable cannot be begun anew."""
+    return iter(batches.source) is batches.source
+
+
+def _loss_of_stream(network: Network, batches: Stream) -> tuple[Any, Any]:
+    """The loss of the batches of an iterable, begun anew, and the sum of their weights."""
+    loss = network.loss.reader()
+    total: Any = 0.0
+    weight: Any = 0.0
+    for x, target, weights in batches:
+        share = x.shape[-2] if weights is None else _sum_of(weights)
+        total = total + share * np.float64(loss.forward(network._predict(x), target, weights))
+        weight = weight + share
+    return as_number(weighted_mean(total, weight) + network.penalty()), weight
+
+
+def _sum_of(weights: Any) -> Any:
+    """The sum of the weights of some rows, a number or `(E,)`."""
+    rows = weights[..., :, :]
+    return rows.sum(axis=(-2, -1), dtype=np.float64)
+
+
+def training_rows(batches: Minibatches) -> tuple[Any, Any, Any]:
+    """Input, target and weights that are trained on; without a copy of what is not held out."""
+    if batches.rows is None:
+        return batches.arrays
+    x, target, weights = (None if a is None else Rows(a, batches.rows) for a in batches.arrays)
+    return x, target, weights
+
+
+class Rows:
+    """Some rows of an array, gathered when they are sliced: a file is never read whole."""
+
+    def __init__(self, array: Array, rows: Array) -> None:
+        self.array, self.rows = array, rows
+        self.shape = (*array.shape[:-2], len(rows), array.shape[-1])
+
+    def __getitem__(self, part: Any) -> Array:
+        """The rows of a slice `[..., start:stop:step, :]`."""
+        return self.array[..., self.rows[part[-2]], :]

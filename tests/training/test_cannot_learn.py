@@ -1,0 +1,322 @@
+"""A network that cannot learn says so, once, with advice that works; every other is silent."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import mlpgrad as mg
+from mlpgrad.network.warnings import bounds
+from tests.kinds import LAYERS, LOSSES, every, every_layer, example, loss_case, subclasses
+
+R = np.random.default_rng(0)
+X = R.normal(size=(64, 3))
+Y = X @ [[1.0], [-2.0], [0.5]]
+LABELS = (Y[:, 0] > 0).astype(int)
+ACTIVATIONS = subclasses(mg.Activation)
+
+
+def network(*layers, loss=None, **options):
+    return mg.Sequential(layers, loss=loss or mg.MeanSquaredError(), random_state=0, **options)
+
+
+def fit(model, y=Y, **options):
+    options = {"optimizer": mg.Adam(0.01), "epochs": 3, "verbose": 0} | options
+    return model.fit(X, y, **options)
+
+
+def said(call):
+    """The messages of the TrainingWarnings of a call, and where they point to."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call()
+    assert {w.category for w in caught} <= {mg.TrainingWarning}
+    assert {w.filename for w in caught} <= {__file__}, "it points to the user's line"
+    return [str(w.message) for w in caught]
+
+
+def zeros(*slots):
+    """A change of a model: these arrays become zero."""
+
+    def change(model):
+        names = model.get_weights()
+        model.set_weights({n: a * 0 if n in slots or not slots else a for n, a in names.items()})
+        return model
+
+    return change
+
+
+def same(model):
+    return model
+
+
+def hidden(*layers, out=1):
+    return lambda: network(mg.Dense(3, 8), *layers, mg.Dense(8, out))
+
+
+def dead_relu(model):
+    """All biases so low that no ReLU is ever active."""
+    weights = model.get_weights()
+    return (
+        model.set_weights(
+            {name: a - 100 * (name == "layers[0].bias") for name, a in weights.items()}
+        )
+        or model
+    )
+
+
+# what the network says when it is built: wrong, message, what the advice says to write
+BUILT = [
+    (
+        lambda: network(mg.Dense(3, 1), mg.Softmax()),
+        r"layer 1 Softmax\(\) gets one number a sample and gives 1",
+        lambda: network(mg.Dense(3, 1)),
+    ),
+    (
+        lambda: network(mg.Dense(3, 1), mg.Softmax(), loss=mg.BinaryCrossEntropy()),
+        r"SigmoidCrossEntropy\(\), or make the layer before it two wide and use SoftmaxCross",
+        lambda: network(mg.Dense(3, 1), loss=mg.SigmoidCrossEntropy()),
+    ),
+    (
+        lambda: network(mg.Dense(3, 4), mg.Dense(4, 1), mg.LayerNorm(1)),
+        r"layer 2 LayerNorm\(1\) subtracts from one number its own mean",
+        lambda: network(mg.Dense(3, 4), mg.Dense(4, 1), mg.BatchNorm(1)),
+    ),
+    (
+        lambda: network(mg.Residual([mg.Dense(3, 1), mg.LayerNorm(1), mg.Dense(1, 3)])),
+        r"layer 0\.1 LayerNorm\(1\)",
+        lambda: network(mg.Residual([mg.Dense(3, 1), mg.Dense(1, 3)])),
+    ),
+    (
+        lambda: network(mg.Dense(3, 1), mg.ReLU(), loss=mg.SigmoidCrossEntropy()),
+        r"layer 1 ReLU\(\) gives numbers from 0 only, but SigmoidCrossEntropy\(\) expects logits",
+        lambda: network(mg.Dense(3, 1), loss=mg.SigmoidCrossEntropy()),
+    ),
+    (
+        lambda: network(mg.Dense(3, 2), mg.Tanh(), mg.Dropout(0.1), loss=mg.SoftmaxCrossEntropy()),
+        r"layer 1 Tanh\(\) gives numbers from -1 to 1 only, .* remove that layer",
+        lambda: network(mg.Dense(3, 2), mg.Dropout(0.1), loss=mg.SoftmaxCrossEntropy()),
+    ),
+]
+
+
+@pytest.mark.parametrize(("wrong", "message", "right"), BUILT)
+def test_a_network_that_cannot_learn_says_so_when_it_is_built(wrong, message, right):
+    with pytest.warns(mg.TrainingWarning, match=message):
+        model = wrong()
+    assert len(said(wrong)) == 1
+    assert said(model.copy) == []  # once
+    assert said(right) == []
+
+
+BOUNDED = {  # what an activation gives far to the left and to the right
+    "ELU": True, "GELU": True, "Identity": False, "LeakyReLU": False, "Mish": True, "ReLU": True,
+    "SELU": True, "SiLU": True, "Softplus": True, "Softsign": True, "Tanh": True,
+}  # fmt: skip
+
+
+@every(ACTIVATIONS)
+def test_every_bounded_activation_under_logits_is_named(cls):
+    if cls is mg.Elementwise:
+        pytest.skip("whatever the user's function does")
+    if cls.gives_probabilities:
+        with pytest.raises(ValueError, match="expects logits, got probabilities"):
+            network(mg.Dense(3, 1), example(cls), loss=mg.SigmoidCrossEntropy())
+        return
+    assert cls.__name__ in BOUNDED, f"say in BOUNDED whether {cls.__name__} is bounded"
+    messages = said(lambda: network(mg.Dense(3, 1), example(cls), loss=mg.SigmoidCrossEntropy()))
+    assert len(messages) == BOUNDED[cls.__name__]
+
+
+def test_bounds_of_functions_of_ones_own():
+    def of(f):
+        return bounds(mg.Elementwise(f, np.ones_like))
+
+    assert of(np.sin)[0] is None or of(np.sin)[1] is None or of(np.sin)[0] < of(np.sin)[1]
+    assert of(np.arcsinh) == (None, None)
+    assert of(lambda z: -np.maximum(z, 0)) == (None, 0.0)
+    assert of(lambda z: z["x"]) == (None, None)
+
+
+# what training says: model, options of fit, message, the same with the advice followed
+
+
+def stuck():
+    layers = [mg.Dense(3, 4), mg.ReLU(), mg.Dense(4, 1), mg.ReLU()]
+    model = network(*layers)
+    model.layers[2].params.bias[...] = -100
+    return model
+
+
+def without_the_last():
+    return network(mg.Dense(3, 4), mg.ReLU(), mg.Dense(4, 1))
+
+
+FITTED = [
+    (
+        lambda: fit(hidden(mg.BatchNorm(8), mg.ReLU())(), batch_size=1),
+        r"layer 1 BatchNorm\(8\) gets batches of one sample.*LayerNorm\(8\)",
+        lambda: fit(hidden(mg.LayerNorm(8), mg.ReLU())(), batch_size=1),
+    ),
+    (
+        lambda: fit(hidden(mg.BatchNorm(8), mg.ReLU())(), batch_size=1),
+        "use a larger batch_size",
+        lambda: fit(hidden(mg.BatchNorm(8), mg.ReLU())(), batch_size=2),
+    ),
+    (
+        lambda: fit(stuck()),
+        r"layer 3 ReLU\(\) gives the same output for all of 64 training rows.* remove it",
+        lambda: fit(without_the_last()),
+    ),
+    (
+        lambda: fit(dead_relu(hidden(mg.ReLU())())),
+        r"layer 1 ReLU\(\) gives the same output.* such as LeakyReLU\(\)",
+        lambda: fit(dead_relu(hidden(mg.LeakyReLU())())),
+    ),
+    (
+        lambda: fit(zeros()(hidden(mg.Tanh())())),
+        r"all 8 units of layer 0 Dense\(3, 8\) have the same weights.* initializer=HeNormal\(\)",
+        lambda: fit(network(mg.Dense(3, 8, initializer=mg.HeNormal()), mg.Tanh(), mg.Dense(8, 1))),
+    ),
+    (
+        lambda: fit(
+            network(
+                mg.Dense(3, 8, initializer=mg.Constant(0.1)),
+                mg.Tanh(),
+                mg.Dense(8, 1, initializer=mg.Constant(0.1)),
+            )
+        ),
+        r"all 8 units of layer 0",
+        lambda: fit(hidden(mg.Tanh())()),
+    ),
+    (
+        lambda: fit(hidden(mg.Tanh())(), 4e5 + 1e5 * Y),
+        r"no better than predicting the mean of the targets.* train on \(y - y.mean\(\)\)",
+        lambda: fit(hidden(mg.Tanh())(), (Y - Y.mean()) / Y.std(), epochs=30),
+    ),
+    (
+        lambda: fit(hidden(mg.Tanh(), out=2)(), np.c_[Y, 1e3 + Y]),
+        "no better than predicting the mean",
+        lambda: fit(hidden(mg.Tanh(), out=2)(), np.c_[Y, Y + 1], epochs=30),
+    ),
+    (
+        lambda: fit(
+            hidden(mg.Tanh())(),
+            optimizer=mg.SGD(0.0),
+            epochs=30,
+            callbacks=[mg.EarlyStopping(3, validation_data=(X, Y))],
+        ),
+        r"EarlyStopping stopped after epoch 4: loss was in no epoch better than in the first",
+        lambda: fit(
+            hidden(mg.Tanh())(),
+            epochs=30,
+            callbacks=[mg.EarlyStopping(3, validation_data=(X, Y))],
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("wrong", "message", "right"), FITTED)
+def test_a_training_that_cannot_work_says_so(wrong, message, right):
+    with pytest.warns(mg.TrainingWarning, match=message):
+        wrong()
+    assert len(said(wrong)) == 1  # once, and of one reason
+    assert said(right) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        zeros("layers[0].weights"),  # the units get different gradients from above
+        zeros("layers[2].weights", "layers[2].bias"),  # a last layer that begins at zero
+        zeros("layers[0].bias"),
+    ],
+)
+def test_zeros_that_do_no_harm_are_no_reason(change):
+    assert said(lambda: fit(change(hidden(mg.Tanh())()))) == []
+
+
+def test_units_that_dropout_tells_apart_are_no_reason():
+    layers = [
+        mg.Dense(3, 8, initializer=mg.Constant(0.1)), mg.Tanh(), mg.Dropout(0.5),
+        mg.Dense(8, 1, initializer=mg.Constant(0.1)),
+    ]  # fmt: skip
+    assert said(lambda: fit(network(*layers))) == []
+
+
+def test_a_perfect_model_is_not_dead():
+    model = network(mg.Dense(3, 1), loss=mg.Hinge(), dtype="float64")
+    model.params = [5000.0, -10000.0, 2500.0, 0.0]  # every margin is wide enough: no gradient
+    assert said(lambda: fit(model, LABELS, optimizer=mg.SGD(0.1))) == []
+
+
+def test_one_row_and_equal_targets_are_no_reason():
+    model = hidden(mg.ReLU())()
+    assert said(lambda: model.fit(X[:1], Y[:1], optimizer=mg.SGD(0.01), verbose=0)) == []
+    assert said(lambda: fit(stuck(), np.full_like(Y, 3.0))) == []
+
+
+def test_the_members_are_counted():
+    model = network(mg.Dense(3, 8), mg.ReLU(), mg.Dense(8, 1), ensemble_size=3)
+    model.layers[0].params.bias[1] = -100
+    (message,) = said(lambda: fit(model))
+    assert "in 1 of 3 members" in message
+    model = network(mg.Dense(3, 8), mg.Tanh(), mg.Dense(8, 1), ensemble_size=2)
+    model.params[0] = 0
+    (message,) = said(lambda: fit(model))
+    assert "in 1 of 2 members" in message
+
+
+def test_a_large_target_that_is_learnt_is_no_reason():
+    large = 100 * Y
+    model = network(mg.Dense(3, 1))
+    assert said(lambda: fit(model, large, optimizer=mg.SGD(0.3), epochs=50)) == []
+
+
+def test_rows_held_out_and_maps_are_looked_at_too(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    options = {"optimizer": mg.Adam(0.01), "epochs": 2, "verbose": 0, "validation_split": 0.25}
+    (message,) = said(lambda: stuck().fit(mapped, Y, **options))
+    assert "all of 48 training rows" in message
+
+
+@pytest.mark.parametrize("threads", [False, True])
+def test_looking_changes_nothing(threads, monkeypatch):
+    from mlpgrad.training import cannot_learn, minibatch, session
+
+    if threads:
+        monkeypatch.setattr(minibatch, "shares", lambda *_: [slice(0, 1), slice(1, 2)])
+
+    def train(suspicious):
+        monkeypatch.setattr(cannot_learn, "_suspicious", lambda _: suspicious)
+        layers = [mg.Dense(3, 8), mg.BatchNorm(8), mg.Tanh(), mg.Dropout(0.3), mg.Dense(8, 1)]
+        model = network(*layers, ensemble_size=2)
+        history = fit(model, 100 * Y, optimizer=mg.SGD(0.01), epochs=4, batch_size=16)
+        return model.params, model.state, history["loss"]
+
+    looked = train(True)
+    monkeypatch.setattr(session, "warn_after_first_epoch", lambda *_: None)
+    monkeypatch.setattr(session, "warn_at_end", lambda *_: None)
+    for ours, theirs in zip(looked, train(False), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+# networks that are as they should be
+
+
+@every_layer
+def test_no_layer_is_a_reason_by_itself(cls):
+    layers = [mg.Dense(3, 5), cls.example(), mg.Dense(example(cls).out_features or 5, 1)]
+    assert said(lambda: fit(network(*layers))) == []
+
+
+@every(LOSSES)
+def test_no_loss_is_a_reason_by_itself(cls):
+    model, x, target = loss_case(cls)
+    assert said(lambda: model.fit(x, target, optimizer=mg.Adam(0.01), verbose=0)) == []
+
+
+def test_there_are_layers_and_losses():
+    assert len(LAYERS) > 10
+    assert len(LOSSES) > 10
