@@ -37,12 +37,14 @@ def mapped(tmp_path_factory):
         file.unlink()
 
 
-def mapped_fit_peak(x, y, loss, outputs):
+def mapped_fit_peak(x, y, loss, outputs, weights=None):
     """Bytes allocated at the fullest moment of the whole `fit`, the check of the data included."""
     model = mg.Sequential([mg.Dense(8, 8), mg.ReLU(), mg.Dense(8, outputs)], loss=loss)
     tracemalloc.start()
     try:
-        model.fit(x, y, optimizer=mg.Adam(), epochs=1, batch_size=2000, verbose=0)
+        model.fit(
+            x, y, sample_weight=weights, optimizer=mg.Adam(), epochs=1, batch_size=2000, verbose=0
+        )
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -65,3 +67,8 @@ def test_fit_from_a_mapped_file_keeps_a_few_batches(mapped, targets, loss, outpu
     whole = mapped_fit_peak(x, y, loss, outputs)
     assert whole < 8e6  # of 96 MB of inputs
     assert whole - half < MAPPED // 10  # less than a tenth of a byte a row
+
+
+def test_weights_from_a_mapped_file_are_read_in_blocks_too(mapped):
+    x, y, weights = mapped["x"], mapped["numbers"], mapped["yes or no"][:, 0]
+    assert mapped_fit_peak(x, y, mg.MeanSquaredError(), 1, weights) < 8e6

@@ -97,8 +97,14 @@ def test_the_data_of_a_batch_are_checked():
         def __iter__(self):
             yield np.ones((4, 3)), Y[:4]
 
-    with pytest.raises(ValueError, match="x expects 2 features"):
+    with pytest.raises(ValueError, match="batch 1 of the reader Wide: x expects 2 features"):
         model().fit(Wide(), optimizer=mg.Adam(), verbose=0)
+    weights = np.where(np.arange(len(X)) == 40, -1.0, 1.0)
+    with pytest.raises(ValueError, match=r"batch 3 of the reader Reader: .*sample_weight\[8\]"):
+        model().fit(Reader(weights), optimizer=mg.Adam(), verbose=0)
+    text = [(X[:4], Y[:4]), (X[:4].astype(str), Y[:4])]
+    with pytest.raises(TypeError, match="batch 2 of the reader list: x expects numbers"):
+        model().fit(text, optimizer=mg.Adam(), verbose=0)
 
 
 @pytest.mark.parametrize(

@@ -126,11 +126,12 @@ class Network(Seeded):
         x : array (B, I) or (E, B, I)
         y : array (B, O) or (E, B, O), or classes (B,)
         sample_weight : array (B,) or (E, B), optional
+            Numbers >= 0; a sample of weight 2 counts as two, one of weight 0 is left out.
 
         Returns
         -------
         number, or array (E,)
-            The loss, averaged over the batch, plus penalties.
+            The loss, averaged over the batch by weight, sum(w l) / sum(w), plus penalties.
         """
         return self._step(*self._cast(x, y, sample_weight))
 

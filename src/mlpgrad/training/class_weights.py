@@ -64,7 +64,8 @@ def _labels(loss: Loss, target: Array) -> Array:
     """The label of each sample, `(..., n)`: as it is in `y` where that is one whole number."""
     if target.shape[-1] == 1:
         values = target[..., 0].real
-        whole = values.astype(np.int64)
+        with np.errstate(invalid="ignore"):  # a user's loss may take numbers of any size
+            whole = values.astype(np.int64)
         if (whole == values).all():
             return whole
     labels = loss.true_classes(target)

@@ -12,7 +12,8 @@ from mlpgrad.training.batches import Batch, Batches
 class Stream(Batches):
     """An iterable of `(x, y)` or `(x, y, sample_weight)`, begun anew at each epoch.
 
-    Each batch is checked and cast like data in arrays. How many there are and how large they are
+    Each batch is checked and cast like data in arrays. Weights count as they are: a step divides
+    their weighted sum by the number of rows of the batch. How many there are and how large they are
     is the reader's affair. A generator can be iterated only once, so it is good for one epoch.
 
     Parameters
@@ -57,7 +58,11 @@ class Stream(Batches):
                 f"{self.name} expects to yield (x, y) or (x, y, sample_weight), got {kind}"
                 f"{length} at batch {number + 1}"
             )
-        return self.network._cast(*item, *[None] * (3 - len(item)))
+        try:
+            return self.network._cast(*item, *[None] * (3 - len(item)))
+        except (TypeError, ValueError) as error:
+            message = f"batch {number + 1} of {self.name}: {error}"
+            raise (TypeError if isinstance(error, TypeError) else ValueError)(message) from error
 
     @property
     def name(self) -> str:
