@@ -6,6 +6,7 @@ import pytest
 import mlpgrad as mg
 from mlpgrad.training.monitor import larger_is_better
 from tests.kinds import example, subclasses
+from tests.training.test_resume import KeepWithin
 
 METRICS = subclasses(mg.Metric)
 NAMES = sorted({f"val_{example(cls).name}" for cls in METRICS} | {"val_loss", "loss", "my_loss"})
@@ -328,6 +329,42 @@ def test_held_out_rows_do_not_count_for_a_training_loss():
     x, y, _ = session[0].batches.data()
     assert len(x) == 36
     assert model.evaluate(x, y)["accuracy"] == stopping.best[0]
+
+
+def test_a_training_goes_on_in_the_middle_of_an_epoch_of_one_batch():
+    def run(*callbacks, **options):
+        stopping = mg.EarlyStopping(99)
+        options |= {"batch_size": 60, "optimizer": mg.SGD(up_and_down), "epochs": 8}
+        model, history = train([stopping, *callbacks], **options)
+        return model.params, stopping.best, stopping.best_epoch, history["loss"]
+
+    for epoch in (2, 3, 4):
+        keep = KeepWithin(epoch, 0)
+        np.testing.assert_equal(run(keep), run(resume=keep.taken))
+
+
+def test_a_checkpoint_of_every_epoch_holds_the_weights_after_it(tmp_path):
+    weights, keep = Weights(), mg.ModelCheckpoint(tmp_path / "{epoch}.npz", best_only=False)
+    train([weights, keep], batch_size=60)
+    for epoch, params in enumerate(weights.kept[1:], 1):
+        np.testing.assert_array_equal(mg.load(tmp_path / f"{epoch}.npz").params, params)
+
+
+@pytest.mark.parametrize("monitor", [None, "loss", "val_loss", "accuracy", "val_accuracy"])
+def test_a_validation_set_of_its_own_is_measured_by_the_monitored_name(monitor):
+    x, y = mg.datasets.moons(40, noise=0.3, random_state=1)
+    weights = Weights()
+    stopping = mg.EarlyStopping(99, monitor=monitor, validation_data=(x, y))
+    model, _ = train([weights, stopping], optimizer=mg.SGD(up_and_down), epochs=8)
+    name = (monitor or "loss").removeprefix("val_")
+    found = []
+    for params in weights.kept[1:]:
+        twin = model.copy()
+        twin.params = params
+        found.append(twin.evaluate(x, y)[name])
+    best = max(found) if name == "accuracy" else min(found)
+    assert stopping.best[0] == best
+    assert model.evaluate(x, y)[name] == best
 
 
 # averaged weights

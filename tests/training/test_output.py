@@ -241,7 +241,7 @@ WRONG = [
     ([mg.EarlyStopping(3), object()], "got <object object .*at position 1"),
     ([[mg.EarlyStopping(3)]], r"got \[EarlyStopping\(patience=3\)\] \(list\)"),
     (3, "got 3"),
-    (None, "got None"),
+    (None, r"got None; leave callbacks out, or write callbacks=\[\]"),
 ]
 
 

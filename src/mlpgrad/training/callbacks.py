@@ -124,6 +124,8 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
 
 def _got(thing: Any) -> str:
     """What was given in place of a callback, and what to write for it."""
+    if thing is None:
+        return "got None; leave callbacks out, or write callbacks=[]"
     if isinstance(thing, type):
         return f"got the class {thing.__name__}; write {thing.__name__}(...)"
     if isinstance(thing, str):

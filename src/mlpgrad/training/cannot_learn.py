@@ -104,7 +104,7 @@ def _dead(network: Network, batches: Any) -> str | None:
     with np.errstate(all="ignore"):
         lost = np.atleast_1d(twin._step(x, target, weights) - twin.penalty()) > 0
     for position, layer in enumerate(twin.layers):
-        dead = lost & ~_varies(layer._outputs)
+        dead = ~_varies(layer._outputs)
         if dead.any():
             return _dead_message(position, layer, "gives the same output", dead, rows)
     for position in range(len(twin.layers) - 1, 0, -1):

@@ -107,7 +107,8 @@ class Monitor:
             )
         self.larger = bool(known) if callback.mode is None else callback.mode == "max"
         self.worst = -np.inf if self.larger else np.inf
-        self.expect(self.name or "")
+        if getattr(callback, "validation_data", None) is None:
+            self.expect(self.name or "")
         callback._before = None  # there, so that a snapshot has it
 
     def expect(self, name: str) -> None:

@@ -33,7 +33,7 @@ class ModelCheckpoint(Callback):
     monitor : str, optional
         By default `val_loss` where there is validation data, else `loss`.
     best_only : bool, default True
-        False saves after every epoch.
+        False saves after every epoch, with the weights as they are then.
     mode : {"min", "max"}, optional
         Whether smaller or larger is better: for names that no metric of the training has, and
         for metrics that do not say it.
@@ -90,11 +90,12 @@ class ModelCheckpoint(Callback):
             self._monitor.expect(name)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._monitor.begin_epoch()
+        if self.best_only:
+            self._monitor.begin_epoch()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         path = self._path(epoch, logs)
-        measured = self._monitor.measured(logs)
+        measured = self._monitor.measured(logs) if self.best_only else self._present(logs)
         self._compare_alike(self._monitor.named(logs))
         value = float(np.mean(measured.value))
         best = self._monitor.worst if self.best is None else self.best
@@ -103,6 +104,11 @@ class ModelCheckpoint(Callback):
             self.best = value
         if better or not self.best_only:
             self._save(path, measured)
+
+    def _present(self, logs: dict[str, Any]) -> Measured:
+        """The logged value, and the weights as they are."""
+        network = self.session.result()
+        return Measured(self.monitored(logs, self.monitor), network.params, network.state)
 
     def _compare_alike(self, name: str) -> None:
         """Raise an error if `best` is the best of another value."""

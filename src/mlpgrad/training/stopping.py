@@ -39,7 +39,7 @@ class EarlyStopping(Callback):
         Whether smaller or larger is better: for names that no metric of the training has, and
         for metrics that do not say it.
     validation_data : tuple (x, y) or (x, y, sample_weight), optional
-        A validation set of its own, whose loss is monitored.
+        A validation set of its own, on which `monitor` is measured: by default its loss.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         measured = self._measured(logs)
-        value = np.atleast_1d(measured.value)
+        value = np.broadcast_to(measured.value, self.best.shape)
         better = self._monitor.better(value, self.best, self.min_delta)
         better &= ~self._waited_out(epoch - 1)
         self.best[better], self.best_epoch[better] = value[better], epoch
@@ -121,7 +121,8 @@ class EarlyStopping(Callback):
         network = self.session.result()
         x, y, *weight = self.validation_data
         x, target, weights = network.checked(x, y, weight[0] if weight else None)
-        value = evaluate(network, x, target, weights, None)["loss"]
+        found = evaluate(network, x, target, weights, self.session.metrics)
+        value = self.monitored(found, (self.monitor or "loss").removeprefix("val_"))
         return Measured(value, network.params, network.state)
 
     def _waited_out(self, epoch: int) -> Any:
@@ -133,7 +134,8 @@ class EarlyStopping(Callback):
         perfect = self._monitor.larger and (self.best >= 1).all()  # accuracy, R2, AUC
         if (self.best_epoch > 0).any() or perfect:
             return
-        name = "loss" if self.validation_data is not None else self._monitor.named(logs)
+        own = self.validation_data is not None
+        name = self.monitor or "loss" if own else self._monitor.named(logs)
         warn(
             f"EarlyStopping stopped after epoch {epoch + 1}: {name} was in no epoch better than "
             f"in the first, whose weights are kept; lower the learning rate, scale inputs and "
