@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlpgrad._core import checks
 from mlpgrad._core.described import Described
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Constant(Initializer):
         self.value = value
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> Array:
+        checks.within(self, "value", -math.inf, open_below=True)
         return np.full(shape, self.value, np.float64)
 
 
@@ -178,6 +180,7 @@ class Orthogonal(Initializer):
 
     def __init__(self, gain: float = 1.0) -> None:
         self.gain = gain
+        checks.within(self, "gain", -math.inf, open_below=True)
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> Array:
         matrix = shape if len(shape) == 2 else (1, *shape)

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array, constant
 from mlpgrad._core.described import Described
 
@@ -53,10 +54,10 @@ class Penalty(Described):
     """True, in the class itself, where `value` and `slope` make the same NumPy calls every time."""
 
     def __init__(self, strength: float, *, kinds: tuple[str, ...] = ("weights",)) -> None:
-        if not strength >= 0:
-            raise ValueError(f"{type(self).__name__} expects a strength >= 0, got {strength}")
         self.strength = strength
         self.kinds = kinds
+        checks.within(self, "strength", 0)
+        checks.names(self, "kinds")
 
     def value(self, params: Array) -> Any:
         """The penalty of `params: (..., n)`, summed over the last axis."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpgrad._core import arguments
+
 if TYPE_CHECKING:
     from mlpgrad._core.arrays import Array
 
@@ -16,9 +18,7 @@ CHUNK = 1 << 20  # elements looked at together: a memory-mapped file is never re
 
 def numeric(values: Any, name: str) -> Array:
     """`values` as an array of numbers, not copied where it is one."""
-    if hasattr(values, "toarray"):
-        raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
-    array = np.asarray(values)
+    array = arguments.as_array(values, name)
     if array.dtype.kind not in "biufc":
         kind = "strings" if array.dtype.kind in "US" else array.dtype.name
         raise TypeError(
@@ -34,10 +34,14 @@ def finite(array: Array, name: str) -> None:
     """Refuse NaN and infinity, naming the first place."""
     if array.dtype.kind in "biu":
         return
+    if array.ndim == 0:
+        array = array[None]
     rows_at_once = max(1, CHUNK * len(array) // array.size)
     for start in range(0, len(array), rows_at_once):
         rows = array[start : start + rows_at_once]
-        if np.isfinite(rows.sum()) or np.isfinite(rows).all():  # a sum is quick, but may overflow
+        with np.errstate(all="ignore"):
+            total = rows.sum()
+        if np.isfinite(total) or np.isfinite(rows).all():  # a sum is quick, but may overflow
             continue
         where = np.argwhere(~np.isfinite(rows))[0]
         value = rows[tuple(where)]
@@ -83,12 +87,7 @@ def random_generators(random_state: Any, count: int) -> list[np.random.Generator
     """`count` independent generators from an int, a Generator or None."""
     if isinstance(random_state, np.random.Generator):
         return list(random_state.spawn(count))
-    if random_state is not None and not isinstance(random_state, (int, np.integer)):
-        raise TypeError(
-            f"random_state expects an int, a numpy Generator or None, "
-            f"got {type(random_state).__name__}; the same int gives the same results"
-        )
-    seeds = np.random.SeedSequence(random_state).spawn(count)
+    seeds = np.random.SeedSequence(arguments.checked_seed(random_state)).spawn(count)
     return [np.random.default_rng(seed) for seed in seeds]
 
 
@@ -96,9 +95,16 @@ def within(
     owner: Any, name: str, low: float, high: float = math.inf, *, open_below: bool = False
 ) -> None:
     """Refuse an option of `owner` that is not a number in [low, high), or in (low, high)."""
+    ends = "()" if open_below else "[)"
+    arguments.number(getattr(owner, name), f"{type(owner).__name__}: {name}", low, high, ends=ends)
+
+
+def names(owner: Any, name: str) -> None:
+    """Raise TypeError if an option of `owner` is not a collection of names of parameters."""
     value = getattr(owner, name)
-    number = isinstance(value, (int, float, np.integer, np.floating))
-    if not number or not low <= value < high or (open_below and value == low):
-        interval = f"{'(' if open_below else '['}{low}, {high})"
-        kind = type(owner).__name__
-        raise ValueError(f"{kind}: {name} expects a number in {interval}, got {value!r}")
+    several = isinstance(value, (tuple, list, set, frozenset))
+    if not several or not all(isinstance(item, str) for item in value):
+        raise TypeError(
+            f"{type(owner).__name__}: {name} expects a tuple of names such as ('weights',), "
+            f"got {value!r}"
+        )

@@ -6,7 +6,12 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from mlpgrad._core.advice import advice
+from mlpgrad._core.habits import OPTIONS
+from mlpgrad._core.synonyms import meant_by
+
 Function = TypeVar("Function", bound=Callable[..., Any])
+FEW = 16  # names that an error lists
 
 
 class Described:
@@ -73,14 +78,15 @@ def suggesting(function: Function) -> Function:
 
 
 def reject_unknown_options(owner: str, options: dict[str, Any], known: dict[str, Any]) -> None:
-    """Raise TypeError for the first of `options` that is not `known`, with the nearest name."""
+    """Raise TypeError for the first of `options` that is not `known`, with what to write."""
     for name in options:
         if name not in known:
-            raise TypeError(f"{owner} has no option {name!r}{nearest(name, known)}")
+            habit = advice(name, OPTIONS.get(owner, {})) or meant_by(name, known)
+            raise TypeError(f"{owner} has no option {name!r}{habit or nearest(name, known)}")
 
 
 def nearest(name: str, known: Any) -> str:
-    """Advice for an unknown name: the nearest of `known`, else all of them.
+    """Advice for an unknown name: the nearest of `known`, else all of them where they are few.
 
     Examples
     --------
@@ -93,6 +99,8 @@ def nearest(name: str, known: Any) -> str:
     close = difflib.get_close_matches(name, names, n=1)
     if close:
         return f"; did you mean {close[0]!r}?"
+    if len(names) > FEW:
+        return ""
     return f"; known: {', '.join(names)}" if names else "; it takes none"
 
 

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, Shape, constant, ones, product, row
 from mlpgrad.initializers import Constant, Initializer, Zeros
 from mlpgrad.layers.base import Layer
@@ -15,8 +16,10 @@ class _Normalization(Layer):
     """y = gain xhat + bias: what both have in common."""
 
     def __init__(self, features: int, *, epsilon: float = 1e-5) -> None:
-        self.features = self.in_features = self.out_features = features
-        self.epsilon = epsilon
+        kind = type(self).__name__
+        self.features = arguments.count(features, f"{kind}: features")
+        self.in_features = self.out_features = self.features
+        self.epsilon = arguments.number(epsilon, f"{kind}: epsilon", 0)
 
     def parameters(self) -> dict[str, tuple[Shape, Initializer]]:
         return {"gain": ((self.features,), Constant(1)), "bias": ((self.features,), Zeros())}
@@ -114,7 +117,7 @@ class BatchNorm(_Normalization):
 
     def __init__(self, features: int, *, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
         super().__init__(features, epsilon=epsilon)
-        self.momentum = momentum
+        self.momentum = arguments.number(momentum, "BatchNorm: momentum", 0, 1, ends="[]")
 
     def statistics(self) -> dict[str, tuple[Shape, Initializer]]:
         width = (self.features,)

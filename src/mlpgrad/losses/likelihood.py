@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, Shape, constant, sum_rows
 from mlpgrad._core.checks import first_row
 from mlpgrad.losses.base import Loss
@@ -90,9 +91,9 @@ class GaussianNLL(Loss):
     repeatable = True
 
     def __init__(self, epsilon: float = 1e-6) -> None:
-        if not epsilon > 0:
-            raise ValueError(f"GaussianNLL expects epsilon > 0, got {epsilon}; 1e-6 is usual")
-        self.epsilon = epsilon
+        self.epsilon = arguments.number(
+            epsilon, "GaussianNLL: epsilon", 0, ends="()", fix="1e-6 is usual"
+        )
 
     def losses(self, prediction: Array, target: Array) -> Array:
         mean, log_variance = self._halves(prediction)

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, Shape, constant, sum_rows
 from mlpgrad.losses.base import Loss, fitting
 
@@ -126,9 +127,7 @@ class Huber(Loss):
     repeatable = True
 
     def __init__(self, delta: float = 1.0) -> None:
-        if not delta > 0:
-            raise ValueError(f"Huber expects delta > 0, got {delta}; 1 is usual")
-        self.delta = delta
+        self.delta = arguments.number(delta, "Huber: delta", 0, ends="()", fix="1 is usual")
 
     def losses(self, prediction: Array, target: Array) -> Array:
         work, clipped = self._work, self._clipped
@@ -174,10 +173,11 @@ class Quantile(Loss):
     repeatable = True
 
     def __init__(self, levels: float | Sequence[float] = 0.5) -> None:
-        values = np.atleast_1d(np.asarray(levels, np.float64))
+        values = np.atleast_1d(arguments.numbers(levels, "Quantile: levels", "iuf"))
         if values.ndim != 1 or not values.size or not ((values > 0) & (values < 1)).all():
             raise ValueError(
-                f"Quantile expects levels between 0 and 1, got {levels}; 0.5 is the median"
+                f"Quantile: levels expects one or several numbers between 0 and 1, "
+                f"got {arguments.shown(levels)}; 0.5 is the median"
             )
         self.levels = levels
 

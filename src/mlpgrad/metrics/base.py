@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.described import Described, nearest
+from mlpgrad._core.described import Described
 
 if TYPE_CHECKING:
     from mlpgrad.losses.base import Loss
@@ -163,15 +163,11 @@ def start_all(metrics: Iterable[Metric]) -> dict[str, Accumulator]:
 
     Raises
     ------
-    TypeError
-        If one of them is not a Metric.
     ValueError
         If two of them have one name.
     """
     started: dict[str, Accumulator] = {}
     for metric in metrics:
-        if not isinstance(metric, Metric):
-            raise TypeError(f"metrics expects objects such as Accuracy(), {_received(metric)}")
         if metric.name in ("loss", *started):
             raise ValueError(
                 f"metrics expects names that differ, got {metric.name!r} twice; "
@@ -186,19 +182,3 @@ def weighted_mean(total: Any, weight: Any) -> Any:
     if isinstance(weight, int):  # samples that count alike
         return total / weight
     return total / np.maximum(weight, np.finfo(float).tiny)
-
-
-def _received(metric: Any) -> str:
-    """What was given in place of a metric, and what to write for it."""
-    if isinstance(metric, type):
-        return f"got the class {metric.__name__}; write {metric.__name__}()"
-    known = {cls.example().name: cls.__name__ for cls in _subclasses(Metric)}
-    if metric in known.values() or (isinstance(metric, str) and metric in known):
-        return f"got {metric!r}; write {known.get(metric, metric)}()"
-    return f"got {metric!r}{nearest(str(metric), known.values())}"
-
-
-def _subclasses(base: type[Metric]) -> list[type[Metric]]:
-    """Every metric of this package below `base`."""
-    found = [c for sub in base.__subclasses__() for c in (sub, *_subclasses(sub))]
-    return [c for c in found if c.__module__.startswith("mlpgrad.") and c.__name__[0] != "_"]

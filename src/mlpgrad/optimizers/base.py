@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypedDict
 
 import numpy as np
 
-from mlpgrad._core import checks
+from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array, Shape, constant
 from mlpgrad._core.described import Described
 from mlpgrad._core.stateful import Stateful
@@ -125,8 +125,7 @@ class Optimizer(Described, Stateful):
         for name in ("clip_norm", "clip_value", "max_norm"):
             if getattr(self, name) is not None:
                 checks.within(self, name, 0, open_below=True)
-        if isinstance(decay_kinds, str):
-            raise TypeError(f"decay_kinds expects a tuple of names, got {decay_kinds!r}")
+        checks.names(self, "decay_kinds")
         self._layout: list[tuple[str, int, int, Shape]] | None = None
         self._model: weakref.ref[Network] | None = None
         self.reset()
@@ -207,6 +206,8 @@ class Optimizer(Described, Stateful):
         Attaching to the same model again continues with the state. A used optimizer refuses
         another model: it would apply the one's momentum to the other.
         """
+        if not hasattr(model, "parameters"):
+            raise TypeError(f"attach expects a model, got {arguments.shown(model)}")
         layout = [(slot.kind, slot.start, slot.stop, slot.shape) for slot in model.parameters]
         other = self._model is not None and self._model() is not model
         changed = self._layout is not None and self._layout != layout
@@ -246,7 +247,7 @@ class Optimizer(Described, Stateful):
     @learning_rate.setter
     def learning_rate(self, rate: Any) -> None:
         if not callable(rate):
-            values = np.asarray(rate)
+            values = arguments.as_array(rate, "learning_rate")
             if values.dtype.kind not in "iuf" or values.ndim > 1:
                 raise TypeError(
                     f"learning_rate expects a number, a schedule (steps -> number) or a number "

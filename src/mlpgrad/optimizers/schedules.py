@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Self
 
-from mlpgrad._core import checks
+from mlpgrad._core import arguments, checks
 from mlpgrad._core.described import Described
 from mlpgrad._core.stateful import Stateful
 
@@ -49,6 +49,7 @@ class ConstantSchedule(Schedule):
         checks.within(self, "rate", 0)
 
     def __call__(self, steps: int) -> float:
+        checked_steps(steps)
         return self.rate
 
     @classmethod
@@ -83,7 +84,7 @@ class StepDecay(Schedule):
         checks.within(self, "factor", 0, open_below=True)
 
     def __call__(self, steps: int) -> float:
-        return self.rate * self.factor ** (steps // self.every)
+        return self.rate * power(self.factor, checked_steps(steps) // self.every)
 
     @classmethod
     def example(cls) -> Self:
@@ -116,7 +117,7 @@ class ExponentialDecay(Schedule):
         checks.within(self, "every", 1)
 
     def __call__(self, steps: int) -> float:
-        return float(self.rate * self.factor ** (steps / self.every))
+        return float(self.rate * power(self.factor, checked_steps(steps) / self.every))
 
     @classmethod
     def example(cls) -> Self:
@@ -153,7 +154,7 @@ class CosineDecay(Schedule):
         checks.within(self, "floor", 0)
 
     def __call__(self, steps: int) -> float:
-        return _cosine(self.rate, self.floor, steps / self.steps)
+        return _cosine(self.rate, self.floor, checked_steps(steps) / self.steps)
 
     @classmethod
     def example(cls) -> Self:
@@ -203,6 +204,7 @@ class OneCycle(Schedule):
         checks.within(self, "end_divisor", 1)
 
     def __call__(self, steps: int) -> float:
+        steps = checked_steps(steps)
         start = self.peak / self.start_divisor
         summit = max(self.rising * self.steps - 1, 0.0)
         if steps < summit:
@@ -243,6 +245,7 @@ class WarmUp(Schedule):
         checks.within(self, "steps", 1)
 
     def __call__(self, steps: int) -> float:
+        steps = checked_steps(steps)
         rate = self.rate(max(steps - self.steps, 0)) if callable(self.rate) else self.rate
         return rate * min((steps + 1) / self.steps, 1.0)
 
@@ -254,3 +257,19 @@ class WarmUp(Schedule):
 def _cosine(start: float, end: float, share: float) -> float:
     """Half a cosine from `start` (share 0) to `end` (share 1 and above)."""
     return end + (start - end) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
+
+
+def checked_steps(steps: int) -> int:
+    """`steps`; raise ValueError if it is not an int of at least 0."""
+    return steps if type(steps) is int and steps >= 0 else arguments.count(steps, "steps", 0)
+
+
+def power(factor: float, exponent: float) -> float:
+    """factor^exponent; raise ValueError where a growing learning rate leaves all bounds."""
+    try:
+        return float(factor**exponent)
+    except OverflowError:
+        raise ValueError(
+            f"the learning rate has grown by {factor}^{exponent:.4g}, which no float holds; use "
+            f"a factor below 1, or above 1 for a few steps only"
+        ) from None

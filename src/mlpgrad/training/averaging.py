@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.training.callbacks import Callback
 
@@ -28,9 +29,7 @@ class ExponentialMovingAverage(Callback):
     kept = ("_sum", "_steps")
 
     def __init__(self, decay: float = 0.99) -> None:
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay expects a number in [0, 1), got {decay}")
-        self.decay = decay
+        self.decay = arguments.number(decay, "ExponentialMovingAverage: decay", 0, 1)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._sum: Array = np.zeros_like(self.model.params)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core.arguments import shown
+
 
 class Record(dict[str, list[Any]]):
     """Losses, metrics and the learning rate by name: lists with one value an epoch.
@@ -48,12 +50,17 @@ class Record(dict[str, list[Any]]):
 
     def last(self) -> dict[str, Any]:
         """The latest epoch's values."""
-        return {name: values[-1] for name, values in self.items()}
+        return {name: values[-1] for name, values in self.items() if values}
 
     def __repr__(self) -> str:
         def show(value: Any) -> str:
-            return f"{float(np.mean(value)):.4g}"
+            array = np.asarray(value)
+            if array.dtype.kind not in "biuf" or not array.size:  # put there by hand
+                return shown(value)
+            return f"{float(np.mean(array)):.4g}"
 
-        curves = [f"{n} {show(v[0])} -> {show(v[-1])}" for n, v in self.items() if "rate" not in n]
+        curves = [
+            f"{n} {show(v[0])} -> {show(v[-1])}" for n, v in self.items() if v and "rate" not in n
+        ]
         ended = ", interrupted" if self.interrupted else ""
         return f"{type(self).__name__}({', '.join([f'{self.epochs} epochs', *curves])}{ended})"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad.training.callbacks import Callback
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ class ModelCheckpoint(Callback):
     def __init__(
         self, path: str | Path, *, monitor: str | None = None, best_only: bool = True
     ) -> None:
-        self.path, self.monitor, self.best_only = path, monitor, best_only
+        self.path = arguments.path(path, "ModelCheckpoint: path")
+        self.monitor = arguments.optional_text(monitor, "ModelCheckpoint: monitor", "val_loss")
+        self.best_only = arguments.flag(best_only, "ModelCheckpoint: best_only")
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.best = np.inf

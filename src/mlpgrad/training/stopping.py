@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.data import check_validation
 from mlpgrad.training.evaluate import evaluate
 
 if TYPE_CHECKING:
@@ -45,9 +47,13 @@ class EarlyStopping(Callback):
         mode: str | None = None,
         validation_data: tuple[Any, ...] | None = None,
     ) -> None:
-        if mode not in (None, "min", "max"):
-            raise ValueError(f'mode expects "min", "max" or None, got {mode!r}')
-        self.patience, self.monitor, self.min_delta = patience, monitor, min_delta
+        if not (mode is None or (isinstance(mode, str) and mode in ("min", "max"))):
+            raise ValueError(f'mode expects "min", "max" or None, got {arguments.shown(mode)}')
+        self.patience = arguments.count(patience, "EarlyStopping: patience", 0)
+        self.monitor = arguments.optional_text(monitor, "EarlyStopping: monitor", "val_loss")
+        self.min_delta = arguments.number(min_delta, "EarlyStopping: min_delta", 0)
+        if validation_data is not None:
+            check_validation(validation_data, 0.0)
         self.mode, self.validation_data = mode, validation_data
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -116,10 +122,12 @@ class ReduceOnPlateau(Callback):
         min_delta: float = 1e-4,
         lowest: float = 0.0,
     ) -> None:
-        if not 0 < factor < 1:
-            raise ValueError(f"factor expects a number between 0 and 1, got {factor}")
-        self.factor, self.patience, self.monitor = factor, patience, monitor
-        self.min_delta, self.lowest = min_delta, lowest
+        name = "ReduceOnPlateau: "
+        self.factor = arguments.number(factor, name + "factor", 0, 1, ends="()")
+        self.patience = arguments.count(patience, name + "patience", 0)
+        self.monitor = arguments.optional_text(monitor, name + "monitor", "val_loss")
+        self.min_delta = arguments.number(min_delta, name + "min_delta", 0)
+        self.lowest = arguments.number(lowest, name + "lowest", 0)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.best, self.waited = np.inf, 0

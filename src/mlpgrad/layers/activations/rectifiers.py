@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, constant, is_positive, zeros
 from mlpgrad.initializers import HeNormal, LeCunNormal
 from mlpgrad.layers.activations.base import Activation
@@ -53,12 +54,9 @@ class LeakyReLU(Activation):
     kinks = (0.0,)
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        if not 0 <= negative_slope < 1:
-            raise ValueError(
-                f"LeakyReLU expects a negative_slope from 0 to below 1, got {negative_slope}; "
-                f"0.01 is usual"
-            )
-        self.negative_slope = negative_slope
+        self.negative_slope = arguments.number(
+            negative_slope, "LeakyReLU: negative_slope", 0, 1, fix="0.01 is usual"
+        )
 
     def apply(self, z: Array, out: Array) -> None:
         np.multiply(z, constant(self.negative_slope, z.dtype), out)
@@ -85,7 +83,7 @@ class ELU(Activation):
     initializer = HeNormal()
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
+        self.alpha = arguments.number(alpha, "ELU: alpha", ends="()", fix="1 is usual")
 
     @property
     def kinks(self) -> tuple[float, ...]:  # type: ignore[override]  # depends on alpha
