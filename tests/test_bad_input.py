@@ -383,12 +383,13 @@ def test_the_work_is_in_proportion_to_the_number_of_layers(call):
 
 def test_what_no_memory_holds_is_refused_before_it_is_allocated():
     with pytest.raises(
-        ValueError, match=r"parameters and their gradients need [\d,]+ GiB, and this"
+        ValueError,
+        match=r"parameters and their gradients are too large: they need [\d,]+ GiB, and this",
     ):
         regressor(layers=[mg.Dense(10**7, 10**7)])
     with pytest.raises(ValueError, match="ensemble_size expects an int from 1 to 1000000"):
         regressor(10**9)
-    with pytest.raises(ValueError, match="copies need"):
+    with pytest.raises(ValueError, match="copies are too large"):
         regressor(layers=[mg.Dense(2, 10**6), mg.Dense(10**6, 1)]).tiled(10**6)
     with pytest.raises(ValueError, match="n expects an int from 2 to"):
         mg.datasets.moons(10**12)

@@ -228,12 +228,12 @@ def test_widths_of_targets():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: mg.SoftmaxCrossEntropy(1.0), r"label_smoothing expects a number in \[0, 1\)"),
-        (lambda: mg.SigmoidCrossEntropy(-0.1), r"label_smoothing expects a number in \[0, 1\)"),
-        (lambda: mg.Huber(0), r"delta expects a number in \(0, inf\)"),
-        (lambda: mg.Quantile([0.5, 1.0]), "levels expects one or several numbers between 0 and 1"),
-        (lambda: mg.Quantile([]), "levels expects one or several numbers between 0 and 1"),
-        (lambda: mg.GaussianNLL(0), r"epsilon expects a number in \(0, inf\)"),
+        (lambda: mg.SoftmaxCrossEntropy(1.0), "label_smoothing from 0 to below 1"),
+        (lambda: mg.SigmoidCrossEntropy(-0.1), "label_smoothing from 0 to below 1"),
+        (lambda: mg.Huber(0), "delta > 0"),
+        (lambda: mg.Quantile([0.5, 1.0]), "levels between 0 and 1"),
+        (lambda: mg.Quantile([]), "levels between 0 and 1"),
+        (lambda: mg.GaussianNLL(0), "epsilon > 0"),
     ],
 )
 def test_bad_options(make, message):

@@ -91,6 +91,7 @@ def count(value: Any, name: str, least: int = 1, most: int | None = None, fix: s
     too_many = most is not None and is_integer(value) and value > most
     expected = f"an int from {least} to {most}" if too_many else f"an int >= {least}"
     fix = unquoted(value) or (f"; {fix}" if fix else "")
+    fix = (", which is too large" if too_many else "") + fix
     raise ValueError(f"{name} expects {expected}, got {shown(value)}{fix}")
 
 
@@ -154,12 +155,12 @@ def optional_text(value: Any, name: str, example: str) -> str | None:
 
 def function(value: Any, name: str, example: str) -> Callable[..., Any]:
     """`value`, which must be callable."""
-    if callable(value):
+    if callable(value) and not isinstance(value, type):
         return value  # type: ignore[no-any-return]
     raise TypeError(f"{name} expects a function such as {example}, got {shown(value)}")
 
 
-def instance(value: Any, name: str, family: type[Object], example: str) -> Object:
+def instance(value: Any, name: str, family: type[Object], example: str, place: str = "") -> Object:
     """`value`, which must be an object of the class `family`; the habits of others get advice.
 
     Examples
@@ -172,7 +173,7 @@ def instance(value: Any, name: str, family: type[Object], example: str) -> Objec
     kind = family.__name__
     raise TypeError(
         f"{name} expects {'an' if kind[0] in 'AEIOU' else 'a'} {kind} such as {example}, "
-        f"got {shown(value)}{instead_of(value, family)}"
+        f"got {shown(value)}{place}{instead_of(value, family)}"
     )
 
 
@@ -194,7 +195,9 @@ def objects(values: Any, name: str, family: type[Object], example: str) -> list[
             f"{name} expects a list of {kind} objects such as [{example}], "
             f"got {shown(values)}{advice}"
         )
-    return [instance(value, f"{name}[{i}]", family, example) for i, value in enumerate(values)]
+    return [
+        instance(value, name, family, example, f" at {name}[{i}]") for i, value in enumerate(values)
+    ]
 
 
 def generator(seed: Any, name: str = "random_state") -> np.random.Generator:
@@ -235,7 +238,7 @@ def path(value: Any, name: str = "path") -> str:
 def floating(dtype: Any, name: str = "dtype") -> np.dtype[Any]:
     """`dtype` as a real or complex floating type in the machine's byte order."""
     fix = "float32 and float64 are usual"
-    if dtype is None or isinstance(dtype, np.ndarray):
+    if not isinstance(dtype, (str, type, np.dtype)):
         raise TypeError(f"{name} expects a floating type, got {shown(dtype)}; {fix}")
     try:
         found = np.dtype(dtype)
@@ -287,4 +290,15 @@ def copy_into(flat: Array, values: Any, name: str) -> None:
             values = np.broadcast_to(values, flat.shape)
         except ValueError:
             raise ValueError(f"{name} expects shape {flat.shape}, got {values.shape}") from None
-    flat[...] = values
+    if values.dtype == flat.dtype:
+        flat[...] = values
+        return
+    try:
+        with np.errstate(over="raise"):
+            flat[...] = values
+    except FloatingPointError:
+        largest = np.finfo(flat.dtype).max
+        raise ValueError(
+            f"{name} expects numbers that {flat.dtype} holds, up to {largest:.3g}, got "
+            f"{np.abs(values).max():.3g}; use smaller ones, or a model of float64"
+        ) from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpgrad._core import arguments
+from mlpgrad._core.arguments import unquoted as unquoted
 
 if TYPE_CHECKING:
     from mlpgrad._core.arrays import Array
@@ -91,12 +92,26 @@ def random_generators(random_state: Any, count: int) -> list[np.random.Generator
     return [np.random.default_rng(seed) for seed in seeds]
 
 
+def is_within(value: Any, low: float, high: float = math.inf, *, open_below: bool = False) -> bool:
+    """Whether a value is a number in [low, high), or in (low, high)."""
+    if not arguments.is_number(value):
+        return False
+    return bool(low <= value < high and not (open_below and value == low))
+
+
 def within(
     owner: Any, name: str, low: float, high: float = math.inf, *, open_below: bool = False
 ) -> None:
     """Refuse an option of `owner` that is not a number in [low, high), or in (low, high)."""
     ends = "()" if open_below else "[)"
     arguments.number(getattr(owner, name), f"{type(owner).__name__}: {name}", low, high, ends=ends)
+
+
+def boolean(owner: Any, name: str) -> None:
+    """Raise TypeError if an option of `owner` is neither True nor False."""
+    value = getattr(owner, name)
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{type(owner).__name__}: {name} expects True or False, got {value!r}")
 
 
 def names(owner: Any, name: str) -> None:

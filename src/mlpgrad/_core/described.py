@@ -95,7 +95,7 @@ def nearest(name: str, known: Any) -> str:
     """
     import difflib
 
-    names = [k for k in known if k != "self"]
+    names = [k for k in known if isinstance(k, str) and k != "self"]
     close = difflib.get_close_matches(name, names, n=1)
     if close:
         return f"; did you mean {close[0]!r}?"

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, Shape, constant
+from mlpgrad._core.checks import is_within
 from mlpgrad.layers.base import Layer
 
 
@@ -38,13 +38,12 @@ class Dropout(Layer):
     repeatable = True
 
     def __init__(self, drop_probability: float = 0.5) -> None:
-        self.drop_probability = arguments.number(
-            drop_probability,
-            "Dropout: drop_probability",
-            0,
-            1,
-            fix="0.5 is usual for hidden layers",
-        )
+        if not is_within(drop_probability, 0, 1):
+            raise ValueError(
+                f"Dropout expects a drop_probability from 0 to below 1, got {drop_probability!r}; "
+                f"0.5 is usual for hidden layers"
+            )
+        self.drop_probability = drop_probability
 
     def allocate(self, shape: Shape) -> dict[str, Any]:
         size = shape[-2:]

@@ -6,8 +6,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._core import arguments
+from mlpgrad._core.arguments import count, is_number
 from mlpgrad._core.arrays import Array, Shape, constant, ones, product, row
+from mlpgrad._core.checks import within
 from mlpgrad.initializers import Constant, Initializer, Zeros
 from mlpgrad.layers.base import Layer
 
@@ -16,10 +17,10 @@ class _Normalization(Layer):
     """y = gain xhat + bias: what both have in common."""
 
     def __init__(self, features: int, *, epsilon: float = 1e-5) -> None:
-        kind = type(self).__name__
-        self.features = arguments.count(features, f"{kind}: features")
+        self.features = count(features, f"{type(self).__name__}: features")
         self.in_features = self.out_features = self.features
-        self.epsilon = arguments.number(epsilon, f"{kind}: epsilon", 0)
+        self.epsilon = epsilon
+        within(self, "epsilon", 0)
 
     def parameters(self) -> dict[str, tuple[Shape, Initializer]]:
         return {"gain": ((self.features,), Constant(1)), "bias": ((self.features,), Zeros())}
@@ -117,7 +118,11 @@ class BatchNorm(_Normalization):
 
     def __init__(self, features: int, *, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
         super().__init__(features, epsilon=epsilon)
-        self.momentum = arguments.number(momentum, "BatchNorm: momentum", 0, 1, ends="[]")
+        self.momentum = momentum
+        if not (is_number(momentum) and 0 <= momentum <= 1):
+            raise ValueError(
+                f"BatchNorm expects a momentum from 0 to 1, got {momentum!r}; 0.1 is usual"
+            )
 
     def statistics(self) -> dict[str, tuple[Shape, Initializer]]:
         width = (self.features,)

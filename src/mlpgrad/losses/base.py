@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, Shape, ones
+from mlpgrad._core.checks import is_within
 from mlpgrad._core.described import Described
 
 
@@ -209,7 +209,10 @@ def fitting(buffer: Array, target: Array) -> Array:
     return buffer if buffer.ndim == target.ndim else buffer[0]
 
 
-def checked_smoothing(loss: Loss, label_smoothing: float) -> float:
-    """A share of smoothing; raise ValueError if it is not in [0, 1)."""
-    name = f"{type(loss).__name__}: label_smoothing"
-    return arguments.number(label_smoothing, name, 0, 1, fix="0.1 is usual")
+def check_smoothing(loss: Loss, label_smoothing: float) -> None:
+    """Refuse a share of smoothing outside [0, 1)."""
+    if not is_within(label_smoothing, 0, 1):
+        raise ValueError(
+            f"{type(loss).__name__} expects label_smoothing from 0 to below 1, "
+            f"got {label_smoothing!r}; 0.1 is usual"
+        )

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array, Shape, constant, sum_rows
 from mlpgrad._core.checks import first_row
-from mlpgrad.losses.base import Loss, checked_smoothing, fitting
+from mlpgrad.losses.base import Loss, check_smoothing, fitting
 
 
 class _BinaryLoss(Loss):
@@ -58,7 +58,8 @@ class SigmoidCrossEntropy(_BinaryLoss):
     expects_logits = True
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
-        self.label_smoothing = checked_smoothing(self, label_smoothing)
+        check_smoothing(self, label_smoothing)
+        self.label_smoothing = label_smoothing
 
     def losses(self, prediction: Array, target: Array) -> Array:
         # log(1 + e^z) - t z = (h - t) z + log1p(e^-|z|), with h = 1 where z > 0 and else 0: no

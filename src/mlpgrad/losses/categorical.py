@@ -17,7 +17,7 @@ from mlpgrad._core.arrays import (
     sum_rows,
 )
 from mlpgrad._core.checks import first_row
-from mlpgrad.losses.base import Loss, checked_smoothing, fitting
+from mlpgrad.losses.base import Loss, check_smoothing, fitting
 
 TABLE_CLASSES = 256  # up to here label rows are looked up in a K x K table, else written one by one
 
@@ -143,7 +143,8 @@ class SoftmaxCrossEntropy(_CategoricalLoss):
     expects_logits = True
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
-        self.label_smoothing = checked_smoothing(self, label_smoothing)
+        check_smoothing(self, label_smoothing)
+        self.label_smoothing = label_smoothing
 
     def losses(self, prediction: Array, target: Array) -> Array:
         shifted, exponentials, total = self._shifted, self._exponentials, self._total

@@ -7,9 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, Shape, constant, sum_rows
-from mlpgrad._core.checks import first_row
+from mlpgrad._core.checks import first_row, is_within
 from mlpgrad.losses.base import Loss
 
 
@@ -91,9 +90,9 @@ class GaussianNLL(Loss):
     repeatable = True
 
     def __init__(self, epsilon: float = 1e-6) -> None:
-        self.epsilon = arguments.number(
-            epsilon, "GaussianNLL: epsilon", 0, ends="()", fix="1e-6 is usual"
-        )
+        if not is_within(epsilon, 0, open_below=True):
+            raise ValueError(f"GaussianNLL expects epsilon > 0, got {epsilon!r}; 1e-6 is usual")
+        self.epsilon = epsilon
 
     def losses(self, prediction: Array, target: Array) -> Array:
         mean, log_variance = self._halves(prediction)

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, Shape, constant, sum_rows
+from mlpgrad._core.checks import is_within
 from mlpgrad.losses.base import Loss, fitting
 
 
@@ -127,7 +127,9 @@ class Huber(Loss):
     repeatable = True
 
     def __init__(self, delta: float = 1.0) -> None:
-        self.delta = arguments.number(delta, "Huber: delta", 0, ends="()", fix="1 is usual")
+        if not is_within(delta, 0, open_below=True):
+            raise ValueError(f"Huber expects delta > 0, got {delta!r}; 1 is usual")
+        self.delta = delta
 
     def losses(self, prediction: Array, target: Array) -> Array:
         work, clipped = self._work, self._clipped
@@ -173,11 +175,11 @@ class Quantile(Loss):
     repeatable = True
 
     def __init__(self, levels: float | Sequence[float] = 0.5) -> None:
-        values = np.atleast_1d(arguments.numbers(levels, "Quantile: levels", "iuf"))
-        if values.ndim != 1 or not values.size or not ((values > 0) & (values < 1)).all():
+        values = np.atleast_1d(np.asarray(levels, object))
+        inside = [is_within(level, 0, 1, open_below=True) for level in values.ravel()]
+        if values.ndim != 1 or not inside or not all(inside):
             raise ValueError(
-                f"Quantile: levels expects one or several numbers between 0 and 1, "
-                f"got {arguments.shown(levels)}; 0.5 is the median"
+                f"Quantile expects levels between 0 and 1, got {levels!r}; 0.5 is the median"
             )
         self.levels = levels
 

@@ -99,7 +99,7 @@ def check_memory(nbytes: int, what: str) -> None:
         present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if nbytes > present:
         raise ValueError(
-            f"{what} need {nbytes / 2**30:,.0f} GiB, and this machine has "
+            f"{what} are too large: they need {nbytes / 2**30:,.0f} GiB, and this machine has "
             f"{present / 2**30:,.0f} GiB; make the layers narrower or the ensemble smaller"
         )
 

@@ -60,6 +60,7 @@ class RMSprop(Optimizer):
         super().__init__(learning_rate, **common)
         self.decay, self.momentum, self.epsilon = decay, momentum, epsilon
         self.centered = centered
+        checks.boolean(self, "centered")
         checks.within(self, "decay", 0, 1)
         checks.within(self, "momentum", 0, 1)
         checks.within(self, "epsilon", 0)

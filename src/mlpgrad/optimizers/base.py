@@ -246,7 +246,7 @@ class Optimizer(Described, Stateful):
 
     @learning_rate.setter
     def learning_rate(self, rate: Any) -> None:
-        if not callable(rate):
+        if not callable(rate) or isinstance(rate, type):
             values = arguments.as_array(rate, "learning_rate")
             if values.dtype.kind not in "iuf" or values.ndim > 1:
                 raise TypeError(
@@ -268,7 +268,7 @@ class Optimizer(Described, Stateful):
         """The rate after so many steps: a number, or (E, 1)."""
         rate: Any = self._learning_rate
         if type(rate) is not float:  # the usual one, first
-            rate = rate(steps) if callable(rate) else rate
+            rate = _asked(rate, steps) if callable(rate) else rate
             rate = np.asarray(rate, np.float64)[:, None] if np.ndim(rate) else rate
         return rate * self.learning_rate_scale
 
@@ -396,3 +396,14 @@ class Optimizer(Described, Stateful):
 def _of(networks: slice, rate: Any) -> Any:
     """A rate, or those of some networks."""
     return rate[networks] if np.ndim(rate) else rate
+
+
+def _asked(schedule: Any, steps: int) -> Any:
+    """The rate of a schedule; raise TypeError if it is neither a number nor several."""
+    rate = schedule(steps)
+    if type(rate) is not float and np.asarray(rate).dtype.kind not in "iuf":
+        raise TypeError(
+            f"learning_rate expects a schedule (steps -> number), got {arguments.shown(rate)} "
+            f"from {schedule!r} for steps={steps}"
+        )
+    return rate

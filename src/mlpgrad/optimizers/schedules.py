@@ -10,6 +10,8 @@ from mlpgrad._core import arguments, checks
 from mlpgrad._core.described import Described
 from mlpgrad._core.stateful import Stateful
 
+MOST_STEPS = 1 << 53  # a float counts them exactly
+
 
 class Schedule(Described, Stateful):
     """A learning rate that changes: `Adam(CosineDecay(0.01, steps=1000))`.
@@ -240,7 +242,7 @@ class WarmUp(Schedule):
 
     def __init__(self, rate: float | Callable[[int], float], steps: int) -> None:
         self.rate, self.steps = rate, steps
-        if not callable(rate):
+        if not callable(rate) or isinstance(rate, type):
             checks.within(self, "rate", 0)
         checks.within(self, "steps", 1)
 
@@ -261,7 +263,9 @@ def _cosine(start: float, end: float, share: float) -> float:
 
 def checked_steps(steps: int) -> int:
     """`steps`; raise ValueError if it is not an int of at least 0."""
-    return steps if type(steps) is int and steps >= 0 else arguments.count(steps, "steps", 0)
+    if type(steps) is int and 0 <= steps < MOST_STEPS:
+        return steps
+    return arguments.count(steps, "steps", 0, MOST_STEPS)
 
 
 def power(factor: float, exponent: float) -> float:

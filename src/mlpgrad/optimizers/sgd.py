@@ -53,6 +53,7 @@ class SGD(Optimizer):
         super().__init__(learning_rate, **common)
         self.momentum, self.nesterov = momentum, nesterov
         checks.within(self, "momentum", 0, 1)
+        checks.boolean(self, "nesterov")
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov expects a momentum > 0, got 0; add momentum=0.9")
         self.states = ("v",) if momentum else ()

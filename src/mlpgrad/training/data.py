@@ -135,16 +135,23 @@ def with_class_weights(
     if labels.ndim == target.ndim and target.shape[-1] > 1:
         raise ValueError("class_weight expects one class a sample; use sample_weight for labels")
     classes, counts = np.unique(labels, return_counts=True)
-    if class_weight == "balanced":
+    if isinstance(class_weight, str) and class_weight == "balanced":
         table = dict(zip(classes.tolist(), labels.size / (len(classes) * counts), strict=True))
     elif isinstance(class_weight, str):
         raise ValueError(f'class_weight expects a dict or "balanced", got {class_weight!r}')
+    elif not isinstance(class_weight, Mapping):
+        shown = arguments.shown(class_weight)
+        raise TypeError(
+            f'class_weight expects a dict such as {{0: 1.0, 1: 2.0}} or "balanced", got {shown}'
+        )
     else:
         table = dict(class_weight)
     missing = sorted(set(classes.tolist()) - table.keys())
     if missing:
         raise ValueError(f"class_weight expects a weight for each class; missing: {missing}")
-    factors = np.array([table[c] for c in classes.tolist()], float)
+    factors = np.array(
+        [arguments.number(table[c], f"class_weight[{c!r}]", 0) for c in classes.tolist()]
+    )
     factors = factors[np.searchsorted(classes, labels)][..., None]
     return factors if weights is None else weights * factors
 

@@ -45,7 +45,12 @@ class Record(dict[str, list[Any]]):
 
     def record(self, logs: dict[str, Any]) -> None:
         """Append one epoch's values."""
-        for name, value in logs.items():
+        try:
+            items = logs.items()
+        except AttributeError:
+            message = f"record expects a dict of values by name, got {shown(logs)}"
+            raise TypeError(message) from None
+        for name, value in items:
             self.setdefault(name, []).append(value)
 
     def last(self) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, constant, is_positive, zeros
+from mlpgrad._core.checks import is_within, within
 from mlpgrad.initializers import HeNormal, LeCunNormal
 from mlpgrad.layers.activations.base import Activation
 from mlpgrad.layers.activations.formulas import exponential_unit, exponential_unit_slope, step
@@ -54,9 +54,12 @@ class LeakyReLU(Activation):
     kinks = (0.0,)
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = arguments.number(
-            negative_slope, "LeakyReLU: negative_slope", 0, 1, fix="0.01 is usual"
-        )
+        if not is_within(negative_slope, 0, 1):
+            raise ValueError(
+                f"LeakyReLU expects a negative_slope from 0 to below 1, got {negative_slope!r}; "
+                f"0.01 is usual"
+            )
+        self.negative_slope = negative_slope
 
     def apply(self, z: Array, out: Array) -> None:
         np.multiply(z, constant(self.negative_slope, z.dtype), out)
@@ -83,7 +86,8 @@ class ELU(Activation):
     initializer = HeNormal()
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = arguments.number(alpha, "ELU: alpha", ends="()", fix="1 is usual")
+        self.alpha = alpha
+        within(self, "alpha", 0)
 
     @property
     def kinks(self) -> tuple[float, ...]:  # type: ignore[override]  # depends on alpha
