@@ -1,5 +1,7 @@
 """Every public entry point answers bad input with expected / got / where / fix."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -15,8 +17,8 @@ def classifier(size=None, layers=None, loss=None):
     )
 
 
-def regressor():
-    return classifier(layers=[mg.Dense(2, 1)], loss=mg.MeanSquaredError())
+def regressor(size=None, layers=None):
+    return classifier(size, layers or [mg.Dense(2, 1)], mg.MeanSquaredError())
 
 
 X = np.random.default_rng(0).normal(size=(6, 2))
@@ -144,11 +146,34 @@ def test_neighbours_must_agree():
 
 
 @pytest.mark.parametrize(
-    "layer", [mg.Dense(0, 3), mg.Dense(3, -1), mg.Dense(3, 2.5), mg.BatchNorm(0)], ids=repr
+    ("build", "name"),
+    [
+        (lambda: mg.Dense(0, 3), "Dense: in_features"),
+        (lambda: mg.Dense(3, -1), "Dense: out_features"),
+        (lambda: mg.Dense(3, 2.5), "Dense: out_features"),
+        (lambda: mg.Dense(3, "4"), "Dense: out_features"),
+        (lambda: mg.Dense(True, 4), "Dense: in_features"),
+        (lambda: mg.BatchNorm(0), "BatchNorm: features"),
+    ],
 )
-def test_widths_are_positive_integers(layer):
-    with pytest.raises(ValueError, match=r"layer 0 .* expects widths that are ints >= 1, got"):
-        classifier(layers=[layer])
+def test_widths_are_positive_integers(build, name):
+    with pytest.raises(ValueError, match=f"{name} expects an int >= 1, got"):
+        build()
+
+
+@pytest.mark.parametrize("width", [0, 2.5, True, "3"])
+def test_widths_of_a_layer_of_ones_own_are_positive_integers(width):
+    class Own(mg.Layer):
+        in_features = width
+
+    with pytest.raises(ValueError, match=r"layer 0 Own\(\) expects widths that are ints >= 1, got"):
+        classifier(layers=[Own()])
+
+
+def test_a_small_integer_type_does_not_wrap():
+    layer = mg.Dense(np.uint8(200), np.uint8(100))
+    model = classifier(layers=[layer, mg.Dense(100, 3)])
+    assert model.params.size == 200 * 100 + 100 + 303
 
 
 def test_one_layer_object_twice():
@@ -318,3 +343,62 @@ def test_a_layer_that_does_not_keep_its_options_is_shown_and_says_so():
     assert repr(Scale(2.0, 1.0)) == "Scale(factor=..., shift=1.0)"
     with pytest.raises(TypeError, match=r"in __init__ write self.factor = factor"):
         Scale(2.0).config()
+
+
+# sizes
+
+
+def work(build, *arguments):
+    """How many bytecodes a call executes: its work in Python, whatever the machine does."""
+    count = 0
+
+    def trace(frame, event, _):
+        nonlocal count
+        frame.f_trace_opcodes = True
+        count += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        build(*arguments)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("call", ["build", "summary", "get_weights", "copy"])
+def test_the_work_is_in_proportion_to_the_number_of_layers(call):
+    def layers(number):
+        return [mg.Dense(1, 1) for _ in range(number)]
+
+    def cost(number):
+        if call == "build":
+            return work(lambda given: regressor(layers=given), layers(number))
+        return work(getattr(regressor(layers=layers(number)), call))
+
+    cost(2)  # what is made once
+    assert cost(120) - cost(60) < 1.2 * (cost(60) - cost(2))
+
+
+def test_what_no_memory_holds_is_refused_before_it_is_allocated():
+    with pytest.raises(
+        ValueError,
+        match=r"parameters and their gradients are too large: they need [\d,]+ GiB, and this",
+    ):
+        regressor(layers=[mg.Dense(10**7, 10**7)])
+    with pytest.raises(ValueError, match="ensemble_size expects an int from 1 to 1000000"):
+        regressor(10**9)
+    with pytest.raises(ValueError, match="copies are too large"):
+        regressor(layers=[mg.Dense(2, 10**6), mg.Dense(10**6, 1)]).tiled(10**6)
+    with pytest.raises(ValueError, match="n expects an int from 2 to"):
+        mg.datasets.moons(10**12)
+
+
+def test_blocks_nested_too_deep_are_refused():
+    def nested(depth):
+        return mg.Residual([nested(depth - 1) if depth else mg.Tanh()])
+
+    assert regressor(layers=[nested(40)]).predict(X).shape == X.shape
+    with pytest.raises(ValueError, match="nested at most"):
+        nested(100)

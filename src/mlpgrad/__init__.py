@@ -69,9 +69,12 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != f"mlpgrad.{name}":
             raise
+        from mlpgrad._core.advice import advice
         from mlpgrad._core.described import nearest
+        from mlpgrad._core.habits import PACKAGE
 
-        raise AttributeError(f"mlpgrad has no {name!r}{nearest(name, __all__)}") from None
+        instead = advice(name, PACKAGE, __all__, "mg.") or nearest(name, __all__)
+        raise AttributeError(f"mlpgrad has no {name!r}{instead}") from None
 
 
 def __dir__() -> list[str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpgrad._core.advice import advice
+from mlpgrad._core.described import nearest
 from mlpgrad._core.extras import require
+from mlpgrad._core.habits import HISTORY
 from mlpgrad.training.record import Record
 
 
@@ -55,3 +58,12 @@ class History(Record):
         from mlpgrad.plotting import learning_curves
 
         return learning_curves(self, names=names, ax=ax)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say where a name of another library, or a recorded one, is found."""
+            recorded = f"; write history[{name!r}]" if name in self else ""
+            known = [known for known in dir(type(self)) if not known.startswith("_")]
+            instead = recorded or advice(name, HISTORY) or nearest(name, known)
+            raise AttributeError(f"History has no attribute {name!r}{instead}")

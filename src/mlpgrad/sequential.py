@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from mlpgrad._core.described import suggesting
+from mlpgrad._core import arguments
+from mlpgrad._core.advice import advice
+from mlpgrad._core.described import nearest, suggesting
+from mlpgrad._core.habits import CALLED, MODEL
 from mlpgrad._core.terminal import Text
 from mlpgrad.history import History
 from mlpgrad.layers.chain import walk
@@ -15,7 +18,13 @@ from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training.callbacks import Callback, check_callbacks
 from mlpgrad.training.communicator import Communicator
-from mlpgrad.training.data import check_counts, check_validation, training_batches, validation_rows
+from mlpgrad.training.data import (
+    check_counts,
+    check_validation,
+    shows_progress,
+    training_batches,
+    validation_rows,
+)
 from mlpgrad.training.evaluate import evaluate
 from mlpgrad.training.minibatch import method_of
 from mlpgrad.training.progress import ProgressBar
@@ -164,8 +173,8 @@ class Sequential(Network):
         """
         method = method_of(optimizer)
         callbacks = check_callbacks(callbacks)
-        check_counts(self, epochs, batch_size)
-        check_validation(validation_data, validation_split)
+        epochs, batch_size = check_counts(self, epochs, batch_size)
+        validation_split = check_validation(validation_data, validation_split)
         batches = training_batches(
             self,
             x,
@@ -173,16 +182,16 @@ class Sequential(Network):
             sample_weight,
             class_weight,
             batch_size=batch_size,
-            shuffle=shuffle,
+            shuffle=arguments.flag(shuffle, "shuffle"),
             held_out=0.0 if validation_data is not None else validation_split,
-            in_order=not validation_shuffle,
+            in_order=not arguments.flag(validation_shuffle, "validation_shuffle"),
         )
         session = Session(
             self,
             method,
             batches,
             validation=validation_rows(self, batches, validation_data),
-            callbacks=[*callbacks, *([ProgressBar()] if verbose else [])],
+            callbacks=[*callbacks, *([ProgressBar()] if shows_progress(verbose) else [])],
             metrics=None if metrics is None else listed(metrics),
             epochs=epochs,
             record=History(),
@@ -247,7 +256,7 @@ class Sequential(Network):
         """
         from mlpgrad.exchange import npz
 
-        npz.save(self, path)
+        npz.save(self, arguments.path(path))
 
     def summary(self) -> str:
         """A table of the layers: position, layer, output shape, number of parameters.
@@ -266,10 +275,10 @@ class Sequential(Network):
         """
         rows = [("", "layer", "output", "parameters")]
         lead = "".join(f"{size}, " for size in self.lead)
-        width: int | None = self.in_features
+        width, slots = self.in_features, self.parameters.by_layer()
         for position, layer in walk(self.layers):
             width = layer.out_features or layer.in_features or width
-            count = sum(slot.stop - slot.start for slot in self.parameters if slot.layer is layer)
+            count = sum(slot.stop - slot.start for slot in slots.get(id(layer), ()))
             label = "  " * position.count(".") + repr(layer)
             rows.append((position, label, f"({lead}B, {width or 'I'})", f"{count:,}"))
         a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
@@ -280,6 +289,18 @@ class Sequential(Network):
             f"({self.dtype}), {self.loss!r}"
         )
         return Text("\n".join([*lines, total]))
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what an attribute of another library's models is called here."""
+            known = [known for known in dir(type(self)) if not known.startswith("_")]
+            instead = advice(name, MODEL) or nearest(name, known)
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{instead}")
+
+    def __call__(self, *inputs: Any) -> NoReturn:
+        """Say what to write instead: predicting and training are different calls."""
+        raise TypeError(f"a model is not called; write {CALLED}, or for training model.fit(...)")
 
 
 def load(path: str | Path) -> Sequential:
@@ -317,7 +338,7 @@ def load(path: str | Path) -> Sequential:
     """
     from mlpgrad.exchange import npz
 
-    model = npz.load(path)
+    model = npz.load(arguments.path(path))
     if not isinstance(model, Sequential):
         raise ValueError(f"{path} holds a {type(model).__name__}, not a Sequential")
     return model

@@ -105,13 +105,13 @@ def test_seeds_decide(make):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: datasets.xor(0), "copies expects an integer of at least 1, got 0"),
-        (lambda: datasets.moons(1), "n expects an integer of at least 2"),
-        (lambda: datasets.moons(10.0), "n expects an integer"),
+        (lambda: datasets.xor(0), "copies expects an int >= 1, got 0"),
+        (lambda: datasets.moons(1), "n expects an int >= 2"),
+        (lambda: datasets.moons(10.0), "n expects an int >= 2"),
         (lambda: datasets.moons(noise=-1), "noise expects"),
         (lambda: datasets.moons(noise=math.nan), "noise expects"),
         (lambda: datasets.circles(factor=1.5), "factor expects"),
-        (lambda: datasets.regression(10, 4), "features expects an integer of at least 5"),
+        (lambda: datasets.regression(10, 4), "features expects an int >= 5"),
         (lambda: datasets.split_indices(10, 1.0), "fraction expects"),
         (lambda: datasets.split_indices(1, 0.5), "at least 2 samples"),
         (lambda: datasets.split_indices(3, 0.5, [0, 1]), r"labels expects shape \(3,\)"),

@@ -209,18 +209,18 @@ def test_bad_options(build, message):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("accuracy", r"got 'accuracy'; write Accuracy\(\)"),
-        ("F1", r"got 'F1'; write F1\(\)"),
-        (mg.R2, r"got the class R2; write R2\(\)"),
+        ("accuracy", r"got 'accuracy' at metrics\[0\]; write mg.Accuracy\(\)"),
+        ("F1", r"got 'F1' at metrics\[0\]; write mg.F1\(\)"),
+        (mg.R2, r"got the class R2 at metrics\[0\]; write R2\(\.\.\.\)"),
         ("Acuracy", "did you mean 'Accuracy'"),
         (None, "got None"),
     ],
 )
 def test_what_is_no_metric(given, message):
     model = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy())
-    with pytest.raises(TypeError, match=f"metrics expects objects such as .*{message}"):
+    with pytest.raises(TypeError, match=f"metrics expects a Metric such as .*{message}"):
         model.evaluate(np.ones((4, 2)), [0, 1, 1, 0], metrics=[given])
-    with pytest.raises(TypeError, match="metrics expects objects such as"):
+    with pytest.raises(TypeError, match="metrics expects a Metric such as"):
         model.fit(np.ones((4, 2)), [0, 1, 1, 0], optimizer=mg.SGD(0.1), metrics=[given], verbose=0)
 
 

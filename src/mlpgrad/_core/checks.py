@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpgrad._core import arguments
+from mlpgrad._core.arguments import refuse_hidden as refuse_hidden
+from mlpgrad._core.arguments import unquoted as unquoted
 from mlpgrad._core.conversion import converted
 
 if TYPE_CHECKING:
@@ -28,41 +31,12 @@ def numeric(values: Any, name: str, *, labels: bool = False) -> Array:
     ValueError
         If it is empty, or a masked array that hides a value.
     """
-    if hasattr(values, "toarray"):
-        raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
-    refuse_hidden(values, name)
-    array = np.asarray(values)
+    array = arguments.as_array(values, name)
     if array.size == 0:
         raise ValueError(f"{name} is empty: shape {array.shape}; at least one sample is needed")
     if array.dtype.kind not in "biufc":
         array = converted(values, array, name, labels=labels)
     return array
-
-
-def refuse_hidden(values: Any, name: str) -> None:
-    """Raise ValueError for a masked array that hides a value: NumPy would use what is hidden.
-
-    Parameters
-    ----------
-    values : object
-        Whatever was given in place of an array; lists are searched for masked arrays.
-    name : str
-        What to call it in the message.
-    """
-    if isinstance(values, (list, tuple)):
-        for index, item in enumerate(values):
-            if isinstance(item, (list, tuple)) or hasattr(item, "mask"):
-                refuse_hidden(item, f"{name}[{index}]")
-        return
-    if not hasattr(values, "mask") or not isinstance(values, np.ma.MaskedArray):
-        return
-    hidden = np.ma.getmaskarray(values)
-    if hidden.any():
-        place = np.argwhere(hidden)[0].tolist()
-        raise ValueError(
-            f"{name} is a masked array that hides the value at {name}{place}; remove such rows, "
-            f"or put numbers in their place with {name}.filled(0)"
-        )
 
 
 def finite(array: Array, name: str, dtype: np.dtype[Any] | None = None) -> None:
@@ -107,6 +81,8 @@ def blocks(array: Array) -> Iterator[tuple[tuple[int, ...], Array]]:
         for index, part in enumerate(array):
             yield from (((index, *start), rows) for start, rows in blocks(part))
         return
+    if array.ndim == 0:
+        array = array[None]
     rows_at_once = max(1, CHUNK * len(array) // array.size)
     for first in range(0, len(array), rows_at_once):
         yield (first,), array[first : first + rows_at_once]
@@ -147,47 +123,23 @@ def random_generators(random_state: Any, count: int) -> list[np.random.Generator
     """`count` independent generators, spawned from an int, a Generator or None."""
     if isinstance(random_state, np.random.Generator):
         return list(random_state.spawn(count))
-    if random_state is not None and not isinstance(random_state, (int, np.integer)):
-        raise TypeError(
-            f"random_state expects an int, a numpy Generator or None, "
-            f"got {type(random_state).__name__}; the same int gives the same results"
-        )
-    seeds = np.random.SeedSequence(random_state).spawn(count)
+    seeds = np.random.SeedSequence(arguments.checked_seed(random_state)).spawn(count)
     return [np.random.default_rng(seed) for seed in seeds]
 
 
 def is_within(value: Any, low: float, high: float = math.inf, *, open_below: bool = False) -> bool:
     """Whether a value is a number in [low, high), or in (low, high)."""
-    number = isinstance(value, (int, float, np.integer, np.floating)) and type(value) is not bool
-    return bool(number and low <= value < high and not (open_below and value == low))
+    if not arguments.is_number(value):
+        return False
+    return bool(low <= value < high and not (open_below and value == low))
 
 
 def within(
     owner: Any, name: str, low: float, high: float = math.inf, *, open_below: bool = False
 ) -> None:
     """Raise ValueError if an option of `owner` is not a number in [low, high) or (low, high)."""
-    value = getattr(owner, name)
-    if not is_within(value, low, high, open_below=open_below):
-        interval = f"{'(' if open_below else '['}{low}, {high})"
-        kind = type(owner).__name__
-        raise ValueError(
-            f"{kind}: {name} expects a number in {interval}, got {value!r}{unquoted(value)}"
-        )
-
-
-def unquoted(value: Any) -> str:
-    """Advice where text is given that a number could be read from; empty otherwise.
-
-    Examples
-    --------
-    >>> unquoted("0.1")
-    '; write 0.1 without quotes'
-    """
-    try:
-        float(value if isinstance(value, str) else "")
-    except ValueError:
-        return ""
-    return f"; write {value} without quotes"
+    ends = "()" if open_below else "[)"
+    arguments.number(getattr(owner, name), f"{type(owner).__name__}: {name}", low, high, ends=ends)
 
 
 def boolean(owner: Any, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -104,11 +105,23 @@ def _numbers(array: Array) -> Array:
         try:
             return array.astype(np.int64)
         except OverflowError:
-            return array.astype(np.float64)
+            return _as_floats(array)
     if any(issubclass(kind, np.longdouble) for kind in kinds):
         return array.astype(np.longdouble)
     if all(
         issubclass(kind, numbers.Real) or not issubclass(kind, numbers.Complex) for kind in kinds
     ):
-        return array.astype(np.float64)
+        return _as_floats(array)
     return array.astype(np.complex128)
+
+
+def _as_floats(array: Array) -> Array:
+    """Numbers as float64; integers that are too large for it are infinite."""
+
+    def number(value: Any) -> float:
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+
+    return np.array([number(value) for value in array.flat]).reshape(array.shape)

@@ -6,10 +6,13 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
+from mlpgrad._core.advice import advice
 from mlpgrad._core.documented import Documented
+from mlpgrad._core.habits import OPTIONS
 from mlpgrad._core.synonyms import meant_by
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+FEW = 16  # names that an error lists
 
 
 class Described(Documented):
@@ -111,12 +114,12 @@ def reject_unknown_options(owner: str, options: dict[str, Any], known: dict[str,
     """Raise TypeError for the first of `options` that is not `known`, with what to write."""
     for name in options:
         if name not in known:
-            advice = meant_by(name, known) or nearest(name, known)
-            raise TypeError(f"{owner} has no option {name!r}{advice}")
+            habit = advice(name, OPTIONS.get(owner, {})) or meant_by(name, known)
+            raise TypeError(f"{owner} has no option {name!r}{habit or nearest(name, known)}")
 
 
 def nearest(name: str, known: Any) -> str:
-    """Advice for an unknown name: the nearest of `known`, else all of them.
+    """Advice for an unknown name: the nearest of `known`, else all of them where they are few.
 
     Examples
     --------
@@ -125,10 +128,12 @@ def nearest(name: str, known: Any) -> str:
     """
     import difflib
 
-    names = [k for k in known if k != "self"]
+    names = [k for k in known if isinstance(k, str) and k != "self"]
     close = difflib.get_close_matches(name, names, n=1)
     if close:
         return f"; did you mean {close[0]!r}?"
+    if len(names) > FEW:
+        return ""
     return f"; known: {', '.join(names)}" if names else "; it takes none"
 
 

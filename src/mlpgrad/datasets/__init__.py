@@ -1,5 +1,7 @@
 """Small data sets, generated or bundled; functions that read, split and scale your own."""
 
+from typing import Any
+
 from mlpgrad.datasets.digits import digits
 from mlpgrad.datasets.files import load_csv, load_idx
 from mlpgrad.datasets.generated import circles, moons, regression, spirals, xor
@@ -20,3 +22,13 @@ __all__ = [
     "standardize",
     "xor",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Say what a data set or function of another library is called here."""
+    from mlpgrad._core.advice import advice
+    from mlpgrad._core.described import nearest
+    from mlpgrad._core.habits import DATASETS
+
+    instead = advice(name, DATASETS, __all__, "mg.datasets.") or nearest(name, __all__)
+    raise AttributeError(f"mlpgrad.datasets has no {name!r}{instead}")

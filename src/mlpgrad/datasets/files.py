@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
 from mlpgrad.datasets.table import Table, table_from
@@ -127,6 +129,8 @@ def load_csv(
     >>> table.feature_names, table.classes
     (('length', 'width'), ('setosa', 'versicolor'))
     """
+    delimiter, encoding = _checked(delimiter, encoding)
+    header = arguments.flag(header, "header")
     with _opened(path) as file:
         text = io.TextIOWrapper(file, encoding=encoding, newline="")
         reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
@@ -143,6 +147,24 @@ def load_csv(
             ) from error
 
 
+def _checked(delimiter: str, encoding: str) -> tuple[str, str]:
+    """Both options; raise an error if one is not what a reader of tables takes."""
+    delimiter = arguments.text(delimiter, "delimiter", ";")
+    encoding = arguments.text(encoding, "encoding", "latin-1")
+    if len(delimiter) > 1 or delimiter in '\r\n"':
+        raise ValueError(
+            f"delimiter expects one character that is no quote or end of line, got {delimiter!r}"
+        )
+    try:
+        codecs.lookup(encoding)
+        known = getattr(codecs.lookup(encoding), "_is_text_encoding", True)
+    except (LookupError, ValueError):
+        known = False
+    if not known:
+        raise ValueError(f"encoding expects a name such as 'utf-8', got {encoding!r}")
+    return delimiter, encoding
+
+
 def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
     """The line number and the fields of each row that is not blank."""
     for row in reader:
@@ -153,7 +175,7 @@ def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
 @contextmanager
 def _opened(path: str | Path) -> Iterator[gzip.GzipFile | io.BufferedReader]:
     """The file's content, unpacked where it begins as gzip does."""
-    with Path(path).open("rb") as raw:
+    with Path(arguments.path(path)).open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         try:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
 
+from mlpgrad._core.arguments import count, generator, number
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
 from mlpgrad.datasets.splitting import RandomState
+
+MOST = 100_000_000  # numbers or rows: a typing error is answered before memory runs out
 
 
 @suggesting
@@ -39,7 +39,7 @@ def xor(copies: int = 1) -> tuple[Array, Array]:
     >>> x.tolist(), y.tolist()
     ([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0])
     """
-    _at_least(copies, 1, "copies")
+    copies = count(copies, "copies", 1, MOST)
     x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float64)
     return np.tile(x, (copies, 1)), np.tile(np.array([0, 1, 1, 0]), copies)
 
@@ -78,8 +78,8 @@ def moons(
     >>> x.shape, int(y.sum())
     ((100, 2), 50)
     """
-    _at_least(n, 2, "n")
-    outer, inner = (np.linspace(0, np.pi, count) for count in (n // 2, n - n // 2))
+    n = count(n, "n", 2, MOST)
+    outer, inner = (np.linspace(0, np.pi, size) for size in (n // 2, n - n // 2))
     upper = np.stack([np.cos(outer), np.sin(outer)], axis=1)
     lower = np.stack([1 - np.cos(inner), 0.5 - np.sin(inner)], axis=1)
     return _two_classes(upper, lower, noise, random_state)
@@ -121,10 +121,9 @@ def circles(
     >>> np.unique(np.hypot(*x[y == 1].T).round(9))
     array([0.5])
     """
-    _at_least(n, 2, "n")
-    if not 0 <= factor <= 1:
-        raise ValueError(f"factor expects a radius from 0 to 1, got {factor}")
-    around = [np.arange(count) * (2 * np.pi / count) for count in (n // 2, n - n // 2)]
+    n = count(n, "n", 2, MOST)
+    factor = number(factor, "factor", 0, 1, ends="[]", fix="it is the radius of the inner circle")
+    around = [np.arange(size) * (2 * np.pi / size) for size in (n // 2, n - n // 2)]
     outer, inner = (np.stack([np.cos(t), np.sin(t)], axis=1) for t in around)
     return _two_classes(outer, factor * inner, noise, random_state)
 
@@ -166,12 +165,12 @@ def spirals(
     >>> x.shape, x[0].tolist(), y[:4].tolist()
     ((194, 2), [0.0, 6.5], [1, 0, 1, 0])
     """
-    _at_least(density, 1, "density")
+    density = count(density, "density", 1, MOST)
     i = np.arange(96 * density + 1) / density
     angle, radius = i * np.pi / 16, 6.5 * (104 - i) / 104
     first = np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1)
     x = np.stack([first, -first], axis=1).reshape(-1, 2)
-    x = _with_noise(x, noise, np.random.default_rng(random_state))
+    x = _with_noise(x, noise, generator(random_state))
     return x, np.tile([1, 0], len(first))
 
 
@@ -212,9 +211,9 @@ def regression(
     >>> x.shape, y.round(2).tolist()
     ((3, 5), [13.59, 21.02, 6.61])
     """
-    _at_least(n, 1, "n")
-    _at_least(features, 5, "features")
-    rng = np.random.default_rng(random_state)
+    n = count(n, "n", 1, MOST)
+    features = count(features, "features", 5, MOST // n)
+    rng = generator(random_state)
     x = rng.random((n, features))
     smooth = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2
     return x, _with_noise(smooth + 10 * x[:, 3] + 5 * x[:, 4], noise, rng)
@@ -224,18 +223,12 @@ def _two_classes(
     zeros: Array, ones: Array, noise: float, random_state: RandomState
 ) -> tuple[Array, Array]:
     """Points of class 0 and of class 1 in random order, with noise."""
-    rng = np.random.default_rng(random_state)
+    rng = generator(random_state)
     y = np.repeat([0, 1], [len(zeros), len(ones)])
     order = rng.permutation(len(y))
     return _with_noise(np.concatenate([zeros, ones])[order], noise, rng), y[order]
 
 
 def _with_noise(values: Array, noise: float, rng: np.random.Generator) -> Array:
-    if not (noise >= 0 and math.isfinite(noise)):
-        raise ValueError(f"noise expects a standard deviation >= 0, got {noise}")
+    noise = number(noise, "noise", 0, fix="it is a standard deviation")
     return values + rng.normal(0, noise, values.shape) if noise else values
-
-
-def _at_least(value: Any, least: int, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} expects an integer of at least {least}, got {value!r}")

@@ -6,10 +6,11 @@ from typing import Any, overload
 
 import numpy as np
 
-from mlpgrad._core import checks
+from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
 
+MOST_ROWS = 10_000_000_000
 RandomState = int | np.random.Generator | None
 
 
@@ -60,22 +61,23 @@ def split(
     >>> len(x_train), len(x_test)
     (1438, 359)
     """
-    checks.refuse_hidden(x, "x")
-    checks.refuse_hidden(y, "y")
-    x, y = np.asarray(x), np.asarray(y)
+    x, y = arguments.rows(x, "x"), arguments.rows(y, "y")
     if len(x) != len(y):
         raise ValueError(
             f"x and y expect the same number of samples, got {len(x)} and {len(y)}; "
             f"did rows get lost?"
         )
-    if stratify is None:
+    shuffle = arguments.flag(shuffle, "shuffle")
+    if stratify is not None:
+        stratify = arguments.flag(stratify, "stratify")
+    else:
         stratify = shuffle and y.ndim == 1 and y.dtype.kind in "biuUS"
     if stratify and not shuffle:
         raise ValueError(
             "stratify=True expects shuffle=True, since rows in order keep no proportions; "
             "leave out one of the two"
         )
-    labels = np.unique(y, return_inverse=True)[1] if stratify else None
+    labels = _classes_of(y) if stratify else None
     train, test = split_indices(len(x), fraction, labels, rng=random_state, shuffle=shuffle)
     return x[train], x[test], y[train], y[test]
 
@@ -124,23 +126,38 @@ def split_indices(
     >>> split_indices(6, 0.4, labels=[0, 0, 0, 1, 1, 1], rng=0)[1]
     array([2, 3])
     """
-    if not 0 < fraction < 1:
-        raise ValueError(f"fraction expects a share between 0 and 1, got {fraction}")
-    if samples < 2:
-        raise ValueError(f"a split needs at least 2 samples, got {samples}; add data")
-    if labels is not None and np.shape(labels) != (samples,):
-        raise ValueError(f"labels expects shape ({samples},), got {np.shape(labels)}")
+    fraction = arguments.number(fraction, "fraction", 0, 1, ends="()", fix="0.2 is usual")
+    samples = arguments.count(
+        samples, "samples", 2, MOST_ROWS, fix="a split needs at least 2 samples"
+    )
+    shuffle, rng = arguments.flag(shuffle, "shuffle"), arguments.generator(rng, "rng")
+    if labels is not None:
+        labels = arguments.as_array(labels, "labels")
+        if labels.shape != (samples,):
+            raise ValueError(f"labels expects shape ({samples},), got {labels.shape}")
     if not shuffle or labels is None:
         held = min(max(round(samples * fraction), 1), samples - 1)
-        order = np.random.default_rng(rng).permutation(samples) if shuffle else np.arange(samples)
+        order = rng.permutation(samples) if shuffle else np.arange(samples)
         return np.sort(order[:-held]), np.sort(order[-held:])
-    _, of_class, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    of_class = _classes_of(labels)
+    counts = np.bincount(of_class)
     shares = _held_of_each(counts, fraction)
-    order = np.random.default_rng(rng).permutation(samples)
+    order = rng.permutation(samples)
     order = order[np.argsort(of_class[order], kind="stable")]  # by class, at random within each
     place = np.arange(samples) - np.repeat(np.cumsum(counts) - counts, counts)
     held_out = place < np.repeat(shares, counts)
     return np.sort(order[~held_out]), np.sort(order[held_out])
+
+
+def _classes_of(labels: Array) -> Array:
+    """The class of each label as an index, in the order of the labels."""
+    try:
+        return np.unique(labels, return_inverse=True)[1].reshape(-1)
+    except TypeError as error:
+        raise TypeError(
+            f"classes expect labels that have an order, all integers or all text, got different "
+            f"kinds in an array of {labels.dtype}; write labels.astype(str)"
+        ) from error
 
 
 def _held_of_each(counts: Array, fraction: float) -> Array:

@@ -11,6 +11,7 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import nearest
 
@@ -117,9 +118,12 @@ def _position(target: int | str, names: list[str], path: str | Path) -> int:
         if target not in names:
             raise ValueError(f"{path} has no column {target!r}{nearest(target, names)}")
         return names.index(target)
-    if not -len(names) <= target < len(names):
-        raise ValueError(f"target expects a column from 0 to {len(names) - 1}, got {target}")
-    return target % len(names)
+    if not arguments.is_integer(target) or not -len(names) <= target < len(names):
+        raise ValueError(
+            f"target expects a column from 0 to {len(names) - 1}, got {arguments.shown(target)}; "
+            f"a position or a name"
+        )
+    return int(target) % len(names)
 
 
 def _refuse(path: str | Path, line: int, row: list[str], names: list[str]) -> NoReturn:

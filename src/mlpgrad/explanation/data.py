@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.explanation.quantities import Quantity, Step
 from mlpgrad.explanation.trace import Trace
@@ -50,6 +51,9 @@ class ExplanationData:
         KeyError
             If there is no such quantity; the message lists the symbols that exist.
         """
+        symbol = arguments.text(symbol, "symbol", "delta")
+        if layer is not None:
+            layer = arguments.count(layer, "layer", 0)
         known = [q for step in self.steps for q in step.quantities]
         for quantity in known:
             if quantity.symbol == symbol and layer in (None, quantity.layer):

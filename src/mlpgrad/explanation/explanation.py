@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
+from mlpgrad._core import arguments
 from mlpgrad.explanation.backward import backward_steps
 from mlpgrad.explanation.data import ExplanationData
 from mlpgrad.explanation.forward import forward_steps
@@ -15,9 +14,7 @@ from mlpgrad.explanation.page import as_page
 from mlpgrad.explanation.text import as_text
 from mlpgrad.explanation.trace import Trace
 from mlpgrad.explanation.update import outcome_step, update_step
-
-if TYPE_CHECKING:
-    from mlpgrad.network.network import Network
+from mlpgrad.network.network import Network
 
 MOST_SAMPLES = 32
 
@@ -66,7 +63,7 @@ class Explanation(ExplanationData):
         Path
             The path of the page.
         """
-        path = Path(path)
+        path = Path(arguments.path(path))
         path.write_text(as_page(self), encoding="utf-8")
         return path
 
@@ -130,6 +127,9 @@ def explain(
     >>> e
     Explanation(7 steps, 1 sample, loss 0.01664 -> 0.01591)
     """
+    learning_rate = arguments.number(learning_rate, "learning_rate")
+    digits = arguments.count(digits, "digits", 1, 17)
+    limit = arguments.count(limit, "limit")
     x, y = _samples(model, x, y)
     twin = model.copy()
     with twin.same_randomness():
@@ -155,14 +155,16 @@ def explain(
 
 def _samples(model: Network, x: Any, y: Any) -> tuple[Any, Any]:
     """Input and target as rows; raise ValueError if the model or the input cannot be explained."""
+    arguments.instance(model, "explain", Network, "Sequential(layers, loss=loss)")
     if model.ensemble_size is not None:
         raise ValueError("explain expects one network, got an ensemble; pass model.member(0)")
     if model.dtype.kind == "c":
         raise ValueError(f"explain expects real numbers, got a {model.dtype} model")
-    if np.ndim(x) == 0:
-        raise ValueError(f"explain expects a sample's features (I,), got {x!r}; pass [{x!r}]")
-    if np.ndim(x) == 1:
-        x, y = np.asarray(x)[None], np.atleast_1d(y)[None] if np.ndim(y) else np.asarray(y)[None]
+    x, y = arguments.numbers(x, "x"), arguments.numbers(y, "y")
+    if x.ndim == 0:
+        raise ValueError(f"explain expects a sample's features (I,), got {x}; pass [{x}]")
+    if x.ndim == 1:
+        x, y = x[None], y[None]
     if len(x) > MOST_SAMPLES:
         raise ValueError(
             f"explain expects at most {MOST_SAMPLES} samples, got {len(x)}; pass x[:1], y[:1]"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from numbers import Integral
 
+from mlpgrad._core.arguments import is_integer
 from mlpgrad._core.arrays import Array
 from mlpgrad.layers.activations.base import Activation
 from mlpgrad.layers.base import Layer
@@ -42,10 +42,6 @@ def check_chain(layers: Sequence[Layer], prefix: str = "") -> None:
     """Raise an error if these are not unused layers whose widths agree."""
     if not layers:
         raise ValueError("layers expects at least one layer, got an empty list")
-    for layer in layers:
-        if not isinstance(layer, Layer):
-            fix = f"; write {layer.__name__}(...)" if isinstance(layer, type) else ""
-            raise TypeError(f"layers expects layers such as Dense(2, 8), got {layer!r}{fix}")
     seen: dict[int, str] = {}
     for position, layer in walk(layers, prefix):
         if id(layer) in seen:
@@ -68,7 +64,7 @@ def _check_widths(layers: Sequence[Layer], prefix: str) -> None:
     for index, layer in enumerate(layers):
         expected = layer.in_features
         for features in (expected, layer.out_features):
-            if features is not None and (not isinstance(features, Integral) or features < 1):
+            if features is not None and (not is_integer(features) or features < 1):
                 raise ValueError(
                     f"layer {prefix}{index} {layer!r} expects widths that are ints >= 1, "
                     f"got {features!r}"

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import (
     Array,
     Shape,
@@ -70,9 +71,11 @@ class Dense(Layer):
         bias: bool = True,
         initializer: Initializer | None = None,
     ) -> None:
-        self.in_features = in_features
-        self.out_features = out_features
-        self.bias = bias
+        self.in_features = arguments.count(in_features, "Dense: in_features")
+        self.out_features = arguments.count(out_features, "Dense: out_features")
+        self.bias = arguments.flag(bias, "Dense: bias")
+        if initializer is not None:
+            arguments.instance(initializer, "Dense: initializer", Initializer, "HeNormal()")
         self.initializer = initializer
 
     def parameters(self) -> dict[str, tuple[Shape, Initializer]]:

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from mlpgrad._core.arguments import count, is_number
 from mlpgrad._core.arrays import (
     Array,
     Shape,
@@ -17,7 +18,7 @@ from mlpgrad._core.arrays import (
     row,
     sum_products,
 )
-from mlpgrad._core.checks import is_within, within
+from mlpgrad._core.checks import within
 from mlpgrad.initializers import Constant, Initializer, Zeros
 from mlpgrad.layers.base import Layer
 
@@ -26,7 +27,8 @@ class _Normalization(Layer):
     """y = gain xhat + bias: what both kinds of normalisation have in common."""
 
     def __init__(self, features: int, *, epsilon: float = 1e-5) -> None:
-        self.features = self.in_features = self.out_features = features
+        self.features = count(features, f"{type(self).__name__}: features")
+        self.in_features = self.out_features = self.features
         self.epsilon = epsilon
         within(self, "epsilon", 0)
 
@@ -148,7 +150,7 @@ class BatchNorm(_Normalization):
     def __init__(self, features: int, *, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
         super().__init__(features, epsilon=epsilon)
         self.momentum = momentum
-        if not (is_within(momentum, 0, 1) or momentum == 1):
+        if not (is_number(momentum) and 0 <= momentum <= 1):
             raise ValueError(
                 f"BatchNorm expects a momentum from 0 to 1, got {momentum!r}; 0.1 is usual"
             )
@@ -196,10 +198,11 @@ class BatchNorm(_Normalization):
 
     def _average_batch(self, rows: Array, out: Array) -> None:
         """Write the mean over the batch of `rows: (..., B, F)` into `out: (..., 1, F)`."""
-        if self._sample_weights is not None:
-            self._multiply(self._share.mT, rows, out)
-        elif self._blocks is None:
-            self._multiply(self._averages, rows, out)
+        weighted = self._sample_weights is not None
+        if self._blocks is None:
+            self._multiply(self._share.mT if weighted else self._averages, rows, out)
+        elif weighted:
+            self.sum_batch(np.multiply(rows, self._share, self._out), out)
         else:
             sums = sum_products(self._no_columns, rows, self._blocks)
             np.copyto(out, np.divide(sums, rows.shape[-2], sums), "same_kind")
@@ -208,8 +211,11 @@ class BatchNorm(_Normalization):
         """Each sample's share of the weight `(..., B, 1)`, and how many they count as."""
         share = fitting(self._shares, weights)
         zero, batch = constant(0, self.dtype), constant(weights.shape[-2], self.dtype)
-        total = np.add.reduce(weights, axis=-2, keepdims=True)
-        present = np.add.reduce(np.not_equal(weights, zero, share), axis=-2, keepdims=True)
+        precise = None if self._blocks is None else np.float64  # many weights, summed one by one
+        total = np.add.reduce(weights, axis=-2, dtype=precise, keepdims=True)
+        present = np.add.reduce(
+            np.not_equal(weights, zero, share), axis=-2, dtype=precise, keepdims=True
+        )
         samples = np.maximum(total, present)
         nothing = np.equal(total, zero)  # all weights are zero: any finite output will do
         np.add(weights, nothing, share)

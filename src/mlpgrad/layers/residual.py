@@ -7,11 +7,15 @@ from typing import Any, Self
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, Shape
 from mlpgrad.layers.activations.sigmoids import Tanh
 from mlpgrad.layers.base import Layer
-from mlpgrad.layers.chain import check_chain, run_backward, run_forward
+from mlpgrad.layers.chain import check_chain, run_backward, run_forward, walk
 from mlpgrad.layers.dense import Dense
+
+DEEPEST = 50
+"""How many blocks may lie in one another: further ones would exceed Python's call stack."""
 
 
 class Residual(Layer):
@@ -42,8 +46,10 @@ class Residual(Layer):
     repeatable = True
 
     def __init__(self, layers: Sequence[Layer]) -> None:
-        self.layers = list(layers)
+        self.layers = arguments.objects(layers, "layers", Layer, "Dense(8, 8)")
         check_chain(self.layers, "Residual.")
+        if any(position.count(".") >= DEEPEST for position, _ in walk(self.layers)):
+            raise ValueError(f"Residual expects blocks nested at most {DEEPEST} deep")
         takes = [layer.in_features for layer in self.layers]
         gives = [layer.out_features or layer.in_features for layer in reversed(self.layers)]
         first = next((width for width in takes if width is not None), None)

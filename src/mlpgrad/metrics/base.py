@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.described import Described, nearest
+from mlpgrad._core.described import Described
 
 if TYPE_CHECKING:
     from mlpgrad.losses.base import Loss
@@ -163,8 +164,6 @@ def start_all(metrics: Iterable[Metric]) -> dict[str, Accumulator]:
 
     Raises
     ------
-    TypeError
-        If one of them is not a Metric.
     ValueError
         If two of them have one name.
     """
@@ -187,16 +186,7 @@ def listed(metrics: Any) -> list[Metric]:
     TypeError
         If this is not a list of metrics; the message says what to write.
     """
-    if isinstance(metrics, (Metric, type, str)) or not isinstance(metrics, Iterable):
-        received = _received(metrics)
-        if isinstance(metrics, Metric):
-            received = f"got {metrics!r}; write metrics=[{metrics!r}]"
-        raise TypeError(f"metrics expects a list such as [Accuracy()], {received}")
-    found = list(metrics)
-    for metric in found:
-        if not isinstance(metric, Metric):
-            raise TypeError(f"metrics expects objects such as Accuracy(), {_received(metric)}")
-    return found
+    return arguments.objects(metrics, "metrics", Metric, "Accuracy()")
 
 
 def known_metrics() -> dict[str, Metric]:
@@ -210,16 +200,6 @@ def weighted_mean(total: Any, weight: Any) -> Any:
     if isinstance(weight, int):  # samples that count alike
         return total / weight
     return total / np.maximum(weight, np.finfo(float).tiny)
-
-
-def _received(metric: Any) -> str:
-    """What was given in place of a metric, and what to write for it."""
-    if isinstance(metric, type):
-        return f"got the class {metric.__name__}; write {metric.__name__}()"
-    known = {name: type(example).__name__ for name, example in known_metrics().items()}
-    if metric in known.values() or (isinstance(metric, str) and metric in known):
-        return f"got {metric!r}; write {known.get(metric, metric)}()"
-    return f"got {metric!r}{nearest(str(metric), known.values())}"
 
 
 def _subclasses(base: type[Metric]) -> list[type[Metric]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpgrad._core.arguments import count
 from mlpgrad._core.arrays import Array
 from mlpgrad.metrics.base import Metric
 from mlpgrad.metrics.outputs import class_probabilities
@@ -46,10 +47,7 @@ class CalibrationError(Metric):
     larger_is_better = False
 
     def __init__(self, bins: int = 15) -> None:
-        if not isinstance(bins, (int, np.integer)) or bins < 2:
-            raise ValueError(f"CalibrationError: bins expects an int >= 2, got {bins!r}")
-        self.bins = bins
-        self.sums = int(bins)
+        self.bins = self.sums = count(bins, "CalibrationError: bins", 2, 10_000)
 
     def values(self, prediction: Array, target: Array, loss: Loss) -> Array:
         p = class_probabilities(self, prediction, loss)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from mlpgrad._core.arguments import is_integer
 from mlpgrad._core.arrays import Array
 from mlpgrad.metrics.base import Metric
 from mlpgrad.metrics.outputs import has_labels, one_class_each
@@ -74,9 +75,9 @@ class TopK(Metric):
     larger_is_better = True
 
     def __init__(self, k: int) -> None:
-        if not isinstance(k, (int, np.integer)) or k < 1:
+        if not is_integer(k) or k < 1:
             raise ValueError(f"TopK expects k, an int >= 1, got {k!r}; 5 is usual")
-        self.k = k
+        self.k = int(k)
         self.name = f"top_{k}_accuracy"
 
     def values(self, prediction: Array, target: Array, loss: Loss) -> Array:

@@ -33,7 +33,7 @@ class _ConfusionMetric(Metric):
 
     def __init__(self, average: str = "auto") -> None:
         kind = type(self)
-        if average not in AVERAGES:
+        if not isinstance(average, str) or average not in AVERAGES:
             expected = ", ".join(map(repr, AVERAGES))
             raise ValueError(f"{kind.__name__}: average expects {expected}, got {average!r}")
         self.average = average

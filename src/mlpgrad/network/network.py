@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._core import checks
+from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import check_chain, run_backward, run_forward
@@ -16,9 +16,11 @@ from mlpgrad.losses.base import Loss
 from mlpgrad.network import boundary
 from mlpgrad.network.prediction import Prediction
 from mlpgrad.network.randomness import Seeded
-from mlpgrad.network.storage import initialize
+from mlpgrad.network.storage import check_memory, initialize
 from mlpgrad.network.warnings import warn_of_structure
 from mlpgrad.penalties import Penalty, penalise
+
+MOST_MEMBERS = 1_000_000  # networks of an ensemble: each has a random generator
 
 
 class Network(Seeded):
@@ -42,12 +44,14 @@ class Network(Seeded):
         random_state: int | np.random.Generator | None = None,
         ensemble_size: int | None = None,
     ) -> None:
-        self.layers = list(layers)
-        self.loss = loss
-        self.penalties = list(penalties)
-        self.dtype = np.dtype(dtype)
+        self.layers = arguments.objects(layers, "layers", Layer, "Dense(2, 8)")
+        self.loss = arguments.instance(loss, "loss", Loss, "HalfSquaredError()")
+        self.penalties = arguments.objects(penalties, "penalties", Penalty, "L2(1e-4)")
+        self.dtype = arguments.floating(dtype)
         self.random_state = random_state
         self.ensemble_size = ensemble_size
+        if ensemble_size is not None:
+            self.ensemble_size = arguments.count(ensemble_size, "ensemble_size", 1, MOST_MEMBERS)
         self._check()
         self.streams = {}
         self._fill()
@@ -64,16 +68,6 @@ class Network(Seeded):
     def _check(self) -> None:
         """Refuse what is not a chain of fresh layers under a fitting loss."""
         check_chain(self.layers)
-        if not isinstance(self.loss, Loss):
-            raise TypeError(f"loss expects a Loss such as HalfSquaredError(), got {self.loss!r}")
-        for penalty in self.penalties:
-            if not isinstance(penalty, Penalty):
-                raise TypeError(f"penalties expects objects such as L2(1e-4), got {penalty!r}")
-        if self.dtype.kind not in "fc":
-            raise TypeError(f"dtype expects a floating type such as float32, got {self.dtype}")
-        size = self.ensemble_size
-        if size is not None and (not isinstance(size, (int, np.integer)) or size < 1):
-            raise ValueError(f"ensemble_size expects None or an int >= 1, got {size!r}")
         last = self.layers[-1]
         if self.loss.expects_logits and last.gives_probabilities:
             raise ValueError(
@@ -261,8 +255,10 @@ class Network(Seeded):
         """Network `index` of an ensemble as a model of its own, a copy."""
         if self.ensemble_size is None:
             raise ValueError("member(i) expects an ensemble, got one network; use copy()")
-        if not -self.ensemble_size <= index < self.ensemble_size:
-            raise IndexError(f"member expects 0 to {self.ensemble_size - 1}, got {index}")
+        size = self.ensemble_size
+        if not arguments.is_integer(index) or not -size <= index < size:
+            kind = IndexError if arguments.is_integer(index) else TypeError
+            raise kind(f"member expects an int from 0 to {size - 1}, got {arguments.shown(index)}")
         return self._rebuilt(self._params[index], self._state[index], [self.rngs[index]])
 
     def share(self, networks: slice) -> Self:
@@ -270,6 +266,11 @@ class Network(Seeded):
 
         For a thread that trains them while others train the rest.
         """
+        if self.ensemble_size is None or not isinstance(networks, slice):
+            raise TypeError(
+                f"share expects an ensemble and a slice such as slice(0, 2), "
+                f"got {'one network' if self.ensemble_size is None else arguments.shown(networks)}"
+            )
         part: Self = type(self).__new__(type(self))
         arrays = ("params", "state", "rngs", "rng")
         part.__dict__.update(
@@ -284,12 +285,14 @@ class Network(Seeded):
         """An ensemble of `count` copies of this one network: same values, same randomness."""
         if self.ensemble_size is not None:
             raise ValueError("tiled(count) expects one network, got an ensemble; use member(i)")
+        count = arguments.count(count, "count", 1, MOST_MEMBERS)
+        check_memory(count * self._params.nbytes, f"{count} copies")
         params, state = (np.tile(flat, (count, 1)) for flat in (self._params, self._state))
         return self._rebuilt(params, state, self.rngs * count)
 
     def lifted(self, dtype: Any = np.float64) -> Self:
         """A copy that computes in another dtype, from the same values."""
-        dtype = np.dtype(dtype)
+        dtype = arguments.floating(dtype)
         return self._rebuilt(self._params.astype(dtype), self._state.astype(dtype), self.rngs)
 
     def _rebuilt(self, params: Array, state: Array, rngs: Sequence[np.random.Generator]) -> Self:

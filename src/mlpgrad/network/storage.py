@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from mlpgrad._core import checks
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, Shape, Views
 from mlpgrad._core.described import Described
+from mlpgrad._core.habits import PARAMETERS
 from mlpgrad.initializers import Initializer
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import link, walk
@@ -35,9 +37,24 @@ class Slot(NamedTuple):
         return flat[..., self.start : self.stop].reshape(flat.shape[:-1] + self.shape)
 
 
-def lay_out(layers: Sequence[Layer]) -> tuple[list[Slot], list[Slot]]:
+class Slots(list[Slot]):
+    """The slots of one flat array, in order."""
+
+    def __call__(self) -> NoReturn:
+        """Say what to write instead: in other libraries `model.parameters()` gives arrays."""
+        raise TypeError(f"a model's list of parameters is not called; write {PARAMETERS}")
+
+    def by_layer(self) -> dict[int, list[Slot]]:
+        """The slots of each layer that has some, by the identity of the layer."""
+        found: dict[int, list[Slot]] = {}
+        for slot in self:
+            found.setdefault(id(slot.layer), []).append(slot)
+        return found
+
+
+def lay_out(layers: Sequence[Layer]) -> tuple[Slots, Slots]:
     """Slots of all parameters, and of all statistics, one after the other."""
-    slots: tuple[list[Slot], list[Slot]] = ([], [])
+    slots = Slots(), Slots()
     for position, layer in walk(layers):
         for kept, described in zip(slots, (layer.parameters(), layer.statistics()), strict=True):
             for kind, (shape, initializer) in described.items():
@@ -50,19 +67,17 @@ def lay_out(layers: Sequence[Layer]) -> tuple[list[Slot], list[Slot]]:
 
 def bind(
     layers: Sequence[Layer],
-    slots: tuple[list[Slot], list[Slot]],
+    slots: tuple[Slots, Slots],
     flats: tuple[Array, Array, Array],
     rngs: Sequence[np.random.Generator],
 ) -> None:
     """Give every layer its views of the flat `params`, `grads` and `state`."""
     params, grads, state = flats
-    of_params, of_state = (_by_layer(kept) for kept in slots)
+    of_params, of_state = (kept.by_layer() for kept in slots)
 
     def views(flat: Array, kept: dict[int, list[Slot]], layer: Layer) -> Views:
-        own = kept.get(id(layer))
-        if own is None:
-            return Views(flat[..., :0])
-        start, stop = own[0].start, own[-1].stop
+        own = kept.get(id(layer), [])
+        start, stop = (own[0].start, own[-1].stop) if own else (0, 0)
         return Views(flat[..., start:stop], **{slot.kind: slot.view(flat) for slot in own})
 
     for _, layer in walk(layers):
@@ -76,12 +91,17 @@ def bind(
         )
 
 
-def _by_layer(slots: Sequence[Slot]) -> dict[int, list[Slot]]:
-    """The slots of each layer, by its identity."""
-    found: dict[int, list[Slot]] = {}
-    for slot in slots:
-        found.setdefault(id(slot.layer), []).append(slot)
-    return found
+def check_memory(nbytes: int, what: str) -> None:
+    """Raise ValueError if arrays would need more bytes than the machine has."""
+    names = getattr(os, "sysconf_names", {})  # there are none on Windows
+    present = 1 << 46
+    if "SC_PHYS_PAGES" in names and "SC_PAGE_SIZE" in names:
+        present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if nbytes > present:
+        raise ValueError(
+            f"{what} are too large: they need {nbytes / 2**30:,.0f} GiB, and this machine has "
+            f"{present / 2**30:,.0f} GiB; make the layers narrower or the ensemble smaller"
+        )
 
 
 def initialize(slots: Sequence[Slot], flat: Array, rngs: Sequence[np.random.Generator]) -> None:
@@ -89,7 +109,8 @@ def initialize(slots: Sequence[Slot], flat: Array, rngs: Sequence[np.random.Gene
     networks: Any = flat if flat.ndim == 2 else flat[None]
     for network, rng in zip(networks, rngs, strict=True):
         for slot in slots:
-            slot.view(network)[...] = slot.initializer(rng, slot.shape)
+            name = f"{slot.initializer!r} for {slot.name}"
+            arguments.copy_into(slot.view(network), slot.initializer(rng, slot.shape), name)
 
 
 class Storage(Described):
@@ -99,8 +120,17 @@ class Storage(Described):
     dtype: np.dtype[Any]
     ensemble_size: int | None
     rngs: list[np.random.Generator]
-    parameters: list[Slot]
-    statistics: list[Slot]
+    parameters: Slots
+    statistics: Slots
+
+    def __new__(cls, *layers: Any, **options: Any) -> Any:
+        """Refuse layers that are not in a list, before `__init__` counts its arguments."""
+        if len(layers) > 1 or (layers and isinstance(layers[0], Layer)):
+            shown = ", ".join(map(repr, layers))
+            raise TypeError(
+                f"{cls.__name__} expects its layers in a list; write {cls.__name__}([{shown}], ...)"
+            )
+        return super().__new__(cls, *layers, **options)
 
     @property
     def lead(self) -> tuple[int, ...]:
@@ -113,6 +143,8 @@ class Storage(Described):
         self.parameters, self.statistics = slots = lay_out(self.layers)
         if flats is None:
             sizes = [kept[-1].stop if kept else 0 for kept in (slots[0], *slots)]
+            nbytes = sum(sizes) * math.prod(self.lead) * self.dtype.itemsize
+            check_memory(nbytes, f"{sizes[0]:,} parameters and their gradients")
             params, grads, state = (np.zeros((*self.lead, n), self.dtype) for n in sizes)
             flats = params, grads, state
         self._params, self._grads, self._state = flats
@@ -125,7 +157,7 @@ class Storage(Described):
 
     @params.setter
     def params(self, values: Any) -> None:
-        self._params[...] = values
+        arguments.copy_into(self._params, values, "params")
 
     @property
     def grads(self) -> Array:
@@ -134,7 +166,7 @@ class Storage(Described):
 
     @grads.setter
     def grads(self, values: Any) -> None:
-        self._grads[...] = values
+        arguments.copy_into(self._grads, values, "grads")
 
     @property
     def state(self) -> Array:
@@ -143,7 +175,7 @@ class Storage(Described):
 
     @state.setter
     def state(self, values: Any) -> None:
-        self._state[...] = values
+        arguments.copy_into(self._state, values, "state")
 
     def get_weights(self) -> dict[str, Array]:
         """Copies of all parameters and statistics, by name such as `layers[0].weights`."""
@@ -154,10 +186,15 @@ class Storage(Described):
         """Copy in arrays by name, as `get_weights` gives them; all names must be there."""
         slots = {slot.name: slot.view(self._params) for slot in self.parameters}
         slots |= {slot.name: slot.view(self._state) for slot in self.statistics}
+        if not isinstance(weights, Mapping):
+            raise TypeError(
+                f"weights expects a dict as get_weights() gives it, got {arguments.shown(weights)}"
+            )
         if weights.keys() != slots.keys():
-            odd = sorted(weights.keys() ^ slots.keys())
+            odd = sorted(map(str, weights.keys() ^ slots.keys()))
             raise ValueError(f"weights expects the names of get_weights(); differing: {odd}")
-        arrays = {name: checks.numeric(value, name) for name, value in weights.items()}
+        kinds = "biuf" + self.dtype.kind
+        arrays = {name: arguments.numbers(v, name, kinds) for name, v in weights.items()}
         for name, array in arrays.items():
             if array.shape != slots[name].shape:
                 raise ValueError(f"{name} expects shape {slots[name].shape}, got {array.shape}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mlpgrad._core import checks
+from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array, constant
 from mlpgrad._core.stateful import Stateful
 from mlpgrad.optimizers import vectors
@@ -193,6 +193,8 @@ class Optimizer(Rule, Stateful):
             If steps with another model were made before: the momentum of one model is of no use
             to another. `reset` makes the optimizer new again.
         """
+        if not hasattr(model, "parameters"):
+            raise TypeError(f"attach expects a model, got {arguments.shown(model)}")
         layout = [(slot.kind, slot.start, slot.stop, slot.shape) for slot in model.parameters]
         other = self._model is not None and self._model() is not model
         changed = self._layout is not None and self._layout != layout
@@ -231,7 +233,7 @@ class Optimizer(Rule, Stateful):
 
     @learning_rate.setter
     def learning_rate(self, rate: Any) -> None:
-        if not callable(rate):
+        if not callable(rate) or isinstance(rate, type):
             check_rate(rate)
         self._learning_rate: Rate = rate
         self._forget_views()
@@ -246,7 +248,7 @@ class Optimizer(Rule, Stateful):
         """The learning rate after so many steps: a number, or (E, 1)."""
         rate: Any = self._learning_rate
         if type(rate) is not float:  # the usual one, first
-            rate = rate(steps) if callable(rate) else rate
+            rate = _asked(rate, steps) if callable(rate) else rate
             rate = np.asarray(rate, np.float64)[:, None] if np.ndim(rate) else rate
         return rate * self.learning_rate_scale
 
@@ -330,3 +332,14 @@ class Optimizer(Rule, Stateful):
 def _of(networks: slice, rate: Any) -> Any:
     """The learning rate, or the learning rates of some members."""
     return rate[networks] if np.ndim(rate) else rate
+
+
+def _asked(schedule: Any, steps: int) -> Any:
+    """The rate of a schedule; raise TypeError if it is neither a number nor several."""
+    rate = schedule(steps)
+    if type(rate) is not float and np.asarray(rate).dtype.kind not in "iuf":
+        raise TypeError(
+            f"learning_rate expects a schedule (steps -> number), got {arguments.shown(rate)} "
+            f"from {schedule!r} for steps={steps}"
+        )
+    return rate

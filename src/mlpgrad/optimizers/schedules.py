@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Self
 
-from mlpgrad._core import checks
+from mlpgrad._core import arguments, checks
 from mlpgrad._core.described import Described
 from mlpgrad._core.stateful import Stateful
+
+MOST_STEPS = 1 << 53  # a float counts them exactly
 
 
 class Schedule(Described, Stateful):
@@ -74,6 +76,7 @@ class ConstantSchedule(Schedule):
         checks.within(self, "rate", 0)
 
     def __call__(self, steps: int) -> float:
+        checked_steps(steps)
         return self.rate
 
     @classmethod
@@ -108,7 +111,7 @@ class StepDecay(Schedule):
         checks.within(self, "factor", 0, open_below=True)
 
     def __call__(self, steps: int) -> float:
-        return self.rate * self.factor ** (steps // self.every)
+        return self.rate * power(self.factor, checked_steps(steps) // self.every)
 
     @classmethod
     def example(cls) -> Self:
@@ -142,7 +145,7 @@ class ExponentialDecay(Schedule):
         checks.within(self, "every", 1)
 
     def __call__(self, steps: int) -> float:
-        return float(self.rate * self.factor ** (steps / self.every))
+        return float(self.rate * power(self.factor, checked_steps(steps) / self.every))
 
     @classmethod
     def example(cls) -> Self:
@@ -179,7 +182,7 @@ class CosineDecay(Schedule):
         checks.within(self, "floor", 0)
 
     def __call__(self, steps: int) -> float:
-        return _cosine(self.rate, self.floor, steps / self.steps)
+        return _cosine(self.rate, self.floor, checked_steps(steps) / self.steps)
 
     @classmethod
     def example(cls) -> Self:
@@ -231,6 +234,7 @@ class OneCycle(Schedule):
         checks.within(self, "end_divisor", 1)
 
     def __call__(self, steps: int) -> float:
+        steps = checked_steps(steps)
         start = self.peak / self.start_divisor
         summit = max(self.rising * self.steps - 1, 0.0)
         if steps < summit:
@@ -267,11 +271,12 @@ class WarmUp(Schedule):
 
     def __init__(self, rate: float | Callable[[int], float], steps: int) -> None:
         self.rate, self.steps = rate, steps
-        if not callable(rate):
+        if not callable(rate) or isinstance(rate, type):
             checks.within(self, "rate", 0)
         checks.within(self, "steps", 1)
 
     def __call__(self, steps: int) -> float:
+        steps = checked_steps(steps)
         rate = self.rate(max(steps - self.steps, 0)) if callable(self.rate) else self.rate
         return rate * min((steps + 1) / self.steps, 1.0)
 
@@ -283,3 +288,21 @@ class WarmUp(Schedule):
 def _cosine(start: float, end: float, share: float) -> float:
     """Half a cosine from `start` (share 0) to `end` (share 1 and above)."""
     return end + (start - end) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
+
+
+def checked_steps(steps: int) -> int:
+    """`steps`; raise ValueError if it is not an int of at least 0."""
+    if type(steps) is int and 0 <= steps < MOST_STEPS:
+        return steps
+    return arguments.count(steps, "steps", 0, MOST_STEPS)
+
+
+def power(factor: float, exponent: float) -> float:
+    """factor^exponent; raise ValueError where a growing learning rate leaves all bounds."""
+    try:
+        return float(factor**exponent)
+    except OverflowError:
+        raise ValueError(
+            f"the learning rate has grown by {factor}^{exponent:.4g}, which no float holds; use "
+            f"a factor below 1, or above 1 for a few steps only"
+        ) from None

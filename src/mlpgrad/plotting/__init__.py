@@ -13,6 +13,8 @@ during training, and `LayerSignals`, which records what `layer_signals` draws, a
 >>> ax.figure.savefig("boundary.png")  # doctest: +SKIP
 """
 
+from typing import Any
+
 from mlpgrad.plotting.boundary import decision_boundary
 from mlpgrad.plotting.classes import confusion_matrix
 from mlpgrad.plotting.curves import learning_curves
@@ -40,3 +42,13 @@ __all__ = [
     "regression_surface",
     "weights",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Say what a picture of another library is called here."""
+    from mlpgrad._core.advice import advice
+    from mlpgrad._core.described import nearest
+    from mlpgrad._core.habits import PLOTTING
+
+    instead = advice(name, PLOTTING, __all__, "mg.plotting.") or nearest(name, __all__)
+    raise AttributeError(f"mlpgrad.plotting has no {name!r}{instead}")

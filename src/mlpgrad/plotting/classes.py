@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpgrad._core.arguments import flag, rows
 from mlpgrad._core.arrays import Array
 from mlpgrad.plotting import inputs, style
 
@@ -68,7 +69,10 @@ def confusion_matrix(
     fix = "use regression_curve or regression_surface"
     inputs.classifier(model, "confusion_matrix", fix)
     counts = _counts(model, x, y)
-    names = list(range(len(counts))) if labels is None else list(labels)
+    normalize = flag(normalize, "normalize")
+    names: list[Any] = list(range(len(counts)))
+    if labels is not None:
+        names = rows(labels, "labels").tolist()
     if len(names) != len(counts):
         raise ValueError(
             f"labels expects {len(counts)} names, one per class, got {len(names)}; "

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import nearest
 from mlpgrad.plotting import style
@@ -118,8 +119,12 @@ def _chosen(history: Any, names: Sequence[str] | None) -> list[str]:
             f"write history = model.fit(...)"
         )
     chosen = [n for n in ("loss", "val_loss") if n in history] if names is None else names
+    if not isinstance(chosen, (str, list, tuple, set, dict)):
+        raise TypeError(f"names expects a list of names such as ['loss'], got {shown(chosen)}")
     chosen = [chosen] if isinstance(chosen, str) else list(chosen)
     for name in chosen:
+        if not isinstance(name, str):
+            raise TypeError(f"names expects names such as 'loss', got {shown(name)}")
         if name not in history:
             raise KeyError(f"names: the history has no {name!r}{nearest(name, history)}")
     if not chosen or not all(len(history[name]) for name in chosen):

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.network import boundary
+from mlpgrad.network.network import Network
 
-if TYPE_CHECKING:
-    from mlpgrad.network.network import Network
+
+def a_model(model: Any) -> Network:
+    """The model; raise TypeError if it is none."""
+    return arguments.instance(model, "model", Network, "Sequential(layers, loss=loss)")
 
 
 def samples(model: Network, x: Any) -> Array:
     """The checked samples `(n, I)`, which all members of an ensemble share."""
-    return boundary.inputs(x, model.in_features, (), model.dtype)
+    return boundary.inputs(x, a_model(model).in_features, (), model.dtype)
 
 
 def samples_of_width(model: Network, x: Any, width: int, picture: str, fix: str) -> Array:
     """The checked samples `(n, width)` of a model that must have `width` inputs."""
-    if model.in_features not in (None, width):
+    if a_model(model).in_features not in (None, width):
         inputs = f"{width} input{'s' if width > 1 else ''}"
         raise ValueError(f"{picture} expects a model with {inputs}, got {model.in_features}; {fix}")
     return boundary.inputs(x, width, (), model.dtype)
@@ -28,7 +32,7 @@ def samples_of_width(model: Network, x: Any, width: int, picture: str, fix: str)
 
 def one_network(model: Network, picture: str) -> None:
     """Raise ValueError if the model is an ensemble."""
-    if model.ensemble_size is not None:
+    if a_model(model).ensemble_size is not None:
         raise ValueError(
             f"{picture} expects one network, got an ensemble of {model.ensemble_size}; "
             f"use model.member(0)"
@@ -58,9 +62,11 @@ def one_target(model: Network, x: Array, y: Any, output: int, picture: str) -> A
             f"classification loss; use decision_boundary or confusion_matrix"
         )
     targets = model.checked(x, y, None)[1]
-    if targets.ndim == 3 or not 0 <= output < targets.shape[-1]:
+    got = arguments.shown(output)
+    known = arguments.is_integer(output) and 0 <= output < targets.shape[-1]
+    if targets.ndim == 3 or not known:
         raise ValueError(
-            f"output expects one of the targets 0 to {targets.shape[-1] - 1}, got {output!r} "
+            f"output expects one of the targets 0 to {targets.shape[-1] - 1}, got {got} "
             f"for y of shape {np.shape(y)}; targets are counted from 0"
         )
     return targets[:, output]
@@ -86,8 +92,7 @@ def grid(x: Array, resolution: int, margin: float = 0.15) -> tuple[list[Array], 
     >>> grid(np.array([[0.0, 0.0], [1.0, 10.0]]), 2, margin=0)[1].tolist()
     [[0.0, 0.0], [1.0, 0.0], [0.0, 10.0], [1.0, 10.0]]
     """
-    if not isinstance(resolution, (int, np.integer)) or resolution < 2:
-        raise ValueError(f"resolution expects an int >= 2, got {resolution!r}; 200 is usual")
+    resolution = arguments.count(resolution, "resolution", 2, 10_000, fix="200 is usual")
     low, high = x.min(axis=0).astype(float), x.max(axis=0).astype(float)
     margins = margin * np.where(high > low, high - low, 1.0)
     coordinates = list(np.linspace(low - margins, high + margins, resolution).T)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._core import checks
+from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array
 from mlpgrad.plotting import inputs, style
 from mlpgrad.training.evaluate import evaluate
@@ -15,6 +15,7 @@ from mlpgrad.training.evaluate import evaluate
 if TYPE_CHECKING:
     from mlpgrad.network.network import Network
 
+LARGEST_SPAN = 1_000_000
 AT_ONCE = 1 << 22
 """The largest count of numbers that networks evaluated together hold: 16 MB in float32."""
 ROWS_AT_ONCE = 1024  # as `evaluate` does
@@ -83,10 +84,13 @@ def loss_landscape(
     'Loss around the network (star)'
     """
     inputs.one_network(model, "loss_landscape")
-    if not isinstance(resolution, (int, np.integer)) or resolution < 3:
-        raise ValueError(f"resolution expects an int >= 3, got {resolution!r}; 41 is usual")
-    if not span > 0:
-        raise ValueError(f"span expects a number > 0, got {span!r}; 1 is usual")
+    resolution = arguments.count(resolution, "resolution", 3, 1000, fix="41 is usual")
+    if not arguments.is_number(span) or not 0 < span <= LARGEST_SPAN:
+        raise ValueError(
+            f"span expects a number > 0, got {arguments.shown(span)}; at most {LARGEST_SPAN:,}, "
+            f"1 is usual"
+        )
+    span = float(span)
     if directions is None:
         directions = filter_normalised(model, random_state)
     plane = _checked(directions, model)
@@ -120,10 +124,11 @@ def filter_normalised(
 
 def losses_at(model: Network, x: Any, y: Any, steps: Array, plane: Array) -> Array:
     """The objective at `params + steps @ plane` in prediction mode, for many networks at once."""
-    rows = min(len(x), ROWS_AT_ONCE)
+    data = model.checked(x, y, None)
+    rows = min(data[0].shape[-2], ROWS_AT_ONCE)
     widths = sum(layer.out_features or 0 for layer in model.layers) + (model.in_features or 1)
     together = max(1, AT_ONCE // (2 * rows * widths + 4 * model.params.size))
-    losses, data = [], model.checked(x, y, None)
+    losses = []
     for part in np.array_split(steps, -(-len(steps) // together)):
         networks = model.tiled(len(part))
         networks.params = model.params + part @ plane
@@ -154,11 +159,12 @@ def _draw(ax: Any, steps: Array, losses: Array) -> None:
 def _checked(directions: Any, model: Network) -> Array:
     """Two directions as rows `(2, P)`."""
     try:
-        plane = np.array([np.asarray(d, float) for d in directions])
+        given = [arguments.numbers(d, "directions", "biuf") for d in directions]
+        plane = np.array([direction.astype(float) for direction in given])
     except (TypeError, ValueError):
         plane = np.empty(0)
     if plane.shape != (2, model.params.size):
-        shapes = [np.shape(d) for d in directions] if np.iterable(directions) else directions
+        shapes = arguments.shown(directions)
         raise ValueError(
             f"directions expects two arrays of shape {model.params.shape}, as model.params, "
             f"got {shapes}; leave them out for random ones"

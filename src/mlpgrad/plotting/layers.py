@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpgrad._core.arguments import is_integer, shown
 from mlpgrad._core.arrays import Array
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import walk
@@ -139,7 +140,7 @@ def _find(model: Network, position: int | str) -> tuple[str, Layer]:
     if name not in known:
         choices = ", ".join(f"{n} {layer!r}" for n, layer in known.items()) or "none"
         raise ValueError(
-            f"layer expects the position of a layer with weights, got {position!r}; "
+            f"layer expects the position of a layer with weights, got {shown(position)}; "
             f"there are: {choices}"
         )
     return name, known[name]
@@ -162,9 +163,11 @@ def _shape_of_images(
                 f"give image_shape=(height, width)"
             )
         return (side, side) if square or asked else None
-    if len(asked) != 2 or asked[0] * asked[1] != width:
+    sides = asked if isinstance(asked, (tuple, list)) else ()
+    whole = len(sides) == 2 and all(is_integer(side) and side > 0 for side in sides)
+    if not whole or sides[0] * sides[1] != width:
         raise ValueError(
             f"image_shape expects (height, width) with height * width = {width} inputs, got "
-            f"{asked}; change the shape, or pass image_shape=False for a table"
+            f"{shown(asked)}; change the shape, or pass image_shape=False for a table"
         )
-    return asked[0], asked[1]
+    return int(sides[0]), int(sides[1])

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.extras import require
 from mlpgrad._core.terminal import is_terminal, write
 from mlpgrad.plotting.curves import learning_curves
@@ -52,9 +53,11 @@ class LivePlot(Callback):
     """
 
     def __init__(self, *, interval: float = 0.5) -> None:
-        if not interval >= 0:
-            raise ValueError(f"interval expects seconds, 0 or more, got {interval}")
-        self.interval = interval
+        if not arguments.is_number(interval) or not interval >= 0:
+            raise ValueError(
+                f"interval expects seconds, 0 or more, got {arguments.shown(interval)}"
+            )
+        self.interval = float(interval)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._view: _Figure | _Line | None = None

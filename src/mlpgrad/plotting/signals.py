@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import nearest
 from mlpgrad.plotting import style
@@ -83,10 +84,9 @@ def layer_signals(recorder: LayerSignals, *, what: str = "delta", ax: Any = None
 
 def _recorded(recorder: LayerSignals, what: str) -> dict[str, Array]:
     """The values of each layer, `(epochs,)` or `(epochs, E)`; raise an error if there are none."""
-    if what not in LABELS:
-        raise ValueError(
-            f"what expects one of {sorted(LABELS)}, got {what!r}{nearest(what, LABELS)}"
-        )
+    if not isinstance(what, str) or what not in LABELS:
+        advice = nearest(what, LABELS) if isinstance(what, str) else ""
+        raise ValueError(f"what expects one of {sorted(LABELS)}, got {shown(what)}{advice}")
     records = getattr(recorder, "records", None)
     if not isinstance(records, dict):
         raise TypeError(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpgrad._core.arguments import is_integer, shown
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses.likelihood import GaussianNLL
 from mlpgrad.plotting import inputs, style
@@ -60,7 +61,7 @@ def ensemble_spread(
     >>> [label.get_text() for label in ax.get_legend().get_texts()]
     ['lowest to highest of 4 networks', 'mean', 'target in the band', 'target outside']
     """
-    if model.ensemble_size is None:
+    if inputs.a_model(model).ensemble_size is None:
         raise ValueError(
             "ensemble_spread expects an ensemble, got one network; build the model with "
             "Sequential(..., ensemble_size=10)"
@@ -95,10 +96,10 @@ def _draw_classes(ax: Any, model: Network, x: Array, y: Any, output: int) -> Non
 def _draw_numbers(ax: Any, model: Network, x: Array, y: Any, output: int) -> None:
     members = model.predict(x)
     width = model.loss.target_features(members.shape[-1])
-    if not 0 <= output < members.shape[-1]:
+    if not is_integer(output) or not 0 <= output < members.shape[-1]:
         last = members.shape[-1] - 1
         raise ValueError(
-            f"output expects one of 0 to {last}, got {output!r}; outputs are counted from 0"
+            f"output expects one of 0 to {last}, got {shown(output)}; outputs are counted from 0"
         )
     members = members[..., output]
     order = _draw_band(ax, members)

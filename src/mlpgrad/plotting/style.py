@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.extras import require
 
@@ -31,6 +32,10 @@ AMOUNT = "cividis"
 def axes(ax: Any, figsize: tuple[float, float] | None = None) -> Any:
     """The given Axes, or those of a new figure."""
     if ax is not None:
+        if not hasattr(ax, "get_figure"):
+            raise TypeError(
+                f"ax expects matplotlib Axes, such as plt.subplots()[1], got {shown(ax)}"
+            )
         return ax
     pyplot = require("matplotlib.pyplot", "plot")
     return pyplot.subplots(figsize=figsize, layout="constrained")[1]

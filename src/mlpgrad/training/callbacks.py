@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import Described, nearest
 from mlpgrad._core.stateful import Stateful
@@ -102,40 +102,10 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
     ValueError
         If one object is in the list twice.
     """
-    if isinstance(callbacks, Callback):
-        raise TypeError(
-            f"callbacks expects a list, got {callbacks!r}; write callbacks=[{callbacks!r}]"
-        )
-    if isinstance(callbacks, (type, str)) or not isinstance(callbacks, Iterable):
-        raise TypeError(f"callbacks expects a list such as [EarlyStopping()], {_got(callbacks)}")
-    found = list(callbacks)
+    found = arguments.objects(callbacks, "callbacks", Callback, "EarlyStopping(10)")
     for position, callback in enumerate(found):
-        if not isinstance(callback, Callback):
-            raise TypeError(
-                f"callbacks expects objects such as EarlyStopping(), {_got(callback)} at "
-                f"position {position}"
-            )
         if any(callback is other for other in found[:position]):
             raise ValueError(
                 f"callbacks expects each object once, got {callback!r} twice; make a second one"
             )
     return found
-
-
-def _got(thing: Any) -> str:
-    """What was given in place of a callback, and what to write for it."""
-    if thing is None:
-        return "got None; leave callbacks out, or write callbacks=[]"
-    if isinstance(thing, type):
-        return f"got the class {thing.__name__}; write {thing.__name__}(...)"
-    if isinstance(thing, str):
-        known = [cls.__name__ for cls in Callback.__subclasses__() if cls.__name__[0] != "_"]
-        return f"got {thing!r}{nearest(thing, known)}"
-    if callable(thing):
-        name = getattr(thing, "__name__", type(thing).__name__)
-        return (
-            f"got the function {name}; write a subclass of Callback whose method "
-            f"on_epoch_end(self, epoch, logs) calls it"
-        )
-    kind = type(thing).__name__
-    return f"got {thing!r} ({kind}); subclass Callback to write one of your own"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.network import boundary
 from mlpgrad.network.network import Network
@@ -15,28 +16,35 @@ from mlpgrad.training.class_weights import ClassWeight, with_class_weights
 from mlpgrad.training.streams import Stream
 
 
-def check_counts(network: Network, epochs: Any, batch_size: Any) -> None:
-    """Raise an error if a count is not one, or if the network cannot be trained."""
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name} expects an int >= 1, got {value!r}")
+def check_counts(network: Network, epochs: Any, batch_size: Any) -> tuple[int, int]:
+    """The counts as ints; raise an error if one is none, or if the network cannot be trained."""
+    epochs = arguments.count(epochs, "epochs")
+    batch_size = arguments.count(batch_size, "batch_size")
     if network.dtype.kind == "c":
         raise TypeError(f"fit expects a real model, got {network.dtype}; use model.lifted(float)")
+    return epochs, batch_size
 
 
-def check_validation(validation_data: Any, validation_split: float) -> None:
-    """Raise an error if the options of validation contradict each other."""
-    if not 0 <= validation_split < 1:
-        raise ValueError(f"validation_split expects a share from 0 to 1, got {validation_split}")
+def check_validation(validation_data: Any, validation_split: Any) -> float:
+    """The split's share; raise an error if the options of validation contradict each other."""
+    share = arguments.number(validation_split, "validation_split", 0, 1)
     if validation_data is None:
-        return
-    if validation_split:
+        return share
+    if share:
         raise ValueError("give validation_data or validation_split, not both")
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
         raise TypeError(
             f"validation_data expects (x, y) or (x, y, sample_weight), "
-            f"got {type(validation_data).__name__}"
+            f"got {arguments.shown(validation_data)}"
         )
+    return share
+
+
+def shows_progress(verbose: Any) -> bool:
+    """Whether `verbose` asks for progress: any int above 0 does, as in other libraries."""
+    if not isinstance(verbose, (bool, np.bool_)):
+        return arguments.count(verbose, "verbose", 0, fix="0 is silent, 1 shows progress") > 0
+    return bool(verbose)
 
 
 def is_stream(x: Any, y: Any) -> bool:

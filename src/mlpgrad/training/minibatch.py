@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpgrad._core.arguments import instance
 from mlpgrad.layers.chain import walk
 from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import Accumulator
@@ -234,7 +235,4 @@ def method_of(optimizer: Any) -> Method:
     """The method that `fit` trains by: the one given, or the minibatch loop of an optimizer."""
     if isinstance(optimizer, Method):
         return optimizer
-    if not isinstance(optimizer, Optimizer):
-        fix = f"; write {optimizer.__name__}(...)" if isinstance(optimizer, type) else ""
-        raise TypeError(f"optimizer expects an object such as Adam(1e-3), got {optimizer!r}{fix}")
-    return Minibatch(optimizer)
+    return Minibatch(instance(optimizer, "optimizer", Optimizer, "Adam(1e-3)"))

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.optimizers.base import Optimizer
+from mlpgrad.training.batches import Minibatches
 from mlpgrad.training.callbacks import Callback
-from mlpgrad.training.data import training_batches
+from mlpgrad.training.data import check_counts, training_batches
 from mlpgrad.training.divergence import DivergenceError
 from mlpgrad.training.minibatch import Minibatch
 from mlpgrad.training.record import Record
@@ -19,6 +21,9 @@ from mlpgrad.training.session import Session
 
 if TYPE_CHECKING:
     from mlpgrad.network.network import Network
+
+
+MOST_STEPS = 1_000_000
 
 
 class RangeTest:
@@ -71,12 +76,16 @@ def learning_rate_range_test(
     >>> 1e-3 < test.suggestion < 1
     True
     """
+    optimizer = arguments.instance(optimizer, "optimizer", Optimizer, "Adam(1e-3)")
+    lowest = arguments.number(lowest, "lowest", 0, ends="()")
+    highest = arguments.number(highest, "highest", lowest, ends="()")
+    steps = arguments.count(steps, "steps", 1, MOST_STEPS)
+    _, batch_size = check_counts(model, 1, batch_size)
     model, optimizer = model.copy(), copy.deepcopy(optimizer)
     optimizer.reset()
     rates = np.geomspace(lowest, highest, steps)
     optimizer.learning_rate = lambda step: float(rates[min(step, steps - 1)])
     recorder = _LossRecorder(steps)
-    n_batches = -(-len(x) // batch_size)
     batches = training_batches(
         model, x, y, None, None, batch_size=batch_size, shuffle=True, held_out=0.0, in_order=True
     )
@@ -87,7 +96,7 @@ def learning_rate_range_test(
         validation=None,
         callbacks=[recorder],
         metrics=None,
-        epochs=-(-steps // n_batches),
+        epochs=-(-steps // len(batches)) if isinstance(batches, Minibatches) else steps,
         record=Record(),
     )
     with suppress(DivergenceError):  # that is what the test is after

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core.arguments import shown
+
 
 class Record(dict[str, list[Any]]):
     """Losses, metrics and the learning rate by name: lists with one value an epoch.
@@ -43,12 +45,17 @@ class Record(dict[str, list[Any]]):
 
     def record(self, logs: dict[str, Any]) -> None:
         """Append one epoch's values."""
-        for name, value in logs.items():
+        try:
+            items = logs.items()
+        except AttributeError:
+            message = f"record expects a dict of values by name, got {shown(logs)}"
+            raise TypeError(message) from None
+        for name, value in items:
             self.setdefault(name, []).append(value)
 
     def last(self) -> dict[str, Any]:
         """The latest epoch's values."""
-        return {name: values[-1] for name, values in self.items()}
+        return {name: values[-1] for name, values in self.items() if values}
 
     def __repr__(self) -> str:
         shown = {n: v for n, v in self.items() if "rate" not in n and v}

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.layers.activations.base import Activation
 
@@ -35,7 +36,8 @@ class Elementwise(Activation):
     """
 
     def __init__(self, function: Callable[[Array], Array], slope: Callable[[Array], Array]) -> None:
-        self.function = function
+        self.function = arguments.function(function, "Elementwise: function", "numpy.sin")
+        slope = arguments.function(slope, "Elementwise: slope", "numpy.cos")
         self.given_slope = slope  # `slope` itself is the method
 
     def config(self) -> dict[str, Any]:

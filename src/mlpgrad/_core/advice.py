@@ -1,0 +1,84 @@
+"""Advice for an unknown name or a wrong object: what to write instead, from the habits' tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from mlpgrad._core.habits import FAMILIES
+
+
+def folded(name: str) -> str:
+    """A name without what libraries differ in: capitals, and marks between the words.
+
+    Examples
+    --------
+    >>> folded("leaky_relu") == folded("LeakyReLU")
+    True
+    """
+    return "".join(letter for letter in name if letter.isalnum()).lower()
+
+
+def advice(name: str, table: dict[str, str], known: Iterable[str] = (), prefix: str = "") -> str:
+    """What to write instead of `name`: by the table, or where only capitals differ; or empty.
+
+    Examples
+    --------
+    >>> advice("Linear", {"Linear": "mg.Dense(in_features, out_features)"})
+    '; write mg.Dense(in_features, out_features)'
+    >>> advice("relu", {}, ["ReLU"], "mg.")
+    '; write mg.ReLU'
+    """
+    if name in table:
+        return f"; write {table[name]}"
+    same = [other for other in known if folded(other) == folded(name)]
+    return f"; write {prefix}{same[0]}" if same else ""
+
+
+def instead_of(value: Any, family: type, *, in_list: bool = False) -> str:
+    """What to write where a class or a text is given in place of an object of `family`.
+
+    Parameters
+    ----------
+    value : object
+        What was given.
+    family : class
+        What was expected.
+    in_list : bool
+        Whether a list of objects was expected.
+    """
+    from difflib import get_close_matches
+
+    if isinstance(value, type) and issubclass(value, family):
+        written = f"{value.__name__}(...)"
+    elif isinstance(value, str):
+        written = _object_called(value, family)
+    else:
+        return ""
+    if not written:
+        close = get_close_matches(value, [cls.__name__ for cls in _classes_below(family)], n=1)
+        return f"; did you mean {close[0]!r}?" if close else ""
+    return f"; write {f'[{written}]' if in_list else written}"
+
+
+def _object_called(text: str, family: type) -> str:
+    """The code for the object of `family` that is called `text`; empty where there is none."""
+    meant = folded(text)
+    named = {folded(name): code for name, code in FAMILIES.get(family.__name__, {}).items()}
+    if meant in named:
+        return named[meant]
+    for cls in _classes_below(family):
+        if folded(cls.__name__) == meant:
+            return f"mg.{cls.__name__}()"
+    return ""
+
+
+def _classes_below(family: type) -> list[type]:
+    """Every class of this package below `family`."""
+    found: list[type] = []
+    subclasses: list[type] = family.__subclasses__()
+    for cls in subclasses:
+        if cls.__module__.startswith("mlpgrad.") and not cls.__name__.startswith("_"):
+            found.append(cls)
+        found += _classes_below(cls)
+    return found

@@ -1,0 +1,331 @@
+"""Checks of arguments, a function for each kind: expected / got / fix, and what may be used.
+
+Each function returns its argument in the form in which the library computes with it: a NumPy
+integer becomes an `int`, for instance, which cannot wrap.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from mlpgrad._core.advice import instead_of
+
+if TYPE_CHECKING:
+    from mlpgrad._core.arrays import Array
+
+Object = TypeVar("Object")
+LONGEST = 60  # characters of a value that a message shows
+
+
+def shown(value: Any) -> str:
+    """A value in a message: short, on one line, whatever it is.
+
+    Examples
+    --------
+    >>> shown("adam"), shown(int), shown(np.zeros((2, 3)))
+    ("'adam'", 'the class int', 'an array of shape (2, 3)')
+    """
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(getattr(value, "shape", None), tuple) and value.shape:
+        return f"an array of shape {value.shape}"
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # an object of the caller's that cannot be shown
+        text = f"an object of the class {type(value).__name__}"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def is_integer(value: Any) -> bool:
+    """Whether `value` is an int or a NumPy integer; True and False are not."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Whether `value` is a real number that a float can hold; NaN and infinity are."""
+    if is_integer(value):
+        return abs(int(value)) < 1 << 1023
+    return isinstance(value, (float, np.floating))
+
+
+def unquoted(value: Any) -> str:
+    """Advice where a number is given as text; empty otherwise.
+
+    Examples
+    --------
+    >>> unquoted("0.1")
+    '; write 0.1 without quotes'
+    """
+    try:
+        float(value if isinstance(value, str) else "")
+    except ValueError:
+        return ""
+    return f"; write {value} without quotes"
+
+
+def count(value: Any, name: str, least: int = 1, most: int | None = None, fix: str = "") -> int:
+    """`value` as an int from `least` to `most`.
+
+    Parameters
+    ----------
+    value : object
+    name : str
+        What the message calls it.
+    least, most : int
+        The bounds, both included; None is no bound.
+    fix : str, optional
+        What to do instead.
+
+    Examples
+    --------
+    >>> count(np.uint8(200), "units") + 100
+    300
+    """
+    if is_integer(value) and value >= least and (most is None or value <= most):
+        return int(value)
+    too_many = most is not None and is_integer(value) and value > most
+    expected = f"an int from {least} to {most}" if too_many else f"an int >= {least}"
+    fix = unquoted(value) or (f"; {fix}" if fix else "")
+    fix = (", which is too large" if too_many else "") + fix
+    raise ValueError(f"{name} expects {expected}, got {shown(value)}{fix}")
+
+
+def number(
+    value: Any,
+    name: str,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    ends: str = "[)",
+    fix: str = "",
+) -> float:
+    """`value` as a float within bounds; NaN is never within.
+
+    Parameters
+    ----------
+    value : object
+    name : str
+        What the message calls it.
+    low, high : float
+        The bounds.
+    ends : str
+        Whether each bound is included, "[" and "]", or not, "(" and ")".
+    fix : str, optional
+        What to do instead.
+
+    Examples
+    --------
+    >>> number(1, "share", 0, 1, ends="[]")
+    1.0
+    """
+    if is_number(value):
+        above = low <= value if ends[0] == "[" else low < value
+        below = value <= high if ends[1] == "]" else value < high
+        if above and below:
+            return float(value)
+    fix = unquoted(value) or (f"; {fix}" if fix else "")
+    interval = f"{ends[0]}{low}, {high}{ends[1]}"
+    bounded = " a finite number" if interval == "[-inf, inf)" else f" a number in {interval}"
+    raise ValueError(f"{name} expects{bounded}, got {shown(value)}{fix}")
+
+
+def flag(value: Any, name: str) -> bool:
+    """`value` as a bool; 0 and 1 are taken, too."""
+    if isinstance(value, (bool, np.bool_)) or (is_integer(value) and value in (0, 1)):
+        return bool(value)
+    raise TypeError(f"{name} expects True or False, got {shown(value)}")
+
+
+def text(value: Any, name: str, example: str) -> str:
+    """`value` as a str that is not empty."""
+    if isinstance(value, str) and value:
+        return str(value)
+    raise TypeError(f"{name} expects text such as {example!r}, got {shown(value)}")
+
+
+def optional_text(value: Any, name: str, example: str) -> str | None:
+    """`value` as a str that is not empty, or None."""
+    return None if value is None else text(value, name, example)
+
+
+def function(value: Any, name: str, example: str) -> Callable[..., Any]:
+    """`value`, which must be callable."""
+    if callable(value) and not isinstance(value, type):
+        return value  # type: ignore[no-any-return]
+    raise TypeError(f"{name} expects a function such as {example}, got {shown(value)}")
+
+
+def instance(value: Any, name: str, family: type[Object], example: str, place: str = "") -> Object:
+    """`value`, which must be an object of the class `family`; the habits of others get advice.
+
+    Examples
+    --------
+    >>> instance(0.5, "share", float, "0.1")
+    0.5
+    """
+    if isinstance(value, family):
+        return value
+    kind = family.__name__
+    raise TypeError(
+        f"{name} expects {'an' if kind[0] in 'AEIOU' else 'a'} {kind} such as {example}, "
+        f"got {shown(value)}{place}{instead_of(value, family)}"
+    )
+
+
+def objects(values: Any, name: str, family: type[Object], example: str) -> list[Object]:
+    """`values` as a list of objects of the class `family`.
+
+    Examples
+    --------
+    >>> objects((1, 2), "sizes", int, "3")
+    [1, 2]
+    """
+    kind = family.__name__
+    if isinstance(values, family):
+        raise TypeError(f"{name} expects a list, got one {kind}; write {name}=[{shown(values)}]")
+    wrong = isinstance(values, (str, bytes, type, dict)) or not isinstance(values, Iterable)
+    if wrong or getattr(values, "shape", None) == ():
+        advice = instead_of(values, family, in_list=True)
+        raise TypeError(
+            f"{name} expects a list of {kind} objects such as [{example}], "
+            f"got {shown(values)}{advice}"
+        )
+    return [
+        instance(value, name, family, example, f" at {name}[{i}]") for i, value in enumerate(values)
+    ]
+
+
+def generator(seed: Any, name: str = "random_state") -> np.random.Generator:
+    """A random generator from an int, a Generator (which is returned) or None."""
+    if isinstance(seed, np.random.Generator):
+        return seed
+    return np.random.default_rng(checked_seed(seed, name))
+
+
+def checked_seed(seed: Any, name: str = "random_state") -> int | None:
+    """`seed` as an int of at least 0, or None."""
+    if seed is None:
+        return None
+    if not is_integer(seed):
+        old = isinstance(seed, np.random.RandomState)
+        fix = "numpy.random.default_rng(0)" if old else "the same int gives the same results"
+        raise TypeError(
+            f"{name} expects an int, a numpy Generator or None, "
+            f"got {type(seed).__name__}{'; write ' if old else '; '}{fix}"
+        )
+    if seed < 0:
+        raise ValueError(f"{name} expects an int >= 0, got {shown(seed)}; any such int will do")
+    return int(seed)
+
+
+def path(value: Any, name: str = "path") -> str:
+    """`value` as the text of a path."""
+    found = value.__fspath__() if isinstance(value, os.PathLike) else value
+    if not isinstance(found, str):
+        raise TypeError(
+            f"{name} expects a file's name, a str or a pathlib.Path, got {shown(value)}"
+        )
+    if not found or "\0" in found:
+        raise ValueError(f"{name} expects a file's name, got {found!r}")
+    return str(found)
+
+
+def floating(dtype: Any, name: str = "dtype") -> np.dtype[Any]:
+    """`dtype` as a real or complex floating type in the machine's byte order."""
+    fix = "float32 and float64 are usual"
+    if not isinstance(dtype, (str, type, np.dtype)):
+        raise TypeError(f"{name} expects a floating type, got {shown(dtype)}; {fix}")
+    try:
+        found = np.dtype(dtype)
+    except (TypeError, ValueError) as error:
+        message = f"{name} expects a floating type such as float32, got {shown(dtype)}; {fix}"
+        raise TypeError(message) from error
+    if found.kind not in "fc":
+        raise TypeError(f"{name} expects a floating type such as float32, got {found}; {fix}")
+    native: np.dtype[Any] = found.newbyteorder("=")
+    return native
+
+
+def refuse_hidden(values: Any, name: str) -> None:
+    """Raise ValueError for a masked array that hides a value: NumPy would use what is hidden.
+
+    Parameters
+    ----------
+    values : object
+        Whatever was given in place of an array; lists are searched for masked arrays.
+    name : str
+        What to call it in the message.
+    """
+    if isinstance(values, (list, tuple)):
+        for index, item in enumerate(values):
+            if isinstance(item, (list, tuple)) or hasattr(item, "mask"):
+                refuse_hidden(item, f"{name}[{index}]")
+        return
+    if not hasattr(values, "mask") or not isinstance(values, np.ma.MaskedArray):
+        return
+    hidden = np.ma.getmaskarray(values)
+    if hidden.any():
+        place = np.argwhere(hidden)[0].tolist()
+        raise ValueError(
+            f"{name} is a masked array that hides the value at {name}{place}; remove such rows, "
+            f"or put numbers in their place with {name}.filled(0)"
+        )
+
+
+def as_array(values: Any, name: str) -> Array:
+    """`values` as an array of any dtype; an array is not copied."""
+    if hasattr(values, "toarray"):
+        raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
+    refuse_hidden(values, name)
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{name} expects an array, got rows of different lengths or values of different "
+            f"kinds ({type(values).__name__}); give every row as many numbers"
+        ) from error
+
+
+def rows(values: Any, name: str) -> Array:
+    """`values` as an array of any dtype that has an axis of rows; an array is not copied."""
+    array = as_array(values, name)
+    if not array.ndim:
+        raise ValueError(f"{name} expects rows, got {shown(values)}; an array of shape (n, ...)")
+    return array
+
+
+def numbers(values: Any, name: str, kinds: str = "biufc") -> Array:
+    """`values` as an array of numbers of any shape; an array is not copied."""
+    array = as_array(values, name)
+    if array.dtype.kind not in kinds:
+        real = "" if "c" in kinds else "real "
+        raise TypeError(f"{name} expects {real}numbers, got {array.dtype} ({shown(values)})")
+    return array
+
+
+def copy_into(flat: Array, values: Any, name: str) -> None:
+    """Copy `values`, of the shape of `flat` or to be broadcast to it, into `flat`."""
+    if type(values) is not np.ndarray or values.dtype != flat.dtype:
+        values = numbers(values, name, "biuf" + flat.dtype.kind)
+    if values.shape != flat.shape:
+        try:
+            values = np.broadcast_to(values, flat.shape)
+        except ValueError:
+            raise ValueError(f"{name} expects shape {flat.shape}, got {values.shape}") from None
+    if values.dtype == flat.dtype:
+        flat[...] = values
+        return
+    try:
+        with np.errstate(over="raise"):
+            flat[...] = values
+    except FloatingPointError:
+        largest = np.finfo(flat.dtype).max
+        raise ValueError(
+            f"{name} expects numbers that {flat.dtype} holds, up to {largest:.3g}, got "
+            f"{np.abs(values).max():.3g}; use smaller ones, or a model of float64"
+        ) from None

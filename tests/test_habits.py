@@ -1,0 +1,251 @@
+"""Habits of other libraries: the wrong line raises the error, and the advised line runs."""
+
+import re
+
+import numpy as np
+import pytest
+
+import mlpgrad as mg
+from mlpgrad._core import habits
+from mlpgrad._core.advice import advice, folded
+from mlpgrad._core.synonyms import CLASSES, SYNONYMS, TOGETHER, meant_by
+from tests.kinds import EVERY_CLASS
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(12, 4))
+Y = np.arange(12) % 3
+
+
+def scene(tmp_path):
+    """The variables that the advised lines use."""
+    model = mg.Sequential([mg.Dense(4, 3)], loss=mg.SoftmaxCrossEntropy(), random_state=0)
+    planar = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy(), random_state=0)
+    history = model.fit(X, Y, optimizer=mg.SGD(0.1), epochs=2, validation_split=0.25, verbose=0)
+    path, table = tmp_path / "model.npz", tmp_path / "table.csv"
+    model.save(path)
+    table.write_text("a,b\n1,2\n3,4\n", encoding="utf-8")
+    return {
+        "mg": mg,
+        "np": np,
+        "x": X,
+        "y": Y,
+        "x2": X[:, :2],
+        "y2": Y % 2,
+        "model": model,
+        "planar": planar,
+        "history": history,
+        "layers": [mg.Dense(4, 3)],
+        "loss": mg.SoftmaxCrossEntropy(),
+        "in_features": 4,
+        "out_features": 3,
+        "path": path,
+        "table": table,
+    }
+
+
+def obey(message, names):
+    """Run what a message says to write, and return its value."""
+    found = re.search(r"; write (.+)", message, re.DOTALL)
+    assert found, f"the message says nothing to write: {message}"
+    code = found[1].split("  # ")[0]
+    if code.startswith("history = "):
+        code = code.removeprefix("history = ")
+    return eval(code, names)
+
+
+ATTRIBUTES = [
+    *(("mg", name) for name in habits.PACKAGE),
+    *(("model", name) for name in habits.MODEL),
+    *(("history", name) for name in habits.HISTORY),
+    *(("mg.datasets", name) for name in habits.DATASETS),
+    *(("mg.plotting", name) for name in habits.PLOTTING),
+]
+
+
+@pytest.mark.parametrize(("owner", "name"), ATTRIBUTES, ids=lambda text: text)
+def test_a_name_of_another_library(owner, name, tmp_path):
+    if owner == "mg.plotting":
+        pytest.importorskip("matplotlib")
+    if "to_csv" in habits.PACKAGE.get(name, "") or "to_frame" in habits.HISTORY.get(name, ""):
+        pytest.importorskip("pandas")
+    names = scene(tmp_path)
+    with pytest.raises(AttributeError, match=f"has no .*'{name}'; write ") as error:
+        eval(f"{owner}.{name}", names)
+    obey(str(error.value), names)
+    assert not eval(f"hasattr({owner}, {name!r})", names)
+
+
+@pytest.mark.parametrize("name", mg.__all__)
+def test_a_name_in_small_letters(name):
+    small = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    if small == name or hasattr(mg, small):  # a function, or a module such as mg.history
+        return
+    with pytest.raises(AttributeError, match=f"write mg.{name}$"):
+        getattr(mg, small)
+
+
+def test_a_recorded_name_is_an_item_of_the_history(tmp_path):
+    names = scene(tmp_path)
+    with pytest.raises(AttributeError, match="write history") as error:
+        names["history"].val_loss  # noqa: B018
+    assert obey(str(error.value), names) == names["history"]["val_loss"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ("model(x)", "a model is not called"),
+        ("model.parameters()", "is not called"),
+        ("mg.Sequential(mg.ReLU(), mg.Dense(4, 3), loss=loss)", "its layers in a list"),
+        ("mg.Sequential(mg.Dense(4, 3), loss=loss)", "its layers in a list"),
+    ],
+)
+def test_a_call_of_another_library(wrong, error, tmp_path):
+    names = scene(tmp_path)
+    with pytest.raises(TypeError, match=error) as raised:
+        eval(wrong, names)
+    message = str(raised.value).split(", or for")[0]
+    if "Sequential" in message:
+        message = message.replace("...", "loss=mg.SoftmaxCrossEntropy()")
+        message = re.sub(r"\b(?=Dense|ReLU|Sequential\()", "mg.", message)
+    obey(message, names)
+
+
+PLACES = {
+    "Loss": "mg.Sequential([mg.Dense(4, 3)], loss={})",
+    "Layer": "mg.Sequential([{}], loss=loss)",
+    "Penalty": "mg.Sequential([mg.Dense(4, 3)], loss=loss, penalties=[{}])",
+    "Initializer": "mg.Dense(4, 3, initializer={})",
+    "Optimizer": "model.fit(x, y, optimizer={}, verbose=0)",
+    "Callback": "model.fit(x, y, optimizer=mg.SGD(0.1), callbacks=[{}], verbose=0)",
+    "Metric": "model.evaluate(x, y, metrics=[{}])",
+}
+"""Where an object of each class is expected."""
+
+TEXTS = [(kind, text) for kind, table in habits.FAMILIES.items() for text in table]
+NAMED = [
+    (kind, cls.__name__)
+    for kind in PLACES
+    for cls in EVERY_CLASS
+    if issubclass(cls, getattr(mg, kind))
+    and folded(cls.__name__) not in map(folded, habits.FAMILIES[kind])
+]
+
+
+@pytest.mark.parametrize(("kind", "text"), TEXTS, ids=lambda text: text)
+def test_text_in_place_of_an_object(kind, text, tmp_path):
+    names = scene(tmp_path)
+    with pytest.raises(TypeError, match=f"expects an? {kind} such as .*; write mg") as error:
+        eval(PLACES[kind].format(repr(text)), names)
+    made = obey(str(error.value), names)
+    assert isinstance(made, getattr(mg, kind))
+
+
+@pytest.mark.parametrize(("kind", "name"), NAMED, ids=lambda text: text)
+def test_a_class_or_its_name_in_place_of_an_object(kind, name, tmp_path):
+    names = scene(tmp_path)
+    for given in (f"mg.{name}", repr(name), repr(name.lower())):
+        with pytest.raises(TypeError, match=rf"expects an? {kind} .*; write (mg\.)?{name}\("):
+            eval(PLACES[kind].format(given), names)
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_other_text_and_other_things_in_place_of_an_object(kind, tmp_path):
+    names = scene(tmp_path)
+    for given in ("'nonsense'", "3", "None" if kind != "Initializer" else "()", "mg", "np.ones(3)"):
+        with pytest.raises(TypeError, match=f"expects an? {kind} such as"):
+            eval(PLACES[kind].format(given), names)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("metrics='accuracy'", "metrics=[mg.Accuracy()]"),
+        ("metrics=mg.Accuracy()", "metrics=[mg.Accuracy()]"),
+        ("metrics=mg.Accuracy", "metrics=[mg.Accuracy()]"),
+        ("callbacks=mg.EarlyStopping(3)", "callbacks=[mg.EarlyStopping(3)]"),
+        ("callbacks=mg.EarlyStopping", "callbacks=[mg.EarlyStopping(3)]"),
+        ("callbacks='early_stopping'", "callbacks=[mg.EarlyStopping()]"),
+    ],
+)
+def test_one_object_in_place_of_a_list(wrong, right, tmp_path):
+    names = scene(tmp_path)
+    with pytest.raises(TypeError, match=r"expects a list.*; write .*\[?\w"):
+        eval(f"model.fit(x, y, optimizer=mg.SGD(0.1), verbose=0, {wrong})", names)
+    eval(f"model.fit(x, y, optimizer=mg.SGD(0.1), verbose=0, {right})", names)
+
+
+OPTIONS = [(owner, option) for owner, table in habits.OPTIONS.items() for option in table]
+CALLS = {
+    "Dense": "mg.Dense(4, 3, {}=1)",
+    "Sequential": "mg.Sequential(layers, loss=loss, {}=1)",
+    "fit": "model.fit(x, y, optimizer=mg.SGD(0.1), {}=1)",
+    "ModelCheckpoint": "mg.ModelCheckpoint(path, {}=1)",
+    "split": "mg.datasets.split(x, y, {}=1)",
+    "moons": "mg.datasets.moons({}=1)",
+    "circles": "mg.datasets.circles({}=1)",
+    "regression": "mg.datasets.regression({}=1)",
+}
+
+
+@pytest.mark.parametrize(("owner", "option"), OPTIONS, ids=lambda text: text)
+def test_an_option_of_another_library(owner, option, tmp_path):
+    names = scene(tmp_path)
+    call = CALLS.get(owner, f"mg.{owner}({{}}=1)").format(option)
+    with pytest.raises(TypeError, match=f"{owner} has no option '{option}'; write ") as error:
+        eval(call, names)
+    obey(str(error.value), names)
+
+
+def test_synonyms_are_options_of_some_class():
+    import inspect
+
+    calls = [*EVERY_CLASS, mg.Sequential, mg.Sequential.fit]
+    calls += [getattr(mg.datasets, name) for name in mg.datasets.__all__]
+    known = set()
+    for function in calls:
+        for base in getattr(function, "__mro__", (function,)):
+            if base is not object:
+                known |= set(inspect.signature(getattr(base, "__init__", base)).parameters)
+                known |= set(inspect.signature(base).parameters)
+    for name, options in SYNONYMS.items():
+        assert set(options) & known, f"no class has an option {options} to write for {name!r}"
+        advised = meant_by(name, options)
+        assert advised.startswith(f"; write {options[0]}=")
+        assert (name in TOGETHER) == (", " in advised)
+    assert all(hasattr(mg, cls) for cls in CLASSES.values())
+
+
+def test_tables_do_not_name_what_exists():
+    model = mg.Sequential([mg.Dense(4, 3)], loss=mg.SoftmaxCrossEntropy())
+    for owner, table in (
+        (mg, habits.PACKAGE),
+        (model, habits.MODEL),
+        (mg.History(), habits.HISTORY),
+        (mg.datasets, habits.DATASETS),
+        (mg.plotting, habits.PLOTTING),
+    ):
+        assert [name for name in table if hasattr(owner, name)] == []
+
+
+def test_what_nobody_knows_stays_an_attribute_error():
+    model = mg.Sequential([mg.Dense(4, 3)], loss=mg.SoftmaxCrossEntropy())
+    for owner in (mg, mg.datasets, mg.plotting, model, mg.History()):
+        assert getattr(owner, "nobody_knows_this", None) is None
+        assert not hasattr(owner, "__wrapped__")
+    with pytest.raises(AttributeError, match="has no attribute 'predct'; did you mean 'predict'"):
+        model.predct  # noqa: B018
+    assert advice("nobody", habits.PACKAGE, mg.__all__, "mg.") == ""
+
+
+def test_models_and_histories_are_copied_and_pickled():
+    import copy
+    import pickle
+
+    model = mg.Sequential([mg.Dense(4, 3)], loss=mg.SoftmaxCrossEntropy(), random_state=0)
+    history = model.fit(X, Y, optimizer=mg.SGD(0.1), epochs=2, verbose=0)
+    for twin in (copy.copy(history), copy.deepcopy(history), pickle.loads(pickle.dumps(history))):
+        assert twin == history
+        assert twin.seconds == history.seconds
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(twin.predict(X), model.predict(X))
