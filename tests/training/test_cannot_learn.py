@@ -224,6 +224,25 @@ def test_a_training_that_cannot_work_says_so(wrong, message, right):
     assert said(right) == []
 
 
+def test_saturated_units_are_named():
+    model = network(mg.Dense(3, 8), mg.Sigmoid(), mg.Dense(8, 1))
+    large = [1e6 * X, Y]
+    message = (
+        r"layer 1 Sigmoid\(\) passes no gradient for all of 64 training rows.* scale the inputs"
+    )
+    with pytest.warns(mg.TrainingWarning, match=message):
+        model.fit(*large, optimizer=mg.Adam(0.01), epochs=2, verbose=0)
+    model = network(mg.Dense(3, 8), mg.Sigmoid(), mg.Dense(8, 1))
+    large[0] = mg.datasets.standardize(large[0])
+    assert said(lambda: model.fit(*large, optimizer=mg.Adam(0.01), epochs=2, verbose=0)) == []
+
+
+def test_a_range_test_says_nothing():
+    model = network(mg.Dense(3, 8), mg.ReLU(), mg.Dense(8, 1))
+    options = {"optimizer": mg.SGD(0.1), "lowest": 1e-9, "highest": 100.0}
+    assert said(lambda: model.learning_rate_range_test(X, 1e3 * Y, **options)) == []
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -129,9 +129,8 @@ def _suspicious(network: Network) -> bool:
     outputs = network.layers[-1]._outputs
     if outputs is None:
         return False
-    with_parameters = [layer for layer in network.layers if list(layer.params)]
-    delta = with_parameters[-1]._delta if with_parameters else None
-    return not _varies(outputs).all() or bool(_is_zero(delta).any())
+    flat = not _varies(outputs).all()
+    return flat or any(_is_zero(layer._delta).any() for layer in network.layers)
 
 
 def _varies(array: Array | None) -> Array:

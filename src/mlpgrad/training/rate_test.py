@@ -90,6 +90,7 @@ def learning_rate_range_test(
         epochs=-(-steps // n_batches),
         record=Record(),
     )
+    session.speaks = False
     with suppress(DivergenceError):  # that is what the test is after
         session.run()
     return RangeTest(rates[: len(recorder.losses)], np.array(recorder.losses))
