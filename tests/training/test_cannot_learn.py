@@ -292,6 +292,15 @@ def test_a_large_target_that_is_learnt_is_no_reason():
     assert said(lambda: fit(model, large, optimizer=mg.SGD(0.3), epochs=50)) == []
 
 
+def test_equal_large_targets_are_no_reason():
+    assert said(lambda: fit(hidden(mg.Tanh())(), np.full_like(Y, 1e3))) == []
+
+
+def test_targets_whose_squares_overflow_end_in_no_other_warning():
+    (message,) = said(lambda: fit(hidden(mg.Tanh())(), 1e18 * Y, optimizer=mg.SGD(1e-30)))
+    assert "no better than predicting the mean" in message
+
+
 def test_rows_held_out_and_maps_are_looked_at_too(tmp_path):
     np.save(tmp_path / "x.npy", X)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
@@ -334,6 +343,13 @@ def test_no_layer_is_a_reason_by_itself(cls):
 def test_no_loss_is_a_reason_by_itself(cls):
     model, x, target = loss_case(cls)
     assert said(lambda: model.fit(x, target, optimizer=mg.Adam(0.01), verbose=0)) == []
+
+
+@every(LOSSES)
+def test_large_targets_under_every_loss_end_in_a_warning_at_most(cls):
+    model, x, target = loss_case(cls)
+    if not model.loss.classifies:
+        said(lambda: model.fit(x, 1e3 + target, optimizer=mg.SGD(1e-9), verbose=0))
 
 
 def test_there_are_layers_and_losses():
