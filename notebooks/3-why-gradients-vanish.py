@@ -9,6 +9,8 @@
 # here runs in a few seconds.
 
 # %%
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -263,10 +265,14 @@ _ = figure.suptitle("Ten hidden layers before training")
 #
 # And one initial value that never works: the same for all weights. Then all neurons of a layer
 # compute the same, get the same delta, and stay equal for ever; with zeros nothing flows at all.
+# `fit` warns of it.
 
 # %%
 model = deep(2, mg.Tanh, initializer=mg.Constant(0.05))
-model.fit(x, y, optimizer=mg.Adam(1e-3), epochs=5, verbose=0)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    model.fit(x, y, optimizer=mg.Adam(1e-3), epochs=5, verbose=0)
+print(caught[0].message)
 columns = model.layers[0].params.weights.T
 print("a layer of", len(np.unique(columns.round(5), axis=0)), "neuron, 32 times")
 assert np.allclose(columns, columns[0], atol=1e-5)

@@ -112,10 +112,12 @@ def test_a_copy_is_as_good(cls, twin):
 
 
 @every_callback
-def test_a_used_one_can_be_copied(cls):
+@pytest.mark.parametrize("twin", [copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))])
+def test_a_used_one_can_be_copied(cls, twin):
     callback = example(cls)
     train([callback])
-    copied = copy.deepcopy(callback)
+    copied = twin(callback)
+    assert not hasattr(copied, "session")
     assert repr(copied) == repr(callback)
     np.testing.assert_equal(shown(copied), shown(callback))
     assert same(train([copied], seed=1), train([example(cls)], seed=1))

@@ -201,6 +201,12 @@ def test_wrong_options_are_refused_by_name(make, options):
         make(**options)
 
 
+@pytest.mark.parametrize("data", ["xy", (X,), X])
+def test_a_validation_set_that_is_none_is_refused_at_once(data):
+    with pytest.raises(TypeError, match=r"validation_data expects \(x, y\)"):
+        mg.EarlyStopping(validation_data=data)
+
+
 def test_a_plateau_never_raises_the_rate():
     optimizer = mg.SGD(0.1)
     optimizer.learning_rate_scale = 0.01

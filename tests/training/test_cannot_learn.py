@@ -224,6 +224,25 @@ def test_a_training_that_cannot_work_says_so(wrong, message, right):
     assert said(right) == []
 
 
+def test_saturated_units_are_named():
+    model = network(mg.Dense(3, 8), mg.Sigmoid(), mg.Dense(8, 1))
+    large = [1e6 * X, Y]
+    message = (
+        r"layer 1 Sigmoid\(\) passes no gradient for all of 64 training rows.* scale the inputs"
+    )
+    with pytest.warns(mg.TrainingWarning, match=message):
+        model.fit(*large, optimizer=mg.Adam(0.01), epochs=2, verbose=0)
+    model = network(mg.Dense(3, 8), mg.Sigmoid(), mg.Dense(8, 1))
+    large[0] = mg.datasets.standardize(large[0])
+    assert said(lambda: model.fit(*large, optimizer=mg.Adam(0.01), epochs=2, verbose=0)) == []
+
+
+def test_a_range_test_says_nothing():
+    model = network(mg.Dense(3, 8), mg.ReLU(), mg.Dense(8, 1))
+    options = {"optimizer": mg.SGD(0.1), "lowest": 1e-9, "highest": 100.0}
+    assert said(lambda: model.learning_rate_range_test(X, 1e3 * Y, **options)) == []
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -273,6 +292,15 @@ def test_a_large_target_that_is_learnt_is_no_reason():
     assert said(lambda: fit(model, large, optimizer=mg.SGD(0.3), epochs=50)) == []
 
 
+def test_equal_large_targets_are_no_reason():
+    assert said(lambda: fit(hidden(mg.Tanh())(), np.full_like(Y, 1e3))) == []
+
+
+def test_targets_whose_squares_overflow_end_in_no_other_warning():
+    (message,) = said(lambda: fit(hidden(mg.Tanh())(), 1e18 * Y, optimizer=mg.SGD(1e-30)))
+    assert "no better than predicting the mean" in message
+
+
 def test_rows_held_out_and_maps_are_looked_at_too(tmp_path):
     np.save(tmp_path / "x.npy", X)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
@@ -315,6 +343,13 @@ def test_no_layer_is_a_reason_by_itself(cls):
 def test_no_loss_is_a_reason_by_itself(cls):
     model, x, target = loss_case(cls)
     assert said(lambda: model.fit(x, target, optimizer=mg.Adam(0.01), verbose=0)) == []
+
+
+@every(LOSSES)
+def test_large_targets_under_every_loss_end_in_a_warning_at_most(cls):
+    model, x, target = loss_case(cls)
+    if not model.loss.classifies:
+        said(lambda: model.fit(x, 1e3 + target, optimizer=mg.SGD(1e-9), verbose=0))
 
 
 def test_there_are_layers_and_losses():

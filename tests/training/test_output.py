@@ -194,6 +194,17 @@ class Ends(mg.Callback):
 
 
 @pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize("error", [StopIteration, GeneratorExit, SystemExit, ZeroDivisionError])
+def test_errors_of_every_kind_come_out_as_they_are(hook, error):
+    def fail(self, *args):
+        raise error("of a callback")
+
+    callback = type("Failing", (mg.Callback,), {hook: fail})()
+    with pytest.raises(error, match="of a callback"):
+        train(callbacks=[callback], verbose=0)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
 @pytest.mark.parametrize("verbose", [0, 1])
 @pytest.mark.parametrize("shipped", [True, False])
 def test_an_error_of_a_hook_is_the_one_that_comes_out(hook, verbose, shipped, tmp_path):

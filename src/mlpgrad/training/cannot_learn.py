@@ -48,10 +48,13 @@ def warn_at_end(network: Network, batches: Any) -> None:
     if not size > UNSCALED:
         return
     prediction, reader = network._predict(x), loss.reader()
-    found = np.atleast_1d(reader.forward(prediction, target, weights)).astype(np.float64)
+    if prediction.shape[-1] != target.shape[-1]:  # several outputs say one number
+        return
     constant = np.broadcast_to(mean, prediction.shape).astype(network.dtype)
-    baseline = np.atleast_1d(reader.forward(constant, target, weights)).astype(np.float64)
-    worse = found >= 0.99 * baseline
+    with np.errstate(all="ignore"):
+        found = np.atleast_1d(np.float64(reader.forward(prediction, target, weights)))
+        baseline = np.atleast_1d(np.float64(reader.forward(constant, target, weights)))
+    worse = (found >= 0.99 * baseline) & (baseline > 0)
     if worse.any():
         warn(
             f"training has ended with a loss of {found[worse].mean():.4g}{_members(worse)}, which "
@@ -129,9 +132,8 @@ def _suspicious(network: Network) -> bool:
     outputs = network.layers[-1]._outputs
     if outputs is None:
         return False
-    with_parameters = [layer for layer in network.layers if list(layer.params)]
-    delta = with_parameters[-1]._delta if with_parameters else None
-    return not _varies(outputs).all() or bool(_is_zero(delta).any())
+    flat = not _varies(outputs).all()
+    return flat or any(_is_zero(layer._delta).any() for layer in network.layers)
 
 
 def _varies(array: Array | None) -> Array:

@@ -84,6 +84,7 @@ class Rows:
     def __init__(self, array: Array, rows: Array) -> None:
         self.array, self.rows = array, rows
         self.shape = (*array.shape[:-2], len(rows), array.shape[-1])
+        self.ndim, self.dtype = array.ndim, array.dtype
 
     def __getitem__(self, part: Any) -> Array:
         """The rows of a slice `[..., start:stop:step, :]`."""

@@ -97,7 +97,7 @@ class Monitor:
     """
 
     def __init__(self, callback: Any) -> None:
-        self.callback, self.session, self.name = callback, callback.session, callback.monitor
+        self.callback, self.name = callback, callback.monitor
         known = larger_is_better(self.name or "loss", self.session.metrics or ())
         if callback.mode is None and known is None:
             raise ValueError(
@@ -110,6 +110,11 @@ class Monitor:
         if getattr(callback, "validation_data", None) is None:
             self.expect(self.name or "")
         callback._before = None  # there, so that a snapshot has it
+
+    @property
+    def session(self) -> Any:
+        """The running training; a copy of the callback has none."""
+        return self.callback.session
 
     def expect(self, name: str) -> None:
         """Raise an error if training will log no such value, as far as that is known."""

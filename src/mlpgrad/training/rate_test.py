@@ -99,6 +99,7 @@ def learning_rate_range_test(
         epochs=-(-steps // len(batches)) if isinstance(batches, Minibatches) else steps,
         record=Record(),
     )
+    session.speaks = False
     with suppress(DivergenceError):  # that is what the test is after
         session.run()
     return RangeTest(rates[: len(recorder.losses)], np.array(recorder.losses))

@@ -83,6 +83,8 @@ class Session(Stateful):
     settled : bool
         Whether the network has got the weights that training ends with: those that a callback
         has kept, or those from before a divergence.
+    speaks : bool
+        Whether a training that cannot learn says so: the first rank does, a test does not.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Session(Stateful):
         self.epoch = 0
         self.in_epoch = False
         self.settled = False
+        self.speaks = communicator is None or communicator.rank == 0
         self._resumed = False
         self._begun: list[Callback] = []
         for callback in self.callbacks:
@@ -132,12 +135,8 @@ class Session(Stateful):
             finally:
                 self.record.seconds += time.perf_counter() - started
                 self._end(failed)
-        if self._speaks() and self.record.epochs:
+        if self.speaks and self.record.epochs:
             warn_at_end(self.network, self.batches)
-
-    def _speaks(self) -> bool:
-        """Whether warnings are this rank's affair."""
-        return self.communicator is None or self.communicator.rank == 0
 
     def _begin(self, resume: Mapping[str, Any] | None) -> None:
         """Begin each callback; then put a snapshot back, so that nothing of it is wiped."""
@@ -214,7 +213,7 @@ class Session(Stateful):
             logs |= {f"val_{name}": value for name, value in held_out.items()}
         logs |= self.method.logs()
         self.record.record(logs)
-        if self.epoch == 0 and self._speaks():
+        if self.epoch == 0 and self.speaks:
             warn_after_first_epoch(self.network, self.batches)
         epoch, self.epoch, self.in_epoch = self.epoch, self.epoch + 1, False
         for callback in self.callbacks:

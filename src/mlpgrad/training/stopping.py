@@ -10,6 +10,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.checks import within
 from mlpgrad._core.training_warning import warn
 from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.data import check_validation
 from mlpgrad.training.evaluate import evaluate
 from mlpgrad.training.monitor import Measured, Monitor, check_options
 
@@ -80,6 +81,7 @@ class EarlyStopping(Callback):
         self.patience, self.monitor, self.min_delta = patience, monitor, min_delta
         self.mode, self.validation_data = mode, validation_data
         check_options(self, "patience")
+        check_validation(validation_data, 0.0)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         networks = self.model.ensemble_size or 1

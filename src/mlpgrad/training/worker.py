@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,12 +89,15 @@ class Worker:
         """Train on batches, until the loss is not finite or `stop_training` is set."""
         network, number, finite, join = self.network, self.number, self.finite, self.join
         gradient, update, keep = self.step.gradient, self.step.update, self.last_sane.keep
-        watched = bool(self.callbacks or self.metrics)
+        callbacks = self.callbacks
+        watched = bool(callbacks or self.metrics)
         first, total, weight = self.batches, self.total, self.weight
         batch = first - 1
         # an overflow shows in the loss, which is looked at after every step
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for batch, (x, target, weights) in enumerate(self._own(batches), first):
+                if callbacks:
+                    self._announce(batch)
                 samples = x.shape[-2]
                 value = number(gradient(x, target, weights))
                 if join is not None:
@@ -117,20 +120,19 @@ class Worker:
         self.batches, self.total, self.weight = batch + 1, total, weight
 
     def _own(self, batches: Iterable[Batch]) -> Iterable[Batch]:
-        """The batches as these members see them, each announced to the callbacks."""
+        """The batches as these members see them."""
         members = self.members
         if members is not None:
             return (
                 (part_of(members, x), part_of(members, t), part_of(members, w))
                 for x, t, w in batches
             )
-        return self._announced(batches) if self.callbacks else batches
+        return batches
 
-    def _announced(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        for number, batch in enumerate(batches, self.batches):
-            for callback in self.callbacks:
-                callback.on_train_batch_begin(number, {})
-            yield batch
+    def _announce(self, batch: int) -> None:
+        """Call the callbacks before a batch."""
+        for callback in self.callbacks:
+            callback.on_train_batch_begin(batch, {})
 
     def _look(self, batch: int, value: Any, target: Array, weights: Array | None) -> None:
         """Measure the metrics on a batch, and call the callbacks after it."""
