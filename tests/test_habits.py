@@ -96,7 +96,7 @@ def test_a_recorded_name_is_an_item_of_the_history(tmp_path):
     [
         ("model(x)", "a model is not called"),
         ("model.parameters()", "is not called"),
-        ("mg.Sequential(mg.Dense(4, 3), mg.ReLU(), loss=loss)", "its layers in a list"),
+        ("mg.Sequential(mg.ReLU(), mg.Dense(4, 3), loss=loss)", "its layers in a list"),
         ("mg.Sequential(mg.Dense(4, 3), loss=loss)", "its layers in a list"),
     ],
 )
