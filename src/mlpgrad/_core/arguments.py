@@ -86,9 +86,10 @@ def count(value: Any, name: str, least: int = 1, most: int | None = None, fix: s
     >>> count(np.uint8(200), "units") + 100
     300
     """
-    if is_integer(value) and value >= least and (most is None or value <= most):
-        return int(value)
-    too_many = most is not None and is_integer(value) and value > most
+    whole = int(value) if is_integer(value) else least - 1
+    too_many = most is not None and whole > most
+    if whole >= least and not too_many:
+        return whole
     expected = f"an int from {least} to {most}" if too_many else f"an int >= {least}"
     fix = unquoted(value) or (f"; {fix}" if fix else "")
     fix = (", which is too large" if too_many else "") + fix
@@ -123,11 +124,11 @@ def number(
     >>> number(1, "share", 0, 1, ends="[]")
     1.0
     """
-    if is_number(value):
-        above = low <= value if ends[0] == "[" else low < value
-        below = value <= high if ends[1] == "]" else value < high
-        if above and below:
-            return float(value)
+    found = float(value) if is_number(value) else math.nan
+    above = low <= found if ends[0] == "[" else low < found
+    below = found <= high if ends[1] == "]" else found < high
+    if above and below:
+        return found
     fix = unquoted(value) or (f"; {fix}" if fix else "")
     interval = f"{ends[0]}{low}, {high}{ends[1]}"
     bounded = " a finite number" if interval == "[-inf, inf)" else f" a number in {interval}"

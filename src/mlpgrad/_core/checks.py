@@ -103,7 +103,8 @@ def first_row(
     rows_at_once = max(1, CHUNK // 4 * samples // array.size)  # masks need memory, too
     for start in range(0, samples, rows_at_once):
         places = (slice(None),) * axis + (slice(start, start + rows_at_once),)
-        mask = wrong(array[places])
+        with np.errstate(all="ignore"):  # a check of huge numbers may overflow, and says so
+            mask = wrong(array[places])
         if mask.any():
             where = np.argwhere(mask)[0]
             where[axis] += start
@@ -129,9 +130,8 @@ def random_generators(random_state: Any, count: int) -> list[np.random.Generator
 
 def is_within(value: Any, low: float, high: float = math.inf, *, open_below: bool = False) -> bool:
     """Whether a value is a number in [low, high), or in (low, high)."""
-    if not arguments.is_number(value):
-        return False
-    return bool(low <= value < high and not (open_below and value == low))
+    found = float(value) if arguments.is_number(value) else math.nan
+    return low <= found < high and not (open_below and found == low)
 
 
 def within(

@@ -11,6 +11,8 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.network import boundary
 from mlpgrad.network.network import Network
 
+LARGEST = 1e100
+
 
 def a_model(model: Any) -> Network:
     """The model; raise TypeError if it is none."""
@@ -69,7 +71,15 @@ def one_target(model: Network, x: Array, y: Any, output: int, picture: str) -> A
             f"output expects one of the targets 0 to {targets.shape[-1] - 1}, got {got} "
             f"for y of shape {np.shape(y)}; targets are counted from 0"
         )
-    return targets[:, output]
+    return drawable(targets[:, output], "y")
+
+
+def drawable(values: Array, name: str) -> Array:
+    """The values as floats; raise ValueError if one is too large for the axes of a picture."""
+    largest = np.abs(values).max()
+    if largest > LARGEST:
+        raise ValueError(f"{name} expects numbers up to {LARGEST:g}, got {largest:g}; rescale it")
+    return values.astype(float)
 
 
 def class_probabilities(model: Network, x: Array) -> Array:
@@ -93,8 +103,9 @@ def grid(x: Array, resolution: int, margin: float = 0.15) -> tuple[list[Array], 
     [[0.0, 0.0], [1.0, 0.0], [0.0, 10.0], [1.0, 10.0]]
     """
     resolution = arguments.count(resolution, "resolution", 2, 10_000, fix="200 is usual")
-    low, high = x.min(axis=0).astype(float), x.max(axis=0).astype(float)
-    margins = margin * np.where(high > low, high - low, 1.0)
+    x = drawable(x, "x")
+    low, high = x.min(axis=0), x.max(axis=0)
+    margins = margin * np.where(high - low > 1 / LARGEST, high - low, 1.0)
     coordinates = list(np.linspace(low - margins, high + margins, resolution).T)
     points = np.stack([part.ravel() for part in np.meshgrid(*coordinates)], axis=-1)
     return coordinates, points

@@ -85,9 +85,9 @@ def loss_landscape(
     """
     inputs.one_network(model, "loss_landscape")
     resolution = arguments.count(resolution, "resolution", 3, 1000, fix="41 is usual")
-    if not arguments.is_number(span) or not 0 < span <= LARGEST_SPAN:
+    if not checks.is_within(span, 0, LARGEST_SPAN, open_below=True):
         raise ValueError(
-            f"span expects a number > 0, got {arguments.shown(span)}; at most {LARGEST_SPAN:,}, "
+            f"span expects a number > 0, got {arguments.shown(span)}; below {LARGEST_SPAN:,}, "
             f"1 is usual"
         )
     span = float(span)
