@@ -243,16 +243,19 @@ def test_an_error_at_the_end_comes_out_inside_an_except_block():
 
 WRONG = [
     (mg.EarlyStopping(3), r"callbacks expects a list.* write callbacks=\[EarlyStopping"),
-    ([mg.EarlyStopping], r"got the class EarlyStopping; write EarlyStopping\(\.\.\.\) at pos"),
-    (mg.EarlyStopping, r"got the class EarlyStopping; write EarlyStopping\(\.\.\.\)"),
-    ([print], "got the function print; write a subclass of Callback whose method on_epoch_end"),
+    (
+        [mg.EarlyStopping],
+        r"got the class EarlyStopping at callbacks\[0\]; write EarlyStopping\(\.\.\.\)",
+    ),
+    (mg.EarlyStopping, r"got the class EarlyStopping; write \[EarlyStopping\(\.\.\.\)\]"),
+    ([print], "got the function print; write a subclass of Callback whose on_epoch_end"),
     (lambda epoch, logs: None, "got the function <lambda>; write a subclass of Callback"),
     ("EarlyStoping", "did you mean 'EarlyStopping'"),
-    (["EarlyStoping"], "did you mean 'EarlyStopping'.* at position 0"),
-    ([mg.EarlyStopping(3), object()], "got <object object .*at position 1"),
-    ([[mg.EarlyStopping(3)]], r"got \[EarlyStopping\(patience=3\)\] \(list\)"),
+    (["EarlyStoping"], r"at callbacks\[0\]; did you mean 'EarlyStopping'"),
+    ([mg.EarlyStopping(3), object()], r"got <object object .*at callbacks\[1\]"),
+    ([[mg.EarlyStopping(3)]], r"got \[EarlyStopping\(patience=3\)\] at callbacks\[0\]"),
     (3, "got 3"),
-    (None, r"got None; leave callbacks out, or write callbacks=\[\]"),
+    (None, "expects a list .*got None"),
 ]
 
 
@@ -273,10 +276,10 @@ def test_a_callback_twice_is_refused():
     ("metrics", "message"),
     [
         (mg.Accuracy(), r"write metrics=\[Accuracy\(\)\]"),
-        ([mg.Accuracy], r"got the class Accuracy; write Accuracy\(\)"),
-        (mg.Accuracy, r"got the class Accuracy; write Accuracy\(\)"),
-        ("accuracy", r"got 'accuracy'; write Accuracy\(\)"),
-        (["accuracy"], r"got 'accuracy'; write Accuracy\(\)"),
+        ([mg.Accuracy], r"got the class Accuracy at metrics\[0\]; write Accuracy\("),
+        (mg.Accuracy, r"got the class Accuracy; write \[Accuracy\("),
+        ("accuracy", r"got 'accuracy'; write \[mg.Accuracy\(\)\]"),
+        (["accuracy"], r"got 'accuracy' at metrics\[0\]; write mg.Accuracy\(\)"),
         (3, "got 3"),
     ],
 )

@@ -102,6 +102,14 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
     ValueError
         If one object is in the list twice.
     """
+    several = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+    for thing in several:
+        if callable(thing) and not isinstance(thing, (type, Callback)):
+            name = getattr(thing, "__name__", type(thing).__name__)
+            raise TypeError(
+                f"callbacks expects objects such as EarlyStopping(10), got the function {name}; "
+                f"write a subclass of Callback whose on_epoch_end(self, epoch, logs) calls it"
+            )
     found = arguments.objects(callbacks, "callbacks", Callback, "EarlyStopping(10)")
     for position, callback in enumerate(found):
         if any(callback is other for other in found[:position]):
