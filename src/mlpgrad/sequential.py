@@ -16,6 +16,7 @@ from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import listed
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
+from mlpgrad.training import rate_test
 from mlpgrad.training.callbacks import Callback, check_callbacks
 from mlpgrad.training.communicator import Communicator
 from mlpgrad.training.data import (
@@ -28,7 +29,6 @@ from mlpgrad.training.data import (
 from mlpgrad.training.evaluate import evaluate
 from mlpgrad.training.minibatch import method_of
 from mlpgrad.training.progress import ProgressBar
-from mlpgrad.training.rate_test import learning_rate_range_test
 from mlpgrad.training.session import Method, Session
 
 if TYPE_CHECKING:
@@ -221,9 +221,7 @@ class Sequential(Network):
         """
         return evaluate(self, *self.checked(x, y, sample_weight), metrics)
 
-    def learning_rate_range_test(self, x: Any, y: Any, **options: Any) -> Any:
-        """Train a copy with a growing rate; see `mlpgrad.training.learning_rate_range_test`."""
-        return learning_rate_range_test(self, x, y, **options)
+    learning_rate_range_test = rate_test.learning_rate_range_test
 
     def save(self, path: str | Path) -> None:
         """Write the model to a `.npz` file with a JSON description; `mg.load(path)` reads it.

@@ -10,6 +10,7 @@ import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training.batches import Minibatches
 from mlpgrad.training.callbacks import Callback
@@ -50,6 +51,7 @@ class RangeTest:
         return f"RangeTest({low:.3g} to {high:.3g}: suggestion {self.suggestion:.3g})"
 
 
+@suggesting
 def learning_rate_range_test(
     model: Network,
     x: Any,
@@ -63,8 +65,27 @@ def learning_rate_range_test(
 ) -> RangeTest:
     """Train a copy with a learning rate that grows at every step, until the loss explodes.
 
-    From L. N. Smith, "Cyclical learning rates for training neural networks" (2017). The model
-    and the optimizer stay as they are.
+    The model and the optimizer stay as they are. L. N. Smith 2017, "Cyclical learning rates for
+    training neural networks".
+
+    Parameters
+    ----------
+    model : Sequential
+    x, y : array
+        As `fit` takes them.
+    optimizer : Optimizer
+        The rule to find a rate for; its own learning rate does not count.
+    lowest, highest : float, default 1e-6 and 10
+        The rates of the first and the last step; those between grow by one factor.
+    steps : int, default 100
+        Number of steps, at most: the test ends when the loss is four times its lowest.
+    batch_size : int, default 32
+        Samples of a step.
+
+    Returns
+    -------
+    RangeTest
+        What was tried, the smoothed losses, and a suggestion.
 
     Examples
     --------
