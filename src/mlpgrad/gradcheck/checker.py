@@ -11,14 +11,16 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.hints import Hint, evidence, hints
 from mlpgrad.gradcheck.locating import locate, taylor_slope
-from mlpgrad.gradcheck.numeric.directions import LARGE, Place, Plan, check_point, second_point
+from mlpgrad.gradcheck.numeric.directions import FEW, LARGE, Place, Plan, check_point, second_point
 from mlpgrad.gradcheck.numeric.judgement import COARSE, Finding, Outcome
-from mlpgrad.gradcheck.numeric.problem import BadGradientError, Leaf, Problem
+from mlpgrad.gradcheck.numeric.kinks import outside_kinks
+from mlpgrad.gradcheck.numeric.problem import BadGradientError, Leaf, Problem, stream
 from mlpgrad.gradcheck.report import GradientReport, TensorReport
 from mlpgrad.gradcheck.verdicts import GOOD, Verdict
 
 CULPRITS = 4
 """Number of wrong tensors in which an element is searched for."""
+ELSEWHERE = "correct at the given point, wrong at a second one nearby"
 SETTLED = {Outcome.AGREES, Outcome.EMPTY}
 
 
@@ -54,7 +56,7 @@ class Checker:
     ) -> None:
         self.every_element = plan.chosen().every_element
         self.problem, self.plan = problem, plan
-        self.rng = np.random.default_rng(seed)
+        self.rng = stream(seed)
         self.report = GradientReport(subject, seed=seed, method=plan.method, reproduce=again)
         self.value = float("nan")
 
@@ -103,6 +105,7 @@ class Checker:
         for number, leaf in enumerate(problem.leaves):
             second = there.found[number] if there else []
             report.tensors.append(verdict_of(leaf, here.found[number], second))
+        self.kinks(here)
         if there:
             self.stale(here, there)
         if problem.own_dtype.itemsize < problem.gradient_dtype.itemsize:
@@ -114,7 +117,7 @@ class Checker:
                 self.explain(wrong[0])
             else:
                 self.second_opinion(here, here.found)
-            report.extra_passes = problem.passes - before
+            report.extra_passes += problem.passes - before
 
     def elsewhere(self, here: Place) -> Place | None:
         """A second point: what is correct at one alone may come from a cache, or a kink."""
@@ -139,10 +142,29 @@ class Checker:
         there = Place(moved, gradient, settings._replace(value=value, noise=noise))
         return check_point(problem, there, self.rng, 1, along=False)
 
+    def kinks(self, here: Place) -> None:
+        """At a kink, an element's gradient must be between its slopes on both sides."""
+        problem, before = self.problem, self.problem.passes
+        if problem.shows_kinks:
+            return  # several units may be at their kinks: their slopes bound nothing
+        for number, leaf in enumerate(problem.leaves):
+            tensor = self.report.tensors[number]
+            outcomes = {finding.outcome for finding in here.found[number]}
+            small = leaf.size <= FEW and Outcome.KINK in outcomes
+            if tensor.verdict is Verdict.FAIL or not (small or Outcome.BEYOND_KINK in outcomes):
+                continue
+            for direction, slopes in outside_kinks(problem, here, leaf):
+                low, high = sorted((slopes.left, slopes.right))
+                name, slope = leaf.element(direction.tensor), direction.analytic
+                tensor.verdict = Verdict.FAIL
+                tensor.note = f"{name} is at a kink: {slope:.6g} is outside [{low:.6g}, {high:.6g}]"
+                break
+        self.report.extra_passes += problem.passes - before
+
     def stale(self, here: Place, there: Place) -> None:
         """A gradient that is wrong at the second point because it is still that of the first."""
         for leaf, tensor in zip(self.problem.leaves, self.report.tensors, strict=True):
-            wrong = tensor.verdict is Verdict.FAIL and tensor.note
+            wrong = tensor.verdict is Verdict.FAIL and tensor.note == ELSEWHERE
             if wrong and np.array_equal(here.gradient[leaf.slice], there.gradient[leaf.slice]):
                 self.report.protocol.setdefault(
                     Verdict.STALE_CACHE,
@@ -244,7 +266,7 @@ def verdict_of(leaf: Leaf, first: list[Finding], second: list[Finding]) -> Tenso
     elif Outcome.DIFFERS in both:
         verdict = Verdict.FAIL
         if here <= SETTLED:
-            note = "correct at the given point, wrong at a second one nearby"
+            note = ELSEWHERE
     elif Outcome.BEYOND_KINK in both:
         # at several kinks at once one-sided slopes bound nothing: the second point decides
         verdict = Verdict.KINK if there and there <= SETTLED else Verdict.INCONCLUSIVE

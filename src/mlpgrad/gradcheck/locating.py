@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.gradcheck.numeric.derivative import Scheme, richardson
+from mlpgrad.gradcheck.numeric.derivative import STENCIL, Scheme, richardson
 from mlpgrad.gradcheck.numeric.directions import Place
 from mlpgrad.gradcheck.numeric.judgement import Finding, Outcome
 from mlpgrad.gradcheck.numeric.problem import Direction, Leaf, Problem
@@ -24,9 +24,10 @@ def locate(
     h = finding.direction.step if exact else finding.estimate.step
     position = bisect(problem, place, leaf, finding, h)
     where, one = leaf.start + position, np.ones(1)
-    requests = [(where, where + 1, one, t * h) for t in (1, -1, 2, -2, 4, -4)]
+    requests = [(where, where + 1, one, t * h) for t in STENCIL]
     values, _ = problem.values(place.point, requests)
-    numeric, analytic = richardson(values, h, place.settings.noise), float(place.gradient[where])
+    noise = place.settings.along(finding.direction)
+    numeric, analytic = richardson(values, h, noise), float(place.gradient[where])
     culprit = Culprit(leaf.element(position), analytic, numeric.value, numeric.bound, h)
     off = numeric.value - analytic
     only = leaf.size > 1 and all(

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad.gradcheck.numeric.judgement import METHODS, Finding
+from mlpgrad.gradcheck.numeric.judgement import Finding
+from mlpgrad.gradcheck.numeric.methods import METHODS
 from mlpgrad.gradcheck.verdicts import GOOD, Verdict
 
 NUMBERS = ("gradient", "numeric", "+-", "error", "seen from", "scheme", "step")

@@ -11,7 +11,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.checker import Checker
 from mlpgrad.gradcheck.functions.black_box import BlackBox
 from mlpgrad.gradcheck.numeric.directions import Plan, second_point
-from mlpgrad.gradcheck.numeric.problem import BadGradientError
+from mlpgrad.gradcheck.numeric.problem import BadGradientError, stream
 from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.gradcheck.verdicts import Verdict
 
@@ -94,7 +94,7 @@ class FunctionChecker(Checker):
         try:
             gradient = self.exact_gradient()
             again = problem.gradient(problem.point)
-            problem.value(second_point(problem.point, problem.leaves, np.random.default_rng(1)))
+            problem.value(second_point(problem.point, problem.leaves, stream(1, 1)))
             later = problem.gradient(problem.point)
         except BadGradientError as bad:
             report.protocol[bad.verdict] = str(bad)

@@ -15,7 +15,7 @@ from mlpgrad.gradcheck.models.patterns import factors, rounding_hint, vector_hin
 from mlpgrad.gradcheck.models.problem import ModelProblem
 from mlpgrad.gradcheck.numeric.directions import Place, second_point
 from mlpgrad.gradcheck.numeric.judgement import Finding
-from mlpgrad.gradcheck.numeric.problem import Leaf
+from mlpgrad.gradcheck.numeric.problem import Leaf, stream
 from mlpgrad.gradcheck.verdicts import Verdict
 from mlpgrad.layers.chain import walk
 
@@ -27,7 +27,7 @@ class ModelChecker(Checker):
 
     def protocol(self) -> Array | None:
         problem, report = self.problem, self.report
-        fresh = np.random.default_rng(1)
+        fresh = stream(1, 1)
         gradient = problem.gradient(problem.point)
         if not np.isfinite(gradient).all():
             bad = next(p for p in problem.leaves if not np.isfinite(gradient[p.slice]).all())

@@ -13,7 +13,8 @@ from mlpgrad.gradcheck.models.patterns import Pass, factors, invariances, pass_h
 from mlpgrad.gradcheck.models.problem import ModelProblem, crossed, forward, signatures
 from mlpgrad.gradcheck.numeric.derivative import STEP
 from mlpgrad.gradcheck.numeric.directions import Place, check_point
-from mlpgrad.gradcheck.numeric.judgement import METHODS, Finding
+from mlpgrad.gradcheck.numeric.judgement import Finding
+from mlpgrad.gradcheck.numeric.methods import METHODS
 from mlpgrad.gradcheck.numeric.problem import Direction, Leaf, Problem, rms, search
 from mlpgrad.layers.base import Layer
 from mlpgrad.losses.base import Loss

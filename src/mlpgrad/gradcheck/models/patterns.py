@@ -11,6 +11,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.hints import Evidence, Hint, named_ratio
 from mlpgrad.gradcheck.models.problem import ModelProblem
 from mlpgrad.gradcheck.numeric.judgement import Finding, Outcome
+from mlpgrad.gradcheck.numeric.problem import stream
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import walk
 
@@ -139,7 +140,7 @@ def element_slope(layer: Any, z: Array) -> Array:
 
 def invariances(what: str, x: Array, slope: Callable[[Array], Finding]) -> Iterator[Hint]:
     """Changes of x that leave the loss as it is, where its delta says otherwise: normalisations."""
-    rng, shape = np.random.default_rng(2), x.shape
+    rng, shape = stream(2, 1), x.shape
     tests = (
         (np.broadcast_to(rng.standard_normal(shape[-1]), shape), "BATCH_MEAN",
          "when all rows are shifted together: is the batch mean treated as a constant?"),
