@@ -159,3 +159,90 @@ def test_directions_are_not_the_data_of_the_caller():
             seed=seed,
         )
         assert hvp.verdict.value == "FAIL"
+
+
+# after a NaN, in float32, and what was not checked
+
+
+def test_a_nan_does_not_hide_the_rest():
+    def grad(p):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return {"x": np.prod(p["x"]) / p["x"], "y": p["y"], "z": np.cos(p["z"])}
+
+    report = mg.check_gradient(
+        lambda p: float(np.prod(p["x"]) + np.sum(p["y"] ** 2) + np.sin(p["z"]).sum()),
+        grad,
+        {"x": np.array([0.0, 2.0, 3.0]), "y": np.ones(4), "z": np.arange(3.0)},
+    )
+    assert report.verdict.value == "NAN"
+    assert [t.verdict.value for t in report.tensors] == ["NAN", "FAIL", "PASS"]
+    culprit = report.culprits[0]
+    assert culprit.name == "params['x'][0]"
+    assert np.isnan(culprit.analytic)
+    np.testing.assert_allclose(culprit.numeric, 6, rtol=1e-9)
+
+
+def test_cancellation_in_float32_is_a_mistake_where_float64_has_none():
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        x, w = (1e-4 * rng.normal(size=5)).astype(np.float32), rng.normal(size=5)
+
+        def f(x, w=w):
+            return float(np.sum(w * np.sinc(np.asarray(x, np.float64) / np.pi)))
+
+        def naive(x, w=w):
+            return ((np.cos(x) - np.sin(x) / x) / x * w.astype(x.dtype)).astype(x.dtype)
+
+        def series(x, w=w):
+            return ((-x / 3 + x**3 / 30) * w.astype(x.dtype)).astype(x.dtype)
+
+        assert verdict(f, naive, x, seed=seed) == "FAIL"
+        assert verdict(f, series, x, seed=seed) == "PASS"
+
+
+class Returned(mg.Activation):
+    """Returns its result in place of writing it."""
+
+    def apply(self, z, out):
+        return np.tanh(z)
+
+    def slope(self, z, a, out):
+        np.subtract(1, a * a, out=out)
+
+
+class ReturnedSlope(mg.Tanh):
+    def slope(self, z, a, out):
+        return 1 - a * a
+
+
+class ReturnedLoss(mg.HalfSquaredError):
+    def slopes(self, prediction, target, out):
+        return prediction - target
+
+
+@pytest.mark.parametrize(
+    ("check", "text"),
+    [
+        (lambda: mg.check_layer(Returned()), "apply of the layer Returned() returns its result"),
+        (lambda: mg.check_layer(ReturnedSlope()), "slope of the layer ReturnedSlope() returns"),
+        (lambda: mg.check_loss(ReturnedLoss()), "slopes of the loss ReturnedLoss() returns"),
+    ],
+)
+def test_a_result_that_is_returned_instead_of_written_is_named(check, text):
+    report = check()
+    assert report.verdict.value == "NOT_WRITTEN"
+    assert list(report.protocol) == ["NOT_WRITTEN"]
+    assert text in str(report)
+
+
+def test_the_first_layer_of_ones_own_is_named_as_unchecked():
+    class Own(mg.BatchNorm):
+        def backward(self, delta):
+            return super().backward(delta)
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(8, 4)), rng.normal(size=(8, 3))
+    for kind, named in ((Own, True), (mg.BatchNorm, False)):
+        model = mg.Sequential([kind(4), mg.Dense(4, 3)], loss=mg.MeanSquaredError(), random_state=0)
+        report = mg.check_gradients(model, x, y)
+        assert any("dL/dx of layers[0]" in text for text in report.warnings) == named

@@ -28,7 +28,11 @@ class Culprit:
     step: float
 
     def __str__(self) -> str:
-        ratio = f", ratio {self.analytic / self.numeric:.6g}" if self.numeric else ""
+        ratio = (
+            f", ratio {self.analytic / self.numeric:.6g}"
+            if self.numeric and np.isfinite(self.analytic)
+            else ""
+        )
         return (
             f"{self.name}: gradient says {self.analytic:.9g}, "
             f"numeric {self.numeric:.9g} +- {self.bound:.1g}{ratio}, step {self.step:.0e}"

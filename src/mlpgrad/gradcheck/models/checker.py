@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.gradcheck.checker import Checker
+from mlpgrad.gradcheck.checker import Checker, not_finite
 from mlpgrad.gradcheck.hints import Evidence, Hint, constant_ratio, evidence, hints
 from mlpgrad.gradcheck.models import protocol
 from mlpgrad.gradcheck.models.diagnosis import Blame, Diagnosis
@@ -25,14 +25,18 @@ class ModelChecker(Checker):
 
     problem: ModelProblem
 
+    def repeatable(self) -> bool:
+        """Whether every method writes where it must, and the value is the same again."""
+        self.report.protocol |= protocol.not_written(self.problem)
+        return not self.report.protocol and super().repeatable()
+
     def protocol(self) -> Array | None:
         problem, report = self.problem, self.report
         fresh = stream(1, 1)
         gradient = problem.gradient(problem.point)
         if not np.isfinite(gradient).all():
-            bad = next(p for p in problem.leaves if not np.isfinite(gradient[p.slice]).all())
-            report.protocol[Verdict.NAN] = f"the gradient of {bad.name} is not finite"
-            return None
+            report.protocol |= not_finite(problem.leaves, gradient)
+            return gradient
         decoy = second_point(problem.point, problem.leaves, fresh)
         found = protocol.mutations(problem)
         found |= protocol.dirty_gradients(problem, gradient, fresh)
@@ -46,6 +50,8 @@ class ModelChecker(Checker):
     def explain(self, place: Place) -> None:
         """The layer that is wrong, its elements, and what the error looks like."""
         problem, report = self.problem, self.report
+        if Verdict.NAN in report.protocol:
+            return
         wrong = place.wrong(problem.leaves)
         common = self.common_hint(place, wrong)
         blame = None
@@ -110,6 +116,13 @@ def powerless(problem: ModelProblem) -> Iterator[str]:
         yield (
             "NO_POWER: with one row a missing sum or mean over the batch cannot show; "
             "use 2 rows or more"
+        )
+    first = problem.model.layers[0]
+    own = type(first).backward.__module__.startswith("mlpgrad.")
+    if problem.names_layers and not own:
+        yield (
+            f"NO_POWER: dL/dx of {problem.called(problem.twin.layers[0])} {first!r} was not "
+            f"checked, since no parameter depends on it; check_layer(layer) does"
         )
     matrices = [slot for slot in problem.twin.parameters if len(slot.shape) == 2]
     pairs = [(slot.layer.in_features, slot.layer.out_features) for slot in matrices]

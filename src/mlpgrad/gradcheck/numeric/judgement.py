@@ -66,6 +66,11 @@ class Finding(NamedTuple):
         return ratio if ratio == ratio else float("inf")
 
     @property
+    def is_seen(self) -> bool:
+        """Whether the numeric slope stands out from its uncertainty."""
+        return abs(self.estimate.value) > 10 * self.tolerance
+
+    @property
     def scale(self) -> float:
         """The size of slopes in this tensor, to which errors are related."""
         direction = self.direction
