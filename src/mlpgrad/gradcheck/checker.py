@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.gradcheck.hints import Hint, evidence, hints
+from mlpgrad.gradcheck.elements import observe
+from mlpgrad.gradcheck.hints import Hint
 from mlpgrad.gradcheck.locating import locate, single_element, taylor_slope
 from mlpgrad.gradcheck.numeric.directions import (
     FEW,
@@ -23,6 +24,7 @@ from mlpgrad.gradcheck.numeric.directions import (
 from mlpgrad.gradcheck.numeric.judgement import COARSE, HALF, Finding, Outcome
 from mlpgrad.gradcheck.numeric.kinks import outside_kinks
 from mlpgrad.gradcheck.numeric.problem import BadGradientError, Leaf, Problem, spread, stream
+from mlpgrad.gradcheck.reasons import reasons
 from mlpgrad.gradcheck.report import GradientReport, TensorReport
 from mlpgrad.gradcheck.verdicts import GOOD, Verdict
 
@@ -75,7 +77,7 @@ class Checker:
             gradient = self.protocol() if self.repeatable() else None
             if gradient is not None:
                 self.compare(gradient)
-            report.passes = problem.passes - report.extra_passes
+            report.passes = problem.passes - report.extra_passes - report.hint_passes
         return report
 
     # the protocol
@@ -127,7 +129,7 @@ class Checker:
                 self.explain(wrong[0]._replace(gradient=np.nan_to_num(wrong[0].gradient)))
             else:
                 self.second_opinion(here, here.found)
-            report.extra_passes += problem.passes - before
+            report.extra_passes += problem.passes - before - report.hint_passes
 
     def elsewhere(self, here: Place) -> Place | None:
         """A second point: what is correct at one alone may come from a cache, or a kink."""
@@ -252,12 +254,13 @@ class Checker:
     def explain(self, place: Place) -> None:
         """Where the gradient is wrong, and what the error looks like."""
         wrong = place.wrong(self.problem.leaves)
-        for leaf, findings in wrong[:CULPRITS]:
-            single = self.located(place, leaf, findings)
+        single = [h for t, found in wrong[:CULPRITS] for h in self.located(place, t, found)]
+        before = self.problem.passes
+        seen = [observe(self.problem, place, leaf) for leaf, _ in wrong if leaf.size <= LARGE]
+        self.report.hint_passes += self.problem.passes - before
+        self.hint(reasons(seen))
+        if not self.report.hints and len(wrong) == 1 and not seen[:1]:
             self.hint(single)
-            if not single and not self.report.hints:
-                found = evidence(leaf, findings, place.gradient)
-                self.hint(hints(found, self.alternatives(leaf, place.point), self.factors()))
         self.second_opinion(place, [findings for _, findings in wrong])
 
     def located(self, place: Place, leaf: Leaf, findings: list[Finding]) -> list[Hint]:
@@ -272,18 +275,6 @@ class Checker:
             if hint.text not in self.report.hints:
                 self.report.hints.append(hint.text)
                 self.report.codes.append(hint.code)
-
-    def alternatives(self, leaf: Leaf, point: Array) -> dict[Hint, Array]:
-        """Directions in which an error may lie: along the weights, if a penalty is forgotten."""
-        text = (
-            f"the error is proportional to the parameters: the gradient of {leaf.name} lacks or "
-            f"repeats a penalty ({{size:+.3g}} times the parameters)"
-        )
-        return {Hint("PENALTY", text): point[leaf.slice]}
-
-    def factors(self) -> Mapping[float, str]:
-        """Constant ratios that have a name."""
-        return {}
 
     def second_opinion(self, place: Place, found: Sequence[list[Finding]]) -> None:
         """The Taylor test along the direction that disagrees most."""

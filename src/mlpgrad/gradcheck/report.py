@@ -133,7 +133,8 @@ class GradientReport:
     culprits : list of Culprit
         Single wrong elements.
     passes : int
-        Forward passes of the check; `extra_passes` for locating and explaining a failure.
+        Forward passes of the check; `extra_passes` for locating a failure and
+        `hint_passes` for explaining it.
     """
 
     subject: str
@@ -147,6 +148,7 @@ class GradientReport:
     taylor: float | None = None
     passes: int = 0
     extra_passes: int = 0
+    hint_passes: int = 0
     seed: int = 0
     method: str = "auto"
     precision: str = "float64"
@@ -196,7 +198,9 @@ class GradientReport:
     def _heading(self) -> str:
         counted = f"{self.passes} forward passes"
         if self.extra_passes:
-            counted += f" + {self.extra_passes} to explain"
+            counted += f" + {self.extra_passes} to locate"
+        if self.hint_passes:
+            counted += f" + {self.hint_passes} to explain"
         return (
             f"{self.verdict}: {self.verdict.meaning}\n"
             f"{self.subject}; {METHODS[self.method].title} in {self.precision}, "

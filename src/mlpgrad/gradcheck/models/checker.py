@@ -8,6 +8,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.checker import Checker, not_finite
+from mlpgrad.gradcheck.elements import observe
 from mlpgrad.gradcheck.hints import Evidence, Hint, constant_ratio, evidence, hints
 from mlpgrad.gradcheck.models import protocol
 from mlpgrad.gradcheck.models.diagnosis import Blame, Diagnosis
@@ -16,8 +17,12 @@ from mlpgrad.gradcheck.models.problem import ModelProblem
 from mlpgrad.gradcheck.numeric.directions import Place, second_point
 from mlpgrad.gradcheck.numeric.judgement import Finding
 from mlpgrad.gradcheck.numeric.problem import Leaf, stream
+from mlpgrad.gradcheck.reasons import reason
 from mlpgrad.gradcheck.verdicts import Verdict
 from mlpgrad.layers.chain import walk
+
+FEW = 48
+"""Elements of an array that are measured to confirm hints."""
 
 
 class ModelChecker(Checker):
@@ -74,7 +79,7 @@ class ModelChecker(Checker):
 
     def common_hint(self, place: Place, wrong: list[tuple[Leaf, list[Finding]]]) -> Hint | None:
         """One reason for all wrong tensors: clipping, or the same share of the weights."""
-        raw = [evidence(leaf, findings, place.gradient) for leaf, findings in wrong]
+        raw = [self.evidence(place, leaf, findings) for leaf, findings in wrong]
         ratios = [constant_ratio(found) for found in raw]
         norm, first = float(np.linalg.norm(place.gradient)), ratios[0] or 0.0
         rounded = abs(norm - float(f"{norm:.2g}")) < 1e-9 * norm
@@ -89,6 +94,13 @@ class ModelChecker(Checker):
         shares = [self.penalty_hint(leaf, place.point, found) for (leaf, _), found in pairs]
         return shares[0] if all(shares) else None
 
+    def evidence(self, place: Place, leaf: Leaf, findings: list[Finding]) -> Evidence:
+        """The slopes along directions and single elements of one array."""
+        before = self.problem.passes
+        elements = observe(self.problem, place, leaf, FEW, FEW // 2)
+        self.report.hint_passes += self.problem.passes - before
+        return evidence(leaf, findings, place.gradient, elements)
+
     def penalty_hint(self, leaf: Leaf, point: Array, found: Evidence) -> Hint | None:
         """The hint that a tensor's error is proportional to its values."""
         every = hints(found, self.alternatives(leaf, point), {})
@@ -98,13 +110,23 @@ class ModelChecker(Checker):
         self, blame: Blame, leaf: Leaf, findings: list[Finding], place: Place
     ) -> list[Hint]:
         """What the error in a layer's own gradient looks like."""
-        found = evidence(leaf, findings, place.gradient)
+        found = self.evidence(place, leaf, findings)
         found = found.without(self.problem.penalty_gradient(place.point)[leaf.slice])
         every = list(hints(found, {}, self.factors()))
         if not every and blame.seen is not None:
             every = list(vector_hints(blame.seen, self.problem.slots[leaf.name].kind, found))
         size = max(abs(f.error) / (f.scale or 1.0) for f in findings)
+        if not every and size >= 1e-2 and (found_reason := reason(found.elements, found.what)):
+            every = [found_reason]
         return every or [rounding_hint(found.what, size)] * (size < 1e-2)
+
+    def alternatives(self, leaf: Leaf, point: Array) -> dict[Hint, Array]:
+        """Directions in which an error may lie: along the weights, if a penalty is forgotten."""
+        text = (
+            f"the error is proportional to the parameters: the gradient of {leaf.name} lacks or "
+            f"repeats a penalty ({{size:+.3g}} times the parameters)"
+        )
+        return {Hint("PENALTY", text): point[leaf.slice]}
 
     def factors(self) -> dict[float, str]:
         return factors(self.problem)
