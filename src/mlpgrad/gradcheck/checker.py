@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.gradcheck.hints import Hint, evidence, hints
-from mlpgrad.gradcheck.locating import locate, taylor_slope
-from mlpgrad.gradcheck.numeric.directions import LARGE, Place, Plan, check_point, second_point
-from mlpgrad.gradcheck.numeric.judgement import COARSE, Finding, Outcome
-from mlpgrad.gradcheck.numeric.problem import BadGradientError, Leaf, Problem
+from mlpgrad.gradcheck.elements import observe
+from mlpgrad.gradcheck.hints import Hint
+from mlpgrad.gradcheck.locating import locate, single_element, taylor_slope
+from mlpgrad.gradcheck.numeric.directions import (
+    FEW,
+    LARGE,
+    Place,
+    Plan,
+    check_point,
+    first_step,
+    second_point,
+)
+from mlpgrad.gradcheck.numeric.judgement import COARSE, HALF, Finding, Outcome
+from mlpgrad.gradcheck.numeric.kinks import outside_kinks
+from mlpgrad.gradcheck.numeric.problem import BadGradientError, Leaf, Problem, spread, stream
+from mlpgrad.gradcheck.reasons import reasons
 from mlpgrad.gradcheck.report import GradientReport, TensorReport
 from mlpgrad.gradcheck.verdicts import GOOD, Verdict
 
 CULPRITS = 4
 """Number of wrong tensors in which an element is searched for."""
+ELSEWHERE = "correct at the given point, wrong at a second one nearby"
 SETTLED = {Outcome.AGREES, Outcome.EMPTY}
 
 
@@ -54,7 +66,7 @@ class Checker:
     ) -> None:
         self.every_element = plan.chosen().every_element
         self.problem, self.plan = problem, plan
-        self.rng = np.random.default_rng(seed)
+        self.rng = stream(seed)
         self.report = GradientReport(subject, seed=seed, method=plan.method, reproduce=again)
         self.value = float("nan")
 
@@ -65,7 +77,7 @@ class Checker:
             gradient = self.protocol() if self.repeatable() else None
             if gradient is not None:
                 self.compare(gradient)
-            report.passes = problem.passes - report.extra_passes
+            report.passes = problem.passes - report.extra_passes - report.hint_passes
         return report
 
     # the protocol
@@ -93,6 +105,7 @@ class Checker:
         """Both points, the verdicts, and what follows from a failure."""
         problem, report, point = self.problem, self.report, self.problem.point
         settings = self.plan.settings(problem, point, self.value, self.rng)
+        bad = ~np.isfinite(gradient)
         if settings.sharp >= COARSE:
             report.precision = "float32"
         small = len(point) <= LARGE
@@ -103,6 +116,8 @@ class Checker:
         for number, leaf in enumerate(problem.leaves):
             second = there.found[number] if there else []
             report.tensors.append(verdict_of(leaf, here.found[number], second))
+        self.not_numbers(here, bad)
+        self.kinks(here)
         if there:
             self.stale(here, there)
         if problem.own_dtype.itemsize < problem.gradient_dtype.itemsize:
@@ -111,10 +126,10 @@ class Checker:
             before = problem.passes
             wrong = [p for p in (here, there) if p and Outcome.DIFFERS in p.outcomes()]
             if wrong:
-                self.explain(wrong[0])
+                self.explain(wrong[0]._replace(gradient=np.nan_to_num(wrong[0].gradient)))
             else:
                 self.second_opinion(here, here.found)
-            report.extra_passes = problem.passes - before
+            report.extra_passes += problem.passes - before - report.hint_passes
 
     def elsewhere(self, here: Place) -> Place | None:
         """A second point: what is correct at one alone may come from a cache, or a kink."""
@@ -139,10 +154,47 @@ class Checker:
         there = Place(moved, gradient, settings._replace(value=value, noise=noise))
         return check_point(problem, there, self.rng, 1, along=False)
 
+    def not_numbers(self, here: Place, bad: Array) -> None:
+        """Arrays with elements that are not finite: the slopes at the first of those."""
+        problem, before, left = self.problem, self.problem.passes, CULPRITS
+        for leaf, tensor in zip(problem.leaves, self.report.tensors, strict=True):
+            positions = np.flatnonzero(bad[leaf.slice])
+            if not len(positions):
+                continue
+            if tensor.verdict is not Verdict.FAIL:
+                tensor.verdict = Verdict.NAN
+            tensor.note = f"{len(positions)} of {leaf.size} elements are not finite"
+            size = float(np.linalg.norm(spread(here.point, problem.leaves)[leaf.slice]))
+            step = first_step(size / np.sqrt(leaf.size), here.settings)
+            for position in positions[:left]:
+                culprit = single_element(problem, here, leaf, int(position), step)
+                self.report.culprits.append(culprit)
+            left -= len(positions[:left])
+        self.report.extra_passes += problem.passes - before
+
+    def kinks(self, here: Place) -> None:
+        """At a kink, an element's gradient must be between its slopes on both sides."""
+        problem, before = self.problem, self.problem.passes
+        if problem.shows_kinks:
+            return  # several units may be at their kinks: their slopes bound nothing
+        for number, leaf in enumerate(problem.leaves):
+            tensor = self.report.tensors[number]
+            outcomes = {finding.outcome for finding in here.found[number]}
+            small = leaf.size <= FEW and Outcome.KINK in outcomes
+            if tensor.verdict is Verdict.FAIL or not (small or Outcome.BEYOND_KINK in outcomes):
+                continue
+            for direction, slopes in outside_kinks(problem, here, leaf):
+                low, high = sorted((slopes.left, slopes.right))
+                name, slope = leaf.element(direction.tensor), direction.analytic
+                tensor.verdict = Verdict.FAIL
+                tensor.note = f"{name} is at a kink: {slope:.6g} is outside [{low:.6g}, {high:.6g}]"
+                break
+        self.report.extra_passes += problem.passes - before
+
     def stale(self, here: Place, there: Place) -> None:
         """A gradient that is wrong at the second point because it is still that of the first."""
         for leaf, tensor in zip(self.problem.leaves, self.report.tensors, strict=True):
-            wrong = tensor.verdict is Verdict.FAIL and tensor.note
+            wrong = tensor.verdict is Verdict.FAIL and tensor.note == ELSEWHERE
             if wrong and np.array_equal(here.gradient[leaf.slice], there.gradient[leaf.slice]):
                 self.report.protocol.setdefault(
                     Verdict.STALE_CACHE,
@@ -157,8 +209,10 @@ class Checker:
         one point only is a kink between the two precisions.
         """
         problem, dtype = self.problem, self.problem.own_dtype
+        judged = (*GOOD, Verdict.INCONCLUSIVE)
         moved = second_point(problem.point, problem.leaves, self.rng).astype(dtype)
-        here, there = self.rounding(problem.point, gradient), None
+        seen = np.array([any(f.is_seen for f in t.findings) for t in self.report.tensors])
+        here, there = self.rounding(problem.point, gradient, seen), None
         for number, tensor in enumerate(self.report.tensors):
             error, tolerance, norm = here[:, number]
             if not error > tolerance:
@@ -167,15 +221,16 @@ class Checker:
                 continue
             if there is None:
                 point = moved.astype(np.float64)
-                there = self.rounding(point, problem.gradient(point))
-            if there[0, number] > there[1, number] and tensor.verdict in GOOD:
+                there = self.rounding(point, problem.gradient(point), seen)
+            if there[0, number] > there[1, number] and tensor.verdict in judged:
+                in_float64 = "correct in float64" if tensor.verdict in GOOD else "not judged there"
                 tensor.verdict = Verdict.FAIL
                 tensor.note = (
-                    f"correct in float64, but in {dtype} off by {error / (norm or 1):.0e} "
+                    f"{in_float64}, but in {dtype} off by {error / (norm or 1):.0e} "
                     f"of its norm, where rounding explains {tolerance / (norm or 1):.0e}"
                 )
 
-    def rounding(self, point: Array, exact: Array) -> Array:
+    def rounding(self, point: Array, exact: Array, seen: Array) -> Array:
         """For each tensor: error of the user's gradient, what rounding explains, and the norm."""
         problem, eps = self.problem, float(np.finfo(self.problem.own_dtype).eps)
 
@@ -183,9 +238,15 @@ class Checker:
             return np.array([np.linalg.norm(vector[leaf.slice]) for leaf in problem.leaves])
 
         own = problem.own_gradient(point)
-        moves = (self.rng.choice([-1.0, 1.0], point.shape) for _ in range(3))
-        near = [norms(problem.own_gradient(point * (1 + eps * signs)) - own) for signs in moves]
-        explained = 50 * eps * norms(exact) + 8 * np.max(near, axis=0)
+        moves = [1 + eps * self.rng.choice([-1.0, 1.0], point.shape) for _ in range(3)]
+        near = np.max([norms(problem.own_gradient(point * move) - own) for move in moves], axis=0)
+        few = 50 if eps < HALF else 8
+        explained = few * eps * norms(exact) + 8 * near
+        if not problem.shows_kinks:
+            # cancellation: a function that rounding of its parameters hardly moves in float64
+            twin = np.max([norms(problem.gradient(point * move) - exact) for move in moves], axis=0)
+            gross = seen & (norms(own - exact) > np.maximum(0.3 * norms(exact), 50 * twin))
+            explained[gross] = few * eps * norms(exact)[gross]
         return np.array([norms(own - exact), explained, norms(exact)])
 
     # the explanation
@@ -193,12 +254,13 @@ class Checker:
     def explain(self, place: Place) -> None:
         """Where the gradient is wrong, and what the error looks like."""
         wrong = place.wrong(self.problem.leaves)
-        for leaf, findings in wrong[:CULPRITS]:
-            single = self.located(place, leaf, findings)
+        single = [h for t, found in wrong[:CULPRITS] for h in self.located(place, t, found)]
+        before = self.problem.passes
+        seen = [observe(self.problem, place, leaf) for leaf, _ in wrong if leaf.size <= LARGE]
+        self.report.hint_passes += self.problem.passes - before
+        self.hint(reasons(seen))
+        if not self.report.hints and len(wrong) == 1 and not seen[:1]:
             self.hint(single)
-            if not single and not self.report.hints:
-                found = evidence(leaf, findings, place.gradient)
-                self.hint(hints(found, self.alternatives(leaf, place.point), self.factors()))
         self.second_opinion(place, [findings for _, findings in wrong])
 
     def located(self, place: Place, leaf: Leaf, findings: list[Finding]) -> list[Hint]:
@@ -214,18 +276,6 @@ class Checker:
                 self.report.hints.append(hint.text)
                 self.report.codes.append(hint.code)
 
-    def alternatives(self, leaf: Leaf, point: Array) -> dict[Hint, Array]:
-        """Directions in which an error may lie: along the weights, if a penalty is forgotten."""
-        text = (
-            f"the error is proportional to the parameters: the gradient of {leaf.name} lacks or "
-            f"repeats a penalty ({{size:+.3g}} times the parameters)"
-        )
-        return {Hint("PENALTY", text): point[leaf.slice]}
-
-    def factors(self) -> Mapping[float, str]:
-        """Constant ratios that have a name."""
-        return {}
-
     def second_opinion(self, place: Place, found: Sequence[list[Finding]]) -> None:
         """The Taylor test along the direction that disagrees most."""
         every = [f for findings in found for f in findings if np.isfinite(f.excess)]
@@ -233,6 +283,16 @@ class Checker:
             worst = max(every, key=lambda f: f.excess).direction
             value, noise = place.settings.value, place.settings.noise
             self.report.taylor = taylor_slope(self.problem, place.point, worst, value, noise)
+
+
+def not_finite(leaves: Sequence[Leaf], gradient: Array) -> dict[Verdict, str]:
+    """The first element of a gradient that is not a number, or infinite."""
+    for leaf in leaves:
+        bad = np.flatnonzero(~np.isfinite(gradient[leaf.slice]))
+        if len(bad):
+            value = gradient[leaf.start + bad[0]]
+            return {Verdict.NAN: f"the gradient of {leaf.element(int(bad[0]))} is {value}"}
+    return {}
 
 
 def verdict_of(leaf: Leaf, first: list[Finding], second: list[Finding]) -> TensorReport:
@@ -244,7 +304,7 @@ def verdict_of(leaf: Leaf, first: list[Finding], second: list[Finding]) -> Tenso
     elif Outcome.DIFFERS in both:
         verdict = Verdict.FAIL
         if here <= SETTLED:
-            note = "correct at the given point, wrong at a second one nearby"
+            note = ELSEWHERE
     elif Outcome.BEYOND_KINK in both:
         # at several kinks at once one-sided slopes bound nothing: the second point decides
         verdict = Verdict.KINK if there and there <= SETTLED else Verdict.INCONCLUSIVE

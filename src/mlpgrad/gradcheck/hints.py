@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlpgrad._core.arrays import Array, Shape
+from mlpgrad.gradcheck.elements import Observed
 from mlpgrad.gradcheck.numeric.judgement import Finding
 from mlpgrad.gradcheck.numeric.problem import Leaf
 
@@ -32,6 +33,8 @@ class Evidence(NamedTuple):
     tolerance: Array  # (k,)
     gradient: Array  # (n,)
     shape: Shape
+    elements: Observed
+    """Single elements, at which every hypothesis must hold as well."""
 
     @property
     def error(self) -> Array:
@@ -42,7 +45,11 @@ class Evidence(NamedTuple):
     def without(self, part: Array) -> Evidence:
         """The same without a part of the gradient that is known to be correct."""
         slopes = self.vectors @ part
-        return self._replace(numeric=self.numeric - slopes, gradient=self.gradient - part)
+        return self._replace(
+            numeric=self.numeric - slopes,
+            gradient=self.gradient - part,
+            elements=self.elements.without(part),
+        )
 
     def explained_by(self, gradient: Array) -> bool:
         """Whether another gradient has the slopes that were measured."""
@@ -51,15 +58,18 @@ class Evidence(NamedTuple):
             return False  # one number proves nothing
         if error.max() < 200 * self.tolerance.max():
             return False  # too close to the noise to tell reasons apart
-        return bool((left <= EXPLAINED * error.max() + self.tolerance).all())
+        explained = bool((left <= EXPLAINED * error.max() + self.tolerance).all())
+        return explained and self.elements.equals(gradient)
 
 
-def evidence(leaf: Leaf, findings: Sequence[Finding], gradient: Array, what: str = "") -> Evidence:
+def evidence(
+    leaf: Leaf, findings: Sequence[Finding], gradient: Array, elements: Observed, what: str = ""
+) -> Evidence:
     """The findings at one point in one tensor, as arrays."""
     slopes = [(f.direction.vector, f.estimate.value, f.tolerance) for f in findings]
     vectors, numeric, tolerance = map(np.array, zip(*slopes, strict=True))
     what = what or f"the gradient of {leaf.name}"
-    return Evidence(what, vectors, numeric, tolerance, gradient[leaf.slice], leaf.shape)
+    return Evidence(what, vectors, numeric, tolerance, gradient[leaf.slice], leaf.shape, elements)
 
 
 def hints(
@@ -125,13 +135,15 @@ def transposed(found: Evidence) -> Iterator[Hint]:
 
 
 def zero_lines(found: Evidence) -> Iterator[Hint]:
-    """Rows or columns that are zero, where others are not."""
+    """Rows or columns that are zero, where others and the slopes are not."""
     if len(found.shape) != 2:
         return
     matrix = found.gradient.reshape(found.shape)
     for axis, line in enumerate(("row", "column")):
         largest = np.abs(matrix).max(axis=1 - axis)
         empty = np.flatnonzero(largest <= 1e-12 * largest.max())
+        places = np.unravel_index(found.elements.positions, found.shape)[axis]
+        empty = np.intersect1d(empty, places[~found.elements.zero])
         if 0 < len(empty) < matrix.shape[axis]:
             where = ", ".join(map(str, empty[:4])) + (" ..." if len(empty) > 4 else "")
             yield Hint("ZERO_LINE", f"{found.what} is zero in {line} {where}")

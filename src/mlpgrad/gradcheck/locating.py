@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.gradcheck.numeric.derivative import Scheme, richardson
+from mlpgrad.gradcheck.numeric.derivative import STENCIL, Scheme, richardson
 from mlpgrad.gradcheck.numeric.directions import Place
 from mlpgrad.gradcheck.numeric.judgement import Finding, Outcome
-from mlpgrad.gradcheck.numeric.problem import Direction, Leaf, Problem
+from mlpgrad.gradcheck.numeric.problem import Direction, Leaf, Problem, Request
 from mlpgrad.gradcheck.report import Culprit
 
 
@@ -23,17 +23,24 @@ def locate(
     exact = finding.estimate.scheme is Scheme.COMPLEX  # its step is too small for differences
     h = finding.direction.step if exact else finding.estimate.step
     position = bisect(problem, place, leaf, finding, h)
-    where, one = leaf.start + position, np.ones(1)
-    requests = [(where, where + 1, one, t * h) for t in (1, -1, 2, -2, 4, -4)]
-    values, _ = problem.values(place.point, requests)
-    numeric, analytic = richardson(values, h, place.settings.noise), float(place.gradient[where])
-    culprit = Culprit(leaf.element(position), analytic, numeric.value, numeric.bound, h)
-    off = numeric.value - analytic
+    culprit = single_element(problem, place, leaf, position, h)
+    off = culprit.numeric - culprit.analytic
     only = leaf.size > 1 and all(
         abs(f.direction.vector[position] * off - f.error) <= 0.01 * abs(f.error) + f.tolerance
         for f in findings
     )
     return culprit, only
+
+
+def single_element(problem: Problem, place: Place, leaf: Leaf, position: int, h: float) -> Culprit:
+    """The slope along one element of a tensor."""
+    where, one = leaf.start + position, np.ones(1)
+    requests: list[Request] = [(where, where + 1, one, t * h) for t in STENCIL]
+    values, _ = problem.values(place.point, requests)
+    analytic, size = float(place.gradient[where]), abs(float(place.point[where]))
+    direction = Direction(0, where, where + 1, one, analytic, abs(analytic), h, size)
+    found = richardson(values, h, place.settings.along(direction))
+    return Culprit(leaf.element(position), analytic, found.value, found.bound, h)
 
 
 def bisect(problem: Problem, place: Place, leaf: Leaf, finding: Finding, h: float) -> int:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad.gradcheck.numeric.judgement import METHODS, Finding
+from mlpgrad.gradcheck.numeric.judgement import Finding
+from mlpgrad.gradcheck.numeric.methods import METHODS
 from mlpgrad.gradcheck.verdicts import GOOD, Verdict
 
 NUMBERS = ("gradient", "numeric", "+-", "error", "seen from", "scheme", "step")
@@ -27,7 +28,11 @@ class Culprit:
     step: float
 
     def __str__(self) -> str:
-        ratio = f", ratio {self.analytic / self.numeric:.6g}" if self.numeric else ""
+        ratio = (
+            f", ratio {self.analytic / self.numeric:.6g}"
+            if self.numeric and np.isfinite(self.analytic)
+            else ""
+        )
         return (
             f"{self.name}: gradient says {self.analytic:.9g}, "
             f"numeric {self.numeric:.9g} +- {self.bound:.1g}{ratio}, step {self.step:.0e}"
@@ -128,7 +133,8 @@ class GradientReport:
     culprits : list of Culprit
         Single wrong elements.
     passes : int
-        Forward passes of the check; `extra_passes` for locating and explaining a failure.
+        Forward passes of the check; `extra_passes` for locating a failure and
+        `hint_passes` for explaining it.
     """
 
     subject: str
@@ -142,6 +148,7 @@ class GradientReport:
     taylor: float | None = None
     passes: int = 0
     extra_passes: int = 0
+    hint_passes: int = 0
     seed: int = 0
     method: str = "auto"
     precision: str = "float64"
@@ -191,7 +198,9 @@ class GradientReport:
     def _heading(self) -> str:
         counted = f"{self.passes} forward passes"
         if self.extra_passes:
-            counted += f" + {self.extra_passes} to explain"
+            counted += f" + {self.extra_passes} to locate"
+        if self.hint_passes:
+            counted += f" + {self.hint_passes} to explain"
         return (
             f"{self.verdict}: {self.verdict.meaning}\n"
             f"{self.subject}; {METHODS[self.method].title} in {self.precision}, "

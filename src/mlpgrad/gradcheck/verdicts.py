@@ -31,6 +31,7 @@ class Verdict(StrEnum):
     )
     SHAPE = "SHAPE", "the gradient has another shape or structure than the parameters"
     DTYPE = "DTYPE", "the gradient has another kind of numbers than the parameters"
+    NOT_WRITTEN = "NOT_WRITTEN", "a method returns its result instead of writing it into out"
     NAN = "NAN", "the value or the gradient is not finite"
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.gradcheck.checker import Checker
+from mlpgrad.gradcheck.checker import Checker, not_finite
 from mlpgrad.gradcheck.functions.black_box import BlackBox
 from mlpgrad.gradcheck.numeric.directions import Plan, second_point
-from mlpgrad.gradcheck.numeric.problem import BadGradientError
+from mlpgrad.gradcheck.numeric.problem import BadGradientError, stream
 from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.gradcheck.verdicts import Verdict
 
@@ -94,7 +94,7 @@ class FunctionChecker(Checker):
         try:
             gradient = self.exact_gradient()
             again = problem.gradient(problem.point)
-            problem.value(second_point(problem.point, problem.leaves, np.random.default_rng(1)))
+            problem.value(second_point(problem.point, problem.leaves, stream(1, 1)))
             later = problem.gradient(problem.point)
         except BadGradientError as bad:
             report.protocol[bad.verdict] = str(bad)
@@ -102,7 +102,7 @@ class FunctionChecker(Checker):
         finally:
             if problem.mutates:
                 report.protocol[Verdict.MUTATES_INPUT] = problem.mutates
-        report.protocol |= repeated(gradient, again, later)
+        report.protocol |= not_finite(problem.leaves, gradient) | repeated(gradient, again, later)
         return gradient
 
     def exact_gradient(self) -> Array:
@@ -130,6 +130,7 @@ class FunctionChecker(Checker):
 
 def repeated(first: Array, again: Array, later: Array) -> dict[Verdict, str]:
     """What the gradients of a second and a third call say about what the first has left behind."""
+    first, again, later = map(np.nan_to_num, (first, again, later))
 
     def same(a: Array, b: Array) -> bool:
         return bool(np.abs(a - b).max() <= 1e-6 * np.abs(a).max())

@@ -12,9 +12,9 @@ from mlpgrad.gradcheck.checker import global_generators_kept
 from mlpgrad.gradcheck.functions import trees
 from mlpgrad.gradcheck.functions.black_box import BlackBox
 from mlpgrad.gradcheck.functions.gradients import FunctionChecker, called
-from mlpgrad.gradcheck.numeric.derivative import Estimate, richardson
+from mlpgrad.gradcheck.numeric.derivative import Estimate, Noise, richardson
 from mlpgrad.gradcheck.numeric.directions import Plan
-from mlpgrad.gradcheck.numeric.problem import BadGradientError, norm, spread
+from mlpgrad.gradcheck.numeric.problem import BadGradientError, norm, spread, stream
 from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.gradcheck.verdicts import Verdict
 
@@ -57,7 +57,7 @@ def check_vjp(
     point = trees.layout(x, "x")[1]
     with global_generators_kept():
         template = f(trees.rebuild(x, point))
-    size, rng = _outputs(template).size, np.random.default_rng(seed)
+    size, rng = _outputs(template).size, stream(seed, 3)
     chosen = rng.standard_normal(size) if v is None else _like(v, template, "v")
     arguments = f"{called(f, 'f')}, {called(vjp, 'vjp')}, x{'' if v is None else ', v=v'}"
     plan = Plan(directions)
@@ -108,7 +108,7 @@ def check_hvp(
     True
     """
     point = trees.layout(x, "x")[1]
-    v = np.random.default_rng(seed).standard_normal(point.size)
+    v = stream(seed, 3).standard_normal(point.size)
     v /= np.linalg.norm(v)
     with global_generators_kept():
         along, rtol = slope_along(f_or_grad, x, v)
@@ -184,7 +184,7 @@ def slope_along(
     f: Callable[[Any], Any], x: Any, v: Array
 ) -> tuple[Callable[[Any], float], float | None]:
     """<v, grad f(x)> as a function of x, and its relative error where that is a numeric slope."""
-    point = trees.layout(x)[1]
+    leaves, point = trees.layout(x)
     sample = f(trees.rebuild(x, point))
     if not _fits(sample, x) and isinstance(sample, tuple) and len(sample) == 2:
         return (lambda at: float(v @ _like(f(at)[1], x, "the gradient"))), None
@@ -195,11 +195,12 @@ def slope_along(
         """The slope along v by central differences, and its noise."""
         times = (1, -1, 2, -2, 4, -4)
         values = np.array([float(f(trees.rebuild(x, center + t * step * v))) for t in times])
-        noise = float(np.finfo(np.float64).eps * np.abs(values).max())
+        eps = float(np.finfo(np.float64).eps)
+        noise = Noise(float(values[0]), 0.0, eps)
         return richardson(values, step, noise)
 
     with np.errstate(all="ignore"):
-        steps = 0.5 * norm(spread(point)) * 4.0 ** -np.arange(16)
+        steps = 0.5 * norm(spread(point, leaves)) * 4.0 ** -np.arange(16)
         tried = [slope(point, float(step)) for step in steps]
     errors = {e.step: e.bound / (abs(e.value) or 1.0) for e in tried if e.bound < np.inf}
     best, least = min(errors.items(), key=lambda item: item[1], default=(1.0, 1.0))

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.gradcheck.checker import Checker
+from mlpgrad.gradcheck.checker import Checker, not_finite
+from mlpgrad.gradcheck.elements import observe
 from mlpgrad.gradcheck.hints import Evidence, Hint, constant_ratio, evidence, hints
 from mlpgrad.gradcheck.models import protocol
 from mlpgrad.gradcheck.models.diagnosis import Blame, Diagnosis
@@ -15,9 +16,13 @@ from mlpgrad.gradcheck.models.patterns import factors, rounding_hint, vector_hin
 from mlpgrad.gradcheck.models.problem import ModelProblem
 from mlpgrad.gradcheck.numeric.directions import Place, second_point
 from mlpgrad.gradcheck.numeric.judgement import Finding
-from mlpgrad.gradcheck.numeric.problem import Leaf
+from mlpgrad.gradcheck.numeric.problem import Leaf, stream
+from mlpgrad.gradcheck.reasons import reason
 from mlpgrad.gradcheck.verdicts import Verdict
 from mlpgrad.layers.chain import walk
+
+FEW = 48
+"""Elements of an array that are measured to confirm hints."""
 
 
 class ModelChecker(Checker):
@@ -25,14 +30,18 @@ class ModelChecker(Checker):
 
     problem: ModelProblem
 
+    def repeatable(self) -> bool:
+        """Whether every method writes where it must, and the value is the same again."""
+        self.report.protocol |= protocol.not_written(self.problem)
+        return not self.report.protocol and super().repeatable()
+
     def protocol(self) -> Array | None:
         problem, report = self.problem, self.report
-        fresh = np.random.default_rng(1)
+        fresh = stream(1, 1)
         gradient = problem.gradient(problem.point)
         if not np.isfinite(gradient).all():
-            bad = next(p for p in problem.leaves if not np.isfinite(gradient[p.slice]).all())
-            report.protocol[Verdict.NAN] = f"the gradient of {bad.name} is not finite"
-            return None
+            report.protocol |= not_finite(problem.leaves, gradient)
+            return gradient
         decoy = second_point(problem.point, problem.leaves, fresh)
         found = protocol.mutations(problem)
         found |= protocol.dirty_gradients(problem, gradient, fresh)
@@ -46,6 +55,8 @@ class ModelChecker(Checker):
     def explain(self, place: Place) -> None:
         """The layer that is wrong, its elements, and what the error looks like."""
         problem, report = self.problem, self.report
+        if Verdict.NAN in report.protocol:
+            return
         wrong = place.wrong(problem.leaves)
         common = self.common_hint(place, wrong)
         blame = None
@@ -68,7 +79,7 @@ class ModelChecker(Checker):
 
     def common_hint(self, place: Place, wrong: list[tuple[Leaf, list[Finding]]]) -> Hint | None:
         """One reason for all wrong tensors: clipping, or the same share of the weights."""
-        raw = [evidence(leaf, findings, place.gradient) for leaf, findings in wrong]
+        raw = [self.evidence(place, leaf, findings) for leaf, findings in wrong]
         ratios = [constant_ratio(found) for found in raw]
         norm, first = float(np.linalg.norm(place.gradient)), ratios[0] or 0.0
         rounded = abs(norm - float(f"{norm:.2g}")) < 1e-9 * norm
@@ -83,6 +94,13 @@ class ModelChecker(Checker):
         shares = [self.penalty_hint(leaf, place.point, found) for (leaf, _), found in pairs]
         return shares[0] if all(shares) else None
 
+    def evidence(self, place: Place, leaf: Leaf, findings: list[Finding]) -> Evidence:
+        """The slopes along directions and single elements of one array."""
+        before = self.problem.passes
+        elements = observe(self.problem, place, leaf, FEW, FEW // 2)
+        self.report.hint_passes += self.problem.passes - before
+        return evidence(leaf, findings, place.gradient, elements)
+
     def penalty_hint(self, leaf: Leaf, point: Array, found: Evidence) -> Hint | None:
         """The hint that a tensor's error is proportional to its values."""
         every = hints(found, self.alternatives(leaf, point), {})
@@ -92,13 +110,23 @@ class ModelChecker(Checker):
         self, blame: Blame, leaf: Leaf, findings: list[Finding], place: Place
     ) -> list[Hint]:
         """What the error in a layer's own gradient looks like."""
-        found = evidence(leaf, findings, place.gradient)
+        found = self.evidence(place, leaf, findings)
         found = found.without(self.problem.penalty_gradient(place.point)[leaf.slice])
         every = list(hints(found, {}, self.factors()))
         if not every and blame.seen is not None:
             every = list(vector_hints(blame.seen, self.problem.slots[leaf.name].kind, found))
         size = max(abs(f.error) / (f.scale or 1.0) for f in findings)
+        if not every and size >= 1e-2 and (found_reason := reason(found.elements, found.what)):
+            every = [found_reason]
         return every or [rounding_hint(found.what, size)] * (size < 1e-2)
+
+    def alternatives(self, leaf: Leaf, point: Array) -> dict[Hint, Array]:
+        """Directions in which an error may lie: along the weights, if a penalty is forgotten."""
+        text = (
+            f"the error is proportional to the parameters: the gradient of {leaf.name} lacks or "
+            f"repeats a penalty ({{size:+.3g}} times the parameters)"
+        )
+        return {Hint("PENALTY", text): point[leaf.slice]}
 
     def factors(self) -> dict[float, str]:
         return factors(self.problem)
@@ -110,6 +138,13 @@ def powerless(problem: ModelProblem) -> Iterator[str]:
         yield (
             "NO_POWER: with one row a missing sum or mean over the batch cannot show; "
             "use 2 rows or more"
+        )
+    first = problem.model.layers[0]
+    own = type(first).backward.__module__.startswith("mlpgrad.")
+    if problem.names_layers and not own:
+        yield (
+            f"NO_POWER: dL/dx of {problem.called(problem.twin.layers[0])} {first!r} was not "
+            f"checked, since no parameter depends on it; check_layer(layer) does"
         )
     matrices = [slot for slot in problem.twin.parameters if len(slot.shape) == 2]
     pairs = [(slot.layer.in_features, slot.layer.out_features) for slot in matrices]

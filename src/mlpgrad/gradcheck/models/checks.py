@@ -14,6 +14,7 @@ from mlpgrad._core.arrays import Array, Shape
 from mlpgrad.gradcheck.models.checker import ModelChecker
 from mlpgrad.gradcheck.models.problem import ModelProblem
 from mlpgrad.gradcheck.numeric.directions import Plan
+from mlpgrad.gradcheck.numeric.problem import stream
 from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.initializers import Initializer, Zeros
 from mlpgrad.layers.base import Layer
@@ -104,7 +105,7 @@ def check_layer(
     >>> bool(report), [tensor.name for tensor in report.tensors]
     (True, ['input', 'weights', 'bias'])
     """
-    rng = np.random.default_rng(seed)
+    rng = stream(seed, 2)
     inner = copy.deepcopy(layer)
     values = rng.standard_normal((6, inner.in_features or 5)) if x is None else np.asarray(x, float)
     name = "dL/dx" if "input" in inner.parameters() else "input"

@@ -8,13 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad.gradcheck.elements import observe
 from mlpgrad.gradcheck.hints import Evidence, Hint, evidence, hints
 from mlpgrad.gradcheck.models.patterns import Pass, factors, invariances, pass_hints
 from mlpgrad.gradcheck.models.problem import ModelProblem, crossed, forward, signatures
 from mlpgrad.gradcheck.numeric.derivative import STEP
 from mlpgrad.gradcheck.numeric.directions import Place, check_point
-from mlpgrad.gradcheck.numeric.judgement import METHODS, Finding
+from mlpgrad.gradcheck.numeric.judgement import Finding
+from mlpgrad.gradcheck.numeric.methods import METHODS
 from mlpgrad.gradcheck.numeric.problem import Direction, Leaf, Problem, rms, search
+from mlpgrad.gradcheck.reasons import reason
 from mlpgrad.layers.base import Layer
 from mlpgrad.losses.base import Loss
 
@@ -69,7 +72,10 @@ class DeltaProblem(Problem):
         """Slopes along the delta and two random directions, if one differs; else none."""
         place = check_point(self, self.place, rng, 2, along=True)
         wrong = place.wrong(self.leaves)
-        return evidence(*wrong[0], place.gradient, self.what) if wrong else None
+        if not wrong:
+            return None
+        elements = observe(self, place, self.leaves[0], 48, 24)
+        return evidence(*wrong[0], place.gradient, elements, self.what)
 
     def slope(self, vector: Array) -> Finding:
         """The comparison along one direction, of the shape of the delta."""
@@ -142,5 +148,7 @@ class Diagnosis:
         """What a delta's slopes say: simple patterns, then what the loss does not notice."""
         simple = list(hints(found, {}, factors(self.problem)))
         if not simple or simple[0].code == "ZERO_LINE":
-            return list(invariances(below.what, below.inputs, below.slope)) or simple
+            simple = list(invariances(below.what, below.inputs, below.slope)) or simple
+        if not simple and (found_reason := reason(found.elements, found.what)):
+            return [found_reason]
         return simple

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mlpgrad._core.arrays import Array
@@ -24,6 +26,30 @@ LONGER = (
     "a longer batch after a shorter one gives a different gradient of {} than before; a buffer "
     "that is reused must have as many rows as the current batch"
 )
+
+
+def not_written(problem: ModelProblem) -> Findings:
+    """Methods that must write into `out`, and return their result instead."""
+    model, found = problem.model.lifted(np.float64), []
+
+    def watched(owner: Any, method: str, name: str) -> None:
+        original = getattr(owner, method)
+
+        def call(*arguments: Array) -> None:
+            out = arguments[-1]
+            before = out.copy()
+            if original(*arguments) is not None and np.array_equal(before, out, equal_nan=True):
+                found.append(f"{method} of {name} returns its result; write it into out[...]")
+
+        setattr(owner, method, call)
+
+    for (_, layer), (_, twin) in zip(walk(model.layers), walk(problem.twin.layers), strict=True):
+        for method in ("apply", "slope"):
+            if callable(getattr(layer, method, None)):
+                watched(layer, method, f"{problem.called(twin)} {layer!r}")
+    watched(model.loss, "slopes", f"the loss {model.loss!r}")
+    problem.step(model, problem.batch, problem.point)
+    return {Verdict.NOT_WRITTEN: found[0]} if found else {}
 
 
 def dirty_gradients(problem: ModelProblem, first: Array, rng: np.random.Generator) -> Findings:

@@ -7,6 +7,7 @@ of many directions can be evaluated together, as one batched forward of an ensem
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
@@ -23,7 +24,37 @@ SHRINK = 8.0
 BUDGET = 12
 """Evaluations along one direction, not counting Ridders' method."""
 
+AVERAGED, RANGES = 96, 5
+"""Pairs of values that are averaged, and ranges of half the length each that are tried."""
+
 Answers = tuple[Array, Array]  # values, and whether a kink was crossed
+
+
+class Noise(NamedTuple):
+    """How uncertain values of f are along one direction."""
+
+    value: float
+    """f at the point itself."""
+    level: float
+    """Uncertainty of that value."""
+    precision: float
+    """eps of the numbers that f computes with."""
+    argument: float = 0.0
+    """Length of the rounding error of `p + t u`: half an eps of every parameter that moves."""
+
+    def of(self, values: Array, offsets: Array) -> float:
+        """The uncertainty of values at some offsets.
+
+        Values have the relative error eps, and those of a displaced point are those of another
+        point, closer than `argument`: that counts where f is steeper there than at the point.
+        """
+        steepest = np.max(np.abs(values - self.value) / np.abs(offsets))
+        level = max(self.level, self.precision * float(np.max(np.abs(values))))
+        return level + self.argument * float(steepest)
+
+
+STENCIL = np.array([1.0, -1.0, 2.0, -2.0, 4.0, -4.0])
+"""Offsets of the estimate of order 6, in steps."""
 
 
 class Scheme(StrEnum):
@@ -39,6 +70,7 @@ class Scheme(StrEnum):
     ORDER_2 = "central, order 2", "order 2"
     ORDER_6 = "central, order 6", "order 6"
     RIDDERS = "Ridders", "Ridders"
+    AVERAGE = "fit through many values", "average"
     COMPLEX = "complex step", "complex step"
 
 
@@ -56,13 +88,18 @@ class Estimate(NamedTuple):
     used: int = 0
     """Number of evaluations."""
 
+    @property
+    def is_rounding(self) -> bool:
+        """Whether rounding is most of the bound."""
+        return self.rounding > 0.5 * self.bound
+
 
 Result = TypeVar("Result")
 Run = Generator[list[float] | list[complex], Answers, Result]
 """Yields offsets, receives the answers there, and returns a result."""
 
 
-def richardson(values: Array, h: float, noise: float, smooth: bool = True) -> Estimate:
+def richardson(values: Array, h: float, noise: Noise, smooth: bool = True) -> Estimate:
     """The estimate of order 6 from f at h, -h, 2h, -2h, 4h, -4h.
 
     The truncation error is taken from two estimates of order 4, at h and 2h. Their difference is
@@ -70,12 +107,12 @@ def richardson(values: Array, h: float, noise: float, smooth: bool = True) -> Es
     """
     d1, d2, d4 = (values[0::2] - values[1::2]) / (2 * h * np.array([1, 2, 4]))
     fourth, coarser = (4 * d1 - d2) / 3, (4 * d2 - d4) / 3
-    rounding = NOISE_FACTOR * noise / h
+    rounding = NOISE_FACTOR * noise.of(values, h * STENCIL) / h
     value, bound = (16 * fourth - coarser) / 15, abs(fourth - coarser) / 4 + rounding
     return Estimate(float(value), float(bound), h, Scheme.ORDER_6, smooth, rounding)
 
 
-def central(noise: float, enough: Callable[[Estimate], bool], step: float) -> Run[Estimate]:
+def central(noise: Noise, enough: Callable[[Estimate], bool], step: float) -> Run[Estimate]:
     """Central differences of order 6, with a step that sees no kink and truncates little.
 
     The outer points are evaluated first: if a kink lies between them, the step shrinks before
@@ -83,8 +120,8 @@ def central(noise: float, enough: Callable[[Estimate], bool], step: float) -> Ru
 
     Parameters
     ----------
-    noise : float
-        Uncertainty of one value of f.
+    noise : Noise
+        Uncertainty of values of f along this direction.
     enough : callable
         Whether an estimate settles the question.
     step : float
@@ -125,18 +162,16 @@ class Slopes(NamedTuple):
         return abs(self.right - self.left)
 
 
-def second_order(value: float, noise: float, steps: list[float]) -> Run[list[Slopes]]:
-    """(f(h) - f(-h)) / 2h at each of `steps`, downwards; truncation from neighbouring steps.
-
-    `value` is f at the point itself.
-    """
+def second_order(noise: Noise, steps: list[float]) -> Run[list[Slopes]]:
+    """(f(h) - f(-h)) / 2h at each of `steps`, downwards; truncation from neighbouring steps."""
     values, moved = yield [t for h in steps for t in (h, -h)]
-    rights, lefts = (values[0::2] - value) / steps, (value - values[1::2]) / steps
+    rights, lefts = (values[0::2] - noise.value) / steps, (noise.value - values[1::2]) / steps
     centrals = (rights + lefts) / 2
     found = []
     for number, (h, left, right) in enumerate(zip(steps, lefts, rights, strict=True)):
         neighbour = centrals[min(number + 1, len(steps) - 1)]
-        rounding = NOISE_FACTOR * noise / h
+        pair = values[2 * number : 2 * number + 2]
+        rounding = NOISE_FACTOR * noise.of(pair, np.array([h, -h])) / h
         bound = float(abs(centrals[number] - neighbour)) + rounding
         smooth = not moved[2 * number : 2 * number + 2].any()
         slope = float(centrals[number])
@@ -145,18 +180,18 @@ def second_order(value: float, noise: float, steps: list[float]) -> Run[list[Slo
     return found
 
 
-def complex_step(noise: float) -> Run[Estimate]:
+def complex_step(noise: Noise) -> Run[Estimate]:
     """Im f(p + i h u) / h: no difference is taken, so h can be tiny and the result is exact.
 
     Squire and Trapp, "Using complex variables to estimate derivatives of real functions", 1998.
     """
     h = 1e-30
     values, _ = yield [complex(0, h)]
-    slope, rounding = float(np.imag(values[0])) / h, NOISE_FACTOR * noise
+    slope, rounding = float(np.imag(values[0])) / h, NOISE_FACTOR * noise.level
     return Estimate(slope, rounding, h, Scheme.COMPLEX, rounding=rounding, used=1)
 
 
-def ridders(noise: float, scale: float, tries: int = 60) -> Run[Estimate]:
+def ridders(noise: Noise, scale: float, tries: int = 60) -> Run[Estimate]:
     """Ridders' extrapolation from a large step downwards: for functions of unknown scale.
 
     A Neville tableau of central differences at steps shrinking by 1.6; the entry whose
@@ -173,7 +208,8 @@ def ridders(noise: float, scale: float, tries: int = 60) -> Run[Estimate]:
         flat &= bool(plus == minus)
         if plus == minus and not flat:
             break  # f moves in steps: at smaller ones it stands still
-        row, rounding = [float(plus - minus) / (2 * h)], NOISE_FACTOR * noise / h
+        rounding = NOISE_FACTOR * noise.of(np.array([plus, minus]), np.array([h, -h])) / h
+        row = [float(plus - minus) / (2 * h)]
         for number, old in enumerate(previous[: order - 1], start=1):
             weight = factor ** (2 * number)
             row.append((weight * row[-1] - old) / (weight - 1))
@@ -188,3 +224,40 @@ def ridders(noise: float, scale: float, tries: int = 60) -> Run[Estimate]:
         previous = row
         h /= factor
     return best._replace(used=used)
+
+
+def averaged(noise: Noise, scale: float) -> Run[Estimate]:
+    """The slope of an odd polynomial fitted through many values, at the best of some ranges.
+
+    Rounding errors of different values are nearly independent, so that their scatter about the
+    fit tells how uncertain its slope is.
+    """
+    at = (np.arange(AVERAGED) + 0.5) / AVERAGED * 0.8 + 0.2
+    powers = at[:, None] ** np.arange(0, 8, 2)
+    best = Estimate(float("nan"), float("inf"), scale, Scheme.AVERAGE)
+    for h in scale / 2.0 ** np.arange(RANGES):
+        values, moved = yield list(h * np.concatenate([at, -at]))
+        differences = (values[:AVERAGED] - values[AVERAGED:]) / (2 * h * at)
+        if not np.isfinite(differences).all():
+            continue
+        slope, error, scatter = fitted(differences, at, powers)
+        simple = fitted(differences, at, powers[:, :-1])[0]
+        if scatter * h > 3 * noise.of(values, h * np.concatenate([at, -at])):
+            continue  # that is not rounding: the polynomial does not fit
+        stands_still = np.ptp(values) < 8 * noise.level  # steps of f are not random then
+        rounding = 3 * max(error, noise.level / h / (1 if stands_still else AVERAGED))
+        bound = rounding + abs(slope - simple)
+        if bound < best.bound:
+            smooth = not moved.any()
+            best = Estimate(slope, bound, float(h), Scheme.AVERAGE, smooth, rounding)
+    return best
+
+
+def fitted(differences: Array, at: Array, powers: Array) -> tuple[float, float, float]:
+    """The first coefficient of slopes in some powers, its standard deviation, and what is left."""
+    design = powers * at[:, None]  # every difference is as uncertain as any other
+    inverse = np.linalg.pinv(design)
+    coefficients = inverse @ (differences * at)
+    left = differences * at - design @ coefficients
+    scatter = math.sqrt(float(left @ left) / (len(at) - powers.shape[1]))
+    return float(coefficients[0]), scatter * float(np.linalg.norm(inverse[0])), scatter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,11 +11,32 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import nearest
 from mlpgrad.gradcheck.numeric.derivative import STEP
-from mlpgrad.gradcheck.numeric.judgement import COARSE, METHODS, Finding, Method, Outcome, Settings
-from mlpgrad.gradcheck.numeric.problem import Direction, Leaf, Problem, norm, rms, search, spread
+from mlpgrad.gradcheck.numeric.judgement import (
+    COARSE,
+    HALF,
+    Finding,
+    Method,
+    Outcome,
+    Settings,
+)
+from mlpgrad.gradcheck.numeric.methods import METHODS
+from mlpgrad.gradcheck.numeric.problem import (
+    Direction,
+    Leaf,
+    Problem,
+    is_wide,
+    norm,
+    rms,
+    search,
+    spread,
+)
 
 LARGE = 100_000
 """From this number of parameters on, one direction in each array is checked."""
+FEW = 64
+"""Size of arrays that are looked at element by element where that is worth while."""
+SCALE = 30.0
+"""Ratio of the sizes that move together in an array of very different ones."""
 AT_ONCE = 1 << 20
 """Number of elements of all the direction vectors held at one time."""
 
@@ -51,7 +73,7 @@ class Plan(NamedTuple):
         noise, precision = problem.uncertainty(point, value, rng)
         exact = precision < 1e-10 and problem.gradient_dtype.itemsize >= 8
         worst = max(precision, float(np.finfo(problem.gradient_dtype).eps))
-        rtol = self.rtol if self.rtol is not None else (1e-10 if exact else 100 * worst)
+        rtol = self.rtol if self.rtol is not None else (1e-10 if exact else min(100 * worst, 4e-3))
         sharp = max(1e-6 if exact else (5e-5 if precision < 1e-10 else COARSE), 10 * rtol)
         kinks = problem.shows_kinks, problem.knows_all_kinks
         return Settings(value, noise, precision, rtol, sharp, *kinks, self.chosen())
@@ -119,47 +141,81 @@ def directions(
     leaves: Sequence[Leaf], place: Place, rng: np.random.Generator, count: int, along: bool
 ) -> Iterator[Direction]:
     """Unit vectors in each tensor, with the slope that the gradient gives along them."""
-    sizes, settings = spread(place.point), place.settings
-    step = STEP if settings.sharp < COARSE else 8 * STEP
+    sizes, settings = spread(place.point, leaves), place.settings
+    named = settings.method.every_element
     for number, leaf in enumerate(leaves):
-        part, size = place.gradient[leaf.slice], norm(sizes[leaf.slice])
-        typical, length = rms(part), step * min(max(1.0, size / 8), size / 2)
-        every = settings.method.every_element
-        for vector in elements(leaf.size) if every else units(part, count, rng, along):
-            slope = float(vector @ part)
-            yield Direction(number, leaf.start, leaf.stop, vector, slope, typical, length, along)
+        part, gradient = sizes[leaf.slice], place.gradient[leaf.slice]
+        moves = np.isfinite(gradient)
+        known = np.where(moves, gradient, 0.0)
+        coarse = settings.precision > HALF and leaf.size <= FEW
+        for weights in elements(moves) if named else scales(part, moves):
+            group = weights > 0
+            fewer = 1 if not named and is_wide(part) else count
+            typical = rms(known) if named else norm(known * weights) / norm(weights)
+            length = first_step(norm(part[group]), settings)
+            rounding = norm(place.point[leaf.slice][group])
+            vectors = [weights] if named else units(known, weights, fewer, rng, along)
+            for vector in chain(vectors, elements(moves) if coarse and not named else ()):
+                start, stop, slope = leaf.start, leaf.stop, float(vector @ known)
+                of = number, start, stop, vector, slope, typical, length, rounding, along
+                yield Direction(*of)
 
 
-def elements(size: int) -> Iterator[Array]:
-    """The unit vector of every element."""
-    for index in range(size):
-        vector = np.zeros(size)
+def first_step(size: float, settings: Settings) -> float:
+    """The first step to try along a unit vector, for parameters of this norm."""
+    step = STEP if settings.sharp < COARSE else 8 * STEP
+    return step * min(max(1.0, size / 8), size / 2)
+
+
+def elements(moves: Array) -> Iterator[Array]:
+    """The unit vector of every element that may move."""
+    for index in np.flatnonzero(moves):
+        vector = np.zeros(len(moves))
         vector[index] = 1.0
         yield vector
 
 
-def units(gradient: Array, count: int, rng: np.random.Generator, along: bool) -> Iterator[Array]:
-    """The gradient's own direction, if `along`, then Gaussian ones.
+def scales(sizes: Array, moves: Array) -> Iterator[Array]:
+    """For each scale of size in an array, how far its elements move: those of others, not at all.
+
+    One step cannot fit all where sizes differ by many powers of ten. Most arrays are of one scale.
+    """
+    if not is_wide(sizes):
+        if moves.any():
+            yield moves * 1.0
+        return
+    left = moves.copy()
+    while left.any():
+        group = left & (sizes <= SCALE * sizes[left].min())
+        yield np.where(group, sizes / sizes[group].max(), 0.0)
+        left &= ~group
+
+
+def units(
+    gradient: Array, weights: Array, count: int, rng: np.random.Generator, along: bool
+) -> Iterator[Array]:
+    """The gradient's own direction, if `along`, then Gaussian ones, as far as weights allow.
 
     Along itself a gradient has its largest slope, so that a wrong factor shows at once; an error
     across it shows along random directions.
     """
-    single = gradient.size == 1
-    if along and 0 < rms(gradient) < np.inf:
-        unit = gradient / np.abs(gradient).max()
+    steepest, single = gradient * weights * weights, np.count_nonzero(weights) == 1
+    if along and 0 < rms(steepest) < np.inf:
+        unit = steepest / np.abs(steepest).max()
         yield unit / np.linalg.norm(unit)
         if single:
             return
-    for _ in range(1 if single else count * bool(gradient.size)):
-        vector = rng.standard_normal(gradient.size)
+    for _ in range(1 if single else count):
+        vector = rng.standard_normal(gradient.size) * weights
         yield vector / np.linalg.norm(vector)
 
 
 def second_point(point: Array, leaves: Sequence[Leaf], rng: np.random.Generator) -> Array:
     """A point nearby, with no element where it was: not at the same kink, not in a cache."""
-    moved = point.copy()
+    moved, sizes = point.copy(), spread(point, leaves)
     for leaf in leaves:
-        part = moved[leaf.slice]
-        size = np.maximum(np.abs(part), 0.2 * (rms(part) or 0.5))
+        part, size = moved[leaf.slice], sizes[leaf.slice]
+        if not is_wide(np.abs(part)):
+            size = np.maximum(np.abs(part), 0.2 * (rms(part) or 0.5))
         part += 0.05 * size * rng.standard_normal(leaf.size)
     return moved

@@ -7,19 +7,23 @@ from enum import Enum, auto
 from itertools import pairwise
 from typing import NamedTuple
 
-from mlpgrad.gradcheck.numeric import derivative
-from mlpgrad.gradcheck.numeric.derivative import BUDGET, NOISE_FACTOR, Estimate, Run, Slopes
-from mlpgrad.gradcheck.numeric.problem import ComplexStepError, Direction
+import numpy as np
 
-ENOUGH = 1e-9
-"""A numeric derivative this exact, relative to its scale, needs no better step."""
+from mlpgrad.gradcheck.numeric import derivative
+from mlpgrad.gradcheck.numeric.derivative import BUDGET, NOISE_FACTOR, Estimate, Noise, Run, Slopes
+from mlpgrad.gradcheck.numeric.problem import Direction
+
 TRUSTED = 1e-6
 """A bound so small, relative to the slope's scale, shows that the step is in its good range."""
+HALF = 1e-5
+"""Functions with a larger eps compute in float16: single values of them show little."""
+DEEP = 4.0
+"""The factor by which steps shrink in the search for a scale at which a gradient is correct."""
 LADDERS = {2: [32.0, 1024.0], 3: [16.0, 128.0, 1024.0]}
 """The factors by which the step is reduced, for as many pairs of evaluations as are left."""
 SMOOTH = 0.01
 """A slope whose relative error is smaller than this stands out from noise."""
-COARSE = 0.03
+COARSE = 5e-3
 """The sharpness of a function that computes in float32."""
 
 
@@ -62,6 +66,11 @@ class Finding(NamedTuple):
         return ratio if ratio == ratio else float("inf")
 
     @property
+    def is_seen(self) -> bool:
+        """Whether the numeric slope stands out from its uncertainty."""
+        return abs(self.estimate.value) > 10 * self.tolerance
+
+    @property
     def scale(self) -> float:
         """The size of slopes in this tensor, to which errors are related."""
         direction = self.direction
@@ -95,6 +104,11 @@ class Settings(NamedTuple):
     """Whether it finds every kink that there is."""
     method: Method
 
+    def along(self, direction: Direction) -> Noise:
+        """The uncertainty of values along a direction."""
+        argument = 0.5 * self.precision * direction.rounding
+        return Noise(self.value, self.noise, self.precision, argument)
+
     @property
     def rounding(self) -> float:
         """The least uncertainty that a value can have."""
@@ -106,61 +120,11 @@ class Settings(NamedTuple):
         return self.noise > 100 * self.rounding
 
 
-def by_differences(direction: Direction, settings: Settings) -> Run[Finding]:
-    """Judge by central differences, and by Ridders' extrapolation where those are uncertain."""
-    finding = yield from by_central_differences(direction, settings)
-    if finding.outcome is Outcome.UNSURE:
-        finding = yield from by_ridders(direction, settings)
-    return finding
-
-
-def by_central_differences(direction: Direction, settings: Settings) -> Run[Finding]:
-    """Judge by central differences of order 6."""
-    scale = max(abs(direction.analytic), direction.rms)
-
-    def enough(found: Estimate) -> bool:
-        if not settings.shows_kinks and found.bound > ENOUGH * scale:
-            # the rest of the budget goes to smaller steps: is there a kink in the way?
-            return judge(direction, found, settings).outcome is Outcome.DIFFERS
-        return found.smooth and found.bound <= ENOUGH * scale
-
-    found = yield from derivative.central(settings.noise, enough, direction.step)
-    return (yield from confirmed(judge(direction, found, settings), settings))
-
-
-def by_ridders(direction: Direction, settings: Settings) -> Run[Finding]:
-    """Judge by Ridders' extrapolation."""
-    found = yield from derivative.ridders(settings.noise, 400 * direction.step)
-    return (yield from confirmed(judge(direction, found, settings), settings))
-
-
-def by_complex_step(direction: Direction, settings: Settings) -> Run[Finding]:
-    """Judge by a complex step, after a comparison with central differences where asked for."""
-    exact = yield from derivative.complex_step(settings.noise)
-    if direction.verify:
-        found = yield from derivative.central(settings.noise, lambda e: e.smooth, direction.step)
-        apart = abs(exact.value - found.value)
-        if found.smooth and not apart <= found.bound + 1e-7 * abs(found.value):
-            raise ComplexStepError(
-                f"one gives {exact.value:.6g}, central differences {found.value:.6g}"
-            )
-    return judge(direction, exact, settings)
-
-
-METHODS = {
-    "auto": Method("central differences", by_differences),
-    "central": Method("central differences", by_central_differences),
-    "coordinates": Method("central differences of every element", by_differences, True),
-    "ridders": Method("Ridders' extrapolation", by_ridders),
-    "complex": Method("complex steps", by_complex_step),
-}
-"""The values of the option `method` of every check."""
-
-
 def judge(direction: Direction, estimate: Estimate, settings: Settings) -> Finding:
     """tolerance = rtol scale + C noise / h + truncation"""
     scale = max(abs(direction.analytic), direction.rms, 1e-300)
-    tolerance = settings.rtol * scale + estimate.bound
+    single = settings.precision > HALF and np.count_nonzero(direction.vector) == 1
+    tolerance = settings.rtol * scale * (2 if single else 1) + estimate.bound
     finding = Finding(Outcome.UNSURE, direction, estimate, tolerance)
     gap, size = abs(finding.error), finding.scale
     if not (gap < float("inf") and tolerance < float("inf")):  # NaN or infinity on the way
@@ -185,7 +149,7 @@ def confirmed(finding: Finding, settings: Settings) -> Run[Finding]:
     if differs and settings.knows_all_kinks and in_range and clear:
         return finding
     steps = ladder(found, settings)
-    smaller = yield from derivative.second_order(settings.value, settings.noise, steps)
+    smaller = yield from derivative.second_order(settings.along(direction), steps)
     judged = [judge(direction, slopes.central, settings) for slopes in smaller]
     accepted = [f for f in judged if f.outcome in (Outcome.AGREES, Outcome.UNSURE)]
     sharper = (f for f in accepted if f.tolerance < 0.25 * abs(finding.error))
@@ -195,17 +159,81 @@ def confirmed(finding: Finding, settings: Settings) -> Run[Finding]:
     if not differs:
         return weaker or finding
     rough, where = roughness(smaller)
-    if rough is Roughness.KINK:
+    if rough is Roughness.KINK and (yield from is_kink(finding, where, settings)):
         return finding._replace(outcome=at_kink(direction.analytic, where))
     persists = any(repeats(finding, *pair, rough) for pair in zip(judged, smaller, strict=True))
     if not persists and rough is Roughness.NONE and steady(judged):
         finding, persists = judged[-1], True  # a kink lies within the larger steps only
     if persists and (rough is Roughness.NOISE or settings.noisy):
         # correct at the smallest step of all: then f oscillates faster than the others can see
-        step = tiny_step(finding, settings)
-        (tiny,) = yield from derivative.second_order(settings.value, settings.noise, [step])
-        persists = abs(tiny.central.value - direction.analytic) > 0.3 * abs(finding.error)
+        persists = yield from differs_at_tiny(finding, settings)
+    if persists and not settings.knows_all_kinks:
+        return (yield from at_every_scale(finding, settings))
     return finding if persists else weaker or finding._replace(outcome=Outcome.UNSURE)
+
+
+def at_every_scale(finding: Finding, settings: Settings) -> Run[Finding]:
+    """A difference that is still there at all smaller steps that rounding leaves.
+
+    A function of several scales looks smooth at steps that are larger than the smallest of them,
+    where its gradient is that of the smallest.
+    """
+    direction, error = finding.direction, abs(finding.error)
+    steps = deep_steps(finding.estimate.step, error, settings.along(direction))
+    few = len(steps) < 2
+    if few:  # rounding hides all that is smaller: does f look smooth at the steps that there are?
+        steps = [finding.estimate.step / 2**number for number in range(4)]
+    slopes = yield from derivative.second_order(settings.along(direction), steps)
+    if stays(slopes, error):
+        return finding._replace(outcome=at_kink(direction.analytic, slopes[-1]))
+    if few:
+        return finding
+    judged = [judge(direction, each.central, settings) for each in slopes[:-1]]
+    near = [f for f in judged if abs(f.error) <= f.tolerance < 0.25 * error]
+    if near:
+        return min(near, key=lambda f: f.tolerance)
+    repeated = any(abs(f.estimate.value - finding.estimate.value) < 0.3 * error for f in judged)
+    if repeated and settings.noisy:  # noise, or an oscillation that only tiny steps resolve
+        repeated = yield from differs_at_tiny(finding, settings)
+    return finding if repeated else finding._replace(outcome=Outcome.UNSURE)
+
+
+def stays(slopes: list[Slopes], error: float) -> bool:
+    """Whether the slopes on both sides differ by the same at all steps, and enough to matter."""
+    first, last = slopes[0], slopes[-1]
+    matters = last.jump > max(0.3 * error, 4 * last.central.rounding)
+    return matters and 0.4 * first.jump < last.jump < 2.5 * first.jump
+
+
+def differs_at_tiny(finding: Finding, settings: Settings) -> Run[bool]:
+    """Whether the gradient is wrong at the smallest step of all, too."""
+    step = tiny_step(finding, settings)
+    (tiny,) = yield from derivative.second_order(settings.along(finding.direction), [step])
+    return abs(tiny.central.value - finding.direction.analytic) > 0.3 * abs(finding.error)
+
+
+def deep_steps(step: float, error: float, noise: Noise) -> list[float]:
+    """Smaller and smaller steps, as long as an error of this size stands out from rounding."""
+    least = NOISE_FACTOR * noise.level / (0.25 * error)
+    steps = [step / DEEP**number for number in range(1, 30)]
+    return [h for h in steps if h > max(least, 1e3 * noise.argument)]
+
+
+def is_kink(finding: Finding, where: Slopes, settings: Settings) -> Run[bool]:
+    """Whether slopes on both sides differ by no more at smaller steps: noise grows like 1/h."""
+    if settings.shows_kinks:
+        return True
+    noise = settings.along(finding.direction)
+    steps = deep_steps(where.central.step, where.jump, noise)
+    if not steps:
+        return not settings.noisy
+    slopes = yield from derivative.second_order(noise, steps)
+    growth = [(where.central.step / h) ** 0.3 for h in steps]
+    for each, factor in zip(slopes, growth, strict=True):
+        moved = abs(each.central.value - where.central.value)
+        if not max(each.jump, moved) < 2 * factor * where.jump:
+            return False
+    return True
 
 
 def repeats(finding: Finding, again: Finding, slopes: Slopes, rough: Roughness) -> bool:

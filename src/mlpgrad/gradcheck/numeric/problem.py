@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,10 @@ from mlpgrad.gradcheck.verdicts import Verdict
 
 CLOSE = 7
 """Values compared to see the noise of f."""
+OWN_STREAMS = 0x67726164
+"""Key of the checks' own random numbers: `default_rng(seed)` of a caller gives others."""
+APART = 1e-3
+"""Sizes that differ by more than this belong to different scales."""
 Request = tuple[int, int, Array, complex]
 """start, stop, u, t: the point with p[start:stop] + t u; t is real but for complex steps."""
 
@@ -54,6 +58,8 @@ class Direction(NamedTuple):
     rms: float
     """Root mean square of the gradient in this tensor: the size of a typical slope."""
     step: float
+    rounding: float = 0.0
+    """Length of the rounding error of a displaced point, relative to eps."""
     verify: bool = False
     """Whether a complex step must agree with central differences here."""
 
@@ -134,9 +140,9 @@ class Problem:
         The larger of `eps |f|` and the noise seen in values at close, equal distances. Values
         that are all float32 numbers come from a function that computes in float32.
         """
-        vector = rng.standard_normal(len(point)) * spread(point)
+        vector = rng.standard_normal(len(point)) * spread(point, self.leaves)
 
-        def along(offsets: Sequence[float] | Array) -> Array:
+        def along(offsets: Any) -> Array:
             requests: list[Request] = [(0, len(point), vector, t) for t in offsets]
             return np.array(self.values(point, requests)[0], np.float64)
 
@@ -145,12 +151,40 @@ class Problem:
         while value == max(close) == min(close) and value != elsewhere and spacing < 1e-5:
             spacing *= 100  # f moves in steps larger than that
             close = list(along(spacing * np.arange(1, CLOSE)))
+        stairs = 0.0 if self.shows_kinks else self.stairs(value, along)
         precision = float(np.finfo(np.float64).eps)
         for dtype in (np.float32, np.float16):
             coarse = value == float(dtype(value)) and elsewhere == float(dtype(elsewhere))
             if coarse and value != elsewhere:
                 precision = float(np.finfo(dtype).eps)
-        return max(precision * abs(value), noise_of(np.array([value, *close]))), precision
+        noise = max(precision * abs(value), stairs, noise_of(np.array([value, *close])))
+        return noise, precision
+
+    def stairs(self, value: float, along: Callable[[Array], Array]) -> float:
+        """The height of the steps in which f moves, if it is rounded to something: else 0.
+
+        Between two changes it stands still, at the smallest distances at which it changes at all.
+        """
+        if along(1e-9 * np.arange(1, CLOSE)).tolist() != [value] * (CLOSE - 1):
+            return 0.0
+        for spacing in 1e-9 * 4.0 ** np.arange(1, 16):
+            jumps = np.diff([value, *along(spacing * np.arange(1, 2 * CLOSE))])
+            if jumps.any():
+                after = jumps[np.argmax(jumps != 0) :]
+                if (after == 0).any():
+                    return float(np.abs(jumps[jumps != 0]).min())
+                if len(after) > CLOSE:
+                    return 0.0
+        return 0.0
+
+
+def stream(seed: int, purpose: int = 0) -> np.random.Generator:
+    """Random numbers for one purpose, independent of those of `default_rng(seed)`.
+
+    Callers draw their data from that one. Directions equal to the data would make wrong products
+    agree with correct ones: v x^T is symmetric if v is x.
+    """
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(OWN_STREAMS, purpose)))
 
 
 def displaced(point: Array, request: Request, out: Array) -> Array:
@@ -192,9 +226,27 @@ def rms(vector: Array) -> float:
     return norm(vector) / float(np.sqrt(len(vector) or 1))
 
 
-def spread(point: Array) -> Array:
-    """The size of each parameter, for displacements relative to it; never zero."""
-    return np.abs(point) + (rms(point) or 1.0)
+def spread(point: Array, leaves: Sequence[Leaf]) -> Array:
+    """The size of each parameter, for displacements relative to it; never zero.
+
+    Where an array holds numbers of very different sizes, each has its own; elsewhere that of the
+    array counts as well, or of all arrays unless they are far larger.
+    """
+    sizes, overall = np.abs(point), rms(point) or 1.0
+    for leaf in leaves:
+        part = sizes[leaf.slice]
+        own = rms(part)
+        if is_wide(part):
+            part[part == 0] = np.median(part[part > 0])
+        else:
+            part += own if 0 < own < APART * overall else overall
+    return sizes
+
+
+def is_wide(sizes: Array) -> bool:
+    """Whether some sizes are smaller than those of random numbers of one scale ever are."""
+    seen = sizes[sizes > 0]
+    return len(seen) > 1 and bool(seen.min() < APART / len(sizes) * rms(seen))
 
 
 def noise_of(values: Array) -> float:

@@ -1,0 +1,120 @@
+"""The ways to compare one direction, as users choose them by name."""
+
+from __future__ import annotations
+
+from mlpgrad.gradcheck.numeric import derivative
+from mlpgrad.gradcheck.numeric.derivative import Estimate, Run
+from mlpgrad.gradcheck.numeric.judgement import (
+    HALF,
+    Finding,
+    Method,
+    Outcome,
+    Settings,
+    at_every_scale,
+    confirmed,
+    judge,
+)
+from mlpgrad.gradcheck.numeric.problem import ComplexStepError, Direction
+
+ENOUGH = 1e-9
+"""A numeric derivative this exact, relative to its scale, needs no better step."""
+RESOLVED = 5e-3
+"""A tolerance that is enough where rounding of f allows no smaller one."""
+LARGEST = 1.0
+"""The largest step tried where the parameters are smaller than that."""
+
+
+def by_differences(direction: Direction, settings: Settings) -> Run[Finding]:
+    """Judge by central differences, and by Ridders' extrapolation where those are uncertain.
+
+    It begins with steps as large as the parameters; if rounding hides everything there, with
+    steps of one: near zero, the scale of f need not be that of its parameters. At last the rounding
+    of f is averaged out.
+    """
+    if settings.precision > HALF:
+        return (yield from by_averages(direction, settings))
+    finding = yield from by_central_differences(direction, settings)
+    doubtful = (Outcome.UNSURE,) if settings.shows_kinks else (Outcome.UNSURE, Outcome.EMPTY)
+    if finding.outcome in doubtful:
+        finding = sharper(finding, (yield from by_ridders(direction, settings)))
+    if settings.shows_kinks or finding.outcome not in doubtful:
+        return finding
+    found = yield from derivative.ridders(settings.along(direction), 2 * LARGEST)
+    larger = yield from confirmed(judge(direction, found, settings), settings)
+    finding = sharper(finding, larger)
+    if finding.outcome is Outcome.UNSURE:
+        finding = resolved(finding, settings)
+    if finding.outcome is Outcome.UNSURE and finding.estimate.is_rounding:
+        averaged = yield from by_averages(direction, settings)
+        finding = sharper(finding, averaged)
+    return finding
+
+
+def sharper(first: Finding, second: Finding) -> Finding:
+    """The more certain of two findings."""
+    better = second.outcome is Outcome.AGREES or second.tolerance < first.tolerance
+    return second if better else first
+
+
+def by_averages(direction: Direction, settings: Settings) -> Run[Finding]:
+    """Judge by a fit through many values, over which rounding averages out."""
+    scale = max(400 * direction.step, LARGEST)
+    found = yield from derivative.averaged(settings.along(direction), scale)
+    finding = resolved(judge(direction, found, settings), settings)
+    if finding.outcome is Outcome.DIFFERS and settings.precision <= HALF:
+        finding = yield from at_every_scale(finding, settings)
+    return finding
+
+
+def resolved(finding: Finding, settings: Settings) -> Finding:
+    """The finding, accepted at the resolution of f itself if no other is to be had."""
+    agrees = abs(finding.error) <= finding.tolerance and finding.estimate.is_rounding
+    enough = finding.tolerance <= max(settings.sharp, RESOLVED) * finding.scale
+    if finding.outcome is Outcome.UNSURE and agrees and enough:
+        return finding._replace(outcome=Outcome.AGREES)
+    return finding
+
+
+def by_central_differences(direction: Direction, settings: Settings) -> Run[Finding]:
+    """Judge by central differences of order 6."""
+    scale = max(abs(direction.analytic), direction.rms)
+
+    def enough(found: Estimate) -> bool:
+        if not settings.shows_kinks and found.bound > ENOUGH * scale:
+            # the rest of the budget goes to smaller steps: is there a kink in the way?
+            return judge(direction, found, settings).outcome is Outcome.DIFFERS
+        return found.smooth and found.bound <= ENOUGH * scale
+
+    found = yield from derivative.central(settings.along(direction), enough, direction.step)
+    return (yield from confirmed(judge(direction, found, settings), settings))
+
+
+def by_ridders(direction: Direction, settings: Settings) -> Run[Finding]:
+    """Judge by Ridders' extrapolation."""
+    found = yield from derivative.ridders(settings.along(direction), 400 * direction.step)
+    return (yield from confirmed(judge(direction, found, settings), settings))
+
+
+def by_complex_step(direction: Direction, settings: Settings) -> Run[Finding]:
+    """Judge by a complex step, after a comparison with central differences where asked for."""
+    exact = yield from derivative.complex_step(settings.along(direction))
+    if direction.verify:
+        found = yield from derivative.central(
+            settings.along(direction), lambda e: e.smooth, direction.step
+        )
+        apart = abs(exact.value - found.value)
+        if found.smooth and not apart <= found.bound + 1e-7 * abs(found.value):
+            raise ComplexStepError(
+                f"one gives {exact.value:.6g}, central differences {found.value:.6g}"
+            )
+    return judge(direction, exact, settings)
+
+
+METHODS = {
+    "auto": Method("central differences", by_differences),
+    "central": Method("central differences", by_central_differences),
+    "coordinates": Method("central differences of every element", by_differences, True),
+    "ridders": Method("Ridders' extrapolation", by_ridders),
+    "complex": Method("complex steps", by_complex_step),
+}
+"""The values of the option `method` of every check."""

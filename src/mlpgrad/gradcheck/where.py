@@ -1,0 +1,80 @@
+"""Where a gradient is wrong: what its wrong elements have in common, and the others have not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.gradcheck.elements import Observed
+
+NAMED = 4
+"""Elements and lines that are named one by one."""
+
+
+def where_wrong(seen: Observed) -> str:
+    """A few words that single out the wrong elements, or nothing."""
+    wrong = seen.wrong
+    if wrong.all():
+        return ""
+    shows = wrong | (np.abs(seen.tested) > 0) | ~seen.zero  # elsewhere no mistake would show
+    for words, chosen in conditions(seen):
+        if not chosen.all() and chosen[wrong].all() and wrong[chosen & shows].all():
+            return words
+    return ""
+
+
+def conditions(seen: Observed) -> Iterator[tuple[str, Array]]:
+    """Descriptions of some of the elements, with the elements that they describe."""
+    p = seen.point[seen.positions]
+    yield "where its values are 0", p == 0
+    if len(p) > 2:
+        values, counts = np.unique(seen.point, return_counts=True)
+        often = counts[np.searchsorted(values, p)] > 1
+        yield "where its values repeat (ties)", often & (p != 0)
+        yield "where its values repeat (ties)", often
+    yield from lines(seen)
+    if min(seen.wrong.sum(), (~seen.wrong).sum()) > 1:
+        yield "where its values are negative", p < 0
+        yield "where its values are positive", p > 0
+    yield from beyond(seen, p)
+
+
+def lines(seen: Observed) -> Iterator[tuple[str, Array]]:
+    """The rows or columns with a mistake, and the diagonal."""
+    if len(seen.shape) != 2 or 1 in seen.shape:
+        return
+    places = np.unravel_index(seen.positions, seen.shape)
+    for numbers, line in zip(places, ("row", "column"), strict=True):
+        hit = np.unique(numbers[seen.wrong])
+        if seen.wrong.sum() > len(hit):  # more than one mistake in a line
+            yield f"in {line} {enumerated(hit)}", np.isin(numbers, hit)
+    yield "on the diagonal", places[0] == places[1]
+    yield "off the diagonal", places[0] != places[1]
+
+
+def beyond(seen: Observed, p: Array) -> Iterator[tuple[str, Array]]:
+    """Large or small values, with a limit between those of the wrong and the correct elements."""
+    wrong = seen.wrong
+    if min(wrong.sum(), (~wrong).sum()) < 3:
+        return
+    for values, name in ((p, "its values"), (np.abs(p), "the sizes of its values")):
+        low, high = values[~wrong].max(), values[wrong].min()
+        if low < high:
+            yield f"where {name} are above {high:.3g}", values >= high
+        low, high = values[wrong].max(), values[~wrong].min()
+        if low < high:
+            yield f"where {name} are below {low:.3g}", values <= low
+
+
+def listed(seen: Observed, chosen: Array) -> str:
+    """The names of some elements."""
+    numbers = np.flatnonzero(chosen)
+    names = [seen.element(int(number)) for number in numbers[:NAMED]]
+    return ", ".join(names) + (f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else "")
+
+
+def enumerated(numbers: Array) -> str:
+    """Some numbers, and that there are more."""
+    return ", ".join(map(str, numbers[:NAMED])) + (" ..." if len(numbers) > NAMED else "")
