@@ -63,6 +63,7 @@ def decision_boundary(
     >>> ax.images[0].get_array().shape
     (50, 50, 3)
     """
+    style.check_axes(ax)
     fix = "choose two features, or use confusion_matrix(model, x, y)"
     x = inputs.samples_of_width(model, x, 2, "decision_boundary", fix)
     inputs.classifier(model, "decision_boundary", "use regression_surface(model, x, y)")

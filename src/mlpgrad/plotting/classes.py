@@ -65,6 +65,7 @@ def confusion_matrix(
     >>> ax.images[0].get_array().sum()
     np.int64(4)
     """
+    style.check_axes(ax)
     x = inputs.samples(model, x)
     fix = "use regression_curve or regression_surface"
     inputs.classifier(model, "confusion_matrix", fix)

@@ -68,6 +68,7 @@ def learning_curves(
     >>> [line.get_label() for line in ax.lines]
     ['training loss', 'validation loss', 'best epoch: 5']
     """
+    style.check_axes(ax)
     names = _chosen(history, names)
     bases = list(dict.fromkeys(name.removeprefix("val_") for name in names))
     ax = style.axes(ax)

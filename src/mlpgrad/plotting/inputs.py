@@ -76,7 +76,7 @@ def one_target(model: Network, x: Array, y: Any, output: int, picture: str) -> A
 
 def drawable(values: Array, name: str) -> Array:
     """The values as floats; raise ValueError if one is too large for the axes of a picture."""
-    largest = np.abs(values).max()
+    largest = float(np.abs(values).max())
     if largest > LARGEST:
         raise ValueError(f"{name} expects numbers up to {LARGEST:g}, got {largest:g}; rescale it")
     return values.astype(float)

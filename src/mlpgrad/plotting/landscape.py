@@ -83,6 +83,7 @@ def loss_landscape(
     >>> ax.get_title()
     'Loss around the network (star)'
     """
+    style.check_axes(ax)
     inputs.one_network(model, "loss_landscape")
     resolution = arguments.count(resolution, "resolution", 3, 1000, fix="41 is usual")
     if not checks.is_within(span, 0, LARGEST_SPAN, open_below=True):

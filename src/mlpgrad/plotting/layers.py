@@ -69,6 +69,7 @@ def weights(
     >>> ax.images[0].get_array().shape
     (65, 10)
     """
+    style.check_axes(ax)
     inputs.one_network(model, "weights")
     position, chosen = _find(model, layer)
     table, bias = chosen.params.weights, getattr(chosen.params, "bias", None)

@@ -60,6 +60,7 @@ def regression_curve(
     >>> [label.get_text() for label in ax.get_legend().get_texts()]
     ['disagreement of 5 networks, ± 2 s.d.', 'prediction', 'samples']
     """
+    style.check_axes(ax)
     fix = "draw a model of one feature, or use regression_surface for two"
     x = inputs.samples_of_width(model, x, 1, "regression_curve", fix)
     targets = inputs.one_target(model, x, y, output, "regression_curve")

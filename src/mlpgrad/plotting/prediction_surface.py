@@ -62,6 +62,7 @@ def regression_surface(
     >>> ax.collections[-1].get_offsets().shape
     (50, 2)
     """
+    style.check_axes(ax)
     fix = "choose two features, or use regression_curve for one"
     x = inputs.samples_of_width(model, x, 2, "regression_surface", fix)
     targets = inputs.one_target(model, x, y, output, "regression_surface")

@@ -60,6 +60,7 @@ def gradient_report(report: GradientReport, *, ax: Any = None) -> Any:
     >>> print(ax.get_title(loc="left"))
     FAIL: the gradient is wrong: the difference is larger than every error of the check
     """
+    style.check_axes(ax)
     from mlpgrad.gradcheck import GradientReport
 
     if not isinstance(report, GradientReport):

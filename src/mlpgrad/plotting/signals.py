@@ -62,6 +62,7 @@ def layer_signals(recorder: LayerSignals, *, what: str = "delta", ax: Any = None
     >>> [line.get_label() for line in ax.lines]
     ['0 Dense(2, 8)', '2 Dense(8, 1)']
     """
+    style.check_axes(ax)
     lines = _recorded(recorder, what)
     ax = style.axes(ax)
     for (layer, table), colour in zip(lines.items(), style.depth_colours(len(lines)), strict=True):

@@ -61,6 +61,7 @@ def ensemble_spread(
     >>> [label.get_text() for label in ax.get_legend().get_texts()]
     ['lowest to highest of 4 networks', 'mean', 'target in the band', 'target outside']
     """
+    style.check_axes(ax)
     if inputs.a_model(model).ensemble_size is None:
         raise ValueError(
             "ensemble_spread expects an ensemble, got one network; build the model with "
@@ -78,15 +79,16 @@ def ensemble_spread(
 
 def _draw_classes(ax: Any, model: Network, x: Array, y: Any, output: int) -> None:
     inputs.classifier(model, "ensemble_spread", "")
+    target = None if y is None else model.checked(x, y, None)[1]
     probabilities = inputs.class_probabilities(model, x)
     chosen = probabilities.mean(axis=0).argmax(axis=-1)
     members = np.take_along_axis(probabilities, chosen[None, :, None], axis=-1)[..., 0]
     order = _draw_band(ax, members)
     ax.set_ylabel("probability of the chosen class")
     ax.set_title("Agreement of the networks")
-    if y is None:
+    if target is None:
         return
-    correct = (chosen == model.loss.true_classes(model.checked(x, y, None)[1]))[order]
+    correct = (chosen == model.loss.true_classes(target))[order]
     _draw_marks(ax, members.mean(axis=0)[order], correct, ("", "wrong class"))
     ax.set_title(
         f"Agreement of the networks; {(~correct).sum()} of {len(correct)} samples are wrong"

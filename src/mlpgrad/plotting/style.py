@@ -29,13 +29,15 @@ AMOUNT = "cividis"
 """The colour map of unsigned amounts."""
 
 
+def check_axes(ax: Any) -> None:
+    """Raise TypeError if `ax` is neither None nor Axes: before anything is computed."""
+    if ax is not None and not hasattr(ax, "get_figure"):
+        raise TypeError(f"ax expects matplotlib Axes, such as plt.subplots()[1], got {shown(ax)}")
+
+
 def axes(ax: Any, figsize: tuple[float, float] | None = None) -> Any:
     """The given Axes, or those of a new figure."""
     if ax is not None:
-        if not hasattr(ax, "get_figure"):
-            raise TypeError(
-                f"ax expects matplotlib Axes, such as plt.subplots()[1], got {shown(ax)}"
-            )
         return ax
     pyplot = require("matplotlib.pyplot", "plot")
     return pyplot.subplots(figsize=figsize, layout="constrained")[1]
