@@ -11,14 +11,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import nearest
 from mlpgrad.gradcheck.numeric.derivative import STEP
-from mlpgrad.gradcheck.numeric.judgement import (
-    COARSE,
-    HALF,
-    Finding,
-    Method,
-    Outcome,
-    Settings,
-)
+from mlpgrad.gradcheck.numeric.judgement import COARSE, HALF, Finding, Method, Outcome, Settings
 from mlpgrad.gradcheck.numeric.methods import METHODS
 from mlpgrad.gradcheck.numeric.problem import (
     Direction,
