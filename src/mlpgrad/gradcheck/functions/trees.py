@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.numeric.problem import Leaf
 
@@ -28,6 +29,7 @@ def as_array(leaf: Any, name: str) -> Array:
     """A leaf as an array of numbers: NumPy's, a number, or another library's array."""
     if hasattr(leaf, "detach"):  # a PyTorch tensor refuses __array__ while it requires a gradient
         leaf = leaf.detach().cpu()
+    checks.refuse_hidden(leaf, name)
     try:
         array = np.asarray(leaf)
     except ValueError:  # rows of different lengths
