@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
+from benchmarks.gradcheck_hard import FAMILIES, counted
 
 SEEDS = range(8)
 
@@ -246,3 +247,35 @@ def test_the_first_layer_of_ones_own_is_named_as_unchecked():
         model = mg.Sequential([kind(4), mg.Dense(4, 3)], loss=mg.MeanSquaredError(), random_state=0)
         report = mg.check_gradients(model, x, y)
         assert any("dL/dx of layers[0]" in text for text in report.warnings) == named
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_hard_functions(name):
+    correct, wrong = counted(FAMILIES[name], range(3))
+    assert set(correct) <= {"PASS", "KINK"}, correct
+    assert set(wrong) <= {"FAIL", "INCONCLUSIVE"}, wrong
+
+
+@pytest.mark.parametrize(
+    ("at_zero", "accepted"), [(0.0, True), (0.7, True), (1.0, True), (3.0, False)]
+)
+def test_activations_and_losses_at_a_kink(at_zero, accepted):
+    class Rectifier(mg.Activation):
+        def apply(self, z, out):
+            np.maximum(z, 0.0, out=out)
+
+        def slope(self, z, a, out):
+            out[...] = np.where(z == 0, at_zero, z > 0)
+
+    class Absolute(mg.Loss):
+        def losses(self, prediction, target):
+            return np.abs(prediction - target).sum(axis=-1)
+
+        def slopes(self, prediction, target, out):
+            off = prediction - target
+            out[...] = np.where(off == 0, at_zero, np.sign(off))
+
+    x = np.random.default_rng(0).normal(size=(6, 5))
+    x[1, 2] = x[4, 0] = 0
+    assert bool(mg.check_layer(Rectifier(), x)) == accepted
+    assert bool(mg.check_loss(Absolute(), x, np.zeros_like(x))) == accepted

@@ -107,7 +107,7 @@ class Checker:
         settings = self.plan.settings(problem, point, self.value, self.rng)
         bad = ~np.isfinite(gradient)
         if settings.sharp >= COARSE:
-            report.precision = "float32"
+            report.precision = "float16" if settings.precision > HALF else "float32"
         small = len(point) <= LARGE
         count = max(self.plan.directions - 1, 1) if small else 1
         here = Place(point, gradient, settings)
@@ -175,8 +175,8 @@ class Checker:
     def kinks(self, here: Place) -> None:
         """At a kink, an element's gradient must be between its slopes on both sides."""
         problem, before = self.problem, self.problem.passes
-        if problem.shows_kinks:
-            return  # several units may be at their kinks: their slopes bound nothing
+        if not problem.strict_kinks:
+            return  # an element may move several units at kinks: its slopes bound nothing
         for number, leaf in enumerate(problem.leaves):
             tensor = self.report.tensors[number]
             outcomes = {finding.outcome for finding in here.found[number]}

@@ -141,7 +141,7 @@ def powerless(problem: ModelProblem) -> Iterator[str]:
         )
     first = problem.model.layers[0]
     own = type(first).backward.__module__.startswith("mlpgrad.")
-    if problem.names_layers and not own:
+    if not own:
         yield (
             f"NO_POWER: dL/dx of {problem.called(problem.twin.layers[0])} {first!r} was not "
             f"checked, since no parameter depends on it; check_layer(layer) does"

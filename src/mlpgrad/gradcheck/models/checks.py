@@ -17,6 +17,7 @@ from mlpgrad.gradcheck.numeric.directions import Plan
 from mlpgrad.gradcheck.numeric.problem import stream
 from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.initializers import Initializer, Zeros
+from mlpgrad.layers.activations.base import Activation
 from mlpgrad.layers.base import Layer
 from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
@@ -115,6 +116,7 @@ def check_layer(
     model.params[: values.size] = values.ravel()
     target = rng.standard_normal((len(values), inner.out_features or values.shape[-1]))
     problem = ModelProblem(model, values, target, name=_alone)
+    problem.strict_kinks = isinstance(inner, Activation)
     subject, arguments = f"{layer!r}, {problem.rows} rows", "layer" + ", x" * (x is not None)
     return _checked(problem, Plan(directions, method), seed, subject, "check_layer", arguments)
 
@@ -161,6 +163,7 @@ def check_loss(
     model = Network([source], loss=copy.deepcopy(loss), dtype=np.float64, random_state=seed)
     model.params[...] = values.ravel()
     problem = ModelProblem(model, values, target, sample_weight, name=_alone)
+    problem.strict_kinks = True
     subject, arguments = f"{loss!r}, {problem.rows} rows", "loss" + ", prediction, target" * given
     return _checked(problem, Plan(directions, method), seed, subject, "check_loss", arguments)
 

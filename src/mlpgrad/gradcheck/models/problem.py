@@ -36,6 +36,7 @@ class ModelProblem(Problem):
     """
 
     shows_kinks = True
+    strict_kinks = False
     label = "the model"
     last_value: Any = None
     """The value of the last `step`."""
@@ -58,7 +59,6 @@ class ModelProblem(Problem):
         if not len(self.point):
             raise ValueError("the model has no parameters: there is no gradient to check")
         self.state = self.twin.state.copy()
-        self.names_layers = bool(name("0"))
         self._names = {id(layer): name(position) for position, layer in walk(self.twin.layers)}
         self.slots = {
             f"{self._names[id(slot.layer)]}.{slot.kind}".lstrip("."): slot

@@ -146,15 +146,14 @@ def confirmed(finding: Finding, settings: Settings) -> Run[Finding]:
     differs = finding.outcome is Outcome.DIFFERS
     in_range = found.smooth and found.bound <= TRUSTED * finding.scale
     clear = abs(finding.error) > 10 * finding.tolerance
-    if differs and settings.knows_all_kinks and in_range and clear:
+    if all((differs, settings.knows_all_kinks, in_range, clear)):
         return finding
     steps = ladder(found, settings)
     smaller = yield from derivative.second_order(settings.along(direction), steps)
     judged = [judge(direction, slopes.central, settings) for slopes in smaller]
     accepted = [f for f in judged if f.outcome in (Outcome.AGREES, Outcome.UNSURE)]
-    sharper = (f for f in accepted if f.tolerance < 0.25 * abs(finding.error))
-    if (settled := next(sharper, None)) is not None:
-        return settled
+    if sharp := [f for f in accepted if f.tolerance < 0.25 * abs(finding.error)]:
+        return sharp[0]
     weaker = next((f for f in accepted if f.outcome is Outcome.AGREES), None)
     if not differs:
         return weaker or finding

@@ -99,6 +99,8 @@ class Problem:
     """Whether `values` can tell that a kink lies between two points."""
     knows_all_kinks: bool = False
     """Whether it finds every kink that there is."""
+    strict_kinks: bool = True
+    """Whether a gradient at a kink must lie between the slopes of each element on both sides."""
     label: str = "f"
     passes: int = 0
 

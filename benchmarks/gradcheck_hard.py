@@ -1,0 +1,215 @@
+"""The gradient check on hard functions: `python -m benchmarks.gradcheck_hard --cases 2000`.
+
+Correct gradients must not FAIL, wrong ones above the resolution of the function must not PASS, and
+few may be INCONCLUSIVE. Prints a line for each family; the exit code says whether all of it holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import mlpgrad as mg
+
+Function = Callable[[Any], Any]
+Case = tuple[Function, Function, np.ndarray]
+
+
+class Family(NamedTuple):
+    """Functions of one kind; `resolution` is the relative error that must be seen in them."""
+
+    make: Callable[[np.random.Generator], Case]
+    resolution: float = 1e-5
+
+
+def sine(scale: np.ndarray | float, point: np.ndarray, value: float = 1.0, plus: float = 0) -> Case:
+    """value sum sin(p / scale) + plus."""
+    return (
+        lambda p: plus + value * float(np.sum(np.sin(p / scale))),
+        lambda p: value * np.cos(p / scale) / scale,
+        point,
+    )
+
+
+def sizes(low: int, high: int) -> Callable[[np.random.Generator], Case]:
+    """Elements of many sizes in one array."""
+
+    def make(rng: np.random.Generator) -> Case:
+        scale = 10.0 ** np.linspace(low, high, 7)
+        return sine(scale, rng.normal(size=7) * scale)
+
+    return make
+
+
+def near_minimum(away: float) -> Callable[[np.random.Generator], Case]:
+    """sum (p - 1)^2 at its minimum or beside it."""
+    return lambda rng: (
+        lambda p: float(np.sum((p - 1) ** 2)),
+        lambda p: 2 * (p - 1),
+        1 + away * rng.normal(size=8),
+    )
+
+
+def small_points(size: float) -> Callable[[np.random.Generator], Case]:
+    """Parameters far smaller than the scale of the function."""
+
+    def make(rng: np.random.Generator) -> Case:
+        w = rng.normal(size=5)
+        return (
+            lambda p: float(np.sum(w * np.cos(p))),
+            lambda p: -w * np.sin(p),
+            size * rng.normal(size=5),
+        )
+
+    return make
+
+
+def near_kinks(away: float) -> Callable[[np.random.Generator], Case]:
+    """|p| with elements at a kink or beside it."""
+
+    def make(rng: np.random.Generator) -> Case:
+        point = np.where(rng.random(8) < 0.5, away, rng.normal(size=8))
+        return lambda p: float(np.abs(p).sum()), np.sign, point
+
+    return make
+
+
+def single(rng: np.random.Generator) -> Case:
+    """A function that computes in float32."""
+    a = rng.normal(size=(8, 8)).astype(np.float32)
+    return (
+        lambda p: float(np.sum(np.tanh(a @ p.astype(np.float32)))),
+        lambda p: (a.T @ (1 - np.tanh(a @ p.astype(np.float32)) ** 2)).astype(float),
+        rng.normal(size=8),
+    )
+
+
+def half(rng: np.random.Generator) -> Case:
+    """A function that computes in float16."""
+    a = rng.normal(size=(8, 8)).astype(np.float16)
+    return (
+        lambda p: float(np.sum(np.tanh(a @ p.astype(np.float16)))),
+        lambda p: (a.T @ (1 - np.tanh(a @ p.astype(np.float16)) ** 2)).astype(float),
+        rng.normal(size=8),
+    )
+
+
+def ripple(rng: np.random.Generator) -> Case:
+    """A small fast oscillation on a straight line."""
+    return (
+        lambda p: float(np.sum(p + 1e-6 * np.sin(1e4 * p))),
+        lambda p: 1 + 1e-2 * np.cos(1e4 * p),
+        rng.normal(size=8),
+    )
+
+
+def determinant(rng: np.random.Generator) -> Case:
+    """The logarithm of a determinant."""
+    a = rng.normal(size=(4, 4))
+    return (
+        lambda q: float(np.linalg.slogdet(q)[1]),
+        lambda q: np.linalg.inv(q).T,
+        a + a.T + 8 * np.eye(4),
+    )
+
+
+def rounded(rng: np.random.Generator) -> Case:
+    """A value that is rounded to three decimals."""
+    return lambda p: round(float(np.sin(p).sum()), 3), np.cos, rng.normal(size=8)
+
+
+def normal(rng: np.random.Generator, n: int = 8) -> np.ndarray:
+    """Parameters of one scale."""
+    return rng.normal(size=n)
+
+
+FAMILIES = {
+    "sizes 1e-3 to 1e3": Family(sizes(-3, 3)),
+    "sizes 1e-6 to 1e6": Family(sizes(-6, 6)),
+    "sizes 1e-9 to 1e9": Family(sizes(-9, 9)),
+    "sizes 1e-9 to 1": Family(sizes(-9, 0)),
+    "value 1e-200": Family(lambda rng: sine(1.0, normal(rng), 1e-200)),
+    "value 1e200": Family(lambda rng: sine(1.0, normal(rng), 1e200)),
+    "parameters 1e-12": Family(lambda rng: sine(1e-12, 1e-12 * normal(rng))),
+    "parameters 1e12": Family(lambda rng: sine(1e12, 1e12 * normal(rng))),
+    "a constant of 1e8": Family(lambda rng: sine(1.0, normal(rng), plus=1e8), 1e-3),
+    "at a minimum": Family(near_minimum(0.0)),
+    "1e-10 beside a minimum": Family(near_minimum(1e-10), 1e-3),
+    "1e-7 beside a minimum": Family(near_minimum(1e-7), 1e-4),
+    "points of 1e-4": Family(small_points(1e-4)),
+    "points of 1e-6": Family(small_points(1e-6), 1e-3),
+    "at kinks": Family(near_kinks(0.0)),
+    "1e-9 beside kinks": Family(near_kinks(1e-9)),
+    "1e-5 beside kinks": Family(near_kinks(1e-5)),
+    "sin(1e3 p)": Family(lambda rng: sine(1e-3, normal(rng))),
+    "sin(1e6 p)": Family(lambda rng: sine(1e-6, normal(rng)), 1e-3),
+    "a ripple": Family(ripple, 1e-3),
+    "a determinant": Family(determinant),
+    "float32": Family(single, 1e-2),
+    "rounded to 0.001": Family(rounded, 2e-2),
+    "float16": Family(half, 1e-2),
+}
+SLOW = 20
+"""Families of coarse functions, whose values are averaged, have so many fewer cases."""
+
+
+def wrong_gradients(grad: Function, point: np.ndarray, size: float) -> list[Function]:
+    """Mistakes of a relative size: everywhere, in the sign, in one element; and zero."""
+    first = np.asarray(grad(point), float)
+    largest = int(np.abs(first).argmax())
+
+    def one(p: np.ndarray) -> np.ndarray:
+        found = np.array(grad(p), float)
+        found.flat[largest] *= 1 + 4 * size
+        return found
+
+    return [
+        lambda p: (1 + size) * np.asarray(grad(p)),
+        lambda p: -np.asarray(grad(p)),
+        lambda p: 0.0 * np.asarray(grad(p)),
+        one,
+    ]
+
+
+def counted(family: Family, seeds: range) -> tuple[Counter[str], Counter[str]]:
+    """Verdicts on correct and on wrong gradients."""
+    correct: Counter[str] = Counter()
+    wrong: Counter[str] = Counter()
+    for seed in seeds:
+        f, grad, point = family.make(np.random.default_rng(seed))
+        correct[mg.check_gradient(f, grad, point, seed=seed).verdict.value] += 1
+        if np.any(grad(point)):
+            mistakes = wrong_gradients(grad, point, family.resolution)
+            mistake = mistakes[seed % len(mistakes)]
+            wrong[mg.check_gradient(f, mistake, point, seed=seed).verdict.value] += 1
+    return correct, wrong
+
+
+def main() -> int:
+    """Count all families, and compare with what is required."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--cases", type=int, default=2000, help="correct gradients in all")
+    cases = parser.parse_args().cases
+    right: Counter[str] = Counter()
+    wrong: Counter[str] = Counter()
+    each = -(-cases // (len(FAMILIES) - 2))
+    for name, family in FAMILIES.items():
+        coarse = name in ("float16", "rounded to 0.001")
+        found = counted(family, range(max(4, each // SLOW) if coarse else each))
+        right, wrong = right + found[0], wrong + found[1]
+        print(f"{name:24} correct {dict(found[0])}, wrong {dict(found[1])}", flush=True)
+    doubtful = right["INCONCLUSIVE"] / right.total()
+    accepted = wrong["PASS"] + wrong["KINK"]
+    print(
+        f"{right.total():,} correct gradients: {right['FAIL']} FAIL, {doubtful:.2%} INCONCLUSIVE; "
+        f"{wrong.total():,} wrong ones: {accepted} accepted"
+    )
+    return int(right["FAIL"] > 0 or accepted > 0 or doubtful >= 0.02)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
