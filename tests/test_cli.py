@@ -54,7 +54,6 @@ def test_the_split_is_fixed_and_the_seed_changes_the_training(capsys):
     assert lines(first)[1] != lines(other)[1]
 
 
-@pytest.mark.filterwarnings("ignore:training has ended")  # after three epochs, unscaled targets
 @pytest.mark.parametrize("name", ["circles", "moons", "regression", "spirals", "xor"])
 def test_every_bundled_data_set(capsys, name):
     code, out, err = run(capsys, "train", name, "--epochs", "3", "--quiet", "--hidden", "8,4")
@@ -90,7 +89,6 @@ def test_a_table_with_named_classes(capsys):
     assert "3 classes" in out
 
 
-@pytest.mark.filterwarnings("ignore:training has ended")  # after one epoch, unscaled targets
 def test_whole_numbers_are_classes_only_where_they_are_few(capsys):
     rows = "".join(f"{i % 7},{i}\n" for i in range(200))
     Path("counts.csv").write_text("a,count\n" + rows)

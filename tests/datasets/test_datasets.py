@@ -605,6 +605,7 @@ def test_the_dialect_is_seen_from_the_file(tmp_path, delimiter, decimal, header)
         ("a;b\n1,200;3\n5,300;4\n", (";", ".")),  # thousands, perhaps: never 1.2
         ("a;b\n1,200;3\n5,3;4\n", (";", ",")),
         ("215,8;7\n136,9;7\n", (";", ",")),  # also two columns by the comma
+        ("a;b\n0,200;3\n0,300;4\n", (";", ",")),  # thousands do not begin with 0
         ("sep\na;b;c\n1;2;3\n", (";", ".")),
     ],
 )

@@ -15,7 +15,7 @@ _SIGN = re.compile(
     rf"[+-]?[{_BLANK}]*([{CURRENCY}%])[{_BLANK}]*[+-]?{_DIGITS}"
     rf"|[+-]?[{_BLANK}]*{_DIGITS}[{_BLANK}]*([{CURRENCY}%])"
 )
-_GROUPED = re.compile(rf"[+-]?\d{{1,3}}(?:([,.'’{_BLANK}])\d{{3}})(?:\1\d{{3}})*(?:[.,]\d+)?")
+_GROUPED = re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:([,.'’{_BLANK}])\d{{3}})(?:\1\d{{3}})*(?:[.,]\d+)?")
 _OTHER_DECIMAL = {
     ".": re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?"),
     ",": re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?"),

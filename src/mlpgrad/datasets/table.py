@@ -60,8 +60,8 @@ def table_from(
     names = _names(first, path, fields) if header else [str(i) for i in range(len(first))]
     if len(names) < 2:
         raise ValueError(
-            f"{path} expects at least two columns, a feature and the target, got {names}; does it "
-            f"use another delimiter than a comma? pass delimiter="
+            f"{path} expects at least two columns, a feature and the target, got {names}; is "
+            f"another delimiter used? pass delimiter="
         )
     chosen = _position(target, names, path)
     target_name = names.pop(chosen)
