@@ -111,6 +111,8 @@ def test_images_in_idx_files(capsys, tmp_path):
     code, out, _ = run(capsys, "train", *files, "--epochs", "30", "--quiet")
     assert code == 0
     assert "16 features, 3 classes" in out
+    model = mg.load(tmp_path / "mlpgrad-output" / "model.npz")  # takes pixels as in the file
+    assert model.evaluate(images.reshape(120, -1).astype(float), labels)["accuracy"] > 0.9
     code, _, err = run(capsys, "train", "images-idx3-ubyte.gz")
     assert code == 2
     assert "--labels" in err

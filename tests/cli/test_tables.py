@@ -50,7 +50,8 @@ def figures(out):
 
 
 @pytest.mark.parametrize(
-    ("mean", "deviation"), [(200_000, 50_000), (0, 1e-8), (-3e9, 1e3), (1e30, 1e29), (1e12, 1)]
+    ("mean", "deviation"),
+    [(200_000, 50_000), (0, 1e-8), (-3e9, 1e3), (1e30, 1e29), (1e12, 1), (1e200, 1e199)],
 )
 def test_a_quantity_of_any_size_is_learnt_and_predicted_in_its_units(
     capsys, tmp_path, mean, deviation
@@ -65,15 +66,14 @@ def test_a_quantity_of_any_size_is_learnt_and_predicted_in_its_units(
     assert (code, err) == (0, "")
     errors, baseline = figures(out)
     assert errors["test"] < 0.3 * baseline
-    np.testing.assert_allclose(baseline, y.std(), rtol=0.3)
+    np.testing.assert_allclose(baseline / deviation, (y / deviation).std(), rtol=0.3)
     assert "in the units of 'price'; predicting the mean of the training rows alone" in out
     model = mg.load("mlpgrad-output/model.npz")
     data = mg.datasets.load_csv(tmp_path / "t.csv")
     found = model.predict(data.x)[:, 0]
-    total = sum(
-        errors[name] ** 2 * n for name, n in (("train", 192), ("validation", 48), ("test", 60))
-    )
-    np.testing.assert_allclose(np.sqrt(np.mean((found - y) ** 2) * 300), np.sqrt(total), rtol=1e-3)
+    rows = {"train": 192, "validation": 48, "test": 60}
+    total = sum((errors[name] / deviation) ** 2 * n for name, n in rows.items())
+    np.testing.assert_allclose(np.sum(((found - y) / deviation) ** 2), total, rtol=1e-3)
 
 
 def test_the_saved_classifier_takes_the_file_as_it_is(capsys, tmp_path):
@@ -99,6 +99,23 @@ def test_what_cannot_be_learnt_is_said_to_be_no_better_than_the_baseline(capsys,
         warnings.simplefilter("ignore")
         out = train(capsys, tmp_path / "t.csv", text)[1]
     assert "the network is no better than that" in out
+
+
+def test_digits_as_a_quantity_are_predicted_in_their_units(capsys, tmp_path):
+    options = ("--task", "regression", "--epochs", "20", "--hidden", "32", "--quiet")
+    assert main(["train", "digits", *options]) == 0
+    errors, baseline = figures(capsys.readouterr().out)
+    assert errors["test"] < 1.5 < baseline
+    x, y = mg.datasets.digits()
+    found = mg.load("mlpgrad-output/model.npz").predict(x)[:, 0]
+    assert np.sqrt(np.mean((found - y) ** 2)) < 1.5
+
+
+def test_explain_reads_the_same_tables(capsys, tmp_path):
+    text = "1,5;2,5;no\n2,5;1,0;yes\n" * 6
+    (tmp_path / "t.csv").write_text(text)
+    assert main(["explain", "t.csv", "--no-header", "--text"]) == 0
+    assert "zhat_1 = 1\n" in capsys.readouterr().out
 
 
 # the kind of the target

@@ -84,15 +84,16 @@ def report(model: Sequential, data: Data) -> str:
     data : Data
     """
     y, test = data.part("train")[1], data.part("test")[1]
-    figures = {name: model.evaluate(*data.part(name)) for name in data.rows}
-    if data.classes:
-        values = {name: figure["accuracy"] for name, figure in figures.items()}
+    if data.outputs is None:
+        values = {name: model.evaluate(*data.part(name))["accuracy"] for name in data.rows}
         baseline = float(np.mean(test == np.bincount(y).argmax()))
         title, simple = "accuracy", "always answering with the most frequent class"
         better = values["test"] > baseline
     else:
-        values = {name: figure["loss"] ** 0.5 for name, figure in figures.items()}
-        baseline = _deviation(test, y.mean())
+        unit = data.outputs.deviation
+        parts = {name: data.part(name) for name in data.rows}
+        values = {name: _size(model.predict(x)[:, 0] - y, unit) for name, (x, y) in parts.items()}
+        baseline = _size(test - data.outputs.mean, unit)
         title = "root mean squared error"
         simple = f"in the units of {data.target!r}; predicting the mean of the training rows alone"
         better = values["test"] < baseline
@@ -102,9 +103,9 @@ def report(model: Sequential, data: Data) -> str:
     return f"{title}: {line}\n{simple} gives test {shown(baseline)}{verdict}"
 
 
-def _deviation(y: Array, mean: float) -> float:
-    """The root mean squared distance from a number."""
-    return float(np.sqrt(np.mean((y - mean) ** 2)))
+def _size(errors: Array, unit: Array) -> float:
+    """The root of the mean square, taken in a unit in which it does not overflow."""
+    return float(np.sqrt(np.mean((errors / unit) ** 2)) * unit[0])
 
 
 def _decimals(value: float) -> str:
