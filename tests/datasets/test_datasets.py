@@ -499,6 +499,9 @@ AMOUNTS = [
     ("$675553", "write the number without the sign '[$]'"),
     ("- 12.50 €", "without the sign '€'"),
     ("12 %", "without the sign '%'"),
+    ("US$ 12", "without the sign 'US[$]'"),
+    ("(12.5)", "a negative number with a minus sign"),
+    ("1.675,50", "thousands without the separator '.'$"),
     ("675,553", "thousands without the separator ','.* decimal=','"),
     ("1,675,553", "thousands without the separator ','$"),
     ("1'675'553.5", "thousands without the separator"),
@@ -530,10 +533,16 @@ def test_few_names_with_digits_are_classes(tmp_path, texts):
     assert table.classes == tuple(sorted(texts))
 
 
-def test_many_texts_with_one_unit_are_quantities(tmp_path):
-    rows = "".join(f"1,{i} kg\n" for i in range(21))
-    with pytest.raises(ValueError, match=r"line 2, column 'y': .* got '0 kg'; .* the unit 'kg'"):
+@pytest.mark.parametrize(
+    ("form", "unit"), [("{} kg", "kg"), ("{}m2", "m2"), ("{},5 €/m²", "€/m²"), ("EUR {}", "EUR")]
+)
+def test_many_texts_with_a_unit_are_quantities(tmp_path, form, unit):
+    rows = "".join(f'1,"{form.format(i)}"\n' for i in range(21))
+    with pytest.raises(ValueError, match="line 2, column 'y': expects a target, got") as raised:
         read(tmp_path, "x,y\n" + rows)
+    assert f"{unit!r}" in str(raised.value)
+    few = "".join(f'1,"{form.format(i % 4)}"\n' for i in range(21))
+    assert len(read(tmp_path, "x,y\n" + few).classes) == 4
 
 
 def test_csv_with_decimal_commas(tmp_path):

@@ -16,7 +16,7 @@ GUIDE = """\
 examples:
   mlpgrad train digits                         handwritten digits, bundled: 97 % in seconds
   mlpgrad train moons --hidden 16,16 --activation tanh
-  mlpgrad train table.csv --target price       a table of numbers; the first line names the columns
+  mlpgrad train table.csv --target price       a table of numbers, in its own units
   mlpgrad train images-idx3-ubyte.gz --labels labels-idx1-ubyte.gz
   mlpgrad explain xor                          one step of back-propagation, on a page
 
@@ -109,9 +109,11 @@ def _add_file_options(parser: argparse.ArgumentParser) -> None:
     tasks = ["auto", "classification", "regression"]
     option("--task", choices=tasks, default="auto", help="what the target is")
     option("--delimiter", help="what separates columns, such as ';' or tab (default: as found)")
-    option("--decimal", choices=[".", ","], help="sign before the decimals (default: as found)")
+    signs = [".", ","]
+    option("--decimal", choices=signs, metavar="SIGN", help="decimal sign (default: as found)")
     option("--no-header", action="store_true", help="the first line is data; columns are 0, 1 ...")
     option("--encoding", default="utf-8-sig", help="encoding of the text (default: utf-8-sig)")
     missing = ",".join(MISSING)
-    option("--missing", default=missing, help=f"texts for missing values (default: {missing!r})")
+    texts = "texts for missing values, with commas between them; '' is an empty field only"
+    option("--missing", default=missing, help=f"{texts} (default: {missing!r})")
     option("--labels", type=Path, help="file of labels beside an IDX file of images")
