@@ -118,6 +118,18 @@ def test_images_in_idx_files(capsys, tmp_path):
     assert "--labels" in err
 
 
+def test_labels_of_images_are_classes_however_many(capsys):
+    labels = np.arange(240, dtype=np.uint8) % 60
+    images = np.repeat(labels, 4).reshape(240, 2, 2)
+    for name, array in (("x-idx3-ubyte", images), ("y-idx1-ubyte", labels)):
+        shape = np.array(array.shape, ">u4").tobytes()
+        Path(name).write_bytes(bytes([0, 0, 8, array.ndim]) + shape + array.tobytes())
+    short = ("--epochs", "1", "--quiet")
+    code, out, _ = run(capsys, "train", "x-idx3-ubyte", "--labels", "y-idx1-ubyte", *short)
+    assert code == 0
+    assert "60 classes" in out
+
+
 def test_options_reach_the_model(capsys, tmp_path):
     options = ["--hidden", "5,7", "--activation", "TANH", "--dropout", "0.1", "--seed", "3"]
     options += ["--optimizer", "sgd", "--learning-rate", "0.5", "--output", "here", "--epochs", "1"]

@@ -28,16 +28,18 @@ def kind_of(source: Source, task: str) -> Kind:
     """The kind of the target, which `task` names or its values show.
 
     Text names classes and never becomes a quantity. Whole numbers are classes where there are
-    few, and each has several rows; all other numbers are a quantity.
+    few, and each has several rows, or where they are labels of images; all other numbers are a
+    quantity.
     """
     if source.classes is not None:
         return _words(source, source.classes, task)
     values, indices, counts = np.unique(source.y, return_inverse=True, return_counts=True)
     if len(values) < 2:
         raise CommandError(f"the target expects two or more different values, got {values[0]} only")
-    quantity = Kind(source.y.astype(float), (), _why_quantity(values, counts))
-    if task == "regression" or (task == "auto" and quantity.reason):
-        return quantity if task == "auto" else quantity._replace(reason="--task regression")
+    why_quantity = "" if source.labels else _why_quantity(values, counts)
+    if task == "regression" or (task == "auto" and why_quantity):
+        reason = why_quantity if task == "auto" else "--task regression"
+        return Kind(source.y.astype(float), (), reason)
     if len(values) * SEVERAL > len(indices):
         raise ValueError(
             f"{source.target!r} has {len(values)} different values in {len(indices)} rows, too "
@@ -45,7 +47,7 @@ def kind_of(source: Source, task: str) -> Kind:
         )
     names = tuple(f"{value:g}" if values.dtype.kind == "f" else str(value) for value in values)
     reason = f"{len(values)} different whole numbers, each in {counts.min()} or more rows"
-    return Kind(indices, names, "--task classification" if task != "auto" else reason)
+    return Kind(indices, names, reason if task == "auto" else "--task classification")
 
 
 def _why_quantity(values: Array, counts: Array) -> str:

@@ -28,6 +28,8 @@ class Source(NamedTuple):
     """The name of the target's column."""
     classes: tuple[str, ...] | None = None
     """The texts that `y` counts, where the target is text."""
+    labels: bool = False
+    """Whether the target is known to be labels."""
     path: str = ""
     texts: dict[int, str] | None = None
     """The target's text by line, for a table."""
@@ -46,7 +48,8 @@ def read_images(path: Path, labels: Path | None) -> Source:
         raise CommandError(f"{path.name} holds images; name the file of labels with --labels")
     images, y = load_idx(path), load_idx(labels)
     x = images.reshape(len(images), -1)
-    return Source(x if x.dtype.kind == "f" else x.astype(np.float32), y.astype(np.intp), "label")
+    x = x if x.dtype.kind == "f" else x.astype(np.float32)
+    return Source(x, y.astype(np.intp), "label", labels=True)
 
 
 def read_table(path: Path, options: argparse.Namespace) -> Source:
@@ -67,7 +70,7 @@ def read_table(path: Path, options: argparse.Namespace) -> Source:
         f"{dialect.decimal!r}, {'no' if options.no_header else 'a'} header; "
         f"the target is column {table.target_name!r}"
     )
-    return Source(table.x, table.y, table.target_name, table.classes, str(path), texts, note)
+    return Source(table.x, table.y, table.target_name, table.classes, False, str(path), texts, note)
 
 
 def _dialect(path: Path, options: argparse.Namespace) -> Dialect:
