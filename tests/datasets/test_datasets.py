@@ -3,7 +3,9 @@
 import gzip
 import hashlib
 import math
+import re
 import struct
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlpgrad import datasets
+from mlpgrad.datasets.files import csv_dialect
 
 DIGITS_SHA256 = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 
@@ -490,6 +493,135 @@ def test_csv_in_other_encodings(tmp_path):
 def test_bad_tables_name_the_place(tmp_path, text, words):
     with pytest.raises(ValueError, match=words):
         read(tmp_path, text)
+
+
+AMOUNTS = [
+    ("$675553", "write the number without the sign '[$]'"),
+    ("- 12.50 €", "without the sign '€'"),
+    ("12 %", "without the sign '%'"),
+    ("US$ 12", "without the sign 'US[$]'"),
+    ("(12.5)", "a negative number with a minus sign"),
+    ("1.675,50", "thousands without the separator '.'$"),
+    ("675,553", "thousands without the separator ','.* decimal=','"),
+    ("1,675,553", "thousands without the separator ','$"),
+    ("1'675'553.5", "thousands without the separator"),
+    ("12 345", "thousands without the separator ' '"),
+    ("1,5", "pass decimal=','"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), AMOUNTS)
+def test_amounts_are_neither_numbers_nor_classes(tmp_path, text, words):
+    """In a feature, in a target among numbers, and in a target that has nothing else."""
+    place = r"line 3, column 'a': expects a finite number, got "
+    with pytest.raises(ValueError, match=place) as raised:
+        read(tmp_path, f'a,y\n1,2\n"{text}",2\n')
+    assert re.search(words, str(raised.value))
+    for other, line in (("2", 3), (text, 2)):
+        with pytest.raises(
+            ValueError, match=f"line {line}, column 'y': expects a target"
+        ) as raised:
+            read(tmp_path, f'a,y\n1,"{other}"\n1,"{text}"\n')
+        assert repr(text) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "texts", [["4 cyl", "6 cyl"], ["1st", "2nd"], ["<=50K", ">50K"], ["$5", "no"]]
+)
+def test_few_names_with_digits_are_classes(tmp_path, texts):
+    table = read(tmp_path, "x,y\n" + "".join(f"1,{text}\n" for text in texts))
+    assert table.classes == tuple(sorted(texts))
+
+
+@pytest.mark.parametrize(
+    ("form", "unit"), [("{} kg", "kg"), ("{}m2", "m2"), ("{},5 €/m²", "€/m²"), ("EUR {}", "EUR")]
+)
+def test_many_texts_with_a_unit_are_quantities(tmp_path, form, unit):
+    rows = "".join(f'1,"{form.format(i)}"\n' for i in range(21))
+    with pytest.raises(ValueError, match="line 2, column 'y': expects a target, got") as raised:
+        read(tmp_path, "x,y\n" + rows)
+    assert f"{unit!r}" in str(raised.value)
+    few = "".join(f'1,"{form.format(i % 4)}"\n' for i in range(21))
+    assert len(read(tmp_path, "x,y\n" + few).classes) == 4
+
+
+def test_csv_with_decimal_commas(tmp_path):
+    options = {"delimiter": ";", "decimal": ","}
+    table = read(tmp_path, "a;y\n1,5;2,25\n-3e-1;4\n", **options)
+    assert (table.x.tolist(), table.y.tolist()) == ([[1.5], [-0.3]], [2.25, 4])
+    assert read(tmp_path, "a;y\n1,5;2\n", **options).y.dtype == np.int64
+    with pytest.raises(ValueError, match=r"line 2, column 'a': .*'1.234,5'; write thousands"):
+        read(tmp_path, "a;y\n1.234,5;2\n", **options)
+    with pytest.raises(ValueError, match=r"line 2, column 'a': .*'1.5'; pass decimal='.'"):
+        read(tmp_path, "a;y\n1.5;2\n", **options)
+
+
+def test_csv_missing_texts_can_be_set(tmp_path):
+    text = "a,country\n1,NA\n2,US\n"
+    with pytest.raises(ValueError, match=r"got 'NA'; .* name of a class, pass missing="):
+        read(tmp_path, text)
+    assert read(tmp_path, text, missing=[""]).classes == ("NA", "US")
+    with pytest.raises(ValueError, match="line 3, column 'y': expects a target, got ''"):
+        read(tmp_path, "a,y\n1,NA\n1,\n", missing=[""])
+    for sentinel in ("-999", " unknown"):
+        with pytest.raises(
+            ValueError, match=f"line 3, column 'a': missing value '{sentinel.strip()}'"
+        ):
+            read(tmp_path, f"a,y\n1,2\n{sentinel} ,2\n", missing=["Unknown", "-999"])
+        with pytest.raises(ValueError, match="line 3, column 'y': expects a target"):
+            read(tmp_path, f"a,y\n1,2\n2,{sentinel}\n", missing=["Unknown", "-999"])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"missing": "NA"}, TypeError, r"missing expects the texts .* got 'NA'"),
+        ({"missing": [0]}, TypeError, r"missing expects the texts .* got \[0\]"),
+        ({"decimal": ";"}, ValueError, "decimal expects '.' or ',', got ';'"),
+        ({"decimal": ","}, ValueError, "delimiter expects one character other than the decimal"),
+        ({"delimiter": ""}, ValueError, "delimiter expects one character"),
+        ({"encoding": "latin-0"}, ValueError, "encoding= expects an encoding .* got 'latin-0'"),
+    ],
+)
+def test_csv_options_are_checked(tmp_path, options, error, words):
+    with pytest.raises(error, match=words):
+        read(tmp_path, "a,b\n1,2\n", **options)
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize(
+    ("delimiter", "decimal"), [pair for pair in product(",;\t|", ".,") if pair != (",", ",")]
+)
+def test_the_dialect_is_seen_from_the_file(tmp_path, delimiter, decimal, header):
+    path = tmp_path / "table.csv"
+    rows = [[f"{i}{decimal}{i % 7}5", "3", f"{i % 3} of, b; c" if i % 2 else "a"] for i in range(9)]
+    quoted = [
+        delimiter.join(f'"{field}"' if " " in field else field for field in row) for row in rows
+    ]
+    path.write_text("\n".join([delimiter.join("abc")] * header + quoted))
+    assert csv_dialect(path) == (delimiter, decimal)
+    assert csv_dialect(path, delimiter=delimiter) == (delimiter, decimal)
+    if delimiter != ",":
+        assert csv_dialect(path, decimal=decimal) == (delimiter, decimal)
+
+
+@pytest.mark.parametrize(
+    ("text", "dialect"),
+    [
+        ("", (",", ".")),
+        ("a\n1\n", (",", ".")),
+        ("a,b\n1,2\n", (",", ".")),
+        ("a;b\n1,200;3\n5,300;4\n", (";", ".")),  # thousands, perhaps: never 1.2
+        ("a;b\n1,200;3\n5,3;4\n", (";", ",")),
+        ("215,8;7\n136,9;7\n", (";", ",")),  # also two columns by the comma
+        ("a;b\n0,200;3\n0,300;4\n", (";", ",")),  # thousands do not begin with 0
+        ("sep\na;b;c\n1;2;3\n", (";", ".")),
+    ],
+)
+def test_dialects_that_could_be_another(tmp_path, text, dialect):
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    assert csv_dialect(path) == dialect
 
 
 @pytest.mark.parametrize(

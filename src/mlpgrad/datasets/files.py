@@ -8,17 +8,22 @@ import gzip
 import io
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
+from mlpgrad.datasets.dialect import Dialect, dialect_of
+from mlpgrad.datasets.fields import MISSING, Fields
 from mlpgrad.datasets.table import Table, table_from
 
+LOOK = 200  # lines of a table that show how it is written
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
@@ -83,6 +88,8 @@ def load_csv(
     delimiter: str = ",",
     header: bool = True,
     encoding: str = "utf-8-sig",
+    decimal: str = ".",
+    missing: Iterable[str] = MISSING,
 ) -> Table:
     r"""Read a numeric table, gzipped or not; one column is the target.
 
@@ -101,12 +108,20 @@ def load_csv(
         named "0", "1" ...
     encoding : str
         The encoding of the text, by default UTF-8 with or without byte-order mark.
+    decimal : str
+        The sign before the decimals, `"."` by default or `","`. The other one is not read as a
+        separator of thousands, which numbers are to be written without.
+    missing : iterable of str
+        The texts that stand for a missing value, in upper or lower case: by default an empty
+        field, `?`, `NA`, `N/A`, `NaN` and `null`. Where NA is a name, such as Namibia's code,
+        `missing=[""]` reads it as one.
 
     Returns
     -------
     Table
         `x`, `y`, `feature_names`, `target_name`, `classes`. A target of text is read as
-        classes: indices into `classes`.
+        classes: indices into `classes`. Amounts are not text: a target such as `$5` or `1,200`
+        is refused.
 
     Raises
     ------
@@ -116,7 +131,10 @@ def load_csv(
         If a feature is missing or not a number, a target is missing or a row has another length,
         with its line and column; if two columns have the same name or one has none; or if there
         is no such target or the text has another encoding. Numbers are written with the digits 0
-        to 9: `1_000` and Arabic digits, which Python would read, are not numbers here.
+        to 9: `1_000` and Arabic digits, which Python would read, are not numbers here, nor are
+        `$5`, `1,200` and `12 kg`.
+    TypeError
+        If `missing` is a single text.
 
     Examples
     --------
@@ -129,13 +147,32 @@ def load_csv(
     >>> table.feature_names, table.classes
     (('length', 'width'), ('setosa', 'versicolor'))
     """
-    delimiter, encoding = _checked(delimiter, encoding)
+    delimiter, encoding = _text(delimiter, "delimiter"), _encoding(encoding)
     header = arguments.flag(header, "header")
+    fields = Fields(decimal, missing)
+    return read_csv(path, target, Dialect(delimiter, decimal), header, encoding, fields)[0]
+
+
+def read_csv(
+    path: str | Path,
+    target: int | str,
+    dialect: Dialect,
+    header: bool,
+    encoding: str,
+    fields: Fields,
+) -> tuple[Table, dict[int, str]]:
+    """The table of `load_csv`, and the target's text by line."""
+    delimiter, decimal = dialect
+    if len(delimiter) != 1 or delimiter == decimal or delimiter in '\r\n"':
+        raise ValueError(
+            f"delimiter expects one character other than the decimal sign {decimal!r}, "
+            f"got {delimiter!r}"
+        )
     with _opened(path) as file:
         text = io.TextIOWrapper(file, encoding=encoding, newline="")
         reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
         try:
-            return table_from(_rows(reader), path, target, header)
+            return table_from(_rows(reader), path, target, header, fields)
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"{path} is not {encoding} text ({error.reason} at byte {error.start}); pass its "
@@ -147,22 +184,38 @@ def load_csv(
             ) from error
 
 
-def _checked(delimiter: str, encoding: str) -> tuple[str, str]:
-    """Both options; raise an error if one is not what a reader of tables takes."""
-    delimiter = arguments.text(delimiter, "delimiter", ";")
-    encoding = arguments.text(encoding, "encoding", "latin-1")
-    if len(delimiter) > 1 or delimiter in '\r\n"':
-        raise ValueError(
-            f"delimiter expects one character that is no quote or end of line, got {delimiter!r}"
-        )
+def _text(value: Any, name: str) -> str:
+    """An option that is text, empty or not."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} expects text, got {arguments.shown(value)}")
+    return value
+
+
+def _encoding(name: Any) -> str:
+    """The name of an encoding; raise ValueError if Python knows no encoding of text by it."""
+    text = _text(name, "encoding=")
     try:
-        codecs.lookup(encoding)
-        known = getattr(codecs.lookup(encoding), "_is_text_encoding", True)
+        known = getattr(codecs.lookup(text), "_is_text_encoding", True)
     except (LookupError, ValueError):
         known = False
     if not known:
-        raise ValueError(f"encoding expects a name such as 'utf-8', got {encoding!r}")
-    return delimiter, encoding
+        raise ValueError(
+            f"encoding= expects an encoding such as 'utf-8', 'latin-1' or 'utf-16', got {text!r}"
+        )
+    return text
+
+
+def csv_dialect(
+    path: str | Path,
+    encoding: str = "utf-8-sig",
+    delimiter: str | None = None,
+    decimal: str | None = None,
+) -> Dialect:
+    """What separates the columns of a file and its decimal sign, where they are not given."""
+    encoding = _encoding(encoding)
+    with _opened(path) as file:
+        text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
+        return dialect_of(list(islice(text, LOOK)), delimiter, decimal)
 
 
 def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:

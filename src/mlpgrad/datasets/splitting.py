@@ -219,12 +219,12 @@ def standardize(train: Any, *others: Any) -> Array | tuple[Array, ...]:
                 f"standardize expects arrays with the same number of columns, (n, features), "
                 f"got shapes {[a.shape for a in arrays]}"
             )
-    scaling = _Scaling(arrays[0])
+    scaling = Scaling(arrays[0])
     scaled = tuple(scaling(array) for array in arrays)
     return scaled if others else scaled[0]
 
 
-class _Scaling:
+class Scaling:
     """Mean and deviation of each column of `train: (n, features)`, for the arrays to be scaled.
 
     They are taken of numbers between -1 and 1, whose squares neither overflow nor vanish, and
@@ -246,6 +246,18 @@ class _Scaling:
         deviation = np.sqrt((x * x).mean(axis=0))
         self._varies = deviation > 0
         self._deviation = np.where(self._varies, deviation, 1)
+
+    @property
+    def mean(self) -> Array:
+        """The mean of each column of the training set."""
+        inner: Array = np.ldexp(self._mean, self._spread) + self._origin
+        return np.ldexp(inner, self._size)
+
+    @property
+    def deviation(self) -> Array:
+        """The standard deviation of each column; infinite where it is constant: x becomes 0."""
+        deviation = np.ldexp(self._deviation, self._size + self._spread)
+        return np.where(self._varies, deviation, np.inf)
 
     def __call__(self, array: Array) -> Array:
         """The array in units of the training set, in its own floating type."""

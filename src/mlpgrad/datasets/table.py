@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array
 import itertools
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -14,8 +13,9 @@ import numpy as np
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import nearest
+from mlpgrad.datasets.amounts import hidden_amounts, how_to_write
+from mlpgrad.datasets.fields import Fields
 
-MISSING = {"", "?", "na", "n/a", "nan", "null"}
 PLAINLY = "write numbers with the digits 0 to 9, without underscores"
 
 
@@ -44,31 +44,42 @@ class Table(NamedTuple):
 
 
 def table_from(
-    rows: Iterator[tuple[int, list[str]]], path: str | Path, target: int | str, header: bool
-) -> Table:
-    """The table that these fields make; `rows` gives each with its line number."""
+    rows: Iterator[tuple[int, list[str]]],
+    path: str | Path,
+    target: int | str,
+    header: bool,
+    fields: Fields,
+) -> tuple[Table, dict[int, str]]:
+    """The table that these rows make, and the target's text by line.
+
+    `rows` gives the fields of each row with its line number.
+    """
     line, first = next(rows, (1, []))
     first = [field.strip() for field in first]
     if not header:
         rows = itertools.chain([(line, first)], rows)
-    names = _names(first, path) if header else [str(i) for i in range(len(first))]
+    names = _names(first, path, fields) if header else [str(i) for i in range(len(first))]
     if len(names) < 2:
         raise ValueError(
-            f"{path} expects at least two columns, a feature and the target, got {names}; does it "
-            f"use another delimiter than a comma? pass delimiter="
+            f"{path} expects at least two columns, a feature and the target, got {names}; is "
+            f"another delimiter used? pass delimiter="
         )
     chosen = _position(target, names, path)
     target_name = names.pop(chosen)
-    values, texts = _columns(rows, names, chosen, path)
+    values, texts = _columns(rows, names, chosen, path, fields)
     if not texts:
         raise ValueError(f"{path} has no rows below the header; at least one sample is needed")
-    y, classes = _target(texts, path, target_name)
+    y, classes = _target(texts, path, target_name, fields)
     x = np.array(values).reshape(len(texts), len(names))
-    return Table(x, y, tuple(names), target_name, classes)
+    return Table(x, y, tuple(names), target_name, classes), texts
 
 
 def _columns(
-    rows: Iterator[tuple[int, list[str]]], names: list[str], chosen: int, path: str | Path
+    rows: Iterator[tuple[int, list[str]]],
+    names: list[str],
+    chosen: int,
+    path: str | Path,
+    fields: Fields,
 ) -> tuple[array.array[float], dict[int, str]]:
     """The features, row after row, and the target's text by line."""
     values, texts = array.array("d"), {}
@@ -79,21 +90,16 @@ def _columns(
                 f"got {len(row)}"
             )
         texts[line] = row.pop(chosen).strip()
-        try:
-            numbers = [float(field) for field in row]
-        except ValueError:
-            numbers = [math.nan]
-        # a look at the whole row is quicker, but the sum may overflow
-        plain = _is_plain("".join(row)) and math.isfinite(sum(numbers))
-        if not plain and not all(map(_is_number, row)):
-            _refuse(path, line, row, names)
+        numbers = fields.numbers(row)
+        if numbers is None:
+            _refuse(path, line, row, names, fields)
         values.extend(numbers)
     return values, texts
 
 
-def _names(first: list[str], path: str | Path) -> list[str]:
+def _names(first: list[str], path: str | Path, fields: Fields) -> list[str]:
     """The column names; raise ValueError if the first line is not a header."""
-    if any(map(_is_number, first)) and first != [str(i) for i in range(len(first))]:
+    if any(map(fields.is_number, first)) and first != [str(i) for i in range(len(first))]:
         raise ValueError(
             f"{path}, line 1: expects column names, got {first[:5]}; for a file without them "
             f"pass header=False"
@@ -126,33 +132,38 @@ def _position(target: int | str, names: list[str], path: str | Path) -> int:
     return int(target) % len(names)
 
 
-def _refuse(path: str | Path, line: int, row: list[str], names: list[str]) -> NoReturn:
-    """Raise ValueError for the first feature of a row that is not a finite number."""
-    column = next(i for i, field in enumerate(row) if not _is_number(field))
-    field, name = row[column].strip(), names[column]
-    if field.lower() in MISSING:
-        problem, fix = f"missing value {field!r}", "remove the row or fill the value in"
+def _refuse(
+    path: str | Path, line: int, row: list[str], names: list[str], fields: Fields
+) -> NoReturn:
+    """Raise ValueError for the first feature of a row that is missing or not a finite number."""
+    texts = [field.strip() for field in row]
+    column = next(
+        i for i, text in enumerate(texts) if fields.is_missing(text) or not fields.is_number(row[i])
+    )
+    text, name = texts[column], names[column]
+    if fields.is_missing(text):
+        problem, fix = f"missing value {text!r}", "remove the row or fill the value in"
     else:
-        problem = f"expects a finite number, got {field!r}"
-        fix = PLAINLY if not _is_plain(field) else "encode it as numbers or drop it"
+        problem = f"expects a finite number, got {text!r}"
+        plain = PLAINLY if not fields.is_plain(text) else "encode it as numbers or drop it"
+        fix = how_to_write(text, fields.decimal) or plain
     raise ValueError(f"{path}, line {line}, column {name!r}: {problem}; {fix}")
 
 
 def _target(
-    texts: dict[int, str], path: str | Path, name: str
+    texts: dict[int, str], path: str | Path, name: str, fields: Fields
 ) -> tuple[Array, tuple[str, ...] | None]:
     """The target as numbers, and the classes where it is text; `texts` are by line."""
-    for line, text in texts.items():
-        if not _is_plain(text) and _is_float(text):
-            raise ValueError(
-                f"{path}, line {line}, column {name!r}: expects a target, got {text!r}; {PLAINLY}"
-            )
-    numeric = [_is_number(text) for text in texts.values()]
+    numeric = [fields.is_number(text) for text in texts.values()]
+    amounts = not any(numeric) and hidden_amounts(texts.values(), fields.decimal)
     for (line, text), is_number in zip(texts.items(), numeric, strict=True):
-        if text.lower() in MISSING or (any(numeric) and not is_number):
+        fix = _fix_of_target(text, is_number, amounts or any(numeric), fields)
+        if fix is not None:
+            odd = any(numeric) and not is_number and fix != PLAINLY
+            among = " among numbers" if odd else ""
             raise ValueError(
-                f"{path}, line {line}, column {name!r}: expects a target, got {text!r}"
-                f"{' among numbers' if any(numeric) else ''}; remove the row or correct it"
+                f"{path}, line {line}, column {name!r}: expects a target, got {text!r}{among}; "
+                f"{fix}"
             )
     if not any(numeric):
         classes, y = np.unique(list(texts.values()), return_inverse=True)
@@ -160,23 +171,19 @@ def _target(
     try:
         return np.array([int(text) for text in texts.values()], np.int64), None
     except (ValueError, OverflowError):
-        return np.array([float(text) for text in texts.values()]), None
+        return np.array([fields.value(text) for text in texts.values()]), None
 
 
-def _is_number(text: str) -> bool:
-    """Whether this is a finite number."""
-    return _is_plain(text) and _is_float(text) and math.isfinite(float(text))
-
-
-def _is_plain(text: str) -> bool:
-    """Whether this has none of what Python takes in numbers, and tables do not mean by them."""
-    return "_" not in text and text.strip().isascii()
-
-
-def _is_float(text: str) -> bool:
-    """Whether Python reads this as a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _fix_of_target(text: str, is_number: bool, numbers: bool, fields: Fields) -> str | None:
+    """What to do about a target that cannot be used, or None; `numbers` where all should be."""
+    if fields.is_missing(text):
+        if numbers or not text:
+            return "remove the row or correct it"
+        return (
+            "remove the row or correct it; if it is the name of a class, pass missing= without it"
+        )
+    if not fields.is_plain(text) and fields.is_float(text):
+        return PLAINLY
+    if not numbers or is_number:
+        return None
+    return how_to_write(text, fields.decimal) or "remove the row or correct it"

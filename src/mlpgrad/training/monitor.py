@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.checks import within
 from mlpgrad.metrics.base import Metric, known_metrics
@@ -53,8 +54,9 @@ def check_options(callback: Any, *counts: str) -> None:
         Names of its options that are counts from 0.
     """
     kind = type(callback).__name__
-    if callback.mode not in (None, "min", "max"):
-        raise ValueError(f'{kind}: mode expects "min", "max" or None, got {callback.mode!r}')
+    mode = callback.mode
+    if not (mode is None or (isinstance(mode, str) and mode in ("min", "max"))):
+        raise ValueError(f'{kind}: mode expects "min", "max" or None, got {shown(mode)}')
     if callback.monitor is not None and not isinstance(callback.monitor, str):
         raise TypeError(
             f'{kind}: monitor expects a name such as "val_loss", got {callback.monitor!r}'

@@ -1,0 +1,34 @@
+"""Running a command: what it prints on failure, and its exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from mlpgrad._core.version import __version__
+from mlpgrad.cli.errors import CommandError
+from mlpgrad.cli.parser import build_parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 success, 1 failure, 2 wrong use.
+
+    Examples
+    --------
+    >>> main(["--version"])
+    mlpgrad 0.1.0
+    0
+    """
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.version:
+        print(f"mlpgrad {__version__}")
+        return 0
+    if options.command is None:
+        parser.print_help()
+        return 0
+    try:
+        return int(options.run(options))
+    except (CommandError, ValueError, TypeError, ArithmeticError, OSError) as error:
+        print(f"mlpgrad: error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, CommandError) else 1

@@ -1,0 +1,69 @@
+"""How a table is written, seen from its first lines: what separates columns, the decimal sign."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from typing import NamedTuple
+
+from mlpgrad.datasets.amounts import is_grouped
+from mlpgrad.datasets.fields import DECIMALS, Fields
+
+DELIMITERS = (",", ";", "\t", "|")
+
+
+class Dialect(NamedTuple):
+    """What separates the columns of a table, and the sign before the decimals."""
+
+    delimiter: str
+    decimal: str
+
+
+def dialect_of(
+    lines: list[str], delimiter: str | None = None, decimal: str | None = None
+) -> Dialect:
+    """The dialect in which most fields of a table are numbers, in rows of the same length.
+
+    Parameters
+    ----------
+    lines : list of str
+        The first lines of the file.
+    delimiter, decimal : str, optional
+        What is already known. By default each is looked for: the delimiter among comma,
+        semicolon, tab and `|`, the decimal sign among point and comma.
+
+    Returns
+    -------
+    Dialect
+        A comma and a point where nothing else fits better. A comma before exactly three digits,
+        throughout, is not taken for a decimal sign: it may separate thousands.
+    """
+    candidates = [
+        Dialect(separator, sign)
+        for separator in (DELIMITERS if delimiter is None else (delimiter,))
+        for sign in (DECIMALS if decimal is None else (decimal,))
+        if separator != sign
+    ]
+    if not candidates:
+        return Dialect(delimiter or ",", decimal or ".")
+    scores = {dialect: _score(lines, dialect, decimal is None) for dialect in candidates}
+    return max(candidates, key=scores.__getitem__)  # the first of equals
+
+
+def _score(lines: list[str], dialect: Dialect, guessed: bool) -> tuple[float, float]:
+    """Share of rows of the usual length, if that is two or more, and share of numbers in them."""
+    try:
+        rows = list(csv.reader(lines, delimiter=dialect.delimiter, skipinitialspace=True))
+    except csv.Error:
+        return 0.0, 0.0
+    rows = [row for row in rows if any(map(str.strip, row))]
+    lengths = Counter(map(len, rows))
+    length, count = lengths.most_common(1)[0] if lengths else (0, 0)
+    if length < 2:
+        return 0.0, 0.0
+    texts = [field.strip() for row in rows for field in row if len(row) == length]
+    commas = [text for text in texts if "," in text]
+    if guessed and dialect.decimal == "," and all(map(is_grouped, commas)):
+        return count / len(rows), 0.0
+    fields = Fields(dialect.decimal)
+    return count / len(rows), sum(map(fields.is_number, texts)) / len(texts)
