@@ -49,6 +49,8 @@ class Penalty(Described):
     True
     """
 
+    _options_act = True
+
     repeatable: bool = False
     """True, in the class itself, where `value` and `slope` make the same NumPy calls every time."""
 
@@ -56,7 +58,7 @@ class Penalty(Described):
         if not strength >= 0:
             raise ValueError(f"{type(self).__name__} expects a strength >= 0, got {strength}")
         self.strength = strength
-        self.kinds = kinds
+        self.kinds = tuple(kinds) if isinstance(kinds, list) else kinds
 
     def value(self, params: Array) -> Any:
         """The penalty of `params: (..., n)`, summed over the last axis."""

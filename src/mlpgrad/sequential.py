@@ -9,6 +9,7 @@ from mlpgrad._core.described import suggesting
 from mlpgrad.history import History
 from mlpgrad.layers.chain import walk
 from mlpgrad.metrics import Metric
+from mlpgrad.network.fitting import check_not_fitted
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training.callbacks import Callback
@@ -133,6 +134,10 @@ class Sequential(Network):
         ------
         DivergenceError
             As soon as the loss is not finite.
+        RuntimeError
+            If another thread is fitting this model, or using the optimizer in a fit. Other
+            threads may predict, evaluate and save meanwhile: they get the weights of one moment,
+            from between two steps.
 
         Examples
         --------
@@ -146,6 +151,7 @@ class Sequential(Network):
         True
         """
         method = method_of(optimizer)
+        check_not_fitted(self)
         check_counts(self, epochs, batch_size)
         check_validation(validation_data, validation_split)
         batches = training_batches(
@@ -192,7 +198,8 @@ class Sequential(Network):
             `"loss"` (with penalties, as in training) and each metric by name; a float, or an
             array `(E,)` for an ensemble.
         """
-        return evaluate(self, *self.checked(x, y, sample_weight), metrics)
+        with self.reading() as network:
+            return evaluate(network, *network.checked(x, y, sample_weight), metrics)
 
     def learning_rate_range_test(self, x: Any, y: Any, **options: Any) -> Any:
         """Train a copy with a growing rate; see `mlpgrad.training.learning_rate_range_test`."""
@@ -202,7 +209,8 @@ class Sequential(Network):
         """Write the model to a `.npz` file with a JSON description; `mg.load(path)` reads it."""
         from mlpgrad.exchange import npz
 
-        npz.save(self, path)
+        with self.reading() as network:
+            npz.save(network, path)
 
     def summary(self) -> str:
         """A table of the layers: position, layer, output shape, number of parameters.

@@ -143,7 +143,7 @@ def _rebuild(arrays: dict[str, Array]) -> Network:
     *rngs, model.rng = _decode(description["rngs"], arrays)
     for place, rng in zip(range(len(model.rngs)), rngs, strict=True):
         model.rngs[place] = rng  # in place: the layers hold this list
-    model.random_state = _decode(description["random_state"], arrays)
+    vars(model)["random_state"] = _decode(description["random_state"], arrays)
     layers = [layer for _, layer in walk(model.layers)]
     for layer, training in zip(layers, description["training"], strict=True):
         layer.training = bool(training)

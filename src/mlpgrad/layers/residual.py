@@ -36,7 +36,7 @@ class Residual(Layer):
     repeatable = True
 
     def __init__(self, layers: Sequence[Layer]) -> None:
-        self.layers = list(layers)
+        self.layers = tuple(layers)
         check_chain(self.layers, "Residual.")
         takes = [layer.in_features for layer in self.layers]
         gives = [layer.out_features or layer.in_features for layer in reversed(self.layers)]
@@ -49,12 +49,16 @@ class Residual(Layer):
             )
         self.in_features = self.out_features = first
 
+    def config(self) -> dict[str, Any]:
+        """The layers as a list."""
+        return {"layers": [*self.layers]}
+
     def children(self) -> Sequence[Layer]:
         return self.layers
 
     def reader(self) -> Self:
         twin = super().reader()
-        twin.layers = [layer.reader() for layer in self.layers]
+        twin.layers = tuple(layer.reader() for layer in self.layers)
         return twin
 
     def forget_buffers(self) -> None:

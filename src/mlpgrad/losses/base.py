@@ -41,6 +41,8 @@ class Loss(Described):
            [0.    ]])
     """
 
+    _options_act = True
+
     expects_logits: bool = False
     """True where a Softmax or Sigmoid in front would be a mistake."""
     expects_probabilities: bool = False
@@ -195,12 +197,23 @@ class Loss(Described):
         }
 
     def reader(self) -> Self:
-        """A twin with buffers of its own, for evaluation."""
-        return type(self)(**self.config())
+        """A twin with buffers of its own: for evaluation, or in another thread."""
+        twin = type(self)(**self.config())
+        twin.__dict__.update(self.__getstate__())  # also what is no option, or a method replaced
+        return twin
+
+    def forget_buffers(self) -> None:
+        """Have them made anew at the next `forward`."""
+        self._key = None
+        self._sets: dict[Any, dict[str, Any]] = {}
+
+    def _option_changed(self) -> None:
+        self.forget_buffers()
 
     def __getstate__(self) -> dict[str, Any]:
         """Without buffers."""
-        return {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
+        kept = self.__dict__.copy()  # another thread may add buffers
+        return {k: v for k, v in kept.items() if not k.startswith("_")}
 
 
 def fitting(buffer: Array, target: Array) -> Array:

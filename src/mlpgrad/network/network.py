@@ -12,17 +12,20 @@ import numpy as np
 
 from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.options import assignments
 from mlpgrad._core.stateful import Stateful, generator_state, restore_generator
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import check_chain, run_backward, run_forward
 from mlpgrad.losses.base import Loss
 from mlpgrad.network import boundary
+from mlpgrad.network.fitting import Reading, Threaded
+from mlpgrad.network.own import Own
 from mlpgrad.network.prediction import Prediction
-from mlpgrad.network.storage import Storage, initialize
+from mlpgrad.network.storage import initialize
 from mlpgrad.penalties import Penalty, penalise
 
 
-class Network(Storage, Stateful):
+class Network(Threaded, Stateful):
     """What computes: storage, forward, backward, the objective, predictions and copies.
 
     `mlpgrad.Sequential` is the class that people use: it adds training, evaluation and files, and
@@ -32,8 +35,8 @@ class Network(Storage, Stateful):
 
     streams: dict[str, np.random.Generator]
     """Streams that have been asked for by name."""
-    stop_training: bool = False
-    """Set to True, by a callback for instance, to end a running `fit` after the batch."""
+
+    _options_act = True
 
     def __init__(
         self,
@@ -45,9 +48,9 @@ class Network(Storage, Stateful):
         random_state: int | np.random.Generator | None = None,
         ensemble_size: int | None = None,
     ) -> None:
-        self.layers = list(layers)
+        self.layers = tuple(layers)
         self.loss = loss
-        self.penalties = list(penalties)
+        self.penalties = tuple(penalties)
         self.dtype = np.dtype(dtype)
         self.random_state = random_state
         self.ensemble_size = ensemble_size
@@ -89,20 +92,61 @@ class Network(Storage, Stateful):
         super()._bind(flats)
         self.layers[0].wants_input_delta = False
         self._prediction = Prediction(self.layers, self.dtype)
-        self._penalised = [
+        self._slopes = np.empty(0, self.dtype)
+        self._own = Own(self)
+        self._use_objective()
+
+    def _use_objective(self) -> None:
+        """Compute with the loss and the penalties as they are now."""
+        self._loss, *penalties = self._own.made([self.loss, *self.penalties])
+        acting = [
             (penalty, self._params[part], self._grads[part])
-            for penalty in self.penalties
+            for penalty in penalties
             for slot in self.parameters
             if slot.kind in penalty.kinds
             for part in [np.s_[..., slot.start : slot.stop]]
         ]
-        largest = max((params.size for _, params, _ in self._penalised), default=0)
-        self._slopes = np.empty(largest, self.dtype)
+        largest = max((params.size for _, params, _ in acting), default=0)
+        if largest > self._slopes.size:
+            self._slopes = np.empty(largest, self.dtype)
+        self._penalised = acting
+
+    def _reassign(self, name: str, value: Any) -> None:
+        """Take another loss or other penalties at once; refuse what the storage depends on."""
+        if name in ("layers", "dtype", "random_state", "ensemble_size"):
+            raise AttributeError(
+                f"{name} cannot be changed once the model is made; make a new model"
+            )
+        value = tuple(value) if name == "penalties" else value
+        probe = object.__new__(type(self))
+        vars(probe).update(vars(self) | {"layers": copy.deepcopy(self.layers), name: value})
+        probe._check()
+        vars(self)[name] = value
+        self._use_objective()
+        assignments.announce(self)
+
+    def notice(self, thing: Any) -> None:
+        """An option of the loss or of a penalty has been assigned."""
+        self._use_objective()
+
+    def follow(self) -> None:
+        """Notice other changes of a loss or penalty that is shared with another model."""
+        if self._own.changed():
+            self._use_objective()
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments by name, lists as lists."""
+        config = super().config()
+        lists = config.keys() & {"layers", "penalties"}
+        return {name: [*value] if name in lists else value for name, value in config.items()}
 
     @property
     def in_features(self) -> int | None:
         """Width of the input, or None for any."""
-        return next((n for layer in self.layers if (n := layer.in_features) is not None), None)
+        for layer in self.layers:  # every `predict` asks, and a generator takes twice the time
+            if layer.in_features is not None:
+                return layer.in_features
+        return None
 
     @property
     def out_features(self) -> int | None:
@@ -129,20 +173,22 @@ class Network(Storage, Stateful):
         number, or array (E,)
             The loss, averaged over the batch, plus penalties.
         """
-        return self._step(*self._cast(x, y, sample_weight))
+        with self._alone():
+            return self._step(*self._cast(x, y, sample_weight))
 
     def input_gradient(self, x: Any, y: Any, *, sample_weight: Any = None) -> Array:
         """dL/dx, in the shape of `x` (with the ensemble axis in front where there is one)."""
         first = self.layers[0]
-        first.wants_input_delta = True
-        first.forget_buffers()
-        try:
-            self._step(*self._cast(x, y, sample_weight))
-            assert self._input_delta is not None
-            return self._input_delta.copy()
-        finally:
-            first.wants_input_delta = False
+        with self._alone():
+            first.wants_input_delta = True
             first.forget_buffers()
+            try:
+                self._step(*self._cast(x, y, sample_weight))
+                assert self._input_delta is not None
+                return self._input_delta.copy()
+            finally:
+                first.wants_input_delta = False
+                first.forget_buffers()
 
     def objective(
         self, x: Any, y: Any, *, sample_weight: Any = None
@@ -182,8 +228,9 @@ class Network(Storage, Stateful):
 
     def _step(self, x: Array, target: Array, weights: Array | None = None) -> Any:
         """`backpropagate` on arrays that have been checked and cast."""
-        value = self.loss.forward(run_forward(self.layers, x), target, weights)
-        self._input_delta = run_backward(self.layers, self.loss.backward())
+        loss = self._loss
+        value = loss.forward(run_forward(self.layers, x), target, weights)
+        self._input_delta = run_backward(self.layers, loss.backward())
         return penalise(value, self._penalised, self._slopes) if self._penalised else value
 
     def _cast(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
@@ -200,6 +247,7 @@ class Network(Storage, Stateful):
 
     def checked(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
         """Input, target and weights with rows on axis -2, checked but not yet cast or copied."""
+        self.follow()
         x = boundary.inputs(x, self.in_features, self.lead, self.dtype)
         width = self.out_features or x.shape[-1]
         target = boundary.targets(y, self.loss, width, x.shape[-2], self.lead, self.dtype)
@@ -210,7 +258,8 @@ class Network(Storage, Stateful):
     def predict(self, x: Any) -> Array:
         """The network's output, `(B, O)` or `(E, B, O)`: logits where the loss expects them.
 
-        Dropout is off and BatchNorm uses its running statistics. Safe from several threads.
+        Dropout is off and BatchNorm uses its running statistics. Safe from several threads: also
+        while another one fits the model, from whose weights it takes a copy between two steps.
 
         Parameters
         ----------
@@ -228,7 +277,15 @@ class Network(Storage, Stateful):
 
     def _predict(self, x: Array) -> Array:
         """`predict` on a checked array."""
-        return self._prediction(x)
+        reading, readers = object(), self._readers  # as `Reading` does, without its calls
+        readers.add(reading)
+        try:
+            if self._fitting is None or self._fitting.here():
+                return self._prediction(x)
+        finally:
+            readers.discard(reading)
+        with Reading(self) as network:
+            return network._prediction(x)
 
     # randomness and state
 
@@ -248,9 +305,10 @@ class Network(Storage, Stateful):
 
     def snapshot(self) -> dict[str, Any]:
         """Copies of parameters and statistics, and the states of all random streams."""
+        params, state = self._weights()
         return {
-            "params": self._params.copy(),
-            "state": self._state.copy(),
+            "params": params.copy(),
+            "state": state.copy(),
             "rngs": [generator_state(rng) for rng in self.rngs],
             "rng": generator_state(self.rng),
             "streams": {name: generator_state(rng) for name, rng in self.streams.items()},
@@ -265,7 +323,8 @@ class Network(Storage, Stateful):
                     f"restore expects {name} of shape {flat.shape} and {flat.dtype}, got "
                     f"{found.shape} and {found.dtype}; the snapshot is of another network"
                 )
-            flat[...] = found
+        with self._writing():
+            self.params, self.state = snapshot["params"], snapshot["state"]
         for rng, state in zip(
             [*self.rngs, self.rng], [*snapshot["rngs"], snapshot["rng"]], strict=True
         ):
@@ -275,17 +334,14 @@ class Network(Storage, Stateful):
 
     # copies
 
-    def copy(self) -> Self:
-        """An independent copy: parameters, statistics and generators included."""
-        return copy.deepcopy(self)
-
     def member(self, index: int) -> Self:
         """Network `index` of an ensemble as a model of its own, a copy."""
         if self.ensemble_size is None:
             raise ValueError("member(i) expects an ensemble, got one network; use copy()")
         if not -self.ensemble_size <= index < self.ensemble_size:
             raise IndexError(f"member expects 0 to {self.ensemble_size - 1}, got {index}")
-        return self._rebuilt(self._params[index], self._state[index], [self.rngs[index]])
+        params, state = self._weights()
+        return self._rebuilt(params[index], state[index], [self.rngs[index]])
 
     def share(self, networks: slice) -> Self:
         """Some networks of an ensemble on the same memory, with layers and buffers of their own.
@@ -293,12 +349,12 @@ class Network(Storage, Stateful):
         For a thread that trains them while others train the rest.
         """
         part: Self = type(self).__new__(type(self))
-        arrays = ("params", "state", "rngs", "rng")
+        arrays = ("rngs", "rng")
         part.__dict__.update(
-            copy.deepcopy({k: v for k, v in self.__getstate__().items() if k not in arrays})
+            copy.deepcopy({k: v for k, v in self._described().items() if k not in arrays})
         )
         part.rngs, part.rng = self.rngs[networks], self.rng
-        part.ensemble_size = len(part.rngs)
+        vars(part)["ensemble_size"] = len(part.rngs)
         part._bind((self._params[networks], self._grads[networks], self._state[networks]))
         return part
 
@@ -306,17 +362,18 @@ class Network(Storage, Stateful):
         """An ensemble of `count` copies of this one network: same values, same randomness."""
         if self.ensemble_size is not None:
             raise ValueError("tiled(count) expects one network, got an ensemble; use member(i)")
-        params, state = (np.tile(flat, (count, 1)) for flat in (self._params, self._state))
+        params, state = (np.tile(flat, (count, 1)) for flat in self._weights())
         return self._rebuilt(params, state, self.rngs * count)
 
     def lifted(self, dtype: Any = np.float64) -> Self:
         """A copy that computes in another dtype, from the same values."""
         dtype = np.dtype(dtype)
-        return self._rebuilt(self._params.astype(dtype), self._state.astype(dtype), self.rngs)
+        params, state = self._weights()
+        return self._rebuilt(params.astype(dtype), state.astype(dtype), self.rngs)
 
     def _rebuilt(self, params: Array, state: Array, rngs: Sequence[np.random.Generator]) -> Self:
         twin: Self = type(self).__new__(type(self))
-        described = self.__getstate__() | {
+        described = self._described() | {
             "params": params,
             "state": state,
             "dtype": params.dtype,
@@ -329,15 +386,18 @@ class Network(Storage, Stateful):
 
     def __getstate__(self) -> dict[str, Any]:
         """Arguments, arrays and generators; views, buffers and readers are made anew."""
+        params, state = self._weights()
+        return self._described() | {"params": params, "state": state}
+
+    def _described(self) -> dict[str, Any]:
+        """All but the arrays."""
         kept = ("layers", "loss", "penalties", "dtype", "random_state", "ensemble_size")
-        state = {
-            name: getattr(self, name) for name in (*kept, "rngs", "rng", "streams", "stop_training")
-        }
-        return state | {"params": self._params, "state": self._state}
+        state = (*kept, "rngs", "rng", "streams", "_stop_training")
+        return {name: getattr(self, name) for name in state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         params, statistics = state.pop("params"), state.pop("state")
-        self.__dict__.update(state)
+        super().__setstate__(state)
         self._bind()
         self.params, self.state = params, statistics
 
@@ -355,7 +415,7 @@ class Network(Storage, Stateful):
         lines = "".join(f"    {layer!r},\n" for layer in self.layers)
         options = [f"loss={self.loss!r}"]
         if self.penalties:
-            options.append(f"penalties={self.penalties!r}")
+            options.append(f"penalties={[*self.penalties]!r}")
         if self.dtype != np.float32:
             options.append(f'dtype="{self.dtype}"')
         if self.ensemble_size is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,7 +85,7 @@ def initialize(slots: Sequence[Slot], flat: Array, rngs: Sequence[np.random.Gene
 class Storage(Described):
     """The flat arrays of a network, and its layers, which are bound to views of them."""
 
-    layers: list[Layer]
+    layers: Sequence[Layer]
     dtype: np.dtype[Any]
     ensemble_size: int | None
     rngs: list[np.random.Generator]
@@ -114,7 +115,8 @@ class Storage(Described):
 
     @params.setter
     def params(self, values: Any) -> None:
-        self._params[...] = values
+        with self._writing():
+            self._params[...] = values
 
     @property
     def grads(self) -> Array:
@@ -132,12 +134,22 @@ class Storage(Described):
 
     @state.setter
     def state(self, values: Any) -> None:
-        self._state[...] = values
+        with self._writing():
+            self._state[...] = values
+
+    def _writing(self) -> Any:
+        """A context in which no other thread reads weights."""
+        return nullcontext()
+
+    def _weights(self) -> tuple[Array, Array]:
+        """Parameters and statistics, to be read at once: of one moment."""
+        return self._params, self._state
 
     def get_weights(self) -> dict[str, Array]:
         """Copies of all parameters and statistics, by name such as `layers[0].weights`."""
-        arrays = {slot.name: slot.view(self._params).copy() for slot in self.parameters}
-        return arrays | {slot.name: slot.view(self._state).copy() for slot in self.statistics}
+        params, state = self._weights()
+        arrays = {slot.name: slot.view(params).copy() for slot in self.parameters}
+        return arrays | {slot.name: slot.view(state).copy() for slot in self.statistics}
 
     def set_weights(self, weights: Mapping[str, Any]) -> None:
         """Copy in arrays by name, as `get_weights` gives them; all names must be there."""
@@ -150,5 +162,6 @@ class Storage(Described):
         for name, array in arrays.items():
             if array.shape != slots[name].shape:
                 raise ValueError(f"{name} expects shape {slots[name].shape}, got {array.shape}")
-        for name, array in arrays.items():
-            slots[name][...] = array
+        with self._writing():
+            for name, array in arrays.items():
+                slots[name][...] = array

@@ -12,6 +12,7 @@ import numpy as np
 from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array, Shape, constant
 from mlpgrad._core.described import Described
+from mlpgrad._core.options import unchangeable
 from mlpgrad._core.stateful import Stateful
 from mlpgrad.optimizers import vectors
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mlpgrad.network.network import Network
 
 
-VIEWS = ("_params", "_grads", "_scalars", "_prepared")
+VIEWS = ("_params", "_grads", "_scalars", "_prepared", "_used")
 
 Rate = float | Callable[[int], Any] | Sequence[float] | Array
 
@@ -51,6 +52,21 @@ class Prepared(NamedTuple):
     """Views of the weights `(..., in, out)` under `max_norm`."""
 
 
+class _State:
+    """The dict of the rule's arrays: assigning another one has its views made anew.
+
+    It has no `__get__`, so that reading costs nothing.
+    """
+
+    if TYPE_CHECKING:
+
+        def __get__(self, optimizer: Any, owner: Any) -> dict[str, Array]: ...
+
+    def __set__(self, optimizer: Optimizer, state: dict[str, Array]) -> None:
+        vars(optimizer)["state"] = state
+        optimizer._forget_views()
+
+
 class Optimizer(Described, Stateful):
     """p <- p - step(g), in place, on flat arrays of any network or ensemble.
 
@@ -79,6 +95,8 @@ class Optimizer(Described, Stateful):
         Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from
         overfitting", section 5.1.
 
+    Every option may be assigned later and holds from the next step on.
+
     Attributes
     ----------
     steps : int
@@ -98,11 +116,15 @@ class Optimizer(Described, Stateful):
     array([ 0.512, -1.024])
     """
 
+    _options_act = True
+
     kept = ("steps", "learning_rate_scale", "state")
+    state = _State()
     states: tuple[str, ...] = ()
     """Names of the arrays the rule keeps; `update` gets them in this order."""
     scratch: int = 1
     """How many arrays `update` gets to work in."""
+    _conform: bool = False  # whether an option has changed what the state consists of
     repeatable: bool = False
     """True, in the class itself, where `update` makes the same NumPy calls at every step."""
 
@@ -119,7 +141,7 @@ class Optimizer(Described, Stateful):
         self.learning_rate = learning_rate
         self.learning_rate_scale = 1.0
         self.weight_decay = weight_decay
-        self.decay_kinds = decay_kinds
+        self.decay_kinds = tuple(decay_kinds) if isinstance(decay_kinds, list) else decay_kinds
         self.clip_norm, self.clip_value, self.max_norm = clip_norm, clip_value, max_norm
         checks.within(self, "weight_decay", 0)
         for name in ("clip_norm", "clip_value", "max_norm"):
@@ -235,8 +257,7 @@ class Optimizer(Described, Stateful):
     def reset(self) -> None:
         """Forget the state and the count of steps, as if newly made; the options stay."""
         self.steps = 0
-        self.state: dict[str, Array] = {}
-        self._forget_views()
+        self.state = {}
 
     @property
     def learning_rate(self) -> Rate:
@@ -245,7 +266,11 @@ class Optimizer(Described, Stateful):
 
     @learning_rate.setter
     def learning_rate(self, rate: Any) -> None:
-        if not callable(rate):
+        if callable(rate):
+            self._check_schedule(rate)
+        else:
+            rate = unchangeable(rate) if isinstance(rate, np.ndarray) else rate
+            rate = tuple(rate) if isinstance(rate, list) else rate
             values = np.asarray(rate)
             if values.dtype.kind not in "iuf" or values.ndim > 1:
                 raise TypeError(
@@ -256,6 +281,9 @@ class Optimizer(Described, Stateful):
                 raise ValueError(f"learning_rate expects finite numbers >= 0, got {rate!r}")
         self._learning_rate: Rate = rate
         self._forget_views()
+
+    def _check_schedule(self, rate: Any) -> None:
+        """Raise an error where the rule cannot follow a schedule."""
 
     @property
     def current_learning_rate(self) -> Any:
@@ -273,7 +301,28 @@ class Optimizer(Described, Stateful):
 
     # views, made once and used as long as the arrays are the same
 
+    def _option_changed(self) -> None:
+        self._conform = True
+        self._forget_views()
+
+    def follow_state(self) -> None:
+        """Notice arrays that have been put into `state` in the place of others."""
+        if any(self.state.get(name) is not array for name, array in self._used.items()):
+            self._forget_views()
+
+    def _arrays(self, params: Array) -> list[Array]:
+        """The state's arrays in the order that `update` takes them; made where there are none."""
+        if not self.state or self._conform or any(name not in self.state for name in self.states):
+            made = self.make_state(params)
+            self.state = {name: self.state.get(name, array) for name, array in made.items()}
+            self._conform = False
+        self._used.clear()
+        self._used.update(self.state)
+        named = set(self.state) == set(self.states)
+        return [self.state[name] for name in (self.states if named else self.state)]
+
     def _forget_views(self) -> None:
+        self._used: dict[str, Array] = {}
         self._params: Array | None = None
         self._grads: Array | None = None
         self._scalars: list[Array] = []
@@ -282,22 +331,21 @@ class Optimizer(Described, Stateful):
     def prepare(self, params: Array, grads: Array) -> None:
         """Make the state at the first step, and views of everything in blocks; `step` calls it."""
         self._check(params, grads)
-        if not self.state:
-            self.state = self.make_state(params)
+        states = self._arrays(params)
         clips = self.clip_norm is not None or self.clip_value is not None
         clipped = np.empty_like(grads) if clips else None
         rate = self._rate(self.steps)
         values = self.scalars(rate, self.steps + 1)
         self._scalars = [np.zeros(np.shape(value), params.dtype) for value in values]
-        flats = [params, grads if clipped is None else clipped, *self.state.values()]
+        flats = [params, grads if clipped is None else clipped, *states]
         size = min(vectors.BLOCK, params.size)
         shared = [np.empty(size, params.dtype) for _ in range(self.scratch)]
         blocks = []
         for part in vectors.blocks_of(params.shape, whole=np.ndim(rate) == 0):
-            p, g, *states = (vectors.cut(flat, part) for flat in flats)
+            p, g, *cut = (vectors.cut(flat, part) for flat in flats)
             scalars = [s[part[0]] if s.ndim else s for s in self._scalars]
             scratch = [s[: p.size].reshape(p.shape) for s in shared]
-            blocks.append([p, g, *scalars, *states, *scratch])
+            blocks.append([p, g, *scalars, *cut, *scratch])
         kept = np.zeros(np.shape(rate), params.dtype)
         self._prepared = Prepared(grads, clipped, kept, blocks, *self._slots(params))
         self._params, self._grads = params, grads
@@ -387,7 +435,7 @@ class Optimizer(Described, Stateful):
         return {k: v for k, v in kept if k not in VIEWS and k != "_model"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        super().__setstate__(state)
         self._model = None
         self._forget_views()
 
