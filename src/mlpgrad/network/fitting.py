@@ -63,12 +63,10 @@ class Fitting:
             self.serve()
 
     def close(self) -> None:
-        """Steps follow. Waits for those who still read."""
+        """Steps follow. Waits for who reads just now."""
         self._whole = False
         if self.network._attention:
             self.serve()
-        while self.network._readers:  # since before this fit began
-            time.sleep(1e-4)
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -141,8 +139,8 @@ def fitted(network: Threaded, optimizer: Any) -> Iterator[Fitting]:
         fitting = network._fitting = outer or Fitting(network)
     before = fitting._whole
     try:
-        with network._lock:  # wait for a gradient that is being computed
-            pass
+        if outer is None:
+            _wait_for_others(network)
         yield fitting
     finally:
         with _claims:
@@ -154,6 +152,14 @@ def fitted(network: Threaded, optimizer: Any) -> Iterator[Fitting]:
             fitting.open()
         else:
             fitting.close()
+
+
+def _wait_for_others(network: Threaded) -> None:
+    """Let those end who have begun to read, or to compute a gradient, before the fit began."""
+    while network._readers:
+        time.sleep(1e-4)
+    with network._lock:
+        pass
 
 
 def check_not_fitted(network: Threaded) -> None:
@@ -234,7 +240,7 @@ class Reading(Generic[AnyNetwork]):
     def __enter__(self) -> AnyNetwork:
         network = self._network
         while True:
-            network._readers.add(self)  # before the look at `_fitting`: see `Fitting.close`
+            network._readers.add(self)  # before the look at `_fitting`: see `fitted`
             fitting = network._fitting
             if fitting is None or fitting.here():
                 return network
