@@ -129,9 +129,12 @@ def test_every_copy_is_of_one_moment(read, size, monkeypatch, tmp_path):
     known = moments(monkeypatch, model)
     known_at_first = moons(size)
     readers = [Reader(lambda: read(model, tmp_path)) for _ in range(2)]
-    model.fit(X, Y, optimizer=mg.Adam(0.05), epochs=40, batch_size=16, verbose=0)
+    adam, fits = mg.Adam(0.05), 0
+    while fits < 2 or min(len(reader.results) for reader in readers) < 4:
+        assert all(reader.is_alive() for reader in readers)
+        model.fit(X, Y, optimizer=adam, epochs=20, batch_size=16, verbose=0)
+        fits += 1
     results = [result for reader in readers for result in reader.stop()]
-    assert len(results) > 4
     for params, state in results:
         for place, one in enumerate(zip(np.atleast_2d(params), np.atleast_2d(state), strict=True)):
             first = np.atleast_2d(known_at_first.params)[place].tobytes()
@@ -145,10 +148,15 @@ def test_every_prediction_and_evaluation_is_of_one_moment(size, monkeypatch):
     known = moments(monkeypatch, model)
     readers = [Reader(lambda: model.predict(X)) for _ in range(2)]
     readers.append(Reader(lambda: model.evaluate(X, Y)["loss"]))
-    options = {"epochs": 40, "batch_size": 16, "verbose": 0}
-    model.fit(X, Y, optimizer=mg.Adam(0.05), **options)
+    options, adam, its_adam = {"epochs": 20, "batch_size": 16}, mg.Adam(0.05), mg.Adam(0.05)
+    fits = 0
+    while fits < 2 or min(len(reader.results) for reader in readers) < 4:
+        assert all(reader.is_alive() for reader in readers)
+        model.fit(X, Y, optimizer=adam, verbose=0, **options)
+        fits += 1
     found = [reader.stop() for reader in readers]
-    alone.fit(X, Y, optimizer=mg.Adam(0.05), **options)
+    for _ in range(fits):
+        alone.fit(X, Y, optimizer=its_adam, verbose=0, **options)
     np.testing.assert_array_equal(model.params, alone.params)  # whoever reads changes nothing
     predictions, losses = [], []
     one = moons()
@@ -158,15 +166,14 @@ def test_every_prediction_and_evaluation_is_of_one_moment(size, monkeypatch):
         for raw in kept:
             values = np.frombuffer(raw)
             one.params, one.state = np.split(values, [one.params.size])
-            predictions[-1].add(one.predict(X).round(9).tobytes())
-            losses[-1].add(round(one.evaluate(X, Y)["loss"], 9))
-    assert min(map(len, found)) > 4
+            predictions[-1].add(one.predict(X).round(6).tobytes())
+            losses[-1].add(round(one.evaluate(X, Y)["loss"], 6))
     for prediction in found[0] + found[1]:
         for place, member in enumerate(prediction.reshape(-1, *prediction.shape[-2:])):
-            assert member.round(9).tobytes() in predictions[place]
+            assert member.round(6).tobytes() in predictions[place]
     for loss in found[2]:
         for place, member in enumerate(np.atleast_1d(loss)):
-            assert round(float(member), 9) in losses[place]
+            assert round(float(member), 6) in losses[place]
 
 
 def test_a_callback_may_wait_for_another_thread_that_predicts():
