@@ -53,8 +53,9 @@ def check_options(callback: Any, *counts: str) -> None:
         Names of its options that are counts from 0.
     """
     kind = type(callback).__name__
-    if callback.mode not in (None, "min", "max"):
-        raise ValueError(f'{kind}: mode expects "min", "max" or None, got {callback.mode!r}')
+    mode = callback.mode
+    if mode is not None and not (isinstance(mode, str) and mode in ("min", "max")):
+        raise ValueError(f'{kind}: mode expects "min", "max" or None, got {mode!r}')
     if callback.monitor is not None and not isinstance(callback.monitor, str):
         raise TypeError(
             f'{kind}: monitor expects a name such as "val_loss", got {callback.monitor!r}'
