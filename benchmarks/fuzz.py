@@ -18,6 +18,7 @@ import io
 import os
 import random
 import re
+import sys
 import tempfile
 import time
 import traceback
@@ -291,6 +292,8 @@ def one_call(draw, outcome):
     """A call, and what follows from it, where `draw` chooses."""
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         draw.choice((construct, run_function, run_method, run_method))(draw, outcome)
+    if "matplotlib.pyplot" in sys.modules:  # which warns of many figures that are open
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 def main():
@@ -303,13 +306,10 @@ def main():
     import matplotlib
 
     matplotlib.use("agg")
-    from matplotlib import pyplot
-
     draw, outcome, started = random.Random(options.seed), Outcome(), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         while outcome.total() < options.calls and time.perf_counter() - started < options.seconds:
             one_call(draw, outcome)
-            pyplot.close("all")
     lines = [f"{outcome.total():,} calls, seed {options.seed}: `python -m benchmarks.fuzz`", ""]
     lines += ["| end of the call | calls |", "|---|---|"]
     lines += [f"| {kind} | {count:,} |" for kind, count in sorted(outcome.items())]

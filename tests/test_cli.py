@@ -135,7 +135,7 @@ def test_options_reach_the_model(capsys, tmp_path):
     options += ["--optimizer", "sgd", "--learning-rate", "0.5", "--output", "here", "--epochs", "1"]
     assert run(capsys, "train", "xor", *options)[0] == 0
     model = mg.load(tmp_path / "here" / "model.npz")
-    assert repr(model.layers) == (
+    assert repr([*model.layers]) == (
         "[Dense(2, 5), Tanh(), Dropout(drop_probability=0.1), "
         "Dense(5, 7), Tanh(), Dropout(drop_probability=0.1), Dense(7, 1)]"
     )

@@ -58,14 +58,15 @@ class Penalty(Described):
     True
     """
 
+    _options_act = True
+
     repeatable: bool = False
     """True, in the class itself, if `value` and `slope` make the same NumPy calls every time."""
 
     def __init__(self, strength: float, *, kinds: tuple[str, ...] = ("weights",)) -> None:
         self.strength = strength
-        self.kinds = kinds
+        self.kinds = checks.names(self, "kinds", kinds)
         checks.within(self, "strength", 0)
-        checks.names(self, "kinds")
 
     def value(self, params: Array) -> Any:
         """The penalty, summed over the last axis.

@@ -9,11 +9,10 @@ from mlpgrad._core import arguments
 from mlpgrad._core.advice import advice
 from mlpgrad._core.described import nearest, suggesting
 from mlpgrad._core.habits import CALLED, MODEL
-from mlpgrad._core.terminal import Text
 from mlpgrad.history import History
-from mlpgrad.layers.chain import walk
 from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import listed
+from mlpgrad.network.fitting import check_not_fitted
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training import rate_test
@@ -149,6 +148,10 @@ class Sequential(Network):
             As soon as the loss is not finite. The model then holds weights from before that
             training can go on from, for instance with a lower learning rate, and the optimizer
             is reset.
+        RuntimeError
+            If another thread is fitting this model, or using the optimizer in a fit. Other
+            threads may predict, evaluate and save meanwhile: they get the weights of one moment,
+            from between two steps.
 
         Notes
         -----
@@ -172,6 +175,7 @@ class Sequential(Network):
         True
         """
         method = method_of(optimizer)
+        check_not_fitted(self)
         callbacks = check_callbacks(callbacks)
         epochs, batch_size = check_counts(self, epochs, batch_size)
         validation_split = check_validation(validation_data, validation_split)
@@ -219,7 +223,8 @@ class Sequential(Network):
             `"loss"` (with penalties, as in training) and each metric by name; a float, or an
             array `(E,)` for an ensemble.
         """
-        return evaluate(self, *self.checked(x, y, sample_weight), metrics)
+        with self.reading() as network:
+            return evaluate(network, *network.checked(x, y, sample_weight), metrics)
 
     learning_rate_range_test = rate_test.learning_rate_range_test
 
@@ -254,39 +259,9 @@ class Sequential(Network):
         """
         from mlpgrad.exchange import npz
 
-        npz.save(self, arguments.path(path))
-
-    def summary(self) -> str:
-        """A table of the layers: position, layer, output shape, number of parameters.
-
-        Examples
-        --------
-        >>> import mlpgrad as mg
-        >>> model = mg.Sequential([mg.Dense(2, 4), mg.Tanh(), mg.Dense(4, 1)],
-        ...                       loss=mg.HalfSquaredError())
-        >>> print(model.summary())
-           layer        output  parameters
-        0  Dense(2, 4)  (B, 4)          12
-        1  Tanh()       (B, 4)           0
-        2  Dense(4, 1)  (B, 1)           5
-        17 parameters, 68 bytes (float32), HalfSquaredError()
-        """
-        rows = [("", "layer", "output", "parameters")]
-        lead = "".join(f"{size}, " for size in self.lead)
-        width, slots = self.in_features, self.parameters.by_layer()
-        for position, layer in walk(self.layers):
-            width = layer.out_features or layer.in_features or width
-            count = sum(slot.stop - slot.start for slot in slots.get(id(layer), ()))
-            label = "  " * position.count(".") + repr(layer)
-            rows.append((position, label, f"({lead}B, {width or 'I'})", f"{count:,}"))
-        a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
-        lines = [f"{p:<{a}}  {n:<{b}}  {o:<{c}}  {k:>{d}}" for p, n, o, k in rows]
-        networks = f" in each of {self.ensemble_size} networks" if self.lead else ""
-        total = (
-            f"{self._params.shape[-1]:,} parameters{networks}, {self._params.nbytes:,} bytes "
-            f"({self.dtype}), {self.loss!r}"
-        )
-        return Text("\n".join([*lines, total]))
+        path = arguments.path(path)
+        with self.reading() as network:
+            npz.save(network, path)
 
     if not TYPE_CHECKING:
 

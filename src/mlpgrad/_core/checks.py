@@ -149,12 +149,12 @@ def boolean(owner: Any, name: str) -> None:
         raise TypeError(f"{type(owner).__name__}: {name} expects True or False, got {value!r}")
 
 
-def names(owner: Any, name: str) -> None:
-    """Raise TypeError if an option of `owner` is not a collection of names of parameters."""
-    value = getattr(owner, name)
+def names(owner: Any, name: str, value: Any) -> Any:
+    """The value of an option of `owner`, which must be names of parameters; a list as a tuple."""
     several = isinstance(value, (tuple, list, set, frozenset))
     if not several or not all(isinstance(item, str) for item in value):
         raise TypeError(
             f"{type(owner).__name__}: {name} expects a tuple of names such as ('weights',), "
             f"got {value!r}"
         )
+    return tuple(value) if isinstance(value, list) else value

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
+from mlpgrad._core import options as assigned
 from mlpgrad._core.advice import advice
 from mlpgrad._core.documented import Documented
 from mlpgrad._core.habits import OPTIONS
@@ -25,6 +26,10 @@ class Described(Documented):
     own, too. A subclass that uses some of them itself keeps the dict as an attribute of the same
     name.
 
+    A family of which `_options_act` is true notices when an option is assigned later: its
+    constructor checks the value, what it derives from it follows, and whoever uses the object is
+    told. Arrays are copied and read-only: `thing.levels[0] = 0.5` raises an error.
+
     Examples
     --------
     >>> class Scaled(Described):
@@ -35,6 +40,14 @@ class Described(Documented):
     >>> Scaled(2.0, unit="cm").config()
     {'scale': 2.0, 'unit': 'cm'}
     """
+
+    _options_act = False
+    _options: tuple[str, ...] = ()  # those whose assignment is noticed
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if cls._options_act:
+            assigned.equip(cls)
 
     def __new__(cls, *_args: Any, **options: Any) -> Any:
         """Raise TypeError for an unknown option before `__init__` runs."""
@@ -57,7 +70,7 @@ class Described(Documented):
         """
         signature = _signature(type(self))
         for name in (*signature.named, *signature.own):
-            if not hasattr(self, name):
+            if not _has(self, name):
                 raise TypeError(
                     f"{type(self).__name__} expects its constructor's argument {name!r} as an "
                     f"attribute of that name, to be shown, copied and saved; in __init__ write "
@@ -76,6 +89,40 @@ class Described(Documented):
         kept = [vars(self).get(name) for name in signature.keywords]
         options = {k: v for each in kept if isinstance(each, dict) for k, v in each.items()}
         return {k: v for k, v in options.items() if k not in signature.named}
+
+    def _reassign(self, name: str, value: Any) -> None:
+        """Give an option another value, with all that the constructor derives from it."""
+        config = self.config() if name in _signature(type(self)).named else {}
+        if name in config:
+            config = self._for_trial(config)
+            before = assigned.made(type(self), config)
+            given = config[name] = self._for_trial({name: value})[name]
+            after = assigned.made(type(self), config)
+            self._check_change(name, before, after)
+            assigned.renew(self, before, after)
+            if vars(after).get(name) is not given:  # the constructor keeps it in another form
+                value = vars(self).get(name, value)
+        if name in self._options:
+            vars(self)[name] = value
+        self._option_changed()
+        assigned.assignments.announce(self)
+
+    def _for_trial(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Options for an object that is made only to see what its constructor does."""
+        return config.copy()
+
+    def _check_change(self, name: str, before: Any, after: Any) -> None:
+        """Raise AttributeError if an option cannot be changed any more."""
+
+    def _option_changed(self) -> None:
+        """Forget what was prepared with the options as they were."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As `copy` and `pickle` do, with arrays that are options read-only as before."""
+        self.__dict__.update(state)
+        for name in self._options:
+            if name in state:
+                self.__dict__[name] = assigned.unchangeable(state[name])
 
     def __repr__(self) -> str:
         try:
@@ -155,6 +202,11 @@ class _Signature(NamedTuple):
     """Whether only the constructor itself knows its options."""
 
 
+def _has(thing: Any, name: str) -> bool:
+    """Whether an object has an attribute of this name, not only its class an `Option`."""
+    return not isinstance(getattr(thing, name, None), assigned.Option) and hasattr(thing, name)
+
+
 def _signature(cls: Any) -> _Signature:
     return _read_signature(cls)
 
@@ -186,6 +238,10 @@ def _show(value: Any) -> str:
     """A value as a person would type it: `np.float32(0.1)` as `0.1`, a class by its name."""
     if hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0:
         value = value.item()
-    if isinstance(value, list):
+    if isinstance(value, list) or (isinstance(value, tuple) and _holds_objects(value)):
         return f"[{', '.join(map(_show, value))}]"
     return getattr(value, "__name__", None) or repr(value)
+
+
+def _holds_objects(value: tuple[Any, ...]) -> bool:
+    return bool(value) and all(isinstance(item, Described) for item in value)

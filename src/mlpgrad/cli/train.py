@@ -14,7 +14,7 @@ from mlpgrad.cli.networks import build_model, choose
 from mlpgrad.cli.units import in_own_units
 
 if TYPE_CHECKING:
-    from mlpgrad.gradcheck.report import GradientReport
+    from mlpgrad.gradcheck import GradientReport
     from mlpgrad.history import History
     from mlpgrad.sequential import Sequential
 
@@ -65,12 +65,13 @@ def _refuse_untrainable(data: Data) -> None:
 
 def _exit_code(checked: GradientReport) -> int:
     """1 if the check has found a mistake; 0, with a note, if it could not judge."""
-    from mlpgrad.gradcheck.verdicts import GOOD, Verdict
+    from mlpgrad.gradcheck import Verdict
 
-    if checked.verdict not in (*GOOD, Verdict.INCONCLUSIVE):
+    if checked:
+        return 0
+    if checked.verdict is not Verdict.INCONCLUSIVE:
         return 1
-    if not checked:
-        print("note: the gradient check found no mistake, but could not judge every parameter")
+    print("note: the gradient check found no mistake, but could not judge every parameter")
     return 0
 
 

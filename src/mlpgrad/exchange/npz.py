@@ -138,7 +138,7 @@ def _read(archive: Archive) -> Network:
     archive.read_into("state", model.state)
     *rngs, model.rng = decode(description["rngs"])
     model.rngs[:] = rngs  # in place: the layers hold this list
-    model.random_state = decode(description["random_state"])
+    vars(model)["random_state"] = decode(description["random_state"])
     layers = [layer for _, layer in walk(model.layers)]
     for layer, training in zip(layers, description["training"], strict=True):
         layer.training = bool(training)

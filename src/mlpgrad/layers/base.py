@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,7 +26,9 @@ class Layer(Described):
       It leaves `delta` and what `forward` kept as they are;
     - `parameters()`, if it has any, and `example()`, for tests that go through every class;
     - `__init__`, if it has options. It keeps each under its own name (`self.rate = rate`), which is
-      how they are shown, copied and saved, and sets `in_features` and `out_features`.
+      how they are shown, copied and saved, and sets `in_features` and `out_features`. An
+      option that is assigned later goes through `__init__` as well, on a new object: it is checked
+      there, and what `__init__` derives from it follows.
 
     The model gives a layer views of its own flat arrays, `params`, `grads` and `state`, with the
     ensemble axis in front where there is one. Formulas use the last two axes and never mention it.
@@ -95,6 +98,8 @@ class Layer(Described):
     match
     """
 
+    _options_act = True
+
     in_features: int | None = None
     """Number of columns of the input; None if the layer takes any."""
     out_features: int | None = None
@@ -114,6 +119,7 @@ class Layer(Described):
     """False in the first layer of a model: `backward` may then return None."""
 
     dtype: np.dtype[Any] = np.dtype(np.float32)
+    _twin: bool = False
     _lead: Shape = ()  # () for one network, (E,) for an ensemble
     _rngs: Sequence[np.random.Generator] = ()  # one a network
     _following: Layer | None = None  # the activation that comes after, if any
@@ -227,7 +233,7 @@ class Layer(Described):
     def forget_buffers(self) -> None:
         """Drop the buffers, which the next `forward` makes anew."""
         self._shape = None
-        self.__dict__.pop("_sets", None)
+        self._sets: dict[Shape, dict[str, Any]] = {}
 
     def empty(self, *shape: int) -> Array:
         """An uninitialised array of the model's dtype, with the ensemble axis in front."""
@@ -266,6 +272,7 @@ class Layer(Described):
         """A copy for predictions: the same parameters, its own buffers, not training."""
         twin: Self = type(self).__new__(type(self))
         twin.__dict__.update(self.__dict__)
+        twin._twin = True  # nobody assigns options to it
         twin.forget_buffers()
         twin._inputs = twin._outputs = twin._delta = twin._sample_weights = None
         twin.training = False
@@ -274,8 +281,25 @@ class Layer(Described):
     def __getstate__(self) -> dict[str, Any]:
         """Leave out views and buffers: a model that is copied or loaded binds its layers anew."""
         bound = ("params", "grads", "state", "dtype", "wants_input_delta")
-        kept = self.__dict__.items()
-        return {k: v for k, v in kept if not k.startswith("_") and k not in bound}
+        kept = self.__dict__.copy()  # another thread may add buffers
+        return {k: v for k, v in kept.items() if not k.startswith("_") and k not in bound}
+
+    # options assigned later
+
+    def _for_trial(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Options with copies of the layers among them, which may belong to a model."""
+        return copy.deepcopy(config) if "_bound" in self.__dict__ else config.copy()
+
+    def _check_change(self, name: str, before: Any, after: Any) -> None:
+        """Refuse what would need other parameters than the model has laid out."""
+        if "_bound" in self.__dict__ and _structure(before) != _structure(after):
+            raise AttributeError(
+                f"{type(self).__name__}.{name} cannot be changed once the layer belongs to a "
+                f"model, whose parameters are laid out and drawn; make a new model"
+            )
+
+    def _option_changed(self) -> None:
+        self.forget_buffers()
 
     # what a person can look at after `model.backpropagate`
 
@@ -301,3 +325,13 @@ class Layer(Described):
     def gradients(self) -> dict[str, Array]:
         """Copies of the gradients of the last step, by parameter name."""
         return {name: view.copy() for name, view in self.grads.items()}
+
+
+def _structure(layer: Layer) -> Any:
+    """What a model's storage depends on: widths, parameters, and the layers inside."""
+    described = [
+        [(name, shape, repr(initializer)) for name, (shape, initializer) in kinds.items()]
+        for kinds in (layer.parameters(), layer.statistics())
+    ]
+    inside = [(repr(child), _structure(child)) for child in layer.children()]
+    return layer.in_features, layer.out_features, described, inside

@@ -46,7 +46,7 @@ class Residual(Layer):
     repeatable = True
 
     def __init__(self, layers: Sequence[Layer]) -> None:
-        self.layers = arguments.objects(layers, "layers", Layer, "Dense(8, 8)")
+        self.layers = tuple(arguments.objects(layers, "layers", Layer, "Dense(8, 8)"))
         check_chain(self.layers, "Residual.")
         if any(position.count(".") >= DEEPEST for position, _ in walk(self.layers)):
             raise ValueError(f"Residual expects blocks nested at most {DEEPEST} deep")
@@ -61,12 +61,16 @@ class Residual(Layer):
             )
         self.in_features = self.out_features = first
 
+    def config(self) -> dict[str, Any]:
+        """The layers as a list."""
+        return {"layers": [*self.layers]}
+
     def children(self) -> Sequence[Layer]:
         return self.layers
 
     def reader(self) -> Self:
         twin = super().reader()
-        twin.layers = [layer.reader() for layer in self.layers]
+        twin.layers = tuple(layer.reader() for layer in self.layers)
         return twin
 
     def forget_buffers(self) -> None:

@@ -70,6 +70,8 @@ class Loss(Described):
            [0.    ]])
     """
 
+    _options_act = True
+
     expects_logits: bool = False
     """True if a Softmax or Sigmoid must not precede this loss."""
     expects_probabilities: bool = False
@@ -293,12 +295,23 @@ class Loss(Described):
         }
 
     def reader(self) -> Self:
-        """A copy with buffers of its own, for evaluation."""
-        return type(self)(**self.config())
+        """A copy with buffers of its own: for evaluation, or in another thread."""
+        twin = type(self)(**self.config())
+        twin.__dict__.update(self.__getstate__())  # also what is no option, or a method replaced
+        return twin
+
+    def forget_buffers(self) -> None:
+        """Drop the buffers, which the next `forward` makes anew."""
+        self._key = None
+        self._sets: dict[Any, dict[str, Any]] = {}
+
+    def _option_changed(self) -> None:
+        self.forget_buffers()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the buffers."""
-        return {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
+        kept = self.__dict__.copy()  # another thread may add buffers
+        return {k: v for k, v in kept.items() if not k.startswith("_")}
 
 
 def check_smoothing(loss: Loss, label_smoothing: float) -> None:

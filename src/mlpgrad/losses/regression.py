@@ -201,7 +201,7 @@ class Quantile(Loss):
             raise ValueError(
                 f"Quantile expects levels between 0 and 1, got {levels!r}; 0.5 is the median"
             )
-        self.levels = levels
+        self.levels = tuple(levels) if isinstance(levels, list) else levels
 
     def losses(self, prediction: Array, target: Array) -> Array:
         work, slopes, columns = self._work, self._slopes, self._columns

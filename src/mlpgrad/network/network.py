@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.options import assignments
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import check_chain, run_backward, run_forward
 from mlpgrad.losses.base import Loss
 from mlpgrad.network import boundary
+from mlpgrad.network.copies import MOST_MEMBERS, Copied
+from mlpgrad.network.fitting import Reading
+from mlpgrad.network.own import Own
 from mlpgrad.network.prediction import Prediction
-from mlpgrad.network.randomness import Seeded
-from mlpgrad.network.storage import check_memory, initialize
+from mlpgrad.network.shown import Shown
+from mlpgrad.network.storage import initialize
 from mlpgrad.network.warnings import warn_of_structure
 from mlpgrad.penalties import Penalty, penalise
 
-MOST_MEMBERS = 1_000_000  # networks of an ensemble: each has a random generator
 
-
-class Network(Seeded):
+class Network(Copied, Shown):
     """What computes: storage, forward, backward, the objective, predictions and copies.
 
     `mlpgrad.Sequential` is the class that people use: it adds training, evaluation and files, and
@@ -31,8 +33,7 @@ class Network(Seeded):
     explanations take any network.
     """
 
-    stop_training: bool = False
-    """Set to True, by a callback for instance, to end a running `fit` after the batch."""
+    _options_act = True
 
     def __init__(
         self,
@@ -44,14 +45,12 @@ class Network(Seeded):
         random_state: int | np.random.Generator | None = None,
         ensemble_size: int | None = None,
     ) -> None:
-        self.layers = arguments.objects(layers, "layers", Layer, "Dense(2, 8)")
-        self.loss = arguments.instance(loss, "loss", Loss, "HalfSquaredError()")
-        self.penalties = arguments.objects(penalties, "penalties", Penalty, "L2(1e-4)")
-        self.dtype = arguments.floating(dtype)
-        self.random_state = random_state
-        self.ensemble_size = ensemble_size
         if ensemble_size is not None:
-            self.ensemble_size = arguments.count(ensemble_size, "ensemble_size", 1, MOST_MEMBERS)
+            ensemble_size = arguments.count(ensemble_size, "ensemble_size", 1, MOST_MEMBERS)
+        self.layers = tuple(arguments.objects(layers, "layers", Layer, "Dense(2, 8)"))
+        self.loss, self.penalties = _checked_loss(loss), _checked_penalties(penalties)
+        self.dtype = arguments.floating(dtype)
+        self.random_state, self.ensemble_size = random_state, ensemble_size
         self._check()
         self.streams = {}
         self._fill()
@@ -86,26 +85,54 @@ class Network(Seeded):
         super()._bind(flats)
         self.layers[0].wants_input_delta = False
         self._prediction = Prediction(self.layers, self.dtype)
-        self._penalised = [
+        self._slopes = np.empty(0, self.dtype)
+        self._own = Own(self)
+        self._use_objective()
+
+    def _use_objective(self) -> None:
+        """Compute with the loss and the penalties as they are now."""
+        self._loss, *penalties = self._own.made([self.loss, *self.penalties])
+        acting = [
             (penalty, self._params[part], self._grads[part])
-            for penalty in self.penalties
+            for penalty in penalties
             for slot in self.parameters
             if slot.kind in penalty.kinds
             for part in [np.s_[..., slot.start : slot.stop]]
         ]
-        largest = max((params.size for _, params, _ in self._penalised), default=0)
-        self._slopes = np.empty(largest, self.dtype)
+        largest = max((params.size for _, params, _ in acting), default=0)
+        if largest > self._slopes.size:
+            self._slopes = np.empty(largest, self.dtype)
+        self._penalised = acting
 
-    @property
-    def in_features(self) -> int | None:
-        """Width of the input, or None for any."""
-        return next((n for layer in self.layers if (n := layer.in_features) is not None), None)
+    def _reassign(self, name: str, value: Any) -> None:
+        """Take another loss or other penalties at once; refuse what the storage depends on."""
+        if name in ("layers", "dtype", "random_state", "ensemble_size"):
+            raise AttributeError(
+                f"{name} cannot be changed once the model is made; make a new model"
+            )
+        if name in ("loss", "penalties"):
+            value = _checked_loss(value) if name == "loss" else _checked_penalties(value)
+        probe = object.__new__(type(self))
+        vars(probe).update(vars(self) | {"layers": copy.deepcopy(self.layers), name: value})
+        probe._check()
+        vars(self)[name] = value
+        self._use_objective()
+        assignments.announce(self)
 
-    @property
-    def out_features(self) -> int | None:
-        """Width of the output, or None where it is that of the input, whatever that is."""
-        widths = (layer.out_features or layer.in_features for layer in reversed(self.layers))
-        return next((n for n in widths if n is not None), None)
+    def _notice(self, thing: Any) -> None:
+        """An option of the loss or of a penalty has been assigned."""
+        self._use_objective()
+
+    def follow(self) -> None:
+        """Notice other changes of a loss or penalty that is shared with another model."""
+        if self._own.changed():
+            self._use_objective()
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments by name, lists as lists."""
+        config = super().config()
+        lists = config.keys() & {"layers", "penalties"}
+        return {name: [*value] if name in lists else value for name, value in config.items()}
 
     # one step
 
@@ -127,20 +154,22 @@ class Network(Seeded):
         number, or array (E,)
             The loss, averaged over the batch by weight, sum(w l) / sum(w), plus penalties.
         """
-        return self._step(*self._cast(x, y, sample_weight))
+        with self._alone():
+            return self._step(*self._cast(x, y, sample_weight))
 
     def input_gradient(self, x: Any, y: Any, *, sample_weight: Any = None) -> Array:
         """dL/dx, in the shape of `x` (with the ensemble axis in front where there is one)."""
         first = self.layers[0]
-        first.wants_input_delta = True
-        first.forget_buffers()
-        try:
-            self._step(*self._cast(x, y, sample_weight))
-            assert self._input_delta is not None
-            return self._input_delta.copy()
-        finally:
-            first.wants_input_delta = False
+        with self._alone():
+            first.wants_input_delta = True
             first.forget_buffers()
+            try:
+                self._step(*self._cast(x, y, sample_weight))
+                assert self._input_delta is not None
+                return self._input_delta.copy()
+            finally:
+                first.wants_input_delta = False
+                first.forget_buffers()
 
     def objective(
         self, x: Any, y: Any, *, sample_weight: Any = None
@@ -185,12 +214,13 @@ class Network(Seeded):
 
         The weights are divided by `mean_weight`, or by their own mean: see `Loss.forward`.
         """
+        loss = self._loss
         prediction = run_forward(self.layers, x, weights)
         if weights is None or mean_weight is None:
-            value = self.loss.forward(prediction, target, weights)
+            value = loss.forward(prediction, target, weights)
         else:
-            value = self.loss.forward(prediction, target, weights, mean_weight)
-        self._input_delta = run_backward(self.layers, self.loss.backward())
+            value = loss.forward(prediction, target, weights, mean_weight)
+        self._input_delta = run_backward(self.layers, loss.backward())
         return penalise(value, self._penalised, self._slopes) if self._penalised else value
 
     def _cast(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
@@ -212,6 +242,7 @@ class Network(Seeded):
 
         The weights of a single batch may all be zero by chance: `some_weight=False`.
         """
+        self.follow()
         x = boundary.inputs(x, self.in_features, self.lead, self.dtype)
         width, samples = self.out_features or x.shape[-1], x.shape[-2]
         target = boundary.targets(y, self.loss, width, samples, self.lead, self.dtype)
@@ -225,7 +256,8 @@ class Network(Seeded):
     def predict(self, x: Any) -> Array:
         """The network's output, `(B, O)` or `(E, B, O)`: logits where the loss expects them.
 
-        Dropout is off and BatchNorm uses its running statistics. Safe from several threads.
+        Dropout is off and BatchNorm uses its running statistics. Safe from several threads: also
+        while another one fits the model, from whose weights it takes a copy between two steps.
 
         Parameters
         ----------
@@ -243,92 +275,20 @@ class Network(Seeded):
 
     def _predict(self, x: Array) -> Array:
         """`predict` on a checked array."""
-        return self._prediction(x)
+        reading, readers = object(), self._readers  # as `Reading` does, without its calls
+        readers.add(reading)
+        try:
+            if self._fitting is None or self._fitting.here():
+                return self._prediction(x)
+        finally:
+            readers.discard(reading)
+        with Reading(self) as network:
+            return network._prediction(x)
 
-    # copies
 
-    def copy(self) -> Self:
-        """An independent copy: parameters, statistics and generators included."""
-        return copy.deepcopy(self)
+def _checked_loss(loss: Any) -> Loss:
+    return arguments.instance(loss, "loss", Loss, "HalfSquaredError()")
 
-    def member(self, index: int) -> Self:
-        """Network `index` of an ensemble as a model of its own, a copy."""
-        if self.ensemble_size is None:
-            raise ValueError("member(i) expects an ensemble, got one network; use copy()")
-        size = self.ensemble_size
-        if not arguments.is_integer(index) or not -size <= index < size:
-            kind = IndexError if arguments.is_integer(index) else TypeError
-            raise kind(f"member expects an int from 0 to {size - 1}, got {arguments.shown(index)}")
-        return self._rebuilt(self._params[index], self._state[index], [self.rngs[index]])
 
-    def share(self, networks: slice) -> Self:
-        """Some networks of an ensemble on the same memory, with layers and buffers of their own.
-
-        For a thread that trains them while others train the rest.
-        """
-        if self.ensemble_size is None or not isinstance(networks, slice):
-            raise TypeError(
-                f"share expects an ensemble and a slice such as slice(0, 2), "
-                f"got {'one network' if self.ensemble_size is None else arguments.shown(networks)}"
-            )
-        part: Self = type(self).__new__(type(self))
-        arrays = ("params", "state", "rngs", "rng")
-        part.__dict__.update(
-            copy.deepcopy({k: v for k, v in self.__getstate__().items() if k not in arrays})
-        )
-        part.rngs, part.rng = self.rngs[networks], self.rng
-        part.ensemble_size = len(part.rngs)
-        part._bind((self._params[networks], self._grads[networks], self._state[networks]))
-        return part
-
-    def tiled(self, count: int) -> Self:
-        """An ensemble of `count` copies of this one network: same values, same randomness."""
-        if self.ensemble_size is not None:
-            raise ValueError("tiled(count) expects one network, got an ensemble; use member(i)")
-        count = arguments.count(count, "count", 1, MOST_MEMBERS)
-        check_memory(count * self._params.nbytes, f"{count} copies")
-        params, state = (np.tile(flat, (count, 1)) for flat in (self._params, self._state))
-        return self._rebuilt(params, state, self.rngs * count)
-
-    def lifted(self, dtype: Any = np.float64) -> Self:
-        """A copy that computes in another dtype, from the same values."""
-        dtype = arguments.floating(dtype)
-        return self._rebuilt(self._params.astype(dtype), self._state.astype(dtype), self.rngs)
-
-    def _rebuilt(self, params: Array, state: Array, rngs: Sequence[np.random.Generator]) -> Self:
-        twin: Self = type(self).__new__(type(self))
-        described = self.__getstate__() | {
-            "params": params,
-            "state": state,
-            "dtype": params.dtype,
-            "ensemble_size": len(params) if params.ndim == 2 else None,
-        }
-        # each generator copied by itself: the copies of a tiled network must not share one
-        described["rngs"] = [copy.deepcopy(rng) for rng in rngs]
-        twin.__setstate__({k: v if k == "rngs" else copy.deepcopy(v) for k, v in described.items()})
-        return twin
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Arguments, arrays and generators; views, buffers and readers are made anew."""
-        kept = ("layers", "loss", "penalties", "dtype", "random_state", "ensemble_size")
-        state = {
-            name: getattr(self, name) for name in (*kept, "rngs", "rng", "streams", "stop_training")
-        }
-        return state | {"params": self._params, "state": self._state}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        params, statistics = state.pop("params"), state.pop("state")
-        self.__dict__.update(state)
-        self._bind()
-        self.params, self.state = params, statistics
-
-    def __repr__(self) -> str:
-        lines = "".join(f"    {layer!r},\n" for layer in self.layers)
-        options = [f"loss={self.loss!r}"]
-        if self.penalties:
-            options.append(f"penalties={self.penalties!r}")
-        if self.dtype != np.float32:
-            options.append(f'dtype="{self.dtype}"')
-        if self.ensemble_size is not None:
-            options.append(f"ensemble_size={self.ensemble_size}")
-        return f"{type(self).__name__}([\n{lines}], {', '.join(options)})"
+def _checked_penalties(penalties: Any) -> tuple[Penalty, ...]:
+    return tuple(arguments.objects(penalties, "penalties", Penalty, "L2(1e-4)"))

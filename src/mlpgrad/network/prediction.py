@@ -9,16 +9,24 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.changes import frozen, same
+from mlpgrad._core.options import assignments
 from mlpgrad.layers.base import Layer
-from mlpgrad.layers.chain import run_forward
+from mlpgrad.layers.chain import run_forward, walk
 
 ROWS_AT_ONCE = 1024  # bounds the memory, not the result
+
+BOUND = {"params", "grads", "state", "dtype", "wants_input_delta", "training"}
+"""Public attributes of a layer that its twin for predictions does not depend on."""
+
+_MISSING = object()
 
 
 class Prediction:
     """What the layers compute outside of training, as a function of a checked array.
 
     Each thread has twins of the layers: the same parameters, buffers of its own, not training.
+    They are made anew where an option, another public attribute or a method has been assigned.
     """
 
     def __init__(self, layers: Sequence[Layer], dtype: np.dtype[Any]) -> None:
@@ -27,25 +35,83 @@ class Prediction:
 
     def __call__(self, x: Array) -> Array:
         """The output for `x: (..., B, I)`, as an array of its own."""
-        samples = x.shape[-2]
-        if samples <= ROWS_AT_ONCE:
-            return self._forward(x).copy()
+        # an overflow is part of the result, and OpenBLAS sets flags on finite numbers now and then
+        with np.errstate(all="ignore"):
+            if x.shape[-2] <= ROWS_AT_ONCE:
+                return self._forward(self.twins(), x).copy()
+            return self._in_parts(x)
+
+    def _in_parts(self, x: Array) -> Array:
+        """The output for many rows, so many at once that memory is bounded."""
+        samples, twins = x.shape[-2], self.twins()
         parts = (x[..., i : i + ROWS_AT_ONCE, :] for i in range(0, samples, ROWS_AT_ONCE))
-        first = self._forward(next(parts))
+        first = self._forward(twins, next(parts))
         out = np.empty((*first.shape[:-2], samples, first.shape[-1]), first.dtype)
         out[..., :ROWS_AT_ONCE, :] = first
         for number, part in enumerate(parts, start=1):
             rows = slice(number * ROWS_AT_ONCE, (number + 1) * ROWS_AT_ONCE)
-            out[..., rows, :] = self._forward(part)
+            out[..., rows, :] = self._forward(twins, part)
         return out
 
-    def _forward(self, x: Array) -> Array:
+    def _forward(self, twins: Sequence[Layer], x: Array) -> Array:
         """The output in a buffer that the next call overwrites."""
-        return run_forward(self.twins(), x.astype(self.dtype, copy=False))
+        return run_forward(twins, x.astype(self.dtype, copy=False))
 
-    def twins(self) -> list[Layer]:
-        """The layers of this thread."""
-        layers: list[Layer] | None = getattr(self._threads, "layers", None)
-        if layers is None:
-            layers = self._threads.layers = [layer.reader() for layer in self.layers]
-        return layers
+    def twins(self) -> Sequence[Layer]:
+        """The layers of this thread, as the model's layers are now."""
+        twins: Twins | None = getattr(self._threads, "twins", None)
+        if twins is None or twins.are_old():
+            twins = self._threads.twins = Twins(self.layers)
+        return twins.layers
+
+
+class Twins:
+    """Readers of some layers, and what these layers were like."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self._count = assignments.count
+        self._owns = [vars(layer) for _, layer in walk(layers)]
+        self._sizes = [*map(len, self._owns)]
+        self._public = [_public(own) for own in self._owns]
+        self._others = []  # what is no option, so that nobody tells when it is assigned
+        for (_, layer), own, public in zip(walk(layers), self._owns, self._public, strict=True):
+            names = public.keys() - layer._options
+            self._others += [(own, name, public[name]) for name in names]
+        values = [value for public in self._public for value in public.values()]
+        self._mutable = [(value, frozen(value)) for value in values if _can_change(value)]
+        self.layers = [layer.reader() for layer in layers]
+
+    def are_old(self) -> bool:
+        """Whether a layer has another public attribute than it had. Cheap: every `predict` asks."""
+        if assignments.count != self._count or [*map(len, self._owns)] != self._sizes:
+            return self._differ()
+        for own, name, value in self._others:
+            if own.get(name, _MISSING) is not value:
+                return True
+        return bool(self._mutable) and self._holds_other()
+
+    def _differ(self) -> bool:
+        """Whether anything public differs; other objects' options may, and there may be buffers."""
+        self._count, self._sizes = assignments.count, [*map(len, self._owns)]
+        pairs = list(zip(map(_public, self._owns), self._public, strict=True))
+        return any(
+            now.keys() != before.keys() or any(now[name] is not before[name] for name in now)
+            for now, before in pairs
+        )
+
+    def _holds_other(self) -> bool:
+        """Whether a list, dict or writeable array has been changed in place."""
+        return any(not same(value, before) for value, before in self._mutable)
+
+
+def _public(own: dict[str, Any]) -> dict[str, Any]:
+    """The public attributes among those of a layer."""
+    kept = own.copy()  # another thread may add buffers
+    return {k: v for k, v in kept.items() if not k.startswith("_") and k not in BOUND}
+
+
+def _can_change(value: Any) -> bool:
+    """Whether what a value holds can be changed in place, and compared."""
+    if isinstance(value, np.ndarray):
+        return bool(value.flags.writeable)
+    return isinstance(value, (list, dict))

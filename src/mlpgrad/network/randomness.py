@@ -46,9 +46,10 @@ class Seeded(Storage, Stateful):
 
     def snapshot(self) -> dict[str, Any]:
         """Copies of parameters and statistics, and the states of all random streams."""
+        params, state = self._weights()
         return {
-            "params": self._params.copy(),
-            "state": self._state.copy(),
+            "params": params.copy(),
+            "state": state.copy(),
             "rngs": [generator_state(rng) for rng in self.rngs],
             "rng": generator_state(self.rng),
             "streams": {name: generator_state(rng) for name, rng in self.streams.items()},
@@ -63,7 +64,8 @@ class Seeded(Storage, Stateful):
                     f"restore expects {name} of shape {flat.shape} and {flat.dtype}, got "
                     f"{found.shape} and {found.dtype}; the snapshot is of another network"
                 )
-            flat[...] = found
+        with self._writing():
+            self.params, self.state = snapshot["params"], snapshot["state"]
         for rng, state in zip(
             [*self.rngs, self.rng], [*snapshot["rngs"], snapshot["rng"]], strict=True
         ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -116,7 +117,7 @@ def initialize(slots: Sequence[Slot], flat: Array, rngs: Sequence[np.random.Gene
 class Storage(Described):
     """The flat arrays of a network, and its layers, which are bound to views of them."""
 
-    layers: list[Layer]
+    layers: Sequence[Layer]
     dtype: np.dtype[Any]
     ensemble_size: int | None
     rngs: list[np.random.Generator]
@@ -136,6 +137,20 @@ class Storage(Described):
     def lead(self) -> tuple[int, ...]:
         """`()` for one network, `(E,)` for an ensemble."""
         return () if self.ensemble_size is None else (self.ensemble_size,)
+
+    @property
+    def in_features(self) -> int | None:
+        """Width of the input, or None for any."""
+        for layer in self.layers:  # every `predict` asks, and a generator takes twice the time
+            if layer.in_features is not None:
+                return layer.in_features
+        return None
+
+    @property
+    def out_features(self) -> int | None:
+        """Width of the output, or None where it is that of the input, whatever that is."""
+        widths = (layer.out_features or layer.in_features for layer in reversed(self.layers))
+        return next((n for n in widths if n is not None), None)
 
     def _bind(self, flats: tuple[Array, Array, Array] | None = None) -> None:
         """Lay out the flat arrays, if there are none, and give each layer its views of them."""
@@ -157,7 +172,8 @@ class Storage(Described):
 
     @params.setter
     def params(self, values: Any) -> None:
-        arguments.copy_into(self._params, values, "params")
+        with self._writing():
+            arguments.copy_into(self._params, values, "params")
 
     @property
     def grads(self) -> Array:
@@ -175,12 +191,22 @@ class Storage(Described):
 
     @state.setter
     def state(self, values: Any) -> None:
-        arguments.copy_into(self._state, values, "state")
+        with self._writing():
+            arguments.copy_into(self._state, values, "state")
+
+    def _writing(self) -> Any:
+        """A context in which no other thread reads weights."""
+        return nullcontext()
+
+    def _weights(self) -> tuple[Array, Array]:
+        """Parameters and statistics, to be read at once: of one moment."""
+        return self._params, self._state
 
     def get_weights(self) -> dict[str, Array]:
         """Copies of all parameters and statistics, by name such as `layers[0].weights`."""
-        arrays = {slot.name: slot.view(self._params).copy() for slot in self.parameters}
-        return arrays | {slot.name: slot.view(self._state).copy() for slot in self.statistics}
+        params, state = self._weights()
+        arrays = {slot.name: slot.view(params).copy() for slot in self.parameters}
+        return arrays | {slot.name: slot.view(state).copy() for slot in self.statistics}
 
     def set_weights(self, weights: Mapping[str, Any]) -> None:
         """Copy in arrays by name, as `get_weights` gives them; all names must be there."""
@@ -198,5 +224,6 @@ class Storage(Described):
         for name, array in arrays.items():
             if array.shape != slots[name].shape:
                 raise ValueError(f"{name} expects shape {slots[name].shape}, got {array.shape}")
-        for name, array in arrays.items():
-            slots[name][...] = array
+        with self._writing():
+            for name, array in arrays.items():
+                slots[name][...] = array

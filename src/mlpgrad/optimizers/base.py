@@ -11,26 +11,24 @@ import numpy as np
 
 from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array, constant
+from mlpgrad._core.options import unchangeable
 from mlpgrad._core.stateful import Stateful
 from mlpgrad.optimizers import vectors
-from mlpgrad.optimizers.boundary import Rate, check_arrays, check_rate
-from mlpgrad.optimizers.prepared import Prepared
-from mlpgrad.optimizers.rule import Rule
-from mlpgrad.optimizers.slots import Layout, views_of
+from mlpgrad.optimizers.boundary import Rate, check_rate
+from mlpgrad.optimizers.prepared import VIEWS, Prepared, Preparing
 
 if TYPE_CHECKING:
     from mlpgrad.network.network import Network
 
 
-VIEWS = ("_params", "_grads", "_scalars", "_prepared")
-
-
-class Optimizer(Rule, Stateful):
+class Optimizer(Preparing, Stateful):
     """p <- p - step(g), in place, on the flat parameters of a network or an ensemble.
 
     A subclass implements `update` and names in `states` the arrays that it keeps from step to
     step. It may also override `scalars`, the numbers that change from step to step, and
     `make_state`, the initial values of the arrays.
+
+    Every option may be assigned later and holds from the next step on.
 
     Parameters
     ----------
@@ -104,6 +102,8 @@ class Optimizer(Rule, Stateful):
     True
     """
 
+    _options_act = True
+
     kept = ("steps", "learning_rate_scale", "state")
 
     def __init__(
@@ -119,14 +119,13 @@ class Optimizer(Rule, Stateful):
         self.learning_rate = learning_rate
         self.learning_rate_scale = 1.0
         self.weight_decay = weight_decay
-        self.decay_kinds = decay_kinds
+        self.decay_kinds = checks.names(self, "decay_kinds", decay_kinds)
         self.clip_norm, self.clip_value, self.max_norm = clip_norm, clip_value, max_norm
         checks.within(self, "weight_decay", 0)
         for name in ("clip_norm", "clip_value", "max_norm"):
             if getattr(self, name) is not None:
                 checks.within(self, name, 0, open_below=True)
-        checks.names(self, "decay_kinds")
-        self._layout: Layout | None = None
+        self._layout = None
         self._model: weakref.ref[Network] | None = None
         self.reset()
 
@@ -223,8 +222,7 @@ class Optimizer(Rule, Stateful):
     def reset(self) -> None:
         """Forget the state and the count of steps, as if newly made; the options stay."""
         self.steps = 0
-        self.state: dict[str, Array] = {}
-        self._forget_views()
+        self.state = {}
 
     @property
     def learning_rate(self) -> Rate:
@@ -233,10 +231,16 @@ class Optimizer(Rule, Stateful):
 
     @learning_rate.setter
     def learning_rate(self, rate: Any) -> None:
-        if not callable(rate) or isinstance(rate, type):
+        if callable(rate) and not isinstance(rate, type):
+            self._check_schedule(rate)
+        else:
             check_rate(rate)
+            rate = tuple(rate) if isinstance(rate, list) else unchangeable(rate)
         self._learning_rate: Rate = rate
         self._forget_views()
+
+    def _check_schedule(self, rate: Any) -> None:
+        """Raise an error where the rule cannot follow a schedule."""
 
     @property
     def current_learning_rate(self) -> Any:
@@ -251,42 +255,6 @@ class Optimizer(Rule, Stateful):
             rate = _asked(rate, steps) if callable(rate) else rate
             rate = np.asarray(rate, np.float64)[:, None] if np.ndim(rate) else rate
         return rate * self.learning_rate_scale
-
-    # views, made once and used as long as the arrays are the same
-
-    def _forget_views(self) -> None:
-        self._params: Array | None = None
-        self._grads: Array | None = None
-        self._scalars: list[Array] = []
-        self._prepared = Prepared()
-
-    def prepare(self, params: Array, grads: Array) -> None:
-        """Make the state at the first step, and views of everything in blocks; `step` calls it."""
-        rates = np.shape(self._rate(self.steps))
-        check_arrays(type(self).__name__, params, grads, self.state, rates)
-        if not self.state:
-            self.state = self.make_state(params)
-        clips = self.clip_norm is not None or self.clip_value is not None
-        clipped = np.empty_like(grads) if clips else None
-        rate = self._rate(self.steps)
-        values = self.scalars(rate, self.steps + 1)
-        self._scalars = [np.zeros(np.shape(value), params.dtype) for value in values]
-        flats = [params, grads if clipped is None else clipped, *self.state.values()]
-        size = min(vectors.BLOCK, params.size)
-        shared = [np.empty(size, params.dtype) for _ in range(self.scratch)]
-        blocks = []
-        for part in vectors.blocks_of(params.shape, whole=np.ndim(rate) == 0):
-            p, g, *states = (vectors.cut(flat, part) for flat in flats)
-            scalars = [s[part[0]] if s.ndim else s for s in self._scalars]
-            scratch = [s[: p.size].reshape(p.shape) for s in shared]
-            blocks.append([p, g, *scalars, *states, *scratch])
-        kept = np.zeros(np.shape(rate), params.dtype)
-        self._prepared = Prepared(grads, clipped, kept, blocks, *self._slots(params))
-        self._params, self._grads = params, grads
-
-    def _slots(self, params: Array) -> tuple[list[Array], list[Array]]:
-        """Views of the parameters that decay, and of the weights that `max_norm` bounds."""
-        return views_of(params, self._layout, self.decay_kinds, self.max_norm)
 
     def _clip(self, grads: Array, out: Array) -> None:
         """Write the clipped gradient."""
@@ -324,7 +292,7 @@ class Optimizer(Rule, Stateful):
         return {k: v for k, v in kept if k not in VIEWS and k != "_model"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        super().__setstate__(state)
         self._model = None
         self._forget_views()
 

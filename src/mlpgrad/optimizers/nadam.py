@@ -49,6 +49,10 @@ class NAdam(Adam):
         checks.within(self, "momentum_decay", 0)
         self._product = 0, 1.0  # t and M_t
 
+    def _option_changed(self) -> None:
+        super()._option_changed()
+        self._product = 0, 1.0
+
     def mu(self, t: int) -> float:
         """The momentum mu_t of step t = 1, 2, ..."""
         return float(self.beta1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay)))

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.optimizers import vectors
+from mlpgrad.optimizers.boundary import check_arrays
+from mlpgrad.optimizers.rule import Rule
+from mlpgrad.optimizers.slots import Layout, views_of
+
+VIEWS = ("_params", "_grads", "_scalars", "_prepared", "_used")
+"""Attributes of an optimizer that are made anew whenever something changes."""
 
 
 class Prepared(NamedTuple):
@@ -20,3 +32,89 @@ class Prepared(NamedTuple):
     """Views of the parameters that decay."""
     bounded: Any = ()
     """Views of the weights `(..., in, out)` under `max_norm`."""
+
+
+class State:
+    """The dict of the rule's arrays: assigning another one has its views made anew.
+
+    It has no `__get__`, so that reading costs nothing.
+    """
+
+    if TYPE_CHECKING:
+
+        def __get__(self, optimizer: Any, owner: Any) -> dict[str, Array]: ...
+
+    def __set__(self, optimizer: Preparing, state: dict[str, Array]) -> None:
+        vars(optimizer)["state"] = state
+        optimizer._forget_views()
+
+
+class Preparing(Rule):
+    """The part of `Optimizer` that makes views once, which hold as long as the arrays do."""
+
+    state = State()
+    steps: int
+    decay_kinds: Sequence[str]
+    clip_norm: float | None
+    clip_value: float | None
+    max_norm: float | None
+    _layout: Layout | None
+    _conform: bool = False  # whether an option has changed what the state consists of
+
+    def _rate(self, steps: int) -> Any:
+        """The learning rate after so many steps: a number, or (E, 1)."""
+        raise NotImplementedError
+
+    def _option_changed(self) -> None:
+        self._conform = True
+        self._forget_views()
+
+    def follow_state(self) -> None:
+        """Notice arrays that have been put into `state` in the place of others."""
+        if any(self.state.get(name) is not array for name, array in self._used.items()):
+            self._forget_views()
+
+    def _arrays(self, params: Array) -> list[Array]:
+        """The state's arrays in the order that `update` takes them; made where there are none."""
+        if not self.state or self._conform or any(name not in self.state for name in self.states):
+            made = self.make_state(params)
+            self.state = {name: self.state.get(name, array) for name, array in made.items()}
+            self._conform = False
+        self._used.clear()
+        self._used.update(self.state)
+        named = set(self.state) == set(self.states)
+        return [self.state[name] for name in (self.states if named else self.state)]
+
+    def _forget_views(self) -> None:
+        self._used: dict[str, Array] = {}
+        self._params: Array | None = None
+        self._grads: Array | None = None
+        self._scalars: list[Array] = []
+        self._prepared = Prepared()
+
+    def prepare(self, params: Array, grads: Array) -> None:
+        """Make the state at the first step, and views of everything in blocks; `step` calls it."""
+        rates = np.shape(self._rate(self.steps))
+        check_arrays(type(self).__name__, params, grads, self.state, rates)
+        states = self._arrays(params)
+        clips = self.clip_norm is not None or self.clip_value is not None
+        clipped = np.empty_like(grads) if clips else None
+        rate = self._rate(self.steps)
+        values = self.scalars(rate, self.steps + 1)
+        self._scalars = [np.zeros(np.shape(value), params.dtype) for value in values]
+        flats = [params, grads if clipped is None else clipped, *states]
+        size = min(vectors.BLOCK, params.size)
+        shared = [np.empty(size, params.dtype) for _ in range(self.scratch)]
+        blocks = []
+        for part in vectors.blocks_of(params.shape, whole=np.ndim(rate) == 0):
+            p, g, *cut = (vectors.cut(flat, part) for flat in flats)
+            scalars = [s[part[0]] if s.ndim else s for s in self._scalars]
+            scratch = [s[: p.size].reshape(p.shape) for s in shared]
+            blocks.append([p, g, *scalars, *cut, *scratch])
+        kept = np.zeros(np.shape(rate), params.dtype)
+        self._prepared = Prepared(grads, clipped, kept, blocks, *self._slots(params))
+        self._params, self._grads = params, grads
+
+    def _slots(self, params: Array) -> tuple[list[Array], list[Array]]:
+        """Views of the parameters that decay, and of the weights that `max_norm` bounds."""
+        return views_of(params, self._layout, self.decay_kinds, self.max_norm)

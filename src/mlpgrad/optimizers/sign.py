@@ -117,15 +117,16 @@ class Rprop(Optimizer):
         super().__init__(learning_rate, **common)
         self.eta_plus, self.eta_minus = eta_plus, eta_minus
         self.min_step, self.max_step = min_step, max_step
-        if callable(learning_rate):
-            raise TypeError(
-                f"Rprop finds its own steps: learning_rate expects the first one as a number, "
-                f"got {learning_rate!r}"
-            )
         checks.within(self, "eta_plus", 1)
         checks.within(self, "eta_minus", 0, 1, open_below=True)
         checks.within(self, "min_step", 0)
         checks.within(self, "max_step", min_step)
+
+    def _check_schedule(self, rate: Any) -> None:
+        raise TypeError(
+            f"Rprop finds its own steps: learning_rate expects the first one as a number, "
+            f"got {rate!r}"
+        )
 
     def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
         return ()

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlpgrad._core.arguments import instance
+from mlpgrad._core.options import assignments
 from mlpgrad.layers.chain import walk
 from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import Accumulator
 from mlpgrad.optimizers.base import Optimizer
-from mlpgrad.training.batches import Batch
+from mlpgrad.training.batches import Batch, Minibatches
 from mlpgrad.training.choose_step import choose_step
 from mlpgrad.training.communicator import Joined
 from mlpgrad.training.divergence import first_non_finite, raise_divergence
@@ -50,6 +51,8 @@ class Minibatch(Method):
         self._pool: Executor | None = None
         self._resume: Mapping[str, Any] | None = None
         self._mean_weight: Any = 1.0
+        self._watchful = self._streams = False
+        self._assignments = 0
 
     @property
     def optimizer(self) -> Optimizer:
@@ -59,6 +62,10 @@ class Minibatch(Method):
         self.optimizer.attach(session.network)
         self._workers, self._session = [], session
         self._mean_weight = session.batches.mean_weight(session.communicator)
+        self._streams = not isinstance(session.batches, Minibatches)
+        own = session.callbacks or session.metrics or callable(self.optimizer.learning_rate)
+        self._watchful = bool(own) or self._streams  # the user's code runs while training
+        session.fitting.close()
         try:
             going = True
             while going:
@@ -76,6 +83,7 @@ class Minibatch(Method):
             if self._pool is not None:
                 self._pool.shutdown()
                 self._pool = None
+            session.fitting.open()
 
     def logs(self) -> dict[str, Any]:
         return {"learning_rate": as_number(self.optimizer.current_learning_rate)}
@@ -84,11 +92,16 @@ class Minibatch(Method):
 
     def _prepare(self, session: Session) -> None:
         """Workers for an epoch: new ones at first, and where a callback may have changed things."""
-        if not self._workers or (session.callbacks and len(self._workers) > 1):
+        changed = self._watchful or assignments.count != self._assignments
+        self._assignments = assignments.count
+        if changed:
+            session.network.follow()
+            self.optimizer.follow_state()
+        if not self._workers or (changed and len(self._workers) > 1):
             before, self._workers = self._workers, self._make_workers(session)
             for old, new in zip(before, self._workers, strict=False):
                 new.take_over(old)
-        elif session.callbacks:
+        elif changed:
             self._workers[0].step.refresh()
         if self._resume is not None:
             self._resume_workers(self._resume)
@@ -131,6 +144,8 @@ class Minibatch(Method):
         batches: Iterable[Batch] = session.batches
         if seen:
             batches = itertools.chain.from_iterable(session.batches.after(seen))
+        if self._streams:
+            batches = _outside(session, batches)
         self._workers[0].run(batches)
 
     def _run_in_threads(self, session: Session, seen: int) -> None:
@@ -139,7 +154,7 @@ class Minibatch(Method):
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor
 
-            self._pool = ThreadPoolExecutor(len(others))
+            self._pool = ThreadPoolExecutor(len(others), initializer=session.fitting.join)
         for block in session.batches.after(seen):
             for start in range(0, len(block), BATCHES_AT_ONCE):
                 batches = block[start : start + BATCHES_AT_ONCE]
@@ -151,6 +166,8 @@ class Minibatch(Method):
                         future.result()
                     self.optimizer.steps = first.optimizer.steps
                 diverged = any(worker.diverged_at is not None for worker in self._workers)
+                if session.network._attention:
+                    session.fitting.serve()
                 if diverged or session.network.stop_training:
                     return
         self._show_last_step(session)
@@ -223,6 +240,17 @@ class Minibatch(Method):
                 setattr(worker, name, copy.deepcopy(value))
             for name, accumulator in worker.measured.items():
                 vars(accumulator).update(copy.deepcopy(begun["measured"][name]))
+
+
+def _outside(session: Session, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The user's batches: other threads may read weights while the next one is made."""
+    waiting = iter(batches)
+    while True:
+        with session.fitting.opened():
+            batch = next(waiting, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def _sums(accumulator: Accumulator) -> dict[str, Any]:

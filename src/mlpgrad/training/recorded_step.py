@@ -23,6 +23,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.changes import Watched
+from mlpgrad._core.options import assignments
 from mlpgrad.layers.chain import run_backward, run_forward, walk
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
@@ -87,8 +88,15 @@ class RecordedStep:
 
     def refresh(self) -> None:
         """Record anew if an option, a layer, a penalty or a generator is not what it was."""
-        if self._watched.changed(self._things()):
+        if self._noticed or self._watched.changed(self._things()):
             self._forget()
+
+    def _notice(self, thing: Any) -> None:
+        """An option has been assigned: call the layers until the end of the epoch."""
+        if thing is not self.optimizer:  # which makes new views, and so is recorded anew itself
+            self._repeats, self._noticed = False, True
+            if self.recording is not None:
+                self.recording.retire()
 
     def _things(self) -> list[Any]:
         """Everything on whose options the calls depend."""
@@ -104,7 +112,11 @@ class RecordedStep:
         self._update_of: Prepared | None = None
         self._repeats = repeatable(self.network, self.network.loss)
         self._repeats_update = _repeatable(self.optimizer)
-        self._watched = Watched(self._things())
+        self._noticed = False
+        things = self._things()
+        self._watched = Watched(things)
+        for thing in (self.network, *things[: -len(self.network.rngs)]):
+            assignments.listen(thing, self)
 
     def _record(self, x: Array, target: Array, weights: Array | None) -> Recording | None:
         """Record the step, if it can be repeated; otherwise it is not tried again."""
@@ -183,6 +195,10 @@ class Recording:
         self.prepared = [call.prepared() for call in self.calls]
         self._layers = [layer for _, layer in walk(network.layers)]
         self._seen = trial.seen
+
+    def retire(self) -> None:
+        """Fit no batch any more."""
+        self.x = np.empty(0)
 
     def show(self) -> None:
         """Let the layers show this step's arrays: another shape's may have come between."""

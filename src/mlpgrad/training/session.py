@@ -10,6 +10,7 @@ from mlpgrad._core.described import Described
 from mlpgrad._core.stateful import Stateful
 from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import Accumulator, weighted_mean
+from mlpgrad.network.fitting import Fitting, fitted
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Batch, Batches, Minibatches
 from mlpgrad.training.callbacks import Callback
@@ -107,6 +108,7 @@ class Session(Stateful):
         self.in_epoch = False
         self.settled = False
         self.speaks = communicator is None or communicator.rank == 0
+        self.fitting = Fitting(network)  # until it runs
         self._resumed = False
         self._begun: list[Callback] = []
         for callback in self.callbacks:
@@ -115,9 +117,12 @@ class Session(Stateful):
 
     def run(self, resume: Mapping[str, Any] | None = None) -> None:
         """Train, with the callbacks around; go on from a snapshot where there is one."""
-        self.network.stop_training = False
         started, failed = time.perf_counter(), True
-        with interrupts_end_training(self.network, self.record):
+        with (
+            fitted(self.network, self.method.optimizer) as self.fitting,
+            interrupts_end_training(self.network, self.record),
+        ):
+            self.network.stop_training = False
             try:
                 self._begin(resume)
                 if self.epoch < self.epochs and not self.network.stop_training:
@@ -184,8 +189,10 @@ class Session(Stateful):
             self._resumed = False
             return
         self.in_epoch = True
-        for callback in self.callbacks:
-            callback.on_epoch_begin(self.epoch)
+        if self.callbacks:
+            with self.fitting.opened():
+                for callback in self.callbacks:
+                    callback.on_epoch_begin(self.epoch)
 
     def end_epoch(
         self, loss: Any, weight: Any, measured: Mapping[str, Accumulator] | None = None
@@ -209,15 +216,18 @@ class Session(Stateful):
         if self.metrics:
             logs |= self._trained(measured)
         if self.validation is not None:
-            held_out = evaluate(self.result(), *self.validation, self.metrics)
+            with self.fitting.opened():
+                held_out = evaluate(self.result(), *self.validation, self.metrics)
             logs |= {f"val_{name}": value for name, value in held_out.items()}
         logs |= self.method.logs()
         self.record.record(logs)
         if self.epoch == 0 and self.speaks:
             warn_after_first_epoch(self.network, self.batches)
         epoch, self.epoch, self.in_epoch = self.epoch, self.epoch + 1, False
-        for callback in self.callbacks:
-            callback.on_epoch_end(epoch, logs)
+        if self.callbacks:
+            with self.fitting.opened():
+                for callback in self.callbacks:
+                    callback.on_epoch_end(epoch, logs)
         return self.epoch < self.epochs and not self._stops()
 
     def _trained(self, measured: Mapping[str, Accumulator] | None) -> dict[str, Any]:

@@ -90,8 +90,8 @@ class Tape:
             return view
         if isinstance(value, dict):
             return {key: self.recorded(v) for key, v in value.items()}
-        if isinstance(value, list):
-            return [self.recorded(v) for v in value]
+        if type(value) in (list, tuple):
+            return type(value)(map(self.recorded, value))
         if isinstance(value, np.random.Generator):
             return RecordedGenerator(self, value)
         if isinstance(value, Layer):  # inside another

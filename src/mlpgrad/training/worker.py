@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -113,11 +114,22 @@ class Worker:
                 if watched:
                     self.batches, self.total, self.weight = batch + 1, total, weight
                     self._look(batch, value, target, weights)
-                if network.stop_training:
+                if network._attention and self._attend():
                     break
         if self.diverged_at is None and not np.isfinite(network.params).all():
             self.diverged_at = batch
         self.batches, self.total, self.weight = batch + 1, total, weight
+
+    def _attend(self) -> bool:
+        """Let other threads read weights, if they have asked; whether training is to stop."""
+        if self.network._fitting is not None:
+            self.network._fitting.serve()
+        return self.network.stop_training
+
+    def _outside(self) -> AbstractContextManager[None]:
+        """A context for user code between two steps: other threads may read weights at once."""
+        fitting = self.network._fitting
+        return nullcontext() if fitting is None else fitting.opened()
 
     def _own(self, batches: Iterable[Batch]) -> Iterable[Batch]:
         """The batches as these members see them."""
@@ -131,17 +143,19 @@ class Worker:
 
     def _announce(self, batch: int) -> None:
         """Call the callbacks before a batch."""
-        for callback in self.callbacks:
-            callback.on_train_batch_begin(batch, {})
+        with self._outside():
+            for callback in self.callbacks:
+                callback.on_train_batch_begin(batch, {})
 
     def _look(self, batch: int, value: Any, target: Array, weights: Array | None) -> None:
         """Measure the metrics on a batch, and call the callbacks after it."""
         prediction, loss = self.network.layers[-1]._outputs, self.network.loss
         assert prediction is not None
-        for accumulator in self.measured.values():
-            accumulator.add(prediction, target, weights, loss)
-        for callback in self.callbacks:
-            callback.on_train_batch_end(batch, {"loss": value})
+        with self._outside():
+            for accumulator in self.measured.values():
+                accumulator.add(prediction, target, weights, loss)
+            for callback in self.callbacks:
+                callback.on_train_batch_end(batch, {"loss": value})
 
 
 def part_of(members: slice, array: Any) -> Any:

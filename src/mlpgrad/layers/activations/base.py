@@ -113,7 +113,7 @@ class Activation(Layer):
 
     def forget_buffers(self) -> None:
         super().forget_buffers()
-        self.__dict__.pop("_scratches", None)
+        self._scratches: dict[Any, Array] = {}
 
     def allocate(self, shape: Shape) -> dict[str, Any]:
         return {"_a": self.empty(*shape[-2:]), "_slope": self.empty(*shape[-2:])}

@@ -40,6 +40,13 @@ class Elementwise(Activation):
         slope = arguments.function(slope, "Elementwise: slope", "numpy.cos")
         self.given_slope = slope  # `slope` itself is the method
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Take an assigned `slope` as the option of that name, not in place of the method."""
+        if name in ("slope", "given_slope") and "given_slope" in self.__dict__:
+            self._reassign("slope", value)
+        else:
+            super().__setattr__(name, value)
+
     def config(self) -> dict[str, Any]:
         return {"function": self.function, "slope": self.given_slope}
 

@@ -1,0 +1,154 @@
+"""Options that are assigned later: checked by the constructor, and noticed by all that use them."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import weakref
+from typing import Any, Protocol
+
+import numpy as np
+
+from mlpgrad._core.changes import same
+
+
+class Option:
+    """One argument of a constructor, as a class attribute that sees every assignment.
+
+    It has no `__get__`, so Python reads the object's own attribute as ever: that costs nothing.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __set__(self, thing: Any, value: Any) -> None:
+        own, value = vars(thing), unchangeable(value)
+        if self.name not in own or _is_being_made(thing):
+            own[self.name] = value
+        elif not same(own[self.name], value):
+            thing._reassign(self.name, value)
+
+
+class _Trial(threading.local):
+    """Whether this thread constructs an object only to see what its constructor does."""
+
+    running = False
+
+
+_trial = _Trial()
+
+
+def _is_being_made(thing: Any) -> bool:
+    """Whether the constructor still runs, or the object is a twin that nobody assigns to."""
+    own = vars(thing)
+    return _trial.running or "_twin" in own or any(name not in own for name in type(thing)._options)
+
+
+def equip(cls: Any) -> None:
+    """Give a class an `Option` for each argument of its own constructor."""
+    init = vars(cls).get("__init__")
+    init = getattr(init, "__wrapped__", init)
+    code = getattr(init, "__code__", None)
+    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] if code else ()
+    for name in names:
+        found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+        if not hasattr(found, "__get__"):  # a method or a property of that name does its own
+            setattr(cls, name, Option(name))
+            cls._options = (*cls._options, name)
+
+
+def unchangeable(value: Any) -> Any:
+    """An array as a read-only copy; anything else as it is."""
+    if not isinstance(value, np.ndarray) or (value.base is None and not value.flags.writeable):
+        return value
+    kept = np.array(value, subok=True)
+    kept.flags.writeable = False
+    return kept
+
+
+def made(cls: Any, config: dict[str, Any]) -> dict[str, Any]:
+    """An object made with these options, for comparison only."""
+    before, _trial.running = _trial.running, True
+    try:
+        return cls(**config)  # type: ignore[no-any-return]
+    finally:
+        _trial.running = before
+
+
+def renew(thing: Any, before: Any, after: Any) -> None:
+    """Change in `thing` what differs between two new objects."""
+    own, old, new = vars(thing), vars(before), vars(after)
+    for name, value in new.items():
+        if name not in old or not _alike(old[name], value):
+            own[name] = value
+    for name in old.keys() - new.keys():
+        own.pop(name, None)
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two attributes hold the same, objects as far as pickle can tell."""
+    if same(a, b):
+        return True
+    if type(a) is not type(b) or callable(a):
+        return False
+    try:
+        return pickle.dumps(a) == pickle.dumps(b)
+    except Exception:  # cannot be pickled: taken for another one
+        return False
+
+
+class Listener(Protocol):
+    """What wants to know when an option of some object has been assigned."""
+
+    def _notice(self, thing: Any) -> None: ...
+
+
+class Followers:
+    """Who follows one object; lies in its attributes, and stays behind when it is copied."""
+
+    def __init__(self) -> None:
+        self.first: weakref.ref[Any] | None = None
+        """The one that uses the object itself, where others take twins."""
+        self._others: set[weakref.ref[Any]] = set()
+
+    def add(self, listener: Listener) -> None:
+        """Call `listener._notice(thing)` from now on."""
+        self._others.add(weakref.ref(listener, self._others.discard))
+
+    def all(self) -> list[Listener]:
+        """Those that still exist."""
+        return [listener for ref in [*self._others] if (listener := ref()) is not None]
+
+    def __reduce__(self) -> Any:
+        return Followers, ()
+
+
+class Assignments:
+    """Tells those concerned that an option has been assigned."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        """Assignments so far, to objects of any kind."""
+        self.lock = threading.RLock()
+
+    def followers(self, thing: Any) -> Followers:
+        """Who follows an object."""
+        return vars(thing).setdefault("_followers", Followers())  # type: ignore[no-any-return]
+
+    def listen(self, thing: Any, listener: Listener) -> None:
+        """Call `listener._notice(thing)` whenever an option of `thing` is assigned."""
+        with self.lock:
+            self.followers(thing).add(listener)
+
+    def announce(self, thing: Any) -> None:
+        """An option of `thing` has been assigned."""
+        with self.lock:
+            self.count += 1
+            listeners = self.followers(thing).all()
+        for listener in listeners:
+            listener._notice(thing)
+
+
+assignments = Assignments()

@@ -1,0 +1,96 @@
+"""Copies of a network: whole, of one member, tiled, in another dtype; on the same memory."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from mlpgrad._core import arguments
+from mlpgrad._core.arrays import Array
+from mlpgrad.network.fitting import Threaded
+from mlpgrad.network.storage import check_memory
+
+MOST_MEMBERS = 1_000_000  # networks of an ensemble: each has a random generator
+
+
+class Copied(Threaded):
+    """The side of a network that gives others like it, all with the weights of one moment."""
+
+    def member(self, index: int) -> Self:
+        """Network `index` of an ensemble as a model of its own, a copy."""
+        if self.ensemble_size is None:
+            raise ValueError("member(i) expects an ensemble, got one network; use copy()")
+        size = self.ensemble_size
+        if not arguments.is_integer(index) or not -size <= index < size:
+            kind = IndexError if arguments.is_integer(index) else TypeError
+            raise kind(f"member expects an int from 0 to {size - 1}, got {arguments.shown(index)}")
+        params, state = self._weights()
+        return self._rebuilt(params[index], state[index], [self.rngs[index]])
+
+    def share(self, networks: slice) -> Self:
+        """Some networks of an ensemble on the same memory, with layers and buffers of their own.
+
+        For a thread that trains them while others train the rest.
+        """
+        if self.ensemble_size is None or not isinstance(networks, slice):
+            raise TypeError(
+                f"share expects an ensemble and a slice such as slice(0, 2), "
+                f"got {'one network' if self.ensemble_size is None else arguments.shown(networks)}"
+            )
+        part: Self = type(self).__new__(type(self))
+        arrays = ("rngs", "rng")
+        part.__dict__.update(
+            copy.deepcopy({k: v for k, v in self._described().items() if k not in arrays})
+        )
+        part.rngs, part.rng = self.rngs[networks], self.rng
+        vars(part)["ensemble_size"] = len(part.rngs)
+        part._bind((self._params[networks], self._grads[networks], self._state[networks]))
+        return part
+
+    def tiled(self, count: int) -> Self:
+        """An ensemble of `count` copies of this one network: same values, same randomness."""
+        if self.ensemble_size is not None:
+            raise ValueError("tiled(count) expects one network, got an ensemble; use member(i)")
+        count = arguments.count(count, "count", 1, MOST_MEMBERS)
+        check_memory(count * self._params.nbytes, f"{count} copies")
+        params, state = (np.tile(flat, (count, 1)) for flat in self._weights())
+        return self._rebuilt(params, state, self.rngs * count)
+
+    def lifted(self, dtype: Any = np.float64) -> Self:
+        """A copy that computes in another dtype, from the same values."""
+        dtype = arguments.floating(dtype)
+        params, state = self._weights()
+        return self._rebuilt(params.astype(dtype), state.astype(dtype), self.rngs)
+
+    def _rebuilt(self, params: Array, state: Array, rngs: Sequence[np.random.Generator]) -> Self:
+        twin: Self = type(self).__new__(type(self))
+        described = self._described() | {
+            "params": params,
+            "state": state,
+            "dtype": params.dtype,
+            "ensemble_size": len(params) if params.ndim == 2 else None,
+        }
+        # each generator copied by itself: the copies of a tiled network must not share one
+        described["rngs"] = [copy.deepcopy(rng) for rng in rngs]
+        twin.__setstate__({k: v if k == "rngs" else copy.deepcopy(v) for k, v in described.items()})
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Arguments, arrays and generators; views, buffers and readers are made anew."""
+        params, state = self._weights()
+        return self._described() | {"params": params, "state": state}
+
+    def _described(self) -> dict[str, Any]:
+        """All but the arrays."""
+        kept = ("layers", "loss", "penalties", "dtype", "random_state", "ensemble_size")
+        state = (*kept, "rngs", "rng", "streams", "_stop_training")
+        return {name: getattr(self, name) for name in state}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        params, statistics = state.pop("params"), state.pop("state")
+        super().__setstate__(state)
+        self._bind()
+        self.params, self.state = params, statistics
