@@ -340,6 +340,41 @@ def test_what_a_constructor_derives_follows_and_the_rest_stays():
     assert (layer.factor, layer.twice, layer.temperature) == (5.0, 10.0, 0.3)
 
 
+class OtherNames(mg.LeakyReLU):
+    """Keeps an argument under another name, which cannot be saved but computes."""
+
+    def __init__(self, slope_below, gain=1.0):
+        super().__init__(slope_below)
+        self.gain = gain
+
+    def apply(self, z, out):
+        np.multiply(z, self.gain, out)
+
+    def slope(self, z, a, out):
+        out.fill(self.gain)
+
+
+class OtherRate(mg.SGD):
+    """The same for an optimizer."""
+
+    def __init__(self, rate):
+        super().__init__(rate)
+
+
+def test_options_act_where_another_argument_was_not_kept():
+    layer = OtherNames(0.1)
+    model = mg.Sequential([layer], loss=mg.HalfSquaredError(), dtype="float64")
+    x = np.ones((3, FEATURES))
+    np.testing.assert_array_equal(model.predict(x), x)
+    layer.gain = 4.0
+    np.testing.assert_array_equal(model.predict(x), 4 * x)
+    optimizer, params = OtherRate(0.5), np.zeros(2)
+    optimizer.step(params, np.ones(2))
+    optimizer.clip_value = 0.25
+    optimizer.step(params, np.ones(2))
+    np.testing.assert_array_equal(params, [-0.625, -0.625])
+
+
 def test_a_value_that_the_constructor_refuses_changes_nothing():
     for thing, name, value in (
         (mg.Huber(), "delta", -1.0),

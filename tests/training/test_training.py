@@ -538,6 +538,26 @@ def test_predict_in_parts_equals_predict_at_once():
     np.testing.assert_allclose(model.predict(x), whole, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("rows", [1, 2500])
+def test_a_prediction_that_overflows_is_infinite_without_a_warning(rows):
+    model = mg.Sequential([mg.Dense(2, 1)], loss=mg.HalfSquaredError())
+    model.params = 3e38
+    assert np.isposinf(model.predict(np.full((rows, 2), 10.0))).all()
+
+
+def test_stop_training_is_true_or_false():
+    model = classifier()
+    with pytest.raises(TypeError, match="stop_training expects True or False, got an array"):
+        model.stop_training = np.zeros(2)
+    assert model.stop_training is False
+
+
+@pytest.mark.parametrize("mode", [np.array(["min", "max"]), 1, "up", ["min"]])
+def test_the_mode_of_a_monitored_value_is_checked(mode):
+    with pytest.raises(ValueError, match='mode expects "min", "max" or None'):
+        mg.EarlyStopping(mode=mode)
+
+
 def test_silence(capfd):
     pytest.importorskip("ipykernel", reason="a kernel that is imported but not running")
     train(verbose=0)

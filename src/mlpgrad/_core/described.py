@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from mlpgrad._core import options as assigned
@@ -92,7 +93,9 @@ class Described(Documented):
 
     def _reassign(self, name: str, value: Any) -> None:
         """Give an option another value, with all that the constructor derives from it."""
-        config = self.config() if name in _signature(type(self)).named else {}
+        config: dict[str, Any] = {}
+        with suppress(TypeError):  # an argument was not kept: then no constructor can check
+            config = self.config() if name in _signature(type(self)).named else {}
         if name in config:
             config = self._for_trial(config)
             before = assigned.made(type(self), config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import threading
 import weakref
@@ -43,7 +44,22 @@ _trial = _Trial()
 def _is_being_made(thing: Any) -> bool:
     """Whether the constructor still runs, or the object is a twin that nobody assigns to."""
     own = vars(thing)
-    return _trial.running or "_twin" in own or any(name not in own for name in type(thing)._options)
+    if _trial.running or "_twin" in own:
+        return True
+    # a class may never keep one of its arguments, so that this alone would not tell
+    return any(name not in own for name in type(thing)._options) and _is_in_constructor(thing)
+
+
+def _is_in_constructor(thing: Any) -> bool:
+    """Whether an `__init__` of this object is among the calls that lead here."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        code = frame.f_code
+        named = code.co_name == "__init__" and code.co_argcount > 0
+        if named and frame.f_locals.get(code.co_varnames[0]) is thing:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def equip(cls: Any) -> None:

@@ -21,6 +21,7 @@ from mlpgrad.layers.chain import walk
 from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import Accumulator
 from mlpgrad.optimizers.base import Optimizer
+from mlpgrad.optimizers.schedules import Schedule
 from mlpgrad.training.batches import Batch, Minibatches
 from mlpgrad.training.choose_step import choose_step
 from mlpgrad.training.communicator import Joined
@@ -63,8 +64,10 @@ class Minibatch(Method):
         self._workers, self._session = [], session
         self._mean_weight = session.batches.mean_weight(session.communicator)
         self._streams = not isinstance(session.batches, Minibatches)
-        own = session.callbacks or session.metrics or callable(self.optimizer.learning_rate)
-        self._watchful = bool(own) or self._streams  # the user's code runs while training
+        rate = self.optimizer.learning_rate
+        own = callable(rate) and not isinstance(rate, Schedule)
+        # whether the user's code runs while training
+        self._watchful = bool(own or session.callbacks or session.metrics or self._streams)
         session.fitting.close()
         try:
             going = True
@@ -129,7 +132,7 @@ class Minibatch(Method):
             step = choose_step(network, optimizer, size, 0 if callbacks else steps, mean_weight)
             options: Any = {"callbacks": callbacks, "metrics": metrics, "join": join}
             return [Worker(network, optimizer, step, **options)]
-        if session.callbacks and steps is not None:
+        if self._watchful and steps is not None:
             steps //= session.epochs  # until they are made anew
         optimizer.prepare(network.params, network.grads)
         workers = []
