@@ -135,7 +135,8 @@ class Sequential(Network):
             A snapshot of an earlier training, taken by a callback as `self.session.snapshot()`.
             With the same options this training goes on exactly where that one was.
         communicator : Communicator, optional
-            Joins this training with those of other ranks, each on rows of its own.
+            Joins this training with those of other ranks, each on rows of its own. Recorded values
+            of metrics and of validation data are the ranks' means, weighted by their rows.
 
         Returns
         -------

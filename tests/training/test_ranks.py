@@ -199,3 +199,49 @@ def test_the_communicator_is_called_in_three_places_only():
     steps, epochs = 4 * 4, 4
     # a gradient a step; at the end of an epoch its sums, and whether to go on (but for the last)
     assert queues.calls == steps + epochs + (epochs - 1)
+
+
+class StopsWithin(mg.Callback):
+    """Stops in the middle of an epoch, on one rank only."""
+
+    def __init__(self, rank, interrupts=False):
+        self.rank, self.interrupts = rank, interrupts
+
+    def on_train_batch_end(self, batch, logs):
+        if batch == 1 and self.session.communicator.rank == self.rank:
+            self.model.stop_training = True
+            self.session.record.interrupted = self.interrupts
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("interrupts", [False, True], ids=["stop_training", "ctrl-c"])
+def test_a_rank_that_stops_within_an_epoch_stops_all(rank, interrupts):
+    results, _ = joined(
+        lambda rank: model(),
+        lambda rank: Rows(rank, 2, 16),
+        optimizer=lambda: mg.SGD(0.1),
+        callbacks=lambda: [StopsWithin(rank, interrupts)],
+    )
+    (first, history), (second, other) = results
+    assert first.params.tobytes() == second.params.tobytes()
+    assert dict(history) == dict(other)
+    assert history.epochs == (0 if interrupts else 1)
+    assert history.interrupted == other.interrupted == interrupts
+
+
+def test_ranks_agree_on_what_they_measure():
+    results, _ = joined(
+        lambda rank: model(),
+        lambda rank: (X[rank::2], Y[rank::2]),
+        optimizer=lambda: mg.SGD(3.0),
+        callbacks=lambda: [
+            mg.ReduceOnPlateau(0.1, patience=0, monitor="val_loss"),
+            mg.EarlyStopping(1, monitor="val_accuracy"),
+        ],
+        metrics=lambda: [mg.Accuracy()],
+        validation_split=0.3,
+        batch_size=8,
+    )
+    (first, history), (second, other) = results
+    assert first.params.tobytes() == second.params.tobytes()
+    assert dict(history) == dict(other)

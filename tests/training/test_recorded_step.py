@@ -196,3 +196,44 @@ def test_only_many_small_steps_are_worth_it():
     assert RecordedStep.serves(model, optimizer, None, None)  # nobody knows how many
     assert not RecordedStep.serves(model, optimizer, 4, 10)
     assert not RecordedStep.serves(model, optimizer, 1 << 20, 1000)
+
+
+class StepsByHand(mg.Callback):
+    """Back-propagates other data between two epochs."""
+
+    def on_epoch_end(self, epoch, logs):
+        self.model.backpropagate(-np.ones((5, 2)), np.zeros((5, 1)))
+
+
+def test_training_metrics_are_of_the_batches_whatever_a_callback_computes():
+    x, y = mg.datasets.moons(96, noise=0.1, random_state=0)
+    curves = []
+    for callbacks in ([], [StepsByHand()]):
+        layers = [mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)]
+        model = mg.Sequential(layers, loss=mg.SigmoidCrossEntropy(), random_state=0)
+        chosen = {"epochs": 100, "metrics": [mg.Accuracy()], "callbacks": callbacks}
+        curves.append(dict(model.fit(x, y, optimizer=mg.Adam(0.05), verbose=0, **chosen)))
+        del curves[-1]["learning_rate"]
+    assert curves[0] == curves[1]
+
+
+class LooksAtValues(mg.SGD):
+    """Claims that its calls can be repeated, though they depend on the gradient's values."""
+
+    repeatable = True
+
+    def apply(self, prepared):
+        np.multiply(prepared.grads, 2, prepared.grads)
+        if float(np.max(prepared.grads)) > 0.1:
+            np.multiply(prepared.grads, 0.25, prepared.grads)
+        super().apply(prepared)
+
+
+def test_an_update_that_looks_at_values_is_made_anew_each_time(trained):
+    x, y = mg.datasets.moons(96, noise=0.1, random_state=0)
+
+    def make():
+        layers = [mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)]
+        return mg.Sequential(layers, loss=mg.SigmoidCrossEntropy(), random_state=0)
+
+    assert_trains_alike(trained, make, x, y, lambda: LooksAtValues(0.1, momentum=0.9))

@@ -246,3 +246,81 @@ def test_a_split_draws_from_a_stream_of_its_own():
     np.testing.assert_array_equal(order, make(None).rng.permutation(90))
     a, b = make(None).stream("split").random(3), make(None).stream("other").random(3)
     assert not (a == b).any()
+
+
+class KeepAtTheBeginning(Keep):
+    """The same before the first batch of an epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            self.taken = self.session.snapshot()
+
+
+def test_a_snapshot_before_an_epoch_goes_on_with_that_epoch():
+    keep = KeepAtTheBeginning(5)
+    whole = train(None, False, keep)
+    assert train(None, False, resume=keep.taken) == whole
+
+
+class KeepAndStop(mg.Callback):
+    """Stops in the middle of the first epoch, and then takes a snapshot."""
+
+    taken = None
+
+    def on_train_batch_end(self, batch, logs):
+        if batch == 2:
+            self.model.stop_training = True
+            self.taken = self.session.snapshot()
+
+
+def test_an_epoch_that_was_being_stopped_is_recorded_after_a_restart_as_well():
+    keep, first, second = KeepAndStop(), make(None), make(None)
+    chosen = {"batch_size": 10, "epochs": 4, "verbose": 0}
+    whole = first.fit(X, Y, optimizer=mg.Adam(0.05), callbacks=[keep], **chosen)
+    history = second.fit(
+        X, Y, optimizer=mg.Adam(0.05), callbacks=[KeepAndStop()], resume=keep.taken, **chosen
+    )
+    assert dict(history) == dict(whole)
+    assert len(whole["loss"]) == 1
+    np.testing.assert_array_equal(second.params, first.params)
+
+
+class Explode(mg.Callback):
+    """Makes the weights useless in one batch."""
+
+    def __init__(self, batch):
+        self.batch = batch
+
+    def on_train_batch_end(self, batch, logs):
+        if batch == self.batch:
+            self.model.params[...] = np.nan
+
+
+def test_a_divergence_after_a_restart_goes_back_to_weights_of_this_training():
+    keep = KeepWithin(1, 4)
+    chosen = {"batch_size": 10, "epochs": 4, "verbose": 0}
+    make(None).fit(X, Y, optimizer=mg.Adam(0.05), callbacks=[keep], **chosen)
+    model = make(None)
+    with pytest.raises(mg.DivergenceError) as caught:
+        model.fit(
+            X,
+            Y,
+            optimizer=mg.Adam(0.05),
+            callbacks=[Keep(99), Explode(8)],
+            resume=keep.taken,
+            **chosen,
+        )
+    assert "make a new model" not in str(caught.value)
+    assert np.isfinite(model.params).all()
+
+
+def test_every_stream_of_random_numbers_is_kept_in_a_file(tmp_path):
+    chosen = {"epochs": 2, "validation_split": 0.25, "verbose": 0}
+    model = make(None)
+    model.fit(X, Y, optimizer=mg.Adam(0.05), **chosen)
+    model.save(tmp_path / "model.npz")
+    loaded = mg.load(tmp_path / "model.npz")
+    assert dict(loaded.fit(X, Y, optimizer=mg.Adam(0.05), **chosen)) == dict(
+        model.fit(X, Y, optimizer=mg.Adam(0.05), **chosen)
+    )
+    np.testing.assert_array_equal(loaded.params, model.params)

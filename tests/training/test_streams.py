@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
+from mlpgrad.training import choose_step
+from mlpgrad.training.step import LayerStep
 
 X, Y = mg.datasets.moons(90, noise=0.1, random_state=0)
 
@@ -128,3 +130,31 @@ def test_batches_of_different_sizes_are_trained_on():
             loop.backpropagate(x, y)
             optimizer.step(loop.params, loop.grads)
     np.testing.assert_allclose(network.params, loop.params, rtol=1e-12)
+
+
+@pytest.mark.parametrize("order", [[1, 0, 0], [0, 1, 0], [0, 0, 1]])
+def test_weights_may_come_with_some_batches_only(order, monkeypatch):
+    class Some:
+        def __iter__(self):
+            for start, weighted in zip(range(0, 90, 30), order, strict=True):
+                rows = slice(start, start + 30)
+                yield (X[rows], Y[rows], np.full(30, 5.0)) if weighted else (X[rows], Y[rows])
+
+    recorded, plain = model(), model()
+    recorded.fit(Some(), optimizer=mg.SGD(0.1), epochs=3, verbose=0)
+    monkeypatch.setattr(choose_step, "STEPS", [LayerStep])
+    plain.fit(Some(), optimizer=mg.SGD(0.1), epochs=3, verbose=0)
+    assert recorded.params.tobytes() == plain.params.tobytes()
+
+
+def test_a_reader_is_begun_once_for_each_reading():
+    class Counted:
+        begun = 0
+
+        def __iter__(self):
+            self.begun += 1
+            return iter([(X[:32], Y[:32]), (X[32:64], Y[32:64])])
+
+    reader, callback = Counted(), mg.EarlyStopping(9, monitor="loss")
+    model().fit(reader, optimizer=mg.SGD(0.1), epochs=4, callbacks=[callback], verbose=0)
+    assert reader.begun == 8  # trained on, and evaluated with the weights after the epoch

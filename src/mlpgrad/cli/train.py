@@ -43,7 +43,11 @@ def train_network(options: argparse.Namespace) -> int:
         callbacks=[mg.EarlyStopping(options.patience)],
         verbose=0 if options.quiet else 1,
     )
-    print(f"trained {history.epochs} epochs in {history.seconds:.1f} s; kept the best weights\n")
+    print(f"trained {history.epochs} epochs in {history.seconds:.1f} s; kept the best weights")
+    if history.epochs == options.epochs and not history.interrupted:
+        more = 10 * options.epochs
+        print(f"it had not stopped improving by then: --epochs {more} lets it go on")
+    print()
     unscaled = in_own_units(model, data.inputs, data.outputs)
     print(report(unscaled, data))
     checked = mg.check_gradients(model, x[:16], y[:16], seed=options.seed)
@@ -123,8 +127,11 @@ def _digits(value: float) -> str:
 def save(model: Sequential, history: History, data: Data, directory: Path) -> None:
     """Write the model and, where matplotlib is installed, a picture of the loss curves."""
     directory.mkdir(parents=True, exist_ok=True)
-    model.save(directory / "model.npz")
-    print(f'wrote {directory / "model.npz"}: mg.load("{directory / "model.npz"}") reads it')
+    path = directory / "model.npz"
+    written = "replaced" if path.exists() else "wrote"
+    model.save(path)
+    method = "predict_classes" if data.outputs is None else "predict"
+    print(f'{written} {path}: mg.load("{path}").{method}(x) uses it')
     if data.inputs is not None:
         print("it takes inputs as they are in the data: their scaling is part of its first layer")
     if data.outputs is not None:

@@ -71,6 +71,7 @@ def save(model: Network, path: str | Path) -> None:
         "model": encode(model, "", arrays),
         "random_state": encode(model.random_state, "random_state", arrays),
         "rngs": encode([*model.rngs, model.rng], "rngs", arrays),
+        "streams": encode(model.streams, "streams", arrays),
         "training": [layer.training for _, layer in walk(model.layers)],
     }
     arrays["description"] = np.array(json.dumps(description, allow_nan=False))
@@ -138,11 +139,22 @@ def _read(archive: Archive) -> Network:
     archive.read_into("state", model.state)
     *rngs, model.rng = decode(description["rngs"])
     model.rngs[:] = rngs  # in place: the layers hold this list
+    model.streams = _streams(decode(description.get("streams", {"dict": []})))
     vars(model)["random_state"] = decode(description["random_state"])
     layers = [layer for _, layer in walk(model.layers)]
     for layer, training in zip(layers, description["training"], strict=True):
         layer.training = bool(training)
     return model
+
+
+def _streams(found: Any) -> dict[str, np.random.Generator]:
+    """Random generators by name, or ValueError."""
+    if not isinstance(found, dict) or not all(
+        isinstance(name, str) and isinstance(rng, np.random.Generator)
+        for name, rng in found.items()
+    ):
+        raise ValueError("its random streams are not generators by name")
+    return found
 
 
 def _description(archive: Archive) -> dict[str, Any]:

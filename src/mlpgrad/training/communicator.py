@@ -42,6 +42,7 @@ class Joined:
 
     def __init__(self, communicator: Communicator, network: Network) -> None:
         self.communicator, self.network = communicator, network
+        self.stops = False  # whether any rank has wanted to stop, as all of them know
         rows = network.grads.reshape(-1, network.grads.shape[-1])
         # per member: the gradient, the number of rows, whether to stop, whether not finite
         self.message = np.empty((len(rows), rows.shape[1] + 3), network.dtype)
@@ -61,7 +62,7 @@ class Joined:
         total = message[:, width : width + 1]
         np.divide(message[:, :width], np.where(total == 0, 1, total), self.grads)
         if message[0, width + 1]:
-            self.network.stop_training = True
+            self.stops = self.network.stop_training = True
         return value * np.nan if message[0, width + 2] else value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -42,14 +43,14 @@ def evaluate_again(session: Session, network: Network, name: str, logged: Any) -
         value, weight = _loss_of_stream(network, batches)
     else:
         return logged
-    if session.communicator is None or name != "loss":
+    if session.communicator is None:
         return value
     return as_number(weighted_mean(*summed(session.communicator, value * weight, weight)))
 
 
 def _once(batches: Stream) -> bool:
     """Whether the iterable cannot be begun anew."""
-    return iter(batches.source) is batches.source
+    return isinstance(batches.source, Iterator)
 
 
 def _loss_of_stream(network: Network, batches: Stream) -> tuple[Any, Any]:

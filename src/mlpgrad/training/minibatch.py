@@ -74,11 +74,7 @@ class Minibatch(Method):
             while going:
                 session.begin_epoch()
                 self._prepare(session)
-                seen = self._workers[0].batches
-                if len(self._workers) == 1:
-                    self._run_here(session, seen)
-                else:
-                    self._run_in_threads(session, seen)
+                self._run(session, self._workers[0].batches)
                 self._look_for_divergence(session)
                 measured = self._workers[0].measured
                 going = session.end_epoch(self._joined("total"), self._joined("weight"), measured)
@@ -141,6 +137,15 @@ class Minibatch(Method):
             step = choose_step(part, rule, size, steps, part_of(some, mean_weight))
             workers.append(Worker(part, rule, step, members=some))
         return workers
+
+    def _run(self, session: Session, seen: int) -> None:
+        """Train on the batches of an epoch that have not been seen yet."""
+        if seen and session.network.stop_training:  # resumed where it was to stop
+            return
+        if len(self._workers) == 1:
+            self._run_here(session, seen)
+        else:
+            self._run_in_threads(session, seen)
 
     def _run_here(self, session: Session, seen: int) -> None:
         """One worker through the batches, in this thread."""
@@ -236,6 +241,7 @@ class Minibatch(Method):
         for worker in self._workers:
             worker.begin()
             worker.batches = begun["batches"]
+            worker.earlier = -worker.batches  # so that the first step's weights are kept
             for name in ("total", "weight"):
                 value = begun[name]
                 if worker.members is not None and np.ndim(value):

@@ -59,7 +59,8 @@ class RecordedStep:
         recording = self.recording
         if recording is None:
             recording = self._record(x, target, weights)
-        if recording is None or x.shape != recording.x.shape:
+        shapes = x.shape, target.shape, None if weights is None else weights.shape
+        if recording is None or recording.shapes != shapes:
             self._shown = False
             return self.network._step(x, target, weights, self.mean_weight)
         if not self._shown:
@@ -88,6 +89,7 @@ class RecordedStep:
 
     def refresh(self) -> None:
         """Record anew if an option, a layer, a penalty or a generator is not what it was."""
+        self._shown = False  # the user's code may have taken other steps in between
         if self._noticed or self._watched.changed(self._things()):
             self._forget()
 
@@ -129,9 +131,18 @@ class RecordedStep:
         return self.recording
 
     def _record_update(self) -> None:
-        """Make the update and write it down; it depends on no values."""
+        """Make the update and write it down, if it depends on no values."""
         tape, self._update_of = Tape(), self.optimizer._prepared
-        self.optimizer.apply(Prepared(*map(tape.recorded, self._update_of)))
+        arrays = [self.network._params, self.network._grads, *self.optimizer.state.values()]
+        before = [array.copy() for array in arrays]
+        try:
+            self.optimizer.apply(Prepared(*map(tape.recorded, self._update_of)))
+        except NotRepeatableError:  # it does look at values, so that it is made anew each time
+            for array, values in zip(arrays, before, strict=True):
+                array[...] = values
+            self._repeats_update = False
+            self.optimizer.apply(self._update_of)
+            return
         self.updates = [call.prepared() for call in tape.calls]
 
 
@@ -149,6 +160,7 @@ class Trial:
         self.network, self.mean_weight = network, mean_weight
         self.x, self.target = x.copy(), target.copy()
         self.weights = None if weights is None else weights.copy()
+        self.shapes = x.shape, target.shape, None if weights is None else weights.shape
         network._step(self.x, self.target, self.weights, mean_weight)  # makes the buffers
         self.seen = [(a._inputs, a._outputs, a._delta) for _, a in walk(network.layers)]
         tape = Tape()
@@ -189,6 +201,7 @@ class Recording:
     def __init__(self, trial: Trial, network: Network) -> None:
         self.x, self.target = trial.x, trial.target
         self.weights: Any = trial.weights
+        self.shapes: Any = trial.shapes
         self.value = trial.value
         place = mover(trial.network, network)
         self.calls: list[Call] = [call.moved(place) for call in trial.calls]
@@ -198,7 +211,7 @@ class Recording:
 
     def retire(self) -> None:
         """Fit no batch any more."""
-        self.x = np.empty(0)
+        self.shapes = None
 
     def show(self) -> None:
         """Let the layers show this step's arrays: another shape's may have come between."""

@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from mlpgrad._core.described import Described
 from mlpgrad._core.stateful import Stateful
 from mlpgrad.metrics import Metric
@@ -37,8 +39,8 @@ class Method(Described, Stateful):
                 going = session.end_epoch(loss, weight)
 
     The rows are in `session.batches`, or as one function in `session.objective()`. An optimizer
-    is trained by the method `Minibatch`; the minimizers of SciPy, whose callback ends an epoch,
-    are others.
+    is trained by the method `Minibatch`; a minimizer of SciPy, whose callback ends an epoch, can
+    be another.
     """
 
     @property
@@ -125,11 +127,14 @@ class Session(Stateful):
             self.network.stop_training = False
             try:
                 self._begin(resume)
-                if self.epoch < self.epochs and not self.network.stop_training:
+                going = self.epoch < self.epochs and not self.network.stop_training
+                if going or self.in_epoch:  # an epoch that has begun is recorded in any case
                     self.method.train(self)
                 failed = False
-            except KeyboardInterrupt:  # where no signal handler can be set
+            except KeyboardInterrupt as error:  # where no signal handler can be set
                 self.record.interrupted, failed = True, False
+                if self.communicator is not None:
+                    self.communicator.abort(error)
             except DivergenceError:  # of all ranks alike
                 self.settled = True
                 raise
@@ -188,11 +193,11 @@ class Session(Stateful):
         if self._resumed:  # in the middle of an epoch, which has begun already
             self._resumed = False
             return
-        self.in_epoch = True
         if self.callbacks:
             with self.fitting.opened():
                 for callback in self.callbacks:
                     callback.on_epoch_begin(self.epoch)
+        self.in_epoch = True  # only now: a snapshot before is one between epochs
 
     def end_epoch(
         self, loss: Any, weight: Any, measured: Mapping[str, Accumulator] | None = None
@@ -208,16 +213,20 @@ class Session(Stateful):
         measured : dict of Accumulator, optional
             Training metrics by name; without them, they are evaluated on the training data.
         """
+        own_weight = weight
+        if self.communicator is not None:
+            interrupted = float(self.record.interrupted)
+            loss, weight, interrupted = summed(self.communicator, loss, weight, interrupted)
+            self.record.interrupted = bool(np.any(interrupted))
         if self.record.interrupted:  # in the middle of an epoch: nothing to record
             return False
-        if self.communicator is not None:
-            loss, weight = summed(self.communicator, loss, weight)
         logs = {"loss": as_number(weighted_mean(loss, weight))}
         if self.metrics:
-            logs |= self._trained(measured)
+            logs |= self._agreed(self._trained(measured), own_weight)
         if self.validation is not None:
             with self.fitting.opened():
                 held_out = evaluate(self.result(), *self.validation, self.metrics)
+            held_out = self._agreed(held_out, self.validation[0].shape[-2])
             logs |= {f"val_{name}": value for name, value in held_out.items()}
         logs |= self.method.logs()
         self.record.record(logs)
@@ -229,6 +238,13 @@ class Session(Stateful):
                 for callback in self.callbacks:
                     callback.on_epoch_end(epoch, logs)
         return self.epoch < self.epochs and not self._stops()
+
+    def _agreed(self, values: dict[str, Any], rows: Any) -> dict[str, Any]:
+        """Means over all ranks, weighted by their rows, so that callbacks decide alike on each."""
+        if self.communicator is None:
+            return values
+        joint = {name: summed(self.communicator, v * rows, rows) for name, v in values.items()}
+        return {name: as_number(weighted_mean(*sums)) for name, sums in joint.items()}
 
     def _trained(self, measured: Mapping[str, Accumulator] | None) -> dict[str, Any]:
         """The metrics of the training data."""

@@ -21,7 +21,7 @@ class EarlyStopping(Callback):
     The best weights are always restored, however training ends. Each member of an ensemble has
     its own best weights and its own patience, as if trained alone; training ends with the last.
 
-    Whether smaller or larger is better is known of every loss and metric. A training loss is
+    Whether smaller or larger is better is known of the losses and metrics here. A training loss is
     compared with the weights that it was measured with: where an epoch has one batch, with those
     before the step; where it has several, it is evaluated again after the epoch, which takes
     about a third of the epoch's time. With `ExponentialMovingAverage` among the callbacks, in
@@ -157,7 +157,7 @@ class ReduceOnPlateau(Callback):
     """Multiply the learning rate by `factor` after more than `patience` epochs without improvement.
 
     For an ensemble the mean of the members is watched. Whether smaller or larger is better is
-    known of every loss and metric.
+    known of the losses and metrics here.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -16,6 +16,7 @@ from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training.batches import Batch
 from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.communicator import Joined
 from mlpgrad.training.divergence import COPY_PERIOD, LastSane
 from mlpgrad.training.step import Step
 
@@ -36,8 +37,8 @@ class Worker:
         Called around each batch.
     metrics : sequence of Metric
         Measured on each batch.
-    join : callable, optional
-        Sums the gradient of all ranks: see `Joined`.
+    join : Joined, optional
+        Sums the gradient of all ranks.
 
     Attributes
     ----------
@@ -60,7 +61,7 @@ class Worker:
         members: slice | None = None,
         callbacks: Sequence[Callback] = (),
         metrics: Sequence[Metric] = (),
-        join: Callable[[Any, Any], Any] | None = None,
+        join: Joined | None = None,
     ) -> None:
         self.network, self.optimizer, self.step, self.members = network, optimizer, step, members
         self.callbacks, self.metrics, self.join = callbacks, metrics, join
@@ -124,7 +125,8 @@ class Worker:
         """Let other threads read weights, if they have asked; whether training is to stop."""
         if self.network._fitting is not None:
             self.network._fitting.serve()
-        return self.network.stop_training
+        # ranks end an epoch in the same batch: the one in which all of them have been told
+        return self.network.stop_training if self.join is None else self.join.stops
 
     def _outside(self) -> AbstractContextManager[None]:
         """A context for user code between two steps: other threads may read weights at once."""

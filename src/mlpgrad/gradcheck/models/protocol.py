@@ -41,7 +41,7 @@ def not_written(problem: ModelProblem) -> Findings:
             if original(*arguments) is not None and np.array_equal(before, out, equal_nan=True):
                 found.append(f"{method} of {name} returns its result; write it into out[...]")
 
-        setattr(owner, method, call)
+        vars(owner)[method] = call  # not an option of that name
 
     for (_, layer), (_, twin) in zip(walk(model.layers), walk(problem.twin.layers), strict=True):
         for method in ("apply", "slope"):
