@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import mlpgrad as mg
-from mlpgrad.layers.chain import walk
+from mlpgrad.layers import walk
 
 x, y = mg.datasets.digits()  # 8 x 8 pixels, ten classes
 x, x_test, y, y_test = mg.datasets.split(x, y, 0.2, random_state=0)
