@@ -11,6 +11,8 @@ import pytest
 import mlpgrad as mg
 from mlpgrad.cli import main
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def in_a_folder(tmp_path, monkeypatch):

@@ -12,6 +12,8 @@ import mlpgrad as mg
 from benchmarks import fuzz
 from benchmarks.fuzz_values import GOOD, usual
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("matplotlib")
 pytest.importorskip("pandas")
 

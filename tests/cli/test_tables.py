@@ -10,6 +10,8 @@ import mlpgrad as mg
 from mlpgrad.cli import main
 from mlpgrad.cli.parser import build_parser
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("--quiet", "--epochs", "2", "--hidden", "4")
 
 

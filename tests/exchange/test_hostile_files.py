@@ -17,6 +17,8 @@ import mlpgrad as mg
 from mlpgrad.network import network
 from tests.kinds import LAYERS, LOSSES, layer_case, loss_case
 
+pytestmark = pytest.mark.slow
+
 SPARE = 10_000_000
 """Bytes of memory for the smallest file; a larger one may take three times its size more."""
 

@@ -13,6 +13,7 @@ from tests.gradcheck import mutants
 ACCEPTED = {"PASS", "KINK", "NO_POWER", "INCONCLUSIVE"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", mutants.NETS)
 @pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda mutant: mutant.name)
 def test_every_mutant_is_found(mutant, net):
@@ -43,6 +44,7 @@ def test_the_cost_is_bounded_by_the_number_of_tensors(net):
     assert report.passes <= points * (12 * 3 * len(report.tensors) + 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_no_false_alarm_on_random_correct_networks(dtype):
     for seed in range(60):
@@ -121,6 +123,7 @@ def test_a_million_parameters_in_under_a_hundred_passes_and_200_mb():
     assert megabytes < 200
 
 
+@pytest.mark.slow
 def test_a_wrong_row_among_a_million_parameters_is_located_in_200_mb():
     model, x, y = large_network()
 

@@ -7,6 +7,8 @@ import pytest
 
 import mlpgrad as mg
 
+pytestmark = pytest.mark.slow
+
 P = np.random.default_rng(0).normal(size=12)
 
 

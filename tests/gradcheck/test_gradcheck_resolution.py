@@ -6,6 +6,8 @@ import pytest
 import mlpgrad as mg
 from benchmarks.gradcheck_hard import FAMILIES, counted
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(8)
 
 

@@ -267,6 +267,7 @@ def test_values_and_slopes_are_exact_over_the_whole_range(cls, dtype):
         assert_agrees(cls(**options), prediction, target)
 
 
+@pytest.mark.slow
 @every(LOSSES)
 @every_width
 def test_and_at_any_other_numbers(cls, dtype):

@@ -13,6 +13,8 @@ from mlpgrad.history import History
 from mlpgrad.plotting import live
 from mlpgrad.plotting.live import ASCII_BARS, BARS, SHARE, progress_line, sparkline
 
+pytestmark = pytest.mark.slow
+
 
 class Terminal(io.StringIO):
     """A stderr that is a terminal."""

@@ -12,6 +12,8 @@ from mlpgrad.training.recorded_step import RecordedStep
 from mlpgrad.training.step import LayerStep
 from mlpgrad.training.worker import Worker
 
+pytestmark = pytest.mark.slow
+
 X, Y = mg.datasets.moons(64, random_state=0)
 
 

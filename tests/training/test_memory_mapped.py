@@ -10,6 +10,8 @@ import pytest
 
 import mlpgrad as mg
 
+pytestmark = pytest.mark.slow
+
 MAPPED = 3_000_000  # rows of 32 bytes: 96 MB
 
 

@@ -97,6 +97,7 @@ def _threads_are_chosen_as_before(monkeypatch):
     monkeypatch.setattr(minibatch, "shares", minibatch.shares)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [None, 3])
 @pytest.mark.parametrize("where", [(2, 4), (0, 0), (3, 8), (2, None)], ids=str)
 def test_a_restored_training_ends_with_the_same_bits(size, where, tmp_path):
@@ -108,6 +109,7 @@ def test_a_restored_training_ends_with_the_same_bits(size, where, tmp_path):
     assert train(size, False) == whole  # and looking on has changed nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [Keep(3), KeepWithin(3, 5)], ids=["between", "within"])
 def test_an_ensemble_goes_on_in_threads(keep, tmp_path):
     train(5, True, keep)  # in one thread, where a callback looks at every batch
