@@ -98,6 +98,7 @@ def test_a_step(case, cls, size, request):
     assert_allocates_nothing_that_grows(lambda n: bare_step(case, cls, size, n))
 
 
+@pytest.mark.slow
 @every_case
 def test_a_step_on_a_long_batch(case, cls, request):
     if cls in ALLOCATING:
@@ -195,6 +196,7 @@ def test_a_step_inside_fit(options):
     assert fit_step_peak(LARGE, **options) - fit_step_peak(SMALL, **options) < ANY_ARRAY
 
 
+@pytest.mark.slow
 def test_batches_of_all_sizes_and_changing_options_leave_nothing_behind():
     """Whatever is kept for the next call is bounded."""
     penalty = mg.L2(0.1)

@@ -42,6 +42,7 @@ def test_training(tmp_path):
     assert run("training", "--draw", "--output", output) == written + "\n"
 
 
+@pytest.mark.slow
 def test_memory(tmp_path):
     output = tmp_path / "memory.json"
     run("memory", "--rows", 1000, 300_000, "--output", output)

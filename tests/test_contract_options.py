@@ -168,6 +168,7 @@ def copied(optimizer):
     return copy.deepcopy(optimizer)
 
 
+@pytest.mark.slow
 @all_options(OPTIMIZERS)
 def test_options_of_optimizers(cls, name, value, way):
     model, optimizer = model_with(), example(cls)

@@ -495,6 +495,7 @@ def test_arrays_and_other_archives_are_refused(tmp_path):
             mg.load(tmp_path / name)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(damage=st.data())
 def test_damage_is_seen_or_harmless(tmp_path_factory, damage):

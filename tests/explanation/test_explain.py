@@ -164,6 +164,7 @@ def typeset(formula):
     return mathtext.MathTextParser("path").parse(f"${formula}$")
 
 
+@pytest.mark.slow
 @every_case
 def test_a_notebook_can_typeset_every_formula(case, cls):
     model, x, y = case_data(case, cls)

@@ -236,6 +236,7 @@ def test_each_member_may_have_its_own_rate(cls, options):
     np.testing.assert_allclose(together, apart, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 @every_rule
 @settings(deadline=None, max_examples=40)  # time is the machine's affair
 @given(members=st.integers(1, 5), size=st.integers(1, 40), block=st.integers(1, 50))

@@ -54,6 +54,7 @@ def test_every_function_is_here():
     assert set(EVERY) == set(FUNCTIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_draws_into_the_given_axes_or_new_ones(name, tmp_path):
     assert inspect.signature(getattr(plotting, name)).parameters["ax"].default is None

@@ -376,6 +376,7 @@ def test_a_validation_set_of_its_own_is_measured_by_the_monitored_name(monitor):
 # averaged weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [None, 3])
 @pytest.mark.parametrize("monitor", ["val_loss", "loss", "val_accuracy"])
 def test_averaging_and_watching_work_in_any_order(size, monitor, tmp_path):
