@@ -29,10 +29,8 @@ from tests.gradcheck import mutants
 HERE = Path(__file__).parent
 
 ACCEPTED = ("PASS", "KINK", "NO_POWER", "INCONCLUSIVE")
-KNOWN_ALARMS = 1
-"""To be mended: net 370, a BatchNorm of two rows, reads as FAIL with seed 370; PASS with 1 to 3."""
 KNOWN = {"buffer_of_another_dtype": 0.98}
-"""To be mended: on the net with tanh, seed 18 is INCONCLUSIVE (not PASS), where it should FAIL."""
+"""Rounding to float32 may move a gradient by 4e-9 of it only: one of 100 is INCONCLUSIVE then."""
 ACTIVATIONS = (mg.Tanh, mg.ReLU, mg.LeakyReLU, mg.Sigmoid)
 
 
@@ -353,7 +351,7 @@ def main() -> int:
     print(f"{alarms} false alarms")
     weak = any(row["detected"] < KNOWN.get(row["mutant"], 0.999) for row in result["power"])
     weak |= any(row["detected"] < 0.99 for row in result["float32"])
-    return int(alarms > KNOWN_ALARMS or weak)
+    return int(bool(alarms) or weak)
 
 
 if __name__ == "__main__":
