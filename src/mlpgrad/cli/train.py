@@ -46,7 +46,7 @@ def train_network(options: argparse.Namespace) -> int:
     print(f"trained {history.epochs} epochs in {history.seconds:.1f} s; kept the best weights")
     if history.epochs == options.epochs and not history.interrupted:
         more = 10 * options.epochs
-        print(f"it had not stopped improving by then: --epochs {more} lets it go on")
+        print(f"the limit of {options.epochs} epochs ended it: --epochs {more} lets it go on")
     print()
     unscaled = in_own_units(model, data.inputs, data.outputs)
     print(report(unscaled, data))
