@@ -156,8 +156,9 @@ class Session(Stateful):
         if resume is not None:
             self.restore(resume)
         if self.communicator is not None:
-            for flat in (self.network.params, self.network.state):
-                self.communicator.broadcast(flat)
+            with self.network._writing():
+                for flat in (self.network.params, self.network.state):
+                    self.communicator.broadcast(flat)
 
     def _end(self, failed: bool) -> None:
         """End each callback that has begun, whatever the others do; then raise the first error.
