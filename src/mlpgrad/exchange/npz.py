@@ -40,28 +40,9 @@ def save(model: Network, path: str | Path) -> None:
 
     Parameters
     ----------
-    model : Sequential
+    model : Network
     path : str or Path
-        The file's name as it is, to which nothing is added; `.npz` is the usual ending. Symbolic
-        links are followed.
-
-    Raises
-    ------
-    TypeError
-        If a layer or loss holds what a file cannot, such as a function; the message says which.
-    FileNotFoundError
-        If the folder does not exist.
-    IsADirectoryError, FileExistsError
-        If there is something other than a regular file at `path`, such as a named pipe.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile, mlpgrad as mg
-    >>> model = mg.Sequential([mg.Dense(2, 1)], loss=mg.HalfSquaredError(), random_state=0)
-    >>> path = pathlib.Path(tempfile.mkdtemp(), "model.npz")
-    >>> model.save(path)
-    >>> bool((mg.load(path).params == model.params).all())
-    True
+        The file's name as it is. `Sequential.save` names the errors, and gives an example.
     """
     arrays: dict[str, Array] = {"params": model.params, "state": model.state}
     description = {
