@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlpgrad.cli.data import load_data
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.networks import hidden_widths
+
+if TYPE_CHECKING:
+    from mlpgrad.explanation import Explanation
 
 
 def explain_step(options: argparse.Namespace) -> int:
@@ -36,7 +40,13 @@ def explain_step(options: argparse.Namespace) -> int:
     explanation = mg.explain(model, x[rows], y[rows], learning_rate=options.learning_rate)
     if options.text:
         print(explanation)
-        return 0
+    else:
+        show_page(explanation, options)
+    return 0
+
+
+def show_page(explanation: Explanation, options: argparse.Namespace) -> None:
+    """Write an explanation as a page, and open it unless that is not wanted."""
     options.output.mkdir(parents=True, exist_ok=True)
     page = options.output / "explain.html"
     explanation.to_html(page)
@@ -45,4 +55,3 @@ def explain_step(options: argparse.Namespace) -> int:
         import webbrowser
 
         webbrowser.open(page.absolute().as_uri())
-    return 0

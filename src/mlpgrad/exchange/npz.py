@@ -116,6 +116,12 @@ def _read(archive: Archive) -> Network:
     model = decode(description["model"])
     if not isinstance(model, Network):
         raise ValueError(f"it describes a {type(model).__name__}, not a network")
+    _fill(model, archive, description, decode)
+    return model
+
+
+def _fill(model: Network, archive: Archive, description: dict[str, Any], decode: Decoder) -> None:
+    """Put the numbers of an archive, and its random states, into the model that it describes."""
     archive.read_into("params", model.params)
     archive.read_into("state", model.state)
     *rngs, model.rng = decode(description["rngs"])
@@ -125,7 +131,6 @@ def _read(archive: Archive) -> Network:
     layers = [layer for _, layer in walk(model.layers)]
     for layer, training in zip(layers, description["training"], strict=True):
         layer.training = bool(training)
-    return model
 
 
 def _streams(found: Any) -> dict[str, np.random.Generator]:

@@ -91,8 +91,7 @@ class Worker:
         """Train on batches, until the loss is not finite or `stop_training` is set."""
         network, number, finite, join = self.network, self.number, self.finite, self.join
         gradient, update, keep = self.step.gradient, self.step.update, self.last_sane.keep
-        callbacks = self.callbacks
-        watched = bool(callbacks or self.metrics)
+        callbacks, watched = self.callbacks, bool(self.callbacks or self.metrics)
         first, total, weight = self.batches, self.total, self.weight
         batch = first - 1
         # an overflow shows in the loss, which is looked at after every step
