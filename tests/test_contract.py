@@ -108,7 +108,7 @@ def test_repr_can_be_pasted(cls):
     assert len(repr(made)) < 200
     if cls is mg.Elementwise:
         return  # holds functions, which have no text
-    again = eval(repr(made), vars(mg).copy())
+    again = eval(repr(made), {name: getattr(mg, name) for name in mg.__all__})
     assert type(again) is cls
     assert repr(again) == repr(made)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.printed import curves, layout
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -24,18 +26,6 @@ def test_tables_are_taken_from_results(source, rows):
     results = (ROOT / source).read_text(encoding="utf-8").splitlines()
     assert len(rows.splitlines()) > 10
     assert not set(rows.splitlines()) - set(results)
-
-
-def layout(text):
-    """Lines without their numbers, whose digits and widths differ between processors."""
-    without = re.sub(r"[-+]?\d[\d.,]*(e[-+]\d+)?", "#", text)
-    return [re.sub(r"(?<=\S) +", " ", line) for line in without.strip("\n").split("\n")]
-
-
-def curves(text):
-    """The numbers of the lines on a training: they say something, so they must be of today."""
-    lines = [line for line in text.splitlines() if line.startswith(("History(", "{'loss'"))]
-    return [float(number) for line in lines for number in re.findall(r"\d+\.\d+", line)]
 
 
 def test_code_prints_what_stands_below_it():

@@ -29,7 +29,7 @@ class Method(Described, Stateful):
     """A way to train: `fit(..., optimizer=method)` hands it the session.
 
     The session calls callbacks, validates, records, and ends training at Ctrl-C. A method owns
-    the loop, of which each round is an epoch:
+    the loop, of which each round is an epoch::
 
         def train(self, session):
             going = True
