@@ -9,11 +9,11 @@ from mlpgrad._core import arguments
 from mlpgrad._core.advice import advice
 from mlpgrad._core.described import nearest, suggesting
 from mlpgrad._core.habits import CALLED, MODEL
+from mlpgrad.derivatives.differentiable import Differentiable
 from mlpgrad.history import History
 from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import listed
 from mlpgrad.network.fitting import check_not_fitted
-from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training import rate_test
 from mlpgrad.training.callbacks import Callback, check_callbacks
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Sequential(Network):
+class Sequential(Differentiable):
     """Layers in a row with a loss on top: a multilayer perceptron, or an ensemble of them.
 
     Parameters

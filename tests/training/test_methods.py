@@ -113,7 +113,7 @@ def test_ctrl_c_ends_it_and_keeps_the_weights(press_ctrl_c):
 def test_an_ensemble_is_one_objective_per_member():
     model = moons(ensemble_size=3)
     checked = model.checked(X, Y, None)
-    from mlpgrad.training.objective import Objective
+    from mlpgrad.derivatives.objective import Objective
 
     value, grads = Objective(model, *checked, batch_size=9).value_and_grads(model.params)
     expected = model.backpropagate(X, Y)
@@ -122,7 +122,7 @@ def test_an_ensemble_is_one_objective_per_member():
 
 
 def test_the_product_is_that_of_the_hessian():
-    from mlpgrad.training.objective import Objective
+    from mlpgrad.derivatives.objective import Objective
 
     model = moons(penalties=[mg.L2(0.01)])
     objective = Objective(model, *model.checked(X, Y, None), batch_size=30)
@@ -140,7 +140,7 @@ def test_an_objective_leaves_the_network_alone():
     before = model.snapshot()
     model.fit(X, Y, optimizer=SciPyLBFGS(), epochs=1, verbose=0)
     moved = model.params.copy()
-    from mlpgrad.training.objective import Objective
+    from mlpgrad.derivatives.objective import Objective
 
     Objective(model, *model.checked(X, Y, None)).value_and_grads(0 * moved)
     np.testing.assert_array_equal(model.params, moved)

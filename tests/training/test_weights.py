@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
+from mlpgrad.derivatives.objective import Objective
 from mlpgrad.training import choose_step
-from mlpgrad.training.objective import Objective
 from mlpgrad.training.recorded_step import RecordedStep
 from mlpgrad.training.step import LayerStep
 from tests.kinds import FEATURES, every_case, every_layer, every_loss, loss_case, one_and_many

@@ -64,6 +64,9 @@ class Layer(Described):
     repeatable : bool
         May be set to True by a class whose calls of NumPy are the same for every batch of one
         shape: `fit` then records a step and repeats it without the Python code around it.
+    mixes_samples, is_random : bool
+        To be set to True by a class whose output for a sample depends, in training, on the other
+        samples of its batch, or on chance: a sample then has no gradient of its own.
 
     Examples
     --------
@@ -110,6 +113,11 @@ class Layer(Described):
 
     repeatable: bool = False
     """True, in the class itself, if every batch of one shape leads to the same NumPy calls."""
+
+    mixes_samples: bool = False
+    """True if, in training, a sample's output depends on the other samples of its batch."""
+    is_random: bool = False
+    """True if, in training, the output depends on chance."""
 
     params: Views = Views()
     grads: Views = Views()

@@ -42,6 +42,7 @@ class Dropout(Layer):
     """
 
     repeatable = True
+    is_random = True
 
     def __init__(self, drop_probability: float = 0.5) -> None:
         if not is_within(drop_probability, 0, 1):

@@ -146,6 +146,7 @@ class BatchNorm(_Normalization):
     """
 
     repeatable = True
+    mixes_samples = True
 
     def __init__(self, features: int, *, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
         super().__init__(features, epsilon=epsilon)

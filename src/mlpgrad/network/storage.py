@@ -92,7 +92,10 @@ def bind(
         )
 
 
-def check_memory(nbytes: int, what: str) -> None:
+NARROWER = "make the layers narrower or the ensemble smaller"
+
+
+def check_memory(nbytes: int, what: str, fix: str = NARROWER) -> None:
     """Raise ValueError if arrays would need more bytes than the machine has."""
     names = getattr(os, "sysconf_names", {})  # there are none on Windows
     present = 1 << 46
@@ -101,7 +104,7 @@ def check_memory(nbytes: int, what: str) -> None:
     if nbytes > present:
         raise ValueError(
             f"{what} are too large: they need {nbytes / 2**30:,.0f} GiB, and this machine has "
-            f"{present / 2**30:,.0f} GiB; make the layers narrower or the ensemble smaller"
+            f"{present / 2**30:,.0f} GiB; {fix}"
         )
 
 

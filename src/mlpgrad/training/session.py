@@ -10,6 +10,7 @@ import numpy as np
 
 from mlpgrad._core.described import Described
 from mlpgrad._core.stateful import Stateful
+from mlpgrad.derivatives.objective import Objective
 from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import Accumulator, weighted_mean
 from mlpgrad.network.fitting import Fitting, fitted
@@ -21,7 +22,6 @@ from mlpgrad.training.communicator import Communicator, summed
 from mlpgrad.training.divergence import DivergenceError
 from mlpgrad.training.evaluate import as_number, evaluate
 from mlpgrad.training.interrupts import interrupts_end_training
-from mlpgrad.training.objective import Objective
 from mlpgrad.training.record import Record
 
 

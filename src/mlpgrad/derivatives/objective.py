@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad.derivatives.along import Along
+from mlpgrad.derivatives.modes import FEW, set_mode
 from mlpgrad.network.network import Network
 
 ROWS_AT_ONCE = 8192  # bounds the memory, not the result
@@ -29,6 +31,8 @@ class Objective:
         In which it computes; that of the network by default.
     batch_size : int, optional
         Rows at once, 8,192 by default.
+    training : bool, default True
+        Whether the layers compute as in a training step, or as in predictions.
 
     Examples
     --------
@@ -51,18 +55,26 @@ class Objective:
         *,
         dtype: Any = None,
         batch_size: int | None = None,
+        training: bool = True,
     ) -> None:
         self.network = network.copy() if dtype is None else network.lifted(dtype)
+        set_mode(self.network, training)
         self.x, self.target, self.weights = x, target, weights
         self.rows_at_once = batch_size or ROWS_AT_ONCE
         self._state = self.network.state.copy()
         total = x.shape[-2] if weights is None else weights.sum(axis=(-2, -1), dtype=np.float64)
         self._total = np.maximum(total, np.finfo(np.float64).tiny)  # all weights may be zero
 
-    def chunks(self, network: Network) -> Iterator[tuple[Any, Array, Array, Array | None]]:
-        """Some rows at a time: their share of the weight, input, target and weights, cast."""
-        for start in range(0, self.x.shape[-2], self.rows_at_once):
-            rows = np.s_[..., start : start + self.rows_at_once, :]
+    def chunks(
+        self, network: Network, most: int | None = None
+    ) -> Iterator[tuple[Any, Array, Array, Array | None]]:
+        """Some rows at a time: their share of the weight, input, target and weights, cast.
+
+        All rows, or the first `most` of them.
+        """
+        end = self.x.shape[-2] if most is None else min(most, self.x.shape[-2])
+        for start in range(0, end, self.rows_at_once):
+            rows = np.s_[..., start : min(start + self.rows_at_once, end), :]
             weights = None if self.weights is None else self.weights[rows]
             count = self.x[rows].shape[-2] if weights is None else weights.sum(axis=(-2, -1))
             cast = network.cast(self.x[rows], self.target[rows], weights)
@@ -77,27 +89,32 @@ class Objective:
         return self._sums(self.network, params)
 
     def product(self, params: Any, vector: Any) -> Array:
-        """The Hessian of L at `params` times `vector`, both `(P,)` or `(E, P)`.
+        """The Hessian of L at `params` times `vector`, both `(P,)` or `(E, P)`: see `Along`."""
+        along, params, vector = self._along_at(params, vector)
+        return along(lambda network: self._sums(network, network.params.copy())[1], params, vector)
 
-        By a complex step: the imaginary part of dL/d(params + i h v) / h is exact to rounding,
-        since nothing is subtracted. Squire and Trapp 1998, "Using complex variables to estimate
-        derivatives of real functions".
-        """
-        if not hasattr(self, "_complex"):
-            self._complex = self.network.lifted(np.complex128)
-        tiny = 1e-30
-        moved = np.asarray(params) + tiny * 1j * np.asarray(vector, np.float64)
-        return np.asarray(self._sums(self._complex, moved)[1].imag / tiny)
+    def _along_at(self, params: Any, vector: Any) -> tuple[Along, Array, Array]:
+        """What takes derivatives along vectors, checked on a few rows; and arrays for it."""
+        params, vector = np.asarray(params), np.asarray(vector)
+        if not hasattr(self, "_along"):
+            self._along = Along(self.network)
+        self._along.check(
+            lambda network: self._sums(network, network.params.copy(), FEW)[1], params
+        )
+        return self._along, params, vector
 
-    def _sums(self, network: Network, params: Any) -> tuple[Any, Array]:
-        """Value and gradient, summed over the chunks."""
+    def _sums(self, network: Network, params: Any, most: int | None = None) -> tuple[Any, Array]:
+        """Value and gradient, summed over the chunks of all rows, or of the first `most`."""
         network.params, network.state = params, self._state
         value: Any = 0.0
         grads = np.zeros_like(network.grads)
         with network.same_randomness():
-            for share, x, target, weights in self.chunks(network):
+            for share, x, target, weights in self.chunks(network, most):
                 value = value + share * network._step(x, target, weights)
-                grads += np.reshape(share, np.shape(share) + (1,) * (np.ndim(share) > 0)) * (
-                    network.grads
-                )
+                grads += by_member(share) * network.grads
         return value, grads
+
+
+def by_member(share: Any) -> Any:
+    """A number, or `(E,)` as `(E, 1)`, to be multiplied with gradients."""
+    return np.reshape(share, np.shape(share) + (1,) * (np.ndim(share) > 0))

@@ -1,0 +1,106 @@
+"""The derivative along a vector of anything that a network computes: by a complex step.
+
+f(p + i h v) = f(p) + i h f'(p) v + O(h^2): with h = 1e-30 the imaginary part, divided by h, is
+exact to rounding, since nothing is subtracted. So the gradient, run once in complex numbers, gives
+a Hessian-vector product, and no layer needs a second backward. Squire and Trapp 1998, "Using
+complex variables to estimate derivatives of real functions".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.training_warning import warn
+from mlpgrad.derivatives.modes import parts_of_users
+from mlpgrad.network.network import Network
+
+TINY = 1e-30
+CLOSE = 1e-4  # a complex step that is wrong misses whole terms
+STEP = 1e-5  # of differences, in units of the largest parameter
+
+Quantity = Callable[[Network], Array]
+"""What a network computes with the parameters that it has now."""
+
+
+class Along:
+    """d/dh f(params + h v) at h = 0, for quantities `f(network)`.
+
+    It is checked once, on few rows, against differences. Where a layer, loss or penalty loses the
+    imaginary part, as `np.abs` does, or does not take complex numbers, a warning says so, and the
+    derivatives are taken by differences from then on.
+
+    Parameters
+    ----------
+    network : Network
+        Whose layers compute; a copy in complex numbers is made.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.real = network.lifted(np.result_type(network.dtype, np.float64))
+        self.complex = network.lifted(np.result_type(network.dtype, np.complex128))
+        self.exact: bool | None = None
+
+    def __call__(self, f: Quantity, params: Array, vector: Array) -> Array:
+        """The derivative of `f` at `params` along `vector`, in the shape of f."""
+        return (self._differences if self.exact is False else self._complex_step)(f, params, vector)
+
+    def check(self, f: Quantity, params: Array) -> None:
+        """Decide, by a quantity that costs little, whether complex steps can be trusted.
+
+        Beside the parameters, at random: a point on a kink has several derivatives.
+        """
+        if self.exact is not None:
+            return
+        rng = np.random.default_rng(0)
+        size = 1e-3 * max(1.0, float(np.abs(params).max(initial=0)))
+        params = params + size * rng.normal(size=params.shape)
+        vector = rng.normal(size=params.shape)
+        coarse, fine = (self._differences(f, params, vector, scale) for scale in (0.1, 0.0125))
+        try:
+            with np.errstate(all="ignore"):
+                exact, reason = self._complex_step(f, params, vector), ""
+        except Exception as error:  # whatever the user's code raises on complex numbers
+            exact, reason = np.full_like(fine, np.nan), f" ({type(error).__name__}: {error})"
+        values = f(self._at(self.real, params))
+        rounding = 1e-8 * np.abs(values).max(initial=0)
+        noise = CLOSE * np.abs(fine).max(initial=0) + rounding
+        doubt = np.abs(fine - coarse).max(initial=0) > noise / 10  # a kink between the points
+        wrong = not np.abs(fine - exact).max(initial=0) <= noise
+        self.exact = not wrong or (bool(doubt) and not reason)
+        if not self.exact:
+            warn(
+                f"{self._suspects()} cannot be differentiated by complex numbers{reason}; "
+                f"differences of gradients are used instead, with about 9 correct digits. Exact "
+                f"derivatives need operations that keep imaginary parts: np.maximum(z, -z) in "
+                f"place of np.abs(z), (z * z).sum() in place of np.linalg.norm, np.vecdot or a "
+                f"conjugate, and buffers of the model's dtype"
+            )
+
+    def _complex_step(self, f: Quantity, params: Array, vector: Array) -> Array:
+        size = np.abs(vector).max(initial=0) or 1.0
+        moved = np.asarray(params) + 1j * TINY * (vector / size)
+        found = f(self._at(self.complex, moved))
+        return np.asarray(found.imag * (size / TINY))
+
+    def _differences(self, f: Quantity, params: Array, vector: Array, scale: float = 1) -> Array:
+        """By four values, with an error of order h^4."""
+        largest = np.abs(vector).max(initial=0) or 1.0
+        h = scale * (STEP * max(1.0, float(np.abs(params).max(initial=0))) / largest)
+
+        def difference(times: int) -> Array:
+            moved = times * h * vector
+            up, down = (f(self._at(self.real, params + s * moved)).copy() for s in (1, -1))
+            return up - down
+
+        return np.asarray((8 * difference(1) - difference(2)) / (12 * h))
+
+    def _at(self, network: Network, params: Array) -> Network:
+        network.params = params
+        return network
+
+    def _suspects(self) -> str:
+        """The parts of the network that users have defined, or all of them."""
+        return " or ".join(dict.fromkeys(map(repr, parts_of_users(self.real)))) or "this network"

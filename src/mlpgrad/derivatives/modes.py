@@ -1,0 +1,84 @@
+"""In which mode a network is differentiated, and what has no derivative in that mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.layers.activations.elementwise import Elementwise
+from mlpgrad.layers.chain import run_forward, walk
+from mlpgrad.network.network import Network
+
+FEW = 16  # rows that are enough to see whether samples depend on one another
+
+
+def set_mode(network: Network, training: bool) -> None:
+    """Let every layer compute as in a training step, or as in predictions."""
+    for _, layer in walk(network.layers):
+        layer.training = training
+
+
+@contextmanager
+def in_mode(network: Network, training: bool) -> Iterator[None]:
+    """Within `with`: the layers compute as in a training step, or as in predictions."""
+    before = [(layer, layer.training) for _, layer in walk(network.layers)]
+    set_mode(network, training)
+    try:
+        yield
+    finally:
+        for layer, mode in before:
+            layer.training = mode
+
+
+def refuse_in_training(network: Network, what: str) -> None:
+    """Raise ValueError where, in training, a sample's output depends on others or on chance.
+
+    Parameters
+    ----------
+    network : Network
+    what : str
+        The derivative that is asked for.
+    """
+    for position, layer in walk(network.layers):
+        reason = "the other samples of its batch" if layer.mixes_samples else "chance"
+        if layer.mixes_samples or layer.is_random:
+            _refuse(f"layer {position} {layer!r}", reason, what)
+
+
+def refuse_mixing(network: Network, x: Array, what: str) -> None:
+    """Raise ValueError where layers that do not say so mix samples or draw random numbers.
+
+    The outputs of some rows are compared with those of the same rows by themselves, where there
+    are layers that this package does not define.
+    """
+    if x.shape[-2] < 2 or not parts_of_users(network):
+        return
+    twin, rows = network.copy(), x[..., :FEW, :]
+    together = run_forward(twin.layers, rows).copy()
+    apart = run_forward(twin.layers, rows[..., :1, :])
+    close = np.sqrt(np.finfo(twin.dtype).eps) * np.abs(together).max(initial=1)
+    if not np.abs(together[..., :1, :] - apart).max() <= close:
+        _refuse("a layer", "the other samples of its batch, or on chance", what)
+
+
+def parts_of_users(network: Network) -> list[Any]:
+    """The layers, loss and penalties whose code is not of this package."""
+    parts: list[Any] = [layer for _, layer in walk(network.layers)]
+    parts += [network.loss, *network.penalties]
+    return [
+        part
+        for part in parts
+        if type(part).__module__.partition(".")[0] != "mlpgrad" or isinstance(part, Elementwise)
+    ]
+
+
+def _refuse(layer: str, reason: str, what: str) -> None:
+    raise ValueError(
+        f"{what} cannot be computed in training mode: the output of {layer} for a sample depends "
+        f"on {reason}; write training=False to differentiate what the model predicts, with "
+        f"running statistics and without dropout"
+    )

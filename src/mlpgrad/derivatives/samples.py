@@ -1,0 +1,147 @@
+"""The gradient of each sample, from what the layers have kept of one step.
+
+After a step each layer has its inputs x and deltas, a row for each sample. The gradient of a sample
+b in a Dense layer is the outer product of row b of both: x_b^T delta_b. So nothing is computed
+twice, and the squared norm ||x_b||^2 ||delta_b||^2 needs no product at all. Goodfellow 2015,
+"Efficient per-example gradient computations". A layer of another kind is run once more, as an
+ensemble with a copy of its parameters for each sample.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import run_backward, run_forward
+from mlpgrad.layers.dense import Dense
+from mlpgrad.layers.residual import Residual
+from mlpgrad.network.network import Network
+from mlpgrad.network.storage import Slot, bind, lay_out
+
+
+def write_gradients(network: Network, scale: Any, out: Array) -> None:
+    """Write the gradient of each row of the last step, without penalties.
+
+    Parameters
+    ----------
+    network : Network
+        After a step.
+    scale : number or array (..., 1, 1)
+        Multiplies the rows' deltas.
+    out : array (..., B, P)
+        The result; the sum over B, divided by `scale`, is that of the step.
+    """
+    for layer, slots in _with_parameters(network):
+        x, delta = _kept(layer, scale)
+        if type(layer) is Dense:
+            _outer_products(x, delta, slots, out)
+        else:
+            part = out[..., slots[0].start : slots[-1].stop]
+            part[...] = _one_by_one(layer, slots, network, x, delta)
+
+
+def squared_norms(network: Network, scale: Any, added: Array | None) -> Array:
+    """The squared norms of what `write_gradients` writes, each plus `added (..., P)`: `(..., B)`.
+
+    By ||g + r||^2 = ||g||^2 + 2 g r + ||r||^2; no gradient of a Dense layer is formed.
+    """
+    total: Any = 0.0
+    for layer, slots in _with_parameters(network):
+        x, delta = _kept(layer, scale)
+        if type(layer) is Dense:
+            total = total + _dense_norms(x, delta, layer.bias, slots, added)
+            continue
+        own = _one_by_one(layer, slots, network, x, delta)
+        total = total + np.vecdot(own, own)
+        if added is not None:
+            rest = added[..., None, slots[0].start : slots[-1].stop]
+            total = total + 2 * np.vecdot(own, rest)
+    if added is not None:
+        total = total + np.vecdot(added, added)[..., None]
+    return np.maximum(total, 0)  # type: ignore[no-any-return]  # where g and r cancel
+
+
+def _dense_norms(
+    x: Array, delta: Array, bias: bool, slots: Sequence[Slot], added: Array | None
+) -> Array:
+    """`squared_norms` of a Dense layer, without ||r||^2; a bias is the weight of an input of 1."""
+    norms: Array = (np.vecdot(x, x) + bias) * np.vecdot(delta, delta)
+    if added is not None:
+        products = x @ slots[0].view(added)
+        if bias:
+            products = products + slots[1].view(added)[..., None, :]
+        norms = norms + 2 * np.vecdot(products, delta)
+    return norms
+
+
+def _outer_products(x: Array, delta: Array, slots: Sequence[Slot], out: Array) -> None:
+    """Write x_b^T delta_b and delta_b for each sample."""
+    for slot in slots:
+        if slot.kind == "bias":
+            slot.view(out)[...] = delta
+        else:
+            np.einsum("...i,...o->...io", x, delta, out=slot.view(out))
+
+
+def _one_by_one(
+    layer: Layer, slots: Sequence[Slot], network: Network, x: Array, delta: Array
+) -> Array:
+    """The gradients `(..., B, p)` of any layer: each sample is the batch of a copy of its own."""
+    lead, count = delta.shape[:-1], int(np.prod(delta.shape[:-1]))
+
+    def repeated(flat: Array) -> Array:
+        return np.broadcast_to(flat[..., None, :], (*lead, flat.shape[-1])).reshape(count, -1)
+
+    twin = copy.deepcopy(layer)
+    laid_out = lay_out([twin])
+    params = repeated(network.params[..., slots[0].start : slots[-1].stop]).copy()
+    state = _state_of(layer, network)
+    flats = params, np.empty_like(params), repeated(state).copy()
+    bind([twin], laid_out, flats, network.rngs)
+    run_forward([twin], np.broadcast_to(x, (*lead, x.shape[-1])).reshape(count, 1, -1))
+    run_backward([twin], delta.reshape(count, 1, -1))
+    return flats[1].reshape(*lead, -1)
+
+
+def _state_of(layer: Layer, network: Network) -> Array:
+    """The statistics of a layer and of those inside it."""
+    inside = {id(part) for part in _tree(layer)}
+    slots = [slot for slot in network.statistics if id(slot.layer) in inside]
+    start, stop = (slots[0].start, slots[-1].stop) if slots else (0, 0)
+    return network.state[..., start:stop]
+
+
+def _kept(layer: Layer, scale: Any) -> tuple[Array, Array]:
+    """A layer's inputs and scaled deltas of the last step."""
+    assert layer._inputs is not None
+    assert layer._delta is not None
+    return layer._inputs, layer._delta * scale
+
+
+def _with_parameters(network: Network) -> Iterator[tuple[Layer, list[Slot]]]:
+    """Layers with the slots of all their parameters; a Residual stands for those inside it."""
+    by_layer = network.parameters.by_layer()
+    for layer in _flat(network.layers):
+        slots = [slot for part in _tree(layer) for slot in by_layer.get(id(part), [])]
+        if slots:
+            yield layer, slots
+
+
+def _flat(layers: Sequence[Layer]) -> Iterator[Layer]:
+    for layer in layers:
+        if type(layer) is Residual:
+            yield from _flat(layer.layers)
+        else:
+            yield layer
+
+
+def _tree(layer: Layer) -> Iterator[Layer]:
+    """A layer and those inside it."""
+    yield layer
+    for child in layer.children():
+        yield from _tree(child)

@@ -1,0 +1,289 @@
+"""Derivatives beyond the gradient: every layer and loss agrees with differences, or is refused."""
+
+import numpy as np
+import pytest
+
+import mlpgrad as mg
+from tests.kinds import LAYERS, every_case, layer_case, one_and_many
+
+RANDOM = {cls for cls in LAYERS if cls.is_random}
+MIXING = {cls for cls in LAYERS if cls.mixes_samples}
+
+
+def both_modes(cls):
+    """The modes in which a class has derivatives."""
+    return (False,) if cls in RANDOM | MIXING else (True, False)
+
+
+def weights_for(model, x):
+    return np.linspace(0, 2, x.shape[-2])
+
+
+def in_prediction_mode(model):
+    """A copy whose steps compute what the model predicts."""
+    from mlpgrad.derivatives.modes import set_mode
+
+    twin = model.copy()
+    set_mode(twin, training=False)
+    return twin
+
+
+def gradient_of(model, training):
+    """params -> gradient of the objective."""
+    twin = model.copy() if training else in_prediction_mode(model)
+
+    def gradient(params, x, y, weights=None):
+        twin.params = params
+        twin.backpropagate(x, y, sample_weight=weights)
+        return twin.grads.copy()
+
+    return gradient
+
+
+def richardson(f, h):
+    """df/dt at 0 by differences, with an error of order h^4."""
+    return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)
+
+
+def penalised(case, cls, size=None):
+    model, x, y = case(cls, size=size)
+    model.penalties = [mg.L2(0.3, kinds=("weights", "gain")), mg.L1(0.1)]
+    return model, x, y
+
+
+def test_dropout_and_batch_norm_say_what_they_are():
+    assert {mg.BatchNorm} == MIXING
+    assert mg.Dropout in RANDOM
+
+
+@every_case
+@one_and_many
+def test_the_gradients_of_samples_are_those_of_batches_of_one(case, cls, size):
+    model, x, y = penalised(case, cls, size)
+    members = [model] if size is None else [model.member(i) for i in range(size)]
+    for training in both_modes(cls):
+        found = model.per_example_gradients(x, y, training=training)
+        assert found.shape == (*model.lead, len(x), model.params.shape[-1])
+        for member, rows in zip(members, found if size else [found], strict=True):
+            gradient = gradient_of(member, training)
+            for row, a, b in zip(rows, x, y, strict=True):
+                expected = gradient(member.params, a[None], b[None])
+                np.testing.assert_allclose(row, expected, rtol=1e-12, atol=1e-13)
+        norms = model.per_example_gradient_norms(x, y, training=training)
+        np.testing.assert_allclose(norms, np.linalg.norm(found, axis=-1), rtol=1e-10, atol=1e-7)
+
+
+@every_case
+@one_and_many
+def test_with_weights_their_mean_is_the_gradient(case, cls, size):
+    model, x, y = penalised(case, cls, size)
+    weights = np.random.default_rng(2).uniform(0, 2, (*model.lead, len(x)))
+    for training in both_modes(cls):
+        rows = model.per_example_gradients(x, y, sample_weight=weights, training=training)
+        expected = gradient_of(model, training)(model.params, x, y, weights)
+        np.testing.assert_allclose(rows.mean(axis=-2), expected, rtol=1e-12, atol=1e-13)
+        norms = model.per_example_gradient_norms(x, y, sample_weight=weights, training=training)
+        np.testing.assert_allclose(norms, np.linalg.norm(rows, axis=-1), rtol=1e-10, atol=1e-7)
+
+
+@every_case
+@one_and_many
+def test_the_jacobian_is_that_of_the_predictions(case, cls, size):
+    model, x, _ = case(cls, size=size)
+    twin = model.copy()
+    v = np.random.default_rng(3).normal(size=model.params.shape)
+    found = model.jacobian(x)
+    assert found.shape == (*model.predict(x).shape, model.params.shape[-1])
+
+    def moved(t):
+        twin.params = model.params + t * v
+        return twin.predict(x)
+
+    along = np.einsum("...bop,...p->...bo", found, v)
+    np.testing.assert_allclose(along, richardson(moved, 1e-4), rtol=1e-7, atol=1e-9)
+    u = np.random.default_rng(4).normal(size=x.shape)
+    found = model.jacobian(x, to="inputs")
+    assert found.shape == (*model.predict(x).shape, x.shape[-1])
+    along = np.einsum("...boi,bi->...bo", found, u)
+    expected = richardson(lambda t: model.predict(x + t * u), 1e-4)
+    np.testing.assert_allclose(along, expected, rtol=1e-7, atol=1e-9)
+
+
+@every_case
+@one_and_many
+def test_the_product_with_the_hessian_is_a_difference_of_gradients(case, cls, size):
+    model, x, y = penalised(case, cls, size)
+    v = np.random.default_rng(3).normal(size=model.params.shape)
+    weights = np.random.default_rng(2).uniform(0.1, 2, (*model.lead, len(x)))
+    for training in both_modes(cls):
+        gradient = gradient_of(model, training)
+        product = model.hessian_vector_product(x, y, v, sample_weight=weights, training=training)
+        expected = richardson(lambda t, f=gradient: f(model.params + t * v, x, y, weights), 1e-5)
+        np.testing.assert_allclose(product, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_the_library_s_own_checker_agrees():
+    model, x, y = layer_case(mg.Residual)
+    model.loss = mg.Huber(0.7)
+    objective = model.objective(x, y)
+
+    def product(params, v):
+        twin = model.copy()
+        twin.params = params
+        return twin.hessian_vector_product(x, y, v)
+
+    assert mg.check_hvp(objective, product, model.params)
+    row = np.random.default_rng(0).normal(size=x.shape[-1])
+
+    def vjp(at, v):
+        return v @ model.jacobian(at[None], to="inputs")[0]
+
+    assert mg.check_vjp(lambda at: model.predict(at[None])[0], vjp, row)
+
+
+@pytest.mark.parametrize("cls", sorted(RANDOM | MIXING, key=lambda cls: cls.__name__))
+@pytest.mark.parametrize(
+    "name", ["per_example_gradients", "per_example_gradient_norms", "hessian_vector_product"]
+)
+def test_what_has_no_derivative_is_refused_with_the_reason(cls, name):
+    model, x, y = layer_case(cls)
+    arguments = (x, y, model.params) if name == "hessian_vector_product" else (x, y)
+    reason = "chance" if cls.is_random else "the other samples of its batch"
+    with pytest.raises(ValueError, match=f"{name} cannot .* layer 0 .* depends on {reason}; write"):
+        getattr(model, name)(*arguments)
+    assert np.isfinite(getattr(model, name)(*arguments, training=False)).all()
+
+
+class Centred(mg.Layer):
+    """Mixes samples, and does not say so."""
+
+    def __init__(self, features):
+        self.features = features
+        self.in_features = self.out_features = features
+
+    def parameters(self):
+        return {"shift": ((self.features,), mg.Zeros())}
+
+    def forward(self, x):
+        return x - x.mean(axis=-2, keepdims=True) + self.params.shift[..., None, :]
+
+    def backward(self, delta):
+        self.grads.shift[...] = delta.sum(axis=-2)
+        return delta - delta.mean(axis=-2, keepdims=True)
+
+
+def test_a_layer_that_mixes_samples_without_saying_so_is_noticed():
+    model = mg.Sequential([mg.Dense(3, 4), Centred(4)], loss=mg.HalfSquaredError(), random_state=0)
+    x, y = np.random.default_rng(0).normal(size=(2, 6, 4))
+    with pytest.raises(ValueError, match="depends on the other samples"):
+        model.per_example_gradients(x[:, :3], y)
+
+
+class Absolute(mg.Activation):
+    """|z| as people write it: its derivative is lost in complex numbers."""
+
+    def apply(self, z, out):
+        out[...] = np.abs(z) ** 3
+
+    def slope(self, z, a, out):
+        out[...] = 3 * np.abs(z) * z
+
+
+class Refusing(mg.Activation):
+    """Calls a function that does not take complex numbers."""
+
+    def apply(self, z, out):
+        out[...] = np.cbrt(1 + z * z)
+
+    def slope(self, z, a, out):
+        out[...] = 2 / 3 * z / a**2
+
+
+class Careful(mg.Activation):
+    """z^2, in operations that keep imaginary parts."""
+
+    def apply(self, z, out):
+        np.multiply(z, z, out)
+
+    def slope(self, z, a, out):
+        np.multiply(2, z, out)
+
+
+def smooth(activation):
+    layers = [mg.Dense(3, 4), activation(), mg.Dense(4, 2)]
+    return mg.Sequential(layers, loss=mg.HalfSquaredError(), dtype="float64", random_state=0)
+
+
+@pytest.mark.parametrize("activation", [Absolute, Refusing])
+def test_a_layer_that_breaks_in_complex_numbers_is_told_so_and_served(activation):
+    model = smooth(activation)
+    rng = np.random.default_rng(0)
+    x, y, v = rng.normal(size=(40, 3)), rng.normal(size=(40, 2)), rng.normal(size=model.params.size)
+    with pytest.warns(mg.TrainingWarning, match=rf"{activation.__name__}\(\) cannot be"):
+        product = model.hessian_vector_product(x, y, v)
+    gradient = gradient_of(model, True)
+    expected = richardson(lambda t: gradient(model.params + t * v, x, y), 1e-3)
+    np.testing.assert_allclose(product, expected, rtol=1e-7, atol=1e-9)
+
+
+def test_a_layer_that_keeps_imaginary_parts_is_exact():
+    model = smooth(Careful)
+    x, y = np.random.default_rng(0).normal(size=(2, 4, 3))
+    v = np.ones(model.params.size)
+    product = model.hessian_vector_product(x, y[:, :2], v)
+    assert product @ v == pytest.approx(
+        richardson(lambda t: gradient_of(model, True)(model.params + t * v, x, y[:, :2]) @ v, 1e-4),
+        rel=1e-9,
+    )
+
+
+def test_an_exact_kink_is_no_reason_to_doubt():
+    # the bias is 0 and a row of x is 0: differences of gradients jump, complex steps do not
+    layers = [mg.Dense(2, 4), mg.ReLU(), mg.Dense(4, 1)]
+    model = mg.Sequential(layers, loss=mg.HalfSquaredError(), dtype="float64", random_state=0)
+    x, y = mg.datasets.xor()
+    assert np.isfinite(model.hessian_vector_product(x, y, np.ones(model.params.size))).all()
+
+
+def test_vectors_of_any_size_are_served():
+    model, x, y = layer_case(mg.Tanh)
+    model = mg.Sequential([mg.Dense(5, 5), mg.Tanh()], loss=mg.HalfSquaredError(), dtype="float64")
+    v = np.ones(model.params.size)
+    product = model.hessian_vector_product(x, y, v)
+    for size in (1e-250, 1e200):
+        scaled = model.hessian_vector_product(x, y, size * v)
+        np.testing.assert_allclose(scaled / size, product, rtol=1e-12)
+    assert not model.hessian_vector_product(x, y, 0 * v).any()
+
+
+def test_a_float32_model_is_lifted():
+    model = mg.Sequential([mg.Dense(5, 5), mg.Tanh()], loss=mg.HalfSquaredError(), random_state=0)
+    x, y = np.random.default_rng(0).normal(size=(2, 6, 5))
+    v = np.ones(model.params.size)
+    product = model.hessian_vector_product(x, y, v)
+    assert product.dtype == np.float64
+    np.testing.assert_allclose(
+        product, model.lifted("float64").hessian_vector_product(x, y, v), rtol=1e-12
+    )
+    assert model.per_example_gradients(x, y).dtype == np.float32
+
+
+def test_nothing_of_the_model_changes_but_what_a_step_shows():
+    model, x, y = layer_case(mg.BatchNorm)
+    before = model.snapshot()
+    model.per_example_gradients(x, y, training=False)
+    model.hessian_vector_product(x, y, model.params, training=False)
+    model.jacobian(x)
+    for name in ("params", "state"):
+        np.testing.assert_array_equal(model.snapshot()[name], before[name])
+    assert all(layer.training for layer in model.layers)
+
+
+def test_bad_arguments_are_answered():
+    model, x, y = layer_case(mg.Dense)
+    with pytest.raises(ValueError, match="to expects 'parameters' or 'inputs', got 'weights'"):
+        model.jacobian(x, to="weights")
+    with pytest.raises(ValueError, match="v expects shape"):
+        model.hessian_vector_product(x, y, np.ones(3))
+    with pytest.raises(TypeError, match="training expects True or False"):
+        model.per_example_gradients(x, y, training="no")
