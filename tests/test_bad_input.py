@@ -328,6 +328,16 @@ def test_assigning_to_a_view_is_refused():
     model = classifier()
     with pytest.raises(AttributeError, match=r"write into the array instead: .weights\[...\]"):
         model.layers[0].params.weights = np.zeros((2, 4))
+    with pytest.raises(AttributeError, match=r"instead: \.weight\["):
+        model.layers[0].params.weight = np.zeros((2, 4))
+
+
+def test_a_view_is_changed_in_place():
+    model = classifier()
+    before = model.params.copy()
+    model.layers[0].params.weights *= 2
+    np.testing.assert_array_equal(model.params[:8], 2 * before[:8])
+    np.testing.assert_array_equal(model.params[8:], before[8:])
 
 
 def test_an_unknown_name_in_the_package_names_the_nearest():

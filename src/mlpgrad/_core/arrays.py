@@ -198,7 +198,8 @@ def maxima_buffers(shape: Shape) -> dict[str, Array]:
 class Views:
     """Named views into one of the model's flat arrays: `layer.params.weights[...] = w0`.
 
-    Assigning an attribute is refused: it would leave the model's array as it was.
+    Assigning another array is refused: it would leave the model's as it was. `grads.weights += g`
+    works in place and ends by assigning the same array, which is allowed.
     """
 
     __slots__ = ("__dict__", "_flat")
@@ -211,7 +212,8 @@ class Views:
         self.__dict__.update(views)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"write into the array instead: .{name}[...] = value")
+        if value is not self.__dict__.get(name, self):
+            raise AttributeError(f"write into the array instead: .{name}[...] = value")
 
     def __getattr__(self, name: str) -> Array:
         from mlpgrad._core.described import nearest
