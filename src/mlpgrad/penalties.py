@@ -95,6 +95,24 @@ class Penalty(Described):
         """
         raise NotImplementedError
 
+    def curvature(self, params: Array, out: Array) -> None:
+        """Write the second derivative with respect to each parameter into `out`.
+
+        For methods of second order. A penalty whose parameters do not each add a term of their own,
+        or that is not smooth, leaves this as it is.
+
+        Parameters
+        ----------
+        params : array (n,) or (E, n)
+            The same as of `value`; not to be changed.
+        out : array of the shape of `params`
+            The result.
+        """
+        raise TypeError(
+            f"{self!r} has no curvature, which second-order methods need; use L2, or train with a "
+            f"first-order optimizer such as mg.Adam(1e-3)"
+        )
+
     def kink_signature(self, params: Array) -> Array | None:
         """The side of a kink on which each parameter lies, as numbers; None if there are no kinks.
 
@@ -133,6 +151,9 @@ class L2(Penalty):
 
     def slope(self, params: Array, out: Array) -> None:
         np.multiply(params, constant(self.strength, out.dtype), out)
+
+    def curvature(self, params: Array, out: Array) -> None:
+        out.fill(self.strength)
 
 
 class L1(Penalty):

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.derivatives.along import Along
+from mlpgrad.derivatives.gauss_newton import GaussNewton
 from mlpgrad.derivatives.modes import FEW, set_mode
 from mlpgrad.network.network import Network
 
@@ -62,19 +63,21 @@ class Objective:
         self.x, self.target, self.weights = x, target, weights
         self.rows_at_once = batch_size or ROWS_AT_ONCE
         self._state = self.network.state.copy()
+        self._gauss_newton: GaussNewton | None = None
         total = x.shape[-2] if weights is None else weights.sum(axis=(-2, -1), dtype=np.float64)
         self._total = np.maximum(total, np.finfo(np.float64).tiny)  # all weights may be zero
 
     def chunks(
-        self, network: Network, most: int | None = None
+        self, network: Network, most: int | None = None, at_once: int | None = None
     ) -> Iterator[tuple[Any, Array, Array, Array | None]]:
         """Some rows at a time: their share of the weight, input, target and weights, cast.
 
-        All rows, or the first `most` of them.
+        All rows, or the first `most` of them; `rows_at_once`, or `at_once` where that is fewer.
         """
         end = self.x.shape[-2] if most is None else min(most, self.x.shape[-2])
-        for start in range(0, end, self.rows_at_once):
-            rows = np.s_[..., start : min(start + self.rows_at_once, end), :]
+        size = min(self.rows_at_once, at_once or self.rows_at_once)
+        for start in range(0, end, size):
+            rows = np.s_[..., start : min(start + size, end), :]
             weights = None if self.weights is None else self.weights[rows]
             count = self.x[rows].shape[-2] if weights is None else weights.sum(axis=(-2, -1))
             cast = network.cast(self.x[rows], self.target[rows], weights)
@@ -87,6 +90,39 @@ class Objective:
     def value_and_grads(self, params: Any) -> tuple[Any, Array]:
         """L at `params (P,)` or `(E, P)`, and dL/d(params) in the same shape."""
         return self._sums(self.network, params)
+
+    def normal_equations(self, params: Any) -> tuple[Any, Array, Array]:
+        """L at `params`, its gradient, and its generalised Gauss-Newton matrix.
+
+        The matrix, `(P, P)` or `(E, P, P)`, is in Fortran's order; only its lower triangle is
+        filled. The next call overwrites it. The curvature of penalties is in its diagonal. See
+        `GaussNewton`; samples must not depend on one another.
+        """
+        if self._gauss_newton is None:
+            self._gauss_newton = GaussNewton(self.network)
+        network, gauss_newton = self.network, self._gauss_newton
+        network.params, network.state = params, self._state
+        gauss_newton.clear()
+        per_weight = np.reshape(1 / self._total, (*np.shape(self._total), 1, 1))
+        value: Any = 0.0
+        grads = np.zeros_like(network.grads)
+        for share, x, target, weights in self.chunks(network, at_once=gauss_newton.rows_at_once):
+            value = value + share * network._step(x, target, weights)
+            grads += by_member(share) * network.grads
+            gauss_newton.add(target, per_weight if weights is None else per_weight * weights)
+        self._add_curvature(gauss_newton.matrix)
+        return value, grads, gauss_newton.matrix
+
+    def _add_curvature(self, matrix: Array) -> None:
+        """Add the second derivatives of the penalties to the diagonal."""
+        diagonal, params = np.einsum("...ii->...i", matrix), self.network.params
+        for penalty in self.network.penalties:
+            for slot in self.network.parameters:
+                if slot.kind in penalty.kinds:
+                    part = np.s_[..., slot.start : slot.stop]
+                    curvature = np.empty_like(params[part])
+                    penalty.curvature(params[part], curvature)
+                    diagonal[part] += curvature
 
     def product(self, params: Any, vector: Any) -> Array:
         """The Hessian of L at `params` times `vector`, both `(P,)` or `(E, P)`: see `Along`."""

@@ -9,9 +9,10 @@ import numpy as np
 from mlpgrad._core.arrays import Array, Shape, constant, fitting, ones, summing_dtype
 from mlpgrad._core.checks import is_within
 from mlpgrad._core.described import Described
+from mlpgrad.losses.curvature import Curvature
 
 
-class Loss(Described):
+class Loss(Curvature, Described):
     """L = 1/B sum_b v_b l(prediction_b, target_b),  v_b = w_b / mean(w), with w_b = 1 by default
 
     Base of all losses. The mean over the batch is here and nowhere else: the step size must not

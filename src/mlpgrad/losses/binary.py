@@ -10,6 +10,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array, Shape, constant, fitting, sum_rows
 from mlpgrad._core.checks import first_row
 from mlpgrad.losses.base import Loss, check_smoothing
+from mlpgrad.losses.curvature import diagonal
 from mlpgrad.losses.labels import advice_for_two
 
 
@@ -109,6 +110,14 @@ class SigmoidCrossEntropy(_BinaryLoss):
             "_sign": np.zeros(shape, dtype),  # real, also where predictions are complex
             "_labels": np.empty(shape, dtype),
         }
+
+    def likelihood_scale(self, out_features: int) -> float:
+        return 1 / out_features
+
+    def curvature_root(self, prediction: Array, target: Array) -> Array:
+        """sqrt(p (1 - p) / O) for each output: 1 / (2 cosh(z/2)) keeps its digits in the tails."""
+        cosh = np.cosh(0.5 * np.clip(prediction, -1400, 1400))
+        return diagonal(0.5 / (cosh * np.sqrt(prediction.shape[-1])))
 
     def probabilities(self, prediction: Array) -> Array:
         return 0.5 * np.tanh(0.5 * prediction) + 0.5

@@ -19,6 +19,7 @@ from mlpgrad._core.arrays import (
 )
 from mlpgrad._core.checks import first_row
 from mlpgrad.losses.base import Loss, check_smoothing
+from mlpgrad.losses.curvature import multinomial_root
 from mlpgrad.losses.labels import advice_for_rows, advice_for_several
 
 TABLE_CLASSES = 256  # up to here rows of labels come from a K x K table; for more they are written
@@ -214,6 +215,9 @@ class SoftmaxCrossEntropy(_CategoricalLoss):
             "_flat_exponentials": exponentials.reshape(-1, classes),
             "_flat_total": total.reshape(-1, classes),
         }
+
+    def curvature_root(self, prediction: Array, target: Array) -> Array:
+        return multinomial_root(self.probabilities(prediction))
 
     def probabilities(self, prediction: Array) -> Array:
         exponentials = np.exp(prediction - prediction.max(axis=-1, keepdims=True))

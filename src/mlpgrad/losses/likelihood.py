@@ -10,6 +10,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array, Shape, constant, sum_rows
 from mlpgrad._core.checks import first_row, is_within
 from mlpgrad.losses.base import Loss
+from mlpgrad.losses.curvature import diagonal
 
 
 class Poisson(Loss):
@@ -56,6 +57,13 @@ class Poisson(Loss):
                 f"use MeanSquaredError for signed numbers"
             )
         return y
+
+    def likelihood_scale(self, out_features: int) -> float:
+        return 1 / out_features
+
+    def curvature_root(self, prediction: Array, target: Array) -> Array:
+        """sqrt(e^y / O) for each output."""
+        return diagonal(np.exp(0.5 * prediction) / math.sqrt(prediction.shape[-1]))
 
     def numbers(self, prediction: Array) -> Array:
         """The rates."""

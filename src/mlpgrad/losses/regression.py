@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array, Shape, constant, fitting, sum_rows
 from mlpgrad._core.checks import is_within
 from mlpgrad.losses.base import Loss
+from mlpgrad.losses.curvature import repeated
 
 
 class HalfSquaredError(Loss):
@@ -29,6 +31,8 @@ class HalfSquaredError(Loss):
 
     repeatable = True
 
+    leaves_noise_open = True
+
     def losses(self, prediction: Array, target: Array) -> Array:
         work: Array = self._work
         np.subtract(prediction, target, work)
@@ -37,6 +41,9 @@ class HalfSquaredError(Loss):
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
         np.subtract(prediction, target, out)
+
+    def curvature_root(self, prediction: Array, target: Array) -> Array:
+        return repeated(1.0, prediction)
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
         halves = np.full(shape[-1], constant(0.5, dtype))
@@ -61,6 +68,8 @@ class MeanSquaredError(Loss):
 
     repeatable = True
 
+    leaves_noise_open = True
+
     def losses(self, prediction: Array, target: Array) -> Array:
         work: Array = self._work
         np.subtract(prediction, target, work)
@@ -70,6 +79,12 @@ class MeanSquaredError(Loss):
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
         np.subtract(prediction, target, out)
         np.multiply(out, self._double, out)
+
+    def likelihood_scale(self, out_features: int) -> float:
+        return 2 / out_features
+
+    def curvature_root(self, prediction: Array, target: Array) -> Array:
+        return repeated(math.sqrt(2 / prediction.shape[-1]), prediction)
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
         kept = super().allocate(shape, dtype)
