@@ -225,7 +225,9 @@ def test_explain_counts_the_samples_as_the_data_does(capsys):
         assert f"zhat_1 = {target:g}\n" in out
     images, digits = mg.datasets.digits()
     out = run(capsys, "explain", "digits", "--text", "--sample", "5")[1]
-    assert [f"zhat_{digits[5] + 1} = 1" in out, f"x_3 = {images[5][2]:.4g}\n" in out] == [True] * 2
+    largest = images[5].argmax()
+    assert f"zhat_{digits[5] + 1} = 1" in out
+    assert f"x_{largest + 1} = {images[5][largest]:.4g}\n" in out
 
 
 def test_explain_takes_a_network_with_several_outputs(capsys):

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
+from mlpgrad.explanation.losses import WRITTEN
 from mlpgrad.explanation.markup import as_html, latex
 from mlpgrad.explanation.notation import is_activation
+from mlpgrad.explanation.page import page_data
 
 FEATURES, BATCH = 5, 3
 
@@ -93,7 +95,19 @@ def functions(e):
     known = {
         type(layer).__name__: function(layer) for layer in e.model.layers if is_activation(layer)
     }
-    return known | {"sigma": lambda s: 1 / (1 + math.exp(-s))}
+    return known | {
+        "sigma": lambda s: 1 / (1 + math.exp(-s)),
+        "exp": math.exp,
+        "log": math.log,
+        "sign": np.sign,
+        "clip": np.clip,
+    }
+
+
+def computed(substitution, known):
+    """What a line of numbers gives."""
+    python = re.sub(r"\|([^|]*)\|", r"abs(\1)", substitution.replace("^", "**"))
+    return eval(python, {}, known)
 
 
 def case_data(case, cls):
@@ -134,8 +148,8 @@ def test_every_substituted_formula_gives_its_number(case, cls):
             line = q.line(index)
             assert float(line.value) == q.value[index]
             if line.substitution:
-                computed = eval(line.substitution.replace("^", "**"), {}, known)
-                np.testing.assert_allclose(computed, q.value[index], rtol=1e-9, atol=1e-12)
+                found = computed(line.substitution, known)
+                np.testing.assert_allclose(found, q.value[index], rtol=1e-9, atol=1e-12)
                 checked += 1
     assert checked > 0
 
@@ -193,7 +207,7 @@ def test_the_lectures_formulas(lecture):
     assert formulas["dL/dw^a_ij = delta_j x_i"] == "9"
     softmax = mg.Sequential([mg.Dense(2, 3)], loss=mg.SoftmaxCrossEntropy())
     delta = mg.explain(softmax, [1, 0], 2).find("delta")
-    assert delta.formula == "delta_j = softmax(y)_j - yhat_j"
+    assert delta.formula == "delta_j = p_j - t_j"
     assert formulas["L = 1/2 sum_k (z_k - zhat_k)^2"] == "2"
     assert formulas["z_k = sigma(s_k)"] == "1"
     assert formulas["new w^a_ij = w^a_ij - eta dL/dw^a_ij"] == "3"
@@ -236,8 +250,9 @@ def test_deeper_networks_use_the_general_recursion():
     ]
     e = mg.explain(settled(layers, mg.HalfSquaredError()), [1, 0], [1])
     formulas = {q.formula for q in quantities(e)}
-    assert "delta_j = (y_j - yhat_j) y_j (1 - y_j)" in formulas
-    assert "delta_j = (sum_k delta_k w_jk) y_j (1 - y_j)" in formulas
+    assert "delta^c_j = (y^c_j - yhat_j) y^c_j (1 - y^c_j)" in formulas
+    assert "delta^b_j = (sum_k delta^c_k w^c_jk) y^b_j (1 - y^b_j)" in formulas
+    assert "delta^a_j = (sum_k delta^b_k w^b_jk) y^a_j (1 - y^a_j)" in formulas
 
 
 def test_penalties_are_in_the_gradient():
@@ -257,16 +272,16 @@ def test_formulas_around_layers_that_the_lecture_does_not_have():
     e = mg.explain(settled(layers, mg.CrossEntropy()), inputs(3), [0, 2, 1])
     formulas = {q.parameter: q.formula for q in quantities(e) if q.role == "gradient"}
     over = "sum over the samples of"
-    assert formulas["layers[0].weights"] == f"dL/dw_ij = {over} delta_j x_i"
-    assert formulas["layers[1].gain"] == f"dL/dgain_j = {over} dL/dy_j xhat_j"
-    assert formulas["layers[1].bias"] == f"dL/dbias_j = {over} dL/dy_j"
-    assert formulas["layers[3.0].weights"] == f"dL/dw_ij = {over} delta_j x_i"
+    assert formulas["layers[0].weights"] == f"dL/dw^a_ij = {over} delta^a_j x_i"
+    assert formulas["layers[1].gain"] == f"dL/dgain^b_j = {over} dL/dy^b_j xhat^b_j"
+    assert formulas["layers[1].bias"] == f"dL/dbias^b_j = {over} dL/dy^b_j"
+    assert formulas["layers[3.0].weights"] == f"dL/dw^d1_ij = {over} delta^d1_j x^d1_i"
     deltas = {q.layer: q.formula for q in quantities(e) if q.role == "delta"}
     assert deltas[0].startswith("BatchNorm: dL/dx = gain / sqrt(var + epsilon) * (delta - mean")
-    assert deltas[1] == "dL/dx_j = dL/dy_j Tanh'(x_j)"  # not dL/dy on both sides
+    assert deltas[1] == "dL/dy^b_j = dL/dy^c_j Tanh'(y^b_j)"
     assert deltas[2] == "Residual: dL/dx = delta + f's own dL/dx"
-    assert deltas[3] == "dL/dy_j = sum_k delta_k w_jk"
-    assert deltas[4] == "Softmax: dL/dz = a (delta - sum_j a_j delta_j)"
+    assert deltas[3] == "dL/dy^d_j = sum_k delta^e_k w^e_jk"
+    assert deltas[4] == "delta^e_j = y^f_j (dL/dy^f_j - sum_k y^f_k dL/dy^f_k)"
 
 
 @every_case
@@ -276,7 +291,7 @@ def test_the_last_step_is_the_forward_pass_of_the_new_weights(case, cls):
     model.params = e.new_params
     value = model.backpropagate(x, y)
     assert e.new_loss == value == float(e.find("new L").value)
-    shown = {q.layer: q.value for q in e.steps[-1].quantities[:-1]}
+    shown = {q.layer: q.value for q in e.steps[-1].quantities if q.role == "new output"}
     assert len(model.layers) - 1 in shown
     for layer, outputs in shown.items():
         np.testing.assert_array_equal(outputs, model.layers[layer].outputs)
@@ -318,7 +333,7 @@ def test_users_own_classes_show_their_own_formula():
     assert "Cube: a = z^3;  da/dz = 3 z^2" in text
     assert "Fourth: l = sum_k (z_k - t_k)^4" in text
     assert "Double: z = 2 (x W + b)" in text
-    assert "delta_j = (sum_k" not in text  # Double is no Dense: its backward is its own
+    assert "_j = (sum_k" not in text  # Double is no Dense: its backward is its own
 
 
 def test_the_model_stays_as_it_is():
@@ -333,15 +348,15 @@ def test_one_sample_in_many_forms(lecture):
     forms = [([1, 0], [1, 0]), ([[1, 0]], [[1, 0]]), (np.array([1, 0]), np.array([[1, 0]])[0])]
     assert len({str(mg.explain(lecture, x, y)) for x, y in forms}) == 1
     model = settled([mg.Dense(2, 3)], mg.SoftmaxCrossEntropy())
-    assert mg.explain(model, [1, 0], 2).find("yhat").value.tolist() == [[0, 0, 1]]
+    assert mg.explain(model, [1, 0], 2).find("t").value.tolist() == [[0, 0, 1]]
 
 
 def test_wide_layers_are_abbreviated():
     model = settled([mg.Dense(64, 100), mg.ReLU(), mg.Dense(100, 10)], mg.SoftmaxCrossEntropy())
     text = str(mg.explain(model, np.linspace(0, 1, 64), 3))
     assert len(text.splitlines()) < 200
-    assert "... and 6,391 more; the largest in size is dL/dw" in text
-    assert re.search(r"s_1 = 0 \* \S+ \+ .* \+ \.\.\. \+ 1 \* ", " ".join(text.split()))
+    assert "... and 6,391 more" in text
+    assert re.search(r"s\S+ = 0\.\d+ \* \S+ \+ .* \+ \.\.\. \+ ", " ".join(text.split()))
 
 
 def test_what_cannot_be_explained_says_why(lecture):
@@ -378,3 +393,57 @@ def test_a_step_that_overshoots_is_shown():
     e = mg.explain(model, [3.0], [1e3], learning_rate=1e6)
     assert e.new_loss == np.inf
     assert "inf is not smaller than" in str(e)
+
+
+def test_every_loss_of_the_library_is_written_with_its_numbers():
+    assert sorted(cls.__name__ for cls in WRITTEN) == [cls.__name__ for cls in subclasses(mg.Loss)]
+    for cls in WRITTEN:
+        model, x, y = loss_case(cls)
+        e = mg.explain(model, x[:1], y[:1], digits=17, limit=20)
+        line = e.find("L").line(())
+        assert line.substitution
+        np.testing.assert_allclose(computed(line.substitution, functions(e)), e.loss, rtol=1e-9)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("cls", [mg.SoftmaxCrossEntropy, mg.SigmoidCrossEntropy])
+def test_cross_entropies_show_probabilities(cls, smoothing):
+    outputs = 4 if cls is mg.SoftmaxCrossEntropy else 1
+    layers = [mg.Dense(3, 5), mg.Tanh(), mg.Dense(5, outputs)]
+    model = settled(layers, cls(label_smoothing=smoothing))
+    e = mg.explain(model, [1.0, -0.5, 2.0], 1, digits=17)
+    p, t = e.find("p"), e.find("t")
+    np.testing.assert_allclose(p.value, model.predict_proba([[1.0, -0.5, 2.0]])[:, -outputs:])
+    np.testing.assert_allclose(e.find("delta", 2).value, p.value - t.value, rtol=1e-12)
+    loss = -np.sum(t.value * np.log(p.value))
+    loss -= np.sum((1 - t.value) * np.log(1 - p.value)) if outputs == 1 else 0
+    np.testing.assert_allclose(e.loss, loss)
+    data = page_data(e)
+    expected = [line["at"] for line in data["steps"][3]["quantities"][1]["lines"]]
+    assert expected == [f"n3.{k}" for k in range(outputs)]  # "should be" is at the probability
+    assert [c["names"][0] for c in data["columns"]] == ["x₁", "y₁", "z₁", "p₁"]
+
+
+def test_no_two_neurons_share_a_name():
+    layers = [mg.Dense(3, 4), mg.BatchNorm(4), mg.Tanh(), mg.Residual([mg.Dense(4, 4), mg.ReLU()])]
+    layers += [mg.Dense(4, 3), mg.ReLU(), mg.Dense(3, 2)]
+    e = mg.explain(settled(layers, mg.SoftmaxCrossEntropy()), inputs(3), [0, 1, 1])
+    for roles in (("input", "sum", "output", "reading"), ("delta",), ("gradient",), ("update",)):
+        names = [q.name(at) for q in quantities(e) if q.role in roles for at in q.indices(0)]
+        assert len(names) == len(set(names)) > 6
+    drawn = [name for column in page_data(e)["columns"] for name in column["names"]]
+    assert len(drawn) == len(set(drawn)) == 3 + 4 * 4 + 3 + 2 + 2
+
+
+def test_of_wide_layers_the_largest_are_shown():
+    x, y = mg.datasets.digits()
+    model = settled([mg.Dense(64, 20), mg.ReLU(), mg.Dense(20, 10)], mg.SoftmaxCrossEntropy())
+    for row in range(10):
+        e = mg.explain(model, x[row], y[row])
+        shown = [at[1] for at in e.find("x").indices(0, e.limit)]
+        assert x[row][shown].min() >= np.sort(x[row])[-3] > 0
+        outputs = [at[1] for at in e.find("p").indices(0, e.limit)]
+        assert y[row] in outputs
+        assert f"(class {y[row]})" in str(e)
+        column = page_data(e)["columns"][0]
+        assert (len(column["names"]), column["count"]) == (3, 64)

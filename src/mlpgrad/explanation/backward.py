@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-import numpy as np
-
-from mlpgrad._core.arrays import Array
-from mlpgrad.explanation.forward import one_hot
 from mlpgrad.explanation.gradients import gradient
+from mlpgrad.explanation.markup import bracketed
 from mlpgrad.explanation.notation import (
     documented,
     is_normalization,
@@ -20,8 +17,7 @@ from mlpgrad.explanation.notation import (
 from mlpgrad.explanation.quantities import At, Step
 from mlpgrad.explanation.trace import Trace
 from mlpgrad.layers.activations.sigmoids import Sigmoid
-from mlpgrad.losses.binary import SigmoidCrossEntropy
-from mlpgrad.losses.categorical import SoftmaxCrossEntropy
+from mlpgrad.layers.softmax import Softmax
 from mlpgrad.losses.regression import HalfSquaredError
 
 
@@ -72,10 +68,7 @@ def _delta(trace: Trace, index: int) -> Step:
         part = _through_activation(trace, index + 1)
     else:
         part = _arriving(trace, index)._replace(lecture=False)  # (8) has a slope
-    symbol = "delta" if trace.dense[index] else f"dL/d{n.y}"
-    by_input = part.formula.startswith(symbol)  # the same symbol is on both sides: use another
-    if by_input:
-        symbol = f"dL/d{n.x}"
+    symbol = n.delta if trace.dense[index] else f"dL/d{n.y}"
     formula = part.formula if part.documented else f"{symbol}_{n.j} = {part.formula}"
     delta = trace.quantity(
         symbol, n.j, formula, trace.deltas[index], index, "delta", part.substitute,
@@ -83,8 +76,7 @@ def _delta(trace: Trace, index: int) -> Step:
         number="8" if part.lecture else "",
     )  # fmt: skip
     block = next(b for b in trace.blocks if index in b)
-    note = f"How the loss changes with each output of {trace.layers[index]!r}"
-    note += f", the inputs x of {trace.layers[index + 1]!r}." if by_input else "."
+    note = f"How the loss changes with each output of {trace.layers[index]!r}."
     if trace.dense[index]:
         note = "delta tells how the loss changes with a neuron's sum."
         if "sum_" in formula and not part.documented:
@@ -99,10 +91,10 @@ def _through_activation(trace: Trace, index: int) -> Part:
     if not _is_inline(trace, index) or arriving.documented:
         deltas = trace.deltas[index]
         arriving = Part(f"dL/d{n.y}_{n.j}", lambda at: show.factor(deltas[at]))
-    elif not arriving.formula.endswith(")"):
+    else:
         bare = arriving
         arriving = bare._replace(
-            formula=f"({bare.formula})", substitute=lambda at: f"({bare.substitute(at)})"
+            formula=bracketed(bare.formula), substitute=lambda at: bracketed(bare.substitute(at))
         )
     a = trace.outputs[index]
     slope = slopes(layer, trace.inputs[index], a)  # type: ignore[arg-type]  # an Activation
@@ -130,43 +122,52 @@ def _arriving(trace: Trace, index: int) -> Part:
         weights, delta = trace.params(after)["weights"], trace.deltas[after]
         k = n.k
         return Part(
-            f"sum_{k} delta_{k} {n.w_next}_{n.j}{k}",
+            f"sum_{k} {n.delta_next}_{k} {n.w_next}_{n.j}{k}",
             lambda at: show.sum_of_products(delta[at[0]], weights[at[1]]),
             lecture=True,
         )
     layer = trace.layers[after]
     if trace.activation[after]:
         return _through_activation(trace, after)
+    if type(layer) is Softmax:
+        return _through_softmax(trace, after)
     return Part(f"{type(layer).__name__}: {passed_back(layer)}", lambda at: "", documented=True)
+
+
+def _through_softmax(trace: Trace, index: int) -> Part:
+    """a_j (dL/da_j - sum_k a_k dL/da_k), with the outputs a of layer `index`."""
+    n, a, show, deltas = trace.names[index], trace.outputs[index], trace.show, trace.deltas[index]
+
+    def substitute(at: At) -> str:
+        total = show.sum_of_products(a[at[0]], deltas[at[0]])
+        return f"{show.factor(a[at])} * ({show(deltas[at])} - ({total}))"
+
+    arriving = f"dL/d{n.y}"
+    return Part(
+        f"{n.y}_{n.j} ({arriving}_{n.j} - sum_{n.k} {n.y}_{n.k} {arriving}_{n.k})", substitute
+    )
 
 
 def _from_loss(trace: Trace) -> Part:
     """dL/d(prediction), by the formula of the loss."""
-    n, show, loss = trace.names[-1], trace.show, trace.model.loss
-    z, t, batch = trace.outputs[-1], trace.target, len(trace.x)
+    known, batch = trace.written, len(trace.x)
+    if known is None:
+        loss = trace.model.loss
+        mean = "" if batch == 1 else ", averaged over the samples"
+        formula = f"{type(loss).__name__}: {documented(loss)}{mean}"
+        return Part(formula, lambda at: "", documented=True)
+    scales = [("B", batch)] * (batch > 1) + known.divisor()
+    letters = "".join(f"1/{letter} " for letter, _ in scales)
+    numbers = "".join(f"1/{number} * " for _, number in scales)
+    formula = known.slope_formula()
 
-    def difference(formula: str, of: Array, rows: Array, scales: list[tuple[str, int]]) -> Part:
-        """`formula - target`, in brackets where it is scaled: 1/B, 1/O."""
-        letters = "".join(f"1/{letter} " for letter, _ in scales)
-        numbers = "".join(f"1/{number} * " for _, number in scales)
-        begin, end = ("(", ")") if scales else ("", "")
-        return Part(
-            f"{letters}{begin}{formula} - {n.target}_{n.j}{end}",
-            lambda at: f"{numbers}{begin}{show(of[at])} - {show.factor(rows[at])}{end}",
-        )
+    def substitute(at: At) -> str:
+        text = known.slope_in_numbers(at)
+        return numbers + (bracketed(text) if numbers else text)
 
-    scales = [("B", batch)] if batch > 1 else []
-    if type(loss) is HalfSquaredError:
-        return difference(f"{n.y}_{n.j}", z, t, scales)._replace(lecture=True)
-    smoothed = getattr(loss, "label_smoothing", 0)
-    if type(loss) is SoftmaxCrossEntropy and not smoothed:
-        p = loss.probabilities(z)
-        rows = one_hot(t, z.shape[1]) if t.shape[1] == 1 else t
-        return difference(f"softmax({n.y})_{n.j}", p, rows, scales)
-    if type(loss) is SigmoidCrossEntropy and not smoothed:
-        p = 0.5 + 0.5 * np.tanh(0.5 * z)
-        scales += [("O", z.shape[1])] if z.shape[1] > 1 else []
-        return difference(f"sigma({n.y}_{n.j})", p, t, scales)
-    mean = "" if batch == 1 else ", averaged over the samples"
-    formula = f"{type(loss).__name__}: {documented(loss)}{mean}"
-    return Part(formula, lambda at: "", documented=True)
+    return Part(
+        letters + (bracketed(formula) if letters else formula),
+        substitute,
+        documented=known.slope_in_words,
+        lecture=type(trace.model.loss) is HalfSquaredError,
+    )

@@ -38,7 +38,7 @@ class ExplanationData:
         Parameters
         ----------
         symbol : str
-            The symbol without indices, as in `Quantity.symbol`.
+            The symbol without indices, as in `Quantity.symbol`; without a layer's letter, too.
         layer : int, optional
             The position of the layer that the quantity belongs to; by default any layer.
 
@@ -56,7 +56,8 @@ class ExplanationData:
             layer = arguments.count(layer, "layer", 0)
         known = [q for step in self.steps for q in step.quantities]
         for quantity in known:
-            if quantity.symbol == symbol and layer in (None, quantity.layer):
+            names = (quantity.symbol, quantity.symbol.partition("^")[0])
+            if symbol in names and layer in (None, quantity.layer):
                 return quantity
         where = "" if layer is None else f" of layer {layer}"
         symbols = ", ".join(dict.fromkeys(q.symbol for q in known))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlpgrad.explanation.quantities import At, Numbers, Quantity, shown
+from mlpgrad.explanation.quantities import At, Numbers, Quantity
 
 SAMPLES = 3
 """The number of samples that are shown in full."""
@@ -24,11 +24,14 @@ def shown_indices(quantity: Quantity, limit: int) -> list[tuple[str, list[At]]]:
 def hidden(quantity: Quantity, limit: int, sample: int = 0) -> str:
     """How many elements of a wide array are left out, and the largest; empty if none is."""
     value = quantity.value[sample] if quantity.per_sample else quantity.value
-    kept = int(np.prod([shown(n, limit) for n in value.shape]))
-    if value.size == kept:
+    kept = quantity.indices(sample, limit)
+    if value.size == len(kept):
         return ""
+    more = f"... and {value.size - len(kept):,} more"
     largest = np.unravel_index(np.abs(value).argmax(), value.shape)
     at = tuple(int(i) for i in largest)
-    name = quantity.name((sample, *at) if quantity.per_sample else at)
-    number = Numbers(quantity.digits)(value[at])
-    return f"... and {value.size - kept:,} more; the largest in size is {name} = {number}"
+    at = (sample, *at) if quantity.per_sample else at
+    if at in kept:
+        return more
+    number = Numbers(quantity.digits)(quantity.value[at])
+    return f"{more}; the largest in size is {quantity.name(at)} = {number}"

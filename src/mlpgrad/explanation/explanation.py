@@ -87,7 +87,9 @@ def explain(
 
     One step of back-propagation and one update by gradient descent, formula by formula. It works
     on a copy, so that the model is not changed; the numbers are those of `model.backpropagate`.
-    Layers and losses that do not appear in the lecture show the formula of their own docstring.
+    Every loss of the library is written with its numbers, cross-entropies with their probabilities;
+    layers that do not appear in the lecture, and losses of your own, show the formula of their
+    docstring. In networks with more than one hidden layer the layers are counted by letters.
 
     Parameters
     ----------
@@ -102,7 +104,7 @@ def explain(
     digits : int, default 4
         The number of significant digits that are shown.
     limit : int, default 6
-        Sums with more terms and layers with more units than this are abbreviated.
+        Sums with more terms and layers with more units than this are abbreviated to their largest.
 
     Returns
     -------

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.explanation.notation import call, documented
+from mlpgrad.explanation.markup import bracketed
+from mlpgrad.explanation.notation import HIDDEN, call, documented
 from mlpgrad.explanation.quantities import At, Quantity, Step
 from mlpgrad.explanation.trace import Trace
+from mlpgrad.explanation.written import softmax, softmax_in_numbers
 from mlpgrad.layers.activations.sigmoids import Sigmoid
-from mlpgrad.losses.categorical import CrossEntropy, SoftmaxCrossEntropy
+from mlpgrad.layers.softmax import Softmax
 from mlpgrad.losses.regression import HalfSquaredError
 
 
@@ -20,7 +22,10 @@ def forward_steps(trace: Trace) -> Iterator[Step]:
     """The steps from the input to the loss."""
     n = trace.names[0]
     given = trace.quantity(n.x, n.i, "the sample's features", trace.x, 0, "input", per_sample=True)
-    yield Step("input", "The input", "The numbers the network is given.", (given,))
+    note = "The numbers the network is given."
+    if n.s not in ("s", ""):
+        note += " The letters a, b, c, ... count the layers: y^b_1 is the first output of layer b."
+    yield Step("input", "The input", note, (given,))
     for block in trace.blocks:
         quantities, note = [], ""
         for index in block:
@@ -39,7 +44,7 @@ def _note(trace: Trace, index: int) -> str:
     """What a neuron does, and the formula of the activation as its class states it."""
     layer = trace.layers[index]
     formula = f"{type(layer).__name__}: {documented(layer)}"
-    if trace.argument(index) != "s":
+    if not trace.argument(index).startswith("s"):
         return formula
     return (
         "A neuron multiplies each number that comes in by a weight and adds up: its sum s. Its "
@@ -60,7 +65,7 @@ def _sums(trace: Trace, index: int) -> Quantity:
         text = show.sum_of_products(x[at[0]], params["weights"][:, at[1]])
         return f"{text} + {show.factor(params['bias'][at[1]])}" if "bias" in params else text
 
-    number = {"x": "6", "y": "4"}[n.x] if n.w != "w" else "4"
+    number = "6" if n is HIDDEN else "4"
     value = trace.outputs[index]
     return trace.quantity(
         symbol, n.j, formula, value, index, "output" if last else "sum", substitute,
@@ -86,44 +91,61 @@ def _outputs(trace: Trace, index: int) -> Quantity:
 
 def _generic(trace: Trace, index: int) -> Quantity:
     n, layer = trace.names[index], trace.layers[index]
-    formula = f"{type(layer).__name__}: {documented(layer)}"
+    formula, numbers = f"{type(layer).__name__}: {documented(layer)}", None
+    if type(layer) is Softmax:
+        formula = f"{n.y}_{n.j} = {softmax(n.x, n.j, n.k)}"
+        numbers = softmax_in_numbers(trace.inputs[index], trace.show)
     return trace.quantity(
-        n.y, n.j, formula, trace.outputs[index], index, "output", per_sample=True, documented=True
-    )
+        n.y, n.j, formula, trace.outputs[index], index, "output", numbers, per_sample=True,
+        documented=numbers is None,
+    )  # fmt: skip
 
 
 def _loss(trace: Trace) -> Step:
-    n, loss = trace.names[-1], trace.model.loss
-    half = type(loss) is HalfSquaredError
-    each = f"1/2 sum_{n.j} ({n.y}_{n.j} - {n.target}_{n.j})^2"
-    formula = f"L = {each if len(trace.x) == 1 else f'1/B sum over the samples of {each}'}"
-    if not half:
-        formula = f"{type(loss).__name__}: {documented(loss)}"
+    loss, lecture = trace.model.loss, type(trace.model.loss) is HalfSquaredError
+    known = trace.written
+    formula = f"{type(loss).__name__}: {documented(loss)}"
+    if known is not None:
+        over = "" if len(trace.x) == 1 else "1/B sum over the samples of "
+        each = known.formula()
+        formula = f"L = {over}{bracketed(each) if over else each}"
     if trace.model.penalties:
         formula += " + penalties"
     value = trace.quantity(
-        "L", "", formula, np.array(trace.value), None, "loss", _loss_in_numbers(trace, half),
-        documented=not half, number="2" if half else "",
+        "L", "", formula, np.array(trace.value), None, "loss", _loss_in_numbers(trace),
+        documented=known is None, number="2" if lecture else "",
     )  # fmt: skip
     note = "How far the outputs are from what is expected; training makes this number smaller."
-    return Step("loss", "The loss", note, (_expected(trace), value))
+    read = [] if (made := reading(trace, trace.outputs[-1])) is None else [made]
+    return Step("loss", f"The loss, {loss!r}", note, (*read, expected(trace), value))
 
 
-def _expected(trace: Trace) -> Quantity:
-    """The targets in the shape of the outputs: class indices become one-hot rows."""
-    n, loss = trace.names[-1], trace.model.loss
-    target, width = trace.target, trace.outputs[-1].shape[1]
-    letters = n.j
-    if isinstance(loss, (SoftmaxCrossEntropy, CrossEntropy)) and target.shape[1] == 1:
-        target = one_hot(target, width)
-    elif target.shape[1] != width:
-        letters = "" if target.shape[1] == 1 else letters
+def reading(trace: Trace, outputs: Array, new: str = "") -> Quantity | None:
+    """What the loss makes of the outputs, such as probabilities; None if it takes them as such."""
+    known = trace.rewritten(outputs) if new else trace.written
+    made = None if known is None else known.reading
+    if made is None:
+        return None
+    formula = f"{made.words}, with the new weights" if new else made.formula or made.words
     return trace.quantity(
-        n.target, letters, "the expected output", target, None, "target", per_sample=True
-    )
+        new + made.symbol, trace.names[-1].j, formula, made.value, None,
+        "new reading" if new else "reading", None if new else made.numbers, per_sample=True,
+    )  # fmt: skip
 
 
-def _loss_in_numbers(trace: Trace, half: bool) -> Callable[[At], str]:
+def expected(trace: Trace) -> Quantity:
+    """The targets as the loss compares them: class indices become one-hot rows."""
+    known, target = trace.written, trace.target
+    letter = trace.names[-1].j if target.shape[1] > 1 or known else ""
+    words = "the expected output"
+    symbol = "t"
+    if known is not None:
+        symbol, words = known.target_symbol, known.target_words
+        target = known.values["t"][1][:, : known.columns]
+    return trace.quantity(symbol, letter, words, target, None, "target", per_sample=True)
+
+
+def _loss_in_numbers(trace: Trace) -> Callable[[At], str]:
     """The loss with its numbers: the mean over the samples, or the terms of a single sample."""
     show, loss = trace.show, trace.model.loss
     z, t, batch = trace.outputs[-1], trace.target, len(trace.x)
@@ -131,25 +153,13 @@ def _loss_in_numbers(trace: Trace, half: bool) -> Callable[[At], str]:
 
     def substitute(_: At) -> str:
         if batch > 1:
-            kept = losses if batch <= show.terms else losses[: show.terms - 1]
-            more = [] if batch <= show.terms else ["...", show(losses[-1])]
-            text = f"({' + '.join([*map(show, kept), *more])}) / {batch}"
-        elif half and z.shape[1] <= show.terms:
-            pairs = zip(z[0], t[0], strict=True)
-            squares = [f"({show(a)} - {show.factor(b)})^2" for a, b in pairs]
-            total = " + ".join(squares)
-            text = f"1/2 * {total if len(squares) == 1 else f'({total})'}"
+            text = f"({show.added(map(show, losses), losses)}) / {batch}"
         else:
-            text = show(losses[0])
-        return f"{text} + {show(trace.penalty)}" if trace.model.penalties else text
+            text = show(losses[0]) if trace.written is None else trace.written.in_numbers(0)
+        return f"{text} + {show.factor(trace.penalty)}" if trace.model.penalties else text
 
     return substitute
 
 
 def _value(loss: Any, prediction: Array, target: Array) -> Any:
     return loss.reader().forward(prediction, target)
-
-
-def one_hot(classes: Array, count: int) -> Array:
-    """Class indices `(B, 1)` as one-hot rows `(B, count)`."""
-    return np.equal(np.arange(count), classes).astype(np.float64)

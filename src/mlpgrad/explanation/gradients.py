@@ -36,12 +36,13 @@ def gradient(trace: Trace, index: int, slot: Slot) -> Quantity:
 
 def _right_side(trace: Trace, index: int, slot: Slot) -> str:
     """The rule of a Dense or a normalisation; empty for layers that have other rules."""
-    n = trace.names[index]
+    n = trace.names_of(index, slot)
     rules = {}
     if is_dense(slot.layer):
-        rules = {"weights": f"delta_{n.j} {n.x}_{n.i}", "bias": f"delta_{n.j}"}
+        rules = {"weights": f"{n.delta}_{n.j} {n.x}_{n.i}", "bias": f"{n.delta}_{n.j}"}
     elif is_normalization(slot.layer):
-        rules = {"gain": f"dL/d{n.y}_{n.j} xhat_{n.j}", "bias": f"dL/d{n.y}_{n.j}"}
+        xhat = f"xhat^{n.letter}" if n.letter else "xhat"
+        rules = {"gain": f"dL/d{n.y}_{n.j} {xhat}_{n.j}", "bias": f"dL/d{n.y}_{n.j}"}
     over = f"{SAMPLES} " if len(trace.x) > 1 and slot.kind in rules else ""
     return over + rules.get(slot.kind, "")
 

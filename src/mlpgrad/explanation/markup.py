@@ -12,7 +12,7 @@ GREEK = {"delta": "δ", "eta": "η", "sigma": "σ", "sum": "Σ", "gamma": "γ", 
 TOKEN = re.compile(
     rf"(?P<samples>{SAMPLES})"
     r"|(?P<number>\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?P<square>\^2)?"
-    r"|(?P<slope>dL/d)?(?P<name>[A-Za-z]+)(?P<over>\^[ab])?(?:_(?P<index>\w+(?:,\w+)*))?(?P<prime>')?"
+    r"|(?P<slope>dL/d)?(?P<name>[A-Za-z]+)(?P<over>\^[a-z]+\d*)?(?:_(?P<index>\w+(?:,\w+)*))?(?P<prime>')?"
     r"|(?P<power>\)\^2)|\)_(?P<behind>\w+)|(?P<dots>\.\.\.)|(?P<times>\*)|(?P<minus>-)|(?P<space>\s+)|(?P<other>.)"
 )
 
@@ -20,6 +20,21 @@ TOKEN = re.compile(
 def is_formula(text: str, documented: bool) -> bool:
     """Whether a text uses the lecture's symbols, not words or the notation of a docstring."""
     return "=" in text and not documented
+
+
+def bracketed(text: str) -> str:
+    """The text in brackets if it is a sum, a difference, a quotient or negative.
+
+    Examples
+    --------
+    >>> bracketed("p - t"), bracketed("sigma(x - y)")
+    ('(p - t)', 'sigma(x - y)')
+    """
+    depth, outside = 0, ""
+    for sign in re.sub(r"\|[^|]*\|", "d", text):  # |y - t| is in brackets of its own
+        depth += (sign == "(") - (sign == ")")
+        outside += sign if depth == 0 else ""
+    return f"({text})" if re.search(r"^-| [-+/] |^sum_", outside) else text
 
 
 def latex(text: str) -> str:
@@ -31,6 +46,11 @@ def latex(text: str) -> str:
     \frac{\partial L}{\partial w^{b}_{jk}} = \delta_{k} y_{j}
     """
     return "".join(_latex(match) for match in TOKEN.finditer(text))
+
+
+def labelled(name: str) -> str:
+    """The name of a feature or class behind a formula, as LaTeX; signs of LaTeX are left out."""
+    return r" \quad \text{(" + re.sub(r"[\\$^~#%&_{}]", " ", name) + ")}"
 
 
 def _latex(match: re.Match[str]) -> str:

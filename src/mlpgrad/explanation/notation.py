@@ -28,24 +28,59 @@ class Names(NamedTuple):
     j: str
     w: str
     b: str
-    target: str
+    delta: str
     k: str
     w_next: str
+    delta_next: str
+    letter: str = ""
+    """What tells the parameters of this layer from those of others, as in the lecture's w^a."""
 
 
-GENERAL = Names("x", "i", "s", "y", "j", "w", "b", "yhat", "k", "w")  # the lecture's (8)
-HIDDEN = Names("x", "i", "s", "y", "j", "w^a", "b^a", "yhat", "k", "w^b")  # its sections 1 to 3
-OUTPUT = Names("y", "j", "s", "z", "k", "w^b", "b^b", "zhat", "", "")
+GENERAL = Names("x", "i", "s", "y", "j", "w", "b", "delta", "k", "w", "delta")  # the lecture's (8)
+HIDDEN = Names("x", "i", "s", "y", "j", "w^a", "b^a", "delta", "k", "w^b", "delta", "a")
+OUTPUT = Names("y", "j", "s", "z", "k", "w^b", "b^b", "delta", "", "", "", "b")
 
 
-def names(layers: Sequence[Layer]) -> list[Names]:
-    """The symbols of each layer: x, y, z with weights a and b if there is one hidden layer."""
+def names(layers: Sequence[Layer], blocks: Sequence[tuple[int, ...]]) -> list[Names]:
+    """The symbols of each layer: the lecture's x, y, z if there is one hidden layer of neurons.
+
+    In other networks each layer of neurons, and each layer that is none, has a letter, in the order
+    of the forward pass, so that no two neurons have the same name: y^a_1, y^b_1, ...
+    """
     kinds = [is_dense(layer) for layer in layers]
     activations = [is_activation(layer) for layer in layers]
     one_hidden = kinds in ([True, False, True], [True, False, True, False])
     if one_hidden and all(a != d for a, d in zip(activations, kinds, strict=True)):
         return [HIDDEN, HIDDEN, OUTPUT, OUTPUT][: len(layers)]
-    return [GENERAL] * len(layers)
+    if len(blocks) == 1:
+        return [GENERAL] * len(layers)
+    lettered = [_lettered(number) for number in range(len(blocks))]
+    return [n for n, block in zip(lettered, blocks, strict=True) for _ in block]
+
+
+def _lettered(number: int) -> Names:
+    """The symbols of a layer in a deep network: those of layer c lead from y^b to y^c."""
+    before, own, after = letter_of(number - 1), letter_of(number), letter_of(number + 1)
+    x = f"y^{before}" if number else "x"
+    return Names(
+        x, "i", f"s^{own}", f"y^{own}", "j", f"w^{own}", f"b^{own}", f"delta^{own}", "k",
+        f"w^{after}", f"delta^{after}", own,
+    )  # fmt: skip
+
+
+def inner(n: Names, number: int) -> Names:
+    """The symbols of the layer with this number, from 1, inside a layer with the symbols n."""
+    own = f"{n.letter or 'a'}{number}"
+    return n._replace(
+        x=f"x^{own}", y=f"y^{own}", w=f"w^{own}", b=f"b^{own}", delta=f"delta^{own}", letter=own
+    )
+
+
+def letter_of(number: int) -> str:
+    """a to z, then aa, ab ..."""
+    if number < 26:
+        return "abcdefghijklmnopqrstuvwxyz"[number]
+    return letter_of(number // 26 - 1) + letter_of(number % 26)
 
 
 def is_dense(layer: Layer) -> bool:

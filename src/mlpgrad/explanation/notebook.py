@@ -6,8 +6,8 @@ import html
 
 from mlpgrad.explanation.data import ExplanationData
 from mlpgrad.explanation.excerpt import hidden, shown_indices
-from mlpgrad.explanation.markup import is_formula, latex
-from mlpgrad.explanation.quantities import Quantity, Step
+from mlpgrad.explanation.markup import is_formula, labelled, latex
+from mlpgrad.explanation.quantities import Line, Quantity, Step
 
 
 def as_html(e: ExplanationData) -> str:
@@ -36,13 +36,17 @@ def _quantity(quantity: Quantity, limit: int) -> str:
         parts = [f"<p>{html.escape(quantity.formula)}</p>"]
     for label, indices in shown_indices(quantity, limit):
         lines = [quantity.line(index) for index in indices]
-        rows = [" &= ".join([latex(line[0]), " = ".join(map(latex, filter(None, line[1:])))])
-                for line in lines]  # fmt: skip
+        rows = [_row(line) for line in lines]
         parts += [f"<p>{html.escape(label)}</p>"] if label else []
         parts.append(_math(r"\begin{aligned}" + r" \\ ".join(rows) + r"\end{aligned}"))
         more = hidden(quantity, limit, indices[0][0] if quantity.per_sample else 0)
         parts += [f"<p>{html.escape(more)}</p>"] if more else []
     return "".join(parts)
+
+
+def _row(line: Line) -> str:
+    symbol, *sides = map(latex, line.sides)
+    return f"{symbol} &= {' = '.join(sides)}" + (labelled(line.label) if line.label else "")
 
 
 def _math(formula: str) -> str:

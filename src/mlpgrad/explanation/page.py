@@ -13,7 +13,7 @@ import numpy as np
 from mlpgrad.explanation.data import ExplanationData
 from mlpgrad.explanation.excerpt import hidden
 from mlpgrad.explanation.markup import GREEK, as_html, is_formula, plain
-from mlpgrad.explanation.quantities import Quantity, Step, element, shown
+from mlpgrad.explanation.quantities import At, Quantity, Step, element
 
 SAMPLES = 8
 """The number of samples that the page can show."""
@@ -43,49 +43,74 @@ class Drawing:
     """The picture of the network, and which of its neurons or weights a number belongs to."""
 
     def __init__(self, e: ExplanationData) -> None:
-        self.trace, self.limit = e.trace, e.limit
-        self.column = {i: c for c, block in enumerate(self.trace.blocks, 1) for i in block}
-        last = [self.trace.outputs[block[-1]].shape[-1] for block in self.trace.blocks]
-        self.widths = [self.trace.x.shape[-1], *last]
+        trace = self.trace = e.trace
+        self.widths, self.kept, self.labels = [*trace.widths], [*trace.kept], [*trace.labels]
+        made = None if trace.written is None else trace.written.reading
+        self.reading = made if made is not None and made.neurons else None
+        if self.reading is not None:  # a column of its own behind the outputs
+            self.widths.append(self.widths[-1])
+            self.kept.append(self.kept[-1])
+            self.labels.append(self.labels[-1])
 
     def columns(self) -> list[dict[str, Any]]:
-        """One column for the input, then one for each layer of neurons."""
+        """A column for the input, one for each layer of neurons, one for their probabilities."""
         trace = self.trace
-        first = trace.names[0]
-        drawn: list[dict[str, Any]] = [{"title": "input", "symbol": first.x}]
+        drawn = [("input", "", trace.names[0].x)]
         for block in trace.blocks:
             names = " + ".join(type(trace.layers[i]).__name__ for i in block)
-            title, symbol = trace.short_title(block), trace.names[block[-1]].y
-            drawn.append({"title": title, "kind": names, "symbol": symbol})
-        for column, count in zip(drawn, self.widths, strict=True):
-            column |= {"shown": shown(count, self.limit), "count": count}
-        return drawn
+            drawn.append((trace.short_title(block), names, trace.names[block[-1]].y))
+        if self.reading is not None:
+            title = self.reading.words.partition(":")[0].removeprefix("the ")
+            drawn.append((title, "", self.reading.symbol))
+        rows = zip(drawn, self.kept, self.widths, self.labels, strict=True)
+        return [self._column(*head, kept, count, labels) for head, kept, count, labels in rows]
+
+    def _column(
+        self, title: str, kind: str, symbol: str, kept: At, count: int, labels: tuple[str, ...]
+    ) -> dict[str, Any]:
+        names = [plain_name(symbol, i) for i in kept]
+        known = [labels[i] for i in kept] if labels else [""] * len(kept)
+        return {"title": title, "kind": kind, "names": names, "labels": known, "count": count}
 
     def weights(self) -> list[dict[str, Any]]:
         """Every weight that is drawn; thin lines for a layer that has no matrix of weights."""
-        drawn = []
-        for block in self.trace.blocks:
-            column = self.column[block[0]]
-            ends = [shown(n, self.limit) for n in self.widths[column - 1 : column + 1]]
-            table = (
-                self.trace.params(block[0]).get("weights") if self.trace.dense[block[0]] else None
-            )
-            pairs = [(i, j) for i in range(ends[0]) for j in range(ends[1])]
-            for i, j in pairs:
-                if table is not None:
-                    name = element(self.trace.names[block[0]].w, (i, j))
-                    drawn.append(
-                        {
-                            "id": f"w{column}.{i}.{j}",
-                            "value": float(table[i, j]),
-                            "shown": plain(self.trace.show(table[i, j])),
-                            "html": as_html(name),
-                            "text": plain(name),
-                        }
-                    )
-                elif i == j:
-                    drawn.append({"id": f"w{column}.{i}.{j}", "value": None})
+        drawn: list[dict[str, Any]] = []
+        for column, block in enumerate(self.trace.blocks, 1):
+            dense = self.trace.dense[block[0]]
+            drawn += self._matrix(column, block[0]) if dense else self._lines(column, False)
+        if self.reading is not None:
+            drawn += self._lines(len(self.widths) - 1, self.reading.mixes)
         return drawn
+
+    def _matrix(self, column: int, index: int) -> list[dict[str, Any]]:
+        """The weights between the neurons that are shown."""
+        table, symbol = self.trace.params(index)["weights"], self.trace.names[index].w
+        return [
+            {
+                "id": f"w{column}.{row}.{place}",
+                "value": float(table[i, j]),
+                "shown": plain(self.trace.show(table[i, j])),
+                "html": as_html(element(symbol, (i, j))),
+                "text": plain(element(symbol, (i, j))),
+            }
+            for row, i in enumerate(self.kept[column - 1])
+            for place, j in enumerate(self.kept[column])
+        ]
+
+    def _lines(self, column: int, every: bool) -> list[dict[str, Any]]:
+        """Lines without a weight: from each neuron to its own, or to every one."""
+        before, after = self.kept[column - 1], self.kept[column]
+        return [
+            {"id": f"w{column}.{row}.{place}", "value": None}
+            for row, i in enumerate(before)
+            for place, j in enumerate(after)
+            if every or i == j
+        ]
+
+    def _position(self, column: int, unit: int) -> int | None:
+        """Where a neuron stands in its column; None if it is not drawn."""
+        kept = self.kept[column]
+        return kept.index(unit) if unit in kept else None
 
     def place(self, quantity: Quantity, index: tuple[int, ...]) -> str:
         """The id of the neuron or weight that this number belongs to, or an empty string."""
@@ -94,17 +119,32 @@ class Drawing:
             return "loss"
         if "." in quantity.parameter.partition("]")[0]:  # layers inside a Residual are not drawn
             return ""
-        last = len(self.widths) - 1
-        column = last if quantity.layer is None else self.column[quantity.layer]
-        if quantity.role == "input":
-            column = 0
+        column = self._column_of(quantity)
         if len(at) == 2 and quantity.layer is not None and self.trace.dense[quantity.layer]:
-            return f"w{column}.{at[0]}.{at[1]}"
-        return f"n{column}.{at[0]}" if len(at) == 1 else ""
+            row, place = self._position(column - 1, at[0]), self._position(column, at[1])
+            return "" if row is None or place is None else f"w{column}.{row}.{place}"
+        place = self._position(column, at[0]) if len(at) == 1 else None
+        return "" if place is None else f"n{column}.{place}"
+
+    def _column_of(self, quantity: Quantity) -> int:
+        if quantity.role == "input":
+            return 0
+        return len(self.widths) - 1 if quantity.layer is None else self.trace.column[quantity.layer]
+
+
+SCRIPTS = str.maketrans(
+    "0123456789^abcdefghijklmnoprstuvwxyz", "₀₁₂₃₄₅₆₇₈₉ ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ"
+)
+
+
+def plain_name(symbol: str, unit: int) -> str:
+    """The name of a neuron as plain text: `yᵇ₁`."""
+    name, over, letter = symbol.partition("^")
+    return name + (letter.translate(SCRIPTS) if over else "") + str(unit + 1).translate(SCRIPTS)
 
 
 def _step(step: Step, drawing: Drawing, samples: int, limit: int) -> dict[str, Any]:
-    columns = sorted({drawing.column[i] for i in step.layers})
+    columns = sorted({drawing.trace.column[i] for i in step.layers})
     quantities = [_quantity(q, drawing, samples, limit) for q in step.quantities]
     return {
         "kind": step.kind,
@@ -127,8 +167,9 @@ def _quantity(q: Quantity, drawing: Drawing, samples: int, limit: int) -> dict[s
                 {
                     "at": drawing.place(q, index),
                     "sample": sample if q.per_sample else None,
-                    "html": " = ".join(as_html(part) for part in line if part),
-                    "text": " = ".join(plain(part) for part in line if part),
+                    "html": " = ".join(map(as_html, line.sides)),
+                    "text": " = ".join(map(plain, line.sides)),
+                    "label": line.label,
                     "symbol": as_html(line.symbol),
                     "shown": line.value,
                     "value": float(q.value[index]) if np.isfinite(q.value[index]) else None,

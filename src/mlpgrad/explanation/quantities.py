@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,9 +22,17 @@ class Line(NamedTuple):
     substitution: str
     """The formula with numbers in it; empty if there is no formula for single elements."""
     value: str
+    label: str = ""
+    """The name of the feature or class that the element belongs to; empty if it is not known."""
+
+    @property
+    def sides(self) -> list[str]:
+        """What the equals signs stand between."""
+        return [part for part in self[:3] if part]
 
     def __str__(self) -> str:
-        return " = ".join(part for part in self if part)
+        label = f"  ({self.label})" if self.label else ""
+        return " = ".join(self.sides) + label
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,8 @@ class Quantity:
     layer : int or None
         The position of its layer in the model.
     role : str
-        `input`, `target`, `sum`, `output`, `loss`, `delta`, `gradient`, `update` or `new output`.
+        `input`, `sum`, `output`, `reading` (what the loss makes of the outputs), `target`, `loss`,
+        `delta`, `gradient`, `update`, `new output` or `new reading`.
     substitute : function of an index
         Writes the formula with the numbers of one element.
     digits : int
@@ -56,6 +66,11 @@ class Quantity:
         The number of the formula in the lecture, or an empty string.
     parameter : str
         The name of the parameter in the model, such as `layers[0].weights`, or an empty string.
+    kept : tuple of tuple of int, optional
+        Which elements of each axis are shown if not all are; by default the first ones. The axis
+        of the samples is not among them.
+    labels : tuple of str
+        The names of the elements of the last axis, of features or classes, where they are known.
     """
 
     symbol: str
@@ -70,6 +85,8 @@ class Quantity:
     documented: bool = False
     number: str = ""
     parameter: str = ""
+    kept: tuple[tuple[int, ...], ...] = ()
+    labels: tuple[str, ...] = ()
 
     def line(self, index: tuple[int, ...]) -> Line:
         """The formula with its numbers for one element of `value`."""
@@ -77,7 +94,8 @@ class Quantity:
         substitution = self.substitute(index)
         if substitution.strip("()") == number:  # nothing was computed
             substitution = ""
-        return Line(self.name(index), substitution, number)
+        label = self.labels[index[-1]] if self.labels else ""
+        return Line(self.name(index), substitution, number, label)
 
     def name(self, index: tuple[int, ...]) -> str:
         """The symbol of one element, with indices from 1 as in the lecture: `w^b_12`."""
@@ -86,9 +104,14 @@ class Quantity:
     def indices(self, sample: int | None = None, limit: int | None = None) -> list[tuple[int, ...]]:
         """The indices into `value`, for one sample if there are several; a few of a wide axis."""
         shape = self.value.shape[1:] if self.per_sample else self.value.shape
-        ends = shape if limit is None else tuple(shown(n, limit) for n in shape)
         lead = (sample or 0,) if self.per_sample else ()
-        return [(*lead, *index) for index in np.ndindex(*ends)]
+        axes = [tuple(range(n)) for n in shape]
+        if limit is not None:
+            first = [tuple(range(shown(n, limit))) for n in shape]
+            axes = [
+                k if len(k) == len(f) else f for k, f in zip(self.kept or first, first, strict=True)
+            ]
+        return [(*lead, *index) for index in itertools.product(*axes)]
 
 
 @dataclass(frozen=True)
@@ -141,7 +164,7 @@ class Numbers:
     >>> show.sum_of_products([1, 2], [0.5, -0.25])
     '1 * 0.5 + 2 * (-0.25)'
     >>> show.sum_of_products(range(5), range(5))
-    '0 * 0 + ... + 4 * 4'
+    '4 * 4 + ...'
     """
 
     def __init__(self, digits: int, terms: int = 6) -> None:
@@ -161,14 +184,28 @@ class Numbers:
         return " * ".join(f if isinstance(f, str) else self.factor(f) for f in factors)
 
     def sum_of_products(self, first: Iterable[Any], second: Iterable[Any]) -> str:
-        """`a_1 * b_1 + a_2 * b_2 + ...`, abbreviated if it is long."""
-        return self._added([self.product(*pair) for pair in zip(first, second, strict=True)])
+        """`a_1 * b_1 + a_2 * b_2 + ...`: of a long sum the largest terms."""
+        pairs = list(zip(first, second, strict=True))
+        sizes = [abs(float(a) * float(b)) for a, b in pairs]
+        return self.added([self.product(*pair) for pair in pairs], sizes)
 
     def sum(self, numbers: Iterable[Any]) -> str:
-        """`a_1 + a_2 + ...`, abbreviated if it is long."""
-        return self._added([self.factor(number) for number in numbers])
+        """`a_1 + a_2 + ...`: of a long sum the largest terms."""
+        numbers = list(numbers)
+        return self.added(map(self.factor, numbers), [abs(float(number)) for number in numbers])
 
-    def _added(self, terms: list[str]) -> str:
-        if len(terms) > self.terms:
-            terms = [*terms[: max(1, self.terms // 2)], "...", terms[-1]]
-        return " + ".join(terms)
+    def added(self, terms: Iterable[str], sizes: Sequence[float]) -> str:
+        """The sum of some terms: of many those with the largest sizes, in their order."""
+        terms = list(terms)
+        kept = largest(np.asarray(sizes, float), self.terms)
+        texts = [terms[i] for i in kept]
+        return " + ".join(texts if len(kept) == len(terms) else [*texts, "..."])
+
+
+def largest(sizes: Array, limit: int) -> tuple[int, ...]:
+    """The positions of all numbers if they are within the limit, else of the largest, in order."""
+    count = shown(len(sizes), limit)
+    if count == len(sizes):
+        return tuple(range(count))
+    order = np.argsort(-np.nan_to_num(sizes, nan=np.inf), kind="stable")
+    return tuple(sorted(order[:count].tolist()))

@@ -49,6 +49,7 @@ def _quantity(quantity: Quantity, step: Step, limit: int) -> Iterator[str]:
 
 
 def _line(line: Line, symbol: int) -> list[str]:
-    text = f"{line.symbol:<{symbol}} = " + " = ".join(p for p in line[1:] if p)
+    text = f"{line.symbol:<{symbol}} = " + " = ".join(line.sides[1:])
+    text += f"  ({line.label})" if line.label else ""
     return textwrap.wrap(text, WIDTH, initial_indent="    ", subsequent_indent=" " * (symbol + 7),
                          break_long_words=False)  # fmt: skip

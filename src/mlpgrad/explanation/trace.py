@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.explanation.notation import is_activation, is_dense, is_normalization, names
-from mlpgrad.explanation.quantities import Numbers, Quantity
+from mlpgrad.explanation.losses import written
+from mlpgrad.explanation.notation import (
+    Names,
+    inner,
+    is_activation,
+    is_dense,
+    is_normalization,
+    names,
+)
+from mlpgrad.explanation.quantities import Numbers, Quantity, largest
 from mlpgrad.layers.chain import walk
+from mlpgrad.losses.categorical import CrossEntropy, SoftmaxCrossEntropy
 
 if TYPE_CHECKING:
+    from mlpgrad.explanation.written import Written
     from mlpgrad.layers.base import Layer
     from mlpgrad.network.network import Network
     from mlpgrad.network.storage import Slot
@@ -27,6 +37,15 @@ class Trace:
     blocks : list of tuple of int
         The positions of the layers that form one layer of neurons: a Dense and the activation
         after it, or any other layer alone.
+    widths : list of int
+        How many numbers there are in the input and in each block.
+    kept : list of tuple of int
+        Which of these numbers are shown: all, or the largest inputs and outputs and the outputs
+        that the loss is most sensitive to.
+    labels : list of tuple of str
+        Their names, where they are known.
+    written : Written or None
+        The loss in symbols and numbers, if it is one of the library's.
     """
 
     def __init__(self, model: Network, x: Array, y: Any, digits: int, terms: int) -> None:
@@ -42,13 +61,37 @@ class Trace:
         self.penalty = model.penalty()
         self.dense = [is_dense(layer) for layer in self.layers]
         self.activation = [is_activation(layer) for layer in self.layers]
-        self.names = names(self.layers)
-        self.blocks: list[tuple[int, ...]] = []
+        self.blocks = self._blocks()
+        self.column = {i: c for c, block in enumerate(self.blocks, 1) for i in block}
+        self.names = names(self.layers, self.blocks)
+        self.written = self.rewritten(self.outputs[-1])
+        seen = [self.x, *(self.outputs[block[-1]] for block in self.blocks)]
+        self.widths = [array.shape[-1] for array in seen]
+        sizes = [np.abs(array).max(axis=0) for array in (*seen[:-1], self.deltas[-1])]
+        self.kept = [largest(size, terms) for size in sizes]
+        self.labels = self._labels()
+
+    def _labels(self) -> list[tuple[str, ...]]:
+        labels: list[tuple[str, ...]] = [() for _ in self.widths]
+        if isinstance(self.model.loss, (CrossEntropy, SoftmaxCrossEntropy)):
+            labels[-1] = tuple(
+                f"class {k}" for k in range(self.widths[-1])
+            )  # p_1 is that of class 0
+        return labels
+
+    def _blocks(self) -> list[tuple[int, ...]]:
+        blocks: list[tuple[int, ...]] = []
         for index in range(len(self.layers)):
             if self.activation[index] and index and self.dense[index - 1]:
-                self.blocks[-1] += (index,)
+                blocks[-1] += (index,)
             else:
-                self.blocks.append((index,))
+                blocks.append((index,))
+        return blocks
+
+    def rewritten(self, outputs: Array) -> Written | None:
+        """The loss in symbols and numbers for these outputs."""
+        n = self.names[-1]
+        return written(self.model.loss, n.y, n.j, outputs, self.target, self.show)
 
     def params(self, index: int) -> dict[str, Array]:
         """The parameters of layer `index` itself before the update, by kind."""
@@ -62,12 +105,19 @@ class Trace:
 
     def symbol(self, index: int, slot: Slot) -> tuple[str, str]:
         """The symbol and the index letters of a parameter."""
-        n, dense = self.names[index], is_dense(slot.layer)
+        n, dense = self.names_of(index, slot), is_dense(slot.layer)
         if dense and slot.kind == "weights":
             return n.w, n.i + n.j
         if dense and slot.kind == "bias":
             return n.b, n.j
-        return slot.kind, (n.i + n.j)[-len(slot.shape) :] if len(slot.shape) <= 2 else ""
+        symbol = f"{slot.kind}^{n.letter}" if n.letter else slot.kind
+        return symbol, (n.i + n.j)[-len(slot.shape) :] if len(slot.shape) <= 2 else ""
+
+    def names_of(self, index: int, slot: Slot) -> Names:
+        """The symbols of the layer of a parameter: layer `index`, or one that is inside it."""
+        inside = [layer for _, layer in walk([self.layers[index]])][1:]
+        found = [number for number, layer in enumerate(inside, 1) if layer is slot.layer]
+        return inner(self.names[index], found[0]) if found else self.names[index]
 
     def argument(self, index: int) -> str:
         """The symbol of an activation's input: s after a Dense, else x."""
@@ -104,9 +154,24 @@ class Trace:
     ) -> Quantity:
         """A Quantity with this trace's digits; without `substitute` the number stands alone."""
         alone = substitute or (lambda at: "")
+        column = len(self.blocks) if layer is None else self.column[layer]
+        column = 0 if role == "input" else column
+        shape = value.shape[1:] if options.get("per_sample") else value.shape
+        kept = tuple(self._kept(value, axis, column + 1 + axis) for axis in range(-len(shape), 0))
+        labels = self.labels[column] if len(shape) == 1 else ()
+        labels = labels if (len(labels),) == shape[-1:] else ()
         return Quantity(
-            symbol, letters, formula, value, layer, role, alone, self.show.digits, **options
-        )
+            symbol, letters, formula, value, layer, role, alone, self.show.digits,
+            kept=kept, labels=labels, **options,
+        )  # fmt: skip
+
+    def _kept(self, value: Array, axis: int, column: int) -> tuple[int, ...]:
+        """The elements of an axis that are shown: the units of a column if the axis has them."""
+        count = value.shape[axis]
+        if column >= 0 and self.widths[column] == count:
+            return self.kept[column]
+        others = tuple(a for a in range(value.ndim) if a != axis % value.ndim)
+        return largest(np.abs(value).max(axis=others), self.show.terms)
 
 
 class LayerNumbers(NamedTuple):

@@ -1,0 +1,221 @@
+"""The losses of the library in symbols and numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.explanation.quantities import At, Numbers
+from mlpgrad.explanation.written import Reading, Written, softmax, softmax_in_numbers
+from mlpgrad.losses.base import Loss
+from mlpgrad.losses.binary import BinaryCrossEntropy, Hinge, SigmoidCrossEntropy
+from mlpgrad.losses.categorical import CrossEntropy, SoftmaxCrossEntropy
+from mlpgrad.losses.likelihood import GaussianNLL, Poisson
+from mlpgrad.losses.regression import (
+    HalfSquaredError,
+    Huber,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Quantile,
+)
+
+
+class _Lecture(Written):
+    slope, factor, mean, sums_one = "{y} - {t}", "1/2 * ", "", True
+
+    @property
+    def target_symbol(self) -> str:
+        return f"{self.y[0]}hat"
+
+
+class _Absolute(Written):
+    term, slope = "|{y} - {t}|", "sign({y} - {t})"
+
+
+class _Huber(Written):
+    def __init__(self, loss: Huber, *rest: Any) -> None:
+        self.delta = f"{loss.delta:g}"
+        self.slope = f"clip({{y}} - {{t}}, -{self.delta}, {self.delta})"
+        super().__init__(loss, *rest)
+
+    def formula(self) -> str:
+        d = self.delta
+        self.term = "h({y} - {t})"
+        return f"{super().formula()} with h(d) = d^2/2 up to |d| = {d}, else {d} (|d| - {d}/2)"
+
+    def term_at(self, at: At) -> str:
+        if abs(self.outputs[at] - self.values["t"][1][at]) <= self.loss.delta:
+            return "({y} - {t})^2 / 2"
+        return f"{self.delta} * (|{{y}} - {{t}}| - {self.delta} / 2)"
+
+
+class _Quantile(Written):
+    term, slope = "max({q} * ({t} - {y}), ({q} - 1) * ({t} - {y}))", "{above} - {q}"
+
+    def __init__(self, loss: Quantile, y: str, k: str, outputs: Array, *rest: Any) -> None:
+        self.levels = np.atleast_1d(np.asarray(loss.levels, np.float64))
+        if len(self.levels) > 1:
+            self.target_words += ", once for each of the levels q"
+        super().__init__(loss, y, k, outputs, *rest)
+        quantiles = np.tile(self.levels, (len(outputs), self.columns // len(self.levels)))
+        above = (outputs > self.values["t"][1]).astype(float)
+        self.values |= {"q": (f"q_{k}", quantiles), "above": (f"[{y}_{k} > t_{k}]", above)}
+
+    def target(self, target: Array) -> Array:
+        return target.repeat(len(self.levels), axis=1)
+
+
+class _Poisson(Written):
+    term, slope = "{p} - {t} * {y}", "{p} - {t}"
+
+    def read(self) -> Reading:
+        formula, value = f"r_{self.k} = exp({self.y}_{self.k})", np.exp(self.outputs)
+        return Reading(
+            "r", "the expected counts", formula, value,
+            lambda at: f"exp({self.show(self.outputs[at])})",
+        )  # fmt: skip
+
+
+class _Gaussian(Written):
+    term, factor, mean = "log({p}) + ({m} - {t})^2 / {p}", "1/2 * ", "T"
+    slope_in_words = True
+    slope, slope_of_log_variance = "({m} - {t}) / {p}", "(1 - ({m} - {t})^2 / {p}) / 2"
+
+    def __init__(self, loss: GaussianNLL, *rest: Any) -> None:
+        super().__init__(loss, *rest)
+        self.columns = targets = self.outputs.shape[1] // 2
+        self.values["m"] = (f"{self.y}_{self.k}", self.outputs[:, :targets])
+        twice = {
+            name: (s, np.tile(v, (1, 2))) for name, (s, v) in self.values.items() if name != "y"
+        }
+        self.values |= twice
+
+    def read(self) -> Reading:
+        logs = np.maximum(self.outputs[:, self.outputs.shape[1] // 2 :], np.log(self.loss.epsilon))
+        words = "the variances: exp of the second half of the outputs"
+        return Reading(
+            "v", words, "", np.exp(logs), lambda at: f"exp({self.show(logs[at])})", neurons=False
+        )
+
+    def slope_formula(self) -> str:
+        mean, log_variance = self.symbols(self.slope), self.symbols(self.slope_of_log_variance)
+        return f"{mean} for means, {log_variance} for logs of variances"
+
+    def slope_at(self, at: At) -> str:
+        if at[1] < self.columns:
+            return self.slope
+        smallest = self.outputs[at] <= np.log(self.loss.epsilon)
+        return "0" if smallest else self.slope_of_log_variance
+
+
+class _Categorical(Written):
+    term, factor, mean = "{t} * log({y})", "-", ""
+    slope = "-{t} / {y}"
+
+    def target(self, target: Array) -> Array:
+        classes = self.outputs.shape[1]
+        rows = one_hot(target, classes) if target.shape[1] == 1 else target
+        smoothing = self.loss.label_smoothing
+        if smoothing:
+            self.target_words += f", with label smoothing {smoothing:g}"
+        return rows * (1 - smoothing) + smoothing / classes if smoothing else rows
+
+    def term_at(self, at: At) -> str:
+        target = self.values["t"][1][at]
+        return "" if target == 0 else self.term.removeprefix("{t} * " if target == 1 else "")
+
+
+class _Softmax(_Categorical):
+    term, slope = "{t} * log({p})", "{p} - {t}"
+
+    def read(self) -> Reading:
+        other = chr(ord(self.k) + 1)
+        return Reading(
+            "p", "the probabilities: softmax of the outputs",
+            f"p_{self.k} = {softmax(self.y, self.k, other)}",
+            self.loss.probabilities(self.outputs), softmax_in_numbers(self.outputs, self.show),
+            mixes=True,
+        )  # fmt: skip
+
+
+class _Binary(Written):
+    term = "{t} * log({y}) + (1 - {t}) * log(1 - {y})"
+    slope, factor = "({y} - {t}) / ({y} * (1 - {y}))", "-"
+
+    def term_at(self, at: At) -> str:
+        yes, no = self.term.split(" + ")
+        only = {1.0: yes.removeprefix("{t} * "), 0.0: no.removeprefix("(1 - {t}) * ")}
+        return only.get(float(self.values["t"][1][at]), self.term)
+
+
+class _Sigmoid(_Binary):
+    term = "{t} * log({p}) + (1 - {t}) * log(1 - {p})"
+    slope = "{p} - {t}"
+
+    def target(self, target: Array) -> Array:
+        smoothing = self.loss.label_smoothing
+        if smoothing:
+            self.target_words += f", with label smoothing {smoothing:g}"
+        return target * (1 - smoothing) + smoothing / 2 if smoothing else target
+
+    def read(self) -> Reading:
+        y, k = self.y, self.k
+        words = "the probability: sigma of the output"
+        if self.outputs.shape[1] > 1:
+            words = "the probabilities: sigma of each output"
+        return Reading(
+            "p", words, f"p_{k} = sigma({y}_{k})", self.loss.probabilities(self.outputs),
+            lambda at: f"sigma({self.show(self.outputs[at])})",
+        )  # fmt: skip
+
+
+class _Hinge(Written):
+    term, slope = "max(0, 1 - {t} * {y})", "-{t} * {inside}"
+
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        inside = (self.values["t"][1] * self.outputs < 1).astype(float)
+        self.values["inside"] = (f"[t_{self.k} {self.y}_{self.k} < 1]", inside)
+
+
+WRITTEN: dict[type[Loss], type[Written]] = {
+    BinaryCrossEntropy: _Binary,
+    CrossEntropy: _Categorical,
+    GaussianNLL: _Gaussian,
+    HalfSquaredError: _Lecture,
+    Hinge: _Hinge,
+    Huber: _Huber,
+    MeanAbsoluteError: _Absolute,
+    MeanSquaredError: Written,
+    Poisson: _Poisson,
+    Quantile: _Quantile,
+    SigmoidCrossEntropy: _Sigmoid,
+    SoftmaxCrossEntropy: _Softmax,
+}
+
+
+def written(
+    loss: Loss, y: str, k: str, outputs: Array, target: Array, show: Numbers
+) -> Written | None:
+    """A loss of the library in symbols and numbers, for these outputs; None for other losses.
+
+    Parameters
+    ----------
+    loss : Loss
+    y, k : str
+        The symbol of the outputs, and the letter that counts them.
+    outputs : array (B, O)
+    target : array (B, T)
+        As `loss.cast` returned it.
+    show : Numbers
+        Writes the numbers.
+    """
+    known = WRITTEN.get(type(loss))
+    return None if known is None else known(loss, y, k, outputs, target, show)
+
+
+def one_hot(classes: Array, count: int) -> Array:
+    """Class indices `(B, 1)` as one-hot rows `(B, count)`."""
+    return np.equal(np.arange(count), classes).astype(np.float64)
