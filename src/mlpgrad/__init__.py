@@ -14,7 +14,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from mlpgrad import initializers, layers, losses, metrics, optimizers, penalties, training
+from mlpgrad import (
+    initializers,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    penalties,
+    training,
+    uncertainty,
+)
 from mlpgrad._core.version import __version__ as __version__
 from mlpgrad.history import History
 from mlpgrad.initializers import *
@@ -25,6 +34,7 @@ from mlpgrad.optimizers import *
 from mlpgrad.penalties import *
 from mlpgrad.sequential import Sequential, load
 from mlpgrad.training import *
+from mlpgrad.uncertainty import *
 
 if TYPE_CHECKING:
     from mlpgrad import datasets, plotting
@@ -90,6 +100,7 @@ __all__ = [
     *optimizers.__all__,
     *penalties.__all__,
     *training.__all__,
+    *uncertainty.__all__,
     "Explanation",
     "GradientReport",
     "History",

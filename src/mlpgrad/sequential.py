@@ -29,12 +29,13 @@ from mlpgrad.training.evaluate import evaluate
 from mlpgrad.training.minibatch import method_of
 from mlpgrad.training.progress import ProgressBar
 from mlpgrad.training.session import Method, Session
+from mlpgrad.uncertainty.answers import Answers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Sequential(Differentiable):
+class Sequential(Differentiable, Answers):
     """Layers in a row with a loss on top: a multilayer perceptron, or an ensemble of them.
 
     Parameters
@@ -177,6 +178,7 @@ class Sequential(Differentiable):
         """
         method = method_of(optimizer)
         check_not_fitted(self)
+        self.uncertainty = None
         callbacks = check_callbacks(callbacks)
         epochs, batch_size = check_counts(self, epochs, batch_size)
         validation_split = check_validation(validation_data, validation_split)
@@ -222,10 +224,14 @@ class Sequential(Differentiable):
         -------
         dict
             `"loss"` (with penalties, as in training) and each metric by name; a float, or an
-            array `(E,)` for an ensemble.
+            array `(E,)` for an ensemble. The figures of an ensemble as a whole, whose probabilities
+            or numbers are the mean over the members, are floats with names such as
+            `"ensemble_loss"` (without penalties) and `"ensemble_accuracy"`; they are left out where
+            members have data of their own.
         """
         with self.reading() as network:
-            return evaluate(network, *network.checked(x, y, sample_weight), metrics)
+            checked = network.checked(x, y, sample_weight)
+            return evaluate(network, *checked, metrics, together=True)
 
     learning_rate_range_test = rate_test.learning_rate_range_test
 

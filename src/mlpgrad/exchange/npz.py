@@ -54,6 +54,7 @@ def save(model: Network, path: str | Path) -> None:
         "rngs": encode([*model.rngs, model.rng], "rngs", arrays),
         "streams": encode(model.streams, "streams", arrays),
         "training": [layer.training for _, layer in walk(model.layers)],
+        "uncertainty": encode(model.uncertainty, "uncertainty", arrays),
     }
     arrays["description"] = np.array(json.dumps(description, allow_nan=False))
     with replacing(path) as file:
@@ -131,6 +132,9 @@ def _fill(model: Network, archive: Archive, description: dict[str, Any], decode:
     layers = [layer for _, layer in walk(model.layers)]
     for layer, training in zip(layers, description["training"], strict=True):
         layer.training = bool(training)
+    model.uncertainty = decode(description.get("uncertainty"))
+    if model.uncertainty is not None:
+        model.uncertainty.check(model)
 
 
 def _streams(found: Any) -> dict[str, np.random.Generator]:

@@ -19,9 +19,10 @@ from mlpgrad.initializers import Initializer
 from mlpgrad.layers.base import Layer
 from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
+from mlpgrad.network.uncertain import Uncertainty
 from mlpgrad.penalties import Penalty
 
-FAMILIES = (Network, Layer, Loss, Penalty, Initializer)
+FAMILIES = (Network, Layer, Loss, Penalty, Initializer, Uncertainty)
 """Classes of these may stand in a file, a user's own too."""
 
 NUMBERS = re.compile(r"bool|(u?int|float|complex)\d{1,3}")

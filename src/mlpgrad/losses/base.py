@@ -10,9 +10,10 @@ from mlpgrad._core.arrays import Array, Shape, constant, fitting, ones, summing_
 from mlpgrad._core.checks import is_within
 from mlpgrad._core.described import Described
 from mlpgrad.losses.curvature import Curvature
+from mlpgrad.losses.meaning import Meaning
 
 
-class Loss(Curvature, Described):
+class Loss(Curvature, Meaning, Described):
     """L = 1/B sum_b v_b l(prediction_b, target_b),  v_b = w_b / mean(w), with w_b = 1 by default
 
     Base of all losses. The mean over the batch is here and nowhere else: the step size must not
@@ -29,8 +30,9 @@ class Loss(Curvature, Described):
       (but not `_work` or `_losses`, which anything may overwrite).
 
     and may override the others: `check_target` and `target_features` say which targets are valid,
-    `cast` how they are stored, `classes`, `true_classes`, `probabilities` and `numbers` what the
-    outputs mean, `kink_signature` where the loss is not smooth, `example` what tests begin with.
+    `cast` how they are stored, `classes`, `true_classes`, `probabilities`, `numbers` and `noise`
+    what the outputs mean, `averaged` what several networks say together, `kink_signature` where the
+    loss is not smooth, `example` what tests begin with.
     `mg.check_loss(loss, prediction, target)` tells whether the slopes are correct.
 
     Values and slopes are right to a few units of the dtype's precision for all predictions and
@@ -154,22 +156,6 @@ class Loss(Curvature, Described):
         Batches are then converted while they are gathered, without a call of `cast`.
         """
         return dtype if type(self).cast is Loss.cast else None
-
-    def numbers(self, prediction: Array) -> Array:
-        """What the outputs say the targets are, `(..., B, T)`: for metrics that compare numbers."""
-        return prediction
-
-    def probabilities(self, prediction: Array) -> Array:
-        """The probabilities that `predict_proba` returns; TypeError if the loss defines none."""
-        raise TypeError(f"{type(self).__name__} defines no probabilities; use predict(x)")
-
-    def classes(self, prediction: Array) -> Array:
-        """The predicted classes as indices, `(..., B)`; TypeError if the loss defines none."""
-        raise TypeError(f"{type(self).__name__} defines no classes; use predict(x)")
-
-    def true_classes(self, target: Array) -> Array:
-        """The classes of a checked target, in the form that `classes` gives them in."""
-        raise TypeError(f"{type(self).__name__} defines no classes; its targets are numbers")
 
     def kink_signature(self, prediction: Array, target: Array) -> Array | None:
         """On which side of each kink of the loss each number lies; None if the loss is smooth.

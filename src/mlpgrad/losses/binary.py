@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from mlpgrad._core.checks import first_row
 from mlpgrad.losses.base import Loss, check_smoothing
 from mlpgrad.losses.curvature import diagonal
 from mlpgrad.losses.labels import advice_for_two
+from mlpgrad.losses.meaning import log_mean_exp
 
 
 class _BinaryLoss(Loss):
@@ -31,6 +33,15 @@ class _BinaryLoss(Loss):
 
     def true_classes(self, target: Array) -> Array:
         return _decided(target.real > 0.5)
+
+    def log_density(self, prediction: Array, target: Array, variance: Array | None) -> Array:
+        """t log p + (1 - t) log(1 - p), summed over the outputs."""
+        yes, no = self.log_probabilities(prediction)
+        return np.asarray((target * yes + (1 - target) * no).sum(axis=-1))
+
+    def log_probabilities(self, prediction: Array) -> tuple[Array, Array]:
+        """log p and log(1 - p) for each output."""
+        raise NotImplementedError
 
 
 class SigmoidCrossEntropy(_BinaryLoss):
@@ -122,6 +133,23 @@ class SigmoidCrossEntropy(_BinaryLoss):
     def probabilities(self, prediction: Array) -> Array:
         return 0.5 * np.tanh(0.5 * prediction) + 0.5
 
+    def log_probabilities(self, prediction: Array) -> tuple[Array, Array]:
+        zero = np.zeros((), prediction.dtype)
+        return -np.logaddexp(zero, -prediction), -np.logaddexp(zero, prediction)
+
+    def averaged(self, predictions: Array) -> Array:
+        """The logit of the mean probability."""
+        yes, no = map(log_mean_exp, self.log_probabilities(predictions))
+        return np.asarray(yes - no)
+
+    def moderated(self, prediction: Array, covariance: Array) -> Array:
+        """z / sqrt(1 + pi/8 var z).
+
+        MacKay 1992, "The evidence framework applied to classification networks", equation 9.
+        """
+        variance = np.diagonal(covariance, axis1=-2, axis2=-1)
+        return np.asarray(prediction / np.sqrt(1 + math.pi / 8 * variance))
+
     def classes(self, prediction: Array) -> Array:
         """0 or 1: `(..., B)` for one output, `(..., B, O)` for several labels."""
         return _decided(prediction.real > 0)
@@ -184,6 +212,10 @@ class BinaryCrossEntropy(_BinaryLoss):
 
     def probabilities(self, prediction: Array) -> Array:
         return prediction
+
+    def log_probabilities(self, prediction: Array) -> tuple[Array, Array]:
+        floor = np.finfo(prediction.dtype).tiny
+        return np.log(np.maximum(prediction, floor)), np.log(np.maximum(1 - prediction, floor))
 
     def classes(self, prediction: Array) -> Array:
         """0 or 1: `(..., B)` for one output, `(..., B, O)` for several labels."""

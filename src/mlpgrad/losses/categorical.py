@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Self
 
 import numpy as np
@@ -21,6 +22,7 @@ from mlpgrad._core.checks import first_row
 from mlpgrad.losses.base import Loss, check_smoothing
 from mlpgrad.losses.curvature import multinomial_root
 from mlpgrad.losses.labels import advice_for_rows, advice_for_several
+from mlpgrad.losses.meaning import log_mean_exp
 
 TABLE_CLASSES = 256  # up to here rows of labels come from a K x K table; for more they are written
 
@@ -108,6 +110,18 @@ class _CategoricalLoss(Loss):
 
     def classes(self, prediction: Array) -> Array:
         return prediction.real.argmax(axis=-1)  # type: ignore[no-any-return]
+
+    def log_density(self, prediction: Array, target: Array, variance: Array | None) -> Array:
+        """sum_k t_k log p_k: the log probability of the class, without smoothing."""
+        logarithms = self.log_probabilities(prediction)
+        if target.shape[-1] > 1:
+            return np.asarray((target * logarithms).sum(axis=-1))
+        target = np.broadcast_to(target, (*logarithms.shape[:-1], 1))
+        return np.take_along_axis(logarithms, target, axis=-1)[..., 0]
+
+    def log_probabilities(self, prediction: Array) -> Array:
+        """log p of each class."""
+        raise NotImplementedError
 
     def true_classes(self, target: Array) -> Array:
         if target.shape[-1] == 1:
@@ -223,6 +237,25 @@ class SoftmaxCrossEntropy(_CategoricalLoss):
         exponentials = np.exp(prediction - prediction.max(axis=-1, keepdims=True))
         return exponentials / exponentials.sum(axis=-1, keepdims=True)  # type: ignore[no-any-return]
 
+    def log_probabilities(self, prediction: Array) -> Array:
+        return np.asarray(prediction - np.logaddexp.reduce(prediction, axis=-1, keepdims=True))
+
+    def averaged(self, predictions: Array) -> Array:
+        """The logarithm of the mean probabilities."""
+        return np.asarray(log_mean_exp(self.log_probabilities(predictions)), predictions.dtype)
+
+    def moderated(self, prediction: Array, covariance: Array) -> Array:
+        """log p_k,  p_k ~ 1 / sum_j exp((z_j - z_k) / sqrt(1 + pi/8 var(z_j - z_k)))
+
+        For two classes it is MacKay's approximation for their difference. Lu, Ie and Sha 2020,
+        "Mean-field approximation to Gaussian-softmax integral", equation 12.
+        """
+        variance = np.diagonal(covariance, axis1=-2, axis2=-1)
+        of_difference = variance[..., None, :] + variance[..., None] - 2 * covariance
+        difference = prediction[..., None, :] - prediction[..., None]
+        scaled = difference / np.sqrt(1 + math.pi / 8 * np.maximum(of_difference, 0))
+        return self.log_probabilities(-np.logaddexp.reduce(scaled, axis=-1))
+
     @classmethod
     def example(cls) -> tuple[Self, Array, Array]:
         return cls(), np.linspace(-1.3, 1.7, 12).reshape(4, 3), np.array([[0], [2], [1], [2]])
@@ -273,6 +306,9 @@ class CrossEntropy(_CategoricalLoss):
 
     def probabilities(self, prediction: Array) -> Array:
         return prediction
+
+    def log_probabilities(self, prediction: Array) -> Array:
+        return np.asarray(np.log(np.maximum(prediction, np.finfo(prediction.dtype).tiny)))
 
     @classmethod
     def example(cls) -> tuple[Self, Array, Array]:

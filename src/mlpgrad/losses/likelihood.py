@@ -11,6 +11,7 @@ from mlpgrad._core.arrays import Array, Shape, constant, sum_rows
 from mlpgrad._core.checks import first_row, is_within
 from mlpgrad.losses.base import Loss
 from mlpgrad.losses.curvature import diagonal
+from mlpgrad.losses.meaning import log_mean_exp
 
 
 class Poisson(Loss):
@@ -68,6 +69,36 @@ class Poisson(Loss):
     def numbers(self, prediction: Array) -> Array:
         """The rates."""
         return np.asarray(np.exp(prediction))
+
+    def noise(self, prediction: Array) -> Array:
+        """The rates: the variance of a Poisson law is its mean."""
+        return self.numbers(prediction)
+
+    def averaged(self, predictions: Array) -> Array:
+        """The logarithm of the mean rate."""
+        return np.asarray(log_mean_exp(predictions), predictions.dtype)
+
+    def interval(self, mean: Array, variance: Array, level: float) -> tuple[Array, Array]:
+        """Those of a Poisson law, or of a negative binomial law where the variance is larger."""
+        from scipy import stats
+
+        tails = (1 - level) / 2, (1 + level) / 2
+        more = variance > mean * (1 + 1e-9)
+        share = np.where(more, mean / variance, 0.5)
+        size = mean * share / (1 - share)
+        wide, narrow = (
+            [law(tail) for tail in tails]
+            for law in (stats.nbinom(size, share).ppf, stats.poisson(mean).ppf)
+        )
+        low, high = (np.where(more, *pair) for pair in zip(wide, narrow, strict=True))
+        return low, high
+
+    def log_density(self, prediction: Array, target: Array, variance: Array | None) -> Array:
+        """t y - e^y - log t!, summed over the targets."""
+        from scipy.special import gammaln
+
+        terms = target * prediction - np.exp(prediction) - gammaln(target + 1)
+        return np.asarray(terms.sum(axis=-1))
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
         return super().allocate(shape, dtype) | {"_rate": np.empty(shape, dtype)}
@@ -153,6 +184,22 @@ class GaussianNLL(Loss):
     def numbers(self, prediction: Array) -> Array:
         """The means."""
         return self._halves(prediction)[0]
+
+    def noise(self, prediction: Array) -> Array:
+        """The variances, `epsilon` at least."""
+        log_variance = self._halves(prediction)[1]
+        return np.asarray(np.exp(np.maximum(log_variance, math.log(self.epsilon))))
+
+    def averaged(self, predictions: Array) -> Array:
+        """Mean and log variance of the mixture of the laws.
+
+        The variance is the mean of the variances plus the variance of the means. Lakshminarayanan,
+        Pritzel and Blundell 2017, "Simple and scalable predictive uncertainty estimation using deep
+        ensembles", section 2.4.
+        """
+        means = self.numbers(predictions)
+        variance = self.noise(predictions).mean(axis=0) + means.var(axis=0)
+        return np.concatenate([means.mean(axis=0), np.log(variance)], axis=-1)
 
     def kink_signature(self, prediction: Array, target: Array) -> Array | None:
         return self._halves(prediction)[1].real > math.log(self.epsilon)

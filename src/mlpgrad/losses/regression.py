@@ -249,6 +249,28 @@ class Quantile(Loss):
             raise TypeError(f"{self!r} predicts no median to compare with; add the level 0.5")
         return prediction[..., list(levels).index(0.5) :: len(levels)]
 
+    def predicted_interval(self, prediction: Array, level: float) -> tuple[Array, Array]:
+        """The outputs of the levels (1 - level) / 2 and (1 + level) / 2, in order.
+
+        Raises
+        ------
+        ValueError
+            If these are not among the levels.
+        """
+        levels = np.atleast_1d(np.asarray(self.levels, np.float64))
+        tails = (1 - level) / 2, (1 + level) / 2
+        if not all(_holds(levels, tail) for tail in tails):
+            known = [f"{2 * q - 1:.6g}" for q in levels if q > 0.5 and _holds(levels, 1 - q)]
+            fits = f"interval={' or '.join(known)} fits" if known else "no interval fits"
+            raise ValueError(
+                f"interval={level:g} expects the levels {tails[0]:.6g} and {tails[1]:.6g}, got "
+                f"{self!r}, of which {fits}; train with Quantile([{tails[0]:.6g}, 0.5, "
+                f"{tails[1]:.6g}])"
+            )
+        places = [int(np.abs(levels - tail).argmin()) for tail in tails]
+        bounds = [prediction[..., place :: len(levels)] for place in places]
+        return np.minimum(*bounds), np.maximum(*bounds)
+
     def kink_signature(self, prediction: Array, target: Array) -> Array | None:
         target = target.repeat(np.size(self.levels), axis=-1)
         return np.sign(prediction.real - target.real).astype(np.int8)  # type: ignore[no-any-return]
@@ -267,3 +289,8 @@ class Quantile(Loss):
     def example(cls) -> tuple[Self, Array, Array]:
         prediction = np.linspace(-1.3, 1.7, 12).reshape(4, 3)
         return cls([0.1, 0.5, 0.8]), prediction, np.cos(3 * prediction[:, :1])
+
+
+def _holds(levels: Array, level: float) -> bool:
+    """Whether a level is among others, up to rounding."""
+    return bool(np.isclose(levels, level, rtol=0, atol=1e-9).any())

@@ -12,12 +12,29 @@ from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.network.fitting import Threaded
 from mlpgrad.network.storage import check_memory
+from mlpgrad.network.uncertain import Uncertainty
 
 MOST_MEMBERS = 1_000_000  # networks of an ensemble: each has a random generator
 
 
 class Copied(Threaded):
     """The side of a network that gives others like it, all with the weights of one moment."""
+
+    _uncertainty: Uncertainty | None = None
+
+    @property
+    def uncertainty(self) -> Uncertainty | None:
+        """What is known about the errors of the predictions: `Laplace` or `Noise`, or None.
+
+        It is saved with the model. `fit` begins with None, since other weights err differently.
+        """
+        return self._uncertainty
+
+    @uncertainty.setter
+    def uncertainty(self, found: Uncertainty | None) -> None:
+        if found is not None:
+            arguments.instance(found, "uncertainty", Uncertainty, "Noise(0.1)")
+        self._uncertainty = found
 
     def member(self, index: int) -> Self:
         """Network `index` of an ensemble as a model of its own, a copy."""
@@ -28,7 +45,10 @@ class Copied(Threaded):
             kind = IndexError if arguments.is_integer(index) else TypeError
             raise kind(f"member expects an int from 0 to {size - 1}, got {arguments.shown(index)}")
         params, state = self._weights()
-        return self._rebuilt(params[index], state[index], [self.rngs[index]])
+        member = self._rebuilt(params[index], state[index], [self.rngs[index]])
+        known = self._uncertainty
+        member._uncertainty = None if known is None else known.member(int(index))
+        return member
 
     def share(self, networks: slice) -> Self:
         """Some networks of an ensemble on the same memory, with layers and buffers of their own.
@@ -47,6 +67,7 @@ class Copied(Threaded):
         )
         part.rngs, part.rng = self.rngs[networks], self.rng
         vars(part)["ensemble_size"] = len(part.rngs)
+        part._uncertainty = None  # it is about all members
         part._bind((self._params[networks], self._grads[networks], self._state[networks]))
         return part
 
@@ -75,6 +96,8 @@ class Copied(Threaded):
         }
         # each generator copied by itself: the copies of a tiled network must not share one
         described["rngs"] = [copy.deepcopy(rng) for rng in rngs]
+        if described["ensemble_size"] != self.ensemble_size:
+            described["_uncertainty"] = None
         twin.__setstate__({k: v if k == "rngs" else copy.deepcopy(v) for k, v in described.items()})
         return twin
 
@@ -86,7 +109,7 @@ class Copied(Threaded):
     def _described(self) -> dict[str, Any]:
         """All but the arrays."""
         kept = ("layers", "loss", "penalties", "dtype", "random_state", "ensemble_size")
-        state = (*kept, "rngs", "rng", "streams", "_stop_training")
+        state = (*kept, "rngs", "rng", "streams", "_stop_training", "_uncertainty")
         return {name: getattr(self, name) for name in state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

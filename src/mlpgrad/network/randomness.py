@@ -28,11 +28,14 @@ class Seeded(Storage, Stateful):
         order of the rows (`rng`).
         """
         if name not in self.streams:
-            source: Any = self.rng.bit_generator.seed_seq
-            key = (*source.spawn_key, *name.encode())
-            seed = np.random.SeedSequence(source.entropy, spawn_key=key)
-            self.streams[name] = np.random.default_rng(seed)
+            self.streams[name] = np.random.default_rng(self.seed(name))
         return self.streams[name]
+
+    def seed(self, name: str) -> np.random.SeedSequence:
+        """A seed for one purpose: always the same for one seed of the network and one name."""
+        source: Any = self.rng.bit_generator.seed_seq
+        key = (*source.spawn_key, *name.encode())
+        return np.random.SeedSequence(source.entropy, spawn_key=key)
 
     @contextmanager
     def same_randomness(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from mlpgrad.metrics import Accuracy, Metric
 from mlpgrad.metrics.base import start_all, weighted_mean
 
 if TYPE_CHECKING:
+    from mlpgrad.losses.base import Loss
     from mlpgrad.network.network import Network
 
 ROWS_AT_ONCE = 1024  # bounds the memory, not the result
@@ -23,29 +24,63 @@ def evaluate(
     target: Array,
     weights: Array | None,
     metrics: Sequence[Metric] | None,
+    *,
+    together: bool = False,
 ) -> dict[str, Any]:
     """The objective and metrics of a model on checked data, a bounded number of rows at a time.
 
-    Means are weighted by `weights`, and taken in float64.
+    Means are weighted by `weights`, and taken in float64. With `together`, an ensemble whose
+    members share the data is measured as a whole, too: the same names after `ensemble_`.
     """
     if metrics is None:
         metrics = [Accuracy()] if model.loss.classifies else []
-    loss, accumulators = model.loss.reader(), start_all(metrics)
-    total: Any = 0.0
-    weight: Any = 0.0
+    each, shared = Figures(model.loss, metrics), None
+    in_common = all(array is None or array.ndim == 2 for array in (x, target, weights))
+    if together and model.lead and in_common:
+        shared = Figures(model.loss, metrics)
     for start in range(0, x.shape[-2], ROWS_AT_ONCE):
         rows = np.s_[..., start : start + ROWS_AT_ONCE, :]
         prediction = model._predict(x[rows])
         part = model.loss.cast(target[rows], model.dtype)
-        w = np.ones((part.shape[-2], 1)) if weights is None else weights[rows].astype(np.float64)
-        share = w.sum(axis=(-2, -1))
-        total += loss.forward(prediction, part, w.astype(model.dtype)) * share
-        weight = weight + share
-        for accumulator in accumulators.values():
-            accumulator.add(prediction, part, None if weights is None else w, model.loss)
-    means = {"loss": weighted_mean(total, weight) + model.penalty()}
-    means |= {name: accumulator.result() for name, accumulator in accumulators.items()}
+        w = None if weights is None else weights[rows].astype(np.float64)
+        each.add(prediction, part, w)
+        if shared is not None:
+            shared.add(model.loss.averaged(prediction), part, w)
+    means = each.result()
+    means["loss"] = means["loss"] + model.penalty()
+    if shared is not None:
+        means |= {f"ensemble_{name}": value for name, value in shared.result().items()}
     return {name: as_number(value) for name, value in means.items()}
+
+
+class Figures:
+    """The mean loss and the metrics of predictions that come in parts.
+
+    Parameters
+    ----------
+    loss : Loss
+    metrics : sequence of Metric
+    """
+
+    def __init__(self, loss: Loss, metrics: Sequence[Metric]) -> None:
+        self.loss, self.accumulators = loss.reader(), start_all(metrics)
+        self.total: Any = 0.0
+        self.weight: Any = 0.0
+
+    def add(self, prediction: Array, target: Array, weights: Array | None) -> None:
+        """Take some rows into account; weights are `(..., B, 1)` in float64."""
+        w = np.ones((target.shape[-2], 1)) if weights is None else weights
+        share = w.sum(axis=(-2, -1))
+        value = self.loss.forward(prediction, target, w.astype(prediction.dtype))
+        self.total = self.total + value * share
+        self.weight = self.weight + share
+        for accumulator in self.accumulators.values():
+            accumulator.add(prediction, target, weights, self.loss)
+
+    def result(self) -> dict[str, Any]:
+        """The loss, without penalties, and each metric by its name."""
+        means = {"loss": weighted_mean(self.total, self.weight)}
+        return means | {name: found.result() for name, found in self.accumulators.items()}
 
 
 def as_number(value: Any) -> Any:

@@ -1,0 +1,6 @@
+"""How sure a model is: laws of its answers, MC-dropout, noise, and Laplace approximations."""
+
+from mlpgrad.uncertainty.noise import Noise
+from mlpgrad.uncertainty.results import Estimate, Interval
+
+__all__ = ["Estimate", "Interval", "Noise"]

@@ -1,0 +1,130 @@
+"""What several equally likely networks say about the targets: a mixture of their laws."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.losses.meaning import log_mean_exp
+from mlpgrad.network.network import Network
+from mlpgrad.uncertainty.mc_dropout import dropped_out
+
+
+def outputs(network: Network, x: Array, samples: int | None) -> Array:
+    """The outputs for checked inputs in float64, `(..., B, O)` or `(samples, ..., B, O)`."""
+    found = network._predict(x) if samples is None else dropped_out(network, x, samples)
+    return np.asarray(found.real, np.float64)
+
+
+def expected_outputs(network: Network, x: Array, samples: int | None) -> tuple[Array, Any]:
+    """The outputs for checked inputs in float64, and their covariance where it is known.
+
+    Parameters
+    ----------
+    network : Network
+    x : array (B, I) or (E, B, I)
+        Checked inputs.
+    samples : int or None
+        Passes of MC-dropout; None is one pass without dropout.
+
+    Returns
+    -------
+    tuple of array (..., B, O) and array (..., B, O, O) or None
+        `(samples, ..., B, O)` where `samples` is given. Logits are those of the expected
+        probabilities. The covariance is that of a Laplace approximation, whose place dropout takes.
+    """
+    found, known = outputs(network, x, samples), network.uncertainty
+    if known is None:
+        return found, None
+    known.check(network)
+    covariance = known.output_covariance(network, x) if samples is None else None
+    return found if covariance is None else network.loss.moderated(found, covariance), covariance
+
+
+class Law:
+    """The mixture of D laws, one for each member and each pass of MC-dropout.
+
+    Each has the mean that its network predicts, and a variance of two parts: the noise of the
+    targets, and what the weights leave open (Laplace). In float64, in the network's own units.
+
+    Parameters
+    ----------
+    network, x, samples
+        As for `expected_outputs`.
+    """
+
+    def __init__(self, network: Network, x: Array, samples: int | None) -> None:
+        self.loss = network.loss
+        found, covariance = expected_outputs(network, x, samples)
+        noise, known = self.loss.noise(found), network.uncertainty
+        if noise is None and known is not None:
+            noise = known.noise_variance(network)
+        open_ = None if covariance is None else np.diagonal(covariance, 0, -2, -1)
+        self.outputs = found.reshape(-1, *found.shape[-2:])
+        self.noise, self.open = (
+            None if part is None else _of_each(part, found) for part in (noise, open_)
+        )
+
+    @property
+    def includes_noise(self) -> bool:
+        """Whether the noise of the targets is known."""
+        return self.noise is not None
+
+    @cached_property
+    def means(self) -> Array:
+        """The mean of each law, `(D, B, T)`."""
+        return self.loss.numbers(self.outputs)
+
+    @property
+    def variances(self) -> Any:
+        """The variance of each law, `(D, B, T)`, as far as it is known; None if it is not."""
+        if self.noise is None or self.open is None:
+            return self.open if self.noise is None else self.noise
+        return self.noise + self.open
+
+    @property
+    def mean(self) -> Array:
+        """The mean of the mixture, `(B, T)`."""
+        return np.asarray(self.means.mean(axis=0))
+
+    @property
+    def variance(self) -> Array:
+        """The variance of the mixture, `(B, T)`: the mean variance, plus that of the means."""
+        variances = self.variances
+        if variances is None and len(self.outputs) == 1:
+            raise ValueError(
+                f"std and interval expect something that tells how far predictions may be off, got "
+                f"one network with {self.loss!r}; call model.laplace(x, y), train an ensemble "
+                f"(ensemble_size=5), use GaussianNLL(), which predicts the noise, give samples=100 "
+                f"if there are Dropout layers, or set model.uncertainty = mg.Noise.fit(model, x, "
+                f"y) on rows that were not trained on"
+            )
+        spread = np.asarray(self.means.var(axis=0))
+        return spread if variances is None else spread + variances.mean(axis=0)
+
+    def interval(self, level: float) -> tuple[Array, Array, bool]:
+        """The bounds of the central interval, and whether they include the noise."""
+        predicted = self.loss.predicted_interval(self.loss.averaged(self.outputs), level)
+        if predicted is not None:
+            return (*predicted, True)
+        return (*self.loss.interval(self.mean, self.variance, level), self.includes_noise)
+
+    def log_density(self, target: Array) -> Array:
+        """The logarithm of the mixture's density at each target, `(B,)`."""
+        if self.noise is None and not self.loss.classifies:
+            raise ValueError(
+                f"log_likelihood expects the noise of the targets, got {self.loss!r}, which "
+                f"predicts none; call model.laplace(x, y), set model.uncertainty = "
+                f"mg.Noise.fit(model, x, y), or train with GaussianNLL()"
+            )
+        return np.asarray(log_mean_exp(self.loss.log_density(self.outputs, target, self.variances)))
+
+
+def _of_each(variance: Array, outputs: Array) -> Array:
+    """A variance that may be common to networks or rows, as `(D, B, T)`."""
+    rows, width = outputs.shape[-2], variance.shape[-1]
+    whole = np.broadcast_to(variance, (*outputs.shape[:-1], width))
+    return whole.reshape(-1, rows, width)

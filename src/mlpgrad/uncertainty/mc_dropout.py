@@ -1,0 +1,68 @@
+"""MC-dropout: the outputs of one network with some of its units switched off, many times."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core import arguments
+from mlpgrad._core.arrays import Array
+from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import run_forward, walk
+from mlpgrad.layers.dropout import Dropout
+from mlpgrad.network.network import Network
+
+ROWS_AT_ONCE = 1024  # bounds the memory, not the result
+STREAM = "mc-dropout"
+
+
+def dropped_out(network: Network, x: Array, samples: int) -> Array:
+    """The outputs of passes in which Dropout is active, `(samples, ..., B, O)`: MC-dropout.
+
+    Every sample has a mask of its own in every pass. The masks come from the network's seed alone:
+    the same call gives the same numbers, and no other random numbers are drawn. All other layers
+    predict. Gal and Ghahramani 2016, "Dropout as a Bayesian approximation".
+
+    Parameters
+    ----------
+    network : Network
+        With a Dropout layer.
+    x : array (B, I) or (E, B, I)
+        Checked inputs.
+    samples : int
+        The number of passes.
+    """
+    samples = arguments.count(samples, "samples", 1, fix="100 is usual")
+    layers = _dropping(network)
+    each = max(1, ROWS_AT_ONCE // x.shape[-2])
+    parts = []
+    for start in range(0, x.shape[-2], ROWS_AT_ONCE):
+        rows = x[..., start : start + ROWS_AT_ONCE, :].astype(network.dtype)
+        counts = [min(each, samples - done) for done in range(0, samples, each)]
+        parts.append(np.concatenate([_passes(layers, rows, count) for count in counts]))
+    return np.concatenate(parts, axis=-2)
+
+
+def _passes(layers: list[Layer], rows: Array, count: int) -> Array:
+    """The outputs of `count` passes at once, `(count, ..., B, O)`: so many copies of the rows."""
+    with np.errstate(all="ignore"):  # as in `Prediction`
+        out = run_forward(layers, np.concatenate([rows] * count, axis=-2))
+    apart = out.reshape(*out.shape[:-2], count, rows.shape[-2], out.shape[-1])
+    return np.array(np.moveaxis(apart, -3, 0))
+
+
+def _dropping(network: Network) -> list[Layer]:
+    """Layers that predict, on the same parameters, but for Dropout, which is active."""
+    twins = [layer.reader() for layer in network.layers]
+    dropouts = [layer for _, layer in walk(twins) if isinstance(layer, Dropout)]
+    if not dropouts:
+        raise ValueError(
+            f"samples expects a network with Dropout layers, which make its passes differ, got "
+            f"{list(network.layers)!r:.200}; leave samples out, or add mg.Dropout(0.1)"
+        )
+    seeds: Any = network.seed(STREAM).spawn(network.ensemble_size or 1)
+    rngs = [np.random.default_rng(seed) for seed in seeds]
+    for layer in dropouts:
+        layer.training, layer._rngs = True, rngs
+    return twins

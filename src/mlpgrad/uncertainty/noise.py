@@ -1,0 +1,132 @@
+"""`Noise`: how far targets scatter around the predictions, the same everywhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from mlpgrad._core import arguments
+from mlpgrad._core.arrays import Array
+from mlpgrad.network.uncertain import Uncertainty
+from mlpgrad.uncertainty.law import outputs
+
+if TYPE_CHECKING:
+    from mlpgrad.network.network import Network
+
+SMALLEST = 1e-6
+"""Of the range searched for the noise: this share of the errors' size."""
+
+
+class Noise(Uncertainty):
+    """t = y(x) + e,  e ~ N(0, std^2): the noise of the targets, which most losses do not predict.
+
+    With `model.uncertainty = mg.Noise(...)`, the uncertainty of an ensemble or of MC-dropout
+    includes the noise, `predict(x, std=True)` answers for one network as well, and
+    `log_likelihood` is defined.
+
+    Parameters
+    ----------
+    std : float or sequence of float
+        The standard deviation of the noise, positive: one number for all targets of a sample, or
+        one for each. In the unit of the target.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive and finite.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> model = mg.Sequential([mg.Identity()], loss=mg.MeanSquaredError())
+    >>> model.uncertainty = mg.Noise.fit(model, [[0.0], [1.0]], [3.0, -2.0])
+    >>> model.uncertainty
+    Noise(3.0)
+    >>> model.predict([[5.0]], std=True)
+    Estimate(mean=array([[5.]], dtype=float32), std=array([[3.]], dtype=float32))
+    """
+
+    def __init__(self, std: Any) -> None:
+        found = np.atleast_1d(arguments.numbers(std, "Noise: std", "biuf").astype(np.float64))
+        if found.ndim != 1 or not found.size or not (np.isfinite(found) & (found > 0)).all():
+            raise ValueError(
+                f"Noise expects a positive std, or one for each target, got {arguments.shown(std)}"
+            )
+        self.std = float(found[0]) if len(found) == 1 else tuple(map(float, found))
+
+    @classmethod
+    def fit(cls, model: Network, x: Any, y: Any, *, samples: int | None = None) -> Self:
+        """The noise that makes these targets likeliest, with the model as it is.
+
+        Without disagreement that is the root of the mean squared error, for each target. Where
+        members or passes disagree, that part is not counted twice.
+
+        Parameters
+        ----------
+        model : Sequential
+            Trained with a loss on numbers that predicts no noise.
+        x, y
+            Rows that were not trained on: on training rows errors are smaller.
+        samples : int, optional
+            MC-dropout, as for `predict`, which should then be asked for as many.
+
+        Returns
+        -------
+        Noise
+            To be assigned to `model.uncertainty`.
+
+        Raises
+        ------
+        TypeError
+            If the loss predicts classes or its own noise.
+        ValueError
+            If all errors are 0.
+        """
+        with model.reading() as network:
+            x, target, _ = network.checked(x, y, None)
+            _check_loss(network)
+            found = network.loss.numbers(outputs(network, x, samples))
+            target = network.loss.cast(target, np.dtype(np.float64))
+        errors = found.reshape(-1, *found.shape[-2:]) - target
+        return cls([_likeliest(errors[..., k]) for k in range(errors.shape[-1])])
+
+    def check(self, network: Network) -> None:
+        targets = network.loss.target_features(network.out_features or 1)
+        if np.size(self.std) not in (1, targets):
+            raise ValueError(
+                f"{self!r} expects a model with {np.size(self.std)} targets, got {targets}; give "
+                f"one std, or one for each target"
+            )
+
+    def noise_variance(self, network: Network) -> Array:
+        return np.asarray(np.square(np.atleast_1d(self.std)))
+
+
+def _check_loss(network: Network) -> None:
+    """Raise TypeError where the noise is known already, or there is none."""
+    loss = network.loss
+    if loss.classifies or loss.noise(np.zeros((1, network.out_features or 1))) is not None:
+        what = "its targets are classes" if loss.classifies else "it predicts the noise itself"
+        raise TypeError(f"Noise expects a loss on numbers without noise, got {loss!r}: {what}")
+
+
+def _likeliest(errors: Array) -> float:
+    """The s that maximises the mean of log(1/D sum_d N(e_d; 0, s^2)) for errors `(D, B)`."""
+    from scipy.optimize import minimize_scalar
+
+    size = float(np.sqrt(np.square(errors).mean()))
+    if size == 0 or not np.isfinite(size):
+        raise ValueError(
+            f"Noise.fit expects errors that are finite and not all 0, got a root mean square of "
+            f"{size}; give rows that were not trained on"
+        )
+    if len(errors) == 1:
+        return size
+
+    def surprise(log_std: float) -> float:
+        exponents = -0.5 * np.square(errors * np.exp(-log_std))
+        return float(log_std - np.logaddexp.reduce(exponents, axis=0).mean())
+
+    bounds = np.log(size) + np.array([np.log(SMALLEST), 0.1])
+    return float(np.exp(minimize_scalar(surprise, bounds=bounds, options={"xatol": 1e-6}).x))

@@ -1,0 +1,89 @@
+"""`Noise`: estimated, kept with the model, and part of what the model answers."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+import mlpgrad as mg
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(300, 2))
+Y = X.sum(axis=1, keepdims=True) + RNG.normal(size=(300, 1)) * 0.7
+
+
+def network(size=None, layers=(), outputs=1, dtype="float64"):
+    layers = [mg.Dense(2, 8), mg.Tanh(), *layers, mg.Dense(8, outputs)]
+    loss = mg.MeanSquaredError()
+    return mg.Sequential(layers, loss=loss, random_state=0, ensemble_size=size, dtype=dtype)
+
+
+def test_the_noise_of_one_network_is_its_root_mean_squared_error():
+    model = network(outputs=2)
+    y = np.hstack([Y, 100 * Y])
+    found = mg.Noise.fit(model, X, y)
+    errors = np.sqrt(np.square(model.predict(X) - y).mean(axis=0))
+    np.testing.assert_allclose(found.std, errors)
+    model.uncertainty = found
+    mean, std = model.predict(X, std=True)
+    np.testing.assert_allclose(std, np.broadcast_to(errors, std.shape))
+    expected = stats.norm.logpdf(y, mean, std).sum(axis=1).mean()
+    assert model.log_likelihood(X, y) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("samples", [None, 20])
+def test_where_networks_disagree_the_noise_is_the_likeliest(samples):
+    model = network(size=5) if samples is None else network(layers=[mg.Dropout(0.3)])
+    found = mg.Noise.fit(model, X, Y, samples=samples)
+
+    def likelihood(std):
+        model.uncertainty = mg.Noise(std)
+        return model.log_likelihood(X, Y, samples=samples)
+
+    best = optimize.minimize_scalar(lambda s: -likelihood(s), bounds=(0.01, 5), method="bounded")
+    assert found.std == pytest.approx(best.x, rel=1e-3)
+    model.uncertainty = None
+    alone = model.predict(X, std=True, samples=samples).std
+    model.uncertainty = found
+    spread = model.predict(X, std=True, samples=samples)
+    assert spread.includes_noise
+    np.testing.assert_allclose(spread.std**2, alone**2 + found.std**2)
+
+
+def test_it_is_kept_in_copies_and_files_and_dropped_by_a_fit(tmp_path):
+    model = network(size=3)
+    model.uncertainty = mg.Noise([0.5])
+    model.save(tmp_path / "model.npz")
+    for twin in (mg.load(tmp_path / "model.npz"), model.copy(), pickle.loads(pickle.dumps(model))):
+        assert twin.uncertainty.std == 0.5
+        np.testing.assert_array_equal(twin.predict(X, std=True), model.predict(X, std=True))
+    assert copy.deepcopy(model).uncertainty is model.uncertainty
+    assert model.member(1).uncertainty.std == 0.5
+    assert model.member(1).tiled(3).uncertainty is None
+    model.fit(X, Y, optimizer=mg.SGD(0.01), epochs=1, verbose=0)
+    assert model.uncertainty is None
+
+
+@pytest.mark.parametrize("std", [0, -1.0, np.nan, np.inf, [], [1.0, 0.0], [[1.0]]])
+def test_a_noise_is_positive(std):
+    with pytest.raises(ValueError, match="Noise expects a positive std"):
+        mg.Noise(std)
+
+
+def test_what_does_not_belong_together_is_refused():
+    model = network()
+    with pytest.raises(TypeError, match="uncertainty expects"):
+        model.uncertainty = 0.5
+    model.uncertainty = mg.Noise([1.0, 2.0])
+    with pytest.raises(ValueError, match="expects a model with 2 targets, got 1"):
+        model.predict(X, std=True)
+    classes = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy())
+    with pytest.raises(TypeError, match="its targets are classes"):
+        mg.Noise.fit(classes, X, np.zeros(300))
+    laws = mg.Sequential([mg.Dense(2, 2)], loss=mg.GaussianNLL())
+    with pytest.raises(TypeError, match="it predicts the noise itself"):
+        mg.Noise.fit(laws, X, Y)
+    with pytest.raises(ValueError, match="not all 0"):
+        mg.Noise.fit(model.copy(), X, network().predict(X))
