@@ -1,0 +1,18 @@
+"""scikit-learn's estimators on mlpgrad's networks (the extra `sklearn`): change one import line.
+
+>>> from mlpgrad.sklearn import MLPClassifier  # was: from sklearn.neural_network import ...
+>>> from sklearn.datasets import load_iris
+>>> X, y = load_iris(return_X_y=True)
+>>> classifier = MLPClassifier(random_state=0, max_iter=50, tol=0.1).fit(X, y)
+>>> classifier.classes_
+array([0, 1, 2])
+"""
+
+from mlpgrad._core.extras import require
+
+require("sklearn", "sklearn")
+
+from mlpgrad.sklearn.classifier import MLPClassifier  # noqa: E402  # after the check above
+from mlpgrad.sklearn.regressor import MLPRegressor  # noqa: E402
+
+__all__ = ["MLPClassifier", "MLPRegressor"]

@@ -1,0 +1,65 @@
+"""Minibatches in the order that scikit-learn draws, of arrays and of sparse matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.training.batches import Batch, Batches, Minibatches
+
+
+class Order:
+    """The rows' order: shuffled anew at every epoch, from that of the epoch before."""
+
+    def __init__(self, samples: int, shuffle: bool, random_state: np.random.RandomState) -> None:
+        self.rows = np.arange(samples)
+        self.shuffle, self.random_state = shuffle, random_state
+
+    def drawn(self) -> Array:
+        """The order of the next epoch."""
+        if self.shuffle:
+            places = np.arange(len(self.rows))
+            self.random_state.shuffle(places)
+            self.rows = self.rows[places]
+        return self.rows
+
+
+class DenseBatches(Minibatches):
+    """Rows of arrays: input, target and weights or None."""
+
+    def __init__(self, data: Batch, dtypes: list[np.dtype[Any]], size: int, order: Order) -> None:
+        unused = np.random.default_rng(0)
+        super().__init__(data, dtypes, batch_size=size, shuffle=order.shuffle, rng=unused)
+        self.drawn = order.drawn
+
+    def _orders(self) -> Iterator[Array]:
+        yield self.drawn()
+
+
+class SparseBatches(Batches):
+    """Rows of a SciPy matrix in CSR form, with target and weights; nothing is made dense."""
+
+    batch_size: int
+    samples: int
+
+    def __init__(self, data: Batch, size: int, order: Order) -> None:
+        self.data, self.drawn = data, order.drawn
+        self.samples = data[0].shape[0]
+        self.batch_size = min(size, self.samples)
+
+    def blocks(self) -> Iterator[list[Batch]]:
+        x, target, weights = self.data
+        order = self.drawn()
+        for start in range(0, self.samples, self.batch_size):
+            rows = order[start : start + self.batch_size]
+            yield [(x[rows], target[rows], None if weights is None else weights[rows])]
+
+
+def batches_of(data: Batch, size: int, order: Order, *, sparse: bool) -> Batches:
+    """An epoch of checked data, whose dtypes are those that the network computes in."""
+    if sparse:
+        return SparseBatches(data, size, order)
+    return DenseBatches(data, [(data[0] if a is None else a).dtype for a in data], size, order)

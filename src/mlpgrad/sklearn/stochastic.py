@@ -1,0 +1,69 @@
+"""Solvers `adam` and `sgd`: epochs of minibatches, and scikit-learn's rules of when to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mlpgrad.optimizers import Optimizer
+from mlpgrad.sklearn.gradient import BatchGradient
+from mlpgrad.training.session import Method, Session
+
+
+class Epochs(Method):
+    """One step after another; `after_epoch(loss)` says whether to go on.
+
+    In contrast to `mlpgrad.training.Minibatch`, a loss that is not finite does not end training:
+    scikit-learn's estimators may still return the weights of an earlier epoch.
+    """
+
+    def __init__(self, gradient: BatchGradient, after_epoch: Callable[[float], bool]) -> None:
+        self._gradient, self._after_epoch = gradient, after_epoch
+
+    @property
+    def optimizer(self) -> Optimizer:
+        return self._gradient.optimizer
+
+    def train(self, session: Session) -> None:
+        gradient, record = self._gradient, session.record
+        self.optimizer.attach(session.network)
+        session.fitting.close()
+        try:
+            going = True
+            while going:
+                session.begin_epoch()
+                if session.callbacks:
+                    session.network.follow()
+                    self.optimizer.follow_state()
+                    gradient.refresh()
+                loss, rows = self._epoch(session)
+                going = session.end_epoch(loss, rows)
+                if not record.interrupted:
+                    going = self._after_epoch(float(np.mean(loss / rows))) and going
+        finally:
+            session.fitting.open()
+
+    def _epoch(self, session: Session) -> tuple[Any, int]:
+        """The sum of the losses of an epoch, and its number of rows."""
+        gradient, network = self._gradient, session.network
+        size = session.batches.batch_size
+        assert size is not None
+        update = gradient.update(size)
+        loss: Any = 0.0
+        rows = 0
+        with np.errstate(all="ignore"):
+            for x, target, weights in session.batches:
+                count = x.shape[0]
+                loss += gradient(x, target, weights) * count
+                rows += count
+                update()
+                if network._attention:
+                    session.fitting.serve()
+                    if network.stop_training:
+                        break
+        return loss, rows
+
+    def logs(self) -> dict[str, Any]:
+        return {"learning_rate": self.optimizer.current_learning_rate}
