@@ -280,6 +280,8 @@ def refuse_hidden(values: Any, name: str) -> None:
 
 def as_array(values: Any, name: str) -> Array:
     """`values` as an array of any dtype; an array is not copied."""
+    if type(values) is np.ndarray:  # the questions below take longer than the answer is worth
+        return values
     if hasattr(values, "toarray"):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
     refuse_hidden(values, name)

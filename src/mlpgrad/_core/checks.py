@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -51,12 +52,13 @@ def finite(array: Array, name: str, dtype: np.dtype[Any] | None = None) -> None:
         What the array is going to be cast to: numbers that are too large for it are refused, too.
     """
     dtype = np.result_type(array, np.float16) if dtype is None else dtype
-    largest = np.finfo(dtype).max
+    largest = _largest(dtype)
+    if array.size <= CHUNK and _is_tame(array, largest):  # such as the one row of a prediction
+        return
     if array.dtype.kind in "biu" and np.finfo(dtype).maxexp > 64:
         return
     for start, rows in blocks(array):
-        # a sum of squares is the quickest look at all of them
-        if rows.dtype.kind in "fc" and abs(np.vdot(rows, rows)) <= largest:
+        if _is_tame(rows, largest):
             continue
         with np.errstate(over="ignore"):
             wrong = ~np.isfinite(rows.astype(dtype, copy=False))
@@ -64,6 +66,17 @@ def finite(array: Array, name: str, dtype: np.dtype[Any] | None = None) -> None:
             row, *rest = np.argwhere(wrong)[0].tolist()
             value, place = rows[(row, *rest)], [*start[:-1], start[-1] + row, *rest]
             raise ValueError(_not_finite(name, value, f"{name}{place}", dtype))
+
+
+@functools.lru_cache(maxsize=16)
+def _largest(dtype: np.dtype[Any]) -> Any:
+    """The largest number of a dtype; `np.finfo` takes as long as the check itself."""
+    return np.finfo(dtype).max
+
+
+def _is_tame(array: Array, largest: Any) -> bool:
+    """Whether the sum of squares, the quickest look at all numbers, is within bounds."""
+    return array.dtype.kind in "fc" and bool(abs(np.vdot(array, array)) <= largest)
 
 
 def _not_finite(name: str, value: Any, place: str, dtype: np.dtype[Any]) -> str:
