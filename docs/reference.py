@@ -30,6 +30,7 @@ FAMILIES = {
         "Whether a gradient is correct: of a network, or of any function.",
     ),
     "datasets": ("Data", "mlpgrad.datasets", "Data to begin with, files, and splitting."),
+    "tables": ("Tables", "mlpgrad.tables", "What makes numbers of a person's columns."),
     "plotting": ("Pictures", "mlpgrad.plotting", "What matplotlib draws."),
 }
 """Each page: its title, the module whose `__all__` it lists, and what the names have in common.

@@ -1,0 +1,174 @@
+"""The values of a column, read as numbers or as categories; errors name the row and the column."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from mlpgrad._core.arguments import shown
+from mlpgrad._core.arrays import Array
+from mlpgrad.datasets.amounts import how_to_write
+from mlpgrad.datasets.fields import Fields
+from mlpgrad.tables.frames import RawColumn
+
+NO_VALUE = {"NoneType", "NAType", "NaTType"}
+"""Types of which every value is missing."""
+
+
+class Column(NamedTuple):
+    """A column that has been read: as numbers, or as categories."""
+
+    name: str | int
+    numbers: Array = np.empty(0)
+    """`(n,)`, float64; NaN where it is missing."""
+    codes: Array = np.empty(0, np.intp)
+    """`(n,)`: the place of each value in `levels`; -1 where it is missing."""
+    levels: Sequence[str] = ()
+    """The different texts, sorted."""
+    categorical: bool = False
+    """Whether it is codes and levels; else numbers."""
+
+    @property
+    def missing(self) -> Array:
+        """Whether each value is missing, `(n,)`."""
+        missing: Array = self.codes < 0 if self.categorical else np.isnan(self.numbers)
+        return missing
+
+    def take(self, rows: Array) -> Column:
+        """Some of its rows."""
+        if self.categorical:
+            return self._replace(codes=self.codes[rows])
+        return self._replace(numbers=self.numbers[rows])
+
+
+def as_numbers(raw: RawColumn, fields: Fields) -> Column:
+    """A column read as numbers; text is, if it is plain numbers.
+
+    Raises
+    ------
+    ValueError
+        If a value is not a finite number, with its row.
+    """
+    array = raw.values
+    if array.dtype.kind in "mMc":
+        refuse_type(raw)
+    if array.dtype.kind in "biuf":
+        values = array.astype(np.float64)
+    else:
+        table = {value: _number(value, fields) for value in distinct(raw)}
+        if None in table.values():
+            row = raw.row_of(lambda value: table[value] is None)
+            text = str(raw.objects[row])
+            refuse_text(raw.name, row, text, how_to_write(text.strip(), fields.decimal))
+        values = np.array([table[value] for value in raw.objects], np.float64)
+    infinite = np.isinf(values)
+    if infinite.any():
+        row = int(infinite.argmax())
+        raise ValueError(
+            f"column {raw.name!r}, row {row}: expects a finite number, got {values[row]}; correct "
+            f"it, or write NaN if it is missing"
+        )
+    return Column(raw.name, values)
+
+
+def as_categories(raw: RawColumn, fields: Fields) -> Column:
+    """A column read as categories: whatever it holds is the name of a level."""
+    if raw.values.dtype.kind in "mMc":
+        refuse_type(raw)
+    texts = {value: _text(value, fields) for value in distinct(raw)}
+    levels = sorted({text for text in texts.values() if text is not None})
+    places = {text: place for place, text in enumerate(levels)}
+    table = {value: -1 if text is None else places[text] for value, text in texts.items()}
+    codes = np.array([table[value] for value in raw.objects], np.intp)
+    return Column(raw.name, codes=codes, levels=levels, categorical=True)
+
+
+def distinct(raw: RawColumn) -> Iterable[Any]:
+    """The different values of a column; raise TypeError for one that is neither text nor number."""
+    wrong = {cls for cls in set(map(type, raw.objects)) if not _is_known(cls)}
+    if not wrong:
+        return raw.counts
+    row = raw.row_of(lambda value: type(value) in wrong)
+    value = raw.objects[row]
+    if isinstance(value, (datetime.date, datetime.timedelta, datetime.time)):
+        refuse_dates(raw.name, value, row)
+    raise TypeError(
+        f"column {raw.name!r}, row {row}: expects a number or text, got "
+        f"{type(value).__name__} {shown(value)}; convert it, or leave the column out with "
+        f"columns={{{raw.name!r}: None}}"
+    )
+
+
+def is_gap(value: Any) -> bool:
+    """Whether a value stands for a missing one, whatever the column holds: None, NaN, pandas.NA."""
+    return type(value).__name__ in NO_VALUE or bool(value != value)
+
+
+def _is_known(cls: type) -> bool:
+    known = (str, bytes, numbers.Real, np.bool_)
+    return cls.__name__ in NO_VALUE or issubclass(cls, known) or cls.__name__ == "Decimal"
+
+
+def _number(value: Any, fields: Fields) -> float | None:
+    """A value as a number, NaN where it is missing, None where it is something else."""
+    if is_gap(value):
+        return math.nan
+    if isinstance(value, (str, bytes)):
+        text = decoded(value)
+        if fields.is_missing(text):
+            return math.nan
+        return fields.value(text) if fields.is_number(text) else None
+    return float(value)
+
+
+def _text(value: Any, fields: Fields) -> str | None:
+    """A value as the name of a level, None where it is missing."""
+    if is_gap(value):
+        return None
+    if isinstance(value, (str, bytes)):
+        text = decoded(value)
+        return None if fields.is_missing(text) else text
+    if isinstance(value, (bool, np.bool_)):
+        return str(value)
+    number = float(value)
+    return str(int(value)) if number.is_integer() else str(number)  # 1.0, since gaps make floats
+
+
+def decoded(value: str | bytes) -> str:
+    """A text without blanks around it."""
+    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else value).strip()
+
+
+def refuse_type(raw: RawColumn) -> NoReturn:
+    """Raise an error for dates, spans of time and complex numbers."""
+    if raw.values.dtype.kind == "c":
+        raise TypeError(f"column {raw.name!r} expects real numbers, got complex ones; take .real")
+    refuse_dates(raw.name, raw.values[0], 0)
+
+
+def refuse_dates(name: str | int, value: Any, row: int) -> NoReturn:
+    """Raise TypeError for a column of dates, with what to do about them."""
+    column = f"table[{name!r}]"
+    if isinstance(value, (np.timedelta64, datetime.timedelta)):
+        fix = f"give days, {column} / numpy.timedelta64(1, 'D')"
+    else:
+        date = f"pandas.to_datetime({column})" if isinstance(value, str) else column
+        fix = f"give numbers made of them, such as {date}.dt.year or .dt.day_of_week"
+    raise TypeError(
+        f"column {name!r} holds dates or times ({shown(str(value))} in row {row}); {fix}, or "
+        f"leave the column out with columns={{{name!r}: None}}"
+    )
+
+
+def refuse_text(name: str | int, row: int, text: str, fix: str | None) -> NoReturn:
+    """Raise ValueError for a text in a column of numbers, with a fix where one is known."""
+    fix = fix or f"correct it, or name it as a gap with missing=['', {text!r}]"
+    raise ValueError(
+        f"column {name!r}, row {row}: expects a number, got {shown(text)}; {fix}; if the column "
+        f"holds categories, write columns={{{name!r}: OneHot()}}"
+    )

@@ -1,0 +1,152 @@
+"""The columns of a table, whatever holds them: frames, dicts, structured and 2-d arrays."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arguments import refuse_hidden, shown
+from mlpgrad._core.arrays import Array
+
+FORMS = "a DataFrame, a dict of columns, or an array (rows, columns)"
+
+
+class RawColumn:
+    """A column as it was given.
+
+    Parameters
+    ----------
+    name : str or int
+    values : array (n,)
+        Of any dtype.
+    categorical : bool
+        Whether its type says that it holds categories, as that of pandas and polars does.
+    """
+
+    def __init__(self, name: str | int, values: Array, categorical: bool) -> None:
+        self.name, self.values, self.categorical = name, values, categorical
+
+    @cached_property
+    def objects(self) -> list[Any]:
+        """The values as Python's objects."""
+        return self.values.tolist()  # type: ignore[no-any-return]  # one axis: a list
+
+    @cached_property
+    def counts(self) -> Counter[Any]:
+        """How often each value is there: what is asked of text is asked of these."""
+        return Counter(self.objects)
+
+    def row_of(self, wanted: Callable[[Any], bool]) -> int:
+        """The first row with such a value; there must be one."""
+        return next(row for row, value in enumerate(self.objects) if wanted(value))
+
+
+class RawTable:
+    """The columns of a table by name, each made an array when it is asked for.
+
+    Parameters
+    ----------
+    table : DataFrame, dict, or array
+        pandas or polars by the names of the columns; a dict of columns; a structured array; an
+        array `(n, columns)` of any dtype, or lists of rows, whose columns are named 0, 1, 2 ...
+
+    Attributes
+    ----------
+    names : list of str or int
+    rows : int
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    ValueError
+        If it has no rows or no columns, columns of different lengths, or two of the same name.
+    """
+
+    def __init__(self, table: Any) -> None:
+        refuse_hidden(table, "the table")
+        self._named = hasattr(table, "columns") or isinstance(table, Mapping)
+        if not self._named:
+            table = _as_array(table)
+        self._table = table
+        if hasattr(table, "columns"):
+            self.names = list(table.columns)
+        elif self._named:
+            self.names = list(table)
+        else:
+            self.names = list(table.dtype.names or range(table.shape[1]))
+        self._check_names()
+        lengths = {len(self[name].values) for name in self.names} if self._named else {len(table)}
+        if len(lengths) > 1:
+            raise ValueError(
+                f"the columns of a table expect as many values each, got {sorted(lengths)}"
+            )
+        self.rows = lengths.pop() if lengths else 0
+        if not self.rows or not self.names:
+            raise ValueError(
+                f"the table is empty: {self.rows} rows, {len(self.names)} columns; at least one "
+                f"row and one column are needed"
+            )
+
+    def _check_names(self) -> None:
+        seen: set[Any] = set()
+        for name in self.names:
+            if not isinstance(name, (str, int, np.integer)):
+                raise TypeError(
+                    f"a column's name expects a str or an int, got {shown(name)}; name it with "
+                    f"table.columns = [...]"
+                )
+            if name in seen:
+                raise ValueError(
+                    f"two columns are named {name!r}; give each column a name of its own"
+                )
+            seen.add(name)
+        self.names = [name if isinstance(name, str) else int(name) for name in self.names]
+
+    def __getitem__(self, name: str | int) -> RawColumn:
+        """A column by its name."""
+        if self._named or self._table.dtype.names:
+            values = self._table[name]
+        else:
+            values = self._table[:, name]
+        dtype = str(getattr(values, "dtype", ""))
+        categorical = dtype == "category" or dtype.startswith(("Categorical", "Enum"))
+        refuse_hidden(values, f"column {name!r}")
+        array = values.to_numpy() if hasattr(values, "to_numpy") else _as_column(values, name)
+        return RawColumn(name, array, categorical)
+
+
+def _as_array(table: Any) -> Array:
+    """An array of rows and columns, or with named fields."""
+    if hasattr(table, "toarray"):
+        raise TypeError("the table is a sparse matrix; pass table.toarray()")
+    if not hasattr(table, "dtype"):
+        if not isinstance(table, (list, tuple)):
+            raise TypeError(f"a table expects {FORMS}, got {shown(table)}")
+        widths = {len(row) if isinstance(row, (list, tuple)) else -1 for row in table}
+        if len(widths) != 1 or -1 in widths:
+            raise ValueError("a table as a list expects rows with as many values each")
+        table = np.array(table, object)
+    array = np.asarray(table)
+    if array.ndim != (1 if array.dtype.names else 2):
+        fix = "; one column: table[:, None]" if array.ndim == 1 else ""
+        raise ValueError(f"a table expects {FORMS}, got an array of shape {array.shape}{fix}")
+    return array
+
+
+def _as_column(values: Any, name: str | int) -> Array:
+    """One column as an array, text and numbers as they are."""
+    if not hasattr(values, "dtype"):
+        if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
+            raise TypeError(f"column {name!r} expects a list of values, got {shown(values)}")
+        column = np.empty(len(values), object)
+        column[:] = list(values)
+        values = column
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(f"column {name!r} expects shape (n,), got {array.shape}")
+    return array

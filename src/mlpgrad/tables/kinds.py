@@ -1,0 +1,122 @@
+"""What a column holds, recognised by its values: numbers, categories, or nothing of use.
+
+The rule is written down in `TableEncoder`'s docstring.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlpgrad.datasets.amounts import hidden_amounts, how_to_write
+from mlpgrad.datasets.fields import Fields
+from mlpgrad.tables.columns import (
+    Column,
+    as_categories,
+    as_numbers,
+    decoded,
+    distinct,
+    is_gap,
+    refuse_dates,
+    refuse_text,
+)
+from mlpgrad.tables.frames import RawColumn
+
+LEADING_ZERO = re.compile(r"[+-]?0\d")
+DATE = re.compile(
+    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T]\d{1,2}:\d{2}.*)?"
+    r"|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})( \d{1,2}:\d{2}.*)?"
+    r"|\d{1,2}:\d{2}(:\d{2})?"
+)
+
+
+class Kind(NamedTuple):
+    """What a column was taken for."""
+
+    column: Column
+    """As it was read."""
+    reason: str
+    """Why it was taken for that, or why it is left out."""
+    used: bool
+    """Whether it tells anything."""
+
+
+def recognised(raw: RawColumn, fields: Fields) -> Kind:
+    """What a column holds; raise an error where that is not clear, by row and column."""
+    if raw.categorical:
+        return judged(as_categories(raw, fields), "its type is categorical")
+    if raw.values.dtype.kind == "b":
+        return judged(as_numbers(raw, fields), "true or false")
+    if raw.values.dtype.kind in "iufmMc":
+        return judged(as_numbers(raw, fields), "numbers")
+    found = {type(value) for value in distinct(raw) if not is_gap(value)}
+    if not any(issubclass(cls, (str, bytes)) for cls in found):
+        kind = "true or false" if found and found <= {bool, np.bool_} else "numbers"
+        return judged(as_numbers(raw, fields), kind)
+    _refuse_mixed(raw, found)
+    reason = _kind_of_text(raw, fields)
+    if reason == "text that is numbers":
+        return judged(as_numbers(raw, fields), reason)
+    return judged(as_categories(raw, fields), reason, all_different=True)
+
+
+def judged(column: Column, reason: str, all_different: bool = False) -> Kind:
+    """Whether a column tells anything: one that is constant does not, nor does a text's id."""
+    if column.categorical:
+        present = int((column.codes >= 0).sum())
+        levels = len(column.levels)
+    else:
+        values = column.numbers[~column.missing]
+        present = len(values)
+        levels = int(present > 0) + int(present > 0 and bool((values != values[0]).any()))
+    if not present:
+        return Kind(column, "every value is missing", used=False)
+    if levels == 1 and present == len(column.missing):
+        return Kind(column, "every value is the same", used=False)
+    if all_different and levels == present and present > 2:
+        return Kind(column, "every text is another one, as in an id or a name", used=False)
+    return Kind(column, reason, used=True)
+
+
+def _refuse_mixed(raw: RawColumn, found: set[type]) -> None:
+    """Raise ValueError where numbers stand among texts."""
+    others = {cls for cls in found if not issubclass(cls, (str, bytes))}
+    if not others:
+        return
+    number = raw.row_of(lambda value: type(value) in others and not is_gap(value))
+    text = raw.row_of(lambda value: isinstance(value, (str, bytes)))
+    raise ValueError(
+        f"column {raw.name!r} mixes text and numbers: {raw.objects[text]!r} in row {text}, "
+        f"{raw.objects[number]!r} in row {number}; make all of it numbers, or, if it holds "
+        f"categories, write columns={{{raw.name!r}: OneHot()}}"
+    )
+
+
+def _kind_of_text(raw: RawColumn, fields: Fields) -> str:
+    """Why a column of text is numbers or categories; an error where it should be numbers."""
+    counts: Counter[str] = Counter()
+    for value, count in raw.counts.items():
+        if isinstance(value, (str, bytes)) and not fields.is_missing(decoded(value)):
+            counts[decoded(value)] += count
+    numbers = {text: n for text, n in counts.items() if fields.is_number(text)}
+    if any(LEADING_ZERO.match(text) for text in numbers):
+        return "text; numbers with leading zeros are codes"
+    if len(numbers) == len(counts):
+        return "text that is numbers"
+    others = counts.keys() - numbers.keys()
+
+    def is_other(value: Any) -> bool:
+        return isinstance(value, (str, bytes)) and decoded(value) in others
+
+    if not numbers and all(map(DATE.fullmatch, counts)):
+        row = raw.row_of(is_other)
+        refuse_dates(raw.name, decoded(raw.objects[row]), row)
+    mostly = 2 * sum(numbers.values()) > sum(counts.values())
+    if mostly or hidden_amounts(others, fields.decimal):
+        row = raw.row_of(is_other)
+        text = decoded(raw.objects[row])
+        refuse_text(raw.name, row, text, how_to_write(text, fields.decimal))
+    return "text"

@@ -1,0 +1,163 @@
+"""What becomes of each column of a table: decided from what it holds, before anything is learnt."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mlpgrad._core import arguments
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import nearest
+from mlpgrad.datasets.fields import Fields
+from mlpgrad.tables.base import ColumnEncoding, State
+from mlpgrad.tables.categories import Codes
+from mlpgrad.tables.columns import Column, as_categories, as_numbers
+from mlpgrad.tables.frames import RawColumn, RawTable
+from mlpgrad.tables.kinds import Kind, recognised
+
+ByColumn = Mapping[str | int, ColumnEncoding | None]
+
+
+class Planned(NamedTuple):
+    """What becomes of a column."""
+
+    name: str | int
+    encoding: ColumnEncoding | None
+    """None where it is left out."""
+    reason: str
+    """Why."""
+    width: int
+    """How many features it becomes."""
+    codes: int
+    """How many numbers there are for an `Embedding` layer to look up; else 0."""
+
+
+def planned(
+    table: RawTable,
+    numeric: ColumnEncoding,
+    categories: ColumnEncoding,
+    columns: ByColumn,
+    fields: Fields,
+) -> list[Planned]:
+    """Decide on each column of a table; raise an error where one cannot be used, or none tells."""
+    unknown = [name for name in columns if name not in table.names]
+    if unknown:
+        raise ValueError(
+            f"columns names {unknown[0]!r}, which the table does not have"
+            f"{nearest(str(unknown[0]), [str(name) for name in table.names])}"
+        )
+    plan = []
+    for name in table.names:
+        raw = table[name]
+        if name in columns:
+            plan.append(_as_given(raw, columns[name], fields))
+            continue
+        kind = recognised(raw, fields)
+        plan.append(_become(kind, categories if kind.column.categorical else numeric))
+    if not any(column.encoding for column in plan):
+        told = "; ".join(f"{column.name!r}: {column.reason}" for column in plan[:4])
+        raise ValueError(
+            f"no column of the table tells anything ({told}); give a table with columns that "
+            f"differ from row to row, or say how to encode one with columns="
+        )
+    return plan
+
+
+def _as_given(raw: RawColumn, encoding: ColumnEncoding | None, fields: Fields) -> Planned:
+    """What becomes of a column that `columns` names."""
+    reason = "as given in columns"
+    if encoding is None:
+        return Planned(raw.name, None, reason, 0, 0)
+    return _become(Kind(read_column(raw, encoding, fields), reason, used=True), encoding)
+
+
+def _become(kind: Kind, encoding: ColumnEncoding) -> Planned:
+    """A column of this kind, encoded so if it tells anything."""
+    column = kind.column
+    if not kind.used:
+        return Planned(column.name, None, kind.reason, 0, 0)
+    codes = encoding.most_codes(column.levels) if isinstance(encoding, Codes) else 0
+    encoding = copy.deepcopy(encoding)
+    return Planned(column.name, encoding, kind.reason, encoding.most_features(column), codes)
+
+
+def read_column(raw: RawColumn, encoding: ColumnEncoding, fields: Fields) -> Column:
+    """A column as an encoding takes it."""
+    read = as_numbers if encoding.of_numbers else as_categories
+    return read(raw, fields)
+
+
+def check_names(plan: Sequence[Planned], table: RawTable) -> None:
+    """Raise ValueError unless a table has the columns that are needed, and no unknown one."""
+    needed = [column.name for column in plan if column.encoding]
+    known = {column.name for column in plan}
+    missing = [name for name in needed if name not in table.names]
+    further = [name for name in table.names if name not in known]
+    if not missing and not further:
+        return
+    lacks = f"it lacks {_listed(missing)}" if missing else ""
+    new = f"{_listed(further)} {'was' if len(further) == 1 else 'were'} not there in training"
+    problem = " and ".join(filter(None, [lacks, new if further else ""]))
+    raise ValueError(
+        f"the table expects the columns {_listed(needed)}; {problem}; give the columns of "
+        f"training by their names, in any order"
+    )
+
+
+def encoding_or(given: Any, name: str, default: ColumnEncoding) -> ColumnEncoding:
+    """An encoding that was given, or the one by default."""
+    if given is None:
+        return default
+    return arguments.instance(given, name, ColumnEncoding, repr(default))
+
+
+def by_column(columns: Any) -> dict[str | int, ColumnEncoding | None]:
+    """The encodings of single columns, checked."""
+    if columns is None:
+        return {}
+    if not isinstance(columns, Mapping):
+        raise TypeError(
+            f"columns expects a dict of names and encodings such as {{'town': OneHot()}}, got "
+            f"{arguments.shown(columns)}"
+        )
+    for name, value in columns.items():
+        if value is not None:
+            arguments.instance(value, f"columns[{name!r}]", ColumnEncoding, "OneHot()")
+    return dict(columns)
+
+
+def learnt(
+    column: Planned,
+    table: RawTable,
+    fields: Fields,
+    target: Array | None,
+    weights: Array,
+    rows: Sequence[Array],
+) -> list[State]:
+    """What an encoding learns of its column: from the first of `rows`.
+
+    One that looks at the target learns from each of the others, where there are any.
+    """
+    encoding = column.encoding
+    if encoding is None:
+        return []
+    if not encoding.sees_target:
+        target = None
+    elif target is None:
+        raise ValueError(
+            f"{encoding!r} of column {column.name!r} looks at the target; call fit(x, y), or use "
+            f"QuantileBins({getattr(encoding, 'bins', '')})"
+        )
+    read = read_column(table[column.name], encoding, fields)
+    parts = rows[1:] if encoding.sees_target and len(rows) > 1 else rows[:1]
+    return [
+        encoding.learn(read.take(some), None if target is None else target[some], weights[some])
+        for some in parts
+    ]
+
+
+def _listed(names: Iterable[Any]) -> str:
+    """Some names in a message."""
+    shown = [repr(name) for name in names]
+    return ", ".join(shown[:8]) + (f" and {len(shown) - 8} more" if len(shown) > 8 else "")
