@@ -15,7 +15,7 @@ from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import listed
 from mlpgrad.network.fitting import check_not_fitted
 from mlpgrad.optimizers.base import Optimizer
-from mlpgrad.training import rate_test
+from mlpgrad.training import rate_test, scalings
 from mlpgrad.training.callbacks import Callback, check_callbacks
 from mlpgrad.training.communicator import Communicator
 from mlpgrad.training.data import (
@@ -52,6 +52,10 @@ class Sequential(Differentiable, Answers):
         The only source of randomness: initial weights, dropout, shuffling.
     ensemble_size : int, optional
         E independent networks trained together; outputs become `(E, B, O)`.
+    target_scaling : None or "standard", default None
+        "standard" trains on (y - mean) / deviation of each target, both taken from the training
+        rows by `fit` (see there). `predict` and metrics are in the unit of `y`; the loss and
+        its gradients stay in that of the training. For losses on numbers only.
 
     Attributes
     ----------
@@ -233,6 +237,7 @@ class Sequential(Differentiable, Answers):
             checked = network.checked(x, y, sample_weight)
             return evaluate(network, *checked, metrics, together=True)
 
+    fit_scaling = scalings.fit_scaling
     learning_rate_range_test = rate_test.learning_rate_range_test
 
     def save(self, path: str | Path) -> None:

@@ -22,9 +22,8 @@ from mlpgrad.exchange.replacing import replacing
 from mlpgrad.exchange.values import Decoder, encode
 from mlpgrad.layers.chain import walk
 from mlpgrad.network.network import Network
-from mlpgrad.network.storage import lay_out
 
-FORMAT, VERSION = "mlpgrad model", 1
+FORMAT, VERSION = "mlpgrad model", 2
 
 COSTS = {"{": 180, "[": 80, ",": 10, '"': 30, '":': 60}
 """Bytes of memory that reading a description may take at most, by the marks in its text."""
@@ -169,7 +168,7 @@ def _description(archive: Archive) -> dict[str, Any]:
 
 def _lay_out(model: Network, archive: Archive, generators: int) -> None:
     """Give a network arrays of zeros, if they are as large as those of the file."""
-    for name, slots in zip(("params", "state"), lay_out(model.layers), strict=True):
+    for name, slots in zip(("params", "state"), model._laid_out(), strict=True):
         archive.check(name, (*model.lead, slots[-1].stop if slots else 0), model.dtype)
     expected = (model.ensemble_size or 1) + 1
     if generators != expected:

@@ -9,6 +9,7 @@ from mlpgrad.layers.dropout import Dropout
 from mlpgrad.layers.normalization import BatchNorm, LayerNorm
 from mlpgrad.layers.residual import Residual
 from mlpgrad.layers.softmax import Softmax
+from mlpgrad.layers.standardize import Standardize
 
 __all__ = [
     *activations.__all__,
@@ -19,4 +20,5 @@ __all__ = [
     "LayerNorm",
     "Residual",
     "Softmax",
+    "Standardize",
 ]

@@ -9,6 +9,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.layers.activations.base import Activation
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.dense import Dense
+from mlpgrad.layers.standardize import Standardize
 
 
 def run_forward(layers: Sequence[Layer], x: Array, weights: Array | None = None) -> Array:
@@ -53,6 +54,12 @@ def check_chain(layers: Sequence[Layer], prefix: str = "") -> None:
             raise ValueError(
                 f"layer {position} {layer!r} belongs to a model already; make a new one, or take "
                 f"a copy with copy.deepcopy"
+            )
+        if isinstance(layer, Standardize) and layer.mean is None and position != "0":
+            raise ValueError(
+                f"layer {position} {layer!r} expects to be the first layer, since it is fitted to "
+                f"the columns of the data; move it to the front, use BatchNorm, or give it mean "
+                f"and deviation"
             )
         seen[id(layer)] = position
     _check_widths(layers, prefix)

@@ -31,8 +31,9 @@ class Loss(Curvature, Meaning, Described):
 
     and may override the others: `check_target` and `target_features` say which targets are valid,
     `cast` how they are stored, `classes`, `true_classes`, `probabilities`, `numbers` and `noise`
-    what the outputs mean, `averaged` what several networks say together, `kink_signature` where the
-    loss is not smooth, `example` what tests begin with.
+    what the outputs mean, `rescaled` what they are in another unit of the target, `averaged` what
+    several networks say together, `kink_signature` where the loss is not smooth, `example` what
+    tests begin with.
     `mg.check_loss(loss, prediction, target)` tells whether the slopes are correct.
 
     Values and slopes are right to a few units of the dtype's precision for all predictions and
@@ -50,6 +51,8 @@ class Loss(Curvature, Meaning, Described):
     classifies : bool
         To be set to True by a class whose targets are classes: splits are then stratified, and
         accuracy is the default metric.
+    fixed_unit : bool
+        To be set to True by a class whose targets cannot be shifted and scaled, such as counts.
     repeatable : bool
         May be set to True by a class whose calls of NumPy are the same for every batch of one
         shape: `fit` then records a step and repeats it without the Python code around it.
@@ -81,6 +84,8 @@ class Loss(Curvature, Meaning, Described):
     """True if the last layer must give probabilities."""
     classifies: bool = False
     """True if targets are classes: splits are stratified, accuracy is the default metric."""
+    fixed_unit: bool = False
+    """True if targets cannot be shifted and scaled, such as counts: no `target_scaling`."""
     repeatable: bool = False
     """True, in the class itself, if every batch of one shape leads to the same NumPy calls."""
     _key: Any = None  # shapes that the current buffers are for

@@ -37,6 +37,8 @@ class Poisson(Loss):
 
     repeatable = True
 
+    fixed_unit = True
+
     def losses(self, prediction: Array, target: Array) -> Array:
         work: Array = self._work
         with np.errstate(over="ignore"):
@@ -123,8 +125,9 @@ class GaussianNLL(Loss):
     Parameters
     ----------
     epsilon : float, default 1e-6
-        The smallest variance, positive, in the target's unit squared. Smaller predicted variances
-        count as this one, so that nothing overflows, and have dl/ds = 0.
+        The smallest variance, positive, in the target's unit squared (with `target_scaling`, in
+        the target's variance). Smaller predicted variances count as this one, so that nothing
+        overflows, and have dl/ds = 0.
 
     Raises
     ------
@@ -200,6 +203,12 @@ class GaussianNLL(Loss):
         means = self.numbers(predictions)
         variance = self.noise(predictions).mean(axis=0) + means.var(axis=0)
         return np.concatenate([means.mean(axis=0), np.log(variance)], axis=-1)
+
+    def rescaled(self, prediction: Array, mean: Array, deviation: Array) -> Array:
+        """m deviation + mean, and s + 2 log deviation."""
+        means, log_variances = self._halves(prediction)
+        parts = means * deviation + mean, log_variances + 2 * np.log(deviation)
+        return np.concatenate(parts, axis=-1)
 
     def kink_signature(self, prediction: Array, target: Array) -> Array | None:
         return self._halves(prediction)[1].real > math.log(self.epsilon)

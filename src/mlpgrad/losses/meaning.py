@@ -20,6 +20,21 @@ class Meaning:
         """What the outputs say the targets are, `(..., B, T)`: for metrics that compare numbers."""
         return prediction
 
+    def rescaled(self, prediction: Array, mean: Array, deviation: Array) -> Array:
+        """The outputs for targets t, given those for (t - mean) / deviation.
+
+        Parameters
+        ----------
+        prediction : array (..., B, O)
+        mean, deviation : array (1, T) or (..., 1, T)
+
+        Returns
+        -------
+        array (..., B, O)
+            By default `prediction * deviation + mean`, for outputs that have the target's unit.
+        """
+        return np.asarray(prediction * deviation + mean)
+
     def probabilities(self, prediction: Array) -> Array:
         """The probabilities that `predict_proba` returns; TypeError if the loss defines none."""
         raise TypeError(f"{type(self).__name__} defines no probabilities; use predict(x)")

@@ -137,7 +137,8 @@ class Huber(Loss):
     Parameters
     ----------
     delta : float, default 1.0
-        Errors larger than this count linearly; positive, in the unit of the target.
+        Errors larger than this count linearly; positive, in the unit of the target (with
+        `target_scaling`, in its standard deviation).
 
     Raises
     ------
@@ -270,6 +271,10 @@ class Quantile(Loss):
         places = [int(np.abs(levels - tail).argmin()) for tail in tails]
         bounds = [prediction[..., place :: len(levels)] for place in places]
         return np.minimum(*bounds), np.maximum(*bounds)
+
+    def rescaled(self, prediction: Array, mean: Array, deviation: Array) -> Array:
+        levels = np.size(self.levels)
+        return np.asarray(prediction * deviation.repeat(levels, -1) + mean.repeat(levels, -1))
 
     def kink_signature(self, prediction: Array, target: Array) -> Array | None:
         target = target.repeat(np.size(self.levels), axis=-1)

@@ -108,8 +108,9 @@ class Copied(Threaded):
 
     def _described(self) -> dict[str, Any]:
         """All but the arrays."""
-        kept = ("layers", "loss", "penalties", "dtype", "random_state", "ensemble_size")
-        state = (*kept, "rngs", "rng", "streams", "_stop_training", "_uncertainty")
+        given = ("layers", "loss", "penalties", "dtype", "random_state", "ensemble_size")
+        kept = (*given, "target_scaling", "rngs", "rng", "streams", "_stop_training")
+        state = (*kept, "_uncertainty")
         return {name: getattr(self, name) for name in state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

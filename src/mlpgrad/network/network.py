@@ -19,13 +19,15 @@ from mlpgrad.network.copies import MOST_MEMBERS, Copied
 from mlpgrad.network.fitting import Reading
 from mlpgrad.network.own import Own
 from mlpgrad.network.prediction import Prediction
+from mlpgrad.network.scaled import Scaled
 from mlpgrad.network.shown import Shown
 from mlpgrad.network.storage import initialize
+from mlpgrad.network.target_scaling import checked_kind, scaling_for
 from mlpgrad.network.warnings import warn_of_structure
 from mlpgrad.penalties import Penalty, penalise
 
 
-class Network(Copied, Shown):
+class Network(Copied, Shown, Scaled):
     """What computes: storage, forward, backward, the objective, predictions and copies.
 
     `mlpgrad.Sequential` is the class that people use: it adds training, evaluation and files, and
@@ -44,6 +46,7 @@ class Network(Copied, Shown):
         dtype: Any = np.float32,
         random_state: int | np.random.Generator | None = None,
         ensemble_size: int | None = None,
+        target_scaling: str | None = None,
     ) -> None:
         if ensemble_size is not None:
             ensemble_size = arguments.count(ensemble_size, "ensemble_size", 1, MOST_MEMBERS)
@@ -51,6 +54,7 @@ class Network(Copied, Shown):
         self.loss, self.penalties = _checked_loss(loss), _checked_penalties(penalties)
         self.dtype = arguments.floating(dtype)
         self.random_state, self.ensemble_size = random_state, ensemble_size
+        self.target_scaling = checked_kind(target_scaling)
         self._check()
         self.streams = {}
         self._fill()
@@ -79,10 +83,24 @@ class Network(Copied, Shown):
                 f"{len(self.layers) - 1} {last!r}; add Softmax() or Sigmoid(), or use the "
                 f"cross-entropy on logits, which is faster and stable"
             )
+        self._scale_targets()
+
+    def _scale_targets(self) -> None:
+        """Make what scales the targets, if the option asks for it and the loss allows it."""
+        before = self._target_scaling
+        scaling = scaling_for(self.target_scaling, self.loss, self.out_features)
+        if before is not None and scaling is not None and before.features != scaling.features:
+            raise ValueError(
+                f"loss expects {before.features} targets, as the scaling of the model's targets "
+                f"does, got {self.loss!r} with {scaling.features}; make a new model"
+            )
+        self._target_scaling = scaling
 
     def _bind(self, flats: tuple[Array, Array, Array] | None = None) -> None:
         """Lay out the flat arrays, if there are none, and give each layer its views of them."""
+        self._scale_targets()
         super()._bind(flats)
+        self._has_scaling = self.scales()  # every `predict` asks
         self.layers[0].wants_input_delta = False
         self._prediction = Prediction(self.layers, self.dtype)
         self._slopes = np.empty(0, self.dtype)
@@ -106,7 +124,7 @@ class Network(Copied, Shown):
 
     def _reassign(self, name: str, value: Any) -> None:
         """Take another loss or other penalties at once; refuse what the storage depends on."""
-        if name in ("layers", "dtype", "random_state", "ensemble_size"):
+        if name in ("layers", "dtype", "random_state", "ensemble_size", "target_scaling"):
             raise AttributeError(
                 f"{name} cannot be changed once the model is made; make a new model"
             )
@@ -225,7 +243,10 @@ class Network(Copied, Shown):
 
     def _cast(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
         """Input, target and weights as `_step` takes them."""
-        return self.cast(*self.checked(x, y, sample_weight, some_weight=False))
+        checked = self.checked(x, y, sample_weight, some_weight=False)
+        if self._has_scaling:
+            self.check_fitted()
+        return self.cast(*checked)
 
     def cast(
         self, x: Array, target: Array, weights: Array | None
@@ -233,7 +254,7 @@ class Network(Copied, Shown):
         """Checked rows as `_step` takes them."""
         if weights is not None:
             weights = weights.astype(self.dtype, copy=False)
-        return x.astype(self.dtype, copy=False), self.loss.cast(target, self.dtype), weights
+        return x.astype(self.dtype, copy=False), self.cast_target(target), weights
 
     def checked(
         self, x: Any, y: Any, sample_weight: Any, *, some_weight: bool = True
@@ -262,8 +283,19 @@ class Network(Copied, Shown):
         Parameters
         ----------
         x : array (B, I), or (E, B, I) for an ensemble
+
+        Returns
+        -------
+        array (B, O) or (E, B, O)
+            In the model's dtype; with `target_scaling` in the unit of the targets, in float64.
+
+        Raises
+        ------
+        ValueError
+            If a scaling of inputs or targets has not been fitted yet.
         """
-        return self._predict(boundary.inputs(x, self.in_features, self.lead, self.dtype))
+        x = boundary.inputs(x, self.in_features, self.lead, self.dtype)
+        return self._predict_in_own_unit(x) if self._has_scaling else self._predict(x)
 
     def predict_proba(self, x: Any) -> Array:
         """Probabilities, `(..., B, O)`, where the loss defines them; a TypeError elsewhere."""
@@ -273,8 +305,14 @@ class Network(Copied, Shown):
         """The likeliest class of each sample, `(..., B)`, where the loss defines classes."""
         return self.loss.classes(self.predict(x))
 
+    def _predict_in_own_unit(self, x: Array) -> Array:
+        """`predict` of a network with scalings, whose weights and scalings are of one moment."""
+        with Reading(self) as network:
+            network.check_fitted()
+            return network.in_own_unit(network._prediction(x))
+
     def _predict(self, x: Array) -> Array:
-        """`predict` on a checked array."""
+        """The outputs for a checked array, in the unit of the training."""
         reading, readers = object(), self._readers  # as `Reading` does, without its calls
         readers.add(reading)
         try:

@@ -18,6 +18,7 @@ class Shown(Storage):
 
     loss: Loss
     penalties: Sequence[Penalty]
+    target_scaling: str | None
 
     def summary(self) -> str:
         """A table of the layers: position, layer, output shape, number of parameters.
@@ -60,4 +61,6 @@ class Shown(Storage):
             options.append(f'dtype="{self.dtype}"')
         if self.ensemble_size is not None:
             options.append(f"ensemble_size={self.ensemble_size}")
+        if self.target_scaling is not None:
+            options.append(f'target_scaling="{self.target_scaling}"')
         return f"{type(self).__name__}([\n{lines}], {', '.join(options)})"

@@ -17,6 +17,7 @@ from mlpgrad._core.habits import PARAMETERS
 from mlpgrad.initializers import Initializer
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import link, walk
+from mlpgrad.network.target_scaling import TargetScaling
 
 
 class Slot(NamedTuple):
@@ -26,7 +27,8 @@ class Slot(NamedTuple):
     """Unique in the model: `layers[2].weights`."""
     kind: str
     """Its name in the layer: `weights`."""
-    layer: Layer
+    layer: Any
+    """The layer; of statistics also the network's `TargetScaling`."""
     start: int
     stop: int
     shape: Shape
@@ -52,22 +54,30 @@ class Slots(list[Slot]):
             found.setdefault(id(slot.layer), []).append(slot)
         return found
 
+    def extend_by(
+        self, place: str, owner: Any, described: Mapping[str, tuple[Shape, Initializer]]
+    ) -> None:
+        """Append a slot for each array that the owner describes."""
+        for kind, (shape, initializer) in described.items():
+            start = self[-1].stop if self else 0
+            stop = start + math.prod(map(int, shape))  # exact, however large
+            self.append(Slot(f"{place}.{kind}", kind, owner, start, stop, shape, initializer))
 
-def lay_out(layers: Sequence[Layer]) -> tuple[Slots, Slots]:
+
+def lay_out(layers: Sequence[Layer], target_scaling: TargetScaling | None) -> tuple[Slots, Slots]:
     """Slots of all parameters, and of all statistics, one after the other."""
-    slots = Slots(), Slots()
+    parameters, statistics = Slots(), Slots()
     for position, layer in walk(layers):
-        for kept, described in zip(slots, (layer.parameters(), layer.statistics()), strict=True):
-            for kind, (shape, initializer) in described.items():
-                start = kept[-1].stop if kept else 0
-                stop = start + math.prod(map(int, shape))  # exact, however large
-                name = f"layers[{position}].{kind}"
-                kept.append(Slot(name, kind, layer, start, stop, shape, initializer))
-    return slots
+        parameters.extend_by(f"layers[{position}]", layer, layer.parameters())
+        statistics.extend_by(f"layers[{position}]", layer, layer.statistics())
+    if target_scaling is not None:
+        statistics.extend_by("target", target_scaling, target_scaling.statistics())
+    return parameters, statistics
 
 
 def bind(
     layers: Sequence[Layer],
+    target_scaling: TargetScaling | None,
     slots: tuple[Slots, Slots],
     flats: tuple[Array, Array, Array],
     rngs: Sequence[np.random.Generator],
@@ -76,8 +86,8 @@ def bind(
     params, grads, state = flats
     of_params, of_state = (kept.by_layer() for kept in slots)
 
-    def views(flat: Array, kept: dict[int, list[Slot]], layer: Layer) -> Views:
-        own = kept.get(id(layer), [])
+    def views(flat: Array, kept: dict[int, list[Slot]], owner: Any) -> Views:
+        own = kept.get(id(owner), [])
         start, stop = (own[0].start, own[-1].stop) if own else (0, 0)
         return Views(flat[..., start:stop], **{slot.kind: slot.view(flat) for slot in own})
 
@@ -90,6 +100,8 @@ def bind(
             params.dtype,
             params.shape[:-1],
         )
+    if target_scaling is not None:
+        target_scaling.bind(views(state, of_state, target_scaling))
 
 
 NARROWER = "make the layers narrower or the ensemble smaller"
@@ -126,6 +138,7 @@ class Storage(Described):
     rngs: list[np.random.Generator]
     parameters: Slots
     statistics: Slots
+    _target_scaling: TargetScaling | None = None
 
     def __new__(cls, *layers: Any, **options: Any) -> Any:
         """Refuse layers that are not in a list, before `__init__` counts its arguments."""
@@ -158,7 +171,7 @@ class Storage(Described):
     def _bind(self, flats: tuple[Array, Array, Array] | None = None) -> None:
         """Lay out the flat arrays, if there are none, and give each layer its views of them."""
         link(self.layers)
-        self.parameters, self.statistics = slots = lay_out(self.layers)
+        self.parameters, self.statistics = slots = self._laid_out()
         if flats is None:
             sizes = [kept[-1].stop if kept else 0 for kept in (slots[0], *slots)]
             nbytes = sum(sizes) * math.prod(self.lead) * self.dtype.itemsize
@@ -166,7 +179,11 @@ class Storage(Described):
             params, grads, state = (np.zeros((*self.lead, n), self.dtype) for n in sizes)
             flats = params, grads, state
         self._params, self._grads, self._state = flats
-        bind(self.layers, slots, flats, self.rngs)
+        bind(self.layers, self._target_scaling, slots, flats, self.rngs)
+
+    def _laid_out(self) -> tuple[Slots, Slots]:
+        """Slots of all parameters, and of all statistics."""
+        return lay_out(self.layers, self._target_scaling)
 
     @property
     def params(self) -> Array:
@@ -189,7 +206,7 @@ class Storage(Described):
 
     @property
     def state(self) -> Array:
-        """What the layers keep beside parameters, such as running means: `(S,)` or `(E, S)`."""
+        """What is kept beside parameters, such as running means: `(S,)` or `(E, S)`."""
         return self._state
 
     @state.setter

@@ -175,6 +175,13 @@ class Minibatches(Batches):
             return self.arrays
         return _take(self.arrays, self.rows)
 
+    def trained(self) -> tuple[Any, Any, Any]:
+        """All training rows, gathered when they are sliced; without a copy."""
+        if self.rows is None:
+            return self.arrays
+        x, target, weights = (None if a is None else Rows(a, self.rows) for a in self.arrays)
+        return x, target, weights
+
     def held_out(self) -> Batch:
         """Copies of all rows that are not among `rows`, in the order of the data."""
         assert self.rows is not None
@@ -232,3 +239,16 @@ def _take(data: Batch, rows: Array) -> Batch:
     x, target, weights = data
     weights = None if weights is None else weights.take(rows, axis=-2)
     return x.take(rows, axis=-2), target.take(rows, axis=-2), weights
+
+
+class Rows:
+    """Some rows of an array, gathered when they are sliced: a file is never read whole."""
+
+    def __init__(self, array: Array, rows: Array) -> None:
+        self.array, self.rows = array, rows
+        self.shape = (*array.shape[:-2], len(rows), array.shape[-1])
+        self.ndim, self.dtype = array.ndim, array.dtype
+
+    def __getitem__(self, part: Any) -> Array:
+        """The rows of a slice `[..., start:stop:step, :]`."""
+        return self.array[..., self.rows[part[-2]], :]

@@ -59,8 +59,8 @@ def warn_at_end(network: Network, batches: Any) -> None:
         warn(
             f"training has ended with a loss of {found[worse].mean():.4g}{_members(worse)}, which "
             f"is no better than predicting the mean of the targets ({baseline.mean():.4g}); they "
-            f"are as large as {size:.4g}, and fresh weights give outputs of about 1: train on "
-            f"(y - y.mean()) / y.std() and undo that in the predictions, or train longer"
+            f"are as large as {size:.4g}, and fresh weights give outputs of about 1: make the "
+            f'model with target_scaling="standard", or train longer'
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from mlpgrad.network import boundary
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Batch, Batches, Minibatches
 from mlpgrad.training.class_weights import ClassWeight, with_class_weights
-from mlpgrad.training.streams import Stream
+from mlpgrad.training.streams import Stream, is_stream
 
 
 def check_counts(network: Network, epochs: Any, batch_size: Any) -> tuple[int, int]:
@@ -45,12 +44,6 @@ def shows_progress(verbose: Any) -> bool:
     if not isinstance(verbose, (bool, np.bool_)):
         return arguments.count(verbose, "verbose", 0, fix="0 is silent, 1 shows progress") > 0
     return bool(verbose)
-
-
-def is_stream(x: Any, y: Any) -> bool:
-    """Whether `x` is no array, but something that yields batches of inputs and targets."""
-    array = hasattr(x, "__array__") or hasattr(x, "toarray")
-    return y is None and isinstance(x, Iterable) and not array
 
 
 def training_batches(
@@ -91,9 +84,11 @@ def training_batches(
     x, target, given = network.checked(x, y, sample_weight)
     rows = split_rows(network, target, held_out, in_order) if held_out else None
     weights = training_weights(network, target, given, class_weight, rows)
-    loss, dtype = network.loss, network.dtype
-    converted = loss.converts_to(target, dtype)
-    target_dtype = converted or loss.cast(target[..., :1, :], dtype).dtype
+    if network.scales_by_member(weights):
+        target = np.broadcast_to(target, (*network.lead, *target.shape[-2:]))
+    dtype = network.dtype
+    converted = network.converts_target_to(target)
+    target_dtype = converted or network.loss.cast(target[..., :1, :], dtype).dtype
     return Minibatches(
         [x, target, weights],
         [dtype, target_dtype, dtype],
@@ -101,7 +96,7 @@ def training_batches(
         shuffle=shuffle,
         rng=network.rng,
         rows=rows,
-        cast=None if converted else lambda target: loss.cast(target, dtype),
+        cast=None if converted else network.cast_target,
         sample_weight=given,
     )
 

@@ -14,6 +14,7 @@ from mlpgrad.metrics.base import start_all, weighted_mean
 if TYPE_CHECKING:
     from mlpgrad.losses.base import Loss
     from mlpgrad.network.network import Network
+    from mlpgrad.network.target_scaling import TargetScaling
 
 ROWS_AT_ONCE = 1024  # bounds the memory, not the result
 
@@ -30,27 +31,44 @@ def evaluate(
     """The objective and metrics of a model on checked data, a bounded number of rows at a time.
 
     Means are weighted by `weights`, and taken in float64. With `together`, an ensemble whose
-    members share the data is measured as a whole, too: the same names after `ensemble_`.
+    members share the data is measured as a whole, too: the same names after `ensemble_`. The loss
+    is in the unit of the training (that of the first member, for an ensemble as a whole), metrics
+    are in that of the data.
     """
+    model.check_fitted()
     if metrics is None:
         metrics = [Accuracy()] if model.loss.classifies else []
-    each, shared = Figures(model.loss, metrics), None
+    loss, scaling = model.loss, model.scaling_of_targets
+    each, shared = Figures(loss, metrics), None
     in_common = all(array is None or array.ndim == 2 for array in (x, target, weights))
     if together and model.lead and in_common:
-        shared = Figures(model.loss, metrics)
+        shared = Figures(loss, metrics)
     for start in range(0, x.shape[-2], ROWS_AT_ONCE):
         rows = np.s_[..., start : start + ROWS_AT_ONCE, :]
         prediction = model._predict(x[rows])
-        part = model.loss.cast(target[rows], model.dtype)
+        given = target[rows]
+        part = model.cast_target(given)
         w = None if weights is None else weights[rows].astype(np.float64)
-        each.add(prediction, part, w)
+        each.add(prediction, part, w, _in_own_unit(scaling, loss, prediction, given))
         if shared is not None:
-            shared.add(model.loss.averaged(prediction), part, w)
+            first = None if scaling is None else scaling.of_first_member()
+            if scaling is not None and first is not None:
+                prediction = scaling.converted(prediction, loss, first)
+                part = loss.cast(first.scaled(given), model.dtype)
+            prediction = loss.averaged(prediction)
+            shared.add(prediction, part, w, _in_own_unit(first, loss, prediction, given))
     means = each.result()
     means["loss"] = means["loss"] + model.penalty()
     if shared is not None:
         means |= {f"ensemble_{name}": value for name, value in shared.result().items()}
     return {name: as_number(value) for name, value in means.items()}
+
+
+def _in_own_unit(
+    scaling: TargetScaling | None, loss: Loss, prediction: Array, target: Array
+) -> tuple[Array, Array] | None:
+    """Outputs and targets for metrics, where targets are scaled."""
+    return None if scaling is None else (scaling.prediction(prediction, loss), target)
 
 
 class Figures:
@@ -67,13 +85,23 @@ class Figures:
         self.total: Any = 0.0
         self.weight: Any = 0.0
 
-    def add(self, prediction: Array, target: Array, weights: Array | None) -> None:
-        """Take some rows into account; weights are `(..., B, 1)` in float64."""
+    def add(
+        self,
+        prediction: Array,
+        target: Array,
+        weights: Array | None,
+        in_own_unit: tuple[Array, Array] | None = None,
+    ) -> None:
+        """Take some rows into account; weights are `(..., B, 1)` in float64.
+
+        Metrics measure predictions and targets in the unit of the data, where that is another.
+        """
         w = np.ones((target.shape[-2], 1)) if weights is None else weights
         share = w.sum(axis=(-2, -1))
         value = self.loss.forward(prediction, target, w.astype(prediction.dtype))
         self.total = self.total + value * share
         self.weight = self.weight + share
+        prediction, target = in_own_unit or (prediction, target)
         for accumulator in self.accumulators.values():
             accumulator.add(prediction, target, weights, self.loss)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array
 from mlpgrad.metrics.base import weighted_mean
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Minibatches
@@ -36,7 +35,7 @@ def evaluate_again(session: Session, network: Network, name: str, logged: Any) -
     """
     batches = session.batches
     if isinstance(batches, Minibatches):
-        data = training_rows(batches)
+        data = batches.trained()
         value = evaluate(network, *data, session.metrics or [])[name]
         weight = data[0].shape[-2] if data[2] is None else _sum_of(data[2])
     elif isinstance(batches, Stream) and name == "loss" and not _once(batches):
@@ -69,24 +68,3 @@ def _sum_of(weights: Any) -> Any:
     """The sum of the weights of some rows, a number or `(E,)`."""
     rows = weights[..., :, :]
     return rows.sum(axis=(-2, -1), dtype=np.float64)
-
-
-def training_rows(batches: Minibatches) -> tuple[Any, Any, Any]:
-    """Input, target and weights that are trained on; without a copy of what is not held out."""
-    if batches.rows is None:
-        return batches.arrays
-    x, target, weights = (None if a is None else Rows(a, batches.rows) for a in batches.arrays)
-    return x, target, weights
-
-
-class Rows:
-    """Some rows of an array, gathered when they are sliced: a file is never read whole."""
-
-    def __init__(self, array: Array, rows: Array) -> None:
-        self.array, self.rows = array, rows
-        self.shape = (*array.shape[:-2], len(rows), array.shape[-1])
-        self.ndim, self.dtype = array.ndim, array.dtype
-
-    def __getitem__(self, part: Any) -> Array:
-        """The rows of a slice `[..., start:stop:step, :]`."""
-        return self.array[..., self.rows[part[-2]], :]

@@ -23,6 +23,7 @@ from mlpgrad.training.divergence import DivergenceError
 from mlpgrad.training.evaluate import as_number, evaluate
 from mlpgrad.training.interrupts import interrupts_end_training
 from mlpgrad.training.record import Record
+from mlpgrad.training.scalings import fit_unfitted
 
 
 class Method(Described, Stateful):
@@ -149,7 +150,11 @@ class Session(Stateful):
             warn_at_end(self.network, self.batches)
 
     def _begin(self, resume: Mapping[str, Any] | None) -> None:
-        """Begin each callback; then put a snapshot back, so that nothing of it is wiped."""
+        """Begin each callback; then put a snapshot back, so that nothing of it is wiped.
+
+        What scales inputs and targets is fitted before: callbacks may predict.
+        """
+        fit_unfitted(self.network, self.batches, self.communicator)
         for callback in self.callbacks:
             callback.on_train_begin()
             self._begun.append(callback)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from mlpgrad.network.network import Network
@@ -26,9 +26,19 @@ class Stream(Batches):
         self.network, self.source = network, source
 
     def blocks(self) -> Iterator[list[Batch]]:
+        for item, number in self._items():
+            yield [self._read(self.network._cast, item, number)]
+
+    def checked(self) -> Iterator[Batch]:
+        """The batches of an epoch, checked but not cast."""
+        for item, number in self._items():
+            yield self._read(self.network.checked, item, number)
+
+    def _items(self) -> Iterator[tuple[Any, int]]:
+        """What the reader yields, with its number from 0."""
         reader, number = iter(self.source), 0
         while (item := self._next(reader, number)) is not None:
-            yield [self._batch(item, number)]
+            yield item, number
             number += 1
         if not number:
             once = iter(self.source) is self.source
@@ -49,8 +59,8 @@ class Stream(Batches):
                 f"{self.name} failed at batch {number + 1}: {type(error).__name__}: {error}"
             ) from error
 
-    def _batch(self, item: Any, number: int) -> Batch:
-        """One item, checked and cast."""
+    def _read(self, read: Callable[..., Batch], item: Any, number: int) -> Batch:
+        """One item, checked by a method of the network."""
         if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
             kind = type(item).__name__
             length = f" of length {len(item)}" if isinstance(item, (tuple, list)) else ""
@@ -59,7 +69,7 @@ class Stream(Batches):
                 f"{length} at batch {number + 1}"
             )
         try:
-            return self.network._cast(*item, *[None] * (3 - len(item)))
+            return read(*item, *[None] * (3 - len(item)))
         except (TypeError, ValueError) as error:
             message = f"batch {number + 1} of {self.name}: {error}"
             raise (TypeError if isinstance(error, TypeError) else ValueError)(message) from error
@@ -69,3 +79,9 @@ class Stream(Batches):
         """What to call the reader in messages."""
         name = getattr(self.source, "__qualname__", None)
         return f"the reader {name or type(self.source).__name__}"
+
+
+def is_stream(x: Any, y: Any) -> bool:
+    """Whether `x` is no array, but something that yields batches of inputs and targets."""
+    array = hasattr(x, "__array__") or hasattr(x, "toarray")
+    return y is None and isinstance(x, Iterable) and not array

@@ -153,6 +153,9 @@ class Worker:
         prediction, loss = self.network.layers[-1]._outputs, self.network.loss
         assert prediction is not None
         with self._outside():
+            if self.measured and self.network.target_scaling is not None:
+                target = self.network.target_in_own_unit(target)
+                prediction = self.network.in_own_unit(prediction)
             for accumulator in self.measured.values():
                 accumulator.add(prediction, target, weights, loss)
             for callback in self.callbacks:

@@ -64,7 +64,8 @@ class Answers(Network):
         -------
         array, or Estimate `(mean, std)`, or Interval `(low, high)`
             Each of the pairs is of arrays `(B, T)`, and has an attribute `includes_noise`: see the
-            notes.
+            notes. In the model's dtype; with `target_scaling` in the unit of the targets, in
+            float64.
 
         Raises
         ------
@@ -72,7 +73,8 @@ class Answers(Network):
             If `std` or `interval` is asked for and the targets are classes.
         ValueError
             If nothing tells how far off predictions may be: one network, whose loss predicts no
-            noise, without `samples` and `uncertainty`. If the weights have changed since
+            noise, without `samples` and `uncertainty`. If a scaling of inputs or targets has not
+            been fitted yet. If the weights have changed since
             `uncertainty` was fitted, a Quantile loss has not the levels for `interval`, or
             `samples` is given without Dropout layers.
 
@@ -105,7 +107,8 @@ class Answers(Network):
         """
         if std is False and interval is None and samples is None:
             # as Network.predict does, without its call
-            return self._predict(boundary.inputs(x, self.in_features, self.lead, self.dtype))
+            x = boundary.inputs(x, self.in_features, self.lead, self.dtype)
+            return self._predict_in_own_unit(x) if self._has_scaling else self._predict(x)
         std = arguments.flag(std, "std")
         if interval is not None:
             interval = arguments.number(interval, "interval", 0, 1, ends="()", fix="0.95 is usual")
@@ -124,7 +127,7 @@ class Answers(Network):
             )
         with self.reading() as network:
             law = Law(network, _checked(network, x), samples)
-            dtype = np.zeros(0, network.dtype).real.dtype
+            dtype = network.prediction_dtype
             if level is None:
                 std = np.sqrt(law.variance)
                 found = Estimate(law.mean.astype(dtype), std.astype(dtype))
@@ -139,9 +142,10 @@ class Answers(Network):
         """Outputs, with logits of the expected probabilities; `average` joins all to one."""
         with self.reading() as network:
             found, _ = expected_outputs(network, _checked(network, x), samples)
+            found = network.in_own_unit(found)
             if average:
                 found = network.loss.averaged(found.reshape(-1, *found.shape[-2:]))
-            return found.astype(network.dtype)
+            return found.astype(np.result_type(network.dtype, network.prediction_dtype))
 
     def predict_proba(self, x: Any, *, average: bool = False, samples: int | None = None) -> Array:
         """Probabilities, `(..., B, O)`, where the loss defines them; a TypeError elsewhere.
@@ -230,6 +234,7 @@ class Answers(Network):
         -2.1121
         """
         with self.reading() as network:
+            network.check_fitted()
             x, target, weights = network.checked(x, y, sample_weight)
             law = Law(network, x, samples)
             if network.loss.classifies:
@@ -241,4 +246,5 @@ class Answers(Network):
 
 
 def _checked(network: Network, x: Any) -> Array:
+    network.check_fitted()
     return boundary.inputs(x, network.in_features, network.lead, network.dtype)

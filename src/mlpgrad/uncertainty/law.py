@@ -48,7 +48,7 @@ class Law:
     """The mixture of D laws, one for each member and each pass of MC-dropout.
 
     Each has the mean that its network predicts, and a variance of two parts: the noise of the
-    targets, and what the weights leave open (Laplace). In float64, in the network's own units.
+    targets, and what the weights leave open (Laplace). In float64, in the unit of the data.
 
     Parameters
     ----------
@@ -63,6 +63,10 @@ class Law:
         if noise is None and known is not None:
             noise = known.noise_variance(network)
         open_ = None if covariance is None else np.diagonal(covariance, 0, -2, -1)
+        if network.scaling_of_targets is not None:
+            to_own = network.scaling_of_targets.variance
+            noise, open_ = (None if part is None else to_own(part) for part in (noise, open_))
+            found = network.in_own_unit(found)
         self.outputs = found.reshape(-1, *found.shape[-2:])
         self.noise, self.open = (
             None if part is None else _of_each(part, found) for part in (noise, open_)

@@ -86,7 +86,8 @@ class Noise(Uncertainty):
         with model.reading() as network:
             x, target, _ = network.checked(x, y, None)
             _check_loss(network)
-            found = network.loss.numbers(outputs(network, x, samples))
+            network.check_fitted()
+            found = network.loss.numbers(network.in_own_unit(outputs(network, x, samples)))
             target = network.loss.cast(target, np.dtype(np.float64))
         errors = found.reshape(-1, *found.shape[-2:]) - target
         return cls([_likeliest(errors[..., k]) for k in range(errors.shape[-1])])
@@ -100,7 +101,9 @@ class Noise(Uncertainty):
             )
 
     def noise_variance(self, network: Network) -> Array:
-        return np.asarray(np.square(np.atleast_1d(self.std)))
+        variance = np.asarray(np.square(np.atleast_1d(self.std)))
+        scaling = network.scaling_of_targets
+        return variance if scaling is None else scaling.scaled_variance(variance)
 
 
 def _check_loss(network: Network) -> None:

@@ -1,0 +1,86 @@
+"""Scalings that belong to a network: of its inputs, by a first layer, and of its targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.layers.standardize import Standardize
+from mlpgrad.losses.base import Loss
+from mlpgrad.network.storage import Storage
+from mlpgrad.network.target_scaling import TargetScaling
+
+
+class Scaled(Storage):
+    """The side of a network that knows units: those of the data, and those it is trained in."""
+
+    loss: Loss
+
+    @property
+    def input_scaling(self) -> Standardize | None:
+        """The first layer, if it scales the inputs."""
+        first = self.layers[0]
+        return first if isinstance(first, Standardize) else None
+
+    @property
+    def scaling_of_targets(self) -> TargetScaling | None:
+        """What scales the targets, with numbers that lie in `state`."""
+        return self._target_scaling
+
+    @property
+    def prediction_dtype(self) -> np.dtype[Any]:
+        """The real dtype of predictions in the unit of the data."""
+        real = np.zeros(0, self.dtype).real.dtype
+        return real if self._target_scaling is None else np.result_type(real, np.float64)
+
+    def unfitted(self) -> list[Standardize | TargetScaling]:
+        """The scalings that have no mean and deviation yet."""
+        scalings = self.input_scaling, self._target_scaling
+        return [s for s in scalings if s is not None and not s.is_fitted()]
+
+    def scales(self) -> bool:
+        """Whether inputs or targets are scaled."""
+        return self.input_scaling is not None or self._target_scaling is not None
+
+    def scales_by_member(self, weights: Array | None) -> bool:
+        """Whether members that share their targets have, or will get, different scalings."""
+        scaling = self._target_scaling
+        if scaling is None or not self.lead:
+            return False
+        by_weight = weights is not None and weights.ndim == 3
+        return scaling.differs() if scaling.is_fitted() else by_weight
+
+    def check_fitted(self) -> None:
+        """Raise ValueError if a scaling has no mean and deviation yet."""
+        for scaling in self.unfitted():
+            is_layer = isinstance(scaling, Standardize)
+            which = f"layer 0 {scaling!r}" if is_layer else 'target_scaling="standard"'
+            fix = ", or give it mean and deviation" if is_layer else ""
+            raise ValueError(
+                f"{which} has not been fitted to data yet; train with model.fit, or call "
+                f"model.fit_scaling(x, y) first{fix}"
+            )
+
+    def cast_target(self, target: Array) -> Array:
+        """Some rows of a checked target as the loss takes them: scaled, if targets are."""
+        if self._target_scaling is not None:
+            target = self._target_scaling.scaled(target)
+        return self.loss.cast(target, self.dtype)
+
+    def in_own_unit(self, outputs: Array) -> Array:
+        """The network's outputs in the unit of the data."""
+        if self._target_scaling is None:
+            return outputs
+        return self._target_scaling.prediction(outputs, self.loss)
+
+    def target_in_own_unit(self, target: Array) -> Array:
+        """What `cast_target` has returned, in the unit of the data."""
+        return target if self._target_scaling is None else self._target_scaling.target(target)
+
+    def converts_target_to(self, target: Array) -> np.dtype[Any] | None:
+        """The dtype of `cast_target` where that changes nothing else, or None."""
+        if self._target_scaling is not None:
+            return None
+        return self.loss.converts_to(target, self.dtype)

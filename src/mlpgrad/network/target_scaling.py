@@ -1,0 +1,152 @@
+"""The unit in which a network is trained on its targets, and the way back to that of the data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arguments import shown
+from mlpgrad._core.arrays import Array, Shape, Views, row
+from mlpgrad.initializers import Initializer, Zeros
+from mlpgrad.losses.base import Loss
+
+KINDS = (None, "standard")
+
+
+class TargetScaling:
+    """t <- (t - mean) / deviation of each target, and predictions back again.
+
+    The numbers lie in the network's `state`, a row for each member of an ensemble. A float32
+    holds seven digits, too few for 1e9 +- 1: the mean is the sum of two numbers, and both ways
+    are computed in float64, or in the network's type where that is wider.
+
+    Parameters
+    ----------
+    features : int
+        Number of targets.
+    """
+
+    state: Views = Views()
+
+    def __init__(self, features: int) -> None:
+        self.features = features
+
+    def statistics(self) -> dict[str, tuple[Shape, Initializer]]:
+        """Shape and initializer of what lies in `state`: zeros, until it is fitted."""
+        names = ("mean", "mean_remainder", "deviation")
+        return {name: ((self.features,), Zeros()) for name in names}
+
+    def bind(self, state: Views) -> None:
+        """Take views of the network's `state`."""
+        self.state = state
+
+    def is_fitted(self) -> bool:
+        """Whether it has mean and deviation."""
+        return bool(self.state.deviation.all())
+
+    def take(self, mean: Array, deviation: Array) -> None:
+        """Keep mean and deviation, `(T,)` or `(..., T)` in float64.
+
+        Raises
+        ------
+        ValueError
+            If a deviation is too small for the network's dtype.
+        """
+        state, dtype = self.state, self.state.deviation.dtype
+        if (deviation.astype(dtype) == 0).any():
+            raise ValueError(
+                f"target_scaling expects targets whose deviation {dtype} can hold, got "
+                f"{deviation.min()}; rescale y, or make the model with dtype='float64'"
+            )
+        state.mean[...] = mean
+        state.mean_remainder[...] = mean - state.mean
+        state.deviation[...] = deviation
+
+    def scaled(self, target: Array) -> Array:
+        """Targets `(..., B, T)` in the unit of the training."""
+        mean, deviation = self._rows()
+        return np.asarray((target - mean) / deviation)
+
+    def target(self, scaled: Array) -> Array:
+        """The way back from `scaled`."""
+        mean, deviation = self._rows()
+        return np.asarray(scaled * deviation + mean)
+
+    def prediction(self, outputs: Array, loss: Loss) -> Array:
+        """The network's outputs in the unit of the data, as the loss understands them."""
+        return loss.rescaled(outputs, *self._rows())
+
+    def converted(self, outputs: Array, loss: Loss, other: TargetScaling) -> Array:
+        """The network's outputs as if it were trained in another unit."""
+        mean, deviation = other._rows()
+        return loss.rescaled(self.prediction(outputs, loss), -mean / deviation, 1 / deviation)
+
+    def of_first_member(self) -> TargetScaling:
+        """The unit of the first network of an ensemble."""
+        first = TargetScaling(self.features)
+        first.bind(Views(None, **{name: array[0] for name, array in vars(self.state).items()}))
+        return first
+
+    def variance(self, scaled: Array) -> Array:
+        """Variances of targets `(..., T)`, given those in the unit of the training."""
+        return np.asarray(scaled * np.square(self._rows()[1]))
+
+    def scaled_variance(self, variance: Array) -> Array:
+        """The way back from `variance`."""
+        return np.asarray(variance / np.square(self._rows()[1]))
+
+    def _rows(self) -> tuple[Array, Array]:
+        """Mean and deviation as rows: one for all members where theirs are equal."""
+        state = self.state
+        precise = np.result_type(state.mean, np.float64)
+        mean = state.mean.astype(precise) + state.mean_remainder
+        deviation = state.deviation.astype(precise)
+        if mean.ndim == 2 and not self.differs():
+            return mean[:1], deviation[:1]
+        return row(mean), row(deviation)
+
+    def differs(self) -> bool:
+        """Whether the members of an ensemble have different numbers."""
+        return any((a != a[:1]).any() for a in vars(self.state).values() if a.ndim == 2)
+
+
+def checked_kind(kind: Any) -> str | None:
+    """The option `target_scaling`, or ValueError."""
+    if kind is None or (isinstance(kind, str) and kind in KINDS):
+        return kind
+    raise ValueError(f'target_scaling expects None or "standard", got {shown(kind)}')
+
+
+def scaling_for(kind: str | None, loss: Loss, out_features: int | None) -> TargetScaling | None:
+    """What scales the targets of a network, or None.
+
+    Raises
+    ------
+    ValueError
+        If the targets of this loss have no unit that could be changed.
+    """
+    if kind is None:
+        return None
+    reason = ""
+    if loss.classifies:
+        reason = "whose targets are classes"
+    elif loss.expects_logits or loss.expects_probabilities:
+        reason = "whose targets are probabilities"
+    elif loss.fixed_unit:
+        reason = "whose targets are counts or have another unit that cannot be changed"
+    elif out_features is None:
+        raise ValueError("target_scaling expects a network whose last width is known; add a Dense")
+    if reason:
+        raise ValueError(
+            f"target_scaling={kind!r} expects a loss on numbers of any unit, got {loss!r}, "
+            f"{reason}; leave target_scaling out"
+        )
+    assert out_features is not None
+    features = loss.target_features(out_features)
+    if features != out_features and type(loss).rescaled is Loss.rescaled:
+        raise ValueError(
+            f"target_scaling={kind!r} expects a loss that can give its {out_features} outputs in "
+            f"the unit of {features} targets, got {loss!r}; override its method rescaled"
+        )
+    return TargetScaling(features)

@@ -1,0 +1,83 @@
+"""Weighted mean and standard deviation of columns, gathered from some rows at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.metrics.base import weighted_mean
+from mlpgrad.training.communicator import Communicator, summed
+
+PRECISE = np.float64
+ROUNDING = 4 * float(np.finfo(PRECISE).eps)
+
+
+class Moments:
+    """Mean and deviation of each column, `(..., F)` in float64, of all rows so far.
+
+    Blocks of rows are joined as Chan, Golub and LeVeque 1983, "Algorithms for computing the sample
+    variance", do it, here with deviations in place of sums of squares: they neither overflow nor
+    vanish, whatever the unit of a column. Numbers are counted from the first row, `origin`, so
+    that a large mean takes no digits from a small deviation, and a constant column has none.
+    """
+
+    def __init__(self) -> None:
+        self.origin: Any = None
+        self.weight: Any = PRECISE(0)
+        self.mean: Any = PRECISE(0)
+        self.deviation: Any = PRECISE(0)
+
+    def add(self, rows: Array, weights: Array | None) -> None:
+        """Take rows `(..., B, F)` into account, with weights `(..., B, 1)` or all alike."""
+        rows = rows.astype(PRECISE)
+        if weights is None:
+            weights = np.ones((rows.shape[-2], 1))
+        used = weights.any(axis=(*range(weights.ndim - 2), -1))
+        if not used.all():  # their numbers may be anything
+            rows, weights = rows[..., used, :], weights[..., used, :]
+        if not used.any():
+            return
+        weights = weights.astype(PRECISE)
+        total = weights.sum(axis=-2)
+        share = weighted_mean(weights, total[..., None, :])
+        if self.origin is None:
+            self.origin = rows[..., 0, :].copy()
+        rows = rows - self.origin[..., None, :]
+        size = np.abs(rows).max(axis=-2, keepdims=True)
+        rows /= np.where(size > 0, size, 1)
+        mean = (share * rows).sum(axis=-2, keepdims=True)
+        mean += (share * (rows - mean)).sum(axis=-2, keepdims=True)  # what has been rounded away
+        deviation = np.sqrt((share * np.square(rows - mean)).sum(axis=-2, keepdims=True))
+        self._join(total, (size * mean)[..., 0, :], (size * deviation)[..., 0, :])
+
+    def _join(self, weight: Array, mean: Array, deviation: Array) -> None:
+        """Join the rows so far with others."""
+        share = weighted_mean(weight, self.weight + weight)
+        step = mean - self.mean
+        within = np.hypot(np.sqrt(1 - share) * self.deviation, np.sqrt(share) * deviation)
+        self.deviation = np.hypot(within, np.sqrt(share * (1 - share)) * step)
+        self.mean = self.mean + share * step
+        self.weight = self.weight + weight
+
+    def join_ranks(self, communicator: Communicator) -> None:
+        """Replace the moments of this rank's rows by those of the rows of all ranks."""
+        origin = self.origin.copy()
+        communicator.broadcast(origin)
+        own = self.mean + (self.origin - origin)
+        (total,) = summed(communicator, self.weight)
+        share = weighted_mean(self.weight, total)
+        (mean,) = summed(communicator, share * own)
+        distance = np.hypot(self.deviation, own - mean)
+        (size,) = summed(communicator, distance)
+        size = np.where(size > 0, size, 1)
+        (square,) = summed(communicator, share * np.square(distance / size))
+        self.origin, self.weight, self.mean = origin, total, mean
+        self.deviation = size * np.sqrt(square)
+
+    def scaling(self) -> tuple[Array, Array]:
+        """Mean and deviation, which is 1 for a column that is constant, up to rounding."""
+        mean = self.origin + self.mean
+        constant = self.deviation <= ROUNDING * np.abs(mean)
+        return mean, np.where(constant, 1.0, self.deviation)

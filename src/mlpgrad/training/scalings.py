@@ -1,0 +1,146 @@
+"""The scalings of a network's inputs and targets, fitted to the rows that it is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
+from mlpgrad._core.training_warning import warn
+from mlpgrad.layers.standardize import Standardize
+from mlpgrad.network import boundary
+from mlpgrad.network.fitting import check_not_fitted
+from mlpgrad.network.network import Network
+from mlpgrad.training.batches import Batch, Batches, Minibatches
+from mlpgrad.training.communicator import Communicator, summed
+from mlpgrad.training.moments import Moments
+from mlpgrad.training.streams import Stream, is_stream
+
+ELEMENTS_AT_ONCE = 1 << 18  # bounds the memory, not the result
+
+
+@suggesting
+def fit_scaling(network: Network, x: Any, y: Any = None, *, sample_weight: Any = None) -> None:
+    """Fit what scales inputs and targets to data, in place of what earlier data have given.
+
+    `fit` does this by itself at the first training. It has to be called for a training by other
+    means, or from an iterable; and where a trained model is to go on with data of other units:
+    the weights then stay as they are, and mean something else.
+
+    Parameters
+    ----------
+    x : array (n, I), or (E, n, I) for an ensemble; or an iterable
+        As `fit` takes them; an iterable of batches `(x, y)` or `(x, y, sample_weight)` is read
+        once.
+    y : array (n, O) or (E, n, O), optional
+        The targets, where they are scaled.
+    sample_weight : array (n,) or (E, n), optional
+        Weights of the rows in mean and deviation.
+
+    Raises
+    ------
+    ValueError
+        If the model scales neither inputs nor targets, or the data do not fit it.
+    RuntimeError
+        If another thread is fitting the model.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> x, y = np.array([[1.0], [2.0], [3.0]]), np.array([100.0, 200.0, 300.0])
+    >>> model = mg.Sequential([mg.Standardize(1), mg.Dense(1, 1)], loss=mg.MeanSquaredError(),
+    ...                       target_scaling="standard", random_state=0)
+    >>> model.fit_scaling(x, y)
+    >>> model.get_weights()["target.mean"]
+    array([200.], dtype=float32)
+    """
+    check_not_fitted(network)
+    if not network.scales():
+        raise ValueError(
+            "fit_scaling expects a model that scales inputs or targets, got one that does "
+            'neither; make it with Standardize as first layer, or with target_scaling="standard"'
+        )
+    if is_stream(x, y):
+        fit_to(network, Stream(network, x).checked())
+        return
+    if network.target_scaling is not None:
+        if y is None:
+            raise TypeError("fit_scaling expects y, since the model scales its targets")
+        rows = network.checked(x, y, sample_weight)
+    else:
+        x = boundary.inputs(x, network.in_features, network.lead, network.dtype)
+        shape = x.shape[-2], network.lead, network.dtype
+        rows = x, x, boundary.sample_weights(sample_weight, *shape)
+    fit_to(network, rows_at_once(network, *rows))
+
+
+def fit_unfitted(network: Network, batches: Batches, communicator: Communicator | None) -> None:
+    """Fit what scales inputs and targets to the training rows, unless that has been done.
+
+    Ranks that train together get the scalings of all their rows.
+
+    Raises
+    ------
+    ValueError
+        If the rows come from an iterable, which would have to be read one more time.
+    """
+    unfitted = bool(network.unfitted())
+    if communicator is not None and network.scales():
+        unfitted = bool(summed(communicator, float(unfitted))[0])
+    if not unfitted:
+        return
+    if not isinstance(batches, Minibatches):
+        raise ValueError(
+            "the scaling of inputs or targets is fitted to all rows before training, and batches "
+            "from an iterable are not read one more time for that; call "
+            "model.fit_scaling(batches) first, with all of them or some"
+        )
+    fit_to(network, rows_at_once(network, *batches.trained()), communicator)
+
+
+def rows_at_once(network: Network, x: Any, target: Any, weights: Any) -> Iterator[Batch]:
+    """All rows, some at a time."""
+    width = max(x.shape[-1], target.shape[-1])
+    step = max(1, ELEMENTS_AT_ONCE // (width * (network.ensemble_size or 1)))
+    for start in range(0, x.shape[-2], step):
+        rows = np.s_[..., start : start + step, :]
+        yield x[rows], target[rows], None if weights is None else weights[rows]
+
+
+def fit_to(
+    network: Network, batches: Iterable[Batch], communicator: Communicator | None = None
+) -> None:
+    """Fit what scales inputs and targets to checked rows, whether or not that has been done."""
+    layer, target_scaling = network.input_scaling, network.target_scaling
+    of_x, of_y = Moments(), Moments()
+    for x, target, weights in batches:
+        if layer is not None:
+            of_x.add(x, weights)
+        if target_scaling is not None:
+            of_y.add(target, weights)
+    for moments in (of_x, of_y):
+        if communicator is not None and moments.origin is not None:
+            moments.join_ranks(communicator)
+    with network._writing():
+        if layer is not None:
+            mean, deviation = of_x.scaling()
+            _warn_of_lost_digits(layer, mean, deviation)
+            layer.take(mean, deviation)
+        if network._target_scaling is not None:
+            network._target_scaling.take(*of_y.scaling())
+
+
+def _warn_of_lost_digits(layer: Standardize, mean: Array, deviation: Array) -> None:
+    """Give a TrainingWarning for a column whose numbers are nearly alike in the layer's dtype."""
+    steps = np.spacing(np.abs(mean).astype(layer.dtype)).astype(np.float64)
+    lost = np.argwhere(steps > deviation / 4)
+    if len(lost):
+        place = tuple(lost[0])
+        warn(
+            f"column {place[-1]} of x is {mean[place]:.9g} +- {deviation[place]:.3g}, but the "
+            f"numbers that {layer.dtype} holds there are {steps[place]:.3g} apart; subtract "
+            f"{mean[place]:.9g} from it, or make the model with dtype='float64'"
+        )
