@@ -428,7 +428,7 @@ def config(description):
     ("change", "words"),
     [
         (lambda d, a: d.update(format="other"), "another format, 'other'"),
-        (lambda d, a: d.update(version=2, mlpgrad="9.1"), "version 2, .* mlpgrad 9.1, install"),
+        (lambda d, a: d.update(version=99, mlpgrad="9.1"), "version 99, .* mlpgrad 9.1, install"),
         (lambda d, a: d.pop("rngs"), "rngs"),
         (lambda d, a: a.pop("description"), r"holds \[.*'params', 'state'\]"),
         (lambda d, a: a.pop("params"), "not params, state and description"),

@@ -453,3 +453,48 @@ def test_other_parts_work_in_the_unit_that_they_belong_to():
     stopping = mg.EarlyStopping(2, validation_data=(X, y))
     scaled_model(outputs=1).fit(X, y, optimizer=mg.Adam(), callbacks=[stopping], **FIT)
     assert stopping.best[0] < 10
+
+
+# answers with their uncertainty
+
+
+@pytest.mark.parametrize("loss", [mg.GaussianNLL, mg.MeanSquaredError, mg.Quantile])
+def test_uncertainty_is_in_the_unit_of_the_target(loss):
+    """A model without scalings, with the same weights, on targets scaled by hand."""
+    made, outputs = loss(), 2 if loss is mg.GaussianNLL else 3 if loss is mg.Quantile else 1
+    made = loss([0.025, 0.5, 0.975]) if loss is mg.Quantile else made
+    y, options = 1e-5 * Y[:, :1], {"loss": made, "outputs": outputs, "dtype": "float64", "size": 3}
+    model = scaled_model(**options)
+    model.fit(X, y, optimizer=mg.Adam(), **FIT)
+    by_hand = scaled_model(**options, target_scaling=None)
+    by_hand.params, by_hand.state = model.params, model.state[:, : by_hand.state.shape[1]]
+    mean, deviation = y.mean(axis=0), y.std(axis=0)
+    scaled = (y - mean) / deviation
+    if loss is mg.MeanSquaredError:
+        model.uncertainty = mg.Noise.fit(model, X, y)
+        by_hand.uncertainty = mg.Noise.fit(by_hand, X, scaled)
+        assert model.uncertainty.std == pytest.approx(by_hand.uncertainty.std * deviation[0])
+    if loss is not mg.Quantile:
+        found, expected = model.predict(X, std=True), by_hand.predict(X, std=True)
+        np.testing.assert_allclose(found.mean, expected.mean * deviation + mean, rtol=1e-9)
+        np.testing.assert_allclose(found.std, expected.std * deviation, rtol=1e-6)
+        likelihood = by_hand.log_likelihood(X, scaled) - np.log(deviation[0])
+        assert model.log_likelihood(X, y) == pytest.approx(likelihood)
+    for ours, theirs in zip(
+        model.predict(X, interval=0.95), by_hand.predict(X, interval=0.95), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs * deviation + mean, rtol=1e-7)
+    ours, theirs = model.evaluate(X, y), by_hand.evaluate(X, scaled)
+    assert ours["ensemble_loss"] == pytest.approx(theirs["ensemble_loss"])
+
+
+def test_an_ensemble_with_several_units_is_measured_in_that_of_the_data():
+    weights = np.stack([np.arange(60) < 20, np.arange(60) >= 20]).astype(float)
+    model = scaled_model(2, dtype="float64")
+    model.fit(X, Y, optimizer=mg.Adam(), sample_weight=weights, **FIT)
+    found = model.evaluate(X, Y, metrics=[mg.RootMeanSquared()])
+    mean = model.predict(X).mean(axis=0)
+    error = np.sqrt(np.mean((mean - Y) ** 2))
+    assert found["ensemble_root_mean_squared_error"] == pytest.approx(error)
+    deviation = Y[:20].std(axis=0)
+    assert found["ensemble_loss"] == pytest.approx(np.mean(((mean - Y) / deviation) ** 2))

@@ -64,7 +64,9 @@ class Slots(list[Slot]):
             self.append(Slot(f"{place}.{kind}", kind, owner, start, stop, shape, initializer))
 
 
-def lay_out(layers: Sequence[Layer], target_scaling: TargetScaling | None) -> tuple[Slots, Slots]:
+def lay_out(
+    layers: Sequence[Layer], target_scaling: TargetScaling | None = None
+) -> tuple[Slots, Slots]:
     """Slots of all parameters, and of all statistics, one after the other."""
     parameters, statistics = Slots(), Slots()
     for position, layer in walk(layers):
@@ -77,10 +79,10 @@ def lay_out(layers: Sequence[Layer], target_scaling: TargetScaling | None) -> tu
 
 def bind(
     layers: Sequence[Layer],
-    target_scaling: TargetScaling | None,
     slots: tuple[Slots, Slots],
     flats: tuple[Array, Array, Array],
     rngs: Sequence[np.random.Generator],
+    target_scaling: TargetScaling | None = None,
 ) -> None:
     """Give every layer its views of the flat `params`, `grads` and `state`."""
     params, grads, state = flats
@@ -179,7 +181,7 @@ class Storage(Described):
             params, grads, state = (np.zeros((*self.lead, n), self.dtype) for n in sizes)
             flats = params, grads, state
         self._params, self._grads, self._state = flats
-        bind(self.layers, self._target_scaling, slots, flats, self.rngs)
+        bind(self.layers, slots, flats, self.rngs, self._target_scaling)
 
     def _laid_out(self) -> tuple[Slots, Slots]:
         """Slots of all parameters, and of all statistics."""

@@ -114,7 +114,7 @@ def fit_to(
     network: Network, batches: Iterable[Batch], communicator: Communicator | None = None
 ) -> None:
     """Fit what scales inputs and targets to checked rows, whether or not that has been done."""
-    layer, target_scaling = network.input_scaling, network.target_scaling
+    layer, target_scaling = network.input_scaling, network.scaling_of_targets
     of_x, of_y = Moments(), Moments()
     for x, target, weights in batches:
         if layer is not None:
@@ -129,8 +129,8 @@ def fit_to(
             mean, deviation = of_x.scaling()
             _warn_of_lost_digits(layer, mean, deviation)
             layer.take(mean, deviation)
-        if network._target_scaling is not None:
-            network._target_scaling.take(*of_y.scaling())
+        if target_scaling is not None:
+            target_scaling.take(*of_y.scaling())
 
 
 def _warn_of_lost_digits(layer: Standardize, mean: Array, deviation: Array) -> None:
