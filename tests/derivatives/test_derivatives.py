@@ -287,3 +287,20 @@ def test_bad_arguments_are_answered():
         model.hessian_vector_product(x, y, np.ones(3))
     with pytest.raises(TypeError, match="training expects True or False"):
         model.per_example_gradients(x, y, training="no")
+
+
+def test_the_complex_forms_of_tanh_and_the_normal_law_are_those_of_numpy_and_scipy():
+    from scipy.special import ndtr
+
+    from mlpgrad.layers.activations.formulas import complex_tanh, normal_cdf
+
+    rng = np.random.default_rng(0)
+    z = 3 * rng.normal(size=300) + 10j * rng.normal(size=300)
+    out = np.empty_like(z)
+    complex_tanh(z, out)
+    np.testing.assert_allclose(out, np.tanh(z), rtol=1e-14)
+    for size in (1e-30, 1e-9, 1.0):
+        near = np.linspace(-6, 6, 300) + 1j * size * rng.uniform(-0.9, 0.9, 300)
+        normal_cdf(near, out)
+        np.testing.assert_allclose(out.real, ndtr(near).real, rtol=1e-13)
+        np.testing.assert_allclose(out.imag, ndtr(near).imag, rtol=1e-11)

@@ -114,7 +114,8 @@ class Differentiable(Network):
             rows = self._step_of_samples(
                 x, y, sample_weight, training, "per_example_gradient_norms"
             )
-            return np.sqrt(squared_norms(self, rows, self._penalty_gradient()))
+            added = self._penalty_gradient()
+            return rows * np.sqrt(squared_norms(self, None if added is None else added / rows))
 
     @suggesting
     def jacobian(self, x: Any, *, to: str = "parameters") -> Array:

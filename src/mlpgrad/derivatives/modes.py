@@ -25,13 +25,14 @@ def set_mode(network: Network, training: bool) -> None:
 @contextmanager
 def in_mode(network: Network, training: bool) -> Iterator[None]:
     """Within `with`: the layers compute as in a training step, or as in predictions."""
-    before = [(layer, layer.training) for _, layer in walk(network.layers)]
-    set_mode(network, training)
+    others = [layer for _, layer in walk(network.layers) if layer.training is not training]
+    for layer in others:
+        layer.training = training
     try:
         yield
     finally:
-        for layer, mode in before:
-            layer.training = mode
+        for layer in others:
+            layer.training = not training
 
 
 def refuse_in_training(network: Network, what: str) -> None:

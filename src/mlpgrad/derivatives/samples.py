@@ -37,7 +37,9 @@ def write_gradients(network: Network, scale: Any, out: Array) -> None:
         The result; the sum over B, divided by `scale`, is that of the step.
     """
     for layer, slots in _with_parameters(network):
-        x, delta = _kept(layer, scale)
+        assert layer._inputs is not None
+        assert layer._delta is not None
+        x, delta = layer._inputs, layer._delta * scale
         if type(layer) is Dense:
             _outer_products(x, delta, slots, out)
         else:
@@ -45,14 +47,16 @@ def write_gradients(network: Network, scale: Any, out: Array) -> None:
             part[...] = _one_by_one(layer, slots, network, x, delta)
 
 
-def squared_norms(network: Network, scale: Any, added: Array | None) -> Array:
-    """The squared norms of what `write_gradients` writes, each plus `added (..., P)`: `(..., B)`.
+def squared_norms(network: Network, added: Array | None) -> Array:
+    """The squared norms of the gradients of rows, each plus `added (..., P)`: `(..., B)`.
 
     By ||g + r||^2 = ||g||^2 + 2 g r + ||r||^2; no gradient of a Dense layer is formed.
     """
     total: Any = 0.0
     for layer, slots in _with_parameters(network):
-        x, delta = _kept(layer, scale)
+        x, delta = layer._inputs, layer._delta
+        assert x is not None
+        assert delta is not None
         if type(layer) is Dense:
             total = total + _dense_norms(x, delta, layer.bias, slots, added)
             continue
@@ -114,13 +118,6 @@ def _state_of(layer: Layer, network: Network) -> Array:
     slots = [slot for slot in network.statistics if id(slot.layer) in inside]
     start, stop = (slots[0].start, slots[-1].stop) if slots else (0, 0)
     return network.state[..., start:stop]
-
-
-def _kept(layer: Layer, scale: Any) -> tuple[Array, Array]:
-    """A layer's inputs and scaled deltas of the last step."""
-    assert layer._inputs is not None
-    assert layer._delta is not None
-    return layer._inputs, layer._delta * scale
 
 
 def _with_parameters(network: Network) -> Iterator[tuple[Layer, list[Slot]]]:

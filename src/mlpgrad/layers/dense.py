@@ -90,12 +90,15 @@ class Dense(Layer):
     def allocate(self, shape: Shape) -> dict[str, Any]:
         batch = shape[-2]
         z = self.empty(batch, self.out_features)
+        multiply = product(z.ndim, self.dtype)
         neighbours = z.ndim == 2 and [*self.params] == ["weights", "bias"]  # in the flat array
         whole = with_ones(shape, self.dtype) if neighbours else None
         prepared = {
-            "_multiply": product(z.ndim),
+            "_multiply": multiply,
             # of a column and a row, in an ensemble: `matmul` needs four times as long
-            "_spread": np.multiply if z.shape[-1] == 1 and z.ndim > 2 else product(z.ndim),
+            "_spread": np.multiply
+            if z.shape[-1] == 1 and z.ndim > 2
+            else product(z.ndim, self.dtype),
             "_z": z,
             "_weights": self.params.weights,
             "_weights_t": self.params.weights.mT,

@@ -37,7 +37,7 @@ class _Normalization(Layer):
 
     def allocate(self, shape: Shape) -> dict[str, Any]:
         size = shape[-2:]
-        multiply = product(len(self._lead) + 2)
+        multiply = product(len(self._lead) + 2, self.dtype)
         tiled = self.empty(*size) if len(shape) < len(self._lead) + 2 else None
         return {
             "_multiply": multiply,

@@ -41,7 +41,7 @@ class Softmax(Layer):
         size = shape[-2:]
         out = self.empty(*size)
         return {
-            "_multiply": product(out.ndim),
+            "_multiply": product(out.ndim, self.dtype),
             **maxima_buffers(out.shape),
             "_column": self.empty(size[0], 1),
             "_spread": spread_buffer(out.shape, self.dtype),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,25 @@ def magnitude(z: Array, out: Array) -> None:
     np.maximum(z, out, out=out)
 
 
-def sigmoid(z: Array, out: Array) -> None:
+def complex_tanh(z: Array, out: Array) -> None:
+    """Write tanh(x + iy) = (t + is) / (1 + ist), with t = tanh x and s = tan y.
+
+    NumPy's real functions are vectorized, the complex `tanh` is not: half the time.
+    """
+    divisor = np.empty_like(out)
+    t, s = out.real, out.imag
+    np.tan(z.imag, s)
+    np.tanh(z.real, t)
+    np.multiply(s, t, divisor.imag)
+    divisor.real = 1
+    np.divide(out, divisor, out)
+
+
+def sigmoid(z: Array, out: Array, tanh: Any = np.tanh) -> None:
     """Write 1 / (1 + e^-z) as tanh(z/2)/2 + 1/2."""
     half = constant(0.5, z.dtype)
     np.multiply(z, half, out)
-    np.tanh(out, out)
+    tanh(out, out)
     np.multiply(out, half, out)
     np.add(out, half, out)
 
@@ -63,6 +78,13 @@ def exponential_unit_slope(
 
 def normal_cdf(z: Array, out: Array) -> None:
     """Write Phi(z); longdouble numbers get the digits of float64, as SciPy has no more."""
+    if z.dtype.kind == "c" and np.abs(z.imag).max(initial=0) < 1e-9:
+        # a complex step: Phi(x) + iy phi(x), whose error is of order y^2; SciPy's takes 15 times
+        # as long
+        normal_cdf(z.real, out.real)
+        np.exp(-0.5 * z.real**2, out=out.imag)
+        np.multiply(out.imag, z.imag / math.sqrt(2 * math.pi), out.imag)
+        return
     if z.dtype.itemsize > 8 * (1 + (z.dtype.kind == "c")):
         z = z.astype(np.complex128 if z.dtype.kind == "c" else np.float64)
     _ndtr()(z, out=out)
