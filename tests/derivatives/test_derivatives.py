@@ -4,19 +4,8 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
-from tests.kinds import LAYERS, every_case, layer_case, one_and_many
-
-RANDOM = {cls for cls in LAYERS if cls.is_random}
-MIXING = {cls for cls in LAYERS if cls.mixes_samples}
-
-
-def both_modes(cls):
-    """The modes in which a class has derivatives."""
-    return (False,) if cls in RANDOM | MIXING else (True, False)
-
-
-def weights_for(model, x):
-    return np.linspace(0, 2, x.shape[-2])
+from tests.derivatives.cases import MIXING, RANDOM, every_case, modes, penalised
+from tests.kinds import layer_case, one_and_many
 
 
 def in_prediction_mode(model):
@@ -45,12 +34,6 @@ def richardson(f, h):
     return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)
 
 
-def penalised(case, cls, size=None):
-    model, x, y = case(cls, size=size)
-    model.penalties = [mg.L2(0.3, kinds=("weights", "gain")), mg.L1(0.1)]
-    return model, x, y
-
-
 def test_dropout_and_batch_norm_say_what_they_are():
     assert {mg.BatchNorm} == MIXING
     assert mg.Dropout in RANDOM
@@ -61,7 +44,7 @@ def test_dropout_and_batch_norm_say_what_they_are():
 def test_the_gradients_of_samples_are_those_of_batches_of_one(case, cls, size):
     model, x, y = penalised(case, cls, size)
     members = [model] if size is None else [model.member(i) for i in range(size)]
-    for training in both_modes(cls):
+    for training in modes(cls):
         found = model.per_example_gradients(x, y, training=training)
         assert found.shape == (*model.lead, len(x), model.params.shape[-1])
         for member, rows in zip(members, found if size else [found], strict=True):
@@ -78,7 +61,7 @@ def test_the_gradients_of_samples_are_those_of_batches_of_one(case, cls, size):
 def test_with_weights_their_mean_is_the_gradient(case, cls, size):
     model, x, y = penalised(case, cls, size)
     weights = np.random.default_rng(2).uniform(0, 2, (*model.lead, len(x)))
-    for training in both_modes(cls):
+    for training in modes(cls):
         rows = model.per_example_gradients(x, y, sample_weight=weights, training=training)
         expected = gradient_of(model, training)(model.params, x, y, weights)
         np.testing.assert_allclose(rows.mean(axis=-2), expected, rtol=1e-12, atol=1e-13)
@@ -115,7 +98,7 @@ def test_the_product_with_the_hessian_is_a_difference_of_gradients(case, cls, si
     model, x, y = penalised(case, cls, size)
     v = np.random.default_rng(3).normal(size=model.params.shape)
     weights = np.random.default_rng(2).uniform(0.1, 2, (*model.lead, len(x)))
-    for training in both_modes(cls):
+    for training in modes(cls):
         gradient = gradient_of(model, training)
         product = model.hessian_vector_product(x, y, v, sample_weight=weights, training=training)
         expected = richardson(lambda t, f=gradient: f(model.params + t * v, x, y, weights), 1e-5)

@@ -2,167 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
-from mlpgrad.derivatives.modes import in_mode, refuse_in_training, refuse_mixing
+from mlpgrad.derivatives.first_order import FirstOrder
+from mlpgrad.derivatives.modes import refuse_in_training
 from mlpgrad.derivatives.objective import Objective
-from mlpgrad.derivatives.outputs import jacobian_to_inputs, jacobian_to_parameters
-from mlpgrad.derivatives.samples import squared_norms, write_gradients
-from mlpgrad.network import boundary
-from mlpgrad.network.network import Network
-from mlpgrad.network.storage import check_memory
-from mlpgrad.penalties import penalise
+
+if TYPE_CHECKING:
+    from mlpgrad.derivatives.curvature import Curvature
 
 
-class Differentiable(Network):
-    """A network with its Jacobian, its Hessian, and the gradients of single samples."""
-
-    @suggesting
-    def per_example_gradients(
-        self, x: Any, y: Any, *, sample_weight: Any = None, training: bool = True
-    ) -> Array:
-        """The gradient of each sample's objective to the parameters, `(B, P)` or `(E, B, P)`.
-
-        Row b is the gradient of v_b l_b plus penalties, with v_b = w_b / mean(w), or 1 without
-        weights: the mean over the rows is the gradient that `backpropagate` gives. It is made from
-        one step, whose gradient is in `grads` afterwards.
-
-        Parameters
-        ----------
-        x, y, sample_weight
-            As for `backpropagate`.
-        training : bool, default True
-            False differentiates what the model predicts: without dropout, and with the running
-            statistics of BatchNorm.
-
-        Returns
-        -------
-        array (B, P), or (E, B, P) for an ensemble
-            In the model's dtype.
-
-        Raises
-        ------
-        ValueError
-            If in training mode a sample's output depends on others or on chance (BatchNorm,
-            Dropout), so that it has no gradient of its own; or if the result is too large for this
-            machine's memory.
-
-        Examples
-        --------
-        >>> import numpy as np, mlpgrad as mg
-        >>> x, y = mg.datasets.moons(50, random_state=0)
-        >>> model = mg.Sequential([mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)],
-        ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
-        >>> gradients = model.per_example_gradients(x, y)
-        >>> gradients.shape
-        (50, 33)
-        >>> loss = model.backpropagate(x, y)
-        >>> np.allclose(gradients.mean(axis=0), model.grads, atol=1e-6)
-        True
-        """
-        with self._alone(), in_mode(self, arguments.flag(training, "training")):
-            rows = self._step_of_samples(x, y, sample_weight, training, "per_example_gradients")
-            shape = (*self.lead, rows, self._params.shape[-1])
-            check_memory(
-                int(np.prod(shape, dtype=object)) * self.dtype.itemsize,
-                f"gradients of shape {shape}",
-                "take fewer samples at a time, or only their norms: per_example_gradient_norms",
-            )
-            out = np.empty(shape, self.dtype)
-            write_gradients(self, rows, out)
-            added = self._penalty_gradient()
-            if added is not None:
-                np.add(out, added[..., None, :], out)
-            return out
-
-    @suggesting
-    def per_example_gradient_norms(
-        self, x: Any, y: Any, *, sample_weight: Any = None, training: bool = True
-    ) -> Array:
-        """The Euclidean norms of `per_example_gradients`, `(B,)` or `(E, B)`, without forming them.
-
-        They take about the time and memory of one gradient. Samples with large norms are those
-        that the model learns most from, or cannot learn.
-
-        Parameters
-        ----------
-        x, y, sample_weight, training
-            As for `per_example_gradients`, with the same errors.
-
-        Returns
-        -------
-        array (B,), or (E, B) for an ensemble
-            In the model's dtype. With penalties, the norm of a gradient whose two parts cancel is
-            exact to about the square root of the machine precision.
-
-        Examples
-        --------
-        >>> import numpy as np, mlpgrad as mg
-        >>> x, y = mg.datasets.moons(50, random_state=0)
-        >>> model = mg.Sequential([mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)],
-        ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
-        >>> norms = model.per_example_gradient_norms(x, y)
-        >>> np.allclose(norms, np.linalg.norm(model.per_example_gradients(x, y), axis=-1))
-        True
-        """
-        with self._alone(), in_mode(self, arguments.flag(training, "training")):
-            rows = self._step_of_samples(
-                x, y, sample_weight, training, "per_example_gradient_norms"
-            )
-            added = self._penalty_gradient()
-            return rows * np.sqrt(squared_norms(self, None if added is None else added / rows))
-
-    @suggesting
-    def jacobian(self, x: Any, *, to: str = "parameters") -> Array:
-        """The derivatives of the outputs that `predict` gives, at each sample.
-
-        Parameters
-        ----------
-        x : array (B, I) or (E, B, I)
-        to : "parameters" or "inputs", default "parameters"
-            What to differentiate by.
-
-        Returns
-        -------
-        array (B, O, P) or (B, O, I), with the ensemble axis in front where there is one
-            In the model's dtype. Predictions are differentiated: without dropout, and with the
-            running statistics of BatchNorm.
-
-        Raises
-        ------
-        ValueError
-            If the result is too large for this machine's memory.
-
-        Examples
-        --------
-        >>> import numpy as np, mlpgrad as mg
-        >>> model = mg.Sequential([mg.Dense(3, 2)], loss=mg.HalfSquaredError(), random_state=0)
-        >>> model.jacobian(np.ones((4, 3))).shape
-        (4, 2, 8)
-        >>> jacobian = model.jacobian(np.ones((4, 3)), to="inputs")
-        >>> np.allclose(jacobian[0], model.layers[0].params.weights.T)
-        True
-        """
-        if to not in ("parameters", "inputs"):
-            shown = arguments.shown(to)
-            raise ValueError(f"to expects 'parameters' or 'inputs', got {shown}; choose one")
-        checked = boundary.inputs(x, self.in_features, self.lead, self.dtype)
-        outputs = self.out_features or checked.shape[-1]
-        width = self._params.shape[-1] if to == "parameters" else checked.shape[-1]
-        shape = (*self.lead, checked.shape[-2], outputs, width)
-        check_memory(
-            int(np.prod(shape, dtype=object)) * self.dtype.itemsize,
-            f"Jacobians of shape {shape}",
-            "take fewer samples at a time",
-        )
-        by = jacobian_to_parameters if to == "parameters" else jacobian_to_inputs
-        with self._alone():
-            return by(self, checked, outputs)
+class Differentiable(FirstOrder):
+    """A network with its Jacobians, its curvature, and the gradients of single samples."""
 
     @suggesting
     def hessian_vector_product(
@@ -217,27 +73,116 @@ class Differentiable(Network):
         arguments.copy_into(vector, v, "v")
         return objective.product(objective.network.params, vector)
 
-    # what they have in common
+    @suggesting
+    def curvature(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        kind: str = "hessian",
+        sample_weight: Any = None,
+        training: bool = True,
+        batch_size: int | None = None,
+    ) -> Curvature:
+        """Second derivatives of the objective as a linear operator of SciPy, at these parameters.
 
-    def _step_of_samples(self, x: Any, y: Any, weights: Any, training: bool, what: str) -> int:
-        """One step on samples that do not depend on one another; returns their number."""
-        x, target, weights = self._cast(x, y, weights)
-        if training:
-            refuse_in_training(self, what)
-            refuse_mixing(self, x, what)
-        self._step(x, target, weights)
-        return int(x.shape[-2])
+        Parameters
+        ----------
+        x, y, sample_weight
+            As for `backpropagate`.
+        kind : "hessian", "gauss_newton" or "fisher", default "hessian"
+            "hessian" is exact, and may have negative eigenvalues. With the Jacobian J of the
+            outputs and the second derivatives H_l of the loss to the outputs, "gauss_newton" is the
+            weighted mean of J^T H_l J over the samples, without negative eigenvalues where the
+            loss is convex in the outputs. "fisher" replaces H_l by its expectation under the law
+            whose negative log likelihood the loss is: the Fisher information, in the scale of the
+            objective (a loss that is a mean over outputs has that of its mean). For squared errors,
+            for `SoftmaxCrossEntropy`, `SigmoidCrossEntropy` and `Poisson` both are the same.
+            Penalties add their own second derivatives to each kind. Martens 2020, "New insights and
+            perspectives on the natural gradient method".
+        training : bool, default True
+            As for `per_example_gradients`.
+        batch_size : int, optional
+            Rows that are computed at once, 8,192 by default; bounds the memory.
 
-    def _penalty_gradient(self) -> Array | None:
-        """The gradient of the penalties alone, in the shape of `params`; None without any."""
-        if not self._penalised:
-            return None
-        before = self._grads.copy()
-        self._grads.fill(0)
-        penalise(0.0, self._penalised, self._slopes)
-        added = self._grads.copy()
-        self._grads[...] = before
-        return added
+        Returns
+        -------
+        scipy.sparse.linalg.LinearOperator (P, P), or (E P, E P) for an ensemble
+            Symmetric, in float64, with `todense()`. Blocks of an ensemble's members lie on the
+            diagonal. Later changes of the model do not act on it.
+
+        Raises
+        ------
+        ValueError
+            In training mode with BatchNorm or Dropout.
+        TypeError
+            For "fisher" with a loss that is not a negative log likelihood.
+
+        Examples
+        --------
+        >>> import numpy as np, mlpgrad as mg
+        >>> from scipy.sparse.linalg import eigsh
+        >>> x, y = mg.datasets.moons(50, random_state=0)
+        >>> model = mg.Sequential([mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)],
+        ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
+        >>> largest = eigsh(model.curvature(x, y), 2, which="LA", return_eigenvectors=False)
+        >>> np.allclose(largest[-1], np.linalg.eigvalsh(model.hessian(x, y))[-1])
+        True
+
+        The empirical Fisher matrix, which is another thing, is made of the gradients themselves:
+
+        >>> gradients = model.per_example_gradients(x, y)
+        >>> empirical = gradients.T @ gradients / len(gradients)
+        """
+        from mlpgrad.derivatives.curvature import KINDS, Curvature  # SciPy's part takes long
+
+        if kind not in KINDS:
+            names = ", ".join(map(repr, KINDS))
+            raise ValueError(f"kind expects one of {names}, got {arguments.shown(kind)}")
+        if batch_size is not None:
+            batch_size = arguments.count(batch_size, "batch_size")
+        objective = self._objective_of(x, y, sample_weight, training, batch_size, "curvature")
+        return Curvature(objective, objective.network.params.copy(), kind)
+
+    @suggesting
+    def hessian(self, x: Any, y: Any, *, sample_weight: Any = None, training: bool = True) -> Array:
+        """The Hessian of the objective to the parameters, for a small network.
+
+        It needs P^2 numbers, and as many exact products as there are parameters.
+
+        Parameters
+        ----------
+        x, y, sample_weight, training
+            As for `curvature`, with the same errors.
+
+        Returns
+        -------
+        array (P, P), or (E, P, P) for an ensemble
+            In float64, symmetric.
+
+        Raises
+        ------
+        ValueError
+            If it is larger than this machine's memory; `curvature` gives products with it.
+
+        Examples
+        --------
+        >>> import numpy as np, mlpgrad as mg
+        >>> x, y = mg.datasets.xor()
+        >>> model = mg.Sequential([mg.Dense(2, 2), mg.Tanh(), mg.Dense(2, 1)],
+        ...                       loss=mg.HalfSquaredError(), random_state=0)
+        >>> hessian = model.hessian(x, y)
+        >>> hessian.shape
+        (9, 9)
+        >>> v = np.ones(9)
+        >>> np.allclose(hessian @ v, model.hessian_vector_product(x, y, v))
+        True
+        """
+        from mlpgrad.derivatives.curvature import dense_blocks, hessian_product
+
+        objective = self._objective_of(x, y, sample_weight, training, None, "hessian")
+        params = objective.network.params.copy()
+        return dense_blocks(hessian_product(objective, params), params)
 
     def _objective_of(
         self, x: Any, y: Any, weights: Any, training: bool, batch_size: int | None, what: str

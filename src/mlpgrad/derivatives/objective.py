@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.derivatives.along import Along
+from mlpgrad.derivatives.along import Along, Quantity
 from mlpgrad.derivatives.gauss_newton import GaussNewton
 from mlpgrad.derivatives.modes import FEW, set_mode
+from mlpgrad.layers.chain import run_backward, run_forward
 from mlpgrad.network.network import Network
+from mlpgrad.penalties import penalise
 
 ROWS_AT_ONCE = 8192  # bounds the memory, not the result
 
@@ -129,6 +131,46 @@ class Objective:
         along, params, vector = self._along_at(params, vector)
         return along(lambda network: self._sums(network, network.params.copy())[1], params, vector)
 
+    def gauss_newton_product(self, params: Any, vector: Any, expected: bool = False) -> Array:
+        """J^T H_l J times `vector`, with the outputs' Jacobian J; and the penalties' Hessian.
+
+        H_l holds the second derivatives of the samples' losses to the outputs: what is left of the
+        Hessian where the network is linear in its parameters. With `expected` they are those that
+        the model itself expects of the targets: see `Loss.expected_targets`. Schraudolph 2002,
+        "Fast curvature matrix-vector products for second-order gradient descent".
+        """
+        along, params, vector = self._along_at(params, vector)
+        network, total = self.network, np.zeros_like(self.network.grads)
+        for share, x, target, weights in self.chunks(network):
+            network.params, network.state = params, self._state
+            with network.same_randomness():
+                prediction = run_forward(network.layers, x, weights)
+            targets = network.loss.expected_targets(prediction) if expected else [target]
+            deltas = [
+                along(self._first_delta(x, likely, weights), params, vector) for likely in targets
+            ]
+            run_backward(network.layers, np.mean(deltas, axis=0, dtype=network.dtype))
+            total += by_member(share) * network.grads
+        return np.asarray(total + along(_penalty_gradient, params, vector))
+
+    def check_likelihood(self) -> None:
+        """Raise TypeError unless the loss is the negative log likelihood of a law."""
+        _, x, _, weights = next(self.chunks(self.network, 1))
+        self.network.loss.expected_targets(run_forward(self.network.layers, x, weights))
+
+    def _first_delta(self, x: Array, target: Array, weights: Array | None) -> Quantity:
+        """The slopes of the loss to the outputs, as a function of the parameters."""
+
+        def first_delta(network: Network) -> Array:
+            network.state = self._state
+            inputs, targets, counts = network.cast(x, target, weights)
+            with network.same_randomness():
+                prediction = run_forward(network.layers, inputs, counts)
+            network._loss.forward(prediction, targets, counts)
+            return np.array(network._loss.backward())
+
+        return first_delta
+
     def _along_at(self, params: Any, vector: Any) -> tuple[Along, Array, Array]:
         """What takes derivatives along vectors, checked on a few rows; and arrays for it."""
         params, vector = np.asarray(params), np.asarray(vector)
@@ -149,6 +191,13 @@ class Objective:
                 value = value + share * network._step(x, target, weights)
                 grads += by_member(share) * network.grads
         return value, grads
+
+
+def _penalty_gradient(network: Network) -> Array:
+    """The gradient of the penalties alone."""
+    network.grads = 0
+    penalise(0.0, network._penalised, network._slopes)
+    return np.array(network.grads)
 
 
 def by_member(share: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -33,6 +34,9 @@ class _BinaryLoss(Loss):
 
     def true_classes(self, target: Array) -> Array:
         return _decided(target.real > 0.5)
+
+    def expected_targets(self, prediction: Array) -> Sequence[Array]:
+        return [self.probabilities(prediction)]  # second derivatives are linear in the target
 
     def log_density(self, prediction: Array, target: Array, variance: Array | None) -> Array:
         """t log p + (1 - t) log(1 - p), summed over the outputs."""

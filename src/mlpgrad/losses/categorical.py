@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -127,6 +128,9 @@ class _CategoricalLoss(Loss):
         if target.shape[-1] == 1:
             return target[..., 0].real.astype(np.intp, copy=False)
         return target.real.argmax(axis=-1)  # type: ignore[no-any-return]
+
+    def expected_targets(self, prediction: Array) -> Sequence[Array]:
+        return [self.probabilities(prediction)]  # second derivatives are linear in the target
 
 
 class SoftmaxCrossEntropy(_CategoricalLoss):

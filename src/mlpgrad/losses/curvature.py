@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,18 @@ class Curvature:
             f"{type(self).__name__} has no known curvature for the Gauss-Newton matrix; use "
             f"HalfSquaredError, MeanSquaredError, SigmoidCrossEntropy, SoftmaxCrossEntropy or "
             f"Poisson, or train with a first-order optimizer such as mg.Adam(1e-3)"
+        )
+
+    def expected_targets(self, prediction: Array) -> Sequence[Array]:
+        """Targets `(..., B, T)` over which second derivatives have the mean that the model expects.
+
+        For a loss that is the negative log likelihood of a law: the mean over these targets of the
+        second derivatives of l is their expectation under that law, given the prediction. Where
+        they do not depend on the target, any one target will do. TypeError for other losses.
+        """
+        raise TypeError(
+            f"{type(self).__name__} is not the negative log likelihood of a law whose second "
+            f"derivatives have an expectation; use kind='gauss_newton'"
         )
 
 

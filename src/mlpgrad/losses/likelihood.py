@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -104,6 +105,9 @@ class Poisson(Loss):
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
         return super().allocate(shape, dtype) | {"_rate": np.empty(shape, dtype)}
+
+    def expected_targets(self, prediction: Array) -> Sequence[Array]:
+        return [prediction]  # the second derivatives do not depend on the target
 
     @classmethod
     def example(cls) -> tuple[Self, Array, Array]:
@@ -226,6 +230,12 @@ class GaussianNLL(Loss):
             "_half_per_target": np.asarray(per_target / 2),
             "_half_weights": np.full(targets, per_target / 2),
         }
+
+    def expected_targets(self, prediction: Array) -> Sequence[Array]:
+        # one standard deviation on either side: they are of degree 2 in the target
+        mean, log_variance = self._halves(prediction)
+        deviation = np.exp(0.5 * np.maximum(log_variance, math.log(self.epsilon)))
+        return [mean + deviation, mean - deviation]
 
     @classmethod
     def example(cls) -> tuple[Self, Array, Array]:

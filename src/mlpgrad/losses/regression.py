@@ -49,6 +49,9 @@ class HalfSquaredError(Loss):
         halves = np.full(shape[-1], constant(0.5, dtype))
         return super().allocate(shape, dtype) | {"_half_ones": halves}
 
+    def expected_targets(self, prediction: Array) -> Sequence[Array]:
+        return [prediction]  # the second derivatives do not depend on the target
+
 
 class MeanSquaredError(Loss):
     """l = 1/O sum_k (y_k - t_k)^2;  dl/dy_k = 2/O (y_k - t_k)
@@ -89,6 +92,9 @@ class MeanSquaredError(Loss):
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
         kept = super().allocate(shape, dtype)
         return kept | {"_double": np.asarray(2 * kept["_per_output"])}
+
+    def expected_targets(self, prediction: Array) -> Sequence[Array]:
+        return [prediction]  # the second derivatives do not depend on the target
 
 
 class MeanAbsoluteError(Loss):

@@ -1,0 +1,104 @@
+"""The curvature of the objective as a linear operator of SciPy: products without a matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.derivatives.objective import Objective
+from mlpgrad.network.storage import check_memory
+
+INSTEAD = (
+    "use model.curvature(x, y) with scipy.sparse.linalg.eigsh or cg, which need products with it "
+    "only"
+)
+
+Product = Callable[[Array], Array]
+
+
+def hessian_product(objective: Objective, params: Array) -> Product:
+    """v -> H v."""
+    return lambda vector: objective.product(params, vector)
+
+
+def gauss_newton_product(objective: Objective, params: Array) -> Product:
+    """v -> J^T H_l J v, and the penalties' second derivatives."""
+    return lambda vector: objective.gauss_newton_product(params, vector)
+
+
+def fisher_product(objective: Objective, params: Array) -> Product:
+    """v -> J^T E[H_l] J v, and the penalties' second derivatives."""
+    objective.check_likelihood()
+    return lambda vector: objective.gauss_newton_product(params, vector, expected=True)
+
+
+KINDS = {
+    "hessian": hessian_product,
+    "gauss_newton": gauss_newton_product,
+    "fisher": fisher_product,
+}
+"""What each kind of curvature multiplies by; a new kind is a line here."""
+
+
+class Curvature(LinearOperator):  # type: ignore[misc]  # SciPy has no types
+    """A symmetric matrix of second derivatives, `(P, P)`, at fixed parameters.
+
+    Everything in `scipy.sparse.linalg` takes it: `eigsh`, `cg`, `svds`. For an ensemble it is block
+    diagonal, `(E P, E P)`, with a block for each member: one product serves them all.
+
+    Parameters
+    ----------
+    objective : Objective
+    params : array (P,) or (E, P)
+        Where the second derivatives are taken.
+    kind : str
+        One of KINDS.
+    """
+
+    def __init__(self, objective: Objective, params: Array, kind: str) -> None:
+        self.params, self._product = params, KINDS[kind](objective, params)
+        super().__init__(params.dtype, (params.size, params.size))
+
+    def _matvec(self, vector: Any) -> Array:
+        product = self._product(np.asarray(vector).reshape(self.params.shape))
+        return product.reshape(np.shape(vector))
+
+    _rmatvec = _matvec
+
+    def _adjoint(self) -> Curvature:
+        return self
+
+    _transpose = _adjoint
+
+    def todense(self) -> Array:
+        """The matrix as an array: P products.
+
+        Raises
+        ------
+        ValueError
+            If it is larger than this machine's memory.
+        """
+        blocks = dense_blocks(self._product, self.params)
+        if self.params.ndim == 1:
+            return blocks
+        members, size = self.params.shape
+        matrix = np.zeros((members, size, members, size), blocks.dtype)
+        matrix[np.arange(members), :, np.arange(members)] = blocks
+        return matrix.reshape(self.shape)
+
+
+def dense_blocks(product: Product, params: Array) -> Array:
+    """The symmetric matrix `(P, P)`, or `(E, P, P)` of each member, column by column."""
+    size = params.shape[-1]
+    check_memory(params.size * size * params.itemsize, f"{size:,} x {size:,} matrices", INSTEAD)
+    matrix = np.empty((*params.shape, size), params.dtype)
+    vector = np.zeros_like(params)
+    for column in range(size):
+        vector[..., column] = 1
+        matrix[..., column] = product(vector)
+        vector[..., column] = 0
+    return (matrix + matrix.mT) / 2

@@ -1,0 +1,190 @@
+"""The side of a model that gives first derivatives: of single samples, and of the outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core import arguments
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
+from mlpgrad.derivatives.modes import in_mode, refuse_in_training, refuse_mixing
+from mlpgrad.derivatives.outputs import jacobian_to_inputs, jacobian_to_parameters
+from mlpgrad.derivatives.samples import squared_norms, write_gradients
+from mlpgrad.network import boundary
+from mlpgrad.network.network import Network
+from mlpgrad.network.storage import check_memory
+from mlpgrad.penalties import penalise
+
+
+class FirstOrder(Network):
+    """A network with its Jacobians and the gradients of single samples."""
+
+    @suggesting
+    def per_example_gradients(
+        self, x: Any, y: Any, *, sample_weight: Any = None, training: bool = True
+    ) -> Array:
+        """The gradient of each sample's objective to the parameters, `(B, P)` or `(E, B, P)`.
+
+        Row b is the gradient of v_b l_b plus penalties, with v_b = w_b / mean(w), or 1 without
+        weights: the mean over the rows is the gradient that `backpropagate` gives. It is made from
+        one step, whose gradient is in `grads` afterwards.
+
+        Parameters
+        ----------
+        x, y, sample_weight
+            As for `backpropagate`.
+        training : bool, default True
+            False differentiates what the model predicts: without dropout, and with the running
+            statistics of BatchNorm.
+
+        Returns
+        -------
+        array (B, P), or (E, B, P) for an ensemble
+            In the model's dtype.
+
+        Raises
+        ------
+        ValueError
+            If in training mode a sample's output depends on others or on chance (BatchNorm,
+            Dropout), so that it has no gradient of its own; or if the result is too large for this
+            machine's memory.
+
+        Examples
+        --------
+        >>> import numpy as np, mlpgrad as mg
+        >>> x, y = mg.datasets.moons(50, random_state=0)
+        >>> model = mg.Sequential([mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)],
+        ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
+        >>> gradients = model.per_example_gradients(x, y)
+        >>> gradients.shape
+        (50, 33)
+        >>> loss = model.backpropagate(x, y)
+        >>> np.allclose(gradients.mean(axis=0), model.grads, atol=1e-6)
+        True
+        """
+        with self._alone(), in_mode(self, arguments.flag(training, "training")):
+            rows = self._step_of_samples(x, y, sample_weight, training, "per_example_gradients")
+            shape = (*self.lead, rows, self._params.shape[-1])
+            check_memory(
+                int(np.prod(shape, dtype=object)) * self.dtype.itemsize,
+                f"gradients of shape {shape}",
+                "take fewer samples at a time, or only their norms: per_example_gradient_norms",
+            )
+            out = np.empty(shape, self.dtype)
+            write_gradients(self, rows, out)
+            added = self._penalty_gradient()
+            if added is not None:
+                np.add(out, added[..., None, :], out)
+            return out
+
+    @suggesting
+    def per_example_gradient_norms(
+        self, x: Any, y: Any, *, sample_weight: Any = None, training: bool = True
+    ) -> Array:
+        """The Euclidean norms of `per_example_gradients`, `(B,)` or `(E, B)`, without forming them.
+
+        They take about the time and memory of one gradient. Samples with large norms are those
+        that the model learns most from, or cannot learn.
+
+        Parameters
+        ----------
+        x, y, sample_weight, training
+            As for `per_example_gradients`, with the same errors.
+
+        Returns
+        -------
+        array (B,), or (E, B) for an ensemble
+            In the model's dtype. With penalties, the norm of a gradient whose two parts cancel is
+            exact to about the square root of the machine precision.
+
+        Examples
+        --------
+        >>> import numpy as np, mlpgrad as mg
+        >>> x, y = mg.datasets.moons(50, random_state=0)
+        >>> model = mg.Sequential([mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)],
+        ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
+        >>> norms = model.per_example_gradient_norms(x, y)
+        >>> np.allclose(norms, np.linalg.norm(model.per_example_gradients(x, y), axis=-1))
+        True
+        """
+        with self._alone(), in_mode(self, arguments.flag(training, "training")):
+            rows = self._step_of_samples(
+                x, y, sample_weight, training, "per_example_gradient_norms"
+            )
+            added = self._penalty_gradient()
+            return rows * np.sqrt(squared_norms(self, None if added is None else added / rows))
+
+    @suggesting
+    def jacobian(self, x: Any, *, to: str = "parameters") -> Array:
+        """The derivatives of the outputs that `predict` gives, at each sample.
+
+        Parameters
+        ----------
+        x : array (B, I) or (E, B, I)
+        to : "parameters" or "inputs", default "parameters"
+            What to differentiate by.
+
+        Returns
+        -------
+        array (B, O, P) or (B, O, I), with the ensemble axis in front where there is one
+            In the model's dtype. Predictions are differentiated: without dropout, and with the
+            running statistics of BatchNorm.
+
+        Raises
+        ------
+        ValueError
+            If the result is too large for this machine's memory.
+
+        Examples
+        --------
+        >>> import numpy as np, mlpgrad as mg
+        >>> model = mg.Sequential([mg.Dense(3, 2)], loss=mg.HalfSquaredError(), random_state=0)
+        >>> model.jacobian(np.ones((4, 3))).shape
+        (4, 2, 8)
+        >>> jacobian = model.jacobian(np.ones((4, 3)), to="inputs")
+        >>> np.allclose(jacobian[0], model.layers[0].params.weights.T)
+        True
+        """
+        if to not in ("parameters", "inputs"):
+            shown = arguments.shown(to)
+            raise ValueError(f"to expects 'parameters' or 'inputs', got {shown}; choose one")
+        checked = boundary.inputs(x, self.in_features, self.lead, self.dtype)
+        outputs = self.out_features or checked.shape[-1]
+        width = self._params.shape[-1] if to == "parameters" else checked.shape[-1]
+        shape = (*self.lead, checked.shape[-2], outputs, width)
+        check_memory(
+            int(np.prod(shape, dtype=object)) * self.dtype.itemsize,
+            f"Jacobians of shape {shape}",
+            "take fewer samples at a time",
+        )
+        by = jacobian_to_parameters if to == "parameters" else jacobian_to_inputs
+        with self._alone():
+            grads = self._grads.copy()
+            try:
+                return by(self, checked, outputs)
+            finally:
+                self._grads[...] = grads
+
+    # what they have in common
+
+    def _step_of_samples(self, x: Any, y: Any, weights: Any, training: bool, what: str) -> int:
+        """One step on samples that do not depend on one another; returns their number."""
+        x, target, weights = self._cast(x, y, weights)
+        if training:
+            refuse_in_training(self, what)
+            refuse_mixing(self, x, what)
+        self._step(x, target, weights)
+        return int(x.shape[-2])
+
+    def _penalty_gradient(self) -> Array | None:
+        """The gradient of the penalties alone, in the shape of `params`; None without any."""
+        if not self._penalised:
+            return None
+        before = self._grads.copy()
+        self._grads.fill(0)
+        penalise(0.0, self._penalised, self._slopes)
+        added = self._grads.copy()
+        self._grads[...] = before
+        return added
