@@ -305,12 +305,13 @@ def load(path: str | Path) -> Sequential:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    FileNotFoundError, IsADirectoryError
+        If there is no such file, or it is a folder.
     ValueError
-        If the file is damaged, was written by a newer mlpgrad, or is not a model; if its arrays
-        do not have the sizes that its layers need, are compressed, or hold Python objects; or if
-        it needs a class that is not defined: import the module that defines it first.
+        If it is a pipe or a device; if the file is damaged, was written by a newer mlpgrad, or is
+        not a model; if its arrays do not have the sizes that its layers need, are compressed, or
+        hold Python objects; or if it needs a class that is not defined: import the module that
+        defines it first.
 
     Examples
     --------

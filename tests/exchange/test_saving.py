@@ -117,6 +117,21 @@ def test_only_regular_files_are_replaced(tmp_path, monkeypatch, make):
     assert all(after[name].st_ino == before[name].st_ino for name in before)
 
 
+@pytest.mark.parametrize("make", [make_pipe, make_link_to_pipe])
+def test_a_pipe_is_not_read(tmp_path, make):
+    path = tmp_path / "model.npz"
+    make(path)
+    with pytest.raises(ValueError, match="not a regular file but a pipe"):  # and does not wait
+        mg.load(path)
+
+
+def test_devices_and_folders_are_not_read(tmp_path):
+    with pytest.raises(ValueError, match="not a regular file"):
+        mg.load(os.devnull)
+    with pytest.raises(IsADirectoryError):
+        mg.load(tmp_path)
+
+
 def test_devices_are_not_replaced():
     with pytest.raises(FileExistsError, match="not a regular file"):
         small().save(os.devnull)
@@ -152,6 +167,22 @@ def test_what_a_killed_save_leaves_is_removed_by_the_next(tmp_path):
     other.touch()
     small().save(other)
     assert set(tmp_path.iterdir()) == {path, other, *foreign}
+
+
+def test_without_locks_old_drafts_are_removed(tmp_path, monkeypatch):
+    """As on Windows, where files cannot be locked so, but none that is open can be removed."""
+    path = tmp_path / "model.npz"
+    with replacing(path) as file:
+        name = next(tmp_path.iterdir()).name
+        file.write(b"1")
+    young, old = tmp_path / name, tmp_path / f"{name[:18]}{'0' * 16}.tmp"
+    assert young.name[:18] == old.name[:18]
+    young.touch()
+    old.touch()
+    os.utime(old, (0, 0))
+    monkeypatch.setattr("mlpgrad.exchange.replacing.fcntl", None)
+    small().save(path)
+    assert set(tmp_path.iterdir()) == {path, young}
 
 
 def test_drafts_in_use_are_left_alone(tmp_path):

@@ -224,6 +224,46 @@ def test_a_training_that_cannot_work_says_so(wrong, message, right):
     assert said(right) == []
 
 
+class Reader:
+    """Yields batches in arrays that it uses again."""
+
+    def __init__(self, x, y, size):
+        self.x, self.y, self.size = x, y, size
+
+    def __iter__(self):
+        x, y = np.empty((self.size, *self.x.shape[1:])), np.empty((self.size, *self.y.shape[1:]))
+        for start in range(0, len(self.x), self.size):
+            rows = slice(start, start + self.size)
+            x[...], y[...] = self.x[rows], self.y[rows]
+            yield x, y
+
+
+@pytest.mark.parametrize(("wrong", "message", "right"), FITTED)
+def test_a_training_on_a_stream_says_so_too(monkeypatch, wrong, message, right):
+    def streamed(model, y=Y, batch_size=32, **options):
+        options = {"optimizer": mg.Adam(0.01), "epochs": 3, "verbose": 0} | options
+        return model.fit(Reader(X, y, batch_size), **options)
+
+    monkeypatch.setitem(globals(), "fit", streamed)
+    with pytest.warns(mg.TrainingWarning, match=message):
+        wrong()
+    assert len(said(wrong)) == 1
+    assert said(right) == []
+
+
+def test_a_stream_is_looked_at_with_its_weights():
+    kept = np.r_[np.ones(32), np.zeros(32)]
+    stream = [(X[rows], Y[rows], kept[rows]) for rows in (slice(0, 64, 2), slice(1, 64, 2))]
+
+    def fit(batches):
+        stuck().fit(batches, optimizer=mg.Adam(0.01), epochs=2, verbose=0)
+
+    (message,) = said(lambda: fit(stream))
+    assert "all of 64 training rows" in message
+    # rows with weights and rows without are not looked at together
+    assert said(lambda: fit([stream[0], stream[1][:2]])) == []
+
+
 def test_saturated_units_are_named():
     model = network(mg.Dense(3, 8), mg.Sigmoid(), mg.Dense(8, 1))
     large = [1e6 * X, Y]

@@ -1,5 +1,6 @@
 """Several sessions joined by a communicator train as one: here two threads and their queues."""
 
+import re
 import threading
 
 import numpy as np
@@ -197,8 +198,9 @@ def test_ranks_that_run_out_of_batches_at_different_times_say_so():
 def test_the_communicator_is_called_in_three_places_only():
     _, queues = joined(lambda rank: model(), lambda rank: Rows(rank, 2, 24), optimizer=adam)
     steps, epochs = 4 * 4, 4
-    # a gradient a step; at the end of an epoch its sums, and whether to go on (but for the last)
-    assert queues.calls == steps + epochs + (epochs - 1)
+    # before training, whether the ranks are alike; a gradient a step; at the end of an epoch its
+    # sums, and whether to go on (but for the last)
+    assert queues.calls == 1 + steps + epochs + (epochs - 1)
 
 
 class StopsWithin(mg.Callback):
@@ -245,3 +247,33 @@ def test_ranks_agree_on_what_they_measure():
     (first, history), (second, other) = results
     assert first.params.tobytes() == second.params.tobytes()
     assert dict(history) == dict(other)
+
+
+@pytest.mark.parametrize(
+    ("difference", "message"),
+    [
+        ("validation_data", "differ in validation data .*rank {} has validation data: {}"),
+        ("metrics", "differ in the number of metrics"),
+        ("epochs", "differ in epochs"),
+    ],
+)
+def test_ranks_that_are_asked_for_different_things_say_so_before_they_train(difference, message):
+    given = {"validation_data": (X, Y), "metrics": [mg.Accuracy()], "epochs": 7}[difference]
+    queues, errors = Queues(2), [None, None]
+
+    def run(rank):
+        options = {"epochs": 4} | ({difference: given} if rank == 0 else {})
+        with pytest.raises(ValueError, match="the ranks expect the same") as caught:
+            model().fit(
+                X, Y, optimizer=mg.SGD(0.1), communicator=queues.rank(rank), verbose=0, **options
+            )
+        errors[rank] = str(caught.value)
+
+    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for rank, error in enumerate(errors):
+        assert re.search(message.format(rank, rank == 0), error)
+    assert queues.calls == 1

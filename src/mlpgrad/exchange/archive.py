@@ -7,8 +7,11 @@ are, not compressed, so that they take no more memory than the file does.
 from __future__ import annotations
 
 import math
+import os
 import re
+import stat
 import zipfile
+from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -24,6 +27,25 @@ evaluates the text, and warns about some."""
 
 PIECE = 1 << 20  # bytes read at once
 SHARE, SPARE = 2.7, 8 << 20  # bytes of memory: for each byte of the file, and for the smallest
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a file for reading, without waiting for the other end of a pipe.
+
+    Raises
+    ------
+    ValueError
+        If there is something other than a regular file at `path`.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    file = open(path, "rb", opener=lambda name, _: os.open(name, flags))  # noqa: SIM115
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise ValueError(
+        f"{path} is not a regular file but a pipe, socket or device, in which sizes cannot be "
+        f"compared before reading; write it to a file first"
+    )
 
 
 class Header(NamedTuple):

@@ -17,7 +17,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.version import __version__
-from mlpgrad.exchange.archive import Archive
+from mlpgrad.exchange.archive import Archive, open_regular
 from mlpgrad.exchange.replacing import replacing
 from mlpgrad.exchange.values import Decoder, encode
 from mlpgrad.layers.chain import walk
@@ -77,14 +77,15 @@ def load(path: str | Path) -> Network:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    FileNotFoundError, IsADirectoryError
+        If there is no such file, or it is a folder.
     ValueError
-        If the file is damaged, was written by a newer mlpgrad, or is not a model; if its arrays
-        do not have the sizes that its layers need, are compressed, or hold Python objects; or if
-        it needs a class that is not defined: import the module that defines it first.
+        If it is a pipe or a device; if the file is damaged, was written by a newer mlpgrad, or is
+        not a model; if its arrays do not have the sizes that its layers need, are compressed, or
+        hold Python objects; or if it needs a class that is not defined: import the module that
+        defines it first.
     """
-    with Path(path).open("rb") as file:
+    with open_regular(path) as file:
         try:
             return _read(Archive(file))
         except Exception as error:  # a damaged file can fail in any way

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import stat
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ try:
 except ModuleNotFoundError:  # Windows, where a file that is open cannot be moved, either
     fcntl = None  # type: ignore[assignment]
 
+ABANDONED = 3600.0
+"""Seconds after its last byte in which a draft that is closed must have been moved."""
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[BinaryIO]:
@@ -24,7 +28,8 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
 
     After an error the file is as it was. Symbolic links are followed. An older file's mode is
     kept, and its owner and group where this process may set them. Drafts for the same file that
-    killed processes have left in the folder are removed (where files can be locked).
+    killed processes have left in the folder are removed: at once where files can be locked, on
+    Windows after an hour.
 
     Parameters
     ----------
@@ -99,14 +104,16 @@ def _draft(folder: Path, prefix: str, mode: int) -> tuple[Path, BinaryIO]:
 
 
 def _remove_abandoned(folder: Path, prefix: str) -> None:
-    """Remove drafts that no process is writing; without locks there is no telling."""
-    if fcntl is None:
-        return
+    """Remove drafts that no process is writing."""
     for draft in folder.glob(f"{prefix}{'[0-9a-f]' * 16}.tmp"):
-        # an error: it is in use, another user's, or gone by now
-        with contextlib.suppress(OSError), draft.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            draft.unlink()
+        with contextlib.suppress(OSError):  # it is in use, another user's, or gone by now
+            if fcntl is None:  # no locks, but a file that is open cannot be removed
+                if time.time() - draft.stat().st_mtime > ABANDONED:
+                    draft.unlink()
+                continue
+            with draft.open("r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                draft.unlink()
 
 
 def _keep_permissions(file: BinaryIO, older: os.stat_result) -> None:

@@ -13,6 +13,7 @@ from mlpgrad.training.communicator import Communicator, summed
 
 BLOCK_BYTES = 1 << 19  # gathered together: many small batches cost one gather, and fit the cache
 SHUFFLED_AT_ONCE = 1 << 20  # rows: an epoch's order never takes more memory than this
+ROWS_SEEN = 1024  # that `sample` gives, at most
 RUN = 512  # consecutive rows that stay together in a larger set until they meet in the pool
 
 Batch = tuple[Array, Array, Array | None]
@@ -28,6 +29,8 @@ class Batches(Stateful):
     """Samples of a batch, but for a shorter last one; None where it is not known."""
     samples: int | None = None
     """Samples of an epoch; None where it is not known."""
+    largest: int | None = None
+    """Samples of the largest batch so far; None where it is not known."""
 
     def blocks(self) -> Iterator[list[Batch]]:
         """An epoch as lists of batches that are valid together, until the next list."""
@@ -42,6 +45,10 @@ class Batches(Stateful):
         for block in self.blocks():
             yield block[seen:]
             seen = max(0, seen - len(block))
+
+    def sample(self) -> Batch | None:
+        """Some of the training rows, checked and cast: for a look at them. None if unknown."""
+        return None
 
     def rewind(self) -> None:
         """Forget the position that `restore` has put back: the next epoch begins at its start."""
@@ -94,9 +101,9 @@ class Minibatches(Batches):
     ) -> None:
         first = arrays[0]
         assert first is not None
-        self.rows, self.sample_weight = rows, sample_weight
+        self.rows, self.sample_weight, self.cast = rows, sample_weight, cast
         self.samples = first.shape[-2] if rows is None else len(rows)
-        self.batch_size = min(batch_size, self.samples)
+        self.batch_size = self.largest = min(batch_size, self.samples)
         self.shuffle = shuffle
         self.rng = rng
         self.order: Array | None = None  # of the rows in this epoch, where it is known at once
@@ -168,6 +175,18 @@ class Minibatches(Batches):
 
     def rewind(self) -> None:
         self.resumes = False
+
+    def sample(self) -> Batch:
+        rows = np.arange(0, self.samples, -(-self.samples // ROWS_SEEN))
+        rows = rows if self.rows is None else self.rows[rows]
+        x, target, weights = self.buffers
+        assert x is not None
+        assert target is not None
+        inputs, labels, given = _take(self.arrays, rows)
+        labels = labels.astype(target.dtype, copy=False) if self.cast is None else self.cast(labels)
+        if given is not None and weights is not None:
+            given = given.astype(weights.dtype, copy=False)
+        return inputs.astype(x.dtype, copy=False), labels, given
 
     def data(self) -> Batch:
         """All training rows: `rows` of the arrays, or the arrays themselves."""

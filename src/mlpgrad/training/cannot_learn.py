@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -15,34 +14,34 @@ from mlpgrad.layers.dense import Dense
 from mlpgrad.layers.normalization import BatchNorm
 from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
-from mlpgrad.training.batches import Batch, Minibatches
+from mlpgrad.training.batches import Batches
 
-SAMPLE = 1024  # rows that are looked at
 UNSCALED = 10.0  # size of a target that begins to be far from what fresh weights give
 
 
-def warn_after_first_epoch(network: Network, batches: Any) -> None:
+def warn_after_first_epoch(network: Network, batches: Batches) -> None:
     """Give a TrainingWarning if the first epoch shows that the network cannot learn.
 
     Parameters
     ----------
     network : Network
     batches : Batches
-        What it is trained on. Of batches from an iterable only their effect is looked at.
+        What it is trained on; some of the rows are looked at.
     """
-    looks: list[Callable[[Network, Any], str | None]] = [_single_rows, _alike, _dead]
+    looks: list[Callable[[Network, Batches], str | None]] = [_single_rows, _alike, _dead]
     message = next((text for look in looks if (text := look(network, batches))), None)
     if message is not None:
         warn(message)
 
 
-def warn_at_end(network: Network, batches: Any) -> None:
+def warn_at_end(network: Network, batches: Batches) -> None:
     """Give a TrainingWarning if large targets are predicted no better than by their mean."""
     loss = network.loss
     plain = type(loss).numbers is Loss.numbers and not loss.classifies
-    if not plain or not isinstance(batches, Minibatches):
+    rows = batches.sample() if plain else None
+    if rows is None:
         return
-    x, target, weights = _sample(network, batches)
+    x, target, weights = rows
     mean = target.mean(axis=-2, keepdims=True, dtype=np.float64)
     size = float(np.sqrt(np.square(target, dtype=np.float64).mean(axis=-2).max()))
     if not size > UNSCALED:
@@ -64,9 +63,9 @@ def warn_at_end(network: Network, batches: Any) -> None:
         )
 
 
-def _single_rows(network: Network, batches: Any) -> str | None:
+def _single_rows(network: Network, batches: Batches) -> str | None:
     """BatchNorm has no spread to normalise by in a batch of one sample."""
-    if batches.batch_size != 1:
+    if batches.largest != 1:
         return None
     for position, layer in walk(network.layers):
         if isinstance(layer, BatchNorm):
@@ -78,7 +77,7 @@ def _single_rows(network: Network, batches: Any) -> str | None:
     return None
 
 
-def _alike(network: Network, batches: Any) -> str | None:
+def _alike(network: Network, batches: Batches) -> str | None:
     """Units that began alike get the same gradient, and stay alike."""
     layers = [(p, layer) for p, layer in walk(network.layers) if isinstance(layer, Dense)]
     for position, layer in layers[:-1]:
@@ -96,11 +95,12 @@ def _alike(network: Network, batches: Any) -> str | None:
     return None
 
 
-def _dead(network: Network, batches: Any) -> str | None:
+def _dead(network: Network, batches: Batches) -> str | None:
     """A layer that gives the same for every row, or passes no gradient back."""
-    if not isinstance(batches, Minibatches) or not _suspicious(network):
+    found = batches.sample() if _suspicious(network) else None
+    if found is None:
         return None
-    x, target, weights = _sample(network, batches)
+    x, target, weights = found
     if not (_varies(x).any() and _varies(target).any()):
         return None
     twin, rows = network.copy(), x.shape[-2]
@@ -146,17 +146,6 @@ def _varies(array: Array | None) -> Array:
 def _is_zero(array: Array | None) -> Array:
     """Whether all numbers are 0, for each network; not where there is no array."""
     return np.array([False]) if array is None else np.atleast_1d(~array.any(axis=(-2, -1)))
-
-
-def _sample(network: Network, batches: Minibatches) -> Batch:
-    """Some of the training rows, over all of them, as the network takes them."""
-    rows = np.arange(0, batches.samples, -(-batches.samples // SAMPLE))
-    if batches.rows is not None:
-        rows = batches.rows[rows]
-    x, target, weights = (None if a is None else a[..., rows, :] for a in batches.arrays)
-    assert x is not None
-    assert target is not None
-    return network.cast(x, target, weights)
 
 
 def _members(mask: Array) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,8 +14,9 @@ from mlpgrad.network.network import Network
 class Communicator(Protocol):
     """The ranks of a data-parallel training, each with rows of its own and the same network.
 
-    A session calls it in three places: the gradient is summed between backward pass and update,
-    an epoch's sums are summed at its end, and ranks agree on whether to go on. Each of the calls
+    Before training the ranks find out whether they have been asked for the same. Then a session
+    calls it in three places: the gradient is summed between backward pass and update, an epoch's
+    sums are summed at its end, and ranks agree on whether to go on. Each of the calls
     waits for all ranks. Arrays of different shapes mean that one rank has run out of batches
     before the others: an implementation raises an error then.
     """
@@ -32,6 +34,10 @@ class Communicator(Protocol):
 
     def abort(self, error: BaseException) -> None:
         """End the waiting of all ranks with an error that says what this one has failed of."""
+
+
+class UnlikeRanksError(ValueError):
+    """Ranks have been asked for different things; each of them raises it."""
 
 
 class Joined:
@@ -71,3 +77,20 @@ def summed(communicator: Communicator, *values: Any) -> list[Any]:
     message = np.stack(np.broadcast_arrays(*values)).astype(np.float64)
     communicator.allreduce(message)
     return list(message)
+
+
+def check_alike(communicator: Communicator, options: Mapping[str, Any]) -> None:
+    """Raise UnlikeRanksError, on all ranks, where one of these numbers is not the same on each.
+
+    Ranks that measure different things would wait for each other for ever.
+    """
+    values = np.array([*options.values()], np.float64)
+    total, squares = summed(communicator, values, values**2)
+    alike = communicator.size * squares == total**2
+    differing = [name for name, same in zip(options, alike, strict=True) if not same]
+    if differing:
+        own = ", ".join(f"{name}: {options[name]}" for name in differing)
+        raise UnlikeRanksError(
+            f"the ranks expect the same of each other, but differ in {' and '.join(differing)} "
+            f"(rank {communicator.rank} has {own}); give all ranks the same"
+        )

@@ -18,7 +18,7 @@ from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Batch, Batches, Minibatches
 from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.cannot_learn import warn_after_first_epoch, warn_at_end
-from mlpgrad.training.communicator import Communicator, summed
+from mlpgrad.training.communicator import Communicator, UnlikeRanksError, check_alike, summed
 from mlpgrad.training.divergence import DivergenceError
 from mlpgrad.training.evaluate import as_number, evaluate
 from mlpgrad.training.interrupts import interrupts_end_training
@@ -139,6 +139,8 @@ class Session(Stateful):
             except DivergenceError:  # of all ranks alike
                 self.settled = True
                 raise
+            except UnlikeRanksError:  # likewise: no rank waits
+                raise
             except BaseException as error:
                 if self.communicator is not None:
                     self.communicator.abort(error)
@@ -161,6 +163,14 @@ class Session(Stateful):
         if resume is not None:
             self.restore(resume)
         if self.communicator is not None:
+            check_alike(
+                self.communicator,
+                {
+                    "validation data": self.validation is not None,
+                    "the number of metrics": len(self.metrics or ()),
+                    "epochs": self.epochs,
+                },
+            )
             with self.network._writing():
                 for flat in (self.network.params, self.network.state):
                     self.communicator.broadcast(flat)

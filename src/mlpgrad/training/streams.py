@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from mlpgrad.network.network import Network
-from mlpgrad.training.batches import Batch, Batches
+from mlpgrad.training.batches import ROWS_SEEN, Batch, Batches
 
 
 class Stream(Batches):
@@ -24,10 +26,34 @@ class Stream(Batches):
 
     def __init__(self, network: Network, source: Iterable[Any]) -> None:
         self.network, self.source = network, source
+        self._seen: list[Batch] = []
+        self._rows = 0
+
+    def sample(self) -> Batch | None:
+        """The first rows of the first epoch, as the network takes them."""
+        if len({weights is None for *_, weights in self._seen}) != 1:
+            return None
+        columns = [
+            None if parts[0] is None else np.concatenate(parts, axis=-2)
+            for parts in zip(*self._seen, strict=True)
+        ]
+        return tuple(columns)  # type: ignore[return-value]
+
+    def _keep(self, batch: Batch) -> None:
+        """Copy rows while there are few of them: the reader may use its arrays again."""
+        rows = np.s_[..., : ROWS_SEEN - self._rows, :]
+        x, target, weights = batch
+        self.largest = max(self.largest or 0, x.shape[-2])
+        kept = None if weights is None else weights[rows].copy()
+        self._seen.append((x[rows].copy(), target[rows].copy(), kept))
+        self._rows += self._seen[-1][0].shape[-2]
 
     def blocks(self) -> Iterator[list[Batch]]:
         for item, number in self._items():
-            yield [self._read(self.network._cast, item, number)]
+            batch = self._read(self.network._cast, item, number)
+            if self._rows < ROWS_SEEN:
+                self._keep(batch)
+            yield [batch]
 
     def checked(self) -> Iterator[Batch]:
         """The batches of an epoch, checked but not cast."""
