@@ -20,10 +20,12 @@ from tests.kinds import FEATURES, LAYERS, LOSSES, OPTIMIZERS, example, subclasse
 PENALTIES = subclasses(mg.Penalty)
 LAID_OUT = {"in_features", "out_features", "features", "bias", "initializer", "layers"}
 LAID_OUT |= {"mean", "deviation"}
+LAID_OUT |= {"codes", "width"}
 """What the storage of a model depends on: refused once a layer belongs to one."""
 
 VALUES = {
     "kinds": ("weights", "bias"),
+    "codes": {1: 3, 2: 4},
     "decay_kinds": ("bias",),
     "levels": [0.2, 0.5, 0.7],
     "function": np.cos,

@@ -6,6 +6,7 @@ from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import walk as walk
 from mlpgrad.layers.dense import Dense
 from mlpgrad.layers.dropout import Dropout
+from mlpgrad.layers.embedding import Embedding
 from mlpgrad.layers.normalization import BatchNorm, LayerNorm
 from mlpgrad.layers.residual import Residual
 from mlpgrad.layers.softmax import Softmax
@@ -16,6 +17,7 @@ __all__ = [
     "BatchNorm",
     "Dense",
     "Dropout",
+    "Embedding",
     "Layer",
     "LayerNorm",
     "Residual",
