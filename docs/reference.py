@@ -22,6 +22,11 @@ FAMILIES = {
         "mlpgrad.training",
         "Callbacks, whole methods, and what training raises and warns of.",
     ),
+    "uncertainty": (
+        "Uncertainty",
+        "mlpgrad.uncertainty",
+        "How sure a model is, beside `predict(x, std=True)` of the model itself.",
+    ),
     "penalties": ("Penalties", "mlpgrad.penalties", "Terms of the objective on the parameters."),
     "initializers": ("Initializers", "mlpgrad.initializers", "The weights to begin with."),
     "gradcheck": (

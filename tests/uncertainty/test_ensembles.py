@@ -119,12 +119,16 @@ def test_an_interval_covers_what_it_says_where_the_law_is_true():
 def test_one_network_that_knows_no_noise_says_what_to_do():
     model = trained(mg.MeanSquaredError(), size=None)
     for ask in ({"std": True}, {"interval": 0.9}):
-        with pytest.raises(ValueError, match=r"ensemble_size=5.*GaussianNLL.*mg.Noise.fit"):
+        with pytest.raises(
+            ValueError, match=r"model\.laplace.*ensemble_size=5.*GaussianNLL.*mg.Noise.fit"
+        ):
             model.predict(X, **ask)
     with pytest.raises(ValueError, match=r"log_likelihood expects the noise.*mg.Noise.fit"):
         model.log_likelihood(X, Y)
     model.uncertainty = mg.Noise.fit(model, X, Y)
     assert model.predict(X, std=True).includes_noise
+    model.laplace(X, Y)
+    assert np.isfinite(model.log_likelihood(X, Y))
 
 
 def test_classes_have_probabilities_and_no_standard_deviation():

@@ -10,6 +10,8 @@ from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.network import boundary
 from mlpgrad.network.network import Network
+from mlpgrad.uncertainty.fitting import Given, fit_laplace
+from mlpgrad.uncertainty.laplace import Laplace
 from mlpgrad.uncertainty.law import Law, expected_outputs
 from mlpgrad.uncertainty.results import Estimate, Interval
 
@@ -243,6 +245,73 @@ class Answers(Network):
         if weights is None:
             return float(density.mean())
         return float(np.average(density, weights=weights[..., 0]))
+
+    def laplace(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        layers: str = "all",
+        sample_weight: Any = None,
+        prior_precision: float | None = None,
+        noise: float | None = None,
+    ) -> Laplace:
+        """Estimate what the training data leave open about the weights, and keep it.
+
+        Afterwards `predict(x, std=True)`, intervals, probabilities and `log_likelihood` take it
+        into account. The weights stay as they are. An ensemble gets one for each member.
+
+        Parameters
+        ----------
+        x, y, sample_weight
+            The rows that the model was trained on. Only the proportions of the weights matter.
+        layers : "all" or "last", default "all"
+            The weights that are uncertain: all P of them, which takes memory for a few matrices of
+            P x P numbers and time for P^3 operations, or those of the last layer that has some.
+        prior_precision : float, optional
+            The precision alpha of the normal prior around 0, positive; by default the one that
+            makes the data likeliest (MacKay's evidence).
+        noise : float, optional
+            The standard deviation of the noise of targets that are numbers, positive, in their
+            unit; by default the one that makes the data likeliest.
+
+        Returns
+        -------
+        Laplace
+            The value of `model.uncertainty` from now on. It is saved with the model.
+
+        Raises
+        ------
+        TypeError
+            If the loss is neither a squared error nor a cross-entropy on logits.
+        ValueError
+            If the matrices would not fit into memory; if the noise cannot be estimated, because all
+            targets are met exactly.
+
+        Examples
+        --------
+        >>> import numpy as np, mlpgrad as mg
+        >>> x = np.linspace(-1, 1, 20)[:, None]
+        >>> model = mg.Sequential([mg.Dense(1, 8), mg.Tanh(), mg.Dense(8, 1)],
+        ...                       loss=mg.HalfSquaredError(), random_state=0)
+        >>> history = model.fit(x, x**2, optimizer=mg.Adam(0.05), epochs=50, verbose=0)
+        >>> found = model.laplace(x, x**2)
+        >>> near, far = model.predict([[0.0], [3.0]], std=True).std[:, 0]
+        >>> bool(near < far)
+        True
+        """
+        if layers not in ("all", "last"):
+            shown = arguments.shown(layers)
+            raise ValueError(f"layers expects 'all' or 'last', got {shown}; choose one")
+        alpha, std = (
+            None if value is None else arguments.number(value, name, 0, ends="()")
+            for name, value in (("prior_precision", prior_precision), ("noise", noise))
+        )
+        given = Given(alpha, None if std is None else std**2)
+        with self.reading() as network:
+            found = fit_laplace(network, *network.checked(x, y, sample_weight), layers, given)
+        self.uncertainty = found
+        return found
 
 
 def _checked(network: Network, x: Any) -> Array:

@@ -1,0 +1,145 @@
+"""Fitting a Laplace approximation to a trained model."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.derivatives.objective import Objective
+from mlpgrad.network.network import Network
+from mlpgrad.network.storage import check_memory, lay_out
+from mlpgrad.uncertainty.evidence import most_evident
+from mlpgrad.uncertainty.laplace import Laplace
+from mlpgrad.uncertainty.part import Part, begin_of
+
+COPIES = 4
+"""Of the matrix of curvature, at most: while it is made, decomposed and inverted."""
+
+
+class Given(NamedTuple):
+    """Numbers that a person has given; None is estimated."""
+
+    prior_precision: float | None
+    noise_variance: float | None
+
+
+def fit_laplace(
+    network: Network, x: Array, target: Array, weights: Array | None, layers: str, given: Given
+) -> Laplace:
+    """The approximation for checked rows, for each member by itself; see `Answers.laplace`.
+
+    Parameters
+    ----------
+    network : Network
+    x, target, weights
+        As `network.checked` gives them.
+    layers : "all" or "last"
+    given : Given
+    """
+    _check_loss(network)
+    _check_memory(network, layers)
+    if network.ensemble_size is None:
+        return _fit(network, x, target, weights, layers, given)
+
+    def own(array: Any, member: int) -> Any:
+        return array if array is None or array.ndim == 2 else array[member]
+
+    found = []
+    for i in range(network.ensemble_size):
+        rows = own(x, i), own(target, i), own(weights, i)
+        found.append(_fit(network.member(i), *rows, layers, given))
+    return Laplace.joined(found)
+
+
+def _fit(
+    network: Network, x: Array, target: Array, weights: Array | None, layers: str, given: Given
+) -> Laplace:
+    """The approximation of one network."""
+    from scipy.linalg import eigvalsh
+
+    part, loss = Part(network, layers), network.loss
+    objective = Objective(part.network, part.inputs(x), target, weights, training=False)
+    value, _, matrix = objective.normal_equations(part.network.params)
+    rows = x.shape[-2] if weights is None else int(np.count_nonzero(weights))
+    scale = rows / loss.likelihood_scale(network.out_features or x.shape[-1])
+    matrix *= scale
+    surprise = float(value * scale)  # half of the sum of squares, or the sum of cross-entropies
+    residuals = rows * target.shape[-1]
+    if loss.leaves_noise_open and given.noise_variance is None:
+        _check_errors(surprise / residuals, target)
+    found = most_evident(
+        eigvalsh(matrix, lower=True),
+        float(np.square(part.network.params).sum()),
+        2 * surprise,
+        residuals,
+        prior_precision=given.prior_precision,
+        noise_variance=given.noise_variance if loss.leaves_noise_open else 1.0,
+    )
+    noise, constant = None, 0.0
+    if loss.leaves_noise_open:
+        share = found.noise_variance / (2 * surprise) if surprise else 1.0
+        noise = found.noise_variance
+        if target.shape[-1] > 1 and given.noise_variance is None:
+            noise = target.shape[-1] * share * _squares(network, x, target, weights)
+        constant = residuals / 2 * math.log(2 * math.pi * found.noise_variance)
+    return Laplace.from_curvature(
+        network,
+        matrix / found.noise_variance,
+        prior_precision=found.prior_precision,
+        noise_variance=noise,
+        log_likelihood=-surprise / found.noise_variance - constant,
+        layers=layers,
+    )
+
+
+def _check_errors(square: float, target: Array) -> None:
+    """Raise ValueError if all that is left of the targets is rounding."""
+    if square <= (np.finfo(np.float32).eps * float(np.abs(target).max())) ** 2:
+        raise ValueError(
+            "the model meets all targets exactly, so that their noise cannot be estimated; write "
+            "noise=, its standard deviation, or stop training earlier"
+        )
+
+
+def _squares(network: Network, x: Array, target: Array, weights: Array | None) -> Array:
+    """The sum of the squared residuals of each target, `(T,)`."""
+    squares = np.square(network._predict(x).astype(np.float64) - target)
+    if weights is None:
+        return np.asarray(squares.sum(axis=0))
+    return np.asarray((squares * weights).sum(axis=0) * np.count_nonzero(weights) / weights.sum())
+
+
+def _check_loss(network: Network) -> None:
+    """Raise TypeError for a loss whose likelihood a Laplace approximation cannot use."""
+    loss = network.loss
+    if loss.leaves_noise_open or (loss.classifies and loss.expects_logits):
+        return
+    says = loss.noise(np.zeros((1, network.out_features or 1))) is not None
+    fix = "it predicts the noise itself: train an ensemble of it (ensemble_size=5)"
+    raise TypeError(
+        f"a Laplace approximation expects HalfSquaredError, MeanSquaredError, SigmoidCrossEntropy "
+        f"or SoftmaxCrossEntropy, got {loss!r}; "
+        f"{fix if says else 'train with one of these, or train an ensemble (ensemble_size=5)'}"
+    )
+
+
+def _check_memory(network: Network, layers: str) -> None:
+    """Raise ValueError if the matrices would need more memory than the machine has."""
+    members = network.ensemble_size or 1
+    size, of_last = (
+        sum(slot.stop - slot.start for slot in lay_out(network.layers[begin:])[0])
+        for begin in (begin_of(network, layers), begin_of(network, "last"))
+    )
+    if not size:
+        raise ValueError(
+            f"a Laplace approximation expects layers with parameters, got {[*network.layers]!r}; "
+            f"set model.uncertainty = mg.Noise.fit(model, x, y) instead"
+        )
+    needed, by_last = (n * n * 8 * (COPIES + members) for n in (size, of_last))
+    fix = "train an ensemble (ensemble_size=5), or use Dropout and samples=100"
+    if of_last < size:
+        fix = f'write layers="last", which needs {by_last / 2**30:,.1f} GiB, or {fix}'
+    check_memory(needed, f"matrices of {size:,} x {size:,} for a Laplace approximation", fix)

@@ -1,0 +1,208 @@
+"""`Laplace`: the weights that the data leave open, as a normal law around those found."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.network.uncertain import Uncertainty
+from mlpgrad.uncertainty.part import Part
+from mlpgrad.uncertainty.posterior import posterior
+
+if TYPE_CHECKING:
+    from mlpgrad.network.network import Network
+
+ELEMENTS = 1 << 22
+"""Of the Jacobians held at once, about: bounds the memory of predictions."""
+
+
+class Laplace(Uncertainty):
+    """w ~ N(w_found, A^-1),  A = sum_n J_n^T H_n J_n + diag(alpha):  what the data leave open
+
+    J are the derivatives of the outputs to the weights, H those of the negative log likelihood to
+    the outputs (1 / noise variance for a squared error), and alpha is the precision of the prior
+    around 0. Outputs follow the weights linearly: their covariance is J A^-1 J^T.
+    `model.laplace(x, y)` makes one, and so does a fit by `LevenbergMarquardt` with "bayes". MacKay
+    1992, "A practical Bayesian framework for backpropagation networks"; Immer, Korzepa and Bauer
+    2021, "Improving predictions of Bayesian neural nets via local linearization".
+
+    It belongs to the weights that the model had: where these have changed, predictions that need it
+    raise an error.
+
+    Parameters
+    ----------
+    factor : array (P, P) or (E, P, P)
+        R in A^-1 = R R^T, for the P parameters that it is about.
+    layers : "all" or "last", default "all"
+        Which parameters these are: all, or those of the last layer that has some.
+    noise : array (T,) or (E, T), optional
+        The standard deviation of the noise, in the units that the network is trained in; none for
+        classes.
+    prior_precision : float or array (P,), with the ensemble axis in front, default 1.0
+        alpha.
+    effective_parameters : float or array (E,), default 0.0
+        How many parameters the data determine: P - sum_i alpha_i (A^-1)_ii.
+    log_evidence : float or array (E,), optional
+        The log marginal likelihood of the training data, to compare models by.
+    checksum : array () or (E,), optional
+        Of the weights that it belongs to; without it, it belongs to any.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.regression(100, noise=0.1, random_state=0)
+    >>> model = mg.Sequential([mg.Dense(5, 8), mg.Tanh(), mg.Dense(8, 1)],
+    ...                       loss=mg.MeanSquaredError(), random_state=0)
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.05), epochs=100, verbose=0)
+    >>> found = model.laplace(x, y)
+    >>> 0 < found.effective_parameters < model.params.size
+    True
+    >>> mean, std = model.predict(x, std=True)
+    >>> bool((std > found.noise).all())
+    True
+    """
+
+    def __init__(
+        self,
+        factor: Any,
+        *,
+        layers: str = "all",
+        noise: Any = None,
+        prior_precision: Any = 1.0,
+        effective_parameters: Any = 0.0,
+        log_evidence: Any = None,
+        checksum: Any = None,
+    ) -> None:
+        self.factor, self.layers = np.asarray(factor), layers
+        self.noise = None if noise is None else np.asarray(noise)
+        self.prior_precision, self.effective_parameters = prior_precision, effective_parameters
+        self.log_evidence, self.checksum = log_evidence, checksum
+
+    @classmethod
+    def from_curvature(
+        cls,
+        model: Network,
+        curvature: Array,
+        *,
+        prior_precision: Any,
+        noise_variance: Any = None,
+        log_likelihood: float | None = None,
+        layers: str = "all",
+    ) -> Self:
+        """The approximation at the present weights of one network, from a matrix of curvature.
+
+        For methods that have the matrix already. An ensemble has one for each member: `joined`.
+
+        Parameters
+        ----------
+        model : Sequential
+            One network.
+        curvature : array (P, P)
+            The sum over the training rows of J^T H J: the Gauss-Newton matrix of the negative log
+            likelihood, divided by the noise variance for a squared error. The lower triangle is
+            read.
+        prior_precision : float or array (P,)
+            Of each weight, positive.
+        noise_variance : float or array (T,), optional
+            Of the targets, where they are numbers, in the units that the network is trained in.
+        log_likelihood : float, optional
+            The log probability of all training targets at these weights, for `log_evidence`.
+        layers : "all" or "last", default "all"
+            Which parameters the P are: all, or those of the last layer that has some.
+
+        Returns
+        -------
+        Laplace
+            To be assigned to `model.uncertainty`.
+
+        Raises
+        ------
+        ValueError
+            If the matrix is not finite, or a precision is not positive.
+        """
+        size = len(curvature)
+        weights = np.asarray(model.params[-size:], np.float64)
+        found = posterior(curvature, np.broadcast_to(prior_precision, size), weights)
+        noise = None
+        if noise_variance is not None:
+            targets = model.loss.target_features(model.out_features or 1)
+            noise = np.sqrt(np.broadcast_to(noise_variance, targets))
+        return cls(
+            found.root.astype(np.float64 if model.dtype.itemsize >= 8 else np.float32),
+            layers=layers,
+            noise=noise,
+            prior_precision=prior_precision,
+            effective_parameters=found.effective,
+            log_evidence=None if log_likelihood is None else log_likelihood + found.log_prior,
+            checksum=checksum(model),
+        )
+
+    @classmethod
+    def joined(cls, members: Sequence[Self]) -> Self:
+        """The approximation of an ensemble, from those of its members in their order."""
+        configs = [member.config() for member in members]
+        common: dict[str, Any] = {"layers": configs[0].pop("layers")}
+        for name, first in configs[0].items():
+            found = None if first is None else np.stack([config[name] for config in configs])
+            common[name] = found
+        return cls(**common)
+
+    def check(self, network: Network) -> None:
+        size = network.params.shape[-1]
+        fits = self.factor.shape == (*network.lead, *self.factor.shape[-1:] * 2)
+        if not fits or self.factor.shape[-1] > size or self.layers not in ("all", "last"):
+            raise ValueError(
+                f"the uncertainty belongs to another network: it has a factor of shape "
+                f"{self.factor.shape}, and the network has parameters of shape "
+                f"{network.params.shape}; call model.laplace(x, y)"
+            )
+        if self.checksum is not None and not np.array_equal(self.checksum, checksum(network)):
+            raise ValueError(
+                "the weights have changed since the uncertainty was fitted, so that it does not "
+                "belong to them; call model.laplace(x, y) again, or write model.uncertainty = None"
+            )
+
+    def noise_variance(self, network: Network) -> Array | None:
+        if self.noise is None:
+            return None
+        variance = np.square(self.noise)
+        return np.asarray(variance[:, None] if network.lead else variance)
+
+    def output_covariance(self, network: Network, x: Array) -> Array:
+        part = Part(network, self.layers)
+        inputs, size = part.inputs(x), self.factor.shape[-1]
+        outputs = network.out_features or x.shape[-1]
+        at_once = max(1, ELEMENTS // (outputs * size * (network.ensemble_size or 1)))
+        blocks = []
+        for start in range(0, x.shape[-2], at_once):
+            jacobian = part.jacobian(inputs[..., start : start + at_once, :])
+            rows = jacobian.reshape(*network.lead, -1, size) @ self.factor
+            moved = rows.reshape(jacobian.shape)
+            blocks.append(moved @ moved.mT)
+        return np.concatenate(blocks, axis=-3)
+
+    def member(self, index: int) -> Self:
+        config = self.config()
+        layers = config.pop("layers")
+        own = {name: None if all_ is None else all_[index] for name, all_ in config.items()}
+        return type(self)(layers=layers, **own)
+
+    def __repr__(self) -> str:
+        size = self.factor.shape[-1]
+        used = np.mean(self.effective_parameters)
+        noise = "" if self.noise is None else f", noise={np.mean(self.noise):.4g}"
+        return f"Laplace({self.layers!r}, {used:.1f} of {size} parameters determined{noise})"
+
+
+def checksum(network: Network) -> Array:
+    """A number for the weights and statistics of each network, `()` or `(E,)`.
+
+    It is that of single precision, so that a copy in another dtype has the same.
+    """
+    both = np.concatenate([network.params, network.state], axis=-1).real.astype(np.float32)
+    sums = [zlib.crc32(row.tobytes()) for row in both.reshape(-1, both.shape[-1])]
+    return np.reshape(np.array(sums, np.uint32), network.lead)
