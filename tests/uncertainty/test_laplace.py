@@ -175,13 +175,14 @@ def test_probabilities_are_less_sure_away_from_the_data(loss, outputs, size):
 
 def test_variances_are_those_of_the_linearised_outputs():
     model = network(dtype="float64", outputs=2, y=np.hstack([Y, Y**2]))
-    found = model.laplace(X, np.hstack([Y, Y**2]), prior_precision=1.0, noise=0.3)
+    found = model.laplace(X, np.hstack([Y, Y**2]), prior_precision=1.0)
     jacobian = model.jacobian(X).reshape(-1, model.params.size)
-    posterior = np.linalg.inv(jacobian.T @ jacobian / 0.09 + np.eye(model.params.size))
+    noise = np.square(found.noise)
+    posterior = np.linalg.inv(jacobian.T @ jacobian / noise.mean() + np.eye(model.params.size))
     np.testing.assert_allclose(found.factor @ found.factor.T, posterior, rtol=1e-9, atol=1e-12)
     at = model.jacobian(NEW)
     variance = np.einsum("nki,ij,nkj->nk", at, posterior, at)
-    np.testing.assert_allclose(model.predict(NEW, std=True).std ** 2, 0.09 + variance, rtol=1e-9)
+    np.testing.assert_allclose(model.predict(NEW, std=True).std ** 2, noise + variance, rtol=1e-9)
 
 
 def test_the_last_layer_is_a_linear_model_of_its_inputs():
@@ -277,6 +278,28 @@ def test_other_units_of_the_target_are_only_other_units():
     assert other.log_likelihood(X, 100 * Y) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("size", [None, 2])
+@pytest.mark.parametrize("layers", ["all", "last"])
+def test_scaled_targets_are_answered_in_their_own_unit(size, layers):
+    y = np.hstack([1e5 * Y + 3e5, 1e-3 * X[:, :1]])
+    inner = [mg.Standardize(3), mg.Dense(3, 5), mg.BatchNorm(5), mg.Tanh(), mg.Dense(5, 2)]
+    options = {"loss": mg.MeanSquaredError(), "dtype": "float64", "ensemble_size": size}
+    model = mg.Sequential(inner, target_scaling="standard", random_state=0, **options)
+    model.fit(X, y, optimizer=mg.Adam(0.01), epochs=30, verbose=0)
+    by_hand = mg.Sequential(copy.deepcopy(inner), random_state=0, **options)
+    by_hand.params, kept = model.params, by_hand.state.shape[-1]
+    by_hand.state = model.state[..., :kept]
+    mean, deviation = y.mean(axis=0), y.std(axis=0)
+    scaled = (y - mean) / deviation
+    ours, theirs = model.laplace(X, y, layers=layers), by_hand.laplace(X, scaled, layers=layers)
+    np.testing.assert_allclose(ours.factor, theirs.factor, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        model.predict(NEW, std=True).std, by_hand.predict(NEW, std=True).std * deviation, rtol=1e-6
+    )
+    expected = by_hand.log_likelihood(X, scaled) - np.log(deviation).sum()
+    assert model.log_likelihood(X, y) == pytest.approx(expected)
+
+
 # kept with the model
 
 
@@ -361,6 +384,9 @@ def test_wrong_options_are_refused():
     for name in ("prior_precision", "noise"):
         with pytest.raises(ValueError, match=rf"{name} expects a number in \(0"):
             model.laplace(X, Y, **{name: 0})
+    both = mg.Sequential([mg.Dense(3, 2)], loss=mg.MeanSquaredError())
+    with pytest.raises(ValueError, match="noise expects a model with one target"):
+        both.laplace(X, np.hstack([Y, Y]), noise=1.0)
     with pytest.raises(ValueError, match=r"with parameters.*mg\.Noise"):
         mg.Sequential([mg.Identity()], loss=mg.MeanSquaredError()).laplace(Y, Y)
     with pytest.raises(ValueError, match="meets all targets exactly"):
@@ -374,3 +400,11 @@ def test_a_curvature_that_is_no_number_is_refused():
             mg.Laplace.from_curvature(model, curvature, prior_precision=alpha)
     with pytest.raises(ValueError, match="positive definite"):
         mg.Laplace.from_curvature(model, -2 * np.eye(4), prior_precision=1.0)
+
+
+def test_a_given_noise_is_in_the_unit_of_the_target():
+    options = {"loss": mg.MeanSquaredError(), "dtype": "float64", "target_scaling": "standard"}
+    model = mg.Sequential([mg.Dense(3, 1)], random_state=0, **options)
+    model.fit(X, 1e4 * Y, optimizer=mg.Adam(0.05), epochs=50, verbose=0)
+    model.laplace(X, 1e4 * Y, noise=5e3)
+    assert model.predict(X, std=True).std.min() == pytest.approx(5e3, rel=0.1)

@@ -272,8 +272,9 @@ class Answers(Network):
             The precision alpha of the normal prior around 0, positive; by default the one that
             makes the data likeliest (MacKay's evidence).
         noise : float, optional
-            The standard deviation of the noise of targets that are numbers, positive, in their
-            unit; by default the one that makes the data likeliest.
+            The standard deviation of the noise, positive, in the unit of the target, of a model
+            with one target that is a number; by default the one that makes the data likeliest.
+            Several targets have each a noise of their own.
 
         Returns
         -------

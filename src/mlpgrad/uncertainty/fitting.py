@@ -39,7 +39,7 @@ def fit_laplace(
     layers : "all" or "last"
     given : Given
     """
-    _check_loss(network)
+    _check_loss(network, given)
     _check_memory(network, layers)
     if network.ensemble_size is None:
         return _fit(network, x, target, weights, layers, given)
@@ -57,42 +57,59 @@ def fit_laplace(
 def _fit(
     network: Network, x: Array, target: Array, weights: Array | None, layers: str, given: Given
 ) -> Laplace:
-    """The approximation of one network."""
+    """The approximation of one network, in the unit of its training."""
     from scipy.linalg import eigvalsh
 
-    part, loss = Part(network, layers), network.loss
-    objective = Objective(part.network, part.inputs(x), target, weights, training=False)
-    value, _, matrix = objective.normal_equations(part.network.params)
-    rows = x.shape[-2] if weights is None else int(np.count_nonzero(weights))
-    scale = rows / loss.likelihood_scale(network.out_features or x.shape[-1])
-    matrix *= scale
-    surprise = float(value * scale)  # half of the sum of squares, or the sum of cross-entropies
-    residuals = rows * target.shape[-1]
-    if loss.leaves_noise_open and given.noise_variance is None:
+    part, scaling, noise = Part(network, layers), network.scaling_of_targets, given.noise_variance
+    if scaling is not None:
+        target = scaling.scaled(target)
+        noise = None if noise is None else scaling.scaled_variance(np.array(noise)).item()
+    matrix, surprise, residuals = _measured(part, x, target, weights)
+    noisy = network.loss.leaves_noise_open
+    if noisy and noise is None:
         _check_errors(surprise / residuals, target)
-    found = most_evident(
+    alpha, variance = most_evident(
         eigvalsh(matrix, lower=True),
         float(np.square(part.network.params).sum()),
         2 * surprise,
         residuals,
         prior_precision=given.prior_precision,
-        noise_variance=given.noise_variance if loss.leaves_noise_open else 1.0,
+        noise_variance=noise if noisy else 1.0,
     )
-    noise, constant = None, 0.0
-    if loss.leaves_noise_open:
-        share = found.noise_variance / (2 * surprise) if surprise else 1.0
-        noise = found.noise_variance
-        if target.shape[-1] > 1 and given.noise_variance is None:
-            noise = target.shape[-1] * share * _squares(network, x, target, weights)
-        constant = residuals / 2 * math.log(2 * math.pi * found.noise_variance)
+    several = noisy and target.shape[-1] > 1
+    shares = _shares(network, x, target, weights) if several else 1.0
+    constant = residuals / 2 * math.log(2 * math.pi * variance) if noisy else 0.0
     return Laplace.from_curvature(
         network,
-        matrix / found.noise_variance,
-        prior_precision=found.prior_precision,
-        noise_variance=noise,
-        log_likelihood=-surprise / found.noise_variance - constant,
+        matrix / variance,
+        prior_precision=alpha,
+        noise_variance=variance * shares if noisy else None,
+        log_likelihood=-surprise / variance - constant,
         layers=layers,
     )
+
+
+def _measured(
+    part: Part, x: Array, target: Array, weights: Array | None
+) -> tuple[Array, float, float]:
+    """Curvature and value of the negative log likelihood with unit noise; the number of residuals.
+
+    The value is half of the sum of squared residuals, or the sum of cross-entropies.
+    """
+    network = part.network
+    objective = Objective(network, part.inputs(x), target, weights, training=False)
+    value, _, matrix = objective.normal_equations(network.params)
+    rows = x.shape[-2] if weights is None else int(np.count_nonzero(weights))
+    scale = rows / network.loss.likelihood_scale(network.out_features or x.shape[-1])
+    matrix *= scale
+    return matrix, float(value * scale), rows * target.shape[-1]
+
+
+def _shares(network: Network, x: Array, target: Array, weights: Array | None) -> Array:
+    """The mean squared residual of each target, relative to that of all, `(T,)`."""
+    squares = np.square(network._predict(x).astype(np.float64) - target)
+    of_each = np.average(squares, axis=0, weights=None if weights is None else weights[:, 0])
+    return np.asarray(of_each / of_each.mean())
 
 
 def _check_errors(square: float, target: Array) -> None:
@@ -112,9 +129,14 @@ def _squares(network: Network, x: Array, target: Array, weights: Array | None) -
     return np.asarray((squares * weights).sum(axis=0) * np.count_nonzero(weights) / weights.sum())
 
 
-def _check_loss(network: Network) -> None:
+def _check_loss(network: Network, given: Given) -> None:
     """Raise TypeError for a loss whose likelihood a Laplace approximation cannot use."""
-    loss = network.loss
+    loss, outputs = network.loss, network.out_features or 1
+    if given.noise_variance is not None and not (loss.leaves_noise_open and outputs == 1):
+        raise ValueError(
+            f"noise expects a model with one target that is a number, got {loss!r} and {outputs} "
+            f"outputs; leave it out"
+        )
     if loss.leaves_noise_open or (loss.classifies and loss.expects_logits):
         return
     says = loss.noise(np.zeros((1, network.out_features or 1))) is not None

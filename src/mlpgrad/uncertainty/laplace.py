@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -203,6 +202,8 @@ def checksum(network: Network) -> Array:
 
     It is that of single precision, so that a copy in another dtype has the same.
     """
+    import zlib
+
     both = np.concatenate([network.params, network.state], axis=-1).real.astype(np.float32)
     sums = [zlib.crc32(row.tobytes()) for row in both.reshape(-1, both.shape[-1])]
     return np.reshape(np.array(sums, np.uint32), network.lead)

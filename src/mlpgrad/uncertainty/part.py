@@ -38,7 +38,8 @@ class Part:
             random_state=0,
         )
         self.network.params = lifted.params[..., self.first :]
-        self.network.state = lifted.state[..., statistics[-1].stop if statistics else 0 :]
+        begin = statistics[-1].stop if statistics else 0  # a scaling of targets may come after
+        self.network.state = lifted.state[..., begin : begin + self.network.state.shape[-1]]
 
     def inputs(self, x: Array) -> Array:
         """What the part takes for checked inputs of the network."""
