@@ -447,3 +447,24 @@ def test_of_wide_layers_the_largest_are_shown():
         assert f"(class {y[row]})" in str(e)
         column = page_data(e)["columns"][0]
         assert (len(column["names"]), column["count"]) == (3, 64)
+
+
+def test_scaled_inputs_and_targets_are_shown_in_both_units():
+    x = np.random.default_rng(0).normal(size=(40, 2)) * [1, 100] + [5, 0]
+    y = 1e5 + 1e4 * x[:, :1] - 50 * x[:, 1:]
+    layers = [mg.Standardize(2), mg.Dense(2, 3), mg.Tanh(), mg.Dense(3, 1)]
+    model = mg.Sequential(
+        layers, loss=mg.MeanSquaredError(), target_scaling="standard", dtype="float64",
+        random_state=0,
+    )  # fmt: skip
+    model.fit_scaling(x, y)
+    e = mg.explain(model, x[0], y[0], digits=17)
+    scaled = e.find("y", 0).line((0, 1))
+    np.testing.assert_allclose(
+        computed(scaled.substitution, {}), (x[0, 1] - x[:, 1].mean()) / x[:, 1].std()
+    )
+    target = e.find("t").line((0, 0))
+    np.testing.assert_allclose(computed(target.substitution, {}), (y[0] - y.mean()) / y.std())
+    prediction = e.find("prediction").line((0, 0))
+    np.testing.assert_allclose(computed(prediction.substitution, {}), model.predict(x[:1])[0, 0])
+    assert [q.symbol for q in e.steps[-1].quantities][-2:] == ["new prediction", "new L"]

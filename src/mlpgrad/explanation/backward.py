@@ -18,6 +18,7 @@ from mlpgrad.explanation.quantities import At, Step
 from mlpgrad.explanation.trace import Trace
 from mlpgrad.layers.activations.sigmoids import Sigmoid
 from mlpgrad.layers.softmax import Softmax
+from mlpgrad.layers.standardize import Standardize
 from mlpgrad.losses.regression import HalfSquaredError
 
 
@@ -33,9 +34,11 @@ class Part(NamedTuple):
 def backward_steps(trace: Trace) -> Iterator[Step]:
     """The steps from the loss to the first layer's gradients: deltas and gradients in turn."""
     for index in reversed(range(len(trace.layers))):
+        slots = trace.slots(index)
+        if index == 0 and isinstance(trace.layers[0], Standardize):
+            continue  # nothing to learn in it, and nothing before it
         if index == 0 or not (trace.activation[index] and _is_inline(trace, index)):
             yield _delta(trace, index)
-        slots = trace.slots(index)
         if slots:
             quantities = tuple(gradient(trace, index, slot) for slot in slots)
             block = next(b for b in trace.blocks if index in b)

@@ -12,9 +12,11 @@ from mlpgrad.explanation.markup import bracketed
 from mlpgrad.explanation.notation import HIDDEN, call, documented
 from mlpgrad.explanation.quantities import At, Quantity, Step
 from mlpgrad.explanation.trace import Trace
+from mlpgrad.explanation.units import in_own_unit, scaled_target, standardized
 from mlpgrad.explanation.written import softmax, softmax_in_numbers
 from mlpgrad.layers.activations.sigmoids import Sigmoid
 from mlpgrad.layers.softmax import Softmax
+from mlpgrad.layers.standardize import Standardize
 from mlpgrad.losses.regression import HalfSquaredError
 
 
@@ -95,6 +97,8 @@ def _generic(trace: Trace, index: int) -> Quantity:
     if type(layer) is Softmax:
         formula = f"{n.y}_{n.j} = {softmax(n.x, n.j, n.k)}"
         numbers = softmax_in_numbers(trace.inputs[index], trace.show)
+    elif type(layer) is Standardize:
+        formula, numbers = standardized(trace, index)
     return trace.quantity(
         n.y, n.j, formula, trace.outputs[index], index, "output", numbers, per_sample=True,
         documented=numbers is None,
@@ -116,11 +120,17 @@ def _loss(trace: Trace) -> Step:
         documented=known is None, number="2" if lecture else "",
     )  # fmt: skip
     note = "How far the outputs are from what is expected; training makes this number smaller."
-    read = [] if (made := reading(trace, trace.outputs[-1])) is None else [made]
-    return Step("loss", f"The loss, {loss!r}", note, (*read, expected(trace), value))
+    shown = (*readings(trace, trace.outputs[-1]), expected(trace), value)
+    return Step("loss", f"The loss, {loss!r}", note, shown)
 
 
-def reading(trace: Trace, outputs: Array, new: str = "") -> Quantity | None:
+def readings(trace: Trace, outputs: Array, new: str = "") -> list[Quantity]:
+    """What the outputs mean: the probabilities that the loss makes of them, or their own unit."""
+    found = _reading(trace, outputs, new), in_own_unit(trace, outputs, new)
+    return [quantity for quantity in found if quantity is not None]
+
+
+def _reading(trace: Trace, outputs: Array, new: str) -> Quantity | None:
     """What the loss makes of the outputs, such as probabilities; None if it takes them as such."""
     known = trace.rewritten(outputs) if new else trace.written
     made = None if known is None else known.reading
@@ -142,7 +152,9 @@ def expected(trace: Trace) -> Quantity:
     if known is not None:
         symbol, words = known.target_symbol, known.target_words
         target = known.values["t"][1][:, : known.columns]
-    return trace.quantity(symbol, letter, words, target, None, "target", per_sample=True)
+    numbers = scaled_target(trace)
+    words += "" if numbers is None else ", (target - mean) / deviation"
+    return trace.quantity(symbol, letter, words, target, None, "target", numbers, per_sample=True)
 
 
 def _loss_in_numbers(trace: Trace) -> Callable[[At], str]:

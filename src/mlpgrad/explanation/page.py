@@ -117,6 +117,8 @@ class Drawing:
         at = index[1:] if quantity.per_sample else index
         if quantity.role == "loss" or not at:
             return "loss"
+        if quantity.role == "unit":  # not what the loss sees
+            return ""
         if "." in quantity.parameter.partition("]")[0]:  # layers inside a Residual are not drawn
             return ""
         column = self._column_of(quantity)

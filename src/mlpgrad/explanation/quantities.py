@@ -11,6 +11,8 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 
+LARGE = 1e9
+"""Numbers below it are written without an exponent."""
 At = tuple[int, ...]
 """The index of an element of an array."""
 
@@ -52,8 +54,9 @@ class Quantity:
     layer : int or None
         The position of its layer in the model.
     role : str
-        `input`, `sum`, `output`, `reading` (what the loss makes of the outputs), `target`, `loss`,
-        `delta`, `gradient`, `update`, `new output` or `new reading`.
+        `input`, `sum`, `output`, `reading` (what the loss makes of the outputs), `unit` (the
+        outputs in the unit of the data), `target`, `loss`, `delta`, `gradient`, `update`,
+        `new output` or `new reading`.
     substitute : function of an index
         Writes the formula with the numbers of one element.
     digits : int
@@ -172,6 +175,8 @@ class Numbers:
 
     def __call__(self, value: Any) -> str:
         text = f"{float(value):.{self.digits}g}"
+        if "e+" in text and abs(value) < LARGE:
+            text = f"{float(value):.0f}"
         return "0" if text == "-0" else text
 
     def factor(self, value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.explanation.forward import reading
+from mlpgrad.explanation.forward import readings
 from mlpgrad.explanation.quantities import At, Quantity, Step
 from mlpgrad.explanation.trace import Trace
 from mlpgrad.optimizers.sgd import SGD
@@ -53,8 +53,7 @@ def outcome_step(trace: Trace, x: Array, y: Array, params: Array) -> Step:
     with np.errstate(all="ignore"):  # the effect of too large a learning rate is worth seeing
         value = trace.model.backpropagate(x, y)
     outputs = [_new_outputs(trace, block) for block in trace.blocks]
-    read = reading(trace, np.asarray(trace.layers[-1].outputs), "new ")
-    outputs += [] if read is None else [read]
+    outputs += readings(trace, np.asarray(trace.layers[-1].outputs), "new ")
     loss = trace.quantity(
         "new L", "", "the loss with the new weights", np.array(value), None, "loss"
     )

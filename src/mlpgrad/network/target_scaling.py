@@ -65,21 +65,21 @@ class TargetScaling:
 
     def scaled(self, target: Array) -> Array:
         """Targets `(..., B, T)` in the unit of the training."""
-        mean, deviation = self._rows()
+        mean, deviation = self.mean_and_deviation()
         return np.asarray((target - mean) / deviation)
 
     def target(self, scaled: Array) -> Array:
         """The way back from `scaled`."""
-        mean, deviation = self._rows()
+        mean, deviation = self.mean_and_deviation()
         return np.asarray(scaled * deviation + mean)
 
     def prediction(self, outputs: Array, loss: Loss) -> Array:
         """The network's outputs in the unit of the data, as the loss understands them."""
-        return loss.rescaled(outputs, *self._rows())
+        return loss.rescaled(outputs, *self.mean_and_deviation())
 
     def converted(self, outputs: Array, loss: Loss, other: TargetScaling) -> Array:
         """The network's outputs as if it were trained in another unit."""
-        mean, deviation = other._rows()
+        mean, deviation = other.mean_and_deviation()
         return loss.rescaled(self.prediction(outputs, loss), -mean / deviation, 1 / deviation)
 
     def of_first_member(self) -> TargetScaling:
@@ -90,13 +90,13 @@ class TargetScaling:
 
     def variance(self, scaled: Array) -> Array:
         """Variances of targets `(..., T)`, given those in the unit of the training."""
-        return np.asarray(scaled * np.square(self._rows()[1]))
+        return np.asarray(scaled * np.square(self.mean_and_deviation()[1]))
 
     def scaled_variance(self, variance: Array) -> Array:
         """The way back from `variance`."""
-        return np.asarray(variance / np.square(self._rows()[1]))
+        return np.asarray(variance / np.square(self.mean_and_deviation()[1]))
 
-    def _rows(self) -> tuple[Array, Array]:
+    def mean_and_deviation(self) -> tuple[Array, Array]:
         """Mean and deviation as rows: one for all members where theirs are equal."""
         state = self.state
         precise = np.result_type(state.mean, np.float64)
