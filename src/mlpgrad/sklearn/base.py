@@ -1,8 +1,7 @@
-"""What the two estimators share: fitting, warm starts, parameters that may be assigned."""
+"""What the two estimators share: options, fitting, warm starts, parameters that may be assigned."""
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from numbers import Integral, Real
@@ -10,48 +9,52 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, _fit_context, is_classifier
-from sklearn.model_selection import train_test_split
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.history import History
+from mlpgrad.layers import Activation
 from mlpgrad.losses.base import Loss
+from mlpgrad.optimizers import Optimizer
 from mlpgrad.sequential import Sequential
-from mlpgrad.sklearn.batches import Order, batches_of
-from mlpgrad.sklearn.building import ACTIVATIONS, build, dense_layers
-from mlpgrad.sklearn.gradient import BatchGradient
-from mlpgrad.sklearn.optimizers import _Adam, _HeldRateSGD
-from mlpgrad.sklearn.quasi_newton import LBFGS
+from mlpgrad.sklearn.building import (
+    ACTIVATIONS,
+    NORMALIZATIONS,
+    Plan,
+    activations_of,
+    build,
+    dense_layers,
+)
+from mlpgrad.sklearn.solving import (
+    Rows,
+    network_data,
+    split,
+    train_at_once,
+    train_in_epochs,
+    with_class_weight,
+)
 from mlpgrad.sklearn.sparse import predict_sparse
-from mlpgrad.sklearn.stochastic import Epochs
-from mlpgrad.sklearn.stopping import Progress
-from mlpgrad.training.batches import Batches
-from mlpgrad.training.session import Method, Session
-
-STOCHASTIC = ("sgd", "adam")
+from mlpgrad.sklearn.tasks import CallbackSupportMixin
 
 
 def makes_steps(estimator: Any) -> bool:
     """Whether the solver trains on some rows at a time; AttributeError if it does not."""
-    if estimator.solver not in STOCHASTIC:
+    if estimator.solver == "lbfgs":
         raise AttributeError(
-            f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not "
-            f"stochastic."
+            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
         )
     return True
 
 
-class BaseMLP(BaseEstimator):
+class BaseMLP(CallbackSupportMixin, BaseEstimator):
     """Base of `MLPClassifier` and `MLPRegressor`; not to be used directly."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "solver": [StrOptions({"lbfgs", *STOCHASTIC})],
+        "activation": [StrOptions(set(ACTIVATIONS)), Activation, list, tuple],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"}), Optimizer],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
@@ -72,6 +75,14 @@ class BaseMLP(BaseEstimator):
         "epsilon": [Interval(Real, 0, None, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "normalization": [StrOptions(set(NORMALIZATIONS)), None],
+        "residual": ["boolean"],
+        "stop_on_loss": ["boolean"],
+        "refit": ["boolean"],
+        "n_members": [Interval(Integral, 1, None, closed="left")],
+        "callbacks": [list, tuple, None],
+        "progress": ["boolean"],
     }
 
     coefs_: list[Array]
@@ -89,8 +100,12 @@ class BaseMLP(BaseEstimator):
         """Input, and targets of shape (n, n_outputs_)."""
 
     @abstractmethod
-    def _loss_and_activation(self) -> tuple[Loss, str]:
-        """The network's loss, and the name of the activation that predictions pass."""
+    def _checked_targets(self, y: Any) -> Array:
+        """Further targets as `_checked` gives them, without learning labels."""
+
+    @abstractmethod
+    def _new_loss(self) -> tuple[Loss, int, str]:
+        """The network's loss, its outputs, and the name of the activation of predictions."""
 
     @abstractmethod
     def _targets(self, y: Array, dtype: Any) -> Array:
@@ -104,10 +119,13 @@ class BaseMLP(BaseEstimator):
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         """The score of held-out rows; NaN where a prediction is not finite."""
 
+    def _begin(self, rows: Rows) -> None:
+        """Learn what else a fresh network needs to know of the rows that it is trained on."""
+
     # fitting
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Any:
         """Fit the network to data.
 
         Parameters
@@ -121,17 +139,20 @@ class BaseMLP(BaseEstimator):
             and so is the L2 term. Hence the average step is not the gradient of the weighted loss
             of all rows, unless a batch holds all of them: in a batch of one row its weight changes
             nothing at all. `mlpgrad.Sequential.fit` divides by the mean weight of all rows.
+        validation_data : tuple (X, y) or (X, y, sample_weight), default=None
+            Rows by which `early_stopping` or `stop_on_loss` decide, in place of a share of `X`.
 
         Returns
         -------
         self : object
             The fitted estimator.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        return self._fit(X, y, sample_weight, False, validation_data)
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Any:
-        if np.any(np.asarray(self.hidden_layer_sizes) <= 0):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {self.hidden_layer_sizes}.")
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation_data: Any = None
+    ) -> Any:
+        self._check_options(incremental, validation_data)
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._checked(X, y, incremental, reset=first)
         if sample_weight is not None:
@@ -139,154 +160,97 @@ class BaseMLP(BaseEstimator):
         self.n_outputs_ = y.shape[1]
         self._random_state = check_random_state(self.random_state)
         if first:
+            self._begin(Rows(X, y, sample_weight))
             self._initialize(X)
         model = self._model(X)
-        if self.solver in STOCHASTIC:
-            self._fit_in_epochs(model, X, y, sample_weight, incremental)
+        if self.solver == "lbfgs":
+            train_at_once(self, model, with_class_weight(self, Rows(X, y, sample_weight)))
         else:
-            self._fit_at_once(model, X, y, sample_weight)
-        if not np.isfinite(model.params).all():
+            self._fit_in_epochs(Rows(X, y, sample_weight), incremental, validation_data)
+        if not np.isfinite(self.model_.params).all():
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large "
                 "values and need to be preprocessed."
             )
         return self
 
+    def _check_options(self, incremental: bool, validation_data: Any) -> None:
+        """Raise ValueError for options that contradict one another."""
+        if np.any(np.asarray(self.hidden_layer_sizes) <= 0):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {self.hidden_layer_sizes}.")
+        stops = self.early_stopping or self.stop_on_loss
+        if self.early_stopping and self.stop_on_loss:
+            raise ValueError(
+                "early_stopping and stop_on_loss are both True; choose one: the score or the loss "
+                "of the held-out rows decides"
+            )
+        if stops and incremental:
+            name = "early_stopping" if self.early_stopping else "stop_on_loss"
+            raise ValueError(f"partial_fit does not support {name}=True")
+        if not stops and (validation_data is not None or self.refit):
+            name = "refit=True" if self.refit else "validation_data"
+            raise ValueError(f"{name} needs early_stopping=True or stop_on_loss=True")
+
+    def _fit_in_epochs(self, rows: Rows, incremental: bool, validation_data: Any) -> None:
+        """Train by steps; on all rows again, where `refit` says so."""
+        held_out, trained = None, rows
+        if validation_data is not None:
+            held_out = self._checked_validation(*validation_data)
+        elif self.early_stopping or self.stop_on_loss:
+            trained, held_out = split(self, rows)
+        weighted = with_class_weight(self, trained)
+        train_in_epochs(self, self.model_, weighted, held_out, incremental=incremental)
+        if self.refit and not self.history_.interrupted:
+            epochs = int(np.median(self.best_epochs_))
+            self._initialize(rows.x)
+            self.best_epochs_[...] = epochs
+            train_in_epochs(self, self.model_, with_class_weight(self, rows), epochs=epochs)
+
+    def _checked_validation(self, X: Any, y: Any, sample_weight: Any = None) -> Rows:
+        """The user's own rows for early stopping."""
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        y = self._checked_targets(y)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        return Rows(X, y, sample_weight)
+
     def _initialize(self, X: Any) -> None:
         """Begin anew: weights, counts and records."""
         self.n_iter_ = self.t_ = 0
         self.model_ = self._new_model(X)
         self.coefs_, self.intercepts_ = self._views()
-        if self.solver in STOCHASTIC:
-            self.loss_curve_: list[float] = []
-            self._no_improvement_count = 0
-            self._best_params = self.model_.params.copy()
-            self.best_loss_ = None if self.early_stopping else np.inf
-            self.validation_scores_: list[float] | None = [] if self.early_stopping else None
-            self.best_validation_score_ = -np.inf if self.early_stopping else None
+        if self.solver == "lbfgs":
+            return
+        self.loss_curve_: list[float] = []
+        self._no_improvement_count = 0
+        scored, stops = self.early_stopping, self.early_stopping or self.stop_on_loss
+        self.best_loss_: Any = None if stops else np.inf
+        self.validation_scores_: Any = [] if scored else None
+        self.best_validation_score_: Any = -np.inf if scored else None
+        if stops:
+            self.best_epochs_ = np.zeros(1 if scored else self.n_members, int)
+        if self.stop_on_loss:
+            self.validation_losses_: list[float] = []
+            self.best_validation_losses_ = np.full(self.n_members, np.inf)
 
     def _new_model(self, X: Any) -> Sequential:
         """A network for such an input, with weights drawn by `_random_state`."""
-        loss, self.out_activation_ = self._loss_and_activation()
-        widths = [X.shape[1], *np.atleast_1d(self.hidden_layer_sizes).tolist(), self.n_outputs_]
-        self.n_layers_ = len(widths)
-        # scikit-learn's L-BFGS computes in double precision, whatever it is given
-        dtype = X.dtype if self.solver in STOCHASTIC else np.float64
+        sizes = tuple(int(size) for size in np.atleast_1d(self.hidden_layer_sizes))
+        activations = activations_of(self.activation, len(sizes))
+        plan = Plan(sizes, activations, self.dropout, self.normalization, self.residual)
+        loss, outputs, self.out_activation_ = self._new_loss()
+        self.n_layers_ = len(sizes) + 2
         return build(
-            widths,
-            self.activation,
+            plan,
+            X.shape[1],
+            outputs,
             loss,
-            dtype=dtype,
+            # scikit-learn's L-BFGS computes in double precision, whatever it is given
+            dtype=np.float64 if self.solver == "lbfgs" else X.dtype,
             sparse=issparse(X),
             random_state=self._random_state,
+            members=self.n_members,
         )
-
-    # solvers
-
-    def _fit_in_epochs(
-        self, model: Sequential, X: Any, y: Array, sample_weight: Any, incremental: bool
-    ) -> None:
-        """Train by `adam` or `sgd`."""
-        if not incremental or not hasattr(self, "_optimizer"):
-            self._optimizer = self._new_optimizer()
-        held_out = None
-        if self.early_stopping:
-            if incremental:
-                raise ValueError("partial_fit does not support early_stopping=True")
-            X, y, sample_weight, held_out = self._split(X, y, sample_weight)
-        samples = X.shape[0]
-        size = self._rows_of_a_batch(samples)
-
-        def steps(rows: int) -> int:
-            return 0 if incremental else int(self.max_iter) * max(samples // size, 1)
-
-        gradient = BatchGradient(
-            model, self.alpha, optimizer=self._optimizer, steps=steps, sparse=issparse(X)
-        )
-        order = Order(samples, self.shuffle, self._random_state)
-        data = self._data(model, X, y, sample_weight)
-        batches = batches_of(data, size, order, sparse=issparse(X))
-        self.n_iter_ = 0
-        progress = Progress(self, samples, held_out, incremental)
-        self._train(Epochs(gradient, progress), batches)
-        if self.early_stopping:
-            model.params = self._best_params
-
-    def _fit_at_once(self, model: Sequential, X: Any, y: Array, sample_weight: Any) -> None:
-        """Train by L-BFGS on all rows."""
-        sparse = issparse(X)
-        gradient = BatchGradient(
-            model, self.alpha, steps=lambda rows: int(self.max_iter), sparse=sparse
-        )
-        data = self._data(model, X, y, sample_weight)
-        method = LBFGS(
-            gradient, data, tolerance=self.tol, iterations=self.max_iter, calls=self.max_fun
-        )
-        order = Order(X.shape[0], False, self._random_state)
-        self._train(method, batches_of(data, X.shape[0], order, sparse=sparse))
-        self.n_iter_ = _check_optimize_result("lbfgs", method.result, self.max_iter)
-        self.loss_ = float(method.result.fun)
-
-    def _train(self, method: Method, batches: Batches) -> None:
-        """Run a method in a session of its own."""
-        self.history_ = History()
-        session = Session(
-            self.model_,
-            method,
-            batches,
-            validation=None,
-            callbacks=[],
-            metrics=None,
-            epochs=int(self.max_iter),
-            record=self.history_,
-        )
-        session.speaks = False  # scikit-learn's estimators warn of other things
-        session.run()
-        if self.history_.interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=2)
-
-    def _new_optimizer(self) -> Any:
-        """The rule of `solver`, at its first step."""
-        rate = float(self.learning_rate_init)
-        if self.solver == "adam":
-            return _Adam(rate, beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon)
-        return _HeldRateSGD(rate, momentum=self.momentum, nesterov=self.nesterovs_momentum)
-
-    def _rows_of_a_batch(self, samples: int) -> int:
-        if self.batch_size == "auto":
-            return min(200, samples)
-        if self.batch_size > samples:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be "
-                "clipped",
-                stacklevel=2,
-            )
-        return int(np.clip(self.batch_size, 1, samples))
-
-    def _split(self, X: Any, y: Array, sample_weight: Any) -> tuple[Any, ...]:
-        """Rows to train on, and a tuple of those that early stopping looks at."""
-        arrays = [X, y] if sample_weight is None else [X, y, sample_weight]
-        parts = train_test_split(
-            *arrays,
-            random_state=self._random_state,
-            test_size=self.validation_fraction,
-            stratify=y if is_classifier(self) and self.n_outputs_ == 1 else None,
-        )
-        if parts[1].shape[0] < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of "
-                "your dataset."
-            )
-        kept, held = parts[::2], parts[1::2]
-        weights = (kept[2], held[2]) if sample_weight is not None else (None, None)
-        return kept[0], kept[1], weights[0], (held[0], self._labels(held[1]), weights[1])
-
-    def _data(self, model: Sequential, X: Any, y: Array, sample_weight: Any) -> tuple[Any, ...]:
-        """Input, target and weights as the network's step takes them."""
-        X = X.tocsr() if issparse(X) else X
-        if sample_weight is not None:
-            sample_weight = sample_weight.astype(model.dtype, copy=False)[:, None]
-        return X.astype(model.dtype, copy=False), self._targets(y, model.dtype), sample_weight
 
     # parameters
 
@@ -306,13 +270,28 @@ class BaseMLP(BaseEstimator):
                     given[number] = view
         return self.model_
 
-    def _output(self, X: Any, check_input: bool = True) -> Array:
-        """The network's output: logits, log rates or numbers."""
+    # predictions
+
+    def _raw(self, X: Any, check_input: bool = True) -> Array:
+        """The network's output: logits, log rates or numbers; `(E, B, O)` for members."""
         if check_input:
             check_is_fitted(self)
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         model = self._model(X)
         return predict_sparse(model, X) if issparse(X) else model._predict(X)
+
+    def _output(self, X: Any, check_input: bool = True) -> Array:
+        """The output `(B, O)` that stands for all members: their mean, of probabilities."""
+        output = self._raw(X, check_input)
+        return output if output.ndim == 2 else self.model_.loss.averaged(output)
+
+    def _loss_of(self, rows: Rows) -> Array:
+        """The loss of each member on checked rows, `(E,)`, without the L2 term."""
+        _, target, weights = network_data(self, self.model_, rows)
+        output = self._raw(rows.x, check_input=False)
+        with np.errstate(all="ignore"):
+            losses = self.model_.loss.reader().forward(output, target, weights)
+        return np.atleast_1d(np.asarray(losses, np.float64))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the arrays that the network holds already."""

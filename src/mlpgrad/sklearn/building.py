@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlpgrad.layers import Activation, Dense, Identity, Layer, ReLU, Sigmoid, Tanh
+from mlpgrad.layers import (
+    Activation,
+    BatchNorm,
+    Dense,
+    Dropout,
+    Identity,
+    Layer,
+    LayerNorm,
+    ReLU,
+    Residual,
+    Sigmoid,
+    Tanh,
+)
 from mlpgrad.layers.chain import walk
 from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
@@ -21,39 +34,113 @@ ACTIVATIONS: dict[str, type[Activation]] = {
     "tanh": Tanh,
     "relu": ReLU,
 }
+NORMALIZATIONS: dict[str, type[BatchNorm] | type[LayerNorm]] = {
+    "batch": BatchNorm,
+    "layer": LayerNorm,
+}
+
+
+class Plan(NamedTuple):
+    """What the hidden layers of an estimator consist of."""
+
+    sizes: tuple[int, ...]
+    activations: tuple[str | Activation, ...]
+    """One a hidden layer: a name, or an object of the library's or the user's class. One more for
+    the output, which has no activation, but initial weights drawn as for this one."""
+    dropout: float = 0.0
+    normalization: str | None = None
+    residual: bool = False
+
+    def layers(self, inputs: int, outputs: int, *, sparse: bool) -> list[Layer]:
+        """Fresh layers from so many inputs to so many outputs."""
+        widths = [inputs, *self.sizes, outputs]
+        layers: list[Layer] = []
+        for number, (into, out) in enumerate(itertools.pairwise(widths)):
+            first: Layer = (_SparseDense if sparse and not number else Dense)(into, out)
+            block = [first, *self._following(number, out)]
+            inside = self.residual and 0 < number < len(self.sizes) and into == out
+            layers += [Residual(block)] if inside else block
+        return layers
+
+    def _following(self, number: int, width: int) -> Iterator[Layer]:
+        """What comes after a hidden layer's weighted sums."""
+        if number == len(self.sizes):
+            return
+        if self.normalization is not None:
+            yield NORMALIZATIONS[self.normalization](width)
+        activation = self.activations[number]
+        if isinstance(activation, Activation):
+            yield copy.deepcopy(activation)
+        elif activation != "identity":
+            yield ACTIVATIONS[activation]()
+        if self.dropout:
+            yield Dropout(self.dropout)
+
+    def factors(self) -> list[float] | None:
+        """scikit-learn's factor for each layer's initial weights; None where it has none."""
+        if any(isinstance(activation, Activation) for activation in self.activations):
+            return None
+        return [2.0 if activation == "logistic" else 6.0 for activation in self.activations]
+
+
+def activations_of(given: Any, count: int) -> tuple[str | Activation, ...]:
+    """The activation of each of so many hidden layers, and the last one's again: see `Plan`.
+
+    Parameters
+    ----------
+    given : str, Activation, or sequence of these
+        One for all, or one a layer.
+    count : int
+    """
+    one = isinstance(given, (str, Activation))
+    each = (given,) * count if one else tuple(given)
+    if len(each) != count:
+        raise ValueError(
+            f"activation expects one for each of {count} hidden layers, got {len(each)}; give as "
+            f"many as hidden_layer_sizes, or a single one for all"
+        )
+    for activation in each:
+        if not isinstance(activation, Activation) and activation not in ACTIVATIONS:
+            raise ValueError(
+                f"activation expects {sorted(ACTIVATIONS)} or an object such as mlpgrad.GELU(), "
+                f"got {activation!r}"
+            )
+    return (*each, each[-1] if each else given if one else "relu")
 
 
 def build(
-    widths: Sequence[int],
-    activation: str,
+    plan: Plan,
+    inputs: int,
+    outputs: int,
     loss: Loss,
     *,
     dtype: Any,
     sparse: bool,
     random_state: np.random.RandomState,
+    members: int = 1,
 ) -> Sequential:
     """The network of an estimator.
 
     Parameters
     ----------
-    widths : sequence of int
-        Of the input, of each hidden layer, and of the output.
-    activation : str
-        Of the hidden layers.
+    plan : Plan
+    inputs, outputs : int
     loss : Loss
     dtype : dtype
     sparse : bool
         Whether the network is trained on a SciPy matrix.
     random_state : RandomState
-        Draws the initial weights.
+        Draws the initial weights; and a seed, where the layers need random numbers of their own.
+    members : int
+        Networks of the ensemble.
     """
-    layers: list[Layer] = []
-    for number, (into, out) in enumerate(itertools.pairwise(widths)):
-        layers.append((_SparseDense if sparse and number == 0 else Dense)(into, out))
-        if number < len(widths) - 2 and activation != "identity":
-            layers.append(ACTIVATIONS[activation]())
-    model = Sequential(layers, loss=loss, dtype=dtype, random_state=0)
-    draw(model, random_state, factor=2.0 if activation == "logistic" else 6.0)
+    layers, factors = plan.layers(inputs, outputs, sparse=sparse), plan.factors()
+    needs_seed = factors is None or any(layer.is_random for _, layer in walk(layers))
+    seed = int(random_state.randint(np.iinfo(np.int32).max)) if needs_seed else 0
+    size = members if members > 1 else None
+    model = Sequential(layers, loss=loss, dtype=dtype, random_state=seed, ensemble_size=size)
+    if factors is not None:
+        draw(model, random_state, factors)
     return model
 
 
@@ -62,14 +149,14 @@ def dense_layers(network: Network) -> Iterator[Dense]:
     return (layer for _, layer in walk(network.layers) if isinstance(layer, Dense))
 
 
-def draw(network: Network, random_state: np.random.RandomState, factor: float) -> None:
+def draw(network: Network, random_state: np.random.RandomState, factors: Sequence[float]) -> None:
     """Weights and biases from U(-b, b), b = sqrt(factor / (inputs + outputs)), layer by layer.
 
     Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural
     networks"; scikit-learn takes the factor 2 for logistic units, and draws the biases as well.
     """
     for member in range(network.ensemble_size or 1):
-        for layer in dense_layers(network):
+        for layer, factor in zip(dense_layers(network), factors, strict=True):
             bound = np.sqrt(factor / (layer.in_features + layer.out_features))
             for view in layer.params.weights, layer.params.bias:
                 part = view if network.ensemble_size is None else view[member]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from numbers import Real
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import expit
@@ -10,16 +11,17 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy
+from mlpgrad.losses import SigmoidCrossEntropy
 from mlpgrad.losses.base import Loss
 from mlpgrad.sklearn.base import BaseMLP, makes_steps
 from mlpgrad.sklearn.documentation import documented
-from mlpgrad.sklearn.losses import _SummedCrossEntropy
+from mlpgrad.sklearn.losses import loss_of_classes
 
 
 @documented
@@ -36,6 +38,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     Parameters
     ----------
     {options}
+    loss : 'log_loss' or Loss, default='log_loss'
+        Beyond scikit-learn, as all that follows: another loss on logits, one for each class or
+        label.
+    label_smoothing : float, default=0.0
+        Share of each label that is spread over all classes.
+    class_weight : dict, 'balanced' or None, default=None
+        Multiplies the weights of each class's rows in training: see `sample_weight` in `fit`.
+    {further}
 
     Attributes
     ----------
@@ -56,6 +66,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     >>> classifier.predict_proba(X[:1]).shape
     (1, 2)
     """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseMLP._parameter_constraints,
+        "loss": [StrOptions({"log_loss"}), Loss],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+    }
 
     def __init__(
         self,
@@ -83,6 +100,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        loss: Any = "log_loss",
+        label_smoothing: float = 0.0,
+        class_weight: Any = None,
+        dropout: float = 0.0,
+        normalization: str | None = None,
+        residual: bool = False,
+        stop_on_loss: bool = False,
+        refit: bool = False,
+        n_members: int = 1,
+        callbacks: Any = None,
+        progress: bool = False,
     ) -> None:
         self._keep(locals())
 
@@ -102,7 +130,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._learn_labels(y)
         else:
             self._check_labels(unique_labels(y))
-        return X, self._label_binarizer.transform(y).astype(bool)
+        return X, self._checked_targets(y)
+
+    def _checked_targets(self, y: Any) -> Array:
+        indicators: Array = self._label_binarizer.transform(y).astype(bool)
+        return indicators
 
     def _learn_labels(self, y: Any) -> None:
         self._label_binarizer = LabelBinarizer().fit(y)
@@ -121,37 +153,34 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 f"'y' has {classes}."
             )
 
-    def _loss_and_activation(self) -> tuple[Loss, str]:
-        if self._label_binarizer.y_type_ == "multiclass":
-            return SoftmaxCrossEntropy(), "softmax"
-        return (SigmoidCrossEntropy if self.n_outputs_ == 1 else _SummedCrossEntropy)(), "logistic"
+    def _new_loss(self) -> tuple[Loss, int, str]:
+        softmax = self._label_binarizer.y_type_ == "multiclass"
+        loss = loss_of_classes(
+            self.loss, softmax=softmax, labels=self.n_outputs_, smoothing=self.label_smoothing
+        )
+        return loss, self.n_outputs_, "softmax" if softmax else "logistic"
 
     def _targets(self, y: Array, dtype: Any) -> Array:
-        return y.argmax(axis=1)[:, None] if self.out_activation_ == "softmax" else y.astype(dtype)
+        loss = self.model_.loss
+        target = y.argmax(axis=1)[:, None] if self.out_activation_ == "softmax" else y.astype(dtype)
+        return loss.cast(loss.check_target(target, self.n_outputs_), np.dtype(dtype))
 
     def _labels(self, y: Array) -> Array:
         labels: Array = self._label_binarizer.inverse_transform(y)
         return labels
 
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
-        probabilities = self._probabilities(X, check_input=False)
-        if not np.isfinite(probabilities).all():
+        output = self._output(X, check_input=False)
+        if not np.isfinite(output).all():
             return float("nan")
-        return float(accuracy_score(y, self._decided(probabilities), sample_weight=sample_weight))
+        return float(accuracy_score(y, self._decided(output), sample_weight=sample_weight))
 
-    def _probabilities(self, X: Any, check_input: bool = True) -> Array:
-        """A column for each class, or one for two classes."""
-        logits = self._output(X, check_input)
-        softmax = self.out_activation_ == "softmax"
-        # the loss's own sigmoid rounds small probabilities to 0
-        found: Array = self.model_.loss.probabilities(logits) if softmax else expit(logits)
-        return found
-
-    def _decided(self, probabilities: Array) -> Array:
-        """Labels by the largest probability, or by those above 1/2."""
-        if self.n_outputs_ == 1:
-            probabilities = probabilities.ravel()
-        return self._labels(probabilities)
+    def _decided(self, output: Array) -> Array:
+        """Labels of the likeliest class, or of all that are likelier than not."""
+        found = self.model_.loss.classes(output)
+        if self.out_activation_ == "softmax":
+            return np.asarray(self.classes_.take(found))
+        return self._labels(found)
 
     @available_if(makes_steps)
     @_fit_context(prefer_skip_nested_validation=True)
@@ -195,7 +224,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y : array of shape (n_samples,) or (n_samples, n_classes)
             Labels; 0 or 1 for each of several labels.
         """
-        return self._decided(self._probabilities(X))
+        return self._decided(self._output(X))
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities of the classes.
@@ -210,11 +239,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         probabilities : array of shape (n_samples, n_classes)
             Columns in the order of `classes_`. Each of several labels has its own.
         """
-        check_is_fitted(self)
+        output = self._output(X)
         if self.n_outputs_ == 1:
-            logits = self._output(X)
-            return expit(np.hstack([-logits, logits]))  # type: ignore[no-any-return]
-        return self._probabilities(X)
+            output = np.hstack([-output, output])
+        loss = self.model_.loss
+        # the loss's own sigmoid rounds small probabilities to 0
+        exact = isinstance(loss, SigmoidCrossEntropy)
+        found: Array = expit(output) if exact else loss.probabilities(output)
+        return found
 
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithms of `predict_proba`.

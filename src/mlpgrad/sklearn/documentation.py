@@ -9,11 +9,14 @@ Class = TypeVar("Class", bound=type)
 OPTIONS = """
 hidden_layer_sizes : int or sequence of int, default=(100,)
     Units of each hidden layer.
-activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
-    Of the hidden layers: z, 1 / (1 + exp(-z)), tanh(z) or max(0, z).
-solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+activation : {'identity', 'logistic', 'tanh', 'relu'}, Activation or list, default='relu'
+    Of the hidden layers: z, 1 / (1 + exp(-z)), tanh(z) or max(0, z). Beyond scikit-learn: an object
+    such as `mlpgrad.GELU()`, also of a class of one's own, or a list with one for each layer.
+solver : {'lbfgs', 'sgd', 'adam'} or Optimizer, default='adam'
     'adam' and 'sgd' make steps on minibatches (Kingma and Ba 2015; gradient descent with
-    momentum). 'lbfgs' is SciPy's L-BFGS-B on all rows: often better for small data.
+    momentum). 'lbfgs' is SciPy's L-BFGS-B on all rows: often better for small data. Beyond
+    scikit-learn: an optimizer such as `mlpgrad.NAdam(mlpgrad.OneCycle(0.01, steps=500))`, with its
+    own rate or schedule; a copy of it is used.
 alpha : float, default=0.0001
     Strength of the L2 term alpha/2 sum(w^2) on weights, not biases. It is divided by the number of
     rows of a batch, or by the sum of their weights.
@@ -60,6 +63,29 @@ max_fun : int, default=15000
     The most calls of the loss by 'lbfgs'.
 """
 
+FURTHER = """
+dropout : float, default=0.0
+    Share of each hidden layer's outputs that are zero in a step.
+normalization : {'batch', 'layer'} or None, default=None
+    Whether hidden layers' weighted sums are normalised over the batch or over the layer.
+residual : bool, default=False
+    Whether a hidden layer that is as wide as the one before adds its input to its output.
+stop_on_loss : bool, default=False
+    Early stopping by the held-out rows' loss instead of their score; the best weights are restored,
+    for each member by itself. `tol`, `n_iter_no_change` and `validation_fraction` count as for
+    `early_stopping`.
+refit : bool, default=False
+    Whether to train anew on all rows, for as many epochs as were best by the held-out rows.
+n_members : int, default=1
+    Networks that are trained together, from different initial weights on the same batches. Their
+    mean is predicted: of probabilities, rates or numbers. `coefs_` then have an axis in front.
+callbacks : list of mlpgrad.Callback or None, default=None
+    Called as by `mlpgrad.Sequential.fit`. Callbacks of scikit-learn (from its version 1.9 on) are
+    given by `set_callbacks`.
+progress : bool, default=False
+    Whether to show a progress bar on stderr.
+"""
+
 ATTRIBUTES = """
 model_ : mlpgrad.Sequential
     The network, which can be checked (`mlpgrad.check_gradients`), explained and saved. It gives
@@ -93,13 +119,23 @@ feature_names_in_ : array of str
     Names of the columns, where the input has names.
 out_activation_ : {'identity', 'exp', 'logistic', 'softmax'}
     What predictions pass last.
+validation_losses_ : list of float
+    With `stop_on_loss`: the held-out loss after each epoch, without the L2 term.
+best_validation_losses_ : array of shape (n_members,)
+    The lowest of them for each member.
+best_epochs_ : array of int
+    The epoch of the best held-out score or loss, counted from 1.
 """
 
 
 def documented(cls: Class) -> Class:
     """Put the options and attributes of both estimators in a docstring's marked places."""
     text = cls.__doc__ or ""
-    for mark, entries in (("{options}", OPTIONS), ("{attributes}", ATTRIBUTES)):
+    for mark, entries in {
+        "{options}": OPTIONS,
+        "{further}": FURTHER,
+        "{attributes}": ATTRIBUTES,
+    }.items():
         lines = "\n    ".join(entries.strip().splitlines())
         text = text.replace(mark, lines)
     cls.__doc__ = text

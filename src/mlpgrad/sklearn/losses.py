@@ -1,4 +1,4 @@
-"""Losses with scikit-learn's sums and factors: the estimators report what scikit-learn reports."""
+"""The losses of the estimators: by name, with scikit-learn's sums and factors where it has them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array, Shape, fitting, ones
-from mlpgrad.losses import MeanSquaredError, Poisson, SigmoidCrossEntropy
+from mlpgrad.losses import (
+    GaussianNLL,
+    HalfSquaredError,
+    Huber,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Poisson,
+    SigmoidCrossEntropy,
+    SoftmaxCrossEntropy,
+)
+from mlpgrad.losses.base import Loss
 
 
 class _SummedCrossEntropy(SigmoidCrossEntropy):
@@ -57,3 +67,43 @@ def _sum_over_outputs(shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
         "_per_output": np.ones((), dtype),
         "_output_weights": ones((shape[-1],), dtype),
     }
+
+
+OF_NUMBERS: dict[str, type[Loss]] = {
+    "squared_error": _HalfMeanSquaredError,
+    "poisson": _HalfPoissonDeviance,
+    "huber": Huber,
+    "absolute_error": MeanAbsoluteError,
+    "gaussian_nll": GaussianNLL,
+}
+
+
+def loss_of_numbers(given: str | Loss, targets: int) -> Loss:
+    """A regressor's loss, for so many targets."""
+    if isinstance(given, Loss):
+        return given.reader()
+    kind = OF_NUMBERS[given]
+    loss: Loss = (HalfSquaredError if kind is _HalfMeanSquaredError and targets == 1 else kind)()
+    return loss
+
+
+def loss_of_classes(given: str | Loss, *, softmax: bool, labels: int, smoothing: float) -> Loss:
+    """A classifier's loss: one output a class under a softmax, else one for each label."""
+    if isinstance(given, Loss):
+        return given.reader()
+    several = SoftmaxCrossEntropy if softmax else _SummedCrossEntropy
+    kind: Any = SigmoidCrossEntropy if labels == 1 else several
+    loss: Loss = kind(label_smoothing=smoothing)
+    return loss
+
+
+def outputs_for(loss: Loss, targets: int) -> int:
+    """How many outputs a network needs for so many targets under a loss."""
+    levels = np.size(getattr(loss, "levels", 0))
+    for outputs in (targets, 2 * targets, levels * targets):
+        try:
+            if loss.target_features(outputs) == targets:
+                return outputs
+        except ValueError:  # this loss cannot have so many
+            continue
+    raise ValueError(f"loss expects one that takes {targets} targets a row, got {loss!r}")

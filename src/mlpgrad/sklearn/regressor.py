@@ -7,17 +7,18 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
-from sklearn.utils import column_or_1d
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.losses import HalfSquaredError
+from mlpgrad.losses import Poisson
 from mlpgrad.losses.base import Loss
 from mlpgrad.sklearn.base import BaseMLP, makes_steps
 from mlpgrad.sklearn.documentation import documented
-from mlpgrad.sklearn.losses import _HalfMeanSquaredError, _HalfPoissonDeviance
+from mlpgrad.sklearn.losses import OF_NUMBERS, loss_of_numbers, outputs_for
+from mlpgrad.sklearn.solving import Rows
 
 
 @documented
@@ -35,10 +36,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    loss : {'squared_error', 'poisson'}, default='squared_error'
+    loss : {'squared_error', 'poisson', 'huber', 'absolute_error', 'gaussian_nll'} or Loss
         Half the squared error, averaged over the outputs, or half the Poisson deviance, summed over
-        them; with 'poisson' the output is an exponential, and `y >= 0`.
+        them; with 'poisson' the output is an exponential, and `y >= 0`. Beyond scikit-learn: the
+        losses `mlpgrad.Huber()`, `MeanAbsoluteError()` and `GaussianNLL()`, which predicts a
+        variance too, or another one, such as `mlpgrad.Quantile([0.05, 0.5, 0.95])`. The default is
+        'squared_error'.
     {options}
+    target_scaling : {'standard'} or None, default=None
+        Beyond scikit-learn, as all that follows: whether to train on targets of mean 0 and standard
+        deviation 1. Losses and the output of `model_` are then in that unit; predictions are not.
+    {further}
 
     Attributes
     ----------
@@ -60,7 +68,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
+        "loss": [StrOptions(set(OF_NUMBERS)), Loss],
+        "target_scaling": [StrOptions({"standard"}), None],
     }
 
     def __init__(
@@ -90,6 +99,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        target_scaling: str | None = None,
+        dropout: float = 0.0,
+        normalization: str | None = None,
+        residual: bool = False,
+        stop_on_loss: bool = False,
+        refit: bool = False,
+        n_members: int = 1,
+        callbacks: Any = None,
+        progress: bool = False,
     ) -> None:
         self._keep(locals())
 
@@ -108,26 +126,53 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             y = column_or_1d(y, warn=True)
         return X, y[:, None] if y.ndim == 1 else y
 
-    def _loss_and_activation(self) -> tuple[Loss, str]:
-        if self.loss == "poisson":
-            return _HalfPoissonDeviance(), "exp"
-        return (HalfSquaredError if self.n_outputs_ == 1 else _HalfMeanSquaredError)(), "identity"
+    def _checked_targets(self, y: Any) -> Array:
+        targets: Array = check_array(y, ensure_2d=False, dtype="numeric")
+        return targets[:, None] if targets.ndim == 1 else targets
+
+    def _new_loss(self) -> tuple[Loss, int, str]:
+        loss = loss_of_numbers(self.loss, self.n_outputs_)
+        activation = "exp" if isinstance(loss, Poisson) else "identity"
+        return loss, outputs_for(loss, self.n_outputs_), activation
+
+    def _begin(self, rows: Rows) -> None:
+        self._mean, self._scale = np.zeros(self.n_outputs_), np.ones(self.n_outputs_)
+        if self.target_scaling is None:
+            return
+        if isinstance(loss_of_numbers(self.loss, self.n_outputs_), Poisson):
+            raise ValueError(
+                'target_scaling="standard" expects a loss on numbers of any size, got counts under '
+                "a Poisson law; leave it None"
+            )
+        self._mean = np.average(rows.y, axis=0, weights=rows.weights)
+        variance = np.average((rows.y - self._mean) ** 2, axis=0, weights=rows.weights)
+        self._scale = np.where(variance > 0, np.sqrt(variance), 1.0)
 
     def _targets(self, y: Array, dtype: Any) -> Array:
-        return self.model_.loss.check_target(y.astype(dtype), self.n_outputs_)
+        if self.target_scaling is not None:
+            y = (y - self._mean) / self._scale
+        loss = self.model_.loss
+        target = loss.check_target(y.astype(dtype), outputs_for(loss, self.n_outputs_))
+        return loss.cast(target, np.dtype(dtype))
 
     def _labels(self, y: Array) -> Array:
         return y
 
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
-        prediction = self._numbers(X, check_input=False)
+        prediction = self._numbers(self._output(X, check_input=False))
         if not np.isfinite(prediction).all():
             return float("nan")
         return float(r2_score(y, prediction, sample_weight=sample_weight))
 
-    def _numbers(self, X: Any, check_input: bool = True) -> Array:
-        output = self._output(X, check_input)
-        return self.model_.loss.numbers(output)
+    def _numbers(self, output: Array) -> Array:
+        """What the network's output says, in the unit of the target."""
+        return self._unscaled(self.model_.loss.numbers(output))
+
+    def _unscaled(self, numbers: Array) -> Array:
+        """Numbers of the trained target, `(B, n_outputs_)`, in its unit; one column as a vector."""
+        if self.target_scaling is not None:
+            numbers = (numbers * self._scale + self._mean).astype(numbers.dtype)
+        return _column(numbers)
 
     @available_if(makes_steps)
     @_fit_context(prefer_skip_nested_validation=True)
@@ -164,5 +209,57 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y : array of shape (n_samples,) or (n_samples, n_outputs)
             Predictions.
         """
-        numbers = self._numbers(X)
-        return numbers.ravel() if numbers.shape[1] == 1 else numbers
+        return self._numbers(self._output(X))
+
+    def predict_std(self, X: Any) -> Array:
+        """The standard deviation of a new target, or, where no noise is known, of its mean.
+
+        `loss="gaussian_nll"` and `"poisson"` predict the noise; members (`n_members`) differ where
+        the data leave the function open. `model_.predict(X, std=True)` says what is included.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+            Input.
+
+        Returns
+        -------
+        std : array of shape (n_samples,) or (n_samples, n_outputs)
+            Standard deviations, in the unit of the target.
+        """
+        std: Array = self._uncertain(X, std=True).std
+        if self.target_scaling is not None:
+            std = (std * self._scale).astype(std.dtype)
+        return _column(std)
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[Array, Array]:
+        """Bounds that hold a target with this probability.
+
+        Under `loss=mlpgrad.Quantile([0.05, 0.5, 0.95])` these are the two quantiles that belong
+        to it; otherwise those of a law with the mean and standard deviation of `predict_std`.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+            Input.
+        coverage : float, default=0.9
+            Between 0 and 1.
+
+        Returns
+        -------
+        low, high : array of shape (n_samples,) or (n_samples, n_outputs)
+            In the unit of the target.
+        """
+        low, high = self._uncertain(X, interval=coverage)
+        return self._unscaled(low), self._unscaled(high)
+
+    def _uncertain(self, X: Any, **asked: Any) -> Any:
+        """The network's answer with its uncertainty, in the trained unit."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False)
+        return self._model(X).predict(X, **asked)
+
+
+def _column(numbers: Array) -> Array:
+    """Numbers as they are, or a single column as a vector."""
+    return numbers.ravel() if numbers.shape[1] == 1 else numbers

@@ -41,7 +41,9 @@ class Epochs(Method):
                 loss, rows = self._epoch(session)
                 going = session.end_epoch(loss, rows)
                 if not record.interrupted:
-                    going = self._after_epoch(float(np.mean(loss / rows))) and going
+                    mean = loss / rows
+                    mean = mean if type(mean) is float else float(np.mean(mean))
+                    going = self._after_epoch(mean) and going
         finally:
             session.fitting.open()
 
@@ -51,14 +53,20 @@ class Epochs(Method):
         size = session.batches.batch_size
         assert size is not None
         update = gradient.update(size)
+        told = [callback for callback in session.callbacks if callback.follows_batches()]
         loss: Any = 0.0
         rows = 0
         with np.errstate(all="ignore"):
-            for x, target, weights in session.batches:
+            for batch, (x, target, weights) in enumerate(session.batches):
                 count = x.shape[0]
-                loss += gradient(x, target, weights) * count
+                for callback in told:
+                    callback.on_train_batch_begin(batch, {})
+                value = gradient(x, target, weights)
+                loss += value * count
                 rows += count
                 update()
+                for callback in told:
+                    callback.on_train_batch_end(batch, {"loss": value})
                 if network._attention:
                     session.fitting.serve()
                     if network.stop_training:

@@ -1,11 +1,14 @@
-"""What an estimator keeps of its epochs, and scikit-learn's rules of when training ends."""
+"""What an estimator keeps of its epochs, and the rules of when training ends."""
 
 from __future__ import annotations
 
 import warnings
 from typing import Any
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+
+from mlpgrad._core.arrays import Array
 
 SMALLEST_RATE = 1e-6
 """`learning_rate="adaptive"` stops instead of going on with less."""
@@ -16,21 +19,38 @@ class Progress:
 
     Parameters
     ----------
-    estimator : _BaseMLP
+    estimator : BaseMLP
         Its public attributes are what is known of the epochs so far, also of an earlier fit.
     samples : int
         Rows of an epoch.
-    held_out : tuple (x, y, weights), optional
-        Rows whose score decides, instead of the training loss.
+    held_out : Rows, optional
+        Rows whose score or loss decides, instead of the training loss.
     incremental : bool
         Whether this is `partial_fit`: one epoch.
+    epochs : int, optional
+        So many epochs without any rule.
     """
 
     def __init__(
-        self, estimator: Any, samples: int, held_out: tuple[Any, ...] | None, incremental: bool
+        self,
+        estimator: Any,
+        samples: int,
+        held_out: Any = None,
+        *,
+        incremental: bool = False,
+        epochs: int | None = None,
     ) -> None:
         self.estimator, self.samples, self.held_out = estimator, samples, held_out
-        self.incremental = incremental
+        self.incremental, self.epochs = incremental, epochs
+        self.losses: HeldOutLoss | None = None
+        if held_out is None:
+            return
+        model = estimator.model_
+        self.best = model.params.copy(), model.state.copy()
+        if estimator.stop_on_loss:
+            self.losses = HeldOutLoss(estimator, held_out, self.best)
+        else:
+            self.held_out = held_out._replace(y=estimator._labels(held_out.y))
 
     def __call__(self, loss: float) -> bool:
         """Note the mean loss of an epoch; whether to go on."""
@@ -41,9 +61,12 @@ class Progress:
         estimator.loss_curve_.append(loss)
         if estimator.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
-        self._look(loss) if self.held_out is None else self._score(*self.held_out)
+        if self.epochs is None:
+            self._judge(loss)
         if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
             self._set_rate(estimator.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t)
+        if self.epochs is not None:
+            return True
         if estimator._no_improvement_count > estimator.n_iter_no_change and self._stops():
             return False
         if self.incremental:
@@ -57,10 +80,18 @@ class Progress:
             )
         return True
 
+    def _judge(self, loss: float) -> None:
+        """Whether the epoch was better than those before, by the rows that decide."""
+        if self.held_out is None:
+            self._look(loss)
+        elif self.losses is None:
+            self._score(*self.held_out)
+        else:
+            self.estimator._no_improvement_count = self.losses.look()
+
     def _look(self, loss: float) -> None:
-        """Whether the training loss improves."""
+        """Whether the training loss improves; one that is NaN counts as better."""
         estimator = self.estimator
-        # written so that a loss that is NaN counts as an improvement, as in scikit-learn
         fails = loss > estimator.best_loss_ - estimator.tol
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if fails else 0
         if loss < estimator.best_loss_:
@@ -77,21 +108,28 @@ class Progress:
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if fails else 0
         if score > estimator.best_validation_score_:
             estimator.best_validation_score_ = score
-            estimator._best_params = estimator.model_.params.copy()
+            self.best = estimator.model_.params.copy(), estimator.model_.state.copy()
+            estimator.best_epochs_[...] = estimator.n_iter_
+
+    def restore_best(self) -> None:
+        """Give the network the weights of the best epoch by the held-out rows."""
+        if self.held_out is not None:
+            model = self.estimator.model_
+            model.params, model.state = self.best
 
     def _stops(self) -> bool:
         """Whether too many epochs without improvement end training, or lower the rate."""
         estimator = self.estimator
-        what = "Training loss" if self.held_out is None else "Validation score"
+        decides = "Validation score" if self.losses is None else "Validation loss"
+        what = "Training loss" if self.held_out is None else decides
         message = (
             f"{what} did not improve more than tol={estimator.tol:f} for "
             f"{estimator.n_iter_no_change} consecutive epochs."
         )
-        rate = estimator._optimizer.learning_rate
         adapts = estimator.solver == "sgd" and estimator.learning_rate == "adaptive"
-        stops = not adapts or rate <= SMALLEST_RATE
+        stops = not adapts or estimator._optimizer.learning_rate <= SMALLEST_RATE
         if not stops:
-            self._set_rate(rate / 5.0)
+            self._set_rate(estimator._optimizer.learning_rate / 5.0)
             estimator._no_improvement_count = 0
             message += f" Setting learning rate to {estimator._optimizer.learning_rate:f}"
         else:
@@ -103,3 +141,39 @@ class Progress:
     def _set_rate(self, rate: float) -> None:
         """The rate of the steps to come, without a new record of the step."""
         self.estimator._optimizer._learning_rate = float(rate)
+
+
+class HeldOutLoss:
+    """The loss of held-out rows after each epoch, and the best weights of each member.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    held_out : Rows
+    best : tuple of array
+        Parameters and statistics, into which the best are written.
+    """
+
+    def __init__(self, estimator: Any, held_out: Any, best: tuple[Array, Array]) -> None:
+        self.estimator, self.held_out, self.best = estimator, held_out, best
+        self.members = estimator.model_.ensemble_size or 1
+        self.waited = np.zeros(self.members, int)
+        self.done = np.zeros(self.members, bool)
+
+    def look(self) -> int:
+        """Judge an epoch; the epochs without improvement of the member that waited least."""
+        estimator, model = self.estimator, self.estimator.model_
+        losses = estimator._loss_of(self.held_out)
+        estimator.validation_losses_.append(float(losses.mean()))
+        if estimator.verbose:
+            print(f"Validation loss: {losses.mean():f}")
+        best = estimator.best_validation_losses_
+        self.waited = np.where(losses < best - estimator.tol, 0, self.waited + 1)
+        better = (losses < best) & ~self.done  # as if each were trained alone
+        self.done |= self.waited > estimator.n_iter_no_change
+        best[better] = losses[better]
+        estimator.best_epochs_[better] = estimator.n_iter_
+        for kept, flat in zip(self.best, (model.params, model.state), strict=True):
+            rows = kept.reshape(self.members, -1)
+            rows[better] = flat.reshape(self.members, -1)[better]
+        return int(self.waited[~self.done].min(initial=self.waited.max()))

@@ -1,0 +1,188 @@
+"""How an estimator trains its network: in epochs, or on all rows at once; in a session each."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import is_classifier
+from sklearn.model_selection import train_test_split
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.optimize import _check_optimize_result
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.history import History
+from mlpgrad.optimizers import Optimizer
+from mlpgrad.sequential import Sequential
+from mlpgrad.sklearn.batches import Order, batches_of
+from mlpgrad.sklearn.gradient import BatchGradient
+from mlpgrad.sklearn.optimizers import _Adam, _HeldRateSGD
+from mlpgrad.sklearn.quasi_newton import LBFGS
+from mlpgrad.sklearn.stochastic import Epochs
+from mlpgrad.sklearn.stopping import Progress
+from mlpgrad.sklearn.tasks import fit_tasks
+from mlpgrad.training.batches import Batches
+from mlpgrad.training.progress import ProgressBar
+from mlpgrad.training.session import Method, Session
+
+
+class Rows(NamedTuple):
+    """Checked input, targets (n, n_outputs_), and weights or None."""
+
+    x: Any
+    y: Array
+    weights: Array | None
+
+
+def train_in_epochs(
+    estimator: Any,
+    model: Sequential,
+    rows: Rows,
+    held_out: Rows | None = None,
+    *,
+    incremental: bool = False,
+    epochs: int | None = None,
+) -> None:
+    """Train by steps on minibatches.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    model : Sequential
+    rows, held_out : Rows
+        Those that are trained on, and those that decide when to stop.
+    incremental : bool
+        One epoch, for `partial_fit`.
+    epochs : int, optional
+        So many epochs and no rule of stopping; `max_iter` at most otherwise.
+    """
+    samples, sparse = rows.x.shape[0], issparse(rows.x)
+    size = _rows_of_a_batch(estimator, samples)
+    most = int(estimator.max_iter) if epochs is None else epochs
+    if not incremental or not hasattr(estimator, "_optimizer"):
+        estimator._optimizer = _new_optimizer(estimator)
+
+    def steps(rows: int) -> int:
+        return 0 if incremental else most * max(samples // size, 1)
+
+    gradient = BatchGradient(
+        model, estimator.alpha, optimizer=estimator._optimizer, steps=steps, sparse=sparse
+    )
+    order = Order(samples, estimator.shuffle, estimator._random_state)
+    batches = batches_of(network_data(estimator, model, rows), size, order, sparse=sparse)
+    estimator.n_iter_ = 0
+    progress = Progress(estimator, samples, held_out, incremental=incremental, epochs=epochs)
+    _run(estimator, Epochs(gradient, progress), batches, most, rows)
+    progress.restore_best()
+
+
+def train_at_once(estimator: Any, model: Sequential, rows: Rows) -> None:
+    """Train by L-BFGS on all rows."""
+    samples, sparse = rows.x.shape[0], issparse(rows.x)
+    gradient = BatchGradient(
+        model, estimator.alpha, steps=lambda rows: int(estimator.max_iter), sparse=sparse
+    )
+    data = network_data(estimator, model, rows)
+    method = LBFGS(
+        gradient,
+        data,
+        tolerance=estimator.tol,
+        iterations=estimator.max_iter,
+        calls=estimator.max_fun,
+    )
+    batches = batches_of(
+        data, samples, Order(samples, False, estimator._random_state), sparse=sparse
+    )
+    _run(estimator, method, batches, int(estimator.max_iter), rows)
+    if model.stop_training or estimator.history_.interrupted:
+        estimator.n_iter_ = method.result.nit
+    else:
+        estimator.n_iter_ = _check_optimize_result("lbfgs", method.result, estimator.max_iter)
+    estimator.loss_ = float(method.result.fun)
+
+
+def _run(estimator: Any, method: Method, batches: Batches, epochs: int, rows: Rows) -> None:
+    """Run a method in a session of its own."""
+    estimator.history_ = History()
+    session = Session(
+        estimator.model_,
+        method,
+        batches,
+        validation=None,
+        callbacks=[
+            *(estimator.callbacks or ()),
+            *fit_tasks(estimator, rows),
+            *([ProgressBar()] if estimator.progress else []),
+        ],
+        metrics=None,
+        epochs=epochs,
+        record=estimator.history_,
+    )
+    session.speaks = False  # scikit-learn's estimators warn of other things
+    session.run()
+    if estimator.history_.interrupted:
+        warnings.warn("Training interrupted by user.", stacklevel=2)
+
+
+def _new_optimizer(estimator: Any) -> Optimizer:
+    """The rule of `solver`, at its first step."""
+    if isinstance(estimator.solver, Optimizer):
+        optimizer = copy.deepcopy(estimator.solver)
+        optimizer.reset()
+        return optimizer
+    rate = float(estimator.learning_rate_init)
+    if estimator.solver == "adam":
+        betas = {"beta1": estimator.beta_1, "beta2": estimator.beta_2}
+        return _Adam(rate, **betas, epsilon=estimator.epsilon)
+    return _HeldRateSGD(rate, momentum=estimator.momentum, nesterov=estimator.nesterovs_momentum)
+
+
+def _rows_of_a_batch(estimator: Any, samples: int) -> int:
+    """`batch_size` as a number that the rows allow."""
+    if estimator.batch_size == "auto":
+        return min(200, samples)
+    if estimator.batch_size > samples:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+            stacklevel=2,
+        )
+    return int(np.clip(estimator.batch_size, 1, samples))
+
+
+def split(estimator: Any, rows: Rows) -> tuple[Rows, Rows]:
+    """Rows to train on and rows to hold out, drawn as scikit-learn does."""
+    arrays = [array for array in rows if array is not None]
+    parts = train_test_split(
+        *arrays,
+        random_state=estimator._random_state,
+        test_size=estimator.validation_fraction,
+        stratify=rows.y if is_classifier(estimator) and estimator.n_outputs_ == 1 else None,
+    )
+    if parts[1].shape[0] < 2:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' or the size of "
+            "your dataset."
+        )
+    kept, held = [*parts[::2], None], [*parts[1::2], None]
+    return Rows(*kept[:3]), Rows(*held[:3])
+
+
+def with_class_weight(estimator: Any, rows: Rows) -> Rows:
+    """Rows whose weights are multiplied by those of their classes."""
+    class_weight = getattr(estimator, "class_weight", None)
+    if class_weight is None:
+        return rows
+    factors = compute_sample_weight(class_weight, estimator._labels(rows.y))
+    return rows._replace(weights=factors if rows.weights is None else rows.weights * factors)
+
+
+def network_data(estimator: Any, model: Sequential, rows: Rows) -> tuple[Any, ...]:
+    """Input, target and weights as the network's step takes them."""
+    x = rows.x.tocsr() if issparse(rows.x) else rows.x
+    weights = rows.weights
+    if weights is not None:
+        weights = weights.astype(model.dtype, copy=False)[:, None]
+    return x.astype(model.dtype, copy=False), estimator._targets(rows.y, model.dtype), weights
