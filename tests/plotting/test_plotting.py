@@ -39,6 +39,9 @@ EVERY = {
     "gradient_report": lambda: partial(
         plotting.gradient_report, mg.check_gradients(binary(), X2, Y2)
     ),
+    "interval_coverage": lambda: partial(
+        plotting.interval_coverage, network(1, 4, 2, loss=mg.GaussianNLL()), X1, X1**2
+    ),
     "layer_signals": lambda: partial(plotting.layer_signals, signals()),
     "learning_curves": lambda: partial(plotting.learning_curves, history()),
     "loss_landscape": lambda: partial(plotting.loss_landscape, binary(), X2, Y2, resolution=5),

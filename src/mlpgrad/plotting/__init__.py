@@ -17,6 +17,7 @@ from typing import Any
 
 from mlpgrad.plotting.boundary import decision_boundary
 from mlpgrad.plotting.classes import confusion_matrix
+from mlpgrad.plotting.coverage import interval_coverage
 from mlpgrad.plotting.curves import learning_curves
 from mlpgrad.plotting.landscape import loss_landscape
 from mlpgrad.plotting.layers import weights
@@ -35,6 +36,7 @@ __all__ = [
     "decision_boundary",
     "ensemble_spread",
     "gradient_report",
+    "interval_coverage",
     "layer_signals",
     "learning_curves",
     "loss_landscape",

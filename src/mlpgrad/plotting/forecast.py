@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.losses.likelihood import GaussianNLL, Poisson
 from mlpgrad.losses.regression import Quantile
+from mlpgrad.uncertainty.law import Law
 
 if TYPE_CHECKING:
     from mlpgrad.network.network import Network
@@ -21,36 +20,58 @@ class Forecast(NamedTuple):
     mean: Array
     """The mean (for Quantile the level nearest to 0.5), averaged over the members."""
     spread: Array | None
-    """The standard deviation of the members' means; None for one network."""
+    """The standard deviation of the mean: what the members and the weights leave open, if known."""
+    spread_label: str
     interval: tuple[Array, Array] | None
     """The bounds between which the model expects the target: noise and spread together."""
-    interval_label: str = ""
+    interval_label: str
+    std: Array | None
+    """The standard deviation, with the noise where that is known."""
 
 
-def forecast(model: Network, x: Array, output: int) -> Forecast:
+def forecast(model: Network, x: Array, output: int, samples: int | None = None) -> Forecast:
     """The predicted distribution of target number `output` for samples `(n, I)`."""
-    outputs = np.asarray(model.predict(x), float)
-    outputs = outputs if model.lead else outputs[None]
-    loss = model.loss
-    targets = loss.target_features(outputs.shape[-1])
-    low = high = None
-    means = outputs[..., output]
-    if isinstance(loss, Poisson):
-        means = np.exp(means)
-    elif isinstance(loss, Quantile):
-        levels = np.atleast_1d(np.asarray(loss.levels, float))
-        mine = outputs[..., output * len(levels) :][..., : len(levels)]
+    model.check_fitted()
+    law = Law(model, x, samples)
+    if isinstance(model.loss, Quantile):
+        return _of_quantiles(model, law, output)
+    mean = law.mean[:, output]
+    spread = _spread(law, law.means[..., output], output)
+    if law.noise is None:
+        return Forecast(mean, spread, _source(model, law, samples), None, "", spread)
+    std = np.sqrt(law.variance[:, output])
+    label = "predicted noise" if spread is None else "with the predicted noise"
+    if model.loss.noise(law.outputs) is None:
+        label = label.replace("predicted noise", "noise")
+    bounds = mean - 2 * std, mean + 2 * std
+    return Forecast(mean, spread, _source(model, law, samples), bounds, f"{label}, ± 2 s.d.", std)
+
+
+def _of_quantiles(model: Network, law: Law, output: int) -> Forecast:
+    """The level nearest to 0.5, and the range of the levels."""
+    levels = np.atleast_1d(np.asarray(model.loss.levels, float))
+    mine = law.outputs[..., output * len(levels) :][..., : len(levels)]
+    means = mine[..., int(np.abs(levels - 0.5).argmin())]
+    spread = _spread(law, means, output)
+    interval, label = None, ""
+    if len(levels) > 1:
         low, high = (mine[..., int(at)].mean(axis=0) for at in (levels.argmin(), levels.argmax()))
-        means = mine[..., int(np.abs(levels - 0.5).argmin())]
-    mean, spread = means.mean(axis=0), means.std(axis=0) if model.lead else None
-    if isinstance(loss, GaussianNLL):
-        log_variance = np.maximum(outputs[..., targets + output], math.log(loss.epsilon))
-        # the law of total variance: mean of the noise, and variance of the means
-        deviation = np.sqrt(np.exp(log_variance).mean(axis=0) + means.var(axis=0))
-        interval = mean - 2 * deviation, mean + 2 * deviation
-        label = "with the predicted noise" if model.lead else "predicted noise"
-        return Forecast(mean, spread, interval, f"{label}, ± 2 s.d.")
-    if low is not None and high is not None and np.size(loss.levels) > 1:
-        label = f"quantiles {np.min(loss.levels):g} to {np.max(loss.levels):g}"
-        return Forecast(mean, spread, (low, high), label)
-    return Forecast(mean, spread, None)
+        interval, label = (low, high), f"quantiles {levels.min():g} to {levels.max():g}"
+    source = _source(model, law, None)
+    return Forecast(means.mean(axis=0), spread, source, interval, label, spread)
+
+
+def _spread(law: Law, means: Array, output: int) -> Array | None:
+    """The standard deviation of the mean; None where nothing says anything about it."""
+    if len(means) == 1 and law.open is None:
+        return None
+    left_open = 0.0 if law.open is None else law.open[..., output].mean(axis=0)
+    return np.asarray(np.sqrt(means.var(axis=0) + left_open))
+
+
+def _source(model: Network, law: Law, samples: int | None) -> str:
+    """What the spread is that of."""
+    if law.open is not None:
+        return "left open by the data, ± 2 s.d."
+    count, what = len(law.outputs), "networks" if samples is None else "passes"
+    return f"disagreement of {count} {what}, ± 2 s.d."

@@ -10,6 +10,7 @@ from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.network import boundary
 from mlpgrad.network.network import Network
+from mlpgrad.uncertainty.law import expected_outputs
 
 LARGEST = 1e100
 
@@ -83,8 +84,12 @@ def drawable(values: Array, name: str) -> Array:
 
 
 def class_probabilities(model: Network, x: Array) -> Array:
-    """P(class k) for each sample, `(..., n, K)`; 0 and 1 if the loss has no probabilities."""
-    prediction = model.predict(x)
+    """P(class k) for each sample, `(..., n, K)`; 0 and 1 if the loss has no probabilities.
+
+    With a Laplace approximation these are the expected probabilities.
+    """
+    model.check_fitted()
+    prediction, _ = expected_outputs(model, x, None)
     try:
         probabilities = model.loss.probabilities(prediction)
     except TypeError:  # Hinge: classes without probabilities

@@ -12,14 +12,22 @@ if TYPE_CHECKING:
 
 
 def regression_curve(
-    model: Network, x: Any, y: Any, *, output: int = 0, resolution: int = 200, ax: Any = None
+    model: Network,
+    x: Any,
+    y: Any,
+    *,
+    output: int = 0,
+    resolution: int = 200,
+    samples: int | None = None,
+    ax: Any = None,
 ) -> Any:
     """Draw what a model with one input predicts, its uncertainty, and the samples.
 
-    The inner band shows how far the members of an ensemble disagree: their mean plus and minus
-    two standard deviations. The outer band shows the noise, if the loss predicts it: plus and
-    minus two standard deviations for GaussianNLL (which include the spread of the members), or
-    the range from the lowest to the highest level for Quantile.
+    The inner band shows how far the mean may be off: the disagreement of an ensemble's members or
+    of passes of MC-dropout, or what the data leave open by a Laplace approximation; plus and minus
+    two standard deviations. The outer band shows in addition the noise, if it is known: predicted
+    by GaussianNLL or Poisson, or estimated in `model.uncertainty`. For Quantile it is the range
+    from the lowest to the highest level.
 
     Parameters
     ----------
@@ -33,6 +41,8 @@ def regression_curve(
         The index of the target to draw, from 0 to T - 1.
     resolution : int, default 200
         The number of points at which the network is evaluated.
+    samples : int, optional
+        MC-dropout: so many passes with Dropout active, as for `model.predict`.
     ax : matplotlib Axes, optional
         Where to draw; by default the Axes of a new figure.
 
@@ -46,8 +56,8 @@ def regression_curve(
     TypeError
         If the loss is a classification loss.
     ValueError
-        If the model does not have one input, there is no target number `output`, or `resolution`
-        is not an int >= 2.
+        If the model does not have one input, there is no target number `output`, `resolution` is
+        not an int >= 2, or `samples` is given without Dropout layers.
 
     Examples
     --------
@@ -65,15 +75,15 @@ def regression_curve(
     x = inputs.samples_of_width(model, x, 1, "regression_curve", fix)
     targets = inputs.one_target(model, x, y, output, "regression_curve")
     (across,), points = inputs.grid(x, resolution)
-    law = forecast(model, points, output)
+    law = forecast(model, points, output, samples)
     ax = style.axes(ax)
     if law.interval is not None:
         band = {"color": style.PREDICTED, "alpha": 0.15, "lw": 0, "label": law.interval_label}
         ax.fill_between(across, *law.interval, **band)
     if law.spread is not None:
-        label = f"disagreement of {model.ensemble_size} networks, ± 2 s.d."
         edges = law.mean - 2 * law.spread, law.mean + 2 * law.spread
-        ax.fill_between(across, *edges, color=style.PREDICTED, alpha=0.35, lw=0, label=label)
+        band = {"color": style.PREDICTED, "alpha": 0.35, "lw": 0, "label": law.spread_label}
+        ax.fill_between(across, *edges, **band)
     ax.plot(across, law.mean, color=style.PREDICTED, lw=2, label="prediction")
     ax.scatter(x[:, 0], targets, s=14, color=style.INK, alpha=0.7, lw=0, label="samples", zorder=3)
     ax.set(xlabel="x", ylabel="y", xlim=(across[0], across[-1]))

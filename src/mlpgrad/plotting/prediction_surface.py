@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpgrad._core.extras import require
-from mlpgrad.losses.likelihood import GaussianNLL
 from mlpgrad.plotting import inputs, style
 from mlpgrad.plotting.forecast import forecast
 
@@ -16,13 +15,20 @@ if TYPE_CHECKING:
 
 
 def regression_surface(
-    model: Network, x: Any, y: Any, *, output: int = 0, resolution: int = 100, ax: Any = None
+    model: Network,
+    x: Any,
+    y: Any,
+    *,
+    output: int = 0,
+    resolution: int = 100,
+    samples: int | None = None,
+    ax: Any = None,
 ) -> Any:
     """Draw what a model with two inputs predicts as colours, and the samples in the same colours.
 
     A sample that hardly stands out is predicted well. Dashed lines are contours of the standard
-    deviation: that of the members of an ensemble, or, for GaussianNLL, that of the predicted
-    noise and the members' spread together.
+    deviation, as `model.predict(x, std=True)` gives it: of the members of an ensemble, of what the
+    data leave open by a Laplace approximation, and of the noise where that is known.
 
     Parameters
     ----------
@@ -36,6 +42,8 @@ def regression_surface(
         The index of the target to draw, from 0 to T - 1.
     resolution : int, default 100
         The number of points along each axis at which the network is evaluated.
+    samples : int, optional
+        MC-dropout: so many passes with Dropout active, as for `model.predict`.
     ax : matplotlib Axes, optional
         Where to draw; by default the Axes of a new figure.
 
@@ -49,8 +57,8 @@ def regression_surface(
     TypeError
         If the loss is a classification loss.
     ValueError
-        If the model does not have two inputs, there is no target number `output`, or `resolution`
-        is not an int >= 2.
+        If the model does not have two inputs, there is no target number `output`, `resolution` is
+        not an int >= 2, or `samples` is given without Dropout layers.
 
     Examples
     --------
@@ -67,16 +75,14 @@ def regression_surface(
     x = inputs.samples_of_width(model, x, 2, "regression_surface", fix)
     targets = inputs.one_target(model, x, y, output, "regression_surface")
     (across, up), points = inputs.grid(x, resolution)
-    law = forecast(model, points, output)
+    law = forecast(model, points, output, samples)
     ax = style.axes(ax)
     surface = law.mean.reshape(resolution, resolution)
     low, high = min(targets.min(), surface.min()), max(targets.max(), surface.max())
     locator = require("matplotlib.ticker", "plot").MaxNLocator(20)
     levels = locator.tick_values(low, high if high > low else low + 1)
     filled = ax.contourf(across, up, surface, levels=levels, cmap=style.AMOUNT)
-    deviation = law.spread
-    if isinstance(model.loss, GaussianNLL) and law.interval is not None:
-        deviation = (law.interval[1] - law.interval[0]) / 4
+    deviation = law.std
     title = "Prediction (surface) and targets (dots)"
     if deviation is not None and np.ptp(deviation) > 0:
         table = deviation.reshape(resolution, resolution)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
 from typing import Any
 
@@ -71,6 +72,14 @@ class Law:
         self.noise, self.open = (
             None if part is None else _of_each(part, found) for part in (noise, open_)
         )
+
+    def of(self, index: int) -> Law:
+        """The law of one network, or of one pass, by itself."""
+        one: Law = copy.copy(self)
+        vars(one).pop("means", None)
+        parts = (None if a is None else a[[index]] for a in (self.outputs, self.noise, self.open))
+        one.outputs, one.noise, one.open = parts  # type: ignore[assignment]
+        return one
 
     @property
     def includes_noise(self) -> bool:

@@ -1,0 +1,91 @@
+"""Whether intervals hold what they promise: the share of targets in them, level by level."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.plotting import inputs, style
+from mlpgrad.uncertainty.law import Law
+
+if TYPE_CHECKING:
+    from mlpgrad.network.network import Network
+
+LEVELS = np.linspace(0.02, 0.98, 49)
+
+
+def interval_coverage(
+    model: Network, x: Any, y: Any, *, output: int = 0, samples: int | None = None, ax: Any = None
+) -> Any:
+    """Draw the share of targets that lie in the central intervals of each level.
+
+    A calibrated forecast is on the diagonal: of the intervals that hold a target with 80 %, four in
+    five do. Below it, the model is too sure; above it, less sure than it could be. Use rows that
+    were not trained on. Thin lines are the members of an ensemble, each by itself.
+
+    Parameters
+    ----------
+    model : Sequential
+        A model for which `predict(x, interval=0.9)` is defined at all levels.
+    x : array (n, I)
+        The samples.
+    y : array (n,) or (n, T)
+        The targets.
+    output : int, default 0
+        The index of the target to count, from 0 to T - 1.
+    samples : int, optional
+        MC-dropout: so many passes with Dropout active, as for `model.predict`.
+    ax : matplotlib Axes, optional
+        Where to draw; by default the Axes of a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+        The Axes with the picture.
+
+    Raises
+    ------
+    TypeError
+        If the loss is a classification loss.
+    ValueError
+        If nothing tells how far off predictions may be, there is no target number `output`, or the
+        loss is Quantile, which has an interval of one level only.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.regression(100, random_state=0)
+    >>> model = mg.Sequential([mg.Dense(5, 8), mg.Tanh(), mg.Dense(8, 2)],
+    ...                       loss=mg.GaussianNLL(), random_state=0, ensemble_size=3)
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.02), epochs=50, verbose=0)
+    >>> ax = mg.plotting.interval_coverage(model, x, y)
+    >>> [label.get_text() for label in ax.get_legend().get_texts()]
+    ['calibrated', 'each network', 'all together']
+    """
+    style.check_axes(ax)
+    x = inputs.samples(model, x)
+    targets = inputs.one_target(model, x, y, output, "interval_coverage")
+    model.check_fitted()
+    law = Law(model, x, samples)
+    together = covered(law, targets, output)
+    ax = style.axes(ax)
+    ax.plot([0, 1], [0, 1], ls="--", color=style.GREY, lw=1, label="calibrated")
+    if model.lead and samples is None and law.variances is not None:
+        for i in range(len(law.outputs)):
+            alone = covered(law.of(i), targets, output)
+            ax.plot(LEVELS, alone, color=style.SKY, lw=0.8, label=None if i else "each network")
+    label = "all together" if len(law.outputs) > 1 else "the network"
+    ax.plot(LEVELS, together, color=style.PREDICTED, lw=2.5, label=label)
+    ax.set(xlabel="level of the interval", ylabel="share of targets in it", aspect="equal")
+    ax.set_title("Intervals of the target" if law.includes_noise else "Intervals of the mean alone")
+    ax.legend(loc="upper left")
+    return ax
+
+
+def covered(law: Law, targets: Array, output: int) -> Array:
+    """The share of targets `(n,)` within the interval of each level."""
+    bounds = [law.interval(float(level))[:2] for level in LEVELS]
+    low, high = np.moveaxis(np.array(bounds)[..., output], 1, 0)
+    return np.asarray(((low <= targets) & (targets <= high)).mean(axis=-1))
