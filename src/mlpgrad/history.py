@@ -27,6 +27,15 @@ class History(Record):
         Time spent in `fit`.
     live : bool
         Whether a callback shows the curves while training: a progress bar is then silent.
+    oof_prediction : array (n, O) or None
+        After a training with `folds`: the prediction of each row by the members that left it out,
+        as `predict` gives it; averaged where several members did.
+    oof_scores : dict
+        The loss (without penalties, in the unit of the first member's training) and the metrics of
+        these predictions, all rows together. With early stopping on the same folds they are a
+        little too good, since each member has stopped where its own fold was predicted best.
+    folds : array (n,) of int, or None
+        The fold of each row: member j has left out fold j (modulo the number of folds).
 
     Examples
     --------

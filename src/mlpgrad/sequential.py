@@ -21,13 +21,12 @@ from mlpgrad.training.communicator import Communicator
 from mlpgrad.training.data import (
     check_counts,
     check_validation,
-    shows_progress,
     training_batches,
     validation_rows,
 )
 from mlpgrad.training.evaluate import evaluate
 from mlpgrad.training.minibatch import method_of
-from mlpgrad.training.progress import ProgressBar
+from mlpgrad.training.progress import progress_bars
 from mlpgrad.training.session import Method, Session
 from mlpgrad.uncertainty.answers import Answers
 
@@ -89,6 +88,7 @@ class Sequential(Differentiable, Answers):
         validation_data: tuple[Any, ...] | None = None,
         validation_split: float = 0.0,
         validation_shuffle: bool = True,
+        folds: Any = None,
         callbacks: Sequence[Callback] = (),
         metrics: Sequence[Metric] | None = None,
         sample_weight: Any = None,
@@ -120,6 +120,11 @@ class Sequential(Differentiable, Answers):
             class in proportion.
         validation_shuffle : bool, default True
             False holds out the last rows instead, for rows in order of time.
+        folds : True or array (n,) of int, optional
+            Each member of an ensemble trains on all folds but one and is validated on that one.
+            True draws as many folds as there are members, each class in proportion; an array
+            gives the fold of each row. `history.oof_prediction` has the prediction of every row by
+            members that have not seen it, `history.oof_scores` its figures.
         callbacks : sequence of Callback, default ()
         metrics : sequence of Metric, optional
             Recorded on the training batches as well. By default only the validation set is
@@ -183,9 +188,8 @@ class Sequential(Differentiable, Answers):
         method = method_of(optimizer)
         check_not_fitted(self)
         self.uncertainty = None
-        callbacks = check_callbacks(callbacks)
         epochs, batch_size = check_counts(self, epochs, batch_size)
-        validation_split = check_validation(validation_data, validation_split)
+        validation_split = check_validation(validation_data, validation_split, folds)
         batches = training_batches(
             self,
             x,
@@ -196,13 +200,14 @@ class Sequential(Differentiable, Answers):
             shuffle=arguments.flag(shuffle, "shuffle"),
             held_out=0.0 if validation_data is not None else validation_split,
             in_order=not arguments.flag(validation_shuffle, "validation_shuffle"),
+            folds=folds,
         )
         session = Session(
             self,
             method,
             batches,
             validation=validation_rows(self, batches, validation_data),
-            callbacks=[*callbacks, *([ProgressBar()] if shows_progress(verbose) else [])],
+            callbacks=[*check_callbacks(callbacks), *progress_bars(verbose)],
             metrics=None if metrics is None else listed(metrics),
             epochs=epochs,
             record=History(),

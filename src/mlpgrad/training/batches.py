@@ -9,7 +9,10 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.stateful import Stateful, generator_state, restore_generator
+from mlpgrad.metrics import Metric
+from mlpgrad.network.network import Network
 from mlpgrad.training.communicator import Communicator, summed
+from mlpgrad.training.record import Record
 
 BLOCK_BYTES = 1 << 19  # gathered together: many small batches cost one gather, and fit the cache
 SHUFFLED_AT_ONCE = 1 << 20  # rows: an epoch's order never takes more memory than this
@@ -53,6 +56,9 @@ class Batches(Stateful):
     def rewind(self) -> None:
         """Forget the position that `restore` has put back: the next epoch begins at its start."""
 
+    def conclude(self, network: Network, metrics: Sequence[Metric] | None, record: Record) -> None:
+        """Write down what a training has left to be said of its rows: nothing, by default."""
+
     def mean_weight(self, communicator: Communicator | None = None) -> Any:
         """What a training step divides weights by: 1, so that they count as they are given.
 
@@ -83,7 +89,7 @@ class Minibatches(Batches):
         What the rows that are not used weigh: without the weights of classes.
     """
 
-    kept = ("rows", "order", "begun")
+    kept: tuple[str, ...] = ("rows", "order", "begun")
     batch_size: int
     samples: int
 
@@ -177,8 +183,7 @@ class Minibatches(Batches):
         self.resumes = False
 
     def sample(self) -> Batch:
-        rows = np.arange(0, self.samples, -(-self.samples // ROWS_SEEN))
-        rows = rows if self.rows is None else self.rows[rows]
+        rows = self._some_rows(ROWS_SEEN)
         x, target, weights = self.buffers
         assert x is not None
         assert target is not None
@@ -187,6 +192,11 @@ class Minibatches(Batches):
         if given is not None and weights is not None:
             given = given.astype(weights.dtype, copy=False)
         return inputs.astype(x.dtype, copy=False), labels, given
+
+    def _some_rows(self, count: int) -> Array:
+        """At most so many rows that are trained on, from all over the data."""
+        rows = np.arange(0, self.samples, -(-self.samples // count))
+        return rows if self.rows is None else self.rows[rows]
 
     def data(self) -> Batch:
         """All training rows: `rows` of the arrays, or the arrays themselves."""
@@ -210,21 +220,24 @@ class Minibatches(Batches):
 
     def mean_weight(self, communicator: Communicator | None = None) -> Any:
         """The mean weight of all rows that are trained on, on all ranks: 1 without weights."""
-        weights = self.arrays[2]
-        given = weights is not None
-        if weights is None:
-            total = np.full((1, 1), self.samples)
-        else:
-            weights = weights if self.rows is None else weights.take(self.rows, axis=-2)
-            total = weights.sum(axis=-2, keepdims=True, dtype=np.float64)
+        given = self.arrays[2] is not None
+        total, rows = self._weight_and_rows()
         if communicator is None:
-            return total / self.samples if given else 1.0
-        total, samples, ranks = summed(communicator, total, self.samples, given)
+            return total / rows if given else 1.0
+        total, rows, ranks = summed(communicator, total, rows, given)
         if (ranks != given * communicator.size).any():
             raise ValueError(
                 "some ranks have sample weights and others have none; give them to all ranks"
             )
-        return total / samples if given else 1.0
+        return total / rows if given else 1.0
+
+    def _weight_and_rows(self) -> tuple[Array, Any]:
+        """The sum of the weights of all rows that are trained on, and their number."""
+        weights = self.arrays[2]
+        if weights is None:
+            return np.full((1, 1), self.samples), self.samples
+        weights = weights if self.rows is None else weights.take(self.rows, axis=-2)
+        return weights.sum(axis=-2, keepdims=True, dtype=np.float64), self.samples
 
     def _gather(self, rows: Array) -> None:
         """Copy rows of every array into the front of its buffer."""

@@ -12,6 +12,7 @@ from mlpgrad.network import boundary
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Batch, Batches, Minibatches
 from mlpgrad.training.class_weights import ClassWeight, with_class_weights
+from mlpgrad.training.folds import FoldBatches, fold_of_rows, weights_without_fold
 from mlpgrad.training.streams import Stream, is_stream
 
 
@@ -24,9 +25,13 @@ def check_counts(network: Network, epochs: Any, batch_size: Any) -> tuple[int, i
     return epochs, batch_size
 
 
-def check_validation(validation_data: Any, validation_split: Any) -> float:
+def check_validation(validation_data: Any, validation_split: Any, folds: Any = None) -> float:
     """The split's share; raise an error if the options of validation contradict each other."""
     share = arguments.number(validation_split, "validation_split", 0, 1)
+    if folds is not None and (share or validation_data is not None):
+        raise ValueError(
+            "give folds or validation data, not both: each member is validated on its own fold"
+        )
     if validation_data is None:
         return share
     if share:
@@ -37,13 +42,6 @@ def check_validation(validation_data: Any, validation_split: Any) -> float:
             f"got {arguments.shown(validation_data)}"
         )
     return share
-
-
-def shows_progress(verbose: Any) -> bool:
-    """Whether `verbose` asks for progress: any int above 0 does, as in other libraries."""
-    if not isinstance(verbose, (bool, np.bool_)):
-        return arguments.count(verbose, "verbose", 0, fix="0 is silent, 1 shows progress") > 0
-    return bool(verbose)
 
 
 def training_batches(
@@ -57,6 +55,7 @@ def training_batches(
     shuffle: bool,
     held_out: float,
     in_order: bool,
+    folds: Any = None,
 ) -> Batches:
     """The batches of an epoch, without the share of the rows that is held out.
 
@@ -69,9 +68,12 @@ def training_batches(
         Share of the rows for validation: `batches.held_out()` gives them.
     in_order : bool
         Whether the last rows are held out, instead of rows drawn at random.
+    folds : True or array (n,), optional
+        Each member leaves out a fold: `batches.held_out()` gives them.
     """
     if is_stream(x, y):
-        if held_out or class_weight is not None or sample_weight is not None:
+        weighted = class_weight is not None or sample_weight is not None
+        if held_out or weighted or folds is not None:
             raise ValueError(
                 "batches from an iterable cannot be split or weighted by class: give "
                 "validation_data, and yield (x, y, sample_weight)"
@@ -84,21 +86,29 @@ def training_batches(
     x, target, given = network.checked(x, y, sample_weight)
     rows = split_rows(network, target, held_out, in_order) if held_out else None
     weights = training_weights(network, target, given, class_weight, rows)
-    if network.scales_by_member(weights):
+    options: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "sample_weight": given}
+    if folds is None:
+        return _made(network, x, target, weights, weights, rows=rows, **options)
+    folds = fold_of_rows(network, folds, target)
+    members = network.ensemble_size or 1
+    trained = weights_without_fold(folds, members, weights)
+    boundary.check_some_weight(trained, "the training rows")
+    return _made(network, x, target, weights, trained, folds=folds, members=members, **options)
+
+
+def _made(
+    network: Network, x: Array, target: Array, weights: Array | None, trained: Any, **options: Any
+) -> Minibatches:
+    """Minibatches of checked rows; `trained` is what the rows weigh for each member."""
+    if network.scales_by_member(trained):
         target = np.broadcast_to(target, (*network.lead, *target.shape[-2:]))
     dtype = network.dtype
     converted = network.converts_target_to(target)
     target_dtype = converted or network.loss.cast(target[..., :1, :], dtype).dtype
-    return Minibatches(
-        [x, target, weights],
-        [dtype, target_dtype, dtype],
-        batch_size=batch_size,
-        shuffle=shuffle,
-        rng=network.rng,
-        rows=rows,
-        cast=None if converted else network.cast_target,
-        sample_weight=given,
-    )
+    kind = FoldBatches if "folds" in options else Minibatches
+    cast = None if converted else network.cast_target
+    dtypes = [dtype, target_dtype, dtype]
+    return kind([x, target, weights], dtypes, rng=network.rng, cast=cast, **options)
 
 
 def training_weights(

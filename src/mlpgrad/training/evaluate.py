@@ -36,9 +36,8 @@ def evaluate(
     are in that of the data.
     """
     model.check_fitted()
-    if metrics is None:
-        metrics = [Accuracy()] if model.loss.classifies else []
     loss, scaling = model.loss, model.scaling_of_targets
+    metrics = default_metrics(loss) if metrics is None else metrics
     each, shared = Figures(loss, metrics), None
     in_common = all(array is None or array.ndim == 2 for array in (x, target, weights))
     if together and model.lead and in_common:
@@ -49,14 +48,14 @@ def evaluate(
         given = target[rows]
         part = model.cast_target(given)
         w = None if weights is None else weights[rows].astype(np.float64)
-        each.add(prediction, part, w, _in_own_unit(scaling, loss, prediction, given))
+        each.add(prediction, part, w, in_own_unit(scaling, loss, prediction, given))
         if shared is not None:
             first = None if scaling is None else scaling.of_first_member()
             if scaling is not None and first is not None:
                 prediction = scaling.converted(prediction, loss, first)
                 part = loss.cast(first.scaled(given), model.dtype)
             prediction = loss.averaged(prediction)
-            shared.add(prediction, part, w, _in_own_unit(first, loss, prediction, given))
+            shared.add(prediction, part, w, in_own_unit(first, loss, prediction, given))
     means = each.result()
     means["loss"] = means["loss"] + model.penalty()
     if shared is not None:
@@ -64,7 +63,12 @@ def evaluate(
     return {name: as_number(value) for name, value in means.items()}
 
 
-def _in_own_unit(
+def default_metrics(loss: Loss) -> list[Metric]:
+    """What is measured beside the loss where nobody says what."""
+    return [Accuracy()] if loss.classifies else []
+
+
+def in_own_unit(
     scaling: TargetScaling | None, loss: Loss, prediction: Array, target: Array
 ) -> tuple[Array, Array] | None:
     """Outputs and targets for metrics, where targets are scaled."""

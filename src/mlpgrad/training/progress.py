@@ -7,6 +7,9 @@ import time
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
+
+from mlpgrad._core import arguments
 from mlpgrad._core.terminal import is_terminal, write
 from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.record import as_text
@@ -131,3 +134,10 @@ def _in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+def progress_bars(verbose: Any) -> list[Callback]:
+    """What `verbose` asks for: a progress bar for any int above 0, as in other libraries."""
+    if not isinstance(verbose, (bool, np.bool_)):
+        verbose = arguments.count(verbose, "verbose", 0, fix="0 is silent, 1 shows progress") > 0
+    return [ProgressBar()] if verbose else []

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arguments import shown
+from mlpgrad._core.arrays import Array
 
 
 class Record(dict[str, list[Any]]):
@@ -22,6 +23,12 @@ class Record(dict[str, list[Any]]):
         Time spent in `fit`.
     live : bool
         Whether a callback shows the curves while training: a progress bar is then silent.
+    oof_prediction : array (n, O) or None
+        After a training with `folds`: the prediction of each row by members that left it out.
+    oof_scores : dict
+        The loss and the metrics of these predictions, by name.
+    folds : array (n,) of int, or None
+        The fold of each row.
 
     Examples
     --------
@@ -37,6 +44,9 @@ class Record(dict[str, list[Any]]):
         self.interrupted = False
         self.seconds = 0.0
         self.live = False
+        self.oof_prediction: Array | None = None
+        self.oof_scores: dict[str, Any] = {}
+        self.folds: Array | None = None
 
     @property
     def epochs(self) -> int:

@@ -152,10 +152,7 @@ class Session(Stateful):
             warn_at_end(self.network, self.batches)
 
     def _begin(self, resume: Mapping[str, Any] | None) -> None:
-        """Begin each callback; then put a snapshot back, so that nothing of it is wiped.
-
-        What scales inputs and targets is fitted before: callbacks may predict.
-        """
+        """Fit the scalings, begin each callback, put a snapshot back: nothing of it is wiped."""
         fit_unfitted(self.network, self.batches, self.communicator)
         for callback in self.callbacks:
             callback.on_train_begin()
@@ -188,6 +185,8 @@ class Session(Stateful):
                 errors.append(error)
         if errors and not failed:
             raise errors[0]
+        if not failed:
+            self.batches.conclude(self.network, self.metrics, self.record)
 
     def result(self) -> Network:
         """The network as training would end now: with the weights that a callback has averaged.

@@ -1,0 +1,289 @@
+"""Fold-out members: each member of an ensemble trains on all folds but one, and stops on that one.
+
+One training is a cross-validation: every row is trained on, and every row has a prediction by
+members that have not seen it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core import arguments
+from mlpgrad._core.arrays import Array
+from mlpgrad.metrics import Metric
+from mlpgrad.network.network import Network
+from mlpgrad.training.batches import Batch, Minibatches
+from mlpgrad.training.evaluate import Figures, as_number, default_metrics, in_own_unit
+from mlpgrad.training.record import Record
+
+ROWS_AT_ONCE = 1024  # bounds the memory, not the result
+
+
+def fold_of_rows(network: Network, folds: Any, target: Array) -> Array:
+    """The fold of each row, `(n,)` ints from 0: drawn, or those given, numbered in their order.
+
+    Drawn folds have as many rows each, to within one, and as many of each class.
+
+    Parameters
+    ----------
+    network : Network
+        An ensemble. With fewer folds than members, several members leave out the same fold.
+    folds : True or array (n,)
+        True draws as many folds as there are members.
+    target : array (n, O)
+        Checked.
+    """
+    members, samples = network.ensemble_size, target.shape[-2]
+    if members is None or members < 2:
+        raise ValueError(
+            "folds expects an ensemble of at least 2 members, each of which leaves out a fold; "
+            "make the model with ensemble_size=5, for instance"
+        )
+    if target.ndim == 3:
+        raise ValueError(
+            f"folds expects the same target for all members, (n, O), got shape {target.shape}; "
+            f"give one, or train the members one by one"
+        )
+    if folds is True:
+        if samples < members:
+            raise ValueError(
+                f"folds expects at least a row for each of {members} members, got {samples} rows"
+            )
+        return _drawn(network, target, members)
+    given = arguments.as_array(folds, "folds")
+    if given.shape != (samples,) or given.dtype.kind not in "iu":
+        raise ValueError(
+            f"folds expects True, or the fold of each row as ints of shape ({samples},), got "
+            f"{arguments.shown(folds)}"
+        )
+    names, numbers = np.unique(given, return_inverse=True)
+    if not 2 <= len(names) <= members:
+        raise ValueError(
+            f"folds expects from 2 to {members} folds, since there are {members} members and each "
+            f"leaves out one, got {len(names)}; give another ensemble_size or other folds"
+        )
+    return numbers
+
+
+def _drawn(network: Network, target: Array, count: int) -> Array:
+    """Folds drawn at random, each class in proportion."""
+    rng, samples = network.stream("folds"), target.shape[-2]
+    order = rng.permutation(samples)
+    if network.loss.classifies:
+        labels = network.loss.true_classes(target)
+        if labels.ndim == 1:  # several labels a sample have no classes
+            order = order[np.argsort(labels[order], kind="stable")]
+    folds = np.empty(samples, np.intp)
+    folds[order] = np.arange(samples) % count
+    return folds
+
+
+def fold_of(member: int, folds: Array) -> int:
+    """The fold that a member leaves out."""
+    return member % (int(folds.max()) + 1)
+
+
+def weights_without_fold(folds: Array, members: int, weights: Array | None) -> Array:
+    """Weights `(E, n, 1)` of which each member's are 0 in the fold that it leaves out."""
+    trained = np.ones((members, len(folds), 1))
+    for member in range(members):
+        trained[member, folds == fold_of(member, folds)] = 0
+    return trained if weights is None else trained * weights
+
+
+class FoldBatches(Minibatches):
+    """Minibatches of members that train on different rows, each in an order of its own.
+
+    A batch is `(x, target, weights)` with the axis of members in front, gathered from rows that
+    lie in memory once. Where members have fewer rows than others, some of their rows come twice in
+    an epoch, other ones in each.
+
+    Parameters
+    ----------
+    arrays : list of array or None
+        Input, target and weights, rows on axis -2.
+    dtypes : list of dtype
+        What the batches are cast to.
+    folds : array (n,) of int
+        The fold of each row.
+    members : int
+        Member j leaves out fold j modulo the number of folds.
+    **options
+        As for `Minibatches`.
+    """
+
+    kept = ("folds", "order")
+
+    def __init__(
+        self,
+        arrays: Sequence[Array | None],
+        dtypes: list[np.dtype[Any]],
+        *,
+        folds: Array,
+        members: int,
+        **options: Any,
+    ) -> None:
+        self.folds, self.members = folds, members
+        longest = max(len(rows) for rows in self.rows_of_members())
+        super().__init__(arrays, dtypes, rows=np.arange(longest), **options)
+
+    def fold_of(self, member: int) -> int:
+        """The fold that a member leaves out."""
+        return fold_of(member, self.folds)
+
+    def rows_of_members(self) -> list[Array]:
+        """The rows that each member trains on."""
+        return [
+            np.flatnonzero(self.folds != self.fold_of(member)) for member in range(self.members)
+        ]
+
+    # an epoch
+
+    def blocks(self) -> Iterator[list[Batch]]:
+        """An epoch as lists of batches that are gathered together."""
+        if self.order is None or not self.resumes:
+            self.order = self._drawn_order()
+        self.resumes = False
+        for start in range(0, self.samples, self.block):
+            rows = self.order[:, start : start + self.block]
+            self._gather(rows)
+            yield self._split(rows.shape[-1])
+
+    def _drawn_order(self) -> Array:
+        """The order of each member's rows in an epoch, `(members, samples)`."""
+        order = np.empty((self.members, self.samples), np.intp)
+        for own, rows in zip(order, self.rows_of_members(), strict=True):
+            if self.shuffle:
+                self.rng.shuffle(rows)
+            own[:] = np.resize(rows, self.samples)
+        return order
+
+    def _gather(self, rows: Array) -> None:
+        """Copy each member's rows into the front of its buffers."""
+        part = np.s_[..., : rows.shape[-1], :]
+        for array, uncast, buffer, cast in self.copies:
+            for member, own in enumerate(rows):
+                source = array[member] if array.ndim == 3 else array
+                if source.flags.c_contiguous:
+                    source.take(own, 0, uncast[member, : len(own)], "clip")
+                else:  # take would copy the whole array first
+                    uncast[member, : len(own)] = source[own]
+            if uncast is not buffer:
+                buffer[part] = uncast[part] if cast is None else cast(uncast[part])
+
+    def _buffer(self, array: Array, dtype: np.dtype[Any]) -> Array:
+        return np.empty((self.members, self.block, array.shape[-1]), dtype)
+
+    def conclude(self, network: Network, metrics: Sequence[Metric] | None, record: Record) -> None:
+        """Write down the prediction of each row by members that left it out, and its figures."""
+        record.folds = self.folds
+        record.oof_prediction, record.oof_scores = out_of_fold(network, self, metrics)
+
+    # all rows
+
+    def data(self) -> Batch:
+        """All rows, with weights `(E, n, 1)` that are 0 in the fold that a member leaves out."""
+        x, target, weights = self.arrays
+        return x, target, weights_without_fold(self.folds, self.members, weights)
+
+    def trained(self) -> tuple[Any, Any, Any]:
+        return self.data()
+
+    def _some_rows(self, count: int) -> Array:
+        samples = len(self.folds)
+        return np.arange(0, samples, -(-samples // count))
+
+    def held_out(self) -> Any:
+        """The rows that each member leaves out, gathered when they are sliced.
+
+        The rows of a smaller fold are followed by one that weighs 0.
+        """
+        rows, there = self._rows_left_out()
+        x, target, _ = self.arrays
+        weights = there[..., None].astype(np.float64)
+        if self.sample_weight is not None:
+            weights = weights * OfMembers(self.sample_weight, rows)[..., :, :]
+        elif there.all():
+            return OfMembers(x, rows), OfMembers(target, rows), None
+        return OfMembers(x, rows), OfMembers(target, rows), weights
+
+    def _rows_left_out(self) -> tuple[Array, Array]:
+        """Those of each member, `(E, k)`, and whether they are not only there to fill a row."""
+        own = [np.flatnonzero(self.folds == self.fold_of(j)) for j in range(self.members)]
+        longest = max(map(len, own))
+        there = np.arange(longest) < np.array([*map(len, own)])[:, None]
+        return np.array([np.append(r, np.full(longest - len(r), r[-1])) for r in own]), there
+
+    def _weight_and_rows(self) -> tuple[Array, Any]:
+        """The sum of each member's weights, and the number of its rows, both `(E, 1, 1)`."""
+        rows = np.array([*map(len, self.rows_of_members())]).reshape(-1, 1, 1)
+        if self.arrays[2] is None:
+            return rows, rows
+        weights = self.data()[2]
+        assert weights is not None
+        return weights.sum(axis=-2, keepdims=True), rows
+
+
+class OfMembers:
+    """Rows of each member, `(E, k, ...)`, gathered when they are sliced."""
+
+    def __init__(self, array: Array, rows: Array) -> None:
+        self.array, self.rows = array, rows
+        self.shape = (*rows.shape, array.shape[-1])
+        self.ndim, self.dtype = 3, array.dtype
+
+    def __getitem__(self, part: Any) -> Array:
+        """The rows of a slice `[..., start:stop, :]`."""
+        rows = self.rows[:, part[-2]]
+        if self.array.ndim == 2:
+            return self.array[rows]
+        return self.array[np.arange(len(rows))[:, None], rows]
+
+
+# what members say of the rows that they have not seen
+
+
+def out_of_fold(
+    network: Network, batches: FoldBatches, metrics: Sequence[Metric] | None
+) -> tuple[Array, dict[str, Any]]:
+    """The prediction of each row by the members that left it out, `(n, O)`, and its figures."""
+    scaling, loss = network.scaling_of_targets, network.loss
+    first = None if scaling is None else scaling.of_first_member()
+    x, _, _ = batches.held_out()
+    rows, there = batches._rows_left_out()
+    folds = int(batches.folds.max()) + 1
+    found: Any = None
+    for start in range(0, x.shape[-2], ROWS_AT_ONCE):
+        part = slice(start, start + ROWS_AT_ONCE)
+        outputs = network._predict(x[..., part, :])
+        if scaling is not None and first is not None:
+            outputs = scaling.converted(outputs, loss, first)
+        if found is None:
+            found = np.empty((len(batches.folds), outputs.shape[-1]), outputs.dtype)
+        for fold in range(folds):
+            used = there[fold, part]
+            found[rows[fold, part][used]] = loss.averaged(outputs[fold::folds])[used]
+    own = found if first is None else first.prediction(found, loss)
+    return own, _figures(network, batches, found, metrics)
+
+
+def _figures(
+    network: Network, batches: FoldBatches, outputs: Array, metrics: Sequence[Metric] | None
+) -> dict[str, Any]:
+    """The loss and the metrics of the outputs of all rows, where members share the targets."""
+    scaling, loss = network.scaling_of_targets, network.loss
+    first = None if scaling is None else scaling.of_first_member()
+    target, weights = batches.arrays[1], batches.sample_weight
+    if target.ndim == 3:
+        target = target[0]
+    if weights is not None:
+        weights = weights.astype(np.float64)
+        weights = weights if weights.ndim == 2 else weights.mean(axis=0)
+    figures = Figures(loss, default_metrics(loss) if metrics is None else metrics)
+    scaled = target if first is None else first.scaled(target)
+    part = loss.cast(scaled, network.dtype)
+    figures.add(outputs, part, weights, in_own_unit(first, loss, outputs, target))
+    return {name: as_number(value) for name, value in figures.result().items()}
