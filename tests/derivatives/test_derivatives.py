@@ -287,3 +287,42 @@ def test_the_complex_forms_of_tanh_and_the_normal_law_are_those_of_numpy_and_sci
         normal_cdf(near, out)
         np.testing.assert_allclose(out.real, ndtr(near).real, rtol=1e-13)
         np.testing.assert_allclose(out.imag, ndtr(near).imag, rtol=1e-11)
+
+
+@pytest.mark.parametrize("loss", [mg.HalfSquaredError(), mg.GaussianNLL(), mg.Quantile([0.2, 0.8])])
+@one_and_many
+def test_with_scaled_targets_the_jacobian_is_in_their_unit(loss, size):
+    model = mg.Sequential(
+        [mg.Standardize(3), mg.Dense(3, 2)],
+        loss=loss, target_scaling="standard", ensemble_size=size, random_state=0,
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    x = 100 * rng.normal(size=(20, 3))
+    y = 1e3 + 50 * rng.normal(size=(20, loss.target_features(2)))
+    with pytest.raises(ValueError, match="not been fitted"):
+        model.jacobian(x)
+    with pytest.raises(ValueError, match="not been fitted"):
+        model.hessian_vector_product(x, y, model.params)
+    with pytest.raises(ValueError, match="not been fitted"):
+        model.per_example_gradients(x, y)
+    model.fit_scaling(x, y)
+    model = model.lifted("float64")
+    u = rng.normal(size=x.shape)
+    expected = richardson(lambda t: model.predict(x + t * u), 1e-2)
+    found = np.einsum("...boi,bi->...bo", model.jacobian(x, to="inputs"), u)
+    np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-7)
+    v = rng.normal(size=model.params.shape)
+    twin = model.copy()
+
+    def moved(t):
+        twin.params = model.params + t * v
+        return twin.predict(x)
+
+    found = np.einsum("...bop,...p->...bo", model.jacobian(x), v)
+    np.testing.assert_allclose(found, richardson(moved, 1e-3), rtol=1e-6, atol=1e-6)
+    gradient = gradient_of(model, True)
+    expected = richardson(lambda t: gradient(model.params + t * v, x, y), 1e-3)
+    product = model.hessian_vector_product(x, y, v)
+    np.testing.assert_allclose(product, expected, rtol=1e-6, atol=1e-9)
+    rows, grads = model.per_example_gradients(x, y), gradient(model.params, x, y)
+    np.testing.assert_allclose(rows.mean(axis=-2), grads, rtol=1e-10, atol=1e-12)

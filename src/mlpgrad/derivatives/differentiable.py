@@ -191,6 +191,7 @@ class Differentiable(FirstOrder):
         if arguments.flag(training, "training"):
             refuse_in_training(self, what)
         with self.reading() as network:
+            network.check_fitted()
             checked = network.checked(x, y, weights)
             dtype = np.result_type(self.dtype, np.float64)
             return Objective(

@@ -130,12 +130,14 @@ class FirstOrder(Network):
         -------
         array (B, O, P) or (B, O, I), with the ensemble axis in front where there is one
             In the model's dtype. Predictions are differentiated: without dropout, and with the
-            running statistics of BatchNorm.
+            running statistics of BatchNorm; with `target_scaling` in the unit of the targets, in
+            float64.
 
         Raises
         ------
         ValueError
-            If the result is too large for this machine's memory.
+            If a scaling has not been fitted yet, or the result is too large for this machine's
+            memory.
 
         Examples
         --------
@@ -161,22 +163,31 @@ class FirstOrder(Network):
         )
         by = jacobian_to_parameters if to == "parameters" else jacobian_to_inputs
         with self._alone():
+            self.check_fitted()
             grads = self._grads.copy()
             try:
-                return by(self, checked, outputs)
+                found = by(self, checked, outputs)
             finally:
                 self._grads[...] = grads
+            return found if self.scaling_of_targets is None else self._unit(outputs) * found
 
     # what they have in common
 
     def _step_of_samples(self, x: Any, y: Any, weights: Any, training: bool, what: str) -> int:
         """One step on samples that do not depend on one another; returns their number."""
+        self.check_fitted()
         x, target, weights = self._cast(x, y, weights)
         if training:
             refuse_in_training(self, what)
             refuse_mixing(self, x, what)
         self._step(x, target, weights)
         return int(x.shape[-2])
+
+    def _unit(self, outputs: int) -> Array:
+        """What one unit of each output is in the unit of the data, `(..., 1, O, 1)`."""
+        steps = np.stack([np.zeros((1, outputs)), np.ones((1, outputs))])
+        none, one = (self.in_own_unit(np.broadcast_to(s, (*self.lead, 1, outputs))) for s in steps)
+        return np.asarray((one - none)[..., None])
 
     def _penalty_gradient(self) -> Array | None:
         """The gradient of the penalties alone, in the shape of `params`; None without any."""
