@@ -84,7 +84,7 @@ class Sequential(Differentiable, Answers):
         *,
         optimizer: Optimizer | Method,
         epochs: int = 10,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         validation_data: tuple[Any, ...] | None = None,
         validation_split: float = 0.0,
         validation_shuffle: bool = True,
@@ -111,8 +111,9 @@ class Sequential(Differentiable, Answers):
             Its state goes on where an earlier `fit` left it.
         epochs : int, default 10
             Passes through the data.
-        batch_size : int, default 32
-            Samples of a step; the last batch of an epoch may be shorter.
+        batch_size : int, optional
+            Samples of a step, 32 by default; the last batch of an epoch may be shorter. For a
+            method that sees all rows, such as `LBFGS`, the rows computed at once, 8,192 by default.
         validation_data : tuple (x, y) or (x, y, sample_weight), optional
             Evaluated after every epoch.
         validation_split : float, default 0
@@ -188,7 +189,7 @@ class Sequential(Differentiable, Answers):
         method = method_of(optimizer)
         check_not_fitted(self)
         self.uncertainty = None
-        epochs, batch_size = check_counts(self, epochs, batch_size)
+        epochs, batch_size = check_counts(self, epochs, batch_size, method.rows_at_once)
         validation_split = check_validation(validation_data, validation_split, folds)
         batches = training_batches(
             self,

@@ -6,10 +6,13 @@ from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.divergence import DivergenceError
 from mlpgrad.training.progress import ProgressBar
 from mlpgrad.training.saving import ModelCheckpoint
+from mlpgrad.training.second_order import *
+from mlpgrad.training.second_order import __all__ as _second_order
 from mlpgrad.training.session import Method
 from mlpgrad.training.stopping import EarlyStopping, ReduceOnPlateau
 
 __all__ = [
+    *_second_order,
     "Callback",
     "DivergenceError",
     "EarlyStopping",

@@ -16,10 +16,12 @@ from mlpgrad.training.folds import FoldBatches, fold_of_rows, weights_without_fo
 from mlpgrad.training.streams import Stream, is_stream
 
 
-def check_counts(network: Network, epochs: Any, batch_size: Any) -> tuple[int, int]:
+def check_counts(
+    network: Network, epochs: Any, batch_size: Any, default: int = 32
+) -> tuple[int, int]:
     """The counts as ints; raise an error if one is none, or if the network cannot be trained."""
     epochs = arguments.count(epochs, "epochs")
-    batch_size = arguments.count(batch_size, "batch_size")
+    batch_size = default if batch_size is None else arguments.count(batch_size, "batch_size")
     if network.dtype.kind == "c":
         raise TypeError(f"fit expects a real model, got {network.dtype}; use model.lifted(float)")
     return epochs, batch_size

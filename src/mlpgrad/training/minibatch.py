@@ -45,6 +45,8 @@ class Minibatch(Method):
     optimizer : Optimizer
     """
 
+    rows_at_once = 32
+
     def __init__(self, optimizer: Optimizer) -> None:
         self._optimizer = optimizer
         self._workers: list[Worker] = []

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlpgrad._core.described import Described
 from mlpgrad._core.stateful import Stateful
-from mlpgrad.derivatives.objective import Objective
+from mlpgrad.derivatives.objective import ROWS_AT_ONCE, Objective
 from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import Accumulator, weighted_mean
 from mlpgrad.network.fitting import Fitting, fitted
@@ -39,10 +39,11 @@ class Method(Described, Stateful):
                 loss, weight = ...  # one round; session.network holds the new weights
                 going = session.end_epoch(loss, weight)
 
-    The rows are in `session.batches`, or as one function in `session.objective()`. An optimizer
-    is trained by the method `Minibatch`; a minimizer of SciPy, whose callback ends an epoch, can
-    be another.
+    The rows are in `session.batches`, or as one function in `session.objective()`.
     """
+
+    rows_at_once: int = ROWS_AT_ONCE
+    """The `batch_size` of `fit` where none is given: for a method that sees all rows, a bound."""
 
     @property
     def optimizer(self) -> Any:
@@ -290,9 +291,10 @@ class Session(Stateful):
         dtype : dtype, optional
             In which it computes; that of the network by default.
         batch_size : int, optional
-            Rows that are computed at once; 8,192 by default.
+            Rows that are computed at once; by default the `batch_size` of `fit`.
         """
-        return Objective(self.network, *self.training_data(), dtype=dtype, batch_size=batch_size)
+        size = batch_size or self.batches.batch_size
+        return Objective(self.network, *self.training_data(), dtype=dtype, batch_size=size)
 
     # exact continuation
 

@@ -1,0 +1,91 @@
+"""A loop of somebody else's, such as a minimization of SciPy, that pauses after each iteration."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from mlpgrad.training.threads import threads
+
+
+class EndedError(Exception):
+    """Raised where a loop is to end at once, in the middle of an iteration."""
+
+
+class Iterations:
+    """Runs `loop(pause)` in a thread of its own, one iteration at a time.
+
+    SciPy owns its loop, and so does a training, which validates and calls callbacks in its own
+    thread. So the two wait for each other, and the members of an ensemble, each with iterations of
+    its own, stay abreast.
+
+    Parameters
+    ----------
+    loop : callable
+        Calls `pause()` after each iteration, and ends where that raises StopIteration.
+
+    Attributes
+    ----------
+    ended : bool
+        Whether the loop has ended.
+    closing : bool
+        Whether it is to end at once.
+    """
+
+    def __init__(self, loop: Callable[[Callable[[], None]], None]) -> None:
+        self.ended = self.closing = False
+        self._loop = loop
+        self._error: BaseException | None = None
+        self._go, self._paused = threading.Semaphore(0), threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def advance(self) -> None:
+        """Begin the next iteration; `wait` must follow."""
+        self._go.release()
+
+    def wait(self) -> None:
+        """Wait until the iteration, or the loop, has ended; raise what the loop has raised."""
+        # only this thread handles Ctrl-C, which may reach another and would not wake this one
+        while not self._paused.acquire(timeout=0.1):
+            pass
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """End the loop, which may have ended."""
+        self.closing = True
+        self._go.release()
+        self._thread.join()
+
+    def _run(self) -> None:
+        self._go.acquire()
+        try:
+            if not self.closing:
+                self._loop(self._pause)
+        except BaseException as error:
+            self._error = error
+        self.ended = True
+        self._paused.release()
+
+    def _pause(self) -> None:
+        self._paused.release()
+        self._go.acquire()
+        if self.closing:
+            raise StopIteration
+
+
+def advance_all(loops: Sequence[Iterations]) -> None:
+    """One iteration of each, several at a time where there are several cores."""
+    count = threads()
+    for some in (loops[i : i + count] for i in range(0, len(loops), count)):
+        for loop in some:
+            loop.advance()
+        errors = []
+        for loop in some:
+            try:
+                loop.wait()
+            except BaseException as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]

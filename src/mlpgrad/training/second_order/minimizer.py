@@ -1,0 +1,145 @@
+"""Training by a minimizer of SciPy: each iteration is an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.changes import Watched
+from mlpgrad._core.training_warning import warn
+from mlpgrad.derivatives.objective import Objective
+from mlpgrad.layers.chain import walk
+from mlpgrad.training.divergence import first_non_finite, raise_divergence
+from mlpgrad.training.second_order.iterations import EndedError, advance_all
+from mlpgrad.training.second_order.search import Search
+from mlpgrad.training.second_order.smooth import check_smooth
+from mlpgrad.training.session import Method, Session
+
+
+class Minimizer(Method):
+    """What the minimizers have in common; a subclass says how SciPy is called.
+
+    The objective is computed in double precision, also for a model of float32, whose weights are
+    rounded after each iteration. Each member of an ensemble has a minimization of its own, in a
+    thread; one that has ended keeps its weights while the others go on.
+    """
+
+    messages: list[str]
+    _searches: list[Search]
+
+    def __init__(self) -> None:
+        self.messages, self._searches = [], []
+
+    def minimize(self, search: Search, callback: Callable[..., None]) -> Any:
+        """Call `scipy.optimize.minimize` from where a search stands, and return its result."""
+        raise NotImplementedError
+
+    def why(self, result: Any) -> tuple[str, bool]:
+        """Why a minimization has ended, in words, and whether that is a failure."""
+        raise NotImplementedError
+
+    def train(self, session: Session) -> None:
+        check_smooth(session)
+        self._first = session.epoch
+        try:
+            going = True
+            while going:
+                self._begin(session)
+                going = self._iterate(session)
+        finally:
+            self._close()
+
+    def logs(self) -> dict[str, Any]:
+        """The largest element of the gradient, and the evaluations of the objective so far."""
+        largest = [float(np.abs(search.gradient).max(initial=0)) for search in self._searches]
+        counts = [search.evaluations for search in self._searches]
+        if self._single:
+            return {"largest_gradient": largest[0], "evaluations": counts[0]}
+        return {"largest_gradient": np.array(largest), "evaluations": np.array(counts)}
+
+    # the loop
+
+    def _begin(self, session: Session) -> None:
+        """Begin to minimize from the weights as they are."""
+        self._close()
+        network, data = session.network, session.training_data()
+        self._single = network.ensemble_size is None
+        networks = [network] if self._single else map(network.member, range(len(network.params)))
+        self._searches = []
+        for number, member in enumerate(networks):
+            rows: Any = (part_of_member(number, array) for array in data)
+            size = session.batches.batch_size
+            objective = Objective(member, *rows, dtype=np.float64, batch_size=size)
+            search = Search(objective, self.minimize, lambda: session.record.interrupted)
+            self._searches.append(search)
+            if not np.isfinite(search.value):
+                place = first_non_finite(objective.network)
+                raise_divergence(network, session.record, session.epoch, 0, None, place, False)
+        self.messages = [""] * len(self._searches)
+
+    def _close(self) -> None:
+        for search in self._searches:
+            search.iterations.close()
+
+    def _iterate(self, session: Session) -> bool:
+        """Iterate until nothing is left to do; whether to begin anew, with another objective."""
+        watched = Watched(_things(session))
+        while True:
+            active = [search for search in self._searches if search.result is None]
+            try:
+                advance_all([search.iterations for search in active])
+            except EndedError:  # by Ctrl-C, in the middle of an iteration
+                return False
+            if session.record.interrupted:
+                return False
+            self._note_ends()
+            ended = all(search.result is not None for search in active)
+            if ended and session.epoch > self._first:  # a training has one epoch at least
+                return False
+            session.begin_epoch()
+            params, values = self._joined()
+            session.network.params = params
+            given = session.network.params.copy()
+            if not session.end_epoch(values, 1) or ended:
+                return False
+            moved = not np.array_equal(session.network.params, given)
+            if moved or watched.changed(_things(session)):  # by a callback
+                return True
+
+    def _joined(self) -> tuple[Any, Any]:
+        """Weights and values of all members, or those of the only network."""
+        if self._single:
+            return self._searches[0].params, self._searches[0].value
+        params = np.stack([search.params for search in self._searches])
+        return params, np.array([search.value for search in self._searches])
+
+    def _note_ends(self) -> None:
+        """Keep in words why searches have ended, and warn of those that have failed."""
+        for number, search in enumerate(self._searches):
+            if search.result is None or self.messages[number]:
+                continue
+            self.messages[number], failed = self.why(search.result)
+            if failed and search.is_exact():
+                self.messages[number] = "float64 cannot tell lower values of the objective apart"
+            elif failed:
+                member = "" if self._single else f" of member {number}"
+                warn(
+                    f"{type(self).__name__} has ended the training{member} after "
+                    f"{search.evaluations} evaluations: {self.messages[number]}; the weights with "
+                    f"the lowest objective found are kept. Either a gradient is wrong "
+                    f"(mg.check_gradients tells), or the objective has kinks, or inputs and "
+                    f"targets need scaling"
+                )
+
+
+def part_of_member(number: int, array: Any) -> Any:
+    """What a member sees of an array: all of it, where the members share it."""
+    return array[number] if np.ndim(array) == 3 else array
+
+
+def _things(session: Session) -> list[Any]:
+    """What the objective depends on beside the weights."""
+    network = session.network
+    return [*(layer for _, layer in walk(network.layers)), network.loss, *network.penalties]

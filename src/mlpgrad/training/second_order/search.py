@@ -1,0 +1,88 @@
+"""The minimization of one network's objective: where it stands, and what SciPy calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.derivatives.objective import Objective
+from mlpgrad.training.second_order.iterations import EndedError, Iterations
+
+ROUNDINGS = 1000  # of the objective, as a bound: it is a sum over many samples
+LARGE = 1e100  # in place of a value that is not finite: a line search turns back
+
+
+class Search:
+    """The minimization of one network's objective, from its weights on.
+
+    Parameters
+    ----------
+    objective : Objective
+        In double precision.
+    minimize : callable
+        `minimize(search, callback)` returns SciPy's result.
+    stops : callable
+        Whether to end at once, in the middle of an iteration.
+
+    Attributes
+    ----------
+    params, value, gradient : array (P,), float, array (P,)
+        After the last iteration.
+    evaluations : int
+        Of the objective, so far.
+    result : OptimizeResult or None
+        SciPy's, once the minimization has ended by itself.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        minimize: Callable[[Search, Callable[..., None]], Any],
+        stops: Callable[[], bool],
+    ) -> None:
+        self.objective, self._minimize, self._stops = objective, minimize, stops
+        self.evaluations, self.result = 0, None
+        self.params = self._last_params = objective.network.params.copy()
+        with np.errstate(all="ignore"):
+            value, self.gradient = objective.value_and_grads(self.params)
+        self.value = float(value)
+        self._last_gradient = self.gradient
+        self.iterations = Iterations(self._loop)
+
+    def is_exact(self) -> bool:
+        """Whether a step along the gradient would lower the objective by rounding errors only.
+
+        Along it the objective falls by at most (g^T g)^2 / (2 g^T H g), to second order.
+        """
+        gradient, eps = self.gradient, float(np.finfo(np.float64).eps)
+        curvature = gradient @ self.objective.product(self.params, gradient)
+        noise = ROUNDINGS * eps * max(abs(self.value), eps)
+        return bool((gradient @ gradient) ** 2 <= 2 * curvature * noise)
+
+    def check_going(self) -> None:
+        """Raise EndedError if the minimization is to end at once."""
+        if self._stops() or self.iterations.closing:
+            raise EndedError
+
+    def evaluate(self, params: Array) -> tuple[float, Array]:
+        """Value and gradient; a large value without a slope where they are not finite."""
+        self.check_going()
+        self.evaluations += 1
+        with np.errstate(all="ignore"):
+            value, gradient = self.objective.value_and_grads(params)
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            return LARGE, np.zeros_like(gradient)
+        self._last_params, self._last_gradient = params.copy(), gradient
+        return float(value), gradient
+
+    def _loop(self, pause: Callable[[], None]) -> None:
+        def after(intermediate_result: Any) -> None:
+            self.params, self.value = intermediate_result.x.copy(), float(intermediate_result.fun)
+            if np.array_equal(self.params, self._last_params):
+                self.gradient = self._last_gradient
+            pause()
+
+        self.result = self._minimize(self, after)
