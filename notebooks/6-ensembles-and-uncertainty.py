@@ -11,8 +11,6 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy.special import logsumexp
-from scipy.stats import norm
 
 import mlpgrad as mg
 
@@ -89,21 +87,19 @@ for ax, model, title in zip(axes, (one, many), ("One network", "Twenty networks"
 #
 # The first part is noise in the world (*aleatoric* uncertainty, of dice): more data do not remove
 # it. The second is ignorance (*epistemic*, of knowledge): it shrinks where data are added.
-
+# `predict(x, std=True)` gives the mean and the root of the whole; `predict(x)` gives the answers of
+# the networks, whose means are the first output:
 
 # %%
-def laws(model, x):
-    """Mean and standard deviation by each network, (networks, points)."""
-    mean, log_variance = np.moveaxis(np.atleast_3d(model.predict(x)), -1, 0)
-    return mean.astype(float), np.exp(log_variance / 2)
-
-
 places = {"left, data": -2.5, "in the gap": 0.25, "right, data": 2.5}
-means, deviations = laws(many, np.array(list(places.values()))[:, None])
-expected, disagreement = np.sqrt(np.mean(deviations**2, axis=0)), means.std(axis=0)
-print("place            x   true noise   expected noise   disagreement")
-for i, (name, at) in enumerate(places.items()):
-    print(f"{name:12} {at:5.2f} {noise(at):12.2f} {expected[i]:16.2f} {disagreement[i]:14.2f}")
+at = np.array(list(places.values()))[:, None]
+mean, std = many.predict(at, std=True)
+disagreement = many.predict(at)[..., :1].std(axis=0)
+expected = np.sqrt(std**2 - disagreement**2)
+print("place            x   true noise   expected noise   disagreement   together")
+for i, (name, x_here) in enumerate(places.items()):
+    row = f"{name:12} {x_here:5.2f} {noise(x_here):12.2f} {expected[i, 0]:16.2f}"
+    print(f"{row} {disagreement[i, 0]:14.2f} {std[i, 0]:10.2f}")
 
 left, gap, right = range(3)
 assert disagreement[gap] > 2 * max(disagreement[left], disagreement[right])
@@ -113,50 +109,39 @@ assert expected[left] < expected[right] / 2
 # ## Are they right about it?
 #
 # A forecast is **calibrated** if what it gives a chance of 80 % happens in 80 % of the cases. Here
-# that can be tested: for 4,000 new points we look where the measured number lies in the forecast's
-# law, as a share from 0 to 1 (its *probability integral transform*: 0.1 says that a tenth of the
-# forecast lay below). Then we count how many lie in the middle 50 %, 80 %, 90 %, 95 %. The
-# ensemble's law is the mixture of its twenty laws.
-#
-# The new points come from where data were, and, for a harder test, from the gap:
-
+# that can be tested: `predict(x, interval=0.8)` gives the bounds between which a new measurement
+# should lie with 80 %, and for 4,000 new points we count how many do. `interval_coverage` draws
+# that for all levels. The new points come from where data were, and, for a harder test, from the
+# gap:
 
 # %%
-def inside(model, x, y, levels):
-    """Share of targets in the central part of each level, by each network, and by the mixture."""
-    mean, deviation = laws(model, x)
-    places = norm.cdf(y[:, 0], mean, deviation)  # (networks, points)
-    centre = np.abs(2 * np.vstack([places, places.mean(axis=0)]) - 1)
-    shares = np.array([(centre <= level).mean(axis=1) for level in levels])
-    return shares[:, :-1], shares[:, -1]
-
-
 rng = np.random.default_rng(2)
 x_gap = rng.uniform(-1, 1.5, (4000, 1))
 y_gap = truth(x_gap) + noise(x_gap) * rng.normal(size=x_gap.shape)
 
-levels = np.linspace(0.02, 0.98, 49)
 figure, axes = plt.subplots(1, 2, figsize=(9, 4.2), sharey=True, layout="constrained")
 data = {"Where data were": (x_test, y_test), "In the gap": (x_gap, y_gap)}
 for ax, (title, (new_x, new_y)) in zip(axes, data.items(), strict=True):
-    alone, mixture = inside(many, new_x, new_y, levels)
-    ax.plot(levels, alone, color="#56B4E9", lw=0.8, label=["each network"] + [None] * 19)
-    ax.plot(levels, mixture, color="#D55E00", lw=2.5, label="all together")
-    ax.plot([0, 1], [0, 1], "--", color="0.3", lw=1, label="calibrated")
-    ax.set(title=title, xlabel="chance given", aspect="equal")
+    mg.plotting.interval_coverage(many, new_x, new_y, ax=ax)
+    ax.set_title(title)
     ax.grid(alpha=0.3)
-axes[0].set_ylabel("share that came true")
-_ = axes[0].legend(loc="upper left")
+
 
 # %%
+def covered(model, x, y, level):
+    """The share of measurements within the bounds that the model gives."""
+    low, high = model.predict(x, interval=level)
+    return np.mean((low <= y) & (y <= high))
+
+
 print("chance given                    50 %   80 %   90 %   95 %")
 for title, (new_x, new_y) in data.items():
-    alone, mixture = inside(many, new_x, new_y, [0.5, 0.8, 0.9, 0.95])
-    for name, shares in (("one, on average", alone.mean(axis=1)), ("all together", mixture)):
+    for name, model in (("one of them", many.member(0)), ("all together", many)):
+        shares = [covered(model, new_x, new_y, level) for level in (0.5, 0.8, 0.9, 0.95)]
         print(f"{title:16} {name:15}" + "".join(f"{share:7.0%}" for share in shares))
 
-alone, mixture = inside(many, x_gap, y_gap, [0.9])
-assert mixture[0] > alone.mean() + 0.05
+alone = np.mean([covered(many.member(i), x_gap, y_gap, 0.9) for i in range(NETWORKS)])
+assert covered(many, x_gap, y_gap, 0.9) > alone + 0.05
 
 # %% [markdown]
 # Where data were, one network is about right already, and so are all together: within a few per
@@ -165,25 +150,16 @@ assert mixture[0] > alone.mean() + 0.05
 #
 # ## How many networks?
 #
-# One number for the quality of a forecast: its loss on new data, the negative logarithm of the
-# probability that it gave to what was measured (lower is better; now with its constant, so that
-# mixtures can be compared). For 1, 2, 5, ... of the twenty:
-
+# One number for the quality of a forecast: the logarithm of the probability density that it gave to
+# what was measured, on average (`log_likelihood`, higher is better). We turn its sign and call it
+# surprise. For groups of 1, 2, 4, ... of the twenty, which `share` takes out of the ensemble:
 
 # %%
-def surprise(model, x, y, members):
-    """Mean negative log likelihood of the mixture of some networks."""
-    mean, deviation = laws(model, x)
-    log_density = norm.logpdf(y[:, 0], mean, deviation)[members]
-    return -np.mean(logsumexp(log_density, axis=0) - np.log(len(members)))
-
-
-choose = np.random.default_rng(3)
 print("networks   where data were   in the gap")
 found = {}
-for count in (1, 2, 5, 10, NETWORKS):
-    groups = [choose.permutation(NETWORKS)[:count] for _ in range(20)]
-    found[count] = [np.mean([surprise(many, *d, g) for g in groups]) for d in data.values()]
+for count in (1, 2, 4, 10, NETWORKS):
+    groups = [many.share(slice(i, i + count)) for i in range(0, NETWORKS, count)]
+    found[count] = [-np.mean([g.log_likelihood(*d) for g in groups]) for d in data.values()]
     print(f"{count:8} {found[count][0]:17.3f} {found[count][1]:12.3f}")
 
 assert found[NETWORKS][0] < found[1][0]
@@ -193,6 +169,41 @@ assert found[NETWORKS][1] < found[1][1] / 2
 # Where data were, there was little to gain. In the gap the surprise is enormous, because a forecast
 # that is sure and wrong costs most. A second network halves it, roughly; each doubling after that
 # takes less off. `ensemble_size=5` is a sensible habit wherever the answer matters.
+#
+# ## One network that knows what it has not seen
+#
+# Training twenty networks costs twenty trainings. A **Laplace approximation** asks one trained
+# network another question: by how much could its weights have been different, and the data fitted
+# nearly as well? The answer is a normal law around the weights found, whose width follows from the
+# curvature of the loss there. `laplace` also estimates how noisy the data are, by the evidence: the
+# same noise everywhere, since the network now has one output and a squared error:
+
+# %%
+layers = [mg.Dense(1, 32), mg.Tanh(), mg.Dense(32, 32), mg.Tanh(), mg.Dense(32, 1)]
+plain = mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=0)
+plain.fit(x, y, optimizer=mg.Adam(0.005), epochs=300, batch_size=40, verbose=0)
+print(plain.laplace(x, y))
+
+figure, ax = plt.subplots(figsize=(8, 3.8), layout="constrained")
+mg.plotting.regression_curve(plain, x, y, ax=ax)
+ax.plot(wide, truth(wide), ":", color="black", lw=1.5, label="truth")
+ax.axvspan(-1, 1.5, color="0.9", zorder=0)
+ax.set(ylim=(-2.5, 2.5))
+_ = ax.legend(loc="upper right", fontsize=8)
+
+# %%
+near, inside_gap = (plain.predict(new, std=True).std.mean() for new in (x_test, x_gap))
+print(f"standard deviation: {near:.2f} where data were, {inside_gap:.2f} in the gap")
+for title, (new_x, new_y) in data.items():
+    print(f"{title:16} surprise {-plain.log_likelihood(new_x, new_y):.3f}")
+
+assert inside_gap > 1.5 * near
+
+# %% [markdown]
+# One training, and the gap is seen: there the surprise is even lower than that of the twenty. Where
+# data were, the ensemble is better, since it knows that the noise is larger on the right. A Laplace
+# approximation works for any trained network with a squared error or a cross-entropy; with classes,
+# `predict_proba` becomes less sure away from the data.
 #
 # ## Two inputs
 #
@@ -226,22 +237,25 @@ height = np.sin(3 * new[:, 0]) * np.cos(2 * new[:, 1]) + 0.05 * rng.normal(size=
 figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
 _ = mg.plotting.ensemble_spread(surface, new, height, ax=ax)
 
-mean, deviation = laws(surface, new)
+disagreement = surface.predict(new)[..., 0].std(axis=0)
 corner = (new > 0.2).all(axis=1)
-print(f"disagreement: {mean.std(axis=0)[corner].mean():.3f} in the missing corner,")
-print(f"              {mean.std(axis=0)[~corner].mean():.3f} elsewhere")
-assert mean.std(axis=0)[corner].mean() > 1.5 * mean.std(axis=0)[~corner].mean()
+print(f"disagreement: {disagreement[corner].mean():.3f} in the missing corner,")
+print(f"              {disagreement[~corner].mean():.3f} elsewhere")
+assert disagreement[corner].mean() > 1.5 * disagreement[~corner].mean()
 
 # %% [markdown]
 # ## What you saw
 #
 # - A second output and `mg.GaussianNLL` make a network say how noisy its data are.
 # - One network does not know what it has not seen. Several, from different starts, disagree there.
-# - Trust is to be measured: draw the calibration curve on data that nobody trained on.
+# - `predict(x, std=True)` and `predict(x, interval=0.9)` answer for all of them together.
+# - A Laplace approximation gives one network a sense of what it has not seen.
+# - Trust is to be measured: draw the coverage of the intervals on data that nobody trained on.
 # - Limits: disagreement is a sign, no guarantee. Networks of the same kind may be wrong together,
 #   the more so the further from the data; and of an error that all measurements had in common they
 #   cannot know.
 #
 # Mean and variance from one network: D. Nix and A. Weigend (1994). Ensembles as here:
 # B. Lakshminarayanan, A. Pritzel and C. Blundell, "Simple and scalable predictive uncertainty
-# estimation using deep ensembles" (2017).
+# estimation using deep ensembles" (2017). Laplace approximations of networks: D. MacKay, "A
+# practical Bayesian framework for backpropagation networks" (1992).
