@@ -54,7 +54,11 @@ BAD_Y = {
     "fractional label": (Y + 0.5, ValueError, "0.5"),
     "wrong one-hot width": (np.eye(4)[Y], ValueError, "4"),
     "rows that do not sum to one": (np.ones((6, 3)), ValueError, "sum"),
-    "strings": (np.array(list("abcabc")), TypeError, "y expects numbers, got strings"),
+    "strings": (
+        np.array(list("ababab")),
+        ValueError,
+        "y (holds labels such as 'a'|has 2 classes, 'a', 'b'|expects one of the classes 0, 1, 2)",
+    ),
     "NaN": (with_value(np.eye(3)[Y], np.nan, (1, 2)), ValueError, r"got nan at y\[1, 2\]"),
     "empty": (np.empty(0), ValueError, "y is empty"),
     "complex": (np.eye(3)[Y] + 1j, TypeError, "y expects real numbers"),

@@ -55,6 +55,10 @@ class Sequential(Differentiable, Answers):
         "standard" trains on (y - mean) / deviation of each target, both taken from the training
         rows by `fit` (see there). `predict` and metrics are in the unit of `y`; the loss and
         its gradients stay in that of the training. For losses on numbers only.
+    classes : sequence of labels, optional
+        What `y` calls the classes, in the order of the outputs: text, numbers or booleans. By
+        default `fit` learns it from `y`. Two labels for one output that tells two classes apart;
+        a name for each output where these are labels of their own.
 
     Attributes
     ----------
@@ -64,6 +68,10 @@ class Sequential(Differentiable, Answers):
         What else the layers keep between batches, such as running means.
     parameters, statistics : list of Slot
         Name, place and shape of each array in `params` and in `state`.
+    classes_ : array (K,) or None
+        The label of each class, with which `predict_classes` answers.
+    feature_names_ : tuple of str or None
+        The columns of the frame that `fit` was given.
 
     Examples
     --------
@@ -102,11 +110,15 @@ class Sequential(Differentiable, Answers):
 
         Parameters
         ----------
-        x : array (n, I), or (E, n, I) for an ensemble; or an iterable
-            May be memory-mapped: it is read a block at a time. An iterable yields batches
-            `(x, y)` or `(x, y, sample_weight)` and is begun anew at each epoch; then there is no
-            `y`, and no split.
-        y : array (n, O) or (E, n, O), or classes (n,)
+        x : array (n, I), or (E, n, I) for an ensemble; a DataFrame; or an iterable
+            May be memory-mapped: it is read a block at a time. The names of a frame's columns
+            are kept, and later frames must have them in this order; the index does not count. An
+            iterable yields batches `(x, y)` or `(x, y, sample_weight)` and is begun anew at each
+            epoch; then there is no `y`, and no split.
+        y : array (n, O) or (E, n, O), or classes (n,); a Series or DataFrame
+            Integers inside 0 .. K-1 are indices of classes. Other integers, text, booleans and
+            categories are labels, which `classes_` keeps; they must be as many as the outputs tell
+            apart. Labels of an iterable have to be given as `classes`.
         optimizer : Optimizer or Method
             Its state goes on where an earlier `fit` left it.
         epochs : int, default 10

@@ -15,7 +15,8 @@ from tests.golden.make_saved_models import computed
 GOLDEN = Path(__file__).parents[1] / "golden"
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
 
-each_file = pytest.mark.parametrize("name", ["model-format-1", "model-format-1-float64"])
+FILES = [f"model-format-{version}{kind}" for version in (1, 2) for kind in ("", "-float64")]
+each_file = pytest.mark.parametrize("name", FILES)
 
 
 def loaded(name):
@@ -56,3 +57,21 @@ def test_options_that_only_training_uses_are_read():
     assert ensemble.layers[5].initializer.gain == 0.9
     assert network.layers[6].initializer.value == np.float32(0.3)
     assert network.layers[11].drop_probability == 0.1
+
+
+def test_scalings_classes_and_names_of_columns_are_read():
+    ensemble, x, y, _ = loaded("model-format-2")
+    network = loaded("model-format-2-float64")[0]
+    assert ensemble.target_scaling == "standard"
+    weights = ensemble.get_weights()
+    np.testing.assert_allclose(weights["layers[0].mean"], [x.mean(axis=0)] * 3, rtol=1e-5)
+    np.testing.assert_allclose(weights["target.mean"], [y.mean(axis=0)] * 3, rtol=1e-6)
+    assert network.classes_.tolist() == ["ant", "bee", "cat"]
+    assert set(network.predict_classes(x)) <= {"ant", "bee", "cat"}
+    assert ensemble.feature_names_ == network.feature_names_ == ("a", "b", "c", "d")
+
+
+def test_every_version_of_the_format_has_its_files():
+    from mlpgrad.exchange.npz import VERSION
+
+    assert {int(name.split("-")[2]) for name in FILES} == {*range(1, VERSION + 1)}

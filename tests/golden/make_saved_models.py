@@ -10,7 +10,7 @@ import numpy as np
 
 import mlpgrad as mg
 
-FORMAT = "model-format-1"
+FORMAT = "model-format-2"
 FOLDER = Path(__file__).parent
 
 
@@ -18,6 +18,7 @@ def ensemble():
     """Three networks in float32: layers within layers, statistics, an option for each class."""
     inner = mg.Residual([mg.Dense(5, 5, bias=False), mg.ELU(0.5)])
     layers = [
+        mg.Standardize(4),
         mg.Dense(4, 5, initializer=mg.HeNormal()),
         mg.BatchNorm(5, momentum=0.2, epsilon=1e-3),
         mg.LeakyReLU(0.2),
@@ -31,7 +32,8 @@ def ensemble():
     ]
     penalties = [mg.L2(0.01), mg.L1(1e-3, kinds=("weights", "bias"))]
     loss = mg.Quantile([0.1, 0.5, 0.9])
-    return mg.Sequential(layers, loss=loss, penalties=penalties, random_state=0, ensemble_size=3)
+    options = {"penalties": penalties, "random_state": 0, "ensemble_size": 3}
+    return mg.Sequential(layers, loss=loss, target_scaling="standard", **options)
 
 
 def network():
@@ -60,9 +62,10 @@ def network():
 
 
 def data():
-    """Twelve samples: inputs, one number each for the quantiles, and three probabilities."""
+    """Twelve samples: inputs, one number each for the quantiles, and labels of three classes."""
     rng = np.random.default_rng(1)
-    return rng.normal(size=(12, 4)), rng.normal(size=(12, 1)), rng.dirichlet([1, 1, 1], size=12)
+    numbers = 1e5 * rng.normal(size=(12, 1)) + 4e5
+    return rng.normal(size=(12, 4)), numbers, np.array(["ant", "bee", "cat"] * 4)
 
 
 def computed(model, x, y):
@@ -75,12 +78,15 @@ def computed(model, x, y):
 
 
 if __name__ == "__main__":
-    x, numbers, probabilities = data()
+    from pandas import DataFrame
+
+    x, numbers, labels = data()
     for name, model, y in (
         (FORMAT, ensemble(), numbers),
-        (f"{FORMAT}-float64", network(), probabilities),
+        (f"{FORMAT}-float64", network(), labels),
     ):
         model.params += 0.1 * np.random.default_rng(2).normal(size=model.params.shape)
-        model.fit(x, y, optimizer=mg.SGD(0.05), epochs=2, batch_size=5, verbose=0)
+        frame = DataFrame(x, columns=["a", "b", "c", "d"])
+        model.fit(frame, y, optimizer=mg.SGD(0.05), epochs=2, batch_size=5, verbose=0)
         model.save(FOLDER / f"{name}.npz")
         np.savez(FOLDER / f"{name}.expected.npz", x=x, y=y, **computed(model, x, y))

@@ -488,9 +488,10 @@ def test_uncertainty_is_in_the_unit_of_the_target(loss):
     assert ours["ensemble_loss"] == pytest.approx(theirs["ensemble_loss"])
 
 
-def test_an_ensemble_with_several_units_is_measured_in_that_of_the_data():
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_ensemble_with_several_units_is_measured_in_that_of_the_data(dtype):
     weights = np.stack([np.arange(60) < 20, np.arange(60) >= 20]).astype(float)
-    model = scaled_model(2, dtype="float64")
+    model = scaled_model(2, dtype=dtype)
     model.fit(X, Y, optimizer=mg.Adam(), sample_weight=weights, **FIT)
     found = model.evaluate(X, Y, metrics=[mg.RootMeanSquared()])
     mean = model.predict(X).mean(axis=0)

@@ -377,6 +377,7 @@ def test_class_weights_are_keyed_by_the_labels_of_y():
         fit(model, X, labels, class_weight=weights)
         runs.append(model.params.copy())
     np.testing.assert_array_equal(*runs)
+    model = mg.Sequential([mg.Dense(5, 1)], loss=mg.Hinge(), random_state=0)
     with pytest.raises(ValueError, match=r"got 0; the labels are \[-1, 1\]"):
         fit(model, X, y, class_weight={0: 3.0, 1: 0.5})
     absent = {0: 1.0, 1: 1.0, 2: 1.0}  # a class that the network knows need not occur

@@ -13,6 +13,7 @@ from mlpgrad._core import arguments
 from mlpgrad._core.arguments import refuse_hidden as refuse_hidden
 from mlpgrad._core.arguments import unquoted as unquoted
 from mlpgrad._core.conversion import converted
+from mlpgrad._core.frames import is_frame, numbers
 
 if TYPE_CHECKING:
     from mlpgrad._core.arrays import Array
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20  # elements checked at a time: a memory-mapped file is never read as a whole
 
 
-def numeric(values: Any, name: str, *, labels: bool = False) -> Array:
+def numeric(values: Any, name: str) -> Array:
     """`values` as an array of numbers; an array is not copied.
-
-    `labels=True` where text would be names of classes: the message then says how to number them.
 
     Raises
     ------
@@ -32,11 +31,13 @@ def numeric(values: Any, name: str, *, labels: bool = False) -> Array:
     ValueError
         If it is empty, or a masked array that hides a value.
     """
+    if type(values) is not np.ndarray and is_frame(values):
+        values = numbers(values, name)
     array = arguments.as_array(values, name)
     if array.size == 0:
         raise ValueError(f"{name} is empty: shape {array.shape}; at least one sample is needed")
     if array.dtype.kind not in "biufc":
-        array = converted(values, array, name, labels=labels)
+        array = converted(array, name)
     return array
 
 

@@ -12,61 +12,49 @@ if TYPE_CHECKING:
     from mlpgrad._core.arrays import Array
 
 
-def converted(values: Any, array: Array, name: str, *, labels: bool = False) -> Array:
-    """`array`, which NumPy has made of `values`, as an array of numbers.
+def converted(array: Array, name: str, *, code: str = "") -> Array:
+    """An array of numbers, made of one of another dtype.
 
     Parameters
     ----------
-    values : object
-        What was given: the columns of a data frame are named in messages.
     array : array
         Of a dtype that is not one of numbers.
     name : str
         What to call it in messages.
-    labels : bool
-        Whether text in it would be names of classes.
+    code : str, optional
+        How to write it, for the column of a frame: `x['town']`.
 
     Raises
     ------
     TypeError
         If an element is not a number.
     """
-    if array.dtype.kind in "UST":
-        _refuse_text(array, name, labels)
-    if array.dtype.kind != "O":
-        fix = {
-            "M": f"write ({name} - {name}.min()) / numpy.timedelta64(1, 'D') for days",
-            "m": f"write {name} / numpy.timedelta64(1, 'D') for days",
-        }.get(array.dtype.kind, "convert it to an array of one kind of number")
-        raise TypeError(f"{name} expects numbers, got {array.dtype.name}; {fix}")
-    if not labels and getattr(values, "ndim", 0) == 2 and hasattr(values, "columns"):
-        for column, position in zip(values.columns, range(array.shape[1]), strict=True):
-            _check_elements(array[:, position], f"column {column!r} of {name}", name, column)
-    else:
-        _check_elements(array, name, name, labels=labels)
-    return _numbers(array)
-
-
-def _check_elements(
-    array: Array, name: str, whole: str, column: Any = None, *, labels: bool = False
-) -> None:
-    """Raise TypeError for the first element that is not a number."""
+    kind = array.dtype.kind
+    if kind in "UST":
+        _refuse_text(array, name, code)
+    if kind != "O":
+        raise TypeError(f"{name} expects numbers, got {array.dtype.name}; {_fix(kind, name, code)}")
     for index, value in enumerate(array.flat):
         if isinstance(value, (numbers.Number, np.bool_)):
             continue
-        if isinstance(value, (str, bytes)) and column is None:
-            _refuse_text(array, name, labels)
-        place = [int(i) for i in np.unravel_index(index, array.shape)]
         if isinstance(value, (str, bytes)):
-            raise TypeError(
-                f"{name} expects numbers, got {_shown(str(value))} in row {index}; convert the "
-                f"column, for instance with pandas.get_dummies({whole}, columns=[{column!r}])"
-            )
+            _refuse_text(array, name, code)
+        place = [int(i) for i in np.unravel_index(index, array.shape)]
         if value is None or type(value).__name__ in ("NAType", "NaTType"):
             fix = "remove or impute such rows"
         else:
             fix = "convert it to numbers, one for each place of the array"
         raise TypeError(f"{name} expects numbers, got object: {_shown(value)} at {place}; {fix}")
+    return _numbers(array)
+
+
+def _fix(kind: str, name: str, code: str) -> str:
+    """What to write for dates and durations."""
+    if kind not in "Mm":
+        return "convert it to an array of one kind of number"
+    since = f"({code or name} - {code or name}.min())" if kind == "M" else code or name
+    days = f"{since}.dt.total_seconds() / 86400" if code else f"{since} / numpy.timedelta64(1, 'D')"
+    return f"write {days} for days"
 
 
 def _shown(value: Any) -> str:
@@ -74,18 +62,22 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _refuse_text(array: Array, name: str, labels: bool) -> NoReturn:
-    """Raise TypeError for text, with what helps: for numbers in text, for classes, for others."""
-    text = [value for value in array.flat if isinstance(value, (str, bytes))]
-    all_text = len(text) == array.size
-    if labels and all_text:
-        fix = f"number the classes: classes, {name} = np.unique({name}, return_inverse=True)"
-    elif all_text and _are_numbers(array):
+def _refuse_text(array: Array, name: str, code: str) -> NoReturn:
+    """Raise TypeError for text, with what helps: for numbers in text, for columns, for others."""
+    text = [(row, value) for row, value in enumerate(array.flat) if isinstance(value, (str, bytes))]
+    row, first = text[0]
+    if code:
+        table = code.partition("[")[0]
+        raise TypeError(
+            f"{name} expects numbers, got {_shown(str(first))} in row {row}; encode the columns: "
+            f"{table} = mlpgrad.tables.TableEncoder().fit({table}).transform({table})"
+        )
+    if len(text) == array.size and _are_numbers(array):
         fix = f"convert with numpy.asarray({name}, dtype=float)"
     else:
         fix = "convert the text to numbers, for instance one column of 0 and 1 for each category"
     raise TypeError(
-        f"{name} expects numbers, got strings such as {_shown(str(text[0]))} "
+        f"{name} expects numbers, got strings such as {_shown(str(first))} "
         f"(dtype {array.dtype}); {fix}"
     )
 

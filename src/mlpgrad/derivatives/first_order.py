@@ -12,7 +12,6 @@ from mlpgrad._core.described import suggesting
 from mlpgrad.derivatives.modes import in_mode, refuse_in_training, refuse_mixing
 from mlpgrad.derivatives.outputs import jacobian_to_inputs, jacobian_to_parameters
 from mlpgrad.derivatives.samples import squared_norms, write_gradients
-from mlpgrad.network import boundary
 from mlpgrad.network.network import Network
 from mlpgrad.network.storage import check_memory
 from mlpgrad.penalties import penalise
@@ -152,7 +151,7 @@ class FirstOrder(Network):
         if to not in ("parameters", "inputs"):
             shown = arguments.shown(to)
             raise ValueError(f"to expects 'parameters' or 'inputs', got {shown}; choose one")
-        checked = boundary.inputs(x, self.in_features, self.lead, self.dtype)
+        checked = self.checked_inputs(x)
         outputs = self.out_features or checked.shape[-1]
         width = self._params.shape[-1] if to == "parameters" else checked.shape[-1]
         shape = (*self.lead, checked.shape[-2], outputs, width)

@@ -1,10 +1,10 @@
 """Models in files: NumPy's `.npz` with a JSON description, never pickle.
 
 A file holds the arrays `params` and `state`, and `description`, a text that says how to build the
-model anew: the class and constructor arguments of it, its layers, its loss, and the states of its
-random generators. Reading one runs no code but these constructors, and draws no initial values:
-the sizes that the layers ask for are compared with those of the arrays before there is memory for
-either.
+model anew: the class and constructor arguments of it, its layers, its loss, the states of its
+random generators, and the names of columns and classes that it has learnt. Reading one runs no code
+but these constructors, and draws no initial values: the sizes that the layers ask for are compared
+with those of the arrays before there is memory for either.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ def save(model: Network, path: str | Path) -> None:
         "rngs": encode([*model.rngs, model.rng], "rngs", arrays),
         "streams": encode(model.streams, "streams", arrays),
         "training": [layer.training for _, layer in walk(model.layers)],
+        "data": encode(model.known_of_data(), "what is known of the data", arrays),
         "uncertainty": encode(model.uncertainty, "uncertainty", arrays),
     }
     arrays["description"] = np.array(json.dumps(description, allow_nan=False))
@@ -128,6 +129,7 @@ def _fill(model: Network, archive: Archive, description: dict[str, Any], decode:
     *rngs, model.rng = decode(description["rngs"])
     model.rngs[:] = rngs  # in place: the layers hold this list
     model.streams = _streams(decode(description.get("streams", {"dict": []})))
+    model.know_of_data(decode(description.get("data", {"dict": []})))
     vars(model)["random_state"] = decode(description["random_state"])
     layers = [layer for _, layer in walk(model.layers)]
     for layer, training in zip(layers, description["training"], strict=True):

@@ -162,7 +162,8 @@ def _samples(model: Network, x: Any, y: Any) -> tuple[Any, Any]:
         raise ValueError("explain expects one network, got an ensemble; pass model.member(0)")
     if model.dtype.kind == "c":
         raise ValueError(f"explain expects real numbers, got a {model.dtype} model")
-    x, y = arguments.numbers(x, "x"), arguments.numbers(y, "y")
+    x = arguments.numbers(x, "x")
+    y = arguments.as_array(y, "y") if model.loss.classifies else arguments.numbers(y, "y")
     if x.ndim == 0:
         raise ValueError(f"explain expects a sample's features (I,), got {x}; pass [{x}]")
     if x.ndim == 1:

@@ -74,9 +74,11 @@ class Trace:
     def _labels(self) -> list[tuple[str, ...]]:
         labels: list[tuple[str, ...]] = [() for _ in self.widths]
         if isinstance(self.model.loss, (CrossEntropy, SoftmaxCrossEntropy)):
-            labels[-1] = tuple(
-                f"class {k}" for k in range(self.widths[-1])
-            )  # p_1 is that of class 0
+            known = self.model.classes_
+            names = range(self.widths[-1]) if known is None else known.tolist()
+            labels[-1] = tuple(f"class {name}" for name in names)  # p_1 is that of class 0
+        if self.model.feature_names_ is not None:
+            labels[0] = self.model.feature_names_
         return labels
 
     def _blocks(self) -> list[tuple[int, ...]]:

@@ -14,12 +14,12 @@ SEVERAL = 20  # up to here different whole numbers are likely to be classes
 
 def advice_for_two(y: Array, *, probabilities: bool = False) -> str:
     """For labels that are not 0 and 1, in front of a loss on logits or on probabilities."""
-    found = _distinct(y)
+    found = distinct(y)
     if len(found) <= 2:
         return f"number the classes 0 and 1: {NUMBER}"
     if y.shape[-1] > 1:
         return "give each output a target from 0 to 1"
-    if _whole(found) and len(found) <= SEVERAL:
+    if whole(found) and len(found) <= SEVERAL:
         other = "CrossEntropy after a Softmax" if probabilities else "SoftmaxCrossEntropy"
         return (
             f"for {len(found)} classes use {other}, with {len(found)} outputs of the last Dense "
@@ -30,10 +30,10 @@ def advice_for_two(y: Array, *, probabilities: bool = False) -> str:
 
 def advice_for_several(y: Array, outputs: int) -> str:
     """For labels that are not among 0 to `outputs - 1`."""
-    found = _distinct(y)
+    found = distinct(y)
     if len(found) <= outputs:
         return f"number the classes from 0: {NUMBER}"
-    if not _whole(found) or len(found) > MOST:
+    if not whole(found) or len(found) > MOST:
         return "for targets that are numbers, not classes, use MeanSquaredError"
     fix = f"y has {len(found)} classes: give the last layer {len(found)} outputs"
     if (found == np.arange(len(found))).all():
@@ -51,7 +51,7 @@ def advice_for_rows(y: Array) -> str:
     return "divide each row by its sum: y / y.sum(axis=-1, keepdims=True)"
 
 
-def _distinct(y: Array) -> Array:
+def distinct(y: Array) -> Array:
     """The different values, or some of them where there are very many."""
     found: Array = np.empty(0, y.real.dtype)
     for _, rows in blocks(y):
@@ -61,5 +61,6 @@ def _distinct(y: Array) -> Array:
     return found
 
 
-def _whole(values: Array) -> bool:
+def whole(values: Array) -> bool:
+    """Whether no number has a fraction."""
     return bool((values == np.floor(values)).all())

@@ -38,12 +38,11 @@ def targets(
     dtype: np.dtype[Any],
 ) -> Array:
     """A target as the loss takes it: `(B, O)`, or `(E, B, O)`, or class indices `(B, 1)`."""
-    array = checks.numeric(y, "y", labels=loss.classifies)
+    array = checks.numeric(y, "y")
     checks.real(array, "y", dtype)
     if array.ndim:
         checks.finite(array, "y", dtype)
-    per_member = len(lead) == 1 and array.shape[:2] == (*lead, samples) and lead != (samples,)
-    if array.ndim == 1 or (array.ndim == 2 and per_member):
+    if array.ndim == 1 or (array.ndim == 2 and _per_member(array.shape, samples, lead)):
         array = array[..., None]
     if array.ndim != 2 and not (array.ndim == 3 and array.shape[:1] == lead):
         expected = f"(samples, {loss.target_features(out_features)})"
@@ -54,6 +53,17 @@ def targets(
             f"{array.shape[-2]} in y (shape {np.shape(y)}); did rows get lost?"
         )
     return loss.check_target(array, out_features)
+
+
+def is_matrix(shape: tuple[int, ...], samples: int, lead: tuple[int, ...]) -> bool:
+    """Whether a target has several columns, `(B, T)` or `(E, B, T)`, not one number a sample."""
+    several = len(shape) > 1 and shape[-1] != 1
+    return several and not (len(shape) == 2 and _per_member(shape, samples, lead))
+
+
+def _per_member(shape: tuple[int, ...], samples: int, lead: tuple[int, ...]) -> bool:
+    """Whether the first two axes of a target are members and samples."""
+    return len(lead) == 1 and shape[:2] == (*lead, samples) and lead != (samples,)
 
 
 def sample_weights(

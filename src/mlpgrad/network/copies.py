@@ -110,7 +110,7 @@ class Copied(Threaded):
         """All but the arrays."""
         given = ("layers", "loss", "penalties", "dtype", "random_state", "ensemble_size")
         kept = (*given, "target_scaling", "rngs", "rng", "streams", "_stop_training")
-        state = (*kept, "_uncertainty")
+        state = (*kept, "_uncertainty", "classes", "_labels", "_columns")
         return {name: getattr(self, name) for name in state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

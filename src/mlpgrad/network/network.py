@@ -10,13 +10,16 @@ import numpy as np
 
 from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.frames import column_names
 from mlpgrad._core.options import assignments
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import check_chain, run_backward, run_forward
 from mlpgrad.losses.base import Loss
 from mlpgrad.network import boundary
+from mlpgrad.network.acquainted import Acquainted
 from mlpgrad.network.copies import MOST_MEMBERS, Copied
 from mlpgrad.network.fitting import Reading
+from mlpgrad.network.labels import as_tuple
 from mlpgrad.network.own import Own
 from mlpgrad.network.prediction import Prediction
 from mlpgrad.network.scaled import Scaled
@@ -27,7 +30,7 @@ from mlpgrad.network.warnings import warn_of_structure
 from mlpgrad.penalties import Penalty, penalise
 
 
-class Network(Copied, Shown, Scaled):
+class Network(Copied, Shown, Scaled, Acquainted):
     """What computes: storage, forward, backward, the objective, predictions and copies.
 
     `mlpgrad.Sequential` is the class that people use: it adds training, evaluation and files, and
@@ -36,6 +39,7 @@ class Network(Copied, Shown, Scaled):
     """
 
     _options_act = True
+    _fixed = ("layers", "dtype", "random_state", "ensemble_size", "target_scaling", "classes")
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class Network(Copied, Shown, Scaled):
         random_state: int | np.random.Generator | None = None,
         ensemble_size: int | None = None,
         target_scaling: str | None = None,
+        classes: Any = None,
     ) -> None:
         if ensemble_size is not None:
             ensemble_size = arguments.count(ensemble_size, "ensemble_size", 1, MOST_MEMBERS)
@@ -54,7 +59,7 @@ class Network(Copied, Shown, Scaled):
         self.loss, self.penalties = _checked_loss(loss), _checked_penalties(penalties)
         self.dtype = arguments.floating(dtype)
         self.random_state, self.ensemble_size = random_state, ensemble_size
-        self.target_scaling = checked_kind(target_scaling)
+        self.target_scaling, self.classes = checked_kind(target_scaling), as_tuple(classes)
         self._check()
         self.streams = {}
         self._fill()
@@ -84,6 +89,7 @@ class Network(Copied, Shown, Scaled):
                 f"cross-entropy on logits, which is faster and stable"
             )
         self._scale_targets()
+        self._introduce()
 
     def _scale_targets(self) -> None:
         """Make what scales the targets, if the option asks for it and the loss allows it."""
@@ -124,7 +130,7 @@ class Network(Copied, Shown, Scaled):
 
     def _reassign(self, name: str, value: Any) -> None:
         """Take another loss or other penalties at once; refuse what the storage depends on."""
-        if name in ("layers", "dtype", "random_state", "ensemble_size", "target_scaling"):
+        if name in self._fixed:
             raise AttributeError(
                 f"{name} cannot be changed once the model is made; make a new model"
             )
@@ -257,19 +263,25 @@ class Network(Copied, Shown, Scaled):
         return x.astype(self.dtype, copy=False), self.cast_target(target), weights
 
     def checked(
-        self, x: Any, y: Any, sample_weight: Any, *, some_weight: bool = True
+        self, x: Any, y: Any, sample_weight: Any, *, some_weight: bool = True, learns: bool = False
     ) -> tuple[Array, Array, Array | None]:
         """Input, target and weights with rows on axis -2, checked but not yet cast or copied.
 
-        The weights of a single batch may all be zero by chance: `some_weight=False`.
+        The weights of a single batch may all be zero by chance: `some_weight=False`. What is
+        trained on gives names to columns and classes that have none yet: `learns=True`.
         """
         self.follow()
-        x = boundary.inputs(x, self.in_features, self.lead, self.dtype)
+        names, labels = column_names(x) if learns else None, self._labels
+        x = self.checked_inputs(x)
         width, samples = self.out_features or x.shape[-1], x.shape[-2]
+        if self.loss.classifies:
+            y, labels = self._read_target(y, samples, learns)
         target = boundary.targets(y, self.loss, width, samples, self.lead, self.dtype)
         weights = boundary.sample_weights(sample_weight, samples, self.lead, self.dtype)
         if weights is not None and some_weight:
             boundary.check_some_weight(weights, "the samples")
+        if learns:
+            self._labels, self._columns = labels, self._columns or names
         return x, target, weights
 
     # predictions
@@ -294,7 +306,7 @@ class Network(Copied, Shown, Scaled):
         ValueError
             If a scaling of inputs or targets has not been fitted yet.
         """
-        x = boundary.inputs(x, self.in_features, self.lead, self.dtype)
+        x = self.checked_inputs(x)
         return self._predict_in_own_unit(x) if self._has_scaling else self._predict(x)
 
     def predict_proba(self, x: Any) -> Array:
@@ -302,8 +314,8 @@ class Network(Copied, Shown, Scaled):
         return self.loss.probabilities(self.predict(x))
 
     def predict_classes(self, x: Any) -> Array:
-        """The likeliest class of each sample, `(..., B)`, where the loss defines classes."""
-        return self.loss.classes(self.predict(x))
+        """The likeliest class of each sample, `(..., B)`, by its label in `classes_`."""
+        return self._answer(self.loss.classes(self.predict(x)))
 
     def _predict_in_own_unit(self, x: Array) -> Array:
         """`predict` of a network with scalings, whose weights and scalings are of one moment."""

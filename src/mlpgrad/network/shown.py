@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ class Shown(Storage):
     loss: Loss
     penalties: Sequence[Penalty]
     target_scaling: str | None
+    classes: Any
 
     def summary(self) -> str:
         """A table of the layers: position, layer, output shape, number of parameters.
@@ -63,4 +65,6 @@ class Shown(Storage):
             options.append(f"ensemble_size={self.ensemble_size}")
         if self.target_scaling is not None:
             options.append(f'target_scaling="{self.target_scaling}"')
+        if self.classes is not None:
+            options.append(f"classes={[*self.classes]}")
         return f"{type(self).__name__}([\n{lines}], {', '.join(options)})"

@@ -79,7 +79,7 @@ def decision_boundary(
     for member in probabilities if model.lead else ():
         _draw_boundary(ax, across, up, member, colors=style.INK, linewidths=0.7, alpha=0.45)
     _draw_boundary(ax, across, up, mean, colors="black", linewidths=2.0)
-    _draw_samples(ax, x, model.loss.true_classes(target), mean.shape[-1])
+    _draw_samples(ax, x, model.loss.true_classes(target), _names(model, mean.shape[-1]))
     title = "Class (colour) and certainty (strength)"
     if model.lead:
         title += f"\nthin lines: the boundary of each of {model.ensemble_size} networks"
@@ -114,12 +114,20 @@ def _draw_boundary(ax: Any, across: Array, up: Array, probabilities: Array, **op
             ax.contour(across, up, margin, levels=[0.0], **options)
 
 
-def _draw_samples(ax: Any, x: Array, classes: Array, count: int) -> None:
-    colours = style.class_colours(count)
-    for k in range(count):
+def _names(model: Network, count: int) -> list[str]:
+    """What the legend calls the classes."""
+    labels = model.labels
+    if labels is None or labels.are_indices:
+        return [f"class {k}" for k in range(count)]
+    return [str(label) for label in labels.classes.tolist()]
+
+
+def _draw_samples(ax: Any, x: Array, classes: Array, names: list[str]) -> None:
+    colours = style.class_colours(len(names))
+    for k, name in enumerate(names):
         rows = x[classes == k]
         if len(rows):
             marker = style.MARKERS[k % len(style.MARKERS)]
             options = {"color": colours[k], "edgecolors": "white", "linewidths": 0.6, "s": 28}
-            ax.scatter(*rows.T, marker=marker, label=f"class {k}", zorder=3, **options)
+            ax.scatter(*rows.T, marker=marker, label=name, zorder=3, **options)
     ax.legend(loc="best", framealpha=0.9)

@@ -71,13 +71,14 @@ def confusion_matrix(
     inputs.classifier(model, "confusion_matrix", fix)
     counts = _counts(model, x, y)
     normalize = flag(normalize, "normalize")
-    names: list[Any] = list(range(len(counts)))
+    known = model.classes_
+    names: list[Any] = list(range(len(counts))) if known is None else known.tolist()
     if labels is not None:
         names = rows(labels, "labels").tolist()
     if len(names) != len(counts):
         raise ValueError(
             f"labels expects {len(counts)} names, one per class, got {len(names)}; "
-            f"leave it out to show the indices of the classes"
+            f"leave it out to show those of the model"
         )
     correct = np.trace(counts) / counts.sum()
     ax = style.axes(ax)

@@ -22,7 +22,8 @@ def a_model(model: Any) -> Network:
 
 def samples(model: Network, x: Any) -> Array:
     """The checked samples `(n, I)`, which all members of an ensemble share."""
-    return boundary.inputs(x, a_model(model).in_features, (), model.dtype)
+    a_model(model).check_columns(x)
+    return boundary.inputs(x, model.in_features, (), model.dtype)
 
 
 def samples_of_width(model: Network, x: Any, width: int, picture: str, fix: str) -> Array:
@@ -30,6 +31,7 @@ def samples_of_width(model: Network, x: Any, width: int, picture: str, fix: str)
     if a_model(model).in_features not in (None, width):
         inputs = f"{width} input{'s' if width > 1 else ''}"
         raise ValueError(f"{picture} expects a model with {inputs}, got {model.in_features}; {fix}")
+    model.check_columns(x)
     return boundary.inputs(x, width, (), model.dtype)
 
 

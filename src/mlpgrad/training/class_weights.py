@@ -9,6 +9,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses.base import Loss
+from mlpgrad.network.labels import Labels
 
 ClassWeight = Mapping[Any, float] | str
 
@@ -20,6 +21,7 @@ def with_class_weights(
     weights: Array | None,
     class_weight: ClassWeight,
     rows: Array | None,
+    names: Labels | None = None,
 ) -> Array:
     """Sample weights times the weight of each sample's class.
 
@@ -34,6 +36,8 @@ def with_class_weights(
     rows : array of int or None
         The rows that are trained on, None for all. Only these need a weight for their class, and
         only these count for "balanced"; the others keep their sample weight.
+    names : Labels, optional
+        What the keys are where the targets are their indices.
 
     Returns
     -------
@@ -51,7 +55,9 @@ def with_class_weights(
         table = dict(zip(found.tolist(), trained.size / (len(found) * counts), strict=True))
     else:
         possible = {*np.unique(labels).tolist(), *_possible(loss, out_features, found)}
-        table = _checked_table(class_weight, found.tolist(), possible)
+        if names is not None and not names.are_indices:
+            class_weight = _by_index(class_weight, names)
+        table = _checked_table(class_weight, found.tolist(), possible, names)
     known = np.array(sorted(table))
     place = np.searchsorted(known, labels).clip(max=len(known) - 1)
     factors = np.array([table[label] for label in known.tolist()], np.float64)[place]
@@ -81,7 +87,22 @@ def _possible(loss: Loss, out_features: int, found: Array) -> Iterable[int]:
     return range(max(2, out_features))
 
 
-def _checked_table(class_weight: Any, needed: list[int], possible: set[int]) -> dict[int, float]:
+def _by_index(class_weight: Any, names: Labels) -> Any:
+    """A dict of labels as a dict of indices; anything else as it is."""
+    if not isinstance(class_weight, Mapping):
+        return class_weight
+    table = {names.index_of(label): weight for label, weight in class_weight.items()}
+    if None in table:
+        unknown = next(label for label in class_weight if names.index_of(label) is None)
+        raise ValueError(
+            f"class_weight expects labels of y as keys, got {unknown!r}; the labels are [{names}]"
+        )
+    return table
+
+
+def _checked_table(
+    class_weight: Any, needed: list[int], possible: set[int], names: Labels | None
+) -> dict[int, float]:
     """The dict that was given, with a weight for each label that needs one."""
     if not isinstance(class_weight, Mapping):
         fix = ""
@@ -102,7 +123,8 @@ def _checked_table(class_weight: Any, needed: list[int], possible: set[int]) -> 
         )
     missing = sorted(set(needed) - class_weight.keys())
     if missing:
-        raise ValueError(f"class_weight expects a weight for each class; missing: {missing}")
+        shown = missing if names is None else [names.classes[index].item() for index in missing]
+        raise ValueError(f"class_weight expects a weight for each class; missing: {shown}")
     for label, weight in class_weight.items():
         number = isinstance(weight, (int, float, np.number)) and not np.iscomplexobj(weight)
         if not number or not 0 <= weight < np.inf:

@@ -85,7 +85,7 @@ def training_batches(
         raise TypeError(
             "fit expects targets, fit(x, y, ...), or an iterable of batches (x, y) in place of x"
         )
-    x, target, given = network.checked(x, y, sample_weight)
+    x, target, given = network.checked(x, y, sample_weight, learns=True)
     rows = split_rows(network, target, held_out, in_order) if held_out else None
     weights = training_weights(network, target, given, class_weight, rows)
     options: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "sample_weight": given}
@@ -124,7 +124,10 @@ def training_weights(
     weights = given
     if class_weight is not None:
         outputs = network.out_features or target.shape[-1]
-        weights = with_class_weights(network.loss, outputs, target, given, class_weight, rows)
+        names = network.labels
+        weights = with_class_weights(
+            network.loss, outputs, target, given, class_weight, rows, names
+        )
         boundary.check_weights(weights, network.dtype, "sample_weight times class_weight")
     if weights is not None:
         trained = weights if rows is None else weights.take(rows, axis=-2)

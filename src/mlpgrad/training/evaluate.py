@@ -53,7 +53,7 @@ def evaluate(
             first = None if scaling is None else scaling.of_first_member()
             if scaling is not None and first is not None:
                 prediction = scaling.converted(prediction, loss, first)
-                part = loss.cast(first.scaled(given), model.dtype)
+                part = loss.cast(first.scaled(given), prediction.dtype)
             prediction = loss.averaged(prediction)
             shared.add(prediction, part, w, in_own_unit(first, loss, prediction, given))
     means = each.result()

@@ -71,7 +71,7 @@ def fit_scaling(network: Network, x: Any, y: Any = None, *, sample_weight: Any =
             raise TypeError("fit_scaling expects y, since the model scales its targets")
         rows = network.checked(x, y, sample_weight)
     else:
-        x = boundary.inputs(x, network.in_features, network.lead, network.dtype)
+        x = network.checked_inputs(x)
         shape = x.shape[-2], network.lead, network.dtype
         rows = x, x, boundary.sample_weights(sample_weight, *shape)
     fit_to(network, rows_at_once(network, *rows))

@@ -8,7 +8,6 @@ import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
-from mlpgrad.network import boundary
 from mlpgrad.network.network import Network
 from mlpgrad.uncertainty.fitting import Given, fit_laplace
 from mlpgrad.uncertainty.laplace import Laplace
@@ -109,7 +108,7 @@ class Answers(Network):
         """
         if std is False and interval is None and samples is None:
             # as Network.predict does, without its call
-            x = boundary.inputs(x, self.in_features, self.lead, self.dtype)
+            x = self.checked_inputs(x)
             return self._predict_in_own_unit(x) if self._has_scaling else self._predict(x)
         std = arguments.flag(std, "std")
         if interval is not None:
@@ -189,7 +188,9 @@ class Answers(Network):
     def predict_classes(
         self, x: Any, *, average: bool = False, samples: int | None = None
     ) -> Array:
-        """The likeliest class of each sample, `(..., B)`, where the loss defines classes.
+        """The likeliest class of each sample, `(..., B)`, by its label in `classes_`.
+
+        Several outputs of a binary loss are labels: 0 or 1 for each, `(..., B, O)`.
 
         Parameters
         ----------
@@ -202,7 +203,7 @@ class Answers(Network):
         if average is False and samples is None and self.uncertainty is None:
             return super().predict_classes(x)
         average = arguments.flag(average, "average")
-        return self.loss.classes(self._outputs(x, samples, average))
+        return self._answer(self.loss.classes(self._outputs(x, samples, average)))
 
     def log_likelihood(
         self, x: Any, y: Any, *, sample_weight: Any = None, samples: int | None = None
@@ -317,4 +318,4 @@ class Answers(Network):
 
 def _checked(network: Network, x: Any) -> Array:
     network.check_fitted()
-    return boundary.inputs(x, network.in_features, network.lead, network.dtype)
+    return network.checked_inputs(x)

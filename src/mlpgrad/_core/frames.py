@@ -1,0 +1,105 @@
+"""Frames of pandas and polars: the names of their columns, and their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpgrad._core.conversion import converted
+
+if TYPE_CHECKING:
+    from mlpgrad._core.arrays import Array
+
+
+def is_frame(values: Any) -> bool:
+    """Whether this is a DataFrame, of pandas or polars, or looks like one."""
+    return getattr(values, "ndim", 2) == 2 and hasattr(values, "columns")
+
+
+def column_names(values: Any) -> tuple[str, ...] | None:
+    """The names of a frame's columns where all of them are text; None for anything else."""
+    if not is_frame(values):
+        return None
+    names = tuple(values.columns)
+    return names if all(isinstance(name, str) for name in names) else None
+
+
+def check_columns(names: tuple[str, ...], known: tuple[str, ...], what: str = "x") -> None:
+    """Raise ValueError unless the columns are those that are known, in their order.
+
+    Examples
+    --------
+    >>> check_columns(("b", "a", "c"), ("a", "b"))
+    Traceback (most recent call last):
+        ...
+    ValueError: x expects the columns of the training; additional: 'c'; write
+    x[list(model.feature_names_)]
+    """
+    if names == known:
+        return
+    missing = [name for name in known if name not in names]
+    additional = [name for name in names if name not in known]
+    fix = f"x[list(model.{'feature_names_' if what == 'x' else 'classes_'})]".replace("x", what, 1)
+    fix = "give x all of them" if missing and what == "x" else f"write {fix}"
+    fix = f"give {what} all of them" if missing else fix
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{what} has two columns named {twice!r}; remove or rename one of them")
+    if not missing and not additional:
+        place = next(i for i, pair in enumerate(zip(names, known, strict=True)) if len({*pair}) > 1)
+        raise ValueError(
+            f"{what} expects its columns in the order of the training, {known[place]!r} at place "
+            f"{place}, got {names[place]!r}; {fix}"
+        )
+    kinds = (("missing", missing), ("additional", additional))
+    said = [f"{kind}: {', '.join(map(repr, some))}" for kind, some in kinds if some]
+    raise ValueError(f"{what} expects the columns of the training; {'; '.join(said)}; {fix}")
+
+
+def numbers(frame: Any, name: str) -> Array:
+    """The numbers of a frame, `(n, columns)`, in the type that holds those of all columns.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    name : str
+        What messages call it.
+
+    Raises
+    ------
+    TypeError
+        If a column does not hold numbers, or a number is missing; the column is named.
+    """
+    columns = [_numbers_of(column, values, name) for column, values in _columns(frame)]
+    if not columns:
+        return np.empty((len(frame), 0))
+    out = np.empty((len(frame), len(columns)), np.result_type(*columns))
+    for position, column in enumerate(columns):
+        out[:, position] = column
+    return out
+
+
+def _columns(frame: Any) -> Iterator[tuple[Any, Any]]:
+    """The columns by name and place: two may have the same name."""
+    for position, column in enumerate(frame.columns):
+        if hasattr(frame, "iloc"):
+            yield column, frame.iloc[:, position]
+        elif hasattr(frame, "to_series"):
+            yield column, frame.to_series(position)
+        else:
+            yield column, frame[column]
+
+
+def _numbers_of(column: Any, values: Any, name: str) -> Array:
+    array = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
+    if array.dtype.kind not in "biufc":
+        array = converted(array, f"column {column!r} of {name}", code=f"{name}[{column!r}]")
+    missing = np.isnan(array) if array.dtype.kind == "f" else np.empty(0)
+    if missing.any():
+        raise ValueError(
+            f"column {column!r} of {name} expects finite numbers, got nan in row "
+            f"{int(missing.argmax())}; remove or impute such rows"
+        )
+    return array

@@ -1,0 +1,130 @@
+"""What a network knows of a person's data: the names of its columns, and its classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.frames import check_columns, column_names
+from mlpgrad.losses.base import Loss
+from mlpgrad.network import boundary
+from mlpgrad.network.label_arrays import given_labels
+from mlpgrad.network.labels import Labels, classes_for, given, learnt
+from mlpgrad.network.storage import Storage
+
+
+class Acquainted(Storage):
+    """The side of a network that meets names and labels; the rest of it computes with numbers."""
+
+    loss: Loss
+    classes: Any
+    _labels: Labels | None = None
+    _columns: tuple[str, ...] | None = None
+
+    @property
+    def classes_(self) -> Array | None:
+        """The label of each class, `(K,)`, which `predict_classes` answers with. Read-only.
+
+        Those given as `classes`, else those that `fit` has found in `y`: sorted, or in the order of
+        a categorical type. Integers inside 0 .. K-1 are indices, and then these are the numbers
+        from 0 to K-1. None before `fit` without `classes`, and where the loss predicts no classes.
+        """
+        return None if self.labels is None else self.labels.classes
+
+    @property
+    def labels(self) -> Labels | None:
+        """What is known of the classes; None where the loss predicts none."""
+        return self._labels if self.loss.classifies else None
+
+    @property
+    def feature_names_(self) -> tuple[str, ...] | None:
+        """The names of the columns of the frame that `fit` was given; None if it was an array."""
+        return self._columns
+
+    def _introduce(self) -> None:
+        """Take the classes that the constructor was given."""
+        if self.classes is not None:
+            self._labels = given(self.classes, self.loss, self.out_features)
+
+    def checked_inputs(self, x: Any) -> Array:
+        """Inputs as `(B, I)` or `(E, B, I)`; the columns of a frame must be those of the training.
+
+        Raises
+        ------
+        ValueError
+            If columns are missing, additional or in another order.
+        """
+        if type(x) is not np.ndarray:
+            self.check_columns(x)
+        return boundary.inputs(x, self.in_features, self.lead, self.dtype)
+
+    def check_columns(self, x: Any) -> None:
+        """Raise ValueError if the columns of a frame are not those of the training."""
+        names = column_names(x)
+        if names is not None and self._columns is not None:
+            check_columns(names, self._columns)
+
+    def known_of_data(self) -> dict[str, Any]:
+        """What `fit` has learnt of the data, for a file."""
+        classes = None if self._labels is None else self._labels.classes
+        return {"classes": classes, "feature_names": self._columns}
+
+    def know_of_data(self, known: Mapping[str, Any]) -> None:
+        """Put back what `known_of_data` has returned, or a part of it.
+
+        Raises
+        ------
+        ValueError
+            If it does not belong to this network.
+        """
+        classes, names = known.get("classes"), known.get("feature_names")
+        if classes is not None:
+            self._labels = given(classes, self.loss, self.out_features)
+        if names is not None:
+            if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+                raise ValueError("its names of columns are not texts")
+            if self.in_features not in (None, len(names)):
+                raise ValueError(f"it has {len(names)} names for {self.in_features} columns")
+            self._columns = names
+
+    def _read_target(self, y: Any, samples: int, learns: bool) -> tuple[Any, Labels | None]:
+        """A target with indices in place of labels, and the labels; `learns` in training."""
+        labels = self._labels
+        numeric = type(y) is np.ndarray and y.dtype.kind in "iufc"
+        as_it_is = labels is None or labels.are_indices or labels.are_text
+        if numeric and as_it_is and not learns:
+            return y, labels
+        found = given_labels(y)
+        if not found.array.ndim or not found.array.size:  # refused by what follows
+            return found.array, labels
+        matrix = boundary.is_matrix(found.array.shape, samples, self.lead)
+        outputs = self.out_features or (found.array.shape[-1] if matrix else 2)
+        if labels is None and learns:
+            labels = learnt(found, self.loss, outputs, matrix)
+        array, kind = found.array, found.array.dtype.kind
+        if matrix:
+            if labels is not None and found.names is not None and labels.are_text:
+                check_columns(found.names, tuple(labels.classes.tolist()), "y")
+            return array, labels
+        if labels is None and kind in "US":
+            raise ValueError(
+                f"y holds labels such as {array.ravel()[0].item()!r}, and the model does not know "
+                f"its classes yet; fit learns them, or give them: Sequential(..., classes=[...])"
+            )
+        if labels is None or labels.are_indices or (labels.are_text and kind not in "US"):
+            if labels is not None and kind in "US":
+                labels.indices(array)  # raises the error
+            return array, labels
+        return labels.indices(array), labels
+
+    def _answer(self, indices: Array) -> Array:
+        """Predicted classes as labels."""
+        labels = self._labels
+        if labels is None or labels.are_indices:
+            return indices
+        if classes_for(self.loss, self.out_features or len(labels.classes))[1]:
+            return indices  # 0 or 1 for each label
+        return labels.classes[indices]
