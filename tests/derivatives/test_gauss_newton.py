@@ -90,12 +90,10 @@ def test_normal_equations_are_those_of_a_dense_jacobian(loss, weighted, rows_at_
     for slot in model.parameters:
         if slot.kind == "weights":
             expected[range(slot.start, slot.stop), range(slot.start, slot.stop)] += 0.3
-    np.testing.assert_allclose(np.tril(matrix), np.tril(expected), rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(matrix, expected, rtol=1e-10, atol=1e-13)
 
 
-@pytest.mark.parametrize("small", [1, 1000], ids=["by member", "together"])
-def test_an_ensemble_has_the_matrix_of_each_member(small, monkeypatch):
-    monkeypatch.setattr("mlpgrad.derivatives.gauss_newton.SMALL", small)
+def test_an_ensemble_has_the_matrix_of_each_member():
     rng = np.random.default_rng(1)
     x, y, weights = rng.normal(size=(7, 2)), rng.normal(size=(7, 3)), rng.uniform(0, 2, (2, 7))
     model = network(mg.HalfSquaredError(), size=2)
@@ -105,12 +103,12 @@ def test_an_ensemble_has_the_matrix_of_each_member(small, monkeypatch):
         alone = model.member(index)
         rows = alone.checked(x, y, weights[index])
         expected = Objective(alone, *rows).normal_equations(alone.params)[2]
-        np.testing.assert_allclose(np.tril(matrices[index]), np.tril(expected), rtol=1e-12)
+        np.testing.assert_allclose(matrices[index], expected, rtol=1e-12)
 
 
 def test_memory_does_not_grow_with_the_rows():
     model = network(mg.HalfSquaredError())
-    assert GaussNewton(model).rows_at_once * model.params.size <= 1 << 20
+    assert GaussNewton(model).rows_at_once * model.params.size <= 1 << 21
 
 
 def test_a_penalty_that_is_not_smooth_is_refused_by_name():

@@ -11,8 +11,7 @@ from mlpgrad.derivatives.samples import write_gradients
 from mlpgrad.layers.chain import run_backward
 from mlpgrad.network.network import Network
 
-BLOCK = 1 << 20  # numbers of a block of the Jacobian: larger ones leave the cache
-SMALL = 64  # parameters: up to here one call for all members costs less than one for each
+BLOCK = 1 << 21  # numbers of a block of the Jacobian
 
 
 class GaussNewton:
@@ -33,12 +32,14 @@ class GaussNewton:
         self.network = network
         self.rows_at_once = max(1, BLOCK // network.params.size)
         self._rows = np.empty((*network.lead, 0, size))
-        self.matrix = np.zeros((*network.lead, size, size)).mT
-        """Its lower triangle is G; `(P, P)` or `(E, P, P)`, each in Fortran's order."""
+        self._products: Array | None = None
+        self._empty = True
+        self.matrix = np.zeros((*network.lead, size, size))
+        """G, `(P, P)` or `(E, P, P)`."""
 
     def clear(self) -> None:
         """Begin a new sum."""
-        self.matrix[...] = 0
+        self._empty = True
 
     def add(self, target: Array, weights: Any) -> None:
         """Add the samples of the step just made; `grads` and the layers' deltas are overwritten.
@@ -68,13 +69,11 @@ class GaussNewton:
         return self._rows[..., :count, :]
 
     def _add_products(self, rows: Array) -> None:
-        """matrix += rows^T rows."""
-        size = rows.shape[-1]
-        if size <= SMALL:
-            np.add(self.matrix, np.matmul(rows.mT, rows), self.matrix)
+        """matrix += rows^T rows; NumPy calls BLAS's syrk for it, without Python's lock."""
+        if self._empty:
+            self._empty = False
+            np.matmul(rows.mT, rows, self.matrix)
             return
-        from scipy.linalg.blas import dsyrk
-
-        one = rows.ndim == 2
-        for own, sums in [(rows, self.matrix)] if one else zip(rows, self.matrix, strict=True):
-            dsyrk(1.0, own.T, 1.0, sums, lower=1, overwrite_c=1)  # in place: its order is Fortran's
+        if self._products is None:
+            self._products = np.empty_like(self.matrix)
+        np.add(self.matrix, np.matmul(rows.mT, rows, self._products), self.matrix)

@@ -86,8 +86,15 @@ class Objective:
             yield (count / self._total, *cast)
 
     def value(self, params: Any) -> Any:
-        """L at `params`, a number or `(E,)`: in training mode, as `value_and_grads`."""
-        return self.value_and_grads(params)[0]
+        """L at `params`, a number or `(E,)`: as in `value_and_grads`, by forward passes alone."""
+        network = self.network
+        network.params, network.state = params, self._state
+        value: Any = 0.0
+        with network.same_randomness():
+            for share, x, target, weights in self.chunks(network):
+                prediction = run_forward(network.layers, x, weights)
+                value = value + share * network._loss.forward(prediction, target, weights)
+        return value + network.penalty()
 
     def value_and_grads(self, params: Any) -> tuple[Any, Array]:
         """L at `params (P,)` or `(E, P)`, and dL/d(params) in the same shape."""
@@ -96,9 +103,8 @@ class Objective:
     def normal_equations(self, params: Any) -> tuple[Any, Array, Array]:
         """L at `params`, its gradient, and its generalised Gauss-Newton matrix.
 
-        The matrix, `(P, P)` or `(E, P, P)`, is in Fortran's order; only its lower triangle is
-        filled. The next call overwrites it. The curvature of penalties is in its diagonal. See
-        `GaussNewton`; samples must not depend on one another.
+        The matrix, `(P, P)` or `(E, P, P)`, is overwritten by the next call. The curvature of
+        penalties is in its diagonal. Samples must not depend on one another: see `GaussNewton`.
         """
         if self._gauss_newton is None:
             self._gauss_newton = GaussNewton(self.network)

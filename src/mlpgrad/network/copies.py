@@ -50,6 +50,12 @@ class Copied(Threaded):
         member._uncertainty = None if known is None else known.member(int(index))
         return member
 
+    def members(self, indices: Sequence[int] | Array) -> Self:
+        """Some networks of an ensemble as an ensemble of their own, a copy."""
+        params, state = self._weights()
+        rngs = [self.rngs[index] for index in indices]
+        return self._rebuilt(params[indices], state[indices], rngs)
+
     def share(self, networks: slice) -> Self:
         """Some networks of an ensemble on the same memory, with layers and buffers of their own.
 

@@ -1,0 +1,57 @@
+"""Cholesky's factor of a damped matrix: systems, the diagonal of the inverse, the determinant."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+
+
+class Factor:
+    """L in A = L L^T.
+
+    Parameters
+    ----------
+    lower : array (P, P)
+        L, in Fortran's order, with zeros above the diagonal.
+    """
+
+    def __init__(self, lower: Array) -> None:
+        self.lower = lower
+
+    def solve(self, right: Array) -> Array:
+        """x in A x = `right`."""
+        from scipy.linalg.lapack import dpotrs
+
+        solution: Array = dpotrs(self.lower, right, lower=1)[0]
+        return solution
+
+    def inverse_diagonal(self) -> Array:
+        """The diagonal of A^-1: sums over the columns of L^-1 of their squares."""
+        from scipy.linalg.lapack import dtrtri
+
+        inverse = dtrtri(self.lower, lower=1)[0]
+        diagonal: Array = np.einsum("ij,ij->j", inverse, inverse)
+        return diagonal
+
+    def log_determinant(self) -> float:
+        """log det A."""
+        return 2 * float(np.log(np.diagonal(self.lower)).sum())
+
+
+def factorise(matrix: Array, scale: float, added: Array) -> Factor | None:
+    """The factor of `scale matrix + diag(added)`; None where it is not positive definite.
+
+    Parameters
+    ----------
+    matrix : array (P, P)
+        Symmetric; it stays as it is.
+    scale : float
+    added : array (P,)
+    """
+    from scipy.linalg.lapack import dpotrf
+
+    damped = np.multiply(matrix, scale)
+    damped.ravel()[:: len(matrix) + 1] += added
+    lower, failed = dpotrf(damped.T, lower=1, overwrite_a=1)
+    return None if failed or not np.isfinite(lower[-1, -1]) else Factor(lower)

@@ -1,0 +1,128 @@
+"""Weight decay and noise from the training data alone: the evidence framework of MacKay."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.network.network import Network
+from mlpgrad.training.second_order.cholesky import Factor
+
+FIRST_DECAY = 0.01
+"""A weak prior to begin with: a strong one decays the weights before the data have had a say."""
+LARGEST = 1e12
+"""Of alpha and beta."""
+FEWEST = 1e-6
+"""Share of a group's parameters that the data determine at least, so that alpha stays positive."""
+
+
+class Groups(NamedTuple):
+    """Which parameters share a weight decay."""
+
+    names: list[str]
+    of: Array
+    """The number of the group of each parameter, `(P,)`."""
+    sizes: Array
+    """The number of parameters of each group, `(G,)`."""
+
+    def sums(self, values: Array) -> Array:
+        """Sums over the groups: `(P,)` to `(G,)`."""
+        return np.bincount(self.of, values, len(self.names))
+
+
+def groups_of(network: Network, kind: str) -> Groups:
+    """The groups of a network's parameters.
+
+    Parameters
+    ----------
+    network : Network
+    kind : "all", "layers" or "inputs"
+        One group; one for each array of parameters; or the same, but in the first array one for
+        the weights of each input.
+    """
+    of, names = np.zeros(network.params.shape[-1], np.intp), []
+    for slot in network.parameters:
+        part = slice(slot.start, slot.stop)
+        if kind == "inputs" and not slot.start and len(slot.shape) > 1:
+            of[part] = np.arange(slot.shape[0]).repeat(math.prod(slot.shape[1:]))
+            names += [f"{slot.name}[{row}]" for row in range(slot.shape[0])]
+        elif kind != "all":
+            of[part] = len(names)
+            names.append(slot.name)
+    return Groups(names or ["all parameters"], of, np.bincount(of))
+
+
+class Estimate(NamedTuple):
+    """What the evidence says about one network."""
+
+    alpha: Array
+    """The weight decay of each group, `(G,)`: the precision of a normal prior around 0."""
+    beta: float
+    """The precision of the noise, 1 / variance; 1 for a likelihood without noise."""
+    gamma: Array
+    """The number of parameters of each group that the data determine, `(G,)`."""
+    log_evidence: float
+    """log p(data | alpha, beta), by a normal approximation around the present weights."""
+
+
+class Misfit(NamedTuple):
+    """How one network misses the training data."""
+
+    value: float
+    """E_D: half of the sum of squared residuals, or the sum of cross-entropies."""
+    residuals: float
+    """Their number N."""
+    noisy: bool
+    """Whether the likelihood has a noise variance."""
+
+
+def first_estimate(groups: Groups) -> Estimate:
+    """The estimate before anything is known: weak decay, noise as large as scaled targets."""
+    alpha = np.full(len(groups.names), FIRST_DECAY)
+    return Estimate(alpha, 1.0, groups.sizes.astype(np.float64), -math.inf)
+
+
+def improved(
+    before: Estimate, groups: Groups, params: Array, factor: Factor, misfit: Misfit
+) -> Estimate:
+    """One step of the fixed-point iteration for alpha and beta.
+
+        gamma_g = P_g - alpha_g sum of (A^-1)_ii over i in g,  A = beta J^T J + diag(alpha)
+        alpha_g = gamma_g / sum of w_i^2 over i in g,  beta = (N - sum of gamma_g) / (2 E_D)
+
+    The log evidence is that of `before`: MacKay 1992, "Bayesian interpolation", and "A practical
+    Bayesian framework for backpropagation networks", equations 15 to 19.
+
+    Parameters
+    ----------
+    before : Estimate
+        That in the matrix A.
+    groups : Groups
+    params : array (P,)
+    factor : Factor
+        Of A.
+    misfit : Misfit
+    """
+    gamma = groups.sizes - before.alpha * groups.sums(factor.inverse_diagonal())
+    gamma = np.clip(gamma, FEWEST * groups.sizes, groups.sizes)
+    squares = groups.sums(params * params)
+    log_evidence = (
+        -before.beta * misfit.value
+        - 0.5 * float(before.alpha @ squares)
+        - 0.5 * factor.log_determinant()
+        + 0.5 * float(groups.sizes @ np.log(before.alpha))
+    )
+    if not misfit.noisy:
+        return Estimate(_ratio(gamma, squares), 1.0, gamma, log_evidence)
+    log_evidence += 0.5 * misfit.residuals * math.log(before.beta / (2 * math.pi))
+    left = max(misfit.residuals - gamma.sum(), 1e-3 * misfit.residuals)
+    beta = float(_ratio(left, 2 * misfit.value))
+    return Estimate(_ratio(gamma, squares), beta, gamma, log_evidence)
+
+
+def _ratio(over: Any, under: Any) -> Any:
+    """A precision: bounded, also where the squares vanish."""
+    return np.minimum(over / np.maximum(under, np.finfo(np.float64).tiny), LARGEST)

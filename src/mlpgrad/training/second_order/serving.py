@@ -1,0 +1,92 @@
+"""What Levenberg and Marquardt's method cannot train, with the reason, and what may disappoint."""
+
+from __future__ import annotations
+
+from mlpgrad._core.training_warning import warn
+from mlpgrad.losses.curvature import Curvature
+from mlpgrad.network.network import Network
+from mlpgrad.network.storage import check_memory
+from mlpgrad.penalties import Penalty
+from mlpgrad.training.second_order.smooth import check_smooth
+from mlpgrad.training.second_order.state import State
+from mlpgrad.training.session import Session
+from mlpgrad.training.threads import threads
+
+NAME = "LevenbergMarquardt"
+INSTEAD = "train with a first-order optimizer such as mg.Adam(1e-3)"
+
+
+def check_served(session: Session, estimates: bool) -> None:
+    """Raise an error if the method cannot train this network; warn where it will only memorise.
+
+    Parameters
+    ----------
+    session : Session
+    estimates : bool
+        Whether weight decay and noise are estimated.
+    """
+    network = session.network
+    check_smooth(session)
+    _check_objective(network, estimates)
+    _check_memory(network)
+    x, target, _ = session.training_data()
+    numbers, size = x.shape[-2] * target.shape[-1], network.params.shape[-1]
+    free = not (estimates or network.penalties) and session.validation is None
+    if numbers < size and free:
+        warn(
+            f"{NAME}: {numbers:,} training targets cannot determine {size:,} parameters, and "
+            f'nothing restrains them: noise will be learnt by heart; use regularisation="bayes", '
+            f"penalties=[mg.L2(1e-4)], or validation data with EarlyStopping"
+        )
+
+
+def _check_objective(network: Network, estimates: bool) -> None:
+    """Raise an error for a loss or a penalty that has no known curvature."""
+    loss = network.loss
+    if type(loss).curvature_root is Curvature.curvature_root:
+        raise TypeError(
+            f"{NAME} expects a loss with known curvature (HalfSquaredError, MeanSquaredError, "
+            f"SigmoidCrossEntropy, SoftmaxCrossEntropy, Poisson), got {loss!r}; use one of these, "
+            f"or {INSTEAD}"
+        )
+    for penalty in network.penalties:
+        if type(penalty).curvature is Penalty.curvature:
+            raise TypeError(
+                f"{NAME} expects penalties with second derivatives, got {penalty!r}; use L2, "
+                f"or {INSTEAD}"
+            )
+    if network.penalties and estimates:
+        raise ValueError(
+            f'{NAME}(regularisation="bayes") estimates the weight decay itself, got '
+            f"penalties={[*network.penalties]!r}; remove them, or write regularisation=None"
+        )
+
+
+def _check_memory(network: Network) -> None:
+    """Raise ValueError if the matrices need more memory than there is."""
+    members, size = network.ensemble_size or 1, network.params.shape[-1]
+    matrices = 2 * members + 3 * min(members, threads())  # its sums; its factors
+    check_memory(
+        8 * size**2 * matrices,
+        f"the matrices of {NAME} for {size:,} parameters",
+        f"make the layers narrower, or {INSTEAD}, whose memory grows with the parameters alone",
+    )
+
+
+def warn_of_end(state: State, estimates: bool) -> None:
+    """Warn of members that found no step at all, or whose weights have all decayed."""
+    members = len(state.steps)
+    stuck = int((state.steps == 0).sum())
+    if stuck and state.finished.all():
+        warn(
+            f"{NAME} found no step that lowers the objective for {stuck} of {members} networks: "
+            f"they are at a minimum already, or their equations are singular; scale inputs and "
+            f"targets, or begin with other weights"
+        )
+    empty = int((state.gamma.sum(axis=-1) < 0.5).sum())
+    if estimates and empty:
+        warn(
+            f"{NAME}: to the evidence all is noise for {empty} of {members} networks, so that "
+            f"their weights have decayed to 0; scale inputs and targets, or use "
+            f"regularisation=None with validation data and EarlyStopping"
+        )

@@ -1,0 +1,74 @@
+"""What Levenberg and Marquardt's method knows of each member of an ensemble."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad._core.stateful import Stateful
+from mlpgrad.training.second_order.evidence import Estimate
+
+ALIKE = 0.5
+"""Values of the log evidence that differ by less say the same about the data."""
+PATIENCE = 10
+"""Iterations with like evidence after which a member has finished."""
+
+
+class State(Stateful):
+    """One row a member; a single network is one member.
+
+    Parameters
+    ----------
+    params : array (E, P)
+        In float64.
+    mu : float
+        The damping to begin with.
+    first : Estimate or None
+        The first estimate of decay and noise; None where they are not estimated.
+
+    Attributes
+    ----------
+    loss : array (E,)
+        L of the parameters.
+    alpha, gamma : array (E, G)
+    beta, log_evidence : array (E,)
+        See `Estimate`.
+    steps : array (E,)
+        Accepted steps.
+    finished : array (E,)
+        Whether no further step lowers the objective, or the evidence has settled.
+    """
+
+    kept = (
+        *("params", "loss", "mu", "alpha", "beta", "gamma", "log_evidence"),
+        *("settled", "waited", "steps", "finished"),
+    )
+
+    def __init__(self, params: Array, mu: float, first: Estimate | None) -> None:
+        members = len(params)
+        alpha = np.zeros(0) if first is None else first.alpha
+        self.params, self.loss = params, np.full(members, np.nan)
+        self.mu, self.beta = np.full(members, float(mu)), np.ones(members)
+        self.alpha, self.gamma = np.tile(alpha, (members, 1)), np.zeros((members, len(alpha)))
+        self.log_evidence = np.full(members, -np.inf)
+        self.settled, self.waited = np.full(members, -np.inf), np.zeros(members, int)
+        self.steps, self.finished = np.zeros(members, int), np.zeros(members, bool)
+
+    def estimate(self, member: int) -> Estimate:
+        """What the evidence says about a member."""
+        return Estimate(
+            self.alpha[member],
+            float(self.beta[member]),
+            self.gamma[member],
+            float(self.log_evidence[member]),
+        )
+
+    def learn(self, member: int, estimate: Estimate) -> None:
+        """Take over an estimate; a member whose evidence stays alike has finished."""
+        self.alpha[member], self.beta[member] = estimate.alpha, estimate.beta
+        self.gamma[member], self.log_evidence[member] = estimate.gamma, estimate.log_evidence
+        self.waited[member] += 1
+        if not abs(estimate.log_evidence - self.settled[member]) <= ALIKE:
+            self.settled[member], self.waited[member] = estimate.log_evidence, 0
+        if self.waited[member] >= PATIENCE:
+            self.finished[member] = True
