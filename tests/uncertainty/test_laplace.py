@@ -408,3 +408,13 @@ def test_a_given_noise_is_in_the_unit_of_the_target():
     model.fit(X, 1e4 * Y, optimizer=mg.Adam(0.05), epochs=50, verbose=0)
     model.laplace(X, 1e4 * Y, noise=5e3)
     assert model.predict(X, std=True).std.min() == pytest.approx(5e3, rel=0.1)
+
+
+def test_a_warning_of_the_structure_is_not_repeated():
+    with pytest.warns(mg.TrainingWarning):
+        model = mg.Sequential(
+            [mg.Dense(2, 3), mg.ReLU(), mg.Dense(3, 1), mg.ReLU()], loss=mg.SigmoidCrossEntropy()
+        )
+    x, y = mg.datasets.xor()
+    model.laplace(x, y)  # warnings are errors
+    assert model.predict_proba(x).shape == (4, 1)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.derivatives.outputs import jacobian_to_parameters
+from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import run_forward, walk
 from mlpgrad.network.network import Network
 from mlpgrad.network.storage import lay_out
@@ -19,27 +21,28 @@ class Part:
     Parameters
     ----------
     network : Network
-        It stays as it is: the part is a copy.
+        It stays as it is: the part is a copy, without penalties and scaling of targets.
     layers : "all" or "last"
     """
 
     def __init__(self, network: Network, layers: str) -> None:
-        lifted = network.lifted(np.float64)
         begin = begin_of(network, layers)
-        self.before = [layer.reader() for layer in lifted.layers[:begin]]
-        slots, statistics = lay_out(lifted.layers[:begin])
-        self.first = slots[-1].stop if slots else 0
-        """The index of its first parameter among those of the network."""
-        self.network = Network(
-            copy.deepcopy(lifted.layers[begin:]),
-            loss=lifted.loss,
-            dtype=np.float64,
-            ensemble_size=lifted.ensemble_size,
-            random_state=0,
+        before = network.lifted(np.float64).layers[:begin] if begin else ()
+        self.before: list[Layer] = [layer.reader() for layer in before]
+        (params, state), (own_params, own_state) = (
+            map(_size, lay_out(some)) for some in (network.layers[:begin], network.layers[begin:])
         )
-        self.network.params = lifted.params[..., self.first :]
-        begin = statistics[-1].stop if statistics else 0  # a scaling of targets may come after
-        self.network.state = lifted.state[..., begin : begin + self.network.state.shape[-1]]
+        described = network._described() | {
+            "layers": network.layers[begin:],
+            "penalties": (),
+            "dtype": np.dtype(np.float64),
+            "target_scaling": None,
+            "params": network.params[..., params : params + own_params].astype(np.float64),
+            "state": network.state[..., state : state + own_state].astype(np.float64),
+            "_uncertainty": None,
+        }
+        self.network = Network.__new__(Network)
+        self.network.__setstate__(copy.deepcopy(described))
 
     def inputs(self, x: Array) -> Array:
         """What the part takes for checked inputs of the network."""
@@ -61,3 +64,8 @@ def begin_of(network: Network, layers: str) -> int:
         if any(id(inner) in owners for _, inner in walk([layer]))
     ]
     return 0 if layers == "all" or not with_parameters else with_parameters[-1]
+
+
+def _size(slots: Any) -> int:
+    """The number of elements that some slots, from the first on, take in a flat array."""
+    return int(slots[-1].stop) if slots else 0
