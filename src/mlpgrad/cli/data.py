@@ -1,90 +1,118 @@
-"""The data set of a command: read, split 64 : 16 : 20, and scaled by its training rows."""
+"""The data set of a command: read, and split 64 : 16 : 20."""
 
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import nearest
+from mlpgrad.cli.columns import LEFT_OUT, Decided, decide, read
 from mlpgrad.cli.errors import CommandError
-from mlpgrad.cli.kinds import kind_of
-from mlpgrad.cli.tables import Source, read_images, read_table
-from mlpgrad.datasets.splitting import Scaling, split_indices
+from mlpgrad.cli.target import SEVERAL, Target, numbers_target, read_target
+from mlpgrad.cli.text import TextTable, check_file, read_text
+from mlpgrad.datasets.files import load_idx
+from mlpgrad.datasets.splitting import split_indices
 
 TOY_DATA = ("circles", "digits", "moons", "regression", "spirals", "xor")
+PARTS = ("train", "validation", "test")
 
 
 class Data(NamedTuple):
-    """A data set in its own units, and how its parts are scaled for training."""
+    """A data set in its own units."""
 
     name: str
-    x: Array
-    y: Array
-    """Class indices, or numbers."""
+    x: Any
+    """An array, or the columns of a table by name."""
+    target: Target
+    target_name: str
     rows: dict[str, Array]
     """The rows to train on, to validate on and to test on."""
-    classes: tuple[str, ...]
-    """The names of the classes; none for regression."""
-    target: str
-    """The name of what is predicted."""
-    note: str
-    inputs: Scaling | None
-    """How the inputs are scaled; None where they are from 0 to 1 already."""
-    outputs: Scaling | None
-    """How a quantity is scaled; None for classes."""
+    columns: dict[str, Decided]
+    """What the columns of a table were taken for, by name; none for arrays."""
+    notes: list[str]
+    """What was decided, and what to look at."""
+    scaled: bool
+    """Whether the inputs of an array are to be standardised: not if they are from 0 to 1."""
 
-    def part(self, name: str) -> tuple[Array, Array]:
-        """Inputs and targets of a part, in their own units."""
+    def part(self, name: str) -> tuple[Any, Array]:
+        """Inputs and targets of a part."""
         rows = self.rows[name]
-        return self.x[rows], self.y[rows]
+        return take(self.x, rows), self.target.y[rows]
 
-    def scaled(self, name: str) -> tuple[Array, Array]:
-        """Inputs and targets of a part, as they are trained on."""
-        y = self.y if self.outputs is None else self.outputs(self.y[:, None])[:, 0]
-        rows = self.rows[name]
-        return self.scaled_inputs(rows), y[rows]
 
-    def scaled_inputs(self, rows: Array | slice = slice(None)) -> Array:
-        """Inputs as they are trained on."""
-        x = self.x[rows]
-        return x if self.inputs is None else self.inputs(x)
+def take(x: Any, rows: Any) -> Any:
+    """Some rows of an array, or of the columns of a table."""
+    return {name: column[rows] for name, column in x.items()} if isinstance(x, dict) else x[rows]
 
 
 def load_data(options: argparse.Namespace) -> Data:
     """The data set or file that the user names."""
     name = options.data
-    source = _bundled(name) if name in TOY_DATA else _read_file(Path(name), options)
-    y, classes, reason = kind_of(source, options.task)
-    rows = _split(y, len(classes))
-    train = rows["train"]
-    unscaled = name in ("digits", "xor")  # their values are already from 0 to 1
-    inputs = None if unscaled else Scaling(source.x[train])
-    outputs = None if classes else Scaling(y[train, None])
-    kind = f"{len(classes)} classes" if classes else "regression"
-    train_rows, validation, test = (f"{len(part):,}" for part in rows.values())
-    note = (
-        f"{len(y):,} samples, {source.x.shape[1]} features, {kind}; {train_rows} to train, "
-        f"{validation} to validate, {test} to test\n{kind}, because: {reason}"
+    if name in TOY_DATA:
+        return _bundled(name, options.task)
+    path = Path(name)
+    if not path.exists():
+        raise CommandError(f"found no data set or file {name!r}{nearest(name, TOY_DATA)}")
+    check_file(path)
+    if is_images(path, options):
+        return _images(path, options)
+    return _table(path, options)
+
+
+def is_images(path: Path, options: argparse.Namespace) -> bool:
+    """Whether a file holds images in MNIST's format."""
+    return "idx" in path.name or options.labels is not None
+
+
+def _data(
+    name: str,
+    x: Any,
+    target: Target,
+    target_name: str,
+    columns: dict[str, Decided] | None = None,
+    notes: tuple[str, ...] = (),
+    scaled: bool = True,
+) -> Data:
+    """The data with its split, and a note on both."""
+    rows = _split(target.y, bool(target.classes))
+    kind = f"{len(target.classes)} classes" if target.classes else "a quantity"
+    features = len(x) if isinstance(x, dict) else x.shape[1]
+    counts = ", ".join(
+        f"{len(rows[part]):,} to {verb}"
+        for part, verb in zip(PARTS, ("train", "validate", "test"), strict=True)
     )
-    note = f"{note}\n{source.note}" if source.note else note
-    return Data(Path(name).name, source.x, y, rows, classes, source.target, note, inputs, outputs)
+    what = "columns" if isinstance(x, dict) else "features"
+    head = [
+        f"{len(target.y):,} samples, {features} {what}; {counts}",
+        f"{target_name!r} is {kind}, because: {target.reason}" + _how_to_turn(target),
+    ]
+    return Data(name, x, target, target_name, rows, columns or {}, [*notes, *head], scaled)
 
 
-def _split(y: Array, classes: int) -> dict[str, Array]:
+def _how_to_turn(target: Target) -> str:
+    """The option that decides otherwise, where it can."""
+    if target.classes:
+        return "" if target.y.dtype.kind == "U" else " (--task regression for a quantity)"
+    few = len(np.unique(target.y)) * SEVERAL <= len(target.y)
+    return " (--task classification for classes)" if few else ""
+
+
+def _split(y: Array, classes: bool) -> dict[str, Array]:
     """The rows of each part; classes in proportion."""
     labels = y if classes else None
     rng = np.random.default_rng(0)  # the split is fixed: --seed changes only the training
     rest, test = split_indices(len(y), 0.2, labels=labels, rng=rng, shuffle=True)
     inner = None if labels is None else labels[rest]
     kept, held = split_indices(len(rest), 0.2, labels=inner, rng=rng, shuffle=True)
-    return {"train": rest[kept], "validation": rest[held], "test": test}
+    return dict(zip(PARTS, (rest[kept], rest[held], test), strict=True))
 
 
-def _bundled(name: str) -> Source:
+def _bundled(name: str, task: str) -> Data:
     """A data set that comes with the package."""
     from mlpgrad import datasets
 
@@ -94,12 +122,88 @@ def _bundled(name: str) -> Source:
     x, y = getattr(datasets, name)(*drawn, **choice)
     if name == "xor":
         x, y = np.tile(x, (250, 1)), np.tile(y, 250)
-    return Source(x, y, "y")
+    target = numbers_target(y, "y", task)
+    return _data(name, x, target, "y", scaled=name not in ("digits", "xor"))
 
 
-def _read_file(path: Path, options: argparse.Namespace) -> Source:
-    if not path.exists():
-        raise CommandError(f"found no data set or file {str(path)!r}{nearest(str(path), TOY_DATA)}")
-    if "idx" in path.name or options.labels is not None:
-        return read_images(path, options.labels)
-    return read_table(path, options)
+def _images(path: Path, options: argparse.Namespace) -> Data:
+    """Images and labels in MNIST's format; pixels keep the range of the file."""
+    if options.labels is None:
+        raise CommandError(f"{path.name} holds images; name the file of labels with --labels")
+    check_file(options.labels)
+    x, y = read_images(path), load_idx(options.labels)
+    if y.shape != x.shape[:1]:
+        raise ValueError(
+            f"{options.labels} expects a label for each of the {len(x):,} images of {path.name}, "
+            f"got shape {y.shape}"
+        )
+    target = numbers_target(y.astype(np.int64), "label", options.task, labels=True)
+    return _data(path.name, x, target, "label")
+
+
+def read_images(path: Path) -> Array:
+    """Images in MNIST's format as rows of pixels."""
+    images = load_idx(path)
+    x = images.reshape(len(images), -1)
+    return x if x.dtype.kind == "f" else x.astype(np.float32)
+
+
+def _table(path: Path, options: argparse.Namespace) -> Data:
+    table = read_text(path, options)
+    name = target_of(table, options.target)
+    table, left_out = without_gaps(table, name)
+    target = read_target(table, name, options.task)
+    columns = decide(table, [other for other in table.names if other != name], options)
+    told = [f"  {column!r}: {decided}" for column, decided in columns.items()]
+    notes = (table.note, *left_out, f"the target is column {name!r}; the others:", *told)
+    same = [
+        other
+        for other, decided in columns.items()
+        if decided.kind != LEFT_OUT and table.columns[other] == table.columns[name]
+    ]
+    notes += tuple(
+        f"warning: column {other!r} is the same as the target in every row, and gives the answer "
+        f"away: --without {other} leaves it out"
+        for other in same
+    )
+    return _data(path.name, read(table, columns), target, name, columns, notes)
+
+
+def target_of(table: TextTable, wanted: str | None) -> str:
+    """The name of the target's column: by default that of the last; -1 is the last, too."""
+    if len(table.names) < 2:
+        raise ValueError(
+            f"{table.path} expects at least two columns, a feature and the target, got "
+            f"{table.names}; is another delimiter used? pass --delimiter"
+        )
+    if wanted is None:
+        return table.names[-1]
+    if wanted in table.columns:
+        return wanted
+    if re.fullmatch(r"-\d+", wanted) and int(wanted) >= -len(table.names):
+        return table.names[int(wanted)]
+    raise CommandError(f"{table.path} has no column {wanted!r}{nearest(wanted, table.names)}")
+
+
+def without_gaps(table: TextTable, name: str) -> tuple[TextTable, list[str]]:
+    """The rows that have a target, and a note on those that have none."""
+    texts, fields = table.columns[name], table.fields
+    gaps = [row for row, text in enumerate(texts) if fields.is_missing(text)]
+    if not gaps:
+        return table, []
+    others = [text for text in texts if not fields.is_missing(text)]
+    named = next((row for row in gaps if texts[row]), None)
+    if named is not None and not any(map(fields.is_number, others)):
+        raise ValueError(
+            f"{table.place(named, name)}: expects a target, got {texts[named]!r}; remove the row "
+            f"or correct it; if it is the name of a class, pass --missing without it"
+        )
+    gone = set(gaps)
+    kept = [row for row in range(len(texts)) if row not in gone]
+    columns = {key: [values[row] for row in kept] for key, values in table.columns.items()}
+    lines = [table.lines[row] for row in kept]
+    where = ", ".join(str(table.lines[row]) for row in gaps[:5]) + (", ..." * (len(gaps) > 5))
+    note = f"{len(gaps):,} rows without a target are left out: line{'s' * (len(gaps) > 1)} {where}"
+    if not kept:
+        raise ValueError(f"{table.path} has no target in any row of column {name!r}")
+    return table._replace(columns=columns, lines=lines), [note]

@@ -1,48 +1,95 @@
-"""The command `mlpgrad explain`: the lecture's network on one sample."""
+"""The command `mlpgrad explain`: one step of back-propagation on one sample."""
 
 from __future__ import annotations
 
 import argparse
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad.cli.data import load_data
+from mlpgrad.cli.data import load_data, take
+from mlpgrad.cli.encoding import encoder_of
 from mlpgrad.cli.errors import CommandError
+from mlpgrad.cli.models import load_model
 from mlpgrad.cli.networks import hidden_widths
+from mlpgrad.cli.rows import read_rows, targets
+from mlpgrad.datasets.splitting import standardize
 
 if TYPE_CHECKING:
     from mlpgrad.explanation import Explanation
+    from mlpgrad.sequential import Sequential
 
 
 def explain_step(options: argparse.Namespace) -> int:
-    """Run `mlpgrad explain`: the lecture's network on one sample, as a page or as text."""
-    import mlpgrad as mg
-
-    data = load_data(options)
-    x, labels = data.scaled_inputs(), data.y
-    if not 0 <= options.sample < len(x):
-        raise CommandError(f"--sample expects a row from 0 to {len(x) - 1}, got {options.sample}")
-    classes = len(data.classes)
-    y = np.eye(classes)[labels] if classes > 2 else labels[:, None].astype(float)
-    widths = [x.shape[1], *hidden_widths(options), y.shape[1]]
-    layers: list[mg.Layer] = []
-    for inputs, outputs in pairwise(widths):
-        layers += [mg.Dense(inputs, outputs, bias=False), mg.Sigmoid()]
-    model = mg.Sequential(
-        layers, loss=mg.HalfSquaredError(), dtype="float64", random_state=options.seed
-    )
-    if options.epochs:
-        sgd = mg.SGD(options.learning_rate)
-        model.fit(x, y, optimizer=sgd, epochs=options.epochs, batch_size=4, verbose=0)
-    rows = slice(options.sample, options.sample + 1)
-    explanation = mg.explain(model, x[rows], y[rows], learning_rate=options.learning_rate)
+    """Run `mlpgrad explain`: the lecture's network, or a trained one, on one sample."""
+    explanation = _of_lecture(options) if options.file is None else _of_model(options)
     if options.text:
         print(explanation)
     else:
         show_page(explanation, options)
     return 0
+
+
+def _of_model(options: argparse.Namespace) -> Explanation:
+    """A trained network on a row of a file."""
+    import mlpgrad as mg
+
+    trained = load_model(Path(options.data))
+    model, about = trained.model, trained.about
+    if about is None:
+        raise CommandError(
+            f"{options.data} was not written by `mlpgrad train`, and does not name its target; in "
+            f'Python: mg.explain(mg.load("{options.data}"), x, y)'
+        )
+    rows = read_rows(trained, options, with_target=True)
+    y = targets(rows, about, options)
+    if about.classes:
+        y = np.searchsorted(np.array(about.classes), y)
+    row = _row(options.sample or 0, len(y))
+    one = model if model.ensemble_size is None else model.member(0)
+    x = trained.inputs(take(rows.x, row))
+    return mg.explain(one, x, y[row], learning_rate=options.learning_rate)
+
+
+def _row(sample: int, count: int) -> slice:
+    """The row of a sample."""
+    if not 0 <= sample < count:
+        raise CommandError(f"--sample expects a row from 0 to {count - 1}, got {sample}")
+    return slice(sample, sample + 1)
+
+
+def _of_lecture(options: argparse.Namespace) -> Explanation:
+    """The lecture's network, with fresh weights or after some epochs."""
+    import mlpgrad as mg
+
+    data = load_data(options)
+    x: Any = encoder_of(data.columns).fit_transform(data.x) if data.columns else data.x
+    x = standardize(x) if data.scaled and not data.columns else x
+    labels = data.target.y
+    if data.target.classes:
+        labels = np.unique(labels, return_inverse=True)[1]
+    else:
+        labels = standardize(labels[:, None])[:, 0]
+    rows = _row(1 if options.sample is None else options.sample, len(x))
+    classes = len(data.target.classes)
+    y = np.eye(classes)[labels] if classes > 2 else labels[:, None].astype(float)
+    rate = options.learning_rate
+    model = _lecture_network([x.shape[1], *hidden_widths(options), y.shape[1]], options.seed)
+    if options.epochs:
+        sgd = mg.SGD(rate)
+        model.fit(x, y, optimizer=sgd, epochs=options.epochs, batch_size=4, verbose=0)
+    return mg.explain(model, x[rows], y[rows], learning_rate=rate)
+
+
+def _lecture_network(widths: list[int], seed: int) -> Sequential:
+    import mlpgrad as mg
+
+    layers: list[mg.Layer] = []
+    for inputs, outputs in pairwise(widths):
+        layers += [mg.Dense(inputs, outputs, bias=False), mg.Sigmoid()]
+    return mg.Sequential(layers, loss=mg.HalfSquaredError(), dtype="float64", random_state=seed)
 
 
 def show_page(explanation: Explanation, options: argparse.Namespace) -> None:

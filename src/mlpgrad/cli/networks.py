@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from mlpgrad._core.described import nearest
@@ -10,28 +11,45 @@ from mlpgrad.cli.data import Data
 from mlpgrad.cli.errors import CommandError
 
 if TYPE_CHECKING:
+    import mlpgrad as mg
     from mlpgrad.sequential import Sequential
+    from mlpgrad.tables import TableEncoder
 
 
-def build_model(data: Data, options: argparse.Namespace) -> Sequential:
+def build_model(
+    data: Data, encoder: TableEncoder | None, options: argparse.Namespace
+) -> Sequential:
     """A multilayer perceptron for the data, with the layers that the options describe."""
     import mlpgrad as mg
 
-    widths = hidden_widths(options)
-    activation = choose(mg.Activation, options.activation, "activation")
-    outputs = len(data.classes) or 1
-    loss: mg.Loss = mg.SoftmaxCrossEntropy() if data.classes else mg.MeanSquaredError()
-    if outputs == 2:
-        outputs, loss = 1, mg.SigmoidCrossEntropy()
+    classes = data.target.classes
+    outputs = len(classes) if len(classes) > 2 else 1
+    features = data.x.shape[1] if encoder is None else encoder.width
     layers: list[mg.Layer] = []
-    features = data.x.shape[1]
-    for width in widths:
+    if encoder is None and data.scaled:
+        layers.append(mg.Standardize(features))
+    activation = choose(mg.Activation, options.activation, "activation")
+    for width in hidden_widths(options):
         layers += [mg.Dense(features, width), activation()]
         if options.dropout:
             layers.append(mg.Dropout(options.dropout))
         features = width
     layers.append(mg.Dense(features, outputs))
-    return mg.Sequential(layers, loss=loss, random_state=options.seed)
+    return mg.Sequential(
+        layers,
+        loss=_loss(len(classes)),
+        random_state=options.seed,
+        ensemble_size=None if options.members == 1 else options.members,
+        target_scaling=None if classes else "standard",
+    )
+
+
+def _loss(classes: int) -> mg.Loss:
+    import mlpgrad as mg
+
+    if classes == 2:
+        return mg.SigmoidCrossEntropy()
+    return mg.SoftmaxCrossEntropy() if classes else mg.MeanSquaredError()
 
 
 def hidden_widths(options: argparse.Namespace) -> list[int]:
@@ -44,14 +62,49 @@ def hidden_widths(options: argparse.Namespace) -> list[int]:
         ) from None
 
 
-def choose(base: type, name: str, what: str) -> Any:
-    """The subclass of `base` with the name that the user gives, in upper or lower case."""
-    known: dict[str, type] = {}
+def known(base: type) -> dict[str, type]:
+    """The classes of the library that descend from `base`, by their names in lower case.
+
+    Only those that need no arguments, or a learning rate alone.
+    """
+    found: dict[str, type] = {}
     waiting = [base]
     while waiting:
-        found: list[type] = waiting.pop().__subclasses__()
-        waiting += found
-        known |= {cls.__name__.lower(): cls for cls in found if cls.__module__[:8] == "mlpgrad."}
-    if name.lower() not in known:
-        raise CommandError(f"found no {what} {name!r}{nearest(name.lower(), sorted(known))}")
-    return known[name.lower()]
+        below: list[type] = waiting.pop().__subclasses__()
+        waiting += below
+        found |= {
+            cls.__name__.lower(): cls
+            for cls in below
+            if cls.__module__[:8] == "mlpgrad." and not cls.__name__.startswith("_")
+        }
+    return {name: cls for name, cls in found.items() if _needed(cls) <= {"learning_rate"}}
+
+
+def _needed(cls: type) -> set[str]:
+    """The arguments that a class cannot do without."""
+    return {
+        name
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    }
+
+
+def build_optimizer(options: argparse.Namespace) -> mg.Optimizer:
+    """The optimizer that the options name."""
+    import mlpgrad as mg
+
+    cls = choose(mg.Optimizer, options.optimizer, "optimizer")
+    if options.learning_rate is not None:
+        return cls(options.learning_rate)  # type: ignore[no-any-return]
+    if _needed(cls):
+        raise CommandError(f"--optimizer {options.optimizer} needs a --learning-rate, such as 0.1")
+    return cls()  # type: ignore[no-any-return]
+
+
+def choose(base: type, name: str, what: str) -> Any:
+    """The subclass of `base` with the name that the user gives, in upper or lower case."""
+    classes = known(base)
+    if name.lower() not in classes:
+        raise CommandError(f"found no {what} {name!r}{nearest(name.lower(), sorted(classes))}")
+    return classes[name.lower()]

@@ -8,20 +8,28 @@ from typing import Any, NoReturn
 
 from mlpgrad._core.described import nearest
 from mlpgrad.cli.data import TOY_DATA
+from mlpgrad.cli.evaluate import evaluate_rows
 from mlpgrad.cli.explain import explain_step
+from mlpgrad.cli.files import add_file_options
+from mlpgrad.cli.info import tell_about
+from mlpgrad.cli.networks import known
+from mlpgrad.cli.predict import predict_rows
+from mlpgrad.cli.target import RULE
 from mlpgrad.cli.train import train_network
-from mlpgrad.datasets.fields import MISSING
 
 GUIDE = """\
 examples:
   mlpgrad train digits                         handwritten digits, bundled: 97 % in seconds
   mlpgrad train moons --hidden 16,16 --activation tanh
-  mlpgrad train table.csv --target price       a table of numbers, in its own units
+  mlpgrad train houses.csv --target price      a table of your own, in its own units
+  mlpgrad predict mlpgrad-output/model.npz new-houses.csv --output prices.csv
   mlpgrad train images-idx3-ubyte.gz --labels labels-idx1-ubyte.gz
   mlpgrad explain xor                          one step of back-propagation, on a page
 
 The same in Python: `import mlpgrad as mg`, `mg.Sequential([...], loss=...)`, `model.fit(x, y,
 optimizer=mg.Adam(1e-3))`; `mg.load("model.npz")` reads a saved model.
+
+exit codes: 0 done (a gradient check that could not judge is a note), 1 failed, 2 wrong use
 """
 
 
@@ -49,35 +57,92 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     _add_train(commands)
+    _add_predict(commands)
+    _add_evaluate(commands)
+    _add_info(commands)
     _add_explain(commands)
     return parser
 
 
 def _add_train(commands: Any) -> None:
     """Add the command `mlpgrad train` and its options."""
+    import mlpgrad as mg
+
     train = commands.add_parser(
         "train",
         help="train a network on a data set, check its gradient, save it",
-        description="Train a network on a bundled data set or a file, report its accuracy on "
-        "held-out data, check its gradient, and save the model.",
-        epilog=GUIDE,
+        description="Train a network on a bundled data set or a file, report how well it does on "
+        "held-out data beside an answer that needs no network, check its gradient, and save it.",
+        epilog=f"{RULE}\n{GUIDE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     option = train.add_argument
     option("data", metavar="DATASET-or-FILE", help=f"{', '.join(TOY_DATA)}, or a file")
-    _add_file_options(train)
+    add_file_options(train, training=True)
     option("--hidden", default="128", help="widths of hidden layers (default: 128)")
-    option("--activation", default="relu", help="activation of the hidden layers (default: relu)")
+    names = ", ".join(sorted(known(mg.Activation)))
+    option("--activation", default="relu", help=f"of the hidden layers: {names} (default: relu)")
     option("--dropout", type=float, default=0.0, help="dropout probability (default: 0)")
-    option("--optimizer", default="adam", help="update rule (default: adam)")
+    names = ", ".join(sorted(known(mg.Optimizer)))
+    option("--optimizer", default="adam", help=f"update rule: {names} (default: adam)")
     option("--learning-rate", type=float, help="learning rate (default: that of the optimizer)")
-    option("--epochs", type=int, default=100, help="largest number of epochs (default: 100)")
-    option("--patience", type=int, default=15, help="epochs without improvement (default: 15)")
+    option("--epochs", type=int, default=1000, help="largest number of epochs (default: 1000)")
+    option("--patience", type=int, default=30, help="epochs without improvement (default: 30)")
     option("--batch-size", type=int, default=32, help="samples in a step (default: 32)")
+    members = "networks that are trained and answer together (default: 1); predict --std needs some"
+    option("--members", type=int, default=1, help=members)
     option("--seed", type=int, default=0, help="seed of weights and order (default: 0)")
     option("--output", type=Path, default=Path("mlpgrad-output"), help="directory to write to")
     option("--quiet", action="store_true", help="no progress bar")
     train.set_defaults(run=train_network)
+
+
+def _add_predict(commands: Any) -> None:
+    """Add the command `mlpgrad predict` and its options."""
+    predict = commands.add_parser(
+        "predict",
+        help="answer for the rows of a file with a saved model",
+        description="Print a prediction for each row of a file, in its order, as a table (CSV) in "
+        "the units and labels of the training.",
+    )
+    option = predict.add_argument
+    _add_model_and_file(predict)
+    option("--output", type=Path, help="file to write to (default: print)")
+    option("--id", help="columns of the file to repeat beside the answers, with commas between")
+    option("--proba", action="store_true", help="for classes: the probability of each, too")
+    option("--std", action="store_true", help="for a quantity: its standard deviation, too")
+    add_file_options(predict)
+    predict.set_defaults(run=predict_rows)
+
+
+def _add_evaluate(commands: Any) -> None:
+    """Add the command `mlpgrad evaluate` and its options."""
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="say how well a saved model does on the rows of a file",
+        description="Compare a saved model's answers with the target in a file: the accuracy or "
+        "the root mean squared error, beside an answer that needs no network.",
+    )
+    _add_model_and_file(evaluate)
+    add_file_options(evaluate)
+    evaluate.set_defaults(run=evaluate_rows)
+
+
+def _add_model_and_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", type=Path, help="a model.npz of `mlpgrad train`")
+    parser.add_argument("file", metavar="FILE", help="a file with the columns of the training")
+
+
+def _add_info(commands: Any) -> None:
+    """Add the command `mlpgrad info`."""
+    info = commands.add_parser(
+        "info",
+        help="say what is in a saved model",
+        description="Print the layers of a saved model, what it predicts from which columns, and "
+        "how well it did in training.",
+    )
+    info.add_argument("model", metavar="MODEL", type=Path, help="a model.npz of `mlpgrad train`")
+    info.set_defaults(run=tell_about)
 
 
 def _add_explain(commands: Any) -> None:
@@ -86,13 +151,17 @@ def _add_explain(commands: Any) -> None:
         "explain",
         help="walk through one step of back-propagation on a page in the browser",
         description="Write a page that walks forward and backward through the lecture's network, "
-        "one step at a time, with its numbers in the formulas; and open it in the browser.",
+        "or a trained one (MODEL FILE), one step at a time, with its numbers in the formulas; and "
+        "open it in the browser.",
     )
     option = explain.add_argument
-    option("data", metavar="DATASET-or-FILE", nargs="?", default="xor")
-    _add_file_options(explain)
-    option("--hidden", default="2", help="widths of hidden layers (default: 2)")
-    option("--sample", type=int, default=1, help="row of the data, counted from 0 (default: 1)")
+    data = f"{', '.join(TOY_DATA)}, or a file: the lecture's network on it (default: xor); or MODEL"
+    option("data", metavar="DATASET-or-FILE", nargs="?", default="xor", help=data)
+    option("file", metavar="FILE", nargs="?", help="after a MODEL: the file with the sample")
+    add_file_options(explain, training=True)
+    option("--hidden", default="2", help="widths of hidden layers (default: 2); not for a MODEL")
+    row = "row of the data, counted from 0 (default: 1; for a MODEL 0)"
+    option("--sample", type=int, help=row)
     option("--epochs", type=int, default=0, help="epochs of training beforehand (default: 0)")
     option("--learning-rate", type=float, default=0.5, help="learning rate (default: 0.5)")
     option("--seed", type=int, default=0, help="seed of the weights (default: 0)")
@@ -100,20 +169,3 @@ def _add_explain(commands: Any) -> None:
     option("--text", action="store_true", help="print it as text instead")
     option("--no-open", action="store_true", help="write the page, but do not open it")
     explain.set_defaults(run=explain_step)
-
-
-def _add_file_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how a file is to be read."""
-    option = parser.add_argument_group("options for files").add_argument
-    option("--target", help="column of a table to predict (default: the last)")
-    tasks = ["auto", "classification", "regression"]
-    option("--task", choices=tasks, default="auto", help="what the target is")
-    option("--delimiter", help="what separates columns, such as ';' or tab (default: as found)")
-    signs = [".", ","]
-    option("--decimal", choices=signs, metavar="SIGN", help="decimal sign (default: as found)")
-    option("--no-header", action="store_true", help="the first line is data; columns are 0, 1 ...")
-    option("--encoding", default="utf-8-sig", help="encoding of the text (default: utf-8-sig)")
-    missing = ",".join(MISSING)
-    texts = "texts for missing values, with commas between them; '' is an empty field only"
-    option("--missing", default=missing, help=f"{texts} (default: {missing!r})")
-    option("--labels", type=Path, help="file of labels beside an IDX file of images")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from typing import NamedTuple
 
 MOST_AMOUNTS = 20  # more different texts with a unit than this are quantities, not classes
 MOST_UNITS = 3  # such as g, kg and t
@@ -21,6 +22,7 @@ _SIGN = re.compile(
 )
 _IN_BRACKETS = re.compile(rf"\([{_BLANK}{CURRENCY}]*{_DIGITS}[{_BLANK}{CURRENCY}]*\)")
 _GROUPED = re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:([,.'’{_BLANK}])\d{{3}})(?:\1\d{{3}})*([.,]\d+)?")
+_PLAIN = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)", re.ASCII)
 _OTHER_DECIMAL = {
     ".": re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?"),
     ",": re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?"),
@@ -72,5 +74,84 @@ def hidden_amounts(texts: Iterable[str], decimal: str) -> bool:
     return not units or (len(units) <= MOST_UNITS and len(counts) > MOST_AMOUNTS)
 
 
+class Amounts(NamedTuple):
+    """A column of amounts as numbers."""
+
+    numbers: dict[str, float]
+    """The number that each text stands for."""
+    unit: str
+    """The sign or unit that all have, such as `$`; empty if they only have separated thousands."""
+    separator: str
+    """What separates thousands; empty if nothing does."""
+
+
+def amounts_in(texts: Iterable[str], decimal: str, decimal_is_known: bool) -> Amounts | None:
+    """The numbers of a column of amounts, where it is clear what each of them is; else None.
+
+    All have the same sign or unit, or none, and one sign separates thousands. `1,200` is 1200 where
+    the decimal sign is known to be a point, or other amounts of the column show it: `$1,200`,
+    `1,234,567` and `1,234.50` cannot be meant otherwise. Words behind few different numbers, such
+    as `4 cyl`, name classes.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        Fields that are not missing, without blanks around them.
+    decimal : str
+        The decimal sign that the table is read with, "." or ",".
+    decimal_is_known : bool
+        Whether it was given, or a number in the table has it.
+
+    Examples
+    --------
+    >>> amounts_in(["$1,200", "$950.50"], ".", False)
+    Amounts(numbers={'$1,200': 1200.0, '$950.50': 950.5}, unit='$', separator=',')
+    >>> amounts_in(["1,200", "1,450"], ".", False)  # 1.2 and 1.45 are as likely
+    >>> amounts_in(["5 kg", "200 g"], ".", True)
+    """
+    found = {text: _amount(text, decimal) for text in set(texts)}
+    amounts = [amount for amount in found.values() if amount is not None]
+    if len(amounts) < len(found) or not found:
+        return None
+    units = {amount.unit for amount in amounts}
+    separators = {amount.separator for amount in amounts} - {""}
+    unit = min(units)
+    word = len(unit) > 1 and unit[-1].isalpha()
+    if len(units) > 1 or len(separators) > 1 or (word and len(found) <= MOST_AMOUNTS):
+        return None
+    clear = decimal_is_known or any(amount.clear for amount in amounts)
+    if not (separators or unit) or (separators and not clear):
+        return None
+    numbers = {text: amount.number for text, amount in found.items() if amount is not None}
+    return Amounts(numbers, unit, "".join(separators))
+
+
+class _Amount(NamedTuple):
+    number: float
+    unit: str
+    separator: str
+    clear: bool
+    """Whether its separator of thousands cannot be a decimal sign."""
+
+
+def _amount(text: str, decimal: str) -> _Amount | None:
+    """A number with a sign or unit, and with separated thousands; None if it is something else."""
+    unit, plain = "", text
+    if found := _SIGN.fullmatch(text) or _UNIT.fullmatch(text):
+        unit = _unit(found)
+        plain = text.replace(unit, "").strip(_BLANK).replace("- ", "-").replace("+ ", "+")
+    grouped = _GROUPED.fullmatch(plain)
+    separator, decimals = (grouped[1], grouped[2] or "") if grouped else ("", "")
+    if separator == decimal or (decimals and decimals[0] != decimal):
+        return None
+    digits = plain.replace(separator, "") if separator else plain
+    number = digits.replace(decimal, "#").replace(",", "?").replace(".", "?").replace("#", ".")
+    if not _PLAIN.fullmatch(number):
+        return None
+    money = bool(set(unit) & set(CURRENCY))
+    clear = money or bool(decimals) or plain.count(separator) > 1 or separator not in ".,"
+    return _Amount(float(number), unit, separator, bool(separator) and clear)
+
+
 def _unit(found: re.Match[str]) -> str:
-    return (found[1] or found[2]).strip()
+    return str(found[1] or found[2]).strip()

@@ -150,18 +150,21 @@ def load_csv(
     delimiter, encoding = _text(delimiter, "delimiter"), _encoding(encoding)
     header = arguments.flag(header, "header")
     fields = Fields(decimal, missing)
-    return read_csv(path, target, Dialect(delimiter, decimal), header, encoding, fields)[0]
+    with csv_rows(path, Dialect(delimiter, decimal), encoding) as rows:
+        return table_from(rows, path, target, header, fields)
 
 
-def read_csv(
-    path: str | Path,
-    target: int | str,
-    dialect: Dialect,
-    header: bool,
-    encoding: str,
-    fields: Fields,
-) -> tuple[Table, dict[int, str]]:
-    """The table of `load_csv`, and the target's text by line."""
+@contextmanager
+def csv_rows(
+    path: str | Path, dialect: Dialect, encoding: str
+) -> Iterator[Iterator[tuple[int, list[str]]]]:
+    """The line number and the fields of each row that is not blank, while the file is open.
+
+    Raises
+    ------
+    ValueError
+        If a row cannot be read, or the text has another encoding.
+    """
     delimiter, decimal = dialect
     if len(delimiter) != 1 or delimiter == decimal or delimiter in '\r\n"':
         raise ValueError(
@@ -172,7 +175,7 @@ def read_csv(
         text = io.TextIOWrapper(file, encoding=encoding, newline="")
         reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
         try:
-            return table_from(_rows(reader), path, target, header, fields)
+            yield _rows(reader)
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"{path} is not {encoding} text ({error.reason} at byte {error.start}); pass its "
@@ -216,6 +219,26 @@ def csv_dialect(
     with _opened(path) as file:
         text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
         return dialect_of(list(islice(text, LOOK)), delimiter, decimal)
+
+
+def csv_encoding(path: str | Path) -> str:
+    """The encoding of a text file: UTF-8, UTF-16 by its mark, or else Western European (cp1252).
+
+    Any bytes are some text in cp1252: whoever reads a file by it says so.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with _opened(path) as file:
+        start = file.read(2)
+        if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16"
+        try:
+            decoder.decode(start)
+            while piece := file.read(1 << 20):
+                decoder.decode(piece)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return "cp1252"
+    return "utf-8-sig"
 
 
 def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:

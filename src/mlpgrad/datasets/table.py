@@ -49,8 +49,8 @@ def table_from(
     target: int | str,
     header: bool,
     fields: Fields,
-) -> tuple[Table, dict[int, str]]:
-    """The table that these rows make, and the target's text by line.
+) -> Table:
+    """The table that these rows make.
 
     `rows` gives the fields of each row with its line number.
     """
@@ -71,7 +71,7 @@ def table_from(
         raise ValueError(f"{path} has no rows below the header; at least one sample is needed")
     y, classes = _target(texts, path, target_name, fields)
     x = np.array(values).reshape(len(texts), len(names))
-    return Table(x, y, tuple(names), target_name, classes), texts
+    return Table(x, y, tuple(names), target_name, classes)
 
 
 def _columns(

@@ -1,0 +1,204 @@
+"""What the columns of a table hold, decided once; and the columns read by that decision."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlpgrad._core.described import nearest
+from mlpgrad.cli.errors import CommandError
+from mlpgrad.cli.text import TextTable
+from mlpgrad.datasets.amounts import Amounts, amounts_in
+from mlpgrad.tables.columns import Column, as_categories, as_numbers
+from mlpgrad.tables.frames import RawColumn
+from mlpgrad.tables.kinds import recognised
+
+PLAINLY = "write numbers with the digits 0 to 9, without underscores"
+NUMBERS, CATEGORIES, LEFT_OUT = "numbers", "categories", "left out"
+ID = re.compile(
+    r"(?i)(.*[\W_])?(id|ids|index|idx|key|nr|no|number|uuid|guid|row|rownames?)|.*Id|.*ID"
+)
+
+
+class Decided(NamedTuple):
+    """What a column is taken for."""
+
+    kind: str
+    """`numbers`, `categories` or `left out`."""
+    reason: str = ""
+    unit: str = ""
+    """The sign or unit of each of its amounts, such as `$`."""
+
+    def __str__(self) -> str:
+        unit = f" in {self.unit}" if self.unit else ""
+        return f"{self.kind}{unit}" + (f": {self.reason}" if self.reason else "")
+
+
+def decide(
+    table: TextTable, names: Sequence[str], options: argparse.Namespace
+) -> dict[str, Decided]:
+    """What each of some columns holds; an error by line and column where that is not clear."""
+    wanted = {
+        name: kind
+        for option, kind in (
+            ("without", LEFT_OUT),
+            ("categories", CATEGORIES),
+            ("numbers", NUMBERS),
+        )
+        for name in listed(getattr(options, option), table.names, f"--{option}")
+    }
+    decided = {}
+    for name in names:
+        if name in wanted:
+            decided[name] = _as_wanted(table, name, wanted[name])
+        else:
+            decided[name] = _decided(table, name)
+    if all(column.kind == LEFT_OUT for column in decided.values()):
+        decided |= {  # an id is better than nothing
+            name: Decided(NUMBERS)
+            for name, column in decided.items()
+            if column.reason.startswith("an id") and name not in wanted
+        }
+    if all(column.kind == LEFT_OUT for column in decided.values()):
+        told = "; ".join(f"{name!r} is {column}" for name, column in decided.items())
+        raise ValueError(f"{table.path} has no column to learn from: {told[:300]}")
+    return decided
+
+
+def listed(text: str | None, names: Sequence[str], option: str) -> list[str]:
+    """The columns that an option names, with commas between them."""
+    if not text:
+        return []
+    if text in names:
+        return [text]
+    given = [name.strip() for name in text.split(",")]
+    for name in given:
+        if name not in names:
+            raise CommandError(f"{option}: the table has no column {name!r}{nearest(name, names)}")
+    return given
+
+
+def _as_wanted(table: TextTable, name: str, kind: str) -> Decided:
+    """A column as an option says; read once, so that a mistake is found."""
+    reason = "as the options say"
+    if kind != NUMBERS:
+        return Decided(kind, reason)
+    amounts = amounts_of(table, name)
+    decided = Decided(kind, reason, amounts.unit if amounts else "")
+    read(table, {name: decided})
+    return decided
+
+
+def _decided(table: TextTable, name: str) -> Decided:
+    amounts = amounts_of(table, name)
+    if amounts is not None:
+        what = f"thousands separated by {amounts.separator!r}" if amounts.separator else "amounts"
+        return Decided(NUMBERS, what, amounts.unit)
+    _refuse_odd_numbers(table, name)
+    try:
+        kind = recognised(_raw(table, name), table.fields)
+    except (TypeError, ValueError) as error:
+        raise table.refused(error) from error
+    if not kind.used:
+        return Decided(LEFT_OUT, kind.reason)
+    if kind.column.categorical:
+        levels = len(kind.column.levels)
+        reason = f"{levels} different texts" if kind.reason == "text" else kind.reason
+        return Decided(CATEGORIES, reason + _gaps(kind.column))
+    if _is_id(name, kind.column.numbers):
+        return Decided(LEFT_OUT, f"an id, every whole number is another one (--numbers {name})")
+    return Decided(NUMBERS, _gaps(kind.column)[2:])
+
+
+def _refuse_odd_numbers(table: TextTable, name: str) -> None:
+    """Raise ValueError for what Python reads as a number and tables do not mean by one."""
+    fields = table.fields
+    for row, text in enumerate(table.columns[name]):
+        if not fields.is_plain(text) and fields.is_float(text):
+            raise ValueError(
+                f"{table.place(row, name)}: expects a number, got {text!r}; {PLAINLY}, or pass "
+                f"--categories {name!r} if the texts are names"
+            )
+
+
+def _gaps(column: Column) -> str:
+    gaps = int(column.missing.sum())
+    return f", {gaps} missing" if gaps else ""
+
+
+def _is_id(name: str, numbers: Any) -> bool:
+    """Whether a column counts the rows: whole numbers, all different, without gaps or named so."""
+    if not np.isfinite(numbers).all() or (numbers != np.floor(numbers)).any():
+        return False
+    if len(np.unique(numbers)) < len(numbers) or len(numbers) < 3:
+        return False
+    return bool(np.ptp(numbers) == len(numbers) - 1) or ID.fullmatch(name) is not None
+
+
+def amounts_of(table: TextTable, name: str) -> Amounts | None:
+    """A column of amounts that are not plain numbers, such as `$1,200`; None for all others."""
+    texts = [text for text in set(table.columns[name]) if not table.fields.is_missing(text)]
+    if all(map(table.fields.is_number, texts)):
+        return None
+    return amounts_in(texts, table.fields.decimal, table.decimal_is_known)
+
+
+def read(table: TextTable, decided: dict[str, Decided]) -> dict[str, Any]:
+    """The columns that are not left out, by name: numbers with NaN, or texts with None, for gaps.
+
+    Raises
+    ------
+    ValueError
+        If a column is not there, or holds something else than was decided, by line and column.
+    """
+    needed = {name: column for name, column in decided.items() if column.kind != LEFT_OUT}
+    lacking = [name for name in needed if name not in table.columns]
+    if lacking:
+        names = ", ".join(map(repr, lacking))
+        raise ValueError(
+            f"{table.path} lacks the column{'s' * (len(lacking) > 1)} {names}; it has "
+            f"{', '.join(map(repr, table.names[:20]))}"
+        )
+    return {name: _values(table, name, column) for name, column in needed.items()}
+
+
+def _values(table: TextTable, name: str, decided: Decided) -> Any:
+    """One column as the encoder takes it."""
+    if decided.kind == CATEGORIES:
+        column = as_categories(_raw(table, name), table.fields)
+        levels = np.array([*column.levels, None], object)
+        return levels[column.codes]
+    table = _without_unit(table, name, decided.unit)
+    amounts = amounts_of(table, name)
+    if amounts is None:
+        try:
+            return as_numbers(_raw(table, name), table.fields).numbers
+        except (TypeError, ValueError) as error:
+            raise table.refused(error) from error
+    if amounts.unit:
+        row = next(i for i, text in enumerate(table.columns[name]) if amounts.unit in text)
+        expected = f"amounts in {decided.unit!r}" if decided.unit else "plain numbers"
+        raise ValueError(
+            f"{table.place(row, name)}: expects {expected} as in training, "
+            f"got {table.columns[name][row]!r}; convert the column"
+        )
+    return np.array([amounts.numbers.get(text, math.nan) for text in table.columns[name]])
+
+
+def _without_unit(table: TextTable, name: str, unit: str) -> TextTable:
+    """The table with a column's unit taken away, where it has one: some rows may lack it."""
+    if not unit:
+        return table
+    plain = [text.removeprefix(unit).removesuffix(unit).strip() for text in table.columns[name]]
+    plain = [text.replace(unit, "", 1) if text[:1] in ("+", "-") else text for text in plain]
+    columns = table.columns | {name: plain}
+    return table._replace(columns=columns, decimal_is_known=True)
+
+
+def _raw(table: TextTable, name: str) -> RawColumn:
+    return RawColumn(name, np.array(table.columns[name], object), categorical=False)

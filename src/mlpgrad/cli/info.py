@@ -1,0 +1,31 @@
+"""The command `mlpgrad info`: what is in a saved model."""
+
+from __future__ import annotations
+
+import argparse
+
+from mlpgrad.cli.models import load_model
+
+MOST_CLASSES = 20
+
+
+def tell_about(options: argparse.Namespace) -> int:
+    """Run `mlpgrad info`: network, target, columns, and the figures of the training."""
+    model, _, about = load_model(options.model)
+    print(f"{options.model}\n\n{model.summary()}\n")
+    if about is None:
+        print("written by model.save(), not by `mlpgrad train`: no names of a table are known")
+        return 0
+    unit = f" in {about.unit}" if about.unit else ""
+    kind = "classes" if about.classes else f"a quantity{unit}"
+    print(f"trained on {about.file} to predict {about.target!r}, {kind}")
+    if about.classes:
+        labels = [str(label) for label in about.classes]
+        more = f" and {len(labels) - MOST_CLASSES} more" if len(labels) > MOST_CLASSES else ""
+        print(f"classes: {', '.join(labels[:MOST_CLASSES])}{more}")
+    if about.columns:
+        print("columns:")
+    for name, column in about.columns.items():
+        print(f"  {name!r}: {column}")
+    print(f"then:\n{about.figures}")
+    return 0

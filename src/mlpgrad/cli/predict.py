@@ -1,0 +1,86 @@
+"""The command `mlpgrad predict`: answers for the rows of a file, in its order, as a table."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from mlpgrad.cli.columns import listed
+from mlpgrad.cli.errors import CommandError
+from mlpgrad.cli.models import Trained, load_model
+from mlpgrad.cli.rows import Rows, read_rows
+
+Columns = dict[str, Iterable[Any]]
+
+
+def predict_rows(options: argparse.Namespace) -> int:
+    """Run `mlpgrad predict`."""
+    trained = load_model(options.model)
+    rows = read_rows(trained, options)
+    columns = _ids(rows, options) | answers(trained, rows, options)
+    if options.output is None:
+        _write(sys.stdout, columns)
+        return 0
+    with options.output.open("w", encoding="utf-8", newline="") as file:
+        _write(file, columns)
+    print(f"wrote {options.output}: {len(list(columns.values())[-1]):,} rows")  # type: ignore[arg-type]
+    return 0
+
+
+def _ids(rows: Rows, options: argparse.Namespace) -> Columns:
+    """The columns of the file that stand beside the answers, as they are written in it."""
+    if not options.id:
+        return {}
+    if rows.table is None:
+        raise CommandError("--id names a column of a table; images have none")
+    return {name: rows.table.columns[name] for name in listed(options.id, rows.table.names, "--id")}
+
+
+def answers(trained: Trained, rows: Rows, options: argparse.Namespace) -> Columns:
+    """The predicted labels or numbers, and what was asked for beside them, by column."""
+    name = "prediction" if trained.about is None else trained.about.target
+    if trained.model.loss.classifies:
+        if options.std:
+            raise CommandError("--std is for quantities; the probabilities of classes: --proba")
+        columns: Columns = {name: trained.predicted(rows.x)}
+        return columns | (_probabilities(trained, rows.x) if options.proba else {})
+    if options.proba:
+        raise CommandError("--proba is for classes; the standard deviation of a quantity: --std")
+    if not options.std:
+        return {name: _numbers(trained.predicted(rows.x))}
+    mean, std = _with_std(trained, rows.x)
+    return {name: _numbers(mean), f"{name}_std": _numbers(std)}
+
+
+def _probabilities(trained: Trained, x: Any) -> Columns:
+    shares = trained.probabilities(x).T
+    named = zip(trained.labels(), shares, strict=True)
+    return {f"P({label})": _numbers(share) for label, share in named}
+
+
+def _with_std(trained: Trained, x: Any) -> tuple[Any, Any]:
+    try:
+        mean, std = trained.model.predict(trained.inputs(x), std=True)
+    except (TypeError, ValueError) as error:
+        raise CommandError(
+            f"--std: this model does not say how sure it is ({error}); train one that does, with "
+            f"--members 5"
+        ) from error
+    return np.asarray(mean)[..., 0], np.asarray(std)[..., 0]
+
+
+def _numbers(values: Any) -> list[str]:
+    """Numbers with as many digits as float32 has."""
+    return [f"{value:.9g}" for value in np.asarray(values, np.float64)]
+
+
+def _write(file: Any, columns: Columns) -> None:
+    """Columns as a table with a header; commas and quotes as in CSV."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))

@@ -1,0 +1,88 @@
+"""How well a model does, beside an answer that needs no model."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.cli.models import About
+
+
+class Result(NamedTuple):
+    """A figure on each part of the data, and what the simple answer gives on the last of them."""
+
+    title: str
+    values: dict[str, float]
+    baseline: float
+    simple: str
+    larger_is_better: bool
+
+    @property
+    def better(self) -> bool:
+        """Whether the model beats the simple answer on the last part."""
+        gain = list(self.values.values())[-1] - self.baseline
+        return gain > 0 if self.larger_is_better else gain < 0
+
+    def __str__(self) -> str:
+        last = list(self.values)[-1]
+        shown = decimals if self.larger_is_better else quantity
+        line = ", ".join(f"{name} {shown(value)}" for name, value in self.values.items())
+        return f"{self.title}: {line}\n{self.simple} gives {last} {shown(self.baseline)}"
+
+    def warning(self) -> str:
+        """What to say where the model is not better than the simple answer; else nothing."""
+        if self.better:
+            return ""
+        return (
+            "warning: the network is not better than that. Perhaps the columns do not tell the "
+            "target, or there are too few rows; more --epochs or a wider --hidden may help"
+        )
+
+
+def compared(answers: dict[str, tuple[Array, Array]], about: About) -> Result:
+    """The figure for classes or a quantity, given predicted and true values of each part."""
+    if about.classes:
+        return accuracies(answers, about.baseline)
+    return errors(answers, about.baseline, about.unit)
+
+
+def accuracies(answers: dict[str, tuple[Array, Array]], simple: Any) -> Result:
+    """The share of correct labels in each part, given as predicted and true labels."""
+    values = {name: float(np.mean(found == true)) for name, (found, true) in answers.items()}
+    _, true = list(answers.values())[-1]
+    words = f"always answering {simple!r}, the most frequent class of the training rows,"
+    return Result("accuracy", values, float(np.mean(true == simple)), words, True)
+
+
+def errors(answers: dict[str, tuple[Array, Array]], mean: float, unit: str) -> Result:
+    """The root of the mean squared error in each part, given as predicted and true numbers."""
+    values = {name: _size(found - true) for name, (found, true) in answers.items()}
+    _, true = list(answers.values())[-1]
+    title = "root mean squared error" + (f" in {unit}" if unit else "")
+    words = f"predicting {quantity(mean)}, the mean of the training rows,"
+    return Result(title, values, _size(true - mean), words, False)
+
+
+def _size(differences: Array) -> float:
+    """The root of the mean square, in a unit in which it does not overflow."""
+    largest = float(np.abs(differences).max())
+    if not np.isfinite(largest) or largest == 0:
+        return largest
+    return float(np.sqrt(np.mean((differences / largest) ** 2)) * largest)
+
+
+def decimals(value: float) -> str:
+    """A share: `0.9722`."""
+    return f"{value:.4f}"
+
+
+def quantity(value: float) -> str:
+    """A number to four digits, or to whole ones with separated thousands: `18,946`, `0.03125`."""
+    size = abs(value)
+    if 1000 <= size < 1e12:
+        return f"{value:,.0f}"
+    if size == 0 or 1e-4 <= size < 1e12:
+        return np.format_float_positional(value, 4, unique=False, fractional=False, trim="-")
+    return f"{value:.4g}"

@@ -1,0 +1,111 @@
+"""The rows of a file for a model: its columns as the model was trained on them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.cli.columns import NUMBERS, Decided, amounts_of, read
+from mlpgrad.cli.data import TOY_DATA, is_images, read_images, without_gaps
+from mlpgrad.cli.errors import CommandError
+from mlpgrad.cli.models import About, Trained
+from mlpgrad.cli.text import TextTable, check_file, read_text
+from mlpgrad.datasets.files import load_idx
+
+
+class Rows(NamedTuple):
+    """The inputs of a file, and its text where it is a table."""
+
+    x: Any
+    table: TextTable | None
+
+
+def read_rows(trained: Trained, options: argparse.Namespace, with_target: bool = False) -> Rows:
+    """The inputs of the file that the options name, as the model takes them.
+
+    Parameters
+    ----------
+    with_target : bool
+        Whether rows without a target are left out.
+    """
+    path, about = Path(options.file), trained.about
+    if options.file not in TOY_DATA:
+        check_file(path)
+    if about is None or not about.columns:
+        return _array_rows(trained, path, options)
+    if options.missing is None:
+        options.missing = about.missing
+    table = read_text(path, options)
+    if with_target:
+        target_column(table, about)
+        table, notes = without_gaps(table, about.target)
+        _tell(notes)
+    unused = [name for name in table.names if name not in (*about.columns, about.target)]
+    if unused:
+        _tell([f"not used, since the model does not know them: {', '.join(unused)}"])
+    return Rows(read(table, about.columns), table)
+
+
+def _tell(notes: list[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def target_column(table: TextTable, about: About) -> list[str]:
+    """The texts of the target; an error where the file does not have it."""
+    if about.target not in table.columns:
+        raise ValueError(
+            f"{table.path} lacks the target, column {about.target!r}; to answer for rows without "
+            f"it, use `mlpgrad predict`"
+        )
+    return table.columns[about.target]
+
+
+def targets(rows: Rows, about: About, options: argparse.Namespace) -> Array:
+    """The targets of the rows: labels or numbers."""
+    if rows.table is None:
+        if options.labels is None:
+            raise CommandError("name the file of the images' labels with --labels")
+        return load_idx(options.labels).astype(np.int64)
+    table, name = rows.table, about.target
+    if not about.classes:
+        decided = {name: Decided(NUMBERS, unit=about.unit)}
+        y = read(table, decided)[name]
+        return np.asarray(y)
+    labels = np.array(about.classes)
+    known = {str(label): label for label in labels.tolist()}
+    texts = table.columns[name]
+    if labels.dtype.kind in "iu" and amounts_of(table, name) is None:
+        plain = [table.fields.value(t) if table.fields.is_number(t) else t for t in texts]
+        texts = [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in plain]
+    for row, text in enumerate(texts):
+        if text not in known:
+            raise ValueError(
+                f"{table.place(row, name)}: expects one of the classes "
+                f"{', '.join(list(known)[:10])}, got {text!r}; correct it, or train on rows with it"
+            )
+    return np.array([known[text] for text in texts])
+
+
+def _array_rows(trained: Trained, path: Path, options: argparse.Namespace) -> Rows:
+    """Images, or a table of numbers in the order of the model's features."""
+    if options.file in TOY_DATA:
+        raise CommandError("expects a file of rows, got the name of a bundled data set")
+    if is_images(path, options):
+        return Rows(read_images(path), None)
+    if options.missing is None:
+        options.missing = ""
+    table = read_text(path, options)
+    wanted = trained.model.in_features
+    if wanted is not None and len(table.names) != wanted:
+        raise ValueError(
+            f"{path} expects {wanted} columns, as many as the model has features, got "
+            f"{len(table.names)}"
+        )
+    columns = read(table, {name: Decided(NUMBERS) for name in table.names})
+    return Rows(np.column_stack(list(columns.values())), table)

@@ -1,0 +1,140 @@
+"""Whether a target names classes or is a quantity, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.cli.columns import PLAINLY, amounts_of
+from mlpgrad.cli.text import TextTable
+from mlpgrad.datasets.amounts import hidden_amounts, how_to_write
+
+MOST_CLASSES = 20  # more different whole numbers than this are a quantity
+SEVERAL = 3  # rows of a class: one to train on, one to validate and one to test
+RULE = f"""\
+how the target is read:
+  text, true or false   classes, never a quantity
+  whole numbers         classes where there are at most {MOST_CLASSES} different ones and each has
+                        {SEVERAL} or more rows; otherwise a quantity
+  other numbers         a quantity
+  $1,200, 12 %, 30 kg   a quantity where all have one sign or unit; else refused by line and column
+  --task classification and --task regression decide otherwise, but text is never a quantity
+"""
+
+
+class Target(NamedTuple):
+    """The target as the network takes it."""
+
+    y: Array
+    """A label for each row, or numbers."""
+    classes: tuple[Any, ...]
+    """The labels, sorted; none for a quantity."""
+    reason: str
+    unit: str = ""
+    """The sign or unit of amounts."""
+
+
+def read_target(table: TextTable, name: str, task: str) -> Target:
+    """The target's kind, which `task` names or its values show, by the rule above."""
+    texts, fields = table.columns[name], table.fields
+    numeric = [fields.is_number(text) for text in texts]
+    if task == "classification" and not all(numeric):
+        return _words(table, name, task)
+    amounts = amounts_of(table, name)
+    if amounts is not None:
+        y = np.array([amounts.numbers[text] for text in texts])
+        what = f"amounts in {amounts.unit}" if amounts.unit else "numbers with separated thousands"
+        return _varied(Target(y, (), f"the target is {what}", amounts.unit), name)
+    _refuse_odd(table, name, numeric)
+    if not all(numeric):
+        return _words(table, name, task)
+    try:
+        y = np.array([int(text) for text in texts], np.int64)
+    except (ValueError, OverflowError):
+        y = np.array([fields.value(text) for text in texts])
+    return numbers_target(y, name, task)
+
+
+def numbers_target(y: Array, name: str, task: str, labels: bool = False) -> Target:
+    """A target of plain numbers; `labels` where they are known to name classes, as of images."""
+    values, counts = np.unique(y, return_counts=True)
+    why_quantity = "" if labels else _why_quantity(values, counts)
+    if task == "regression" or (task == "auto" and why_quantity):
+        reason = why_quantity if task == "auto" else "--task regression"
+        return _varied(Target(y.astype(float), (), reason), name)
+    if len(values) < 2:
+        raise ValueError(f"{name!r} expects two or more different values, got {values[0]} only")
+    if len(values) * SEVERAL > len(y):
+        raise ValueError(
+            f"{name!r} has {len(values)} different values in {len(y)} rows, too few rows to learn "
+            f"each as a class; use --task regression"
+        )
+    if (values == np.floor(values)).all() and np.abs(values).max() < 2**53:
+        y, values = y.astype(np.int64), values.astype(np.int64)
+    reason = f"{len(values)} different whole numbers, each in {counts.min()} or more rows"
+    return Target(y, tuple(values.tolist()), reason if task == "auto" else "--task classification")
+
+
+def _varied(target: Target, name: str) -> Target:
+    """The target, if it has more than one value."""
+    first = target.y[0]
+    if (target.y == first).all():
+        raise ValueError(f"{name!r} expects two or more different values, got {first:g} only")
+    return target
+
+
+def _why_quantity(values: Array, counts: Array) -> str:
+    """Why these numbers are a quantity; nothing if they may be classes."""
+    if values.dtype.kind == "f" and (values != np.floor(values)).any():
+        return "the target has fractions"
+    if len(values) > MOST_CLASSES:
+        return f"{len(values)} different values are too many to be classes"
+    rare = int((counts < SEVERAL).sum())
+    if rare:
+        return f"{rare} of {len(values)} different values have fewer than {SEVERAL} rows"
+    return ""
+
+
+def _refuse_odd(table: TextTable, name: str, numeric: Sequence[bool]) -> None:
+    """Raise ValueError where text stands among numbers, or amounts are not all of one kind."""
+    texts, fields = table.columns[name], table.fields
+    amounts = not any(numeric) and hidden_amounts(texts, fields.decimal)
+    for row, (text, is_number) in enumerate(zip(texts, numeric, strict=True)):
+        odd = not fields.is_plain(text) and fields.is_float(text)
+        if is_number or not (odd or any(numeric) or amounts):
+            continue
+        fix = PLAINLY if odd else _as_option(how_to_write(text, fields.decimal))
+        among = " among numbers" if any(numeric) and not odd else ""
+        raise ValueError(
+            f"{table.place(row, name)}: expects a target, got {text!r}{among}; "
+            f"{fix or 'correct it, or pass --task classification if the texts name classes'}"
+        )
+
+
+def _as_option(advice: str | None) -> str | None:
+    """Advice about an amount, with the option of the command line."""
+    return None if advice is None else advice.replace("pass decimal=", "pass --decimal ")
+
+
+def _words(table: TextTable, name: str, task: str) -> Target:
+    """A target of text: each text names a class."""
+    texts = table.columns[name]
+    classes, y, counts = np.unique(texts, return_inverse=True, return_counts=True)
+    if task == "regression":
+        raise ValueError(
+            f"{table.place(0, name)}: --task regression expects a number, got {texts[0]!r}; "
+            f"write the target as numbers, or use --task classification"
+        )
+    if len(classes) < 2:
+        raise ValueError(f"{name!r} expects two or more classes, got {texts[0]!r} only")
+    if len(classes) * SEVERAL > len(y):
+        row = int(np.argmin(counts[y]))
+        raise ValueError(
+            f"{table.place(row, name)}: {texts[row]!r} is one of {len(classes)} different "
+            f"texts in {len(y)} rows, too few rows to learn each as a class; write the target as "
+            f"numbers, or name another column with --target"
+        )
+    return Target(np.array(texts), tuple(classes.tolist()), "the target is text")

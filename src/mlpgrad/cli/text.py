@@ -1,0 +1,175 @@
+"""A table as it stands in a file: its columns as text, with the line of each row."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from mlpgrad.cli.errors import CommandError
+from mlpgrad.datasets.amounts import how_to_write
+from mlpgrad.datasets.dialect import Dialect
+from mlpgrad.datasets.fields import MISSING, Fields
+from mlpgrad.datasets.files import csv_dialect, csv_encoding, csv_rows
+
+NAMED = {"tab": "\t", r"\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
+LOOK = 200  # rows that show whether the first line is a header
+_ADVICE = re.compile(r"\bheader=False\b|\b(delimiter|encoding|decimal|missing)=('?)")
+_ROW = re.compile(r"column ('[^']*'|\"[^\"]*\"), row (\d+)")
+_MISSING = re.compile(r"missing=\['', '([^']*)'\]")
+_COLUMNS = re.compile(r"(?:write|with) columns=\{('[^']*'|\"[^\"]*\"): (None|OneHot\(\))\}")
+
+
+class TextTable(NamedTuple):
+    """The columns of a file as text without blanks around it."""
+
+    path: Path
+    columns: dict[str, list[str]]
+    lines: list[int]
+    """The line of each row in the file."""
+    fields: Fields
+    decimal_is_known: bool
+    """Whether the decimal sign was given, or is in a number of the table."""
+    note: str
+    """How the file was read."""
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.columns)
+
+    def place(self, row: int, name: str) -> str:
+        """Where a field is written."""
+        return f"{self.path}, line {self.lines[row]}, column {name!r}"
+
+    def refused(self, error: Exception) -> ValueError:
+        """An error of the library about a row of a column, with its line and the options to set."""
+
+        def line(found: re.Match[str]) -> str:
+            return f"{self.path}, line {self.lines[int(found[2])]}, column {found[1]}"
+
+        def option(found: re.Match[str]) -> str:
+            name = found[1][1:-1]
+            return f"pass --{'without' if found[2] == 'None' else 'categories'} {name!r}"
+
+        problem, between, advice = str(error).partition("; ")
+        problem = _ROW.sub(line, problem)
+        problem = re.sub(r" in row (\d+)", lambda m: f" in line {self.lines[int(m[1])]}", problem)
+        problem = problem.removeprefix(f"{self.path}, ")
+        advice = _MISSING.sub(r"--missing ',\1'", _COLUMNS.sub(option, advice))
+        return ValueError(f"{self.path}, {problem}{between}{_as_options(advice)}")
+
+
+def read_text(path: Path, options: argparse.Namespace) -> TextTable:
+    """Read a table, in the dialect that the options give or the file shows."""
+    check_file(path)
+    try:
+        encoding = csv_encoding(path) if options.encoding is None else options.encoding
+        dialect = _dialect(path, options, encoding)
+        with csv_rows(path, dialect, encoding) as numbered:
+            rows = [(line, [field.strip() for field in row]) for line, row in numbered]
+        fields = Fields(dialect.decimal, missing_texts(options).split(","))
+        return _table(path, rows, fields, dialect, encoding, options)
+    except ValueError as error:
+        raise ValueError(as_options(str(error))) from error
+
+
+def missing_texts(options: argparse.Namespace) -> str:
+    """The texts for missing values, with commas between them."""
+    return ",".join(MISSING) if options.missing is None else str(options.missing)
+
+
+def check_file(path: Path) -> None:
+    """Raise CommandError unless there is such a file."""
+    if path.is_dir():
+        raise CommandError(f"expects a file, got the directory {str(path)!r}; name a file in it")
+    if not path.exists():
+        raise CommandError(f"found no file {str(path)!r}")
+
+
+def _table(
+    path: Path,
+    numbered: list[tuple[int, list[str]]],
+    fields: Fields,
+    dialect: Dialect,
+    encoding: str,
+    options: argparse.Namespace,
+) -> TextTable:
+    """The columns of rows of text, the first of which may name them."""
+    if not numbered:
+        raise ValueError(f"{path} is empty; a header and rows of data are needed")
+    lines, rows = [line for line, _ in numbered], [row for _, row in numbered]
+    header = options.header
+    if header is None:
+        header = not _is_data(rows[0], rows[1 : 1 + LOOK], fields)
+    names = _names(rows[0], path) if header else [str(i) for i in range(len(rows[0]))]
+    lines, rows = lines[header:], rows[header:]
+    if not rows:
+        raise ValueError(f"{path} has no rows below the header; at least one sample is needed")
+    for line, row in zip(lines, rows, strict=True):
+        if len(row) != len(names):
+            raise ValueError(
+                f"{path}, line {line}: expects {len(names)} fields as in the first line, "
+                f"got {len(row)}"
+            )
+    columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    sign, parts = fields.decimal, (text for row in rows[:LOOK] for text in row)
+    known = options.decimal or any(sign in text and fields.is_number(text) for text in parts)
+    head = "a header" if header else "no header: columns are named 0, 1, 2 ..."
+    note = f"columns separated by {dialect.delimiter!r}, decimal sign {sign!r}, {head}"
+    note += "" if encoding == "utf-8-sig" else f", encoding {encoding}"
+    return TextTable(path, columns, lines, fields, bool(known), f"read {path.name}: {note}")
+
+
+def _is_data(first: list[str], rows: list[list[str]], fields: Fields) -> bool:
+    """Whether the first line is data: numbers stand above numbers, and no text does."""
+
+    def like_number(text: str) -> bool:
+        return fields.is_number(text) or how_to_write(text, fields.decimal) is not None
+
+    if first == [str(i) for i in range(len(first))]:
+        return False
+    above = [
+        like_number(text)
+        for i, text in enumerate(first)
+        if text and 2 * sum(like_number(row[i]) for row in rows if i < len(row)) > len(rows)
+    ]
+    return bool(above) and all(above)
+
+
+def _names(first: list[str], path: Path) -> list[str]:
+    """The names of the columns; those without one are counted from 1."""
+    names = [name or f"column {i}" for i, name in enumerate(first, 1)]
+    for position, name in enumerate(names):
+        if name in names[:position]:
+            raise ValueError(
+                f"{path}, line 1: columns {names.index(name) + 1} and {position + 1} are both "
+                f"named {name!r}; give each column a name of its own"
+            )
+    return names
+
+
+def _dialect(path: Path, options: argparse.Namespace, encoding: str) -> Dialect:
+    delimiter = NAMED.get(options.delimiter, options.delimiter)
+    if delimiter is not None and len(delimiter) != 1:
+        raise CommandError(
+            f"--delimiter expects one character, or one of {', '.join(NAMED)}, got {delimiter!r}"
+        )
+    return csv_dialect(path, encoding, delimiter, options.decimal)
+
+
+def as_options(message: str) -> str:
+    """A message of the library whose advice names the options of the command line."""
+    problem, between, advice = message.rpartition("; ")
+    return problem + between + _as_options(advice)
+
+
+def _as_options(advice: str) -> str:
+    """Advice of the library with the options of the command line."""
+
+    def option(found: re.Match[str]) -> str:
+        if found[1] is None:
+            return "--no-header"
+        return f"--{found[1]} {found[2]}" if found[2] else f"--{found[1]}"
+
+    return _ADVICE.sub(option, advice)

@@ -1,0 +1,295 @@
+"""The commands on tables: train, predict, evaluate, info and explain."""
+
+import csv
+import io
+import re
+import subprocess
+import sys
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+
+import mlpgrad as mg
+from mlpgrad.cli import main
+from mlpgrad.cli.results import quantity
+
+pytestmark = pytest.mark.slow
+
+SHORT = ("--quiet", "--epochs", "2", "--hidden", "4")
+MODEL = "mlpgrad-output/model.npz"
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(capsys, *arguments):
+    """Exit code, stdout and stderr."""
+    try:
+        code = main(arguments)
+    except SystemExit as left:
+        code = left.code
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def write(path, rows=60, *, target="{number:.2f}", head="a,b,y", seed=0):
+    """A table: two features and a target, made of their sum and of the row."""
+    rng = np.random.default_rng(seed)
+    lines = [head]
+    for row, (a, b) in enumerate(rng.normal(size=(rows, 2))):
+        lines.append(f"{a:.3f},{b:.3f}," + target.format(number=a + b, row=row))
+    path.write_text("\n".join(lines) + "\n")
+
+
+def figures(out):
+    """The figures of the three parts, and the baseline's."""
+    number = r"(-?[\d.,]*\d(?:e[+-]?\d+)?)"
+    line = re.search(r"(?:error.*|accuracy): (train .*)", out)[1]
+    found = re.findall(rf"(train|validation|test) {number}", line)
+    baseline = re.search(rf"gives test {number}", out)[1]
+    values = {name: float(value.replace(",", "")) for name, value in found}
+    return values, float(baseline.replace(",", ""))
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation"),
+    [(200_000, 50_000), (0, 1e-8), (-3e9, 1e3), (1e30, 1e29), (1e12, 1)],
+)
+def test_a_quantity_of_any_size_is_learnt_and_predicted_in_its_units(
+    capsys, tmp_path, mean, deviation
+):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 3)) * [1e-3, 1, 1e4] + [5, 0, 1e6]
+    unit = (x - x.mean(axis=0)) / x.std(axis=0)
+    y = mean + deviation * (unit @ [1, 0.5, -0.3])
+    rows = [",".join(map(repr, row)) for row in np.c_[x, y].tolist()]
+    (tmp_path / "t.csv").write_text("a,b,c,price\n" + "\n".join(rows))
+    options = ("--quiet", "--epochs", "60", "--learning-rate", "0.01", "--hidden", "16")
+    code, out, err = run(capsys, "train", "t.csv", *options)
+    assert (code, err) == (0, "")
+    errors, baseline = figures(out)
+    assert errors["test"] < 0.3 * baseline
+    np.testing.assert_allclose(baseline / deviation, (y / deviation).std(), rtol=0.3)
+    code, out, err = run(capsys, "evaluate", MODEL, "t.csv")
+    shares = {"train": 192, "validation": 48, "test": 60}
+    total = sum((errors[name] / deviation) ** 2 * n for name, n in shares.items())
+    found = float(re.search(r"on 300 rows ([\d.,e+-]*\d)", out)[1].replace(",", ""))
+    np.testing.assert_allclose(300 * (found / deviation) ** 2, total, rtol=5e-3)
+
+
+def test_what_cannot_be_learnt_is_said_to_be_no_better_than_the_baseline(capsys, tmp_path):
+    write(tmp_path / "t.csv", target="{row}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        out = run(capsys, "train", "t.csv", *SHORT)[1]
+    assert "warning: the network is not better than that" in out
+
+
+def test_few_rows_are_refused(capsys, tmp_path):
+    for rows in (3, 9):
+        write(tmp_path / "t.csv", rows, target="{row}.5")
+        code, out, err = run(capsys, "train", "t.csv", *SHORT)
+        assert (code, out) == (1, "")
+        assert f"t.csv has {rows} rows; to train, validate and test on parts" in err
+    write(tmp_path / "t.csv", 10, target="{row}.5")
+    assert run(capsys, "train", "t.csv", *SHORT)[0] == 0
+
+
+def test_predictions_keep_the_order_of_rows_and_repeat_an_id(capsys, tmp_path):
+    write(tmp_path / "t.csv", target="{number:.2f}", head="a,b,y")
+    run(capsys, "train", "t.csv", *SHORT)
+    lines = (tmp_path / "t.csv").read_text().splitlines()
+    named = [f'"row, {i}",{line},extra' for i, line in enumerate(lines[1:])]
+    (tmp_path / "new.csv").write_text("\n".join(["name," + lines[0] + ",more", *named[::-1]]))
+    code, out, err = run(capsys, "predict", MODEL, "new.csv", "--id", "name, a")
+    assert code == 0
+    assert "note: not used, since the model does not know them: name, more" in err
+    backward = list(csv.DictReader(io.StringIO(out)))
+    assert [row["name"] for row in backward] == [f"row, {i}" for i in range(60)][::-1]
+    forward = list(csv.DictReader(io.StringIO(run(capsys, "predict", MODEL, "t.csv")[1])))
+    assert [row["y"] for row in forward] == [row["y"] for row in backward[::-1]]
+    (tmp_path / "one.csv").write_text("b,a\n" + "1.5,2.5\n")  # other order, one row, no target
+    code, out, _ = run(capsys, "predict", MODEL, "one.csv", "--output", "one-answer.csv")
+    assert (code, out) == (0, "wrote one-answer.csv: 1 rows\n") or "1 row" in out
+    assert (tmp_path / "one-answer.csv").read_text().count("\n") == 2
+
+
+def test_probabilities_of_classes_sum_to_one(capsys, tmp_path):
+    for labels in (["no", "yes"], ["x", "y", "z"]):
+        rows = "".join(f"{i % 7}.5,{i % 5},{labels[i % len(labels)]}\n" for i in range(60))
+        (tmp_path / "t.csv").write_text("a,b,kind\n" + rows)
+        run(capsys, "train", "t.csv", *SHORT)
+        out = run(capsys, "predict", MODEL, "t.csv", "--proba")[1]
+        for row in csv.DictReader(io.StringIO(out)):
+            shares = {label: float(row[f"P({label})"]) for label in labels}
+            assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
+            assert row["kind"] == max(shares, key=shares.get)
+        code, _, err = run(capsys, "predict", MODEL, "t.csv", "--std")
+        assert (code, "--std is for quantities" in err) == (2, True)
+
+
+def test_members_say_how_sure_they_are(capsys, tmp_path):
+    write(tmp_path / "t.csv")
+    run(capsys, "train", "t.csv", *SHORT)
+    code, _, err = run(capsys, "predict", MODEL, "t.csv", "--std")
+    assert (code, "--members 5" in err) == (2, True)
+    run(capsys, "train", "t.csv", *SHORT, "--members", "3")
+    code, out, _ = run(capsys, "predict", MODEL, "t.csv", "--std")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert all(float(row["y_std"]) >= 0 for row in rows)
+    alone = list(csv.DictReader(io.StringIO(run(capsys, "predict", MODEL, "t.csv")[1])))
+    mean = [float(row["y"]) for row in rows]
+    np.testing.assert_allclose(mean, [float(row["y"]) for row in alone], rtol=1e-6, atol=1e-7)
+    assert run(capsys, "predict", MODEL, "t.csv", "--proba")[0] == 2
+
+
+def test_evaluate_refuses_what_it_cannot_compare(capsys, tmp_path):
+    rows = "".join(f"{i % 7}.5,{i % 5},{['no', 'yes'][i % 2]}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text("a,b,kind\n" + rows)
+    run(capsys, "train", "t.csv", *SHORT)
+    (tmp_path / "other.csv").write_text("a,b,kind\n" + rows + "1.5,2,perhaps\n")
+    code, _, err = run(capsys, "evaluate", MODEL, "other.csv")
+    assert code == 1
+    assert "line 62, column 'kind': expects one of the classes no, yes, got 'perhaps'" in err
+    (tmp_path / "bare.csv").write_text("a,b\n1.5,2\n")
+    code, _, err = run(capsys, "evaluate", MODEL, "bare.csv")
+    assert (code, "lacks the target, column 'kind'" in err) == (1, True)
+    (tmp_path / "gap.csv").write_text("a,b,kind\n" + rows + "1.5,2,\n")
+    code, out, err = run(capsys, "evaluate", MODEL, "gap.csv")
+    assert (code, "on 60 rows" in out) == (0, True)
+    assert "note: 1 rows without a target are left out: line 62" in err or "1 row" in err
+
+
+def test_rows_that_do_not_fit_the_model_are_refused_by_place(capsys, tmp_path):
+    rows = "".join(f"${i % 7}.5,{['x', 'y'][i % 2]},{i}.5\n" for i in range(60))
+    (tmp_path / "t.csv").write_text("cost,kind,y\n" + rows)
+    run(capsys, "train", "t.csv", *SHORT)
+    cases = {
+        "kind,y\nx,1\n": "lacks the column 'cost'",
+        "cost,kind\n€5,x\n€6,y\n": "line 2, column 'cost': expects amounts in '$' as in training",
+        "cost,kind\nmuch,x\n": "line 2, column 'cost': expects a number, got 'much'",
+    }
+    for text, words in cases.items():
+        (tmp_path / "new.csv").write_text(text)
+        code, out, err = run(capsys, "predict", MODEL, "new.csv")
+        assert (code, out) == (1, "")
+        assert words in err
+    (tmp_path / "new.csv").write_text("kind,cost\nz,5\n,$7\n")  # an unseen level, a gap, no sign
+    assert run(capsys, "predict", MODEL, "new.csv")[0] == 0
+
+
+def test_info_tells_what_a_model_is(capsys, tmp_path):
+    rows = "".join(f"{i},{i % 7}.5,{['x', 'y'][i % 2]},${i}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text("id,a,kind,price\n" + rows)
+    trained = run(capsys, "train", "t.csv", *SHORT)[1]
+    code, out, _ = run(capsys, "info", MODEL)
+    assert code == 0
+    assert "trained on t.csv to predict 'price', a quantity in $" in out
+    assert "'id': left out: an id" in out
+    assert "'kind': categories: 2 different texts" in out
+    assert re.search(r"root mean squared error in \$: .*", trained)[0] in out
+    plain = mg.Sequential([mg.Dense(2, 1)], loss=mg.MeanSquaredError(), random_state=0)
+    plain.save("plain.npz")
+    code, out, _ = run(capsys, "info", "plain.npz")
+    assert (code, "written by model.save()" in out) == (0, True)
+    (tmp_path / "two.csv").write_text("a,b\n1.5,2.5\n3.5,4.5\n")
+    code, out, _ = run(capsys, "predict", "plain.npz", "two.csv")
+    assert (code, out.splitlines()[0]) == (0, "prediction")
+    assert run(capsys, "evaluate", "plain.npz", "two.csv")[0] == 2
+    assert run(capsys, "explain", "plain.npz", "two.csv")[0] == 2
+
+
+def test_a_model_is_one_file_that_the_library_reads(capsys, tmp_path):
+    write(tmp_path / "t.csv")
+    run(capsys, "train", "t.csv", *SHORT)
+    assert sorted(path.name for path in (tmp_path / "mlpgrad-output").iterdir()) == [
+        "loss.png", "model.npz",
+    ]  # fmt: skip
+    mg.load(MODEL)
+    with zipfile.ZipFile(MODEL) as archive:
+        assert archive.testzip() is None
+
+
+def test_explain_walks_through_a_trained_model(capsys, tmp_path):
+    write(tmp_path / "t.csv")
+    run(capsys, "train", "t.csv", "--quiet", "--epochs", "2", "--hidden", "3,2")
+    code, out, _ = run(capsys, "explain", MODEL, "t.csv", "--sample", "5", "--text")
+    assert code == 0
+    assert "delta^c_j = 2 (y^c_j - t_j)" in out
+    assert "the outputs in the unit of the data" in out
+    code, out, _ = run(capsys, "explain", MODEL, "t.csv", "--no-open")
+    assert (code, "explain.html" in out) == (0, True)
+    code, _, err = run(capsys, "explain", MODEL, "t.csv", "--sample", "60")
+    assert (code, "--sample expects a row from 0 to 59, got 60" in err) == (2, True)
+
+
+def test_explain_reads_the_same_tables(capsys, tmp_path):
+    (tmp_path / "t.csv").write_text("1,5;2,5;no\n2,5;1,0;yes\n" * 6)
+    code, out, _ = run(capsys, "explain", "t.csv", "--text")
+    assert code == 0
+    assert "zhat_1 = 1\n" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "."], "expects a file, got the directory '.'"),
+        (["predict", MODEL, "t.csv"], f"found no file '{MODEL}'"),
+        (["predict", ".", "t.csv"], "expects a file, got the directory '.'"),
+        (["train", "t.csv", "--target", "z"], "has no column 'z'"),
+        (["train", "t.csv", "--without", "z"], "--without: the table has no column 'z'"),
+        (["train", "t.csv", "--members", "x"], "invalid int value"),
+        (["predict"], "the following arguments are required: MODEL, FILE"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(capsys, tmp_path, arguments, words):
+    write(tmp_path / "t.csv")
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"a,b\n", b"PK\3\4nonsense", bytes(range(256))])
+def test_other_files_are_refused_in_one_line(capsys, tmp_path, content):
+    (tmp_path / "t.csv").write_bytes(content)
+    for arguments in (["train", "t.csv"], ["predict", "t.csv", "t.csv"], ["info", "t.csv"]):
+        code, out, err = run(capsys, *arguments)
+        assert (code in (1, 2), out) == (True, "")
+        assert err.startswith("mlpgrad: error: ")
+        assert err.count("\n") == 1
+
+
+def test_help_lists_the_choices(capsys):
+    out = " ".join(run(capsys, "train", "--help")[1].split())
+    for name in ("relu", "tanh", "gelu", "adam", "sgd", "rprop", "digits", "classification"):
+        assert name in out
+    assert "text, true or false classes, never a quantity" in out
+    for command in ("predict", "evaluate", "info", "explain"):
+        assert run(capsys, command, "--help")[0] == 0
+
+
+def test_a_reader_that_has_enough_is_no_failure(capsys, tmp_path):
+    write(tmp_path / "t.csv", 3000)
+    run(capsys, "train", "t.csv", *SHORT, "--epochs", "1")
+    command = [sys.executable, "-m", "mlpgrad", "predict", MODEL, "t.csv", "--id", "a,b,y"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (18946.4191, "18,946"), (0.03125, "0.03125"), (3.14159, "3.142"), (999.94, "999.9"),
+        (-2e6, "-2,000,000"), (0.0, "0"), (1.5e-8, "1.5e-08"), (1e30, "1e+30"),
+    ],
+)  # fmt: skip
+def test_quantities_are_printed_sensibly(value, text):
+    assert quantity(value) == text

@@ -1,0 +1,365 @@
+"""What the command line takes the columns of a person's table for, and what it refuses."""
+
+import gzip
+import re
+
+import numpy as np
+import pytest
+
+from mlpgrad.cli.data import load_data
+from mlpgrad.cli.errors import CommandError
+from mlpgrad.cli.parser import build_parser
+
+ROWS = 60
+
+
+def options_of(path, *options):
+    return build_parser().parse_args(["train", str(path), *options])
+
+
+def read(path, text, *options):
+    """The data set that the command line makes of a file with this text."""
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return load_data(options_of(path, *options))
+
+
+def table(y="{number:.3f}", rows=ROWS, *, head="a,b,y", x="{a:.3f},{b:.3f}"):
+    """A table of two features and a target, which may use the row's number or the sum a + b."""
+    rng = np.random.default_rng(0)
+    lines = [head] if head else []
+    for row, (a, b) in enumerate(rng.normal(size=(rows, 2))):
+        lines.append(f"{x},{y}".format(a=a, b=b, row=row, number=a + b))
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "t.csv"
+
+
+# the kind of the target
+
+
+@pytest.mark.parametrize(
+    ("numbers", "classes", "reason"),
+    [
+        ([0.5, 1, 1.5] * 20, 0, "the target has fractions"),
+        ([1, 2, 3] * 20, 3, "3 different whole numbers, each in 20 or more rows"),
+        ([1.0, 0.0] * 30, 2, "2 different whole numbers, each in 30 or more rows"),
+        ([*range(20)] * 3, 20, "20 different whole numbers, each in 3 or more rows"),
+        ([*range(21)] * 3, 0, "21 different values are too many to be classes"),
+        ([1, 2] * 29 + [3, 3], 0, "1 of 3 different values have fewer than 3 rows"),
+        ([1000 * i for i in range(45)], 0, "45 different values are too many to be classes"),
+        ([1000 * i for i in range(15)], 0, "15 of 15 different values have fewer than 3 rows"),
+        ([1e300, -1e300] * 30, 2, "2 different whole numbers"),
+    ],
+)
+def test_whole_numbers_are_classes_where_few_and_each_has_several_rows(
+    path, numbers, classes, reason
+):
+    rows = "".join(f"{i % 7},{i % 5},{number}\n" for i, number in enumerate(numbers))
+    data = read(path, "a,b,y\n" + rows)
+    assert len(data.target.classes) == classes
+    assert data.target.reason.startswith(reason)
+    assert any(reason in note for note in data.notes)
+
+
+def test_the_task_can_be_turned_and_the_note_says_how(path):
+    text = table(y="{row}")
+    few = "a,b,y\n" + "".join(f"{i % 7}.5,{i % 5},{i % 4}\n" for i in range(40))
+    data = read(path, few)
+    assert "(--task regression for a quantity)" in data.notes[-1]
+    turned = read(path, few, "--task", "regression")
+    assert (turned.target.classes, turned.target.reason) == ((), "--task regression")
+    assert "(--task classification for classes)" in turned.notes[-1]
+    np.testing.assert_array_equal(turned.target.y, np.arange(40) % 4)
+    assert "--task" not in read(path, text).notes[-1]  # 60 classes of one row each cannot be
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels"),
+    [
+        (["no", "yes"], ["no", "yes"]),
+        (["True", "False"], ["False", "True"]),
+        (["<5", "5-9", ">=10"], ["5-9", "<5", ">=10"]),
+        (["4 cyl", "6 cyl", "8 cyl"], ["4 cyl", "6 cyl", "8 cyl"]),
+        ([f"town{i}" for i in range(60)], sorted(f"town{i}" for i in range(60))),
+    ],
+)
+def test_text_is_classes_and_never_a_quantity(path, texts, labels):
+    rows = "".join(f"{i % 7}.5,{i % 5},{texts[i % len(texts)]}\n" for i in range(300))
+    data = read(path, "a,b,y\n" + rows)
+    assert list(data.target.classes) == labels
+    assert data.target.y.tolist() == [texts[i % len(texts)] for i in range(300)]
+    with pytest.raises(ValueError, match="line 2, column 'y': --task regression expects a number"):
+        read(path, "a,b,y\n" + rows, "--task", "regression")
+
+
+@pytest.mark.parametrize(
+    ("form", "unit", "size"),
+    [
+        ("${row}", "$", 1),
+        ('"${row},000"', "$", 1000),
+        ("{row} %", "%", 1),
+        ("{row} kg", "kg", 1),
+        ("€ {row}", "€", 1),
+        ("{row} EUR", "EUR", 1),
+        ('"{row},000"', "", 1000),  # a and b show that the decimal sign is a point
+        ('"1{row},000.5"', "", 1),
+    ],
+)
+def test_amounts_are_read_as_numbers_never_ranked(path, form, unit, size):
+    rows = range(1, ROWS)
+    lines = "".join(f"{r % 7}.5,{r % 5},{form.format(row=r)}\n" for r in rows)
+    data = read(path, "a,b,y\n" + lines)
+    assert (data.target.classes, data.target.unit) == ((), unit)
+    if "1{row}" in form:
+        np.testing.assert_array_equal(data.target.y, [float(f"1{r}000.5") for r in rows])
+    else:
+        np.testing.assert_array_equal(data.target.y, [size * r for r in rows])
+    feature = read(
+        path,
+        "y,b,c\n" + "".join(f"{form.format(row=r)},{r % 5},{r % 3}\n" for r in rows)
+        if unit
+        else "y,b,c\n" + "".join(f"{form.format(row=r)},{r % 5}.5,{r % 3}\n" for r in rows),
+    )
+    assert feature.columns["y"].kind == "numbers"
+    np.testing.assert_array_equal(feature.x["y"], data.target.y)
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        (
+            [f"{i} kg" for i in range(30)] + [f"{i} g" for i in range(30)],
+            r"line 2, column 'y': .* got '0 kg'; .* without the unit 'kg'",
+        ),
+        (["$5", "€7"] * 30, r"line 2, column 'y': .* got '\$5'; .* without the sign '\$'"),
+        (["5"] * 59 + ["$7"], r"line 61, column 'y': .* got '\$7' among numbers"),
+        (["5"] * 59 + ["many"], r"line 61, column 'y': .* got 'many' among numbers"),
+        (["1_000"] * 60, r"line 2, column 'y': .* got '1_000'; write numbers with the digits 0"),
+        (["٣"] * 60, r"line 2, column 'y': .* got '٣'; write numbers with the digits 0"),
+        (["(5)", "7"] * 30, r"line 2, column 'y': .* got '\(5\)' among numbers; .* minus sign"),
+    ],
+)
+def test_unclear_amounts_are_refused_by_line_and_column(path, cells, words):
+    rows = "".join(f"{i % 7}.5,{i % 5},{cell}\n" for i, cell in enumerate(cells))
+    with pytest.raises(ValueError, match=words):
+        read(path, "a,b,y\n" + rows)
+
+
+def test_thousands_or_decimals_are_asked_where_nothing_shows_which(path):
+    text = "a;b;y\n" + '"1,200";3;0\n"1,300";4;1\n' * 9
+    with pytest.raises(ValueError, match=r"line 2, column 'a': .* got '1,200'; .*--decimal ','"):
+        read(path, text)
+    assert read(path, text, "--decimal", ",").x["a"][:2].tolist() == [1.2, 1.3]
+    assert read(path, text, "--decimal", ".").x["a"][:2].tolist() == [1200, 1300]
+
+
+def test_amounts_of_a_few_kinds_with_a_word_are_categories(path):
+    data = read(path, table(x="{row} cyl,{b:.2f}", rows=60).replace("0 cyl", "4 cyl"))
+    assert data.columns["a"].kind in ("numbers", "categories")
+    few = "a,b,y\n" + "".join(f"{4 + 2 * (i % 3)} cyl,{i % 7}.5,{i}.5\n" for i in range(60))
+    assert read(path, few).columns["a"].kind == "categories"
+
+
+# the other columns
+
+
+def test_each_column_is_taken_for_something_and_said(path):
+    rows = "".join(
+        f"{i},{'0' * (i % 2)}{i % 9},{i % 7}.5,{['red', 'blue'][i % 2]},same,{i % 3},{i}.25\n"
+        for i in range(60)
+    )
+    data = read(path, "id,code,size,colour,constant,few,y\n" + rows)
+    kinds = {name: column.kind for name, column in data.columns.items()}
+    assert kinds == {
+        "id": "left out", "code": "categories", "size": "numbers", "colour": "categories",
+        "constant": "left out", "few": "numbers",
+    }  # fmt: skip
+    told = "\n".join(data.notes)
+    for name, column in data.columns.items():
+        assert f"  {name!r}: {column}" in told
+    assert "an id, every whole number is another one" in told
+    assert "every value is the same" in told
+    assert data.x["code"][:2].tolist() == ["0", "01"]
+
+
+@pytest.mark.parametrize("name", ["id", "ID", "user_id", "userId", "row", "Index", "key"])
+def test_ids_are_left_out_and_can_be_taken(path, name):
+    ids = np.random.default_rng(0).permutation(10_000)[:60]
+    text = f"{name},b,y\n" + "".join(f"{i},{i % 7}.5,{i % 5}.5\n" for i in ids)
+    data = read(path, text)
+    assert list(data.x) == ["b"]
+    assert str(data.columns[name]).startswith("left out: an id")
+    assert list(read(path, text, "--numbers", name).x) == [name, "b"]
+    other = read(path, text.replace(name, "income", 1))
+    assert list(other.x) == ["income", "b"]  # all different is not enough
+
+
+def test_whole_numbers_in_a_row_are_an_id_under_any_name(path):
+    text = "a,b,y\n" + "".join(f"{i},{i % 7}.5,{i % 5}.5\n" for i in range(5, 65))
+    assert list(read(path, text).x) == ["b"]
+    only = "a,y\n" + "".join(f"{i},{i % 5}.5\n" for i in range(60))
+    assert list(read(path, only).x) == ["a"]  # better than nothing
+
+
+def test_options_decide_on_columns(path):
+    text = "a,b,c,y\n" + "".join(f"{i % 4},{i % 7}.5,{i % 3},{i}.5\n" for i in range(60))
+    data = read(path, text, "--categories", "a, c", "--without", "b")
+    assert {n: c.kind for n, c in data.columns.items()} == {
+        "a": "categories", "b": "left out", "c": "categories",
+    }  # fmt: skip
+    assert sorted(data.x) == ["a", "c"]
+    with pytest.raises(CommandError, match="--without: the table has no column 'd'"):
+        read(path, text, "--without", "d")
+
+
+@pytest.mark.parametrize(
+    ("cells", "words", "options"),
+    [
+        (["2020-01-02", "2021-05-06"] * 30, r"column 'a' holds dates .* in line 2.*--without 'a'",
+         ("--without", "a")),
+        (["1.5", "2.5", "much"] * 20, r"line 4, column 'a': expects a number, got 'much'",
+         ("--missing", ",much")),
+        (["1.5", "2.5", "much"] * 20, r"--categories 'a'", ("--categories", "a")),
+        (["1.5"] * 59 + ["1_000"], r"line 61, column 'a'", ("--without", "a")),
+    ],
+)  # fmt: skip
+def test_what_is_refused_can_be_decided(path, cells, words, options):
+    text = "a,b,y\n" + "".join(f"{cell},{i % 7}.5,{i}.5\n" for i, cell in enumerate(cells))
+    with pytest.raises(ValueError, match=words) as caught:
+        read(path, text)
+    assert str(caught.value).count(str(path)) == 1
+    read(path, text, *options)
+
+
+def test_gaps_stay_gaps_and_rows_without_a_target_are_left_out(path):
+    rows = [f"{['1.5', '', 'NA'][i % 3]},{['x', '?', 'y'][i % 3]},{i}.5" for i in range(60)]
+    rows[4] = "1.5,x,"
+    rows[7] = "1.5,x,NA"
+    data = read(path, "a,b,y\n" + "\n".join(rows))
+    assert len(data.target.y) == 58
+    assert "2 rows without a target are left out: lines 6, 9" in data.notes
+    assert np.isnan(data.x["a"][1])
+    assert data.x["b"][:3].tolist() == ["x", None, "y"]
+    assert "20 missing" in str(data.columns["b"]) or "missing" in str(data.columns["b"])
+    classes = "a,y\n" + "1.5,NA\n2.5,US\n3.5,US\n" * 9
+    with pytest.raises(ValueError, match=r"line 2, column 'y': .* got 'NA'; .* --missing"):
+        read(path, classes)
+    assert read(path, classes, "--missing", "").target.classes == ("NA", "US")
+
+
+def test_a_column_that_equals_the_target_is_told(path):
+    text = "a,copy,y\n" + "".join(f"{i % 7}.5,{i}.5,{i}.5\n" for i in range(60))
+    data = read(path, text)
+    assert any(n.startswith("warning: column 'copy' is the same as the target") for n in data.notes)
+    assert not any("warning" in note for note in read(path, text, "--without", "copy").notes)
+
+
+# how the file is written
+
+
+@pytest.mark.parametrize("delimiter", ",;\t|")
+@pytest.mark.parametrize("decimal", ".,")
+@pytest.mark.parametrize("packed", [False, True])
+def test_delimiter_and_decimal_sign_are_seen_and_said(path, delimiter, decimal, packed):
+    if delimiter == decimal:
+        pytest.skip("the fields would be quoted")
+    plain = read(path, table())
+    text = table().replace(",", delimiter).replace(".", decimal).encode()
+    data = read(path, gzip.compress(text) if packed else text)
+    assert (
+        f"columns separated by {delimiter!r}, decimal sign {decimal!r}, a header" in data.notes[0]
+    )
+    np.testing.assert_array_equal(data.x["a"], plain.x["a"])
+    np.testing.assert_array_equal(data.target.y, plain.target.y)
+
+
+def test_a_decimal_comma_does_not_take_points(path):
+    text = "a;b;y\n" + "1,5;3;0,5\n2,5;4;1,5\n" * 20 + "1.5;3;0,5\n"
+    with pytest.raises(ValueError, match=r"line 42, column 'a': .* got '1.5'"):
+        read(path, text)
+
+
+def test_a_first_line_of_numbers_is_data(path):
+    data = read(path, table(head=""))
+    assert "no header: columns are named 0, 1, 2 ..." in data.notes[0]
+    assert (list(data.x), data.target_name, len(data.target.y)) == (["0", "1"], "2", ROWS)
+    assert read(path, table(head=""), "--target", "0").target_name == "0"
+    assert read(path, table(head=""), "--target", "-3").target_name == "0"
+    named = read(path, table(head=""), "--header")
+    assert len(named.target.y) == ROWS - 1
+    years = read(path, table(head="2019,2020,y"))
+    assert list(years.x) == ["2019", "2020"]
+    counted = read(path, table(head="0,1,2"))
+    assert "a header" in counted.notes[0]
+    words = "a,b\n" + "x,y\ny,x\n" * 9
+    assert len(read(path, words, "--header").target.y) == 18
+    assert len(read(path, words.replace("a,b", "x,y"), "--no-header").target.y) == 19
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "latin-1"])
+def test_encodings_are_seen(path, encoding):
+    data = read(path, table(head="größe,b,y").encode(encoding))
+    assert list(data.x) == ["größe", "b"]
+    told = "encoding" in data.notes[0]
+    assert told == (encoding not in ("utf-8", "utf-8-sig"))
+    greek = table(head="μήκος,b,y").encode("cp1253")
+    assert list(read(path, greek, "--encoding", "cp1253").x) == ["μήκος", "b"]
+
+
+def test_an_unnamed_column_has_its_place_as_name(path):
+    data = read(path, table(head=",b,y", x="{row},{b:.3f}"))
+    assert str(data.columns["column 1"]).startswith("left out: an id")
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "error"),
+    [
+        ("", "is empty", ValueError),
+        ("\n\n", "is empty", ValueError),
+        ("a,b\n", "no rows below the header", ValueError),
+        ("a\n1\n2\n", "expects at least two columns, .* --delimiter", ValueError),
+        ("a,b\n1,2\n3\n", "line 3: expects 2 fields as in the first line, got 1", ValueError),
+        ("a,b,a\n1,2,3\n", "line 1: columns 1 and 3 are both named 'a'", ValueError),
+        ('a,y\n"1,2\n', "not a readable table", ValueError),
+        ("a,y\n" + "1,2\n" * 20, "expects two or more different values, got 2", ValueError),
+        ("a,y\n" + "1,x\n" * 20, "expects two or more classes, got 'x' only", ValueError),
+        (table(y="name{row}"), "line 2, column 'y': 'name0' is one of 60 different", ValueError),
+        (table(x="same,5", y="{row}"), "no column to learn from", ValueError),
+    ],
+)
+def test_tables_that_cannot_be_learnt_from(path, text, words, error):
+    with pytest.raises(error, match=words) as caught:
+        read(path, text)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--delimiter", "ab"), "--delimiter expects one character, or one of tab"),
+        (("--encoding", "latin-0"), "--encoding expects an encoding such as 'utf-8'"),
+        (("--delimiter", ",", "--decimal", ","), "expects one character other than the decimal"),
+        (("--target", "z"), "has no column 'z'"),
+    ],
+)
+def test_options_of_files_are_checked(path, options, words):
+    with pytest.raises((ValueError, CommandError), match=words):
+        read(path, table(), *options)
+
+
+def test_errors_advise_options_that_the_command_has(path):
+    (commands,) = (a.choices for a in build_parser()._actions if isinstance(a.choices, dict))
+    known = {name for action in commands["train"]._actions for name in action.option_strings}
+    texts = ["a,y\n1,$5\n2,€7\n" * 5, "a;y\n1,5;2\n1.5;3\n", 'a,y\n"1,500",1\n"2,500",2\n',
+             "a,b,y\n" + "1,2020-01-01,3\n2,2021-01-01,4\n" * 6, "a,y\n1,NA\n1,x\n", "a\n1\n",
+             "a,y\n1,5\n2,x\n3,4\n", "a,b,y\n1,5,3\n2,7,1\n3,red,2\n"]  # fmt: skip
+    for text in texts:
+        with pytest.raises((ValueError, CommandError)) as caught:
+            read(path, text)
+        message = str(caught.value)
+        assert set(re.findall(r"--[a-z-]+", message)) <= known
+        assert not re.search(r"\b(delimiter|decimal|missing|encoding|header|columns)=", message)
+        assert "OneHot" not in message
