@@ -200,7 +200,6 @@ class Sequential(Differentiable, Answers):
         """
         method = method_of(optimizer)
         check_not_fitted(self)
-        self.uncertainty = None
         epochs, batch_size = check_counts(self, epochs, batch_size, method.rows_at_once)
         validation_split = check_validation(validation_data, validation_split, folds)
         batches = training_batches(
@@ -226,6 +225,7 @@ class Sequential(Differentiable, Answers):
             record=History(),
             communicator=communicator,
         )
+        self.uncertainty = None
         session.run(resume)
         return session.record  # type: ignore[return-value]  # the History above
 

@@ -86,12 +86,10 @@ def test_an_interval_holds_the_mean_and_widens_with_its_level(loss, dtype):
 def test_other_units_of_the_target_are_only_other_units():
     model = trained(mg.GaussianNLL(), outputs=2, dtype="float64")
     other = model.copy()
-    with_slot = next(s for s in other.parameters if s.name == "layers[2].weights")
     weights, bias = other.layers[2].params.weights, other.layers[2].params.bias
     weights[..., 0] *= 1000
     bias[..., 0] = bias[..., 0] * 1000 + 7
     bias[..., 1] += 2 * np.log(1000)
-    assert with_slot.shape == (8, 2)
     for ask in ({"std": True}, {"interval": 0.9}):
         a, b = (1000 * part for part in model.predict(X, **ask))
         np.testing.assert_allclose(other.predict(X, **ask), [a + 7, b + 7 * ("interval" in ask)])
@@ -129,6 +127,29 @@ def test_one_network_that_knows_no_noise_says_what_to_do():
     assert model.predict(X, std=True).includes_noise
     model.laplace(X, Y)
     assert np.isfinite(model.log_likelihood(X, Y))
+
+
+def test_only_ways_that_are_open_are_advised():
+    layers = [mg.Dense(5, 4), mg.Dropout(0.1), mg.Dense(4, 1)]
+    dropping = mg.Sequential(layers, loss=mg.Huber(), random_state=0)
+    with pytest.raises(ValueError, match="got one network with Huber") as told:
+        dropping.predict(X, std=True)
+    assert "give samples=100" in str(told.value)
+    assert "laplace" not in str(told.value)
+    assert dropping.predict(X, std=True, samples=100).std.min() > 0
+    with pytest.raises(ValueError, match="log_likelihood expects") as told:
+        dropping.log_likelihood(X, Y)
+    assert "samples" not in str(told.value)
+    dropping.uncertainty = mg.Noise.fit(dropping, X, Y)
+    assert np.isfinite(dropping.log_likelihood(X, Y))
+
+
+def test_a_fit_that_is_refused_forgets_nothing():
+    model = trained(mg.MeanSquaredError(), size=None)
+    found = model.laplace(X, Y)
+    with pytest.raises(ValueError, match="same number of samples"):
+        model.fit(X, Y[:-1], optimizer=mg.Adam(), verbose=0)
+    assert model.uncertainty is found
 
 
 def test_classes_have_probabilities_and_no_standard_deviation():

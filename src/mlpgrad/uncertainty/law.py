@@ -11,7 +11,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses.meaning import log_mean_exp
 from mlpgrad.network.network import Network
-from mlpgrad.uncertainty.mc_dropout import dropped_out
+from mlpgrad.uncertainty.mc_dropout import dropped_out, has_dropout
 
 
 def outputs(network: Network, x: Array, samples: int | None) -> Array:
@@ -58,7 +58,7 @@ class Law:
     """
 
     def __init__(self, network: Network, x: Array, samples: int | None) -> None:
-        self.loss = network.loss
+        self.network, self.loss = network, network.loss
         found, covariance = expected_outputs(network, x, samples)
         noise, known = self.loss.noise(found), network.uncertainty
         if noise is None and known is not None:
@@ -110,10 +110,7 @@ class Law:
         if variances is None and len(self.outputs) == 1:
             raise ValueError(
                 f"std and interval expect something that tells how far predictions may be off, got "
-                f"one network with {self.loss!r}; call model.laplace(x, y), train an ensemble "
-                f"(ensemble_size=5), use GaussianNLL(), which predicts the noise, give samples=100 "
-                f"if there are Dropout layers, or set model.uncertainty = mg.Noise.fit(model, x, "
-                f"y) on rows that were not trained on"
+                f"one network with {self.loss!r}; {ways(self.network, of_mean=True)}"
             )
         spread = np.asarray(self.means.var(axis=0))
         return spread if variances is None else spread + variances.mean(axis=0)
@@ -130,8 +127,7 @@ class Law:
         if self.noise is None and not self.loss.classifies:
             raise ValueError(
                 f"log_likelihood expects the noise of the targets, got {self.loss!r}, which "
-                f"predicts none; call model.laplace(x, y), set model.uncertainty = "
-                f"mg.Noise.fit(model, x, y), or train with GaussianNLL()"
+                f"predicts none; {ways(self.network, of_mean=False)}"
             )
         return np.asarray(log_mean_exp(self.loss.log_density(self.outputs, target, self.variances)))
 
@@ -141,3 +137,22 @@ def _of_each(variance: Array, outputs: Array) -> Array:
     rows, width = outputs.shape[-2], variance.shape[-1]
     whole = np.broadcast_to(variance, (*outputs.shape[:-1], width))
     return whole.reshape(-1, rows, width)
+
+
+def ways(network: Network, *, of_mean: bool) -> str:
+    """How a network can get to know its errors: those ways that are open to it.
+
+    Parameters
+    ----------
+    network : Network
+    of_mean : bool
+        Whether it is enough to know how far the mean may be off, without the noise.
+    """
+    found = ["call model.laplace(x, y)"] if network.loss.leaves_noise_open else []
+    if of_mean:
+        found.append("train an ensemble (ensemble_size=5)")
+    if of_mean and has_dropout(network.layers):
+        found.append("give samples=100, which uses the Dropout layers")
+    found.append("train with GaussianNLL(), which predicts the noise")
+    found.append("set model.uncertainty = mg.Noise.fit(model, x, y), on rows not trained on")
+    return f"{', '.join(found[:-1])}, or {found[-1]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -54,15 +55,20 @@ def _passes(layers: list[Layer], rows: Array, count: int) -> Array:
 
 def _dropping(network: Network) -> list[Layer]:
     """Layers that predict, on the same parameters, but for Dropout, which is active."""
-    twins = [layer.reader() for layer in network.layers]
-    dropouts = [layer for _, layer in walk(twins) if isinstance(layer, Dropout)]
-    if not dropouts:
+    if not has_dropout(network.layers):
         raise ValueError(
             f"samples expects a network with Dropout layers, which make its passes differ, got "
             f"{list(network.layers)!r:.200}; leave samples out, or add mg.Dropout(0.1)"
         )
+    twins = [layer.reader() for layer in network.layers]
     seeds: Any = network.seed(STREAM).spawn(network.ensemble_size or 1)
     rngs = [np.random.default_rng(seed) for seed in seeds]
-    for layer in dropouts:
-        layer.training, layer._rngs = True, rngs
+    for _, layer in walk(twins):
+        if isinstance(layer, Dropout):
+            layer.training, layer._rngs = True, rngs
     return twins
+
+
+def has_dropout(layers: Sequence[Layer]) -> bool:
+    """Whether there is a Dropout layer among these, or within one of them."""
+    return any(isinstance(layer, Dropout) for _, layer in walk(layers))
