@@ -468,3 +468,24 @@ def test_scaled_inputs_and_targets_are_shown_in_both_units():
     prediction = e.find("prediction").line((0, 0))
     np.testing.assert_allclose(computed(prediction.substitution, {}), model.predict(x[:1])[0, 0])
     assert [q.symbol for q in e.steps[-1].quantities][-2:] == ["new prediction", "new L"]
+
+
+def test_features_and_classes_have_their_names():
+    x = {"length": np.array([1.0, 2.0, 0.5, 3.0]), "width": np.array([0.1, 0.2, 0.3, 0.4])}
+    frame = pytest.importorskip("pandas").DataFrame(x)
+    for labels in (["cat", "dog", "cow", "dog"], ["no", "yes", "no", "yes"]):
+        count = len(set(labels))
+        outputs = count if count > 2 else 1
+        loss = mg.SoftmaxCrossEntropy() if count > 2 else mg.SigmoidCrossEntropy()
+        layers = [mg.Dense(2, 3), mg.Tanh(), mg.Dense(3, outputs)]
+        model = mg.Sequential(layers, loss=loss, random_state=0)
+        model.fit(frame, labels, optimizer=mg.Adam(), epochs=1, verbose=0)
+        e = mg.explain(model, frame[:2], labels[:2])
+        assert [line.label for line in map(e.find("x").line, e.find("x").indices(0))] == [*x]
+        names = sorted(set(labels)) if count > 2 else ["yes"]
+        assert list(e.find("p").labels) == names
+        assert f"({names[-1]})" in str(e)
+        drawn = page_data(e)["columns"]
+        assert drawn[0]["labels"] == [*x]
+        assert drawn[-1]["labels"] == names
+        assert rf"\text{{({names[-1]})}}" in e._repr_html_()

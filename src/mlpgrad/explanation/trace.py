@@ -72,13 +72,16 @@ class Trace:
         self.labels = self._labels()
 
     def _labels(self) -> list[tuple[str, ...]]:
+        """The names of features and classes; without names, classes have their numbers from 0."""
         labels: list[tuple[str, ...]] = [() for _ in self.widths]
-        if isinstance(self.model.loss, (CrossEntropy, SoftmaxCrossEntropy)):
-            known = self.model.classes_
-            names = range(self.widths[-1]) if known is None else known.tolist()
-            labels[-1] = tuple(f"class {name}" for name in names)  # p_1 is that of class 0
-        if self.model.feature_names_ is not None:
-            labels[0] = self.model.feature_names_
+        model, outputs = self.model, self.widths[-1]
+        if model.feature_names_ is not None:
+            labels[0] = model.feature_names_
+        if isinstance(model.loss, (CrossEntropy, SoftmaxCrossEntropy)):
+            known = range(outputs) if model.classes_ is None else model.classes_.tolist()
+            labels[-1] = tuple(map(_class_name, known))
+        elif model.classes_ is not None and outputs == 1:
+            labels[-1] = (_class_name(model.classes_.tolist()[-1]),)  # the output says how likely
         return labels
 
     def _blocks(self) -> list[tuple[int, ...]]:
@@ -174,6 +177,10 @@ class Trace:
             return self.kept[column]
         others = tuple(a for a in range(value.ndim) if a != axis % value.ndim)
         return largest(np.abs(value).max(axis=others), self.show.terms)
+
+
+def _class_name(label: Any) -> str:
+    return label if isinstance(label, str) else f"class {label}"
 
 
 class LayerNumbers(NamedTuple):
