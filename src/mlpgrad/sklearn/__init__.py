@@ -14,5 +14,7 @@ require("sklearn", "sklearn")
 
 from mlpgrad.sklearn.classifier import MLPClassifier  # noqa: E402  # after the check above
 from mlpgrad.sklearn.regressor import MLPRegressor  # noqa: E402
+from mlpgrad.sklearn.tabular_classifier import TabularMLPClassifier  # noqa: E402
+from mlpgrad.sklearn.tabular_regressor import TabularMLPRegressor  # noqa: E402
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["MLPClassifier", "MLPRegressor", "TabularMLPClassifier", "TabularMLPRegressor"]

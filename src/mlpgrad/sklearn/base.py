@@ -119,8 +119,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         """The score of held-out rows; NaN where a prediction is not finite."""
 
-    def _begin(self, rows: Rows) -> None:
-        """Learn what else a fresh network needs to know of the rows that it is trained on."""
+    def _fit_scaling(self, rows: Rows) -> None:
+        """Fit what scales the targets of a fresh network."""
 
     # fitting
 
@@ -160,8 +160,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self.n_outputs_ = y.shape[1]
         self._random_state = check_random_state(self.random_state)
         if first:
-            self._begin(Rows(X, y, sample_weight))
-            self._initialize(X)
+            self._initialize(Rows(X, y, sample_weight))
         model = self._model(X)
         if self.solver == "lbfgs":
             train_at_once(self, model, with_class_weight(self, Rows(X, y, sample_weight)))
@@ -202,7 +201,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         train_in_epochs(self, self.model_, weighted, held_out, incremental=incremental)
         if self.refit and not self.history_.interrupted:
             epochs = int(np.median(self.best_epochs_))
-            self._initialize(rows.x)
+            self._initialize(rows)
             self.best_epochs_[...] = epochs
             train_in_epochs(self, self.model_, with_class_weight(self, rows), epochs=epochs)
 
@@ -214,10 +213,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             sample_weight = _check_sample_weight(sample_weight, X)
         return Rows(X, y, sample_weight)
 
-    def _initialize(self, X: Any) -> None:
+    def _initialize(self, rows: Rows) -> None:
         """Begin anew: weights, counts and records."""
         self.n_iter_ = self.t_ = 0
-        self.model_ = self._new_model(X)
+        self.model_ = self._new_model(rows.x)
+        self._fit_scaling(rows)
         self.coefs_, self.intercepts_ = self._views()
         if self.solver == "lbfgs":
             return
@@ -250,6 +250,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             sparse=issparse(X),
             random_state=self._random_state,
             members=self.n_members,
+            target_scaling=getattr(self, "target_scaling", None),
         )
 
     # parameters
@@ -273,7 +274,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     # predictions
 
     def _raw(self, X: Any, check_input: bool = True) -> Array:
-        """The network's output: logits, log rates or numbers; `(E, B, O)` for members."""
+        """The network's output in the unit of its training; `(E, B, O)` for members."""
         if check_input:
             check_is_fitted(self)
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
@@ -282,7 +283,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _output(self, X: Any, check_input: bool = True) -> Array:
         """The output `(B, O)` that stands for all members: their mean, of probabilities."""
-        output = self._raw(X, check_input)
+        output = self.model_.in_own_unit(self._raw(X, check_input))
         return output if output.ndim == 2 else self.model_.loss.averaged(output)
 
     def _loss_of(self, rows: Rows) -> Array:

@@ -118,6 +118,7 @@ def build(
     sparse: bool,
     random_state: np.random.RandomState,
     members: int = 1,
+    target_scaling: str | None = None,
 ) -> Sequential:
     """The network of an estimator.
 
@@ -133,12 +134,21 @@ def build(
         Draws the initial weights; and a seed, where the layers need random numbers of their own.
     members : int
         Networks of the ensemble.
+    target_scaling : None or "standard"
+        Whether targets are scaled: by whom the network is trained, fits that.
     """
     layers, factors = plan.layers(inputs, outputs, sparse=sparse), plan.factors()
     needs_seed = factors is None or any(layer.is_random for _, layer in walk(layers))
     seed = int(random_state.randint(np.iinfo(np.int32).max)) if needs_seed else 0
     size = members if members > 1 else None
-    model = Sequential(layers, loss=loss, dtype=dtype, random_state=seed, ensemble_size=size)
+    model = Sequential(
+        layers,
+        loss=loss,
+        dtype=dtype,
+        random_state=seed,
+        ensemble_size=size,
+        target_scaling=target_scaling,
+    )
     if factors is not None:
         draw(model, random_state, factors)
     return model

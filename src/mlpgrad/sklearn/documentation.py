@@ -1,4 +1,4 @@
-"""The docstring of the options and attributes that both estimators have, written once."""
+"""The docstrings of options and attributes that two estimators have, each written once."""
 
 from __future__ import annotations
 
@@ -127,6 +127,69 @@ best_epochs_ : array of int
     The epoch of the best held-out score or loss, counted from 1.
 """
 
+TABULAR = """
+Columns are recognised and encoded by `mlpgrad.tables.TableEncoder`: numbers, categories, gaps.
+`encoder_.summary()` tells what each was taken for. An ensemble is trained for each of several
+encodings of numbers. Each member trains on all folds but one and stops on that one, so that every
+row is predicted by members that have not seen it; the encoding whose out-of-fold loss is lowest is
+kept. Where one number of epochs is as good for all members as stopping one by one, to within a
+standard error of that loss, the members are trained anew on all rows.
+"""
+
+TABULAR_OPTIONS = """
+hidden_layer_sizes : int or sequence of int, default=(128, 128)
+    Units of each hidden layer, which are ReLUs.
+n_members : int, default=5
+    Networks of each ensemble, at least 2.
+n_folds : int, default=5
+    Into so many folds the rows are drawn, at most one a member.
+encodings : sequence of {'plain', 'quantile', 'target'}, default=('plain', 'quantile', 'target')
+    Ways to encode numbers, to choose from: scaled; in bins of equally many rows; in bins where the
+    target changes. See `mlpgrad.tables.Standard`, `QuantileBins` and `TargetBins`.
+rows : {'auto', 'folds', 'all'}, default='auto'
+    Whether the members that predict are those that left out a fold each, or others trained on all
+    rows; 'auto' chooses as told above.
+dropout : float, default=0.1
+    Share of the hidden units' outputs that are zero in a step.
+learning_rate : float, default=0.002
+    Of AdamW.
+weight_decay : float, default=0.01
+    Of AdamW.
+batch_size : int, default='auto'
+    Rows of a step; 'auto' is a twentieth of all, from 16 to 256.
+max_epochs : int, default='auto'
+    The most epochs; 'auto' are those of 10,000 steps, from 50 to 1,000.
+patience : int, default='auto'
+    Epochs without improvement after which a member stops; 'auto' is a tenth of `max_epochs`, at
+    least 10.
+progress : bool, default=False
+    Whether to show a progress bar on stderr.
+random_state : int, RandomState instance or None, default=None
+    Folds, initial weights and batches are drawn from it.
+"""
+
+TABULAR_ATTRIBUTES = """
+candidates_ : list of tuple
+    What was tried: `encoding`, out-of-fold `loss` with `standard_error`, `epochs` that are best for
+    all members alike, whether these may train on `all_rows`, and `seconds`.
+encoding_ : str
+    The encoding that was chosen.
+all_rows_ : bool
+    Whether the members have been trained on all rows.
+oof_loss_ : float
+    The out-of-fold loss by which it was chosen.
+folds_ : array of shape (n_samples,)
+    The fold of each row.
+encoder_ : mlpgrad.tables.TableEncoder
+    Makes numbers of the columns.
+model_ : mlpgrad.Sequential
+    The ensemble, which takes what `encoder_` gives.
+n_features_in_ : int
+    Columns of the table.
+feature_names_in_ : array of str
+    Their names, where they have some.
+"""
+
 
 def documented(cls: Class) -> Class:
     """Put the options and attributes of both estimators in a docstring's marked places."""
@@ -135,6 +198,9 @@ def documented(cls: Class) -> Class:
         "{options}": OPTIONS,
         "{further}": FURTHER,
         "{attributes}": ATTRIBUTES,
+        "{tabular}": TABULAR,
+        "{tabular_options}": TABULAR_OPTIONS,
+        "{tabular_attributes}": TABULAR_ATTRIBUTES,
     }.items():
         lines = "\n    ".join(entries.strip().splitlines())
         text = text.replace(mark, lines)

@@ -45,7 +45,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     {options}
     target_scaling : {'standard'} or None, default=None
         Beyond scikit-learn, as all that follows: whether to train on targets of mean 0 and standard
-        deviation 1. Losses and the output of `model_` are then in that unit; predictions are not.
+        deviation 1. Losses are then in that unit, predictions in that of `y`.
     {further}
 
     Attributes
@@ -135,44 +135,31 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         activation = "exp" if isinstance(loss, Poisson) else "identity"
         return loss, outputs_for(loss, self.n_outputs_), activation
 
-    def _begin(self, rows: Rows) -> None:
-        self._mean, self._scale = np.zeros(self.n_outputs_), np.ones(self.n_outputs_)
-        if self.target_scaling is None:
+    def _fit_scaling(self, rows: Rows) -> None:
+        scaling = self.model_.scaling_of_targets
+        if scaling is None:
             return
-        if isinstance(loss_of_numbers(self.loss, self.n_outputs_), Poisson):
-            raise ValueError(
-                'target_scaling="standard" expects a loss on numbers of any size, got counts under '
-                "a Poisson law; leave it None"
-            )
-        self._mean = np.average(rows.y, axis=0, weights=rows.weights)
-        variance = np.average((rows.y - self._mean) ** 2, axis=0, weights=rows.weights)
-        self._scale = np.where(variance > 0, np.sqrt(variance), 1.0)
+        mean = np.average(rows.y, axis=0, weights=rows.weights)
+        variance = np.average((rows.y - mean) ** 2, axis=0, weights=rows.weights)
+        scaling.take(mean, np.where(variance > 0, np.sqrt(variance), 1.0))
 
     def _targets(self, y: Array, dtype: Any) -> Array:
-        if self.target_scaling is not None:
-            y = (y - self._mean) / self._scale
         loss = self.model_.loss
-        target = loss.check_target(y.astype(dtype), outputs_for(loss, self.n_outputs_))
-        return loss.cast(target, np.dtype(dtype))
+        return self.model_.cast_target(loss.check_target(y, outputs_for(loss, self.n_outputs_)))
 
     def _labels(self, y: Array) -> Array:
         return y
 
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
-        prediction = self._numbers(self._output(X, check_input=False))
+        prediction = self._numbers(X, check_input=False)
         if not np.isfinite(prediction).all():
             return float("nan")
         return float(r2_score(y, prediction, sample_weight=sample_weight))
 
-    def _numbers(self, output: Array) -> Array:
-        """What the network's output says, in the unit of the target."""
-        return self._unscaled(self.model_.loss.numbers(output))
-
-    def _unscaled(self, numbers: Array) -> Array:
-        """Numbers of the trained target, `(B, n_outputs_)`, in its unit; one column as a vector."""
-        if self.target_scaling is not None:
-            numbers = (numbers * self._scale + self._mean).astype(numbers.dtype)
-        return _column(numbers)
+    def _numbers(self, X: Any, check_input: bool = True) -> Array:
+        """The mean of the members' predictions, in the unit of the target."""
+        numbers = self.model_.loss.numbers(self._output(X, check_input))
+        return _column(numbers.astype(self.model_.dtype, copy=False))
 
     @available_if(makes_steps)
     @_fit_context(prefer_skip_nested_validation=True)
@@ -209,7 +196,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y : array of shape (n_samples,) or (n_samples, n_outputs)
             Predictions.
         """
-        return self._numbers(self._output(X))
+        check_is_fitted(self)
+        return self._numbers(X)
 
     def predict_std(self, X: Any) -> Array:
         """The standard deviation of a new target, or, where no noise is known, of its mean.
@@ -227,10 +215,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         std : array of shape (n_samples,) or (n_samples, n_outputs)
             Standard deviations, in the unit of the target.
         """
-        std: Array = self._uncertain(X, std=True).std
-        if self.target_scaling is not None:
-            std = (std * self._scale).astype(std.dtype)
-        return _column(std)
+        return _column(self._uncertain(X, std=True).std)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[Array, Array]:
         """Bounds that hold a target with this probability.
@@ -251,10 +236,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             In the unit of the target.
         """
         low, high = self._uncertain(X, interval=coverage)
-        return self._unscaled(low), self._unscaled(high)
+        return _column(low), _column(high)
 
     def _uncertain(self, X: Any, **asked: Any) -> Any:
-        """The network's answer with its uncertainty, in the trained unit."""
+        """The network's answer with its uncertainty."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False)
         return self._model(X).predict(X, **asked)

@@ -1,0 +1,161 @@
+"""One way to train on a table, judged by predictions of rows that its members have not seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.history import History
+from mlpgrad.layers import Dense, Dropout, Layer, ReLU
+from mlpgrad.losses.base import Loss
+from mlpgrad.optimizers import AdamW
+from mlpgrad.sequential import Sequential
+from mlpgrad.tables import ColumnEncoding, QuantileBins, Standard, TableEncoder, TargetBins
+from mlpgrad.training import EarlyStopping, ExponentialMovingAverage
+from mlpgrad.training.folds import fold_of
+
+ENCODINGS: dict[str, Callable[[], ColumnEncoding]] = {
+    "plain": Standard,
+    "quantile": QuantileBins,
+    "target": TargetBins,
+}
+AVERAGED = 0.99
+"""Decay of the moving average of the weights: over about the last hundred steps."""
+
+
+class Table(NamedTuple):
+    """The rows that are trained on."""
+
+    x: Any
+    """As the user gives them: a frame, or an array."""
+    target: Array
+    """Numbers (n, T), or indices of classes (n, 1)."""
+    indicators: Array
+    """What an encoding sees of the target: numbers (n, T), or a column for each class."""
+    weights: Array | None
+    """(n,), with those of the classes."""
+    folds: Array
+    """(n,)"""
+
+
+class Recipe(NamedTuple):
+    """How networks are made and trained: the same for every encoding."""
+
+    hidden: tuple[int, ...]
+    outputs: int
+    loss: Callable[[], Loss]
+    target_scaling: str | None
+    members: int
+    dropout: float
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    epochs: int
+    patience: int
+    seed: int
+    progress: bool
+
+    def network(self, features: int) -> Sequential:
+        """Fresh networks for so many features."""
+        widths = [features, *self.hidden]
+        layers: list[Layer] = []
+        for into, out in zip(widths, self.hidden, strict=False):
+            layers += [Dense(into, out), ReLU()]
+            layers += [Dropout(self.dropout)] if self.dropout else []
+        return Sequential(
+            [*layers, Dense(widths[-1], self.outputs)],
+            loss=self.loss(),
+            random_state=self.seed,
+            ensemble_size=self.members,
+            target_scaling=self.target_scaling,
+        )
+
+    def train(
+        self, model: Sequential, x: Array, table: Table, epochs: int, folds: Array | None
+    ) -> History:
+        """Train the networks on encoded rows; with folds, each stops on the one it leaves out."""
+        stopping = [] if folds is None else [EarlyStopping(self.patience)]
+        return model.fit(
+            x,
+            table.target,
+            optimizer=AdamW(self.learning_rate, weight_decay=self.weight_decay),
+            epochs=epochs,
+            batch_size=self.batch_size,
+            folds=folds,
+            callbacks=[ExponentialMovingAverage(AVERAGED), *stopping],
+            sample_weight=table.weights,
+            verbose=int(self.progress),
+        )
+
+
+class Candidate:
+    """An encoding, with members that have each left out a fold.
+
+    Attributes
+    ----------
+    encoder : TableEncoder
+    model : Sequential
+    outputs : array (n, O)
+        The output for each row by members that have not seen it.
+    loss, standard_error : float
+        The mean loss of these outputs, and its standard error.
+    common_epochs, common_loss : int and float
+        The number of epochs that is best for all members alike, and their mean loss there.
+    seconds : float
+        How long it has trained.
+    """
+
+    def __init__(self, encoding: str, table: Table, recipe: Recipe) -> None:
+        started = time.perf_counter()
+        self.encoding, self.recipe = encoding, recipe
+        members = [fold_of(member, table.folds) for member in range(recipe.members)]
+        rows = [np.flatnonzero(table.folds != fold) for fold in members]
+        self.encoder = TableEncoder(numeric=ENCODINGS[encoding]()).plan(table.x)
+        self.encoder.fit_members(table.x, table.indicators, table.weights, None, rows)
+        self.model = recipe.network(self.encoder.width)
+        x = self.encoder.transform(table.x)
+        history = recipe.train(self.model, x, table, recipe.epochs, table.folds)
+        assert history.oof_prediction is not None
+        self.outputs = history.oof_prediction
+        curve = np.mean(history["val_loss"], axis=-1)
+        self.common_epochs, self.common_loss = int(np.argmin(curve)) + 1, float(np.min(curve))
+        self.loss, self.standard_error = self._judged(table)
+        self.seconds = time.perf_counter() - started
+
+    def _judged(self, table: Table) -> tuple[float, float]:
+        """The mean loss of the outputs, in the unit of all rows' training; its standard error."""
+        loss, dtype = self.model.loss.reader(), np.dtype(np.float64)
+        outputs, target = self.outputs.astype(dtype), table.target
+        if self.recipe.target_scaling is not None:
+            mean, deviation = target.mean(axis=0), target.std(axis=0)
+            deviation = np.where(deviation > 0, deviation, 1)
+            outputs, target = (outputs - mean) / deviation, (target - mean) / deviation
+        target = loss.cast(target, dtype)
+        loss.forward(outputs, target)
+        losses = loss.losses(outputs, target).copy()
+        weights = table.weights
+        mean_loss = np.average(losses, weights=weights)
+        spread = np.average((losses - mean_loss) ** 2, weights=weights)
+        return float(mean_loss), float(np.sqrt(spread / len(losses)))
+
+    def fits_all_rows(self) -> bool:
+        """Whether one number of epochs is as good for every member as stopping on its own fold.
+
+        As good means: within a standard error of the loss. Then members may train on all rows,
+        where nothing tells them when to stop. Breiman, Friedman, Olshen and Stone 1984,
+        "Classification and regression trees", section 3.4.3, have the rule of one standard error.
+        """
+        return self.common_loss <= self.loss + self.standard_error
+
+    def on_all_rows(self, table: Table) -> tuple[TableEncoder, Sequential]:
+        """The encoder and networks trained on all rows, for the common number of epochs."""
+        encoder = TableEncoder(numeric=ENCODINGS[self.encoding]()).plan(table.x)
+        encoder.fit_members(table.x, table.indicators, table.weights, None)
+        model = self.recipe.network(encoder.width)
+        x = encoder.transform(table.x)
+        self.recipe.train(model, x, table, self.common_epochs, None)
+        return encoder, model

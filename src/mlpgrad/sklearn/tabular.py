@@ -1,0 +1,229 @@
+"""What the two estimators for tables share: folds, the choice among encodings, answers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context, is_classifier
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _num_samples,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.losses.base import Loss
+from mlpgrad.sklearn.candidates import ENCODINGS, Candidate, Recipe, Table
+
+STEPS = 10_000
+"""The most steps of a training, if `max_epochs` does not say it; stopping comes long before."""
+
+
+class Choice(NamedTuple):
+    """What was tried: an entry of `candidates_`."""
+
+    encoding: str
+    loss: float
+    """Of the out-of-fold predictions."""
+    standard_error: float
+    epochs: int
+    """That are best for all members alike."""
+    all_rows: bool
+    """Whether members of this encoding may train on all rows: see `rows`."""
+    seconds: float
+
+    @classmethod
+    def of(cls, candidate: Candidate) -> Choice:
+        """What is worth keeping of a candidate."""
+        c, all_rows = candidate, candidate.fits_all_rows()
+        return cls(c.encoding, c.loss, c.standard_error, c.common_epochs, all_rows, c.seconds)
+
+
+class TabularMLP(BaseEstimator):
+    """Base of `TabularMLPClassifier` and `TabularMLPRegressor`; not to be used directly."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "n_members": [Interval(Integral, 2, None, closed="left")],
+        "n_folds": [Interval(Integral, 2, None, closed="left")],
+        "encodings": [list, tuple],
+        "rows": [StrOptions({"auto", "folds", "all"})],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "patience": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
+        "progress": ["boolean"],
+        "random_state": ["random_state"],
+    }
+
+    def _keep(self, options: Mapping[str, Any]) -> None:
+        """Keep the constructor's arguments, given as its `locals()`, under their own names."""
+        for name in self._get_param_names():
+            setattr(self, name, options[name])
+
+    # what a subclass says
+
+    @abstractmethod
+    def _learn_target(self, y: Any) -> tuple[Array, Array]:
+        """The target as the loss takes it, and as encodings see it."""
+
+    @abstractmethod
+    def _new_loss(self) -> tuple[Callable[[], Loss], int, str | None]:
+        """A loss, the number of outputs, and how targets are scaled."""
+
+    @abstractmethod
+    def _conclude(self, table: Table, weights: Array | None) -> None:
+        """Learn from the out-of-fold outputs, `_outputs`, what predictions are made of.
+
+        `weights` are those that the user gave, without the weights of classes.
+        """
+
+    def _weighted(self, y: Array, weights: Array | None) -> Array | None:
+        """The weights of the rows times those of their classes."""
+        return weights
+
+    # fitting
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, folds: Any = None) -> Any:
+        """Fit networks to a table, choosing how it is encoded.
+
+        Parameters
+        ----------
+        X : DataFrame (pandas, polars) or array of shape (n_samples, n_features)
+            Numbers, categories and gaps as they are.
+        y : array of shape (n_samples,) or (n_samples, n_outputs)
+            Classes, or numbers.
+        sample_weight : array of shape (n_samples,), default=None
+            Weights, as `mlpgrad.Sequential.fit` counts them: a row of weight 2 counts as two rows.
+        folds : array of int of shape (n_samples,), default=None
+            The fold of each row: rows that belong together, such as those of one person, must be
+            in one fold. By default `n_folds` are drawn, each class in proportion.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        X, y = self._checked_rows(X, reset=True), self._checked_y(y)
+        check_consistent_length(X, y)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        rng = check_random_state(self.random_state)
+        target, indicators = self._learn_target(y)
+        folds = self._drawn_folds(y, rng) if folds is None else np.unique(folds, False, True)[1]
+        table = Table(X, target, indicators, self._weighted(y, sample_weight), folds)
+        self.folds_ = folds
+        recipe = self._recipe(len(target), rng)
+        tried = [Candidate(encoding, table, recipe) for encoding in self._encodings()]
+        self.candidates_ = [
+            Choice(
+                c.encoding, c.loss, c.standard_error, c.common_epochs, c.fits_all_rows(), c.seconds
+            )
+            for c in tried
+        ]
+        best = min(tried, key=lambda candidate: candidate.loss)
+        self.encoding_, self.oof_loss_ = best.encoding, best.loss
+        self.encoder_, self.model_, self._outputs = best.encoder, best.model, best.outputs
+        self.all_rows_ = self.rows == "all" or (self.rows == "auto" and best.fits_all_rows())
+        if self.all_rows_:
+            self.encoder_, self.model_ = best.on_all_rows(table)
+        self._conclude(table, sample_weight)
+        del self._outputs
+        return self
+
+    def _checked_rows(self, X: Any, reset: bool) -> Any:
+        """A frame as it is, or an array of which only the shape and the numbers are checked."""
+        if not hasattr(X, "columns"):
+            X = check_array(X, dtype=None, ensure_all_finite="allow-nan", estimator=self)
+        validate_data(self, X, skip_check_array=True, reset=reset)
+        if _num_samples(X) == 0:
+            raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
+        return X
+
+    def _checked_y(self, y: Any) -> Array:
+        """The target as an array without gaps."""
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                f"is None."
+            )
+        return np.asarray(check_array(y, ensure_2d=False, dtype=None, input_name="y"))
+
+    def _drawn_folds(self, y: Array, rng: np.random.RandomState) -> Array:
+        """The fold of each row."""
+        folds = np.empty(len(y), int)
+        count = min(self.n_folds, self.n_members, len(y))
+        if count < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least 2 rows, for 2 folds; got 1 sample"
+            )
+        seed = int(rng.randint(np.iinfo(np.int32).max))
+        kind = KFold
+        if is_classifier(self):
+            fewest = int(np.unique(y, return_counts=True)[1].min())
+            kind = StratifiedKFold if fewest >= count else KFold
+        splitter = kind(count, shuffle=True, random_state=seed)
+        for fold, (_, rows) in enumerate(splitter.split(np.zeros((len(y), 1)), y)):
+            folds[rows] = fold
+        return folds
+
+    def _encodings(self) -> list[str]:
+        """The encodings to try."""
+        unknown = [name for name in self.encodings if name not in ENCODINGS]
+        if unknown or not len(self.encodings):
+            raise ValueError(
+                f"encodings expects some of {[*ENCODINGS]}, got {list(self.encodings)!r}"
+            )
+        return list(self.encodings)
+
+    def _recipe(self, rows: int, rng: np.random.RandomState) -> Recipe:
+        """How all candidates are trained."""
+        loss, outputs, target_scaling = self._new_loss()
+        batch = self.batch_size
+        if batch == "auto":
+            batch = int(np.clip(rows // 20, 16, 256))
+        epochs = self.max_epochs
+        if epochs == "auto":
+            epochs = int(np.clip(STEPS * batch // rows, 50, 1000))
+        patience = max(10, epochs // 10) if self.patience == "auto" else self.patience
+        return Recipe(
+            hidden=tuple(int(size) for size in np.atleast_1d(self.hidden_layer_sizes)),
+            outputs=outputs,
+            loss=loss,
+            target_scaling=target_scaling,
+            members=self.n_members,
+            dropout=self.dropout,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            batch_size=batch,
+            epochs=epochs,
+            patience=patience,
+            seed=int(rng.randint(np.iinfo(np.int32).max)),
+            progress=self.progress,
+        )
+
+    # predictions
+
+    def _output(self, X: Any) -> Array:
+        """The members' outputs, `(E, n, O)`, in the unit of the target."""
+        check_is_fitted(self)
+        X = self._checked_rows(X, reset=False)
+        return np.asarray(self.model_.predict(self.encoder_.transform(X)))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = tags.input_tags.categorical = True
+        return tags

@@ -1,0 +1,198 @@
+"""`TabularMLPClassifier`: classes from a table as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, softmax
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy
+from mlpgrad.losses.base import Loss
+from mlpgrad.sklearn.candidates import Table
+from mlpgrad.sklearn.documentation import documented
+from mlpgrad.sklearn.tabular import TabularMLP
+
+
+@documented
+class TabularMLPClassifier(ClassifierMixin, TabularMLP):
+    """Classes from a table as it is, by multilayer perceptrons: nothing to prepare or to tune.
+
+    {tabular}
+
+    The probabilities of the members are averaged, and calibrated: one temperature for all logits
+    makes the out-of-fold log-loss smallest. Guo, Pleiss, Sun and Weinberger 2017, "On calibration
+    of modern neural networks".
+
+    Parameters
+    ----------
+    {tabular_options}
+    class_weight : dict, 'balanced' or None, default=None
+        Multiplies the weights of each class's rows, in training and where a fold tells a member
+        when to stop; keys are labels.
+    calibrate : bool, default=True
+        Whether to calibrate the probabilities. With False the temperature is 1.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+        Class labels, in the order of the columns of `predict_proba`.
+    temperature_ : float
+        What the logits are divided by: above 1 where they were too sure.
+    oof_prediction_ : array of shape (n_samples, n_classes)
+        Calibrated probabilities of each training row by members that have not seen it.
+    oof_score_ : float
+        The accuracy of these predictions. It is a little too good, since each member has stopped
+        where its own fold was predicted best, and the encoding was chosen by it.
+    {tabular_attributes}
+
+    See Also
+    --------
+    TabularMLPRegressor : The same for numbers.
+    MLPClassifier : A single network on an array of numbers, with scikit-learn's options.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from mlpgrad.sklearn import TabularMLPClassifier
+    >>> table = pd.DataFrame({"rooms": [3, 2, None, 4] * 10, "town": ["Bonn", "Ulm"] * 20})
+    >>> rented = ["yes", "no", "yes", "no"] * 10
+    >>> classifier = TabularMLPClassifier(encodings=["plain"], max_epochs=20, random_state=0)
+    >>> classifier.fit(table, rented).predict(table[:2]).tolist()
+    ['yes', 'no']
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **TabularMLP._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "calibrate": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (128, 128),
+        *,
+        n_members: int = 5,
+        n_folds: int = 5,
+        encodings: Any = ("plain", "quantile", "target"),
+        rows: str = "auto",
+        dropout: float = 0.1,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 1e-2,
+        batch_size: int | str = "auto",
+        max_epochs: int | str = "auto",
+        patience: int | str = "auto",
+        class_weight: Any = None,
+        calibrate: bool = True,
+        progress: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        self._keep(locals())
+
+    def _learn_target(self, y: Any) -> tuple[Array, Array]:
+        check_classification_targets(y)
+        self.classes_, indices = np.unique(column_or_1d(y, warn=True), return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs rows of at least 2 classes, got one class: "
+                f"{self.classes_[0]!r}"
+            )
+        return indices[:, None], np.eye(len(self.classes_))[indices]
+
+    def _new_loss(self) -> tuple[Callable[[], Loss], int, str | None]:
+        if len(self.classes_) == 2:
+            return SigmoidCrossEntropy, 1, None
+        return SoftmaxCrossEntropy, len(self.classes_), None
+
+    def _weighted(self, y: Array, weights: Array | None) -> Array | None:
+        if self.class_weight is None:
+            return weights
+        factors: Array = compute_sample_weight(self.class_weight, y)
+        return factors if weights is None else weights * factors
+
+    def _conclude(self, table: Table, weights: Array | None) -> None:
+        labels = table.target[:, 0]
+        self.temperature_ = 1.0
+        if self.calibrate:
+            self.temperature_ = _temperature(self._outputs, labels, table.weights)
+        self.oof_prediction_ = _probabilities(self._outputs / self.temperature_)
+        decided = self.oof_prediction_.argmax(axis=1)
+        self.oof_score_ = float(accuracy_score(labels, decided, sample_weight=weights))
+
+    def predict(self, X: Any) -> Array:
+        """Predict classes.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            Rows with the columns of `fit`.
+
+        Returns
+        -------
+        y : array of shape (n_samples,)
+            Labels.
+        """
+        likeliest = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[likeliest])
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            Rows with the columns of `fit`.
+
+        Returns
+        -------
+        probabilities : array of shape (n_samples, n_classes)
+            Columns in the order of `classes_`.
+        """
+        output = self._output(X)
+        return np.asarray(_probabilities(output / self.temperature_).mean(axis=0))
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Logarithms of `predict_proba`.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            Rows with the columns of `fit`.
+
+        Returns
+        -------
+        logarithms : array of shape (n_samples, n_classes)
+            -inf where a probability is 0.
+        """
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self.predict_proba(X)))
+
+
+def _probabilities(logits: Array) -> Array:
+    """A column for each class; of one logit, that of the second class, two columns."""
+    logits = logits.astype(np.float64)
+    if logits.shape[-1] == 1:
+        return np.asarray(expit(np.concatenate([-logits, logits], axis=-1)))
+    return np.asarray(softmax(logits, axis=-1))
+
+
+def _temperature(logits: Array, labels: Array, weights: Array | None) -> float:
+    """The temperature with the smallest log-loss, between 1/10 and 10."""
+    rows = np.arange(len(labels))
+
+    def log_loss(log_temperature: float) -> float:
+        likelihood = _probabilities(logits / np.exp(log_temperature))[rows, labels]
+        tiny = np.finfo(np.float64).tiny
+        return -float(np.average(np.log(np.maximum(likelihood, tiny)), weights=weights))
+
+    bound = np.log(10)
+    return float(np.exp(minimize_scalar(log_loss, bounds=(-bound, bound), method="bounded").x))

@@ -1,0 +1,110 @@
+"""`TabularMLPRegressor`: numbers from a table as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils import check_array, column_or_1d
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.losses import HalfSquaredError
+from mlpgrad.losses.base import Loss
+from mlpgrad.sklearn.candidates import Table
+from mlpgrad.sklearn.documentation import documented
+from mlpgrad.sklearn.tabular import TabularMLP
+
+
+@documented
+class TabularMLPRegressor(RegressorMixin, TabularMLP):
+    """Numbers from a table as it is, by multilayer perceptrons: nothing to prepare or to tune.
+
+    {tabular}
+
+    Training is on targets of mean 0 and standard deviation 1 by the squared error; the members'
+    predictions, in the unit of `y`, are averaged.
+
+    Parameters
+    ----------
+    {tabular_options}
+
+    Attributes
+    ----------
+    oof_prediction_ : array of shape (n_samples,) or (n_samples, n_outputs)
+        The prediction of each training row by members that have not seen it.
+    oof_score_ : float
+        R^2 of these predictions. It is a little too good, since each member has stopped where its
+        own fold was predicted best, and the encoding was chosen by it.
+    {tabular_attributes}
+
+    See Also
+    --------
+    TabularMLPClassifier : The same for classes.
+    MLPRegressor : A single network on an array of numbers, with scikit-learn's options.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from mlpgrad.sklearn import TabularMLPRegressor
+    >>> table = pd.DataFrame({"rooms": [3, 2, None, 4] * 10, "town": ["Bonn", "Ulm"] * 20})
+    >>> regressor = TabularMLPRegressor(encodings=["plain"], max_epochs=50, random_state=0)
+    >>> regressor.fit(table, [900.0, 600.0, 750.0, 1100.0] * 10).predict(table[:2]).shape
+    (2,)
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (128, 128),
+        *,
+        n_members: int = 5,
+        n_folds: int = 5,
+        encodings: Any = ("plain", "quantile", "target"),
+        rows: str = "auto",
+        dropout: float = 0.1,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 1e-2,
+        batch_size: int | str = "auto",
+        max_epochs: int | str = "auto",
+        patience: int | str = "auto",
+        progress: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        self._keep(locals())
+
+    def _learn_target(self, y: Any) -> tuple[Array, Array]:
+        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        self._one_column = y.ndim == 1
+        target: Array = y[:, None] if y.ndim == 1 else y
+        self.n_outputs_ = target.shape[1]
+        return target, target
+
+    def _new_loss(self) -> tuple[Callable[[], Loss], int, str | None]:
+        return HalfSquaredError, self.n_outputs_, "standard"
+
+    def _conclude(self, table: Table, weights: Array | None) -> None:
+        self.oof_prediction_ = self._as_given(self._outputs)
+        self.oof_score_ = float(r2_score(table.target, self._outputs, sample_weight=weights))
+
+    def _as_given(self, numbers: Array) -> Array:
+        """In the shape of the `y` of `fit`."""
+        return numbers[:, 0] if self._one_column else numbers
+
+    def predict(self, X: Any) -> Array:
+        """Predict numbers.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            Rows with the columns of `fit`.
+
+        Returns
+        -------
+        y : array of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions.
+        """
+        return self._as_given(self._output(X).mean(axis=0))

@@ -1,0 +1,225 @@
+"""The pair for tables: columns as they are, members that leave out folds, a choice by loss."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+import pandas as pd
+from scipy.special import expit
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.metrics import accuracy_score, log_loss, r2_score
+from sklearn.model_selection import cross_val_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import mlpgrad as mg
+from mlpgrad.sklearn import TabularMLPClassifier, TabularMLPRegressor
+
+FAST = {
+    "hidden_layer_sizes": (16,),
+    "max_epochs": 20,
+    "batch_size": 32,
+    "learning_rate": 0.01,
+    "encodings": ["plain"],
+    "random_state": 0,
+}
+
+
+def people(rows=240, seed=0):
+    """A table with numbers, categories and gaps, and two targets that depend on them."""
+    rng = np.random.default_rng(seed)
+    age, town = rng.uniform(20, 70, rows), rng.choice(["Bonn", "Ulm", "Köln"], rows)
+    income = 1000 + 40 * age + 800 * (town == "Ulm") + 100 * rng.normal(size=rows)
+    table = pd.DataFrame({"age": age, "town": town, "code": rng.choice(["01", "02"], rows)})
+    table.loc[rng.random(rows) < 0.1, "age"] = np.nan
+    table.loc[rng.random(rows) < 0.1, "town"] = None
+    return table, income, np.where(income > 2900, "rich", "poor")
+
+
+TABLE, INCOME, WEALTH = people()
+
+
+# what goes in
+
+
+def test_a_table_is_taken_as_it_is():
+    found = TabularMLPClassifier(**FAST).fit(TABLE, WEALTH)
+    assert found.classes_.tolist() == ["poor", "rich"]
+    assert found.score(TABLE, WEALTH) > 0.85
+    assert "town" in found.encoder_.summary()
+    assert found.feature_names_in_.tolist() == ["age", "town", "code"]
+    new = pd.DataFrame({"age": [30.0], "town": ["Jena"], "code": ["01"]})
+    assert found.predict_proba(new).sum() == pytest.approx(1)
+    with pytest.raises(ValueError, match="feature names"):
+        found.predict(TABLE[["town", "age"]])
+
+
+def test_polars_gives_what_pandas_gives():
+    polars = pytest.importorskip("polars")
+    table = TABLE.fillna({"age": 0.0}).assign(town=TABLE["town"].fillna("?"))
+    a = TabularMLPRegressor(**FAST).fit(table, INCOME)
+    b = TabularMLPRegressor(**FAST).fit(polars.DataFrame(table.to_dict("list")), INCOME)
+    np.testing.assert_allclose(a.predict(table), b.predict(polars.DataFrame(table.to_dict("list"))))
+
+
+def test_arrays_with_gaps_and_more_classes():
+    x, y = load_iris(return_X_y=True)
+    x[::7, 0] = np.nan
+    found = TabularMLPClassifier(**FAST | {"max_epochs": 60}).fit(x, y)
+    assert found.predict_proba(x).shape == (150, 3)
+    assert found.score(x, y) > 0.9
+
+
+def test_what_cannot_be_used_is_refused():
+    with pytest.raises(ValueError, match=r"encodings expects some of \['plain'"):
+        TabularMLPRegressor(**FAST | {"encodings": ["bins"]}).fit(TABLE, INCOME)
+    with pytest.raises(ValueError, match="NaN"):
+        TabularMLPRegressor(**FAST).fit(TABLE, np.where(INCOME > 2900, np.nan, INCOME))
+    with pytest.raises(ValueError, match="one class"):
+        TabularMLPClassifier(**FAST).fit(TABLE, ["rich"] * len(TABLE))
+
+
+# out-of-fold predictions
+
+
+def test_out_of_fold_predictions_are_those_of_members_that_left_the_row_out():
+    options = FAST | {"rows": "folds", "calibrate": False}
+    found = TabularMLPClassifier(**options).fit(TABLE, WEALTH)
+    logits = found.model_.predict(found.encoder_.transform(TABLE))[..., 0]
+    rows = np.arange(len(TABLE))
+    own = expit(logits[found.folds_, rows].astype(float))
+    np.testing.assert_allclose(found.oof_prediction_[:, 1], own, atol=1e-6)
+    decided = np.where(own > 0.5, "rich", "poor")
+    assert found.oof_score_ == pytest.approx(accuracy_score(WEALTH, decided))
+    assert found.oof_loss_ == pytest.approx(log_loss(WEALTH, found.oof_prediction_), rel=1e-4)
+    regressor = TabularMLPRegressor(**FAST | {"rows": "folds"}).fit(TABLE, INCOME)
+    outputs = regressor.model_.predict(regressor.encoder_.transform(TABLE))[..., 0]
+    np.testing.assert_allclose(
+        regressor.oof_prediction_, outputs[regressor.folds_, rows], rtol=1e-5
+    )
+    assert regressor.oof_score_ == pytest.approx(r2_score(INCOME, regressor.oof_prediction_))
+
+
+def test_a_rows_own_target_does_not_reach_its_prediction():
+    # nothing tells random targets but themselves: bins that had seen them would
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(240, 10)), rng.integers(0, 2, 240)
+    for encoding in ("plain", "target"):
+        found = TabularMLPClassifier(**FAST | {"encodings": [encoding]}).fit(x, y)
+        assert 0.4 < found.oof_score_ < 0.6
+
+
+def test_rows_that_belong_together_are_left_out_together():
+    rng = np.random.default_rng(0)
+    person = np.repeat(np.arange(30), 8)
+    x = rng.normal(size=(30, 20))[person]
+    y = rng.integers(0, 2, 30)[person]  # of a person: nothing else tells it
+    options = FAST | {"hidden_layer_sizes": (64,), "calibrate": False}
+    leaking = TabularMLPClassifier(**options).fit(x, y)
+    honest = TabularMLPClassifier(**options).fit(x, y, folds=person % 5)
+    assert leaking.oof_score_ > 0.95
+    assert honest.oof_score_ < 0.75
+    np.testing.assert_array_equal(honest.folds_, person % 5)
+
+
+def test_drawn_folds_have_each_class_in_proportion():
+    y = np.array(["a"] * 200 + ["b"] * 40)
+    found = TabularMLPClassifier(**FAST | {"max_epochs": 1}).fit(TABLE, y)
+    assert [(found.folds_[y == "b"] == fold).sum() for fold in range(5)] == [8] * 5
+
+
+# choices
+
+
+def test_the_encoding_with_the_lowest_out_of_fold_loss_is_kept():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 1, (300, 1))
+    y = np.sin(40 * x[:, 0])  # a line cannot follow it, bins can
+    options = FAST | {"max_epochs": 40, "encodings": ["plain", "quantile", "target"]}
+    found = TabularMLPRegressor(**options).fit(x, y)
+    losses = {choice.encoding: choice.loss for choice in found.candidates_}
+    assert found.encoding_ == min(losses, key=losses.get) != "plain"
+    assert found.oof_loss_ == losses[found.encoding_] < 0.5 * losses["plain"]
+
+
+def test_members_train_on_all_rows_where_one_number_of_epochs_suits_all():
+    for rows, expected in (("all", True), ("folds", False)):
+        found = TabularMLPRegressor(**FAST, rows=rows).fit(TABLE, INCOME)
+        assert found.all_rows_ is expected
+    auto = TabularMLPRegressor(**FAST).fit(TABLE, INCOME)
+    assert auto.all_rows_ is auto.candidates_[0].all_rows
+    other = TabularMLPRegressor(**FAST, rows="all").fit(TABLE, INCOME)
+    own = TabularMLPRegressor(**FAST, rows="folds").fit(TABLE, INCOME)
+    assert np.abs(other.predict(TABLE) - own.predict(TABLE)).max() > 1
+
+
+def test_temperature_makes_the_out_of_fold_log_loss_smallest():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 20))
+    y = np.where(rng.random(300) < 0.15, x[:, 0] < 0, x[:, 0] > 0)
+    options = FAST | {"weight_decay": 0.0, "patience": 30}
+    plain = TabularMLPClassifier(**options, calibrate=False).fit(x, y)
+    found = TabularMLPClassifier(**options).fit(x, y)
+    assert plain.temperature_ == 1
+    losses = [log_loss(y, e.oof_prediction_) for e in (found, plain)]
+    assert losses[0] < losses[1]
+    logits = np.log(plain.oof_prediction_[:, 1] / plain.oof_prediction_[:, 0])
+    for factor in (0.9, 1.1):
+        other = expit(logits / (factor * found.temperature_))
+        assert log_loss(y, other) > losses[0]
+
+
+def test_probabilities_of_members_are_averaged():
+    found = TabularMLPClassifier(**FAST).fit(TABLE, WEALTH)
+    logits = found.model_.predict(found.encoder_.transform(TABLE))[..., 0].astype(float)
+    each = expit(logits / found.temperature_)
+    np.testing.assert_allclose(found.predict_proba(TABLE)[:, 1], each.mean(axis=0), atol=1e-6)
+    assert isinstance(found.model_, mg.Sequential)
+    assert found.model_.ensemble_size == 5
+
+
+def test_weights_count_rows():
+    weights = np.where(WEALTH == "rich", 20.0, 1.0)
+    plain = TabularMLPClassifier(**FAST).fit(TABLE, WEALTH)
+    heavy = TabularMLPClassifier(**FAST).fit(TABLE, WEALTH, sample_weight=weights)
+    classes = TabularMLPClassifier(**FAST, class_weight={"rich": 20.0, "poor": 1.0})
+    for found in (heavy, classes.fit(TABLE, WEALTH)):
+        assert found.predict_proba(TABLE)[:, 1].mean() > plain.predict_proba(TABLE)[:, 1].mean()
+
+
+def test_several_targets():
+    y = np.column_stack([INCOME, -INCOME])
+    found = TabularMLPRegressor(**FAST).fit(TABLE, y)
+    assert found.predict(TABLE).shape == found.oof_prediction_.shape == (240, 2)
+    assert found.score(TABLE, y) > 0.3
+
+
+# in use
+
+
+def test_the_same_seed_gives_the_same_and_pickles_keep_it():
+    found = TabularMLPRegressor(**FAST).fit(TABLE, INCOME)
+    again = clone(found).fit(TABLE, INCOME)
+    np.testing.assert_array_equal(found.predict(TABLE), again.predict(TABLE))
+    loaded = pickle.loads(pickle.dumps(found))
+    np.testing.assert_array_equal(found.predict(TABLE), loaded.predict(TABLE))
+    assert cross_val_score(found, TABLE, INCOME, cv=2).shape == (2,)
+
+
+WEIGHTED = "a weight scales the step of its batch: the batches of repeated rows are others"
+EXPECTED = {
+    "check_sample_weight_equivalence_on_dense_data": WEIGHTED,
+    "check_sample_weight_equivalence_on_sparse_data": WEIGHTED,
+}
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    [TabularMLPClassifier(**FAST), TabularMLPRegressor(**FAST | {"max_epochs": 60})],
+    expected_failed_checks=lambda estimator: EXPECTED,
+)
+def test_every_check_passes_but_for_weights_that_stand_for_rows(estimator, check):
+    check(estimator)
