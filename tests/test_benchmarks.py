@@ -63,3 +63,16 @@ def test_gradcheck_requirements(tmp_path):
     assert {row["number"] for row in rows} == set(range(1, 13))
     assert [row["requirement"] for row in published] == [row["requirement"] for row in rows]
     assert all(row["holds"] for row in published)
+
+
+@pytest.mark.slow
+def test_second_order(tmp_path):
+    output = tmp_path / "second_order.json"
+    text = run("second_order", "derivatives", "--smoke", "--output", output)
+    table = json.loads(output.read_text())["derivatives"]
+    assert all(len(row) == len(table["columns"]) for row in table["rows"])
+    assert text == output.with_suffix(".md").read_text(encoding="utf-8") + "\n"
+    published = json.loads((ROOT / "benchmarks/results/second_order.json").read_text())
+    assert published["derivatives"]["columns"] == table["columns"]
+    errors = [float(number) for row in published["derivatives"]["rows"] for number in row[-2:]]
+    assert max(errors) < 1e-12

@@ -225,7 +225,14 @@ def test_an_exact_kink_is_no_reason_to_doubt():
     layers = [mg.Dense(2, 4), mg.ReLU(), mg.Dense(4, 1)]
     model = mg.Sequential(layers, loss=mg.HalfSquaredError(), dtype="float64", random_state=0)
     x, y = mg.datasets.xor()
-    assert np.isfinite(model.hessian_vector_product(x, y, np.ones(model.params.size))).all()
+    ones = np.ones(model.params.size)
+    product = model.hessian_vector_product(x, y, ones)
+    # the slope at the kink is 0, from whichever side one comes
+    np.testing.assert_array_equal(model.hessian_vector_product(x, y, -ones), -product)
+    others = model.hessian_vector_product(x[1:], y[1:], ones, training=True)
+    delta = model.jacobian(x[:1])[0, 0]
+    expected = (3 * others + delta * (delta @ ones)) / 4
+    np.testing.assert_allclose(product, expected, atol=1e-14)
 
 
 def test_vectors_of_any_size_are_served():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ class FirstOrder(Network):
             rows = self._step_of_samples(x, y, sample_weight, training, "per_example_gradients")
             shape = (*self.lead, rows, self._params.shape[-1])
             check_memory(
-                int(np.prod(shape, dtype=object)) * self.dtype.itemsize,
+                math.prod(shape) * self.dtype.itemsize,
                 f"gradients of shape {shape}",
                 "take fewer samples at a time, or only their norms: per_example_gradient_norms",
             )
@@ -156,7 +157,7 @@ class FirstOrder(Network):
         width = self._params.shape[-1] if to == "parameters" else checked.shape[-1]
         shape = (*self.lead, checked.shape[-2], outputs, width)
         check_memory(
-            int(np.prod(shape, dtype=object)) * self.dtype.itemsize,
+            math.prod(shape) * self.dtype.itemsize,
             f"Jacobians of shape {shape}",
             "take fewer samples at a time",
         )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.layers.activations.elementwise import Elementwise
+from mlpgrad.derivatives.plan import is_of_users, plan_of
 from mlpgrad.layers.chain import run_forward, walk
 from mlpgrad.network.network import Network
 
@@ -25,7 +25,7 @@ def set_mode(network: Network, training: bool) -> None:
 @contextmanager
 def in_mode(network: Network, training: bool) -> Iterator[None]:
     """Within `with`: the layers compute as in a training step, or as in predictions."""
-    others = [layer for _, layer in walk(network.layers) if layer.training is not training]
+    others = [layer for layer in plan_of(network).layers if layer.training is not training]
     for layer in others:
         layer.training = training
     try:
@@ -44,6 +44,8 @@ def refuse_in_training(network: Network, what: str) -> None:
     what : str
         The derivative that is asked for.
     """
+    if not any(layer.mixes_samples or layer.is_random for layer in plan_of(network).layers):
+        return
     for position, layer in walk(network.layers):
         reason = "the other samples of its batch" if layer.mixes_samples else "chance"
         if layer.mixes_samples or layer.is_random:
@@ -56,7 +58,7 @@ def refuse_mixing(network: Network, x: Array, what: str) -> None:
     The outputs of some rows are compared with those of the same rows by themselves, where there
     are layers that this package does not define.
     """
-    if x.shape[-2] < 2 or not parts_of_users(network):
+    if x.shape[-2] < 2 or not plan_of(network).foreign:
         return
     twin, rows = network.copy(), x[..., :FEW, :]
     together = run_forward(twin.layers, rows).copy()
@@ -68,13 +70,8 @@ def refuse_mixing(network: Network, x: Array, what: str) -> None:
 
 def parts_of_users(network: Network) -> list[Any]:
     """The layers, loss and penalties whose code is not of this package."""
-    parts: list[Any] = [layer for _, layer in walk(network.layers)]
-    parts += [network.loss, *network.penalties]
-    return [
-        part
-        for part in parts
-        if type(part).__module__.partition(".")[0] != "mlpgrad" or isinstance(part, Elementwise)
-    ]
+    parts = [*plan_of(network).layers, network.loss, *network.penalties]
+    return list(filter(is_of_users, parts))
 
 
 def _refuse(layer: str, reason: str, what: str) -> None:

@@ -10,16 +10,16 @@ ensemble with a copy of its parameters for each sample.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad.derivatives.plan import plan_of
 from mlpgrad.layers.base import Layer
-from mlpgrad.layers.chain import run_backward, run_forward
+from mlpgrad.layers.chain import run_backward, run_forward, walk
 from mlpgrad.layers.dense import Dense
-from mlpgrad.layers.residual import Residual
 from mlpgrad.network.network import Network
 from mlpgrad.network.storage import Slot, bind, lay_out
 
@@ -36,7 +36,7 @@ def write_gradients(network: Network, scale: Any, out: Array) -> None:
     out : array (..., B, P)
         The result; the sum over B, divided by `scale`, is that of the step.
     """
-    for layer, slots in _with_parameters(network):
+    for layer, slots in plan_of(network).units:
         assert layer._inputs is not None
         assert layer._delta is not None
         x, delta = layer._inputs, layer._delta * scale
@@ -53,7 +53,7 @@ def squared_norms(network: Network, added: Array | None) -> Array:
     By ||g + r||^2 = ||g||^2 + 2 g r + ||r||^2; no gradient of a Dense layer is formed.
     """
     total: Any = 0.0
-    for layer, slots in _with_parameters(network):
+    for layer, slots in plan_of(network).units:
         x, delta = layer._inputs, layer._delta
         assert x is not None
         assert delta is not None
@@ -114,31 +114,7 @@ def _one_by_one(
 
 def _state_of(layer: Layer, network: Network) -> Array:
     """The statistics of a layer and of those inside it."""
-    inside = {id(part) for part in _tree(layer)}
+    inside = {id(part) for _, part in walk([layer])}
     slots = [slot for slot in network.statistics if id(slot.layer) in inside]
     start, stop = (slots[0].start, slots[-1].stop) if slots else (0, 0)
     return network.state[..., start:stop]
-
-
-def _with_parameters(network: Network) -> Iterator[tuple[Layer, list[Slot]]]:
-    """Layers with the slots of all their parameters; a Residual stands for those inside it."""
-    by_layer = network.parameters.by_layer()
-    for layer in _flat(network.layers):
-        slots = [slot for part in _tree(layer) for slot in by_layer.get(id(part), [])]
-        if slots:
-            yield layer, slots
-
-
-def _flat(layers: Sequence[Layer]) -> Iterator[Layer]:
-    for layer in layers:
-        if type(layer) is Residual:
-            yield from _flat(layer.layers)
-        else:
-            yield layer
-
-
-def _tree(layer: Layer) -> Iterator[Layer]:
-    """A layer and those inside it."""
-    yield layer
-    for child in layer.children():
-        yield from _tree(child)

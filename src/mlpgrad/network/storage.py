@@ -43,6 +43,8 @@ class Slot(NamedTuple):
 class Slots(list[Slot]):
     """The slots of one flat array, in order."""
 
+    plan: Any = None  # kept by `derivatives/plan.py`
+
     def __call__(self) -> NoReturn:
         """Say what to write instead: in other libraries `model.parameters()` gives arrays."""
         raise TypeError(f"a model's list of parameters is not called; write {PARAMETERS}")

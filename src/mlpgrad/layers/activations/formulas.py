@@ -37,6 +37,14 @@ def complex_tanh(z: Array, out: Array) -> None:
     np.divide(out, divisor, out)
 
 
+def complex_maximum(z: Array, zeros: Array, out: Array) -> None:
+    """Write z where its real part is above 0, else 0: at 0 the derivative is 0, as the slope is.
+
+    NumPy's maximum compares imaginary parts where the real ones are equal.
+    """
+    np.multiply(z, np.greater(z.real, zeros.real), out)
+
+
 def sigmoid(z: Array, out: Array, tanh: Any = np.tanh) -> None:
     """Write 1 / (1 + e^-z) as tanh(z/2)/2 + 1/2."""
     half = constant(0.5, z.dtype)

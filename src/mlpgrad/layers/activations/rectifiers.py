@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from mlpgrad._core.arrays import Array, constant, is_positive, zeros
+from mlpgrad._core.arrays import Array, Shape, constant, is_positive, zeros
 from mlpgrad._core.checks import is_within, within
 from mlpgrad.initializers import HeNormal, LeCunNormal
 from mlpgrad.layers.activations.base import Activation
-from mlpgrad.layers.activations.formulas import exponential_unit, exponential_unit_slope, step
+from mlpgrad.layers.activations.formulas import (
+    complex_maximum,
+    exponential_unit,
+    exponential_unit_slope,
+    step,
+)
 
 
 class ReLU(Activation):
@@ -31,8 +38,14 @@ class ReLU(Activation):
     initializer = HeNormal()
     kinks = (0.0,)
 
+    _maximum: Any = None
+
+    def allocate(self, shape: Shape) -> dict[str, Any]:
+        kept = super().allocate(shape)
+        return kept | {"_maximum": complex_maximum} if self.dtype.kind == "c" else kept
+
     def apply(self, z: Array, out: Array) -> None:
-        np.maximum(z, zeros(z.shape, z.dtype), out=out)
+        (self._maximum or np.maximum)(z, zeros(z.shape, z.dtype), out=out)
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
         is_positive(z, out, self.flags(out))
