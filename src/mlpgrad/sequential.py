@@ -59,6 +59,9 @@ class Sequential(Differentiable, Answers):
         What `y` calls the classes, in the order of the outputs: text, numbers or booleans. By
         default `fit` learns it from `y`. Two labels for one output that tells two classes apart;
         a name for each output where these are labels of their own.
+    encoder : mlpgrad.tables.TableEncoder, optional
+        Makes numbers of a table wherever the model takes `x`. The model keeps a copy, which learns
+        from the rows that `fit` trains on (unless it has learnt already), and which files hold.
 
     Attributes
     ----------
@@ -135,9 +138,8 @@ class Sequential(Differentiable, Answers):
             False holds out the last rows instead, for rows in order of time.
         folds : True or array (n,) of int, optional
             Each member of an ensemble trains on all folds but one and is validated on that one.
-            True draws as many folds as there are members, each class in proportion; an array
-            gives the fold of each row. `history.oof_prediction` has the prediction of every row by
-            members that have not seen it, `history.oof_scores` its figures.
+            True draws a fold for each member; an array gives the fold of each row. In
+            `history.oof_prediction` and `.oof_scores` no member has seen the row that it predicts.
         callbacks : sequence of Callback, default ()
         metrics : sequence of Metric, optional
             Recorded on the training batches as well. By default only the validation set is

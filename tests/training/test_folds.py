@@ -7,7 +7,7 @@ import pytest
 
 import mlpgrad as mg
 from mlpgrad.training import minibatch
-from mlpgrad.training.folds import FoldBatches, fold_of_rows
+from mlpgrad.training.folds import FoldBatches, Split, fold_of_rows
 
 MEMBERS = 3
 
@@ -96,8 +96,7 @@ def test_members_see_their_rows_once_an_epoch_and_never_their_fold():
     batches = FoldBatches(
         [rows, rows, None],
         [np.dtype(np.float32)] * 3,
-        folds=folds,
-        members=3,
+        split=Split(folds, 3),
         batch_size=4,
         shuffle=True,
         rng=np.random.default_rng(0),
@@ -230,8 +229,7 @@ def test_methods_that_see_all_rows_see_the_own_fold_with_weight_0():
     batches = FoldBatches(
         [x, y, None],
         [np.dtype(float)] * 3,
-        folds=fold_of_rows(model, True, y),
-        members=MEMBERS,
+        split=Split(fold_of_rows(model, True, y), MEMBERS),
         batch_size=60,
         shuffle=False,
         rng=np.random.default_rng(0),

@@ -21,8 +21,9 @@ from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
 from mlpgrad.network.uncertain import Uncertainty
 from mlpgrad.penalties import Penalty
+from mlpgrad.tables import ColumnEncoding, TableEncoder
 
-FAMILIES = (Network, Layer, Loss, Penalty, Initializer, Uncertainty)
+FAMILIES = (Network, Layer, Loss, Penalty, Initializer, Uncertainty, TableEncoder, ColumnEncoding)
 """Classes of these may stand in a file, a user's own too."""
 
 NUMBERS = re.compile(r"bool|(u?int|float|complex)\d{1,3}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,9 +11,13 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.frames import check_columns, column_names
 from mlpgrad.losses.base import Loss
 from mlpgrad.network import boundary
+from mlpgrad.network.encoding import check_width, encoded
 from mlpgrad.network.label_arrays import given_labels
 from mlpgrad.network.labels import Labels, classes_for, given, learnt
 from mlpgrad.network.storage import Storage
+
+if TYPE_CHECKING:
+    from mlpgrad.tables import TableEncoder
 
 
 class Acquainted(Storage):
@@ -21,6 +25,7 @@ class Acquainted(Storage):
 
     loss: Loss
     classes: Any
+    encoder: TableEncoder | None = None
     _labels: Labels | None = None
     _columns: tuple[str, ...] | None = None
 
@@ -42,6 +47,8 @@ class Acquainted(Storage):
     @property
     def feature_names_(self) -> tuple[str, ...] | None:
         """The names of the columns of the frame that `fit` was given; None if it was an array."""
+        if self.encoder is not None and self.encoder.fitted:
+            return self.encoder.column_names()
         return self._columns
 
     def _introduce(self) -> None:
@@ -57,9 +64,36 @@ class Acquainted(Storage):
         ValueError
             If columns are missing, additional or in another order.
         """
-        if type(x) is not np.ndarray:
+        if self.encoder is not None:
+            x = encoded(self.encoder, x, self.lead)
+        elif type(x) is not np.ndarray:
             self.check_columns(x)
         return boundary.inputs(x, self.in_features, self.lead, self.dtype)
+
+    def checked_targets(
+        self,
+        y: Any,
+        sample_weight: Any,
+        samples: int,
+        width: int,
+        *,
+        some_weight: bool = True,
+        learns: bool = False,
+    ) -> tuple[Array, Array | None]:
+        """Target and weights of so many samples, as `Network.checked` gives them.
+
+        `width` is that of the input, for a network that takes any.
+        """
+        labels, outputs = self._labels, self.out_features or width
+        if self.loss.classifies:
+            y, labels = self._read_target(y, samples, learns)
+        target = boundary.targets(y, self.loss, outputs, samples, self.lead, self.dtype)
+        weights = boundary.sample_weights(sample_weight, samples, self.lead, self.dtype)
+        if weights is not None and some_weight:
+            boundary.check_some_weight(weights, "the samples")
+        if learns:
+            self._labels = labels
+        return target, weights
 
     def check_columns(self, x: Any) -> None:
         """Raise ValueError if the columns of a frame are not those of the training."""
@@ -70,7 +104,8 @@ class Acquainted(Storage):
     def known_of_data(self) -> dict[str, Any]:
         """What `fit` has learnt of the data, for a file."""
         classes = None if self._labels is None else self._labels.classes
-        return {"classes": classes, "feature_names": self._columns}
+        encoder = None if self.encoder is None else self.encoder.snapshot()
+        return {"classes": classes, "feature_names": self._columns, "encoder": encoder}
 
     def know_of_data(self, known: Mapping[str, Any]) -> None:
         """Put back what `known_of_data` has returned, or a part of it.
@@ -81,6 +116,9 @@ class Acquainted(Storage):
             If it does not belong to this network.
         """
         classes, names = known.get("classes"), known.get("feature_names")
+        if self.encoder is not None and known.get("encoder") is not None:
+            self.encoder.restore(known["encoder"])
+            check_width(self.encoder, self.in_features)
         if classes is not None:
             self._labels = given(classes, self.loss, self.out_features)
         if names is not None:

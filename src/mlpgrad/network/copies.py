@@ -20,6 +20,7 @@ MOST_MEMBERS = 1_000_000  # networks of an ensemble: each has a random generator
 class Copied(Threaded):
     """The side of a network that gives others like it, all with the weights of one moment."""
 
+    encoder: Any
     _uncertainty: Uncertainty | None = None
 
     @property
@@ -48,13 +49,18 @@ class Copied(Threaded):
         member = self._rebuilt(params[index], state[index], [self.rngs[index]])
         known = self._uncertainty
         member._uncertainty = None if known is None else known.member(int(index))
+        if self.encoder is not None:
+            vars(member)["encoder"] = self.encoder.member(int(index))
         return member
 
     def members(self, indices: Sequence[int] | Array) -> Self:
         """Some networks of an ensemble as an ensemble of their own, a copy."""
         params, state = self._weights()
         rngs = [self.rngs[index] for index in indices]
-        return self._rebuilt(params[indices], state[indices], rngs)
+        some = self._rebuilt(params[indices], state[indices], rngs)
+        if self.encoder is not None:
+            vars(some)["encoder"] = self.encoder.of_members(list(indices))
+        return some
 
     def share(self, networks: slice) -> Self:
         """Some networks of an ensemble on the same memory, with layers and buffers of their own.
@@ -116,7 +122,7 @@ class Copied(Threaded):
         """All but the arrays."""
         given = ("layers", "loss", "penalties", "dtype", "random_state", "ensemble_size")
         kept = (*given, "target_scaling", "rngs", "rng", "streams", "_stop_training")
-        state = (*kept, "_uncertainty", "classes", "_labels", "_columns")
+        state = (*kept, "_uncertainty", "classes", "_labels", "_columns", "encoder")
         return {name: getattr(self, name) for name in state}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

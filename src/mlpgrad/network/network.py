@@ -15,9 +15,9 @@ from mlpgrad._core.options import assignments
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import check_chain, run_backward, run_forward
 from mlpgrad.losses.base import Loss
-from mlpgrad.network import boundary
 from mlpgrad.network.acquainted import Acquainted
 from mlpgrad.network.copies import MOST_MEMBERS, Copied
+from mlpgrad.network.encoding import own_encoder
 from mlpgrad.network.fitting import Reading
 from mlpgrad.network.labels import as_tuple
 from mlpgrad.network.own import Own
@@ -39,7 +39,10 @@ class Network(Copied, Shown, Scaled, Acquainted):
     """
 
     _options_act = True
-    _fixed = ("layers", "dtype", "random_state", "ensemble_size", "target_scaling", "classes")
+    _fixed = (
+        *("layers", "dtype", "random_state", "ensemble_size"),
+        *("target_scaling", "classes", "encoder"),
+    )
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
         ensemble_size: int | None = None,
         target_scaling: str | None = None,
         classes: Any = None,
+        encoder: Any = None,
     ) -> None:
         if ensemble_size is not None:
             ensemble_size = arguments.count(ensemble_size, "ensemble_size", 1, MOST_MEMBERS)
@@ -60,6 +64,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
         self.dtype = arguments.floating(dtype)
         self.random_state, self.ensemble_size = random_state, ensemble_size
         self.target_scaling, self.classes = checked_kind(target_scaling), as_tuple(classes)
+        self.encoder = own_encoder(encoder)
         self._check()
         self.streams = {}
         self._fill()
@@ -271,17 +276,13 @@ class Network(Copied, Shown, Scaled, Acquainted):
         trained on gives names to columns and classes that have none yet: `learns=True`.
         """
         self.follow()
-        names, labels = column_names(x) if learns else None, self._labels
+        names = column_names(x) if learns and self.encoder is None else None
         x = self.checked_inputs(x)
-        width, samples = self.out_features or x.shape[-1], x.shape[-2]
-        if self.loss.classifies:
-            y, labels = self._read_target(y, samples, learns)
-        target = boundary.targets(y, self.loss, width, samples, self.lead, self.dtype)
-        weights = boundary.sample_weights(sample_weight, samples, self.lead, self.dtype)
-        if weights is not None and some_weight:
-            boundary.check_some_weight(weights, "the samples")
+        target, weights = self.checked_targets(
+            y, sample_weight, x.shape[-2], x.shape[-1], some_weight=some_weight, learns=learns
+        )
         if learns:
-            self._labels, self._columns = labels, self._columns or names
+            self._columns = self._columns or names
         return x, target, weights
 
     # predictions

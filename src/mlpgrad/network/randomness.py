@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core.changes import same
 from mlpgrad._core.stateful import Stateful, generator_state, restore_generator
 from mlpgrad.network.storage import Storage
 
@@ -17,6 +18,7 @@ class Seeded(Storage, Stateful):
 
     rng: np.random.Generator
     """Draws the order of the rows in training."""
+    encoder: Any = None
     streams: dict[str, np.random.Generator]
     """Streams that have been asked for by name."""
 
@@ -56,6 +58,7 @@ class Seeded(Storage, Stateful):
             "rngs": [generator_state(rng) for rng in self.rngs],
             "rng": generator_state(self.rng),
             "streams": {name: generator_state(rng) for name, rng in self.streams.items()},
+            "encoder": None if self.encoder is None else self.encoder.snapshot()["states"],
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -67,6 +70,12 @@ class Seeded(Storage, Stateful):
                     f"restore expects {name} of shape {flat.shape} and {flat.dtype}, got "
                     f"{found.shape} and {found.dtype}; the snapshot is of another network"
                 )
+        encoder = snapshot.get("encoder")
+        if encoder is not None and not same(encoder, self.snapshot()["encoder"]):
+            raise ValueError(
+                "restore expects a network whose encoder has learnt the same as that of the "
+                "snapshot; make it with encoder=model.encoder of the earlier model"
+            )
         with self._writing():
             self.params, self.state = snapshot["params"], snapshot["state"]
         for rng, state in zip(

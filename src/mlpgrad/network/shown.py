@@ -21,6 +21,7 @@ class Shown(Storage):
     penalties: Sequence[Penalty]
     target_scaling: str | None
     classes: Any
+    encoder: Any
 
     def summary(self) -> str:
         """A table of the layers: position, layer, output shape, number of parameters.
@@ -67,4 +68,6 @@ class Shown(Storage):
             options.append(f'target_scaling="{self.target_scaling}"')
         if self.classes is not None:
             options.append(f"classes={[*self.classes]}")
+        if self.encoder is not None:
+            options.append(f"encoder={self.encoder!r}")
         return f"{type(self).__name__}([\n{lines}], {', '.join(options)})"

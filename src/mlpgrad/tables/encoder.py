@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -13,17 +14,21 @@ from mlpgrad._core.described import Described, suggesting
 from mlpgrad._core.stateful import Stateful
 from mlpgrad.datasets.fields import MISSING, Fields
 from mlpgrad.tables.base import ColumnEncoding, State
-from mlpgrad.tables.categories import Codes, OneHot
-from mlpgrad.tables.frames import RawTable
+from mlpgrad.tables.categories import OneHot
+from mlpgrad.tables.frames import RawTable, raw_table
 from mlpgrad.tables.numeric import Standard
 from mlpgrad.tables.plan import (
     Planned,
     by_column,
     check_names,
     encoding_or,
+    feature_names,
+    is_sound,
     learnt,
     planned,
     read_column,
+    shrunk,
+    summary,
 )
 from mlpgrad.tables.target import target_columns, weights_of
 
@@ -61,8 +66,8 @@ class TableEncoder(Described, Stateful):
     ----------
     width : int
         Number of features.
-    fitted : bool
-        Whether it can transform.
+    planned, fitted : bool
+        Whether it knows what becomes of each column; whether it can transform.
 
     Examples
     --------
@@ -108,8 +113,16 @@ class TableEncoder(Described, Stateful):
         return sum(column.width for column in self._plan)
 
     @property
+    def planned(self) -> bool:
+        return bool(self._plan)
+
+    @property
     def fitted(self) -> bool:
         return bool(self._states)
+
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the columns that it needs, as text."""
+        return tuple(str(column.name) for column in self._plan if column.encoding)
 
     def codes(self) -> dict[int, int]:
         """For an `Embedding` layer: the features that are codes, and how many codes each has."""
@@ -124,32 +137,13 @@ class TableEncoder(Described, Stateful):
     def feature_names_out(self) -> list[str]:
         """The names of the features: that of the column, and what the encoding adds."""
         self._check_fitted()
-        names: list[str] = []
-        for column, states in zip(self._plan, self._states, strict=True):
-            if column.encoding is None:
-                continue
-            longest = max((column.encoding.names(state) for state in states), key=len)
-            same = all(column.encoding.names(state) == longest for state in states)
-            parts = longest if same else [f"[{i}]" for i in range(len(longest))]
-            parts += [f"=unused{i}" for i in range(column.width - len(parts))]
-            names += [f"{column.name}{part}" for part in parts]
-        return names
+        names = map(feature_names, self._plan, self._states)
+        return [*itertools.chain.from_iterable(names)]
 
     def summary(self) -> str:
         """A line for each column: what it was taken for, why, and what it becomes."""
         self._check_planned()
-        rows = [
-            (
-                str(column.name),
-                "left out" if column.encoding is None else repr(column.encoding),
-                f"{column.width} feature{'s' * (column.width != 1)}" if column.encoding else "",
-                column.reason,
-            )
-            for column in self._plan
-        ]
-        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-        lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-        return "\n".join(lines)
+        return summary(self._plan)
 
     # what people call
 
@@ -177,11 +171,12 @@ class TableEncoder(Described, Stateful):
         ValueError, TypeError
             If a column cannot be used as it is; the message says where and what to do.
         """
-        table = RawTable(x)
+        table = raw_table(x)
         target, weights = target_columns(y, table.rows), weights_of(sample_weight, table.rows)
         self._read_plan(table)
         self._fit(table, target, weights, None)
-        self._shrink()
+        pairs = zip(self._plan, self._states, strict=True)
+        self._plan = [shrunk(column, states) for column, states in pairs]
         return self
 
     def transform(self, x: Any) -> Array:
@@ -204,7 +199,7 @@ class TableEncoder(Described, Stateful):
             training; the message says where and what to do.
         """
         self._check_fitted()
-        table = RawTable(x)
+        table = raw_table(x)
         check_names(self._plan, table)
         lead = () if self._members is None else (self._members,)
         out = np.zeros((*lead, table.rows, self.width), np.float32)
@@ -245,7 +240,7 @@ class TableEncoder(Described, Stateful):
         TableEncoder
             This object.
         """
-        self._read_plan(RawTable(x))
+        self._read_plan(raw_table(x))
         return self
 
     def fit_members(
@@ -275,7 +270,7 @@ class TableEncoder(Described, Stateful):
         TableEncoder
             This object.
         """
-        table = RawTable(x)
+        table = raw_table(x)
         if not self._plan:
             self._read_plan(table)
         check_names(self._plan, table)
@@ -283,6 +278,23 @@ class TableEncoder(Described, Stateful):
         weights = np.ones(table.rows) if weights is None else weights
         self._fit(table, target, weights, [everything, *(members or ())])
         return self
+
+    def of_members(self, members: Sequence[int]) -> Self:
+        """A copy that has learnt what it has for some members of an ensemble."""
+        twin = copy.deepcopy(self)
+        if self._members is not None:
+            twin._members = len(members)
+            twin._states = [
+                [states[i] for i in members] if len(states) > 1 else states
+                for states in twin._states
+            ]
+        return twin
+
+    def member(self, index: int) -> Self:
+        """A copy for one member as a model of its own."""
+        twin = self.of_members([index])
+        twin._members = None
+        return twin
 
     def _read_plan(self, table: RawTable) -> None:
         """Decide on each column, and forget what was learnt."""
@@ -303,17 +315,6 @@ class TableEncoder(Described, Stateful):
         ]
         several = any(len(states) > 1 for states in self._states)
         self._members = len(chosen) - 1 if several else None
-
-    def _shrink(self) -> None:
-        """Keep no features that are not needed: `fit` has seen all the rows there are."""
-        for i, (column, states) in enumerate(zip(self._plan, self._states, strict=True)):
-            if column.encoding is None:
-                continue
-            width = len(column.encoding.names(states[0]))
-            codes = 0
-            if isinstance(column.encoding, Codes):
-                codes = column.encoding.most_codes(states[0]["levels"])
-            self._plan[i] = column._replace(width=width, codes=codes)
 
     # checks
 
@@ -336,8 +337,12 @@ class TableEncoder(Described, Stateful):
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Put back what `snapshot` has returned."""
         kept = copy.deepcopy(dict(snapshot))
-        self._plan = [Planned(*column) for column in kept["plan"]]
-        self._states, self._members = kept["states"], kept["members"]
+        plan = [Planned(*column) for column in kept["plan"]]
+        states, members = kept["states"], kept["members"]
+        whole = isinstance(members, int) or members is None
+        if not whole or len(states) not in (0, len(plan)) or not all(map(is_sound, plan)):
+            raise ValueError("what it says of a table's encoder does not fit together")
+        self._plan, self._states, self._members = plan, states, members
 
     @classmethod
     def example(cls) -> Self:

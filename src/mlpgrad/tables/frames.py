@@ -120,6 +120,11 @@ class RawTable:
         return RawColumn(name, array, categorical)
 
 
+def raw_table(table: Any) -> RawTable:
+    """A table by its columns; one that is so already stays as it is."""
+    return table if isinstance(table, RawTable) else RawTable(table)
+
+
 def _as_array(table: Any) -> Array:
     """An array of rows and columns, or with named fields."""
     if hasattr(table, "toarray"):

@@ -16,6 +16,7 @@ from mlpgrad.tables.columns import Column, as_categories, as_numbers
 from mlpgrad.tables.frames import RawColumn, RawTable
 from mlpgrad.tables.kinds import Kind, recognised
 
+MOST_FEATURES = 1 << 24
 ByColumn = Mapping[str | int, ColumnEncoding | None]
 
 
@@ -31,6 +32,16 @@ class Planned(NamedTuple):
     """How many features it becomes."""
     codes: int
     """How many numbers there are for an `Embedding` layer to look up; else 0."""
+
+
+def is_sound(column: Planned) -> bool:
+    """Whether this is of the types that it has to be: it may come from a file."""
+    counts = column.width, column.codes
+    return (
+        type(column.name) in (str, int)
+        and isinstance(column.encoding, ColumnEncoding | None)
+        and all(type(count) is int and 0 <= count <= MOST_FEATURES for count in counts)
+    )
 
 
 def planned(
@@ -155,6 +166,39 @@ def learnt(
         encoding.learn(read.take(some), None if target is None else target[some], weights[some])
         for some in parts
     ]
+
+
+def shrunk(column: Planned, states: Sequence[State]) -> Planned:
+    """The column without features that are not needed, where all the rows there are were seen."""
+    if column.encoding is None:
+        return column
+    codes = column.codes
+    if isinstance(column.encoding, Codes):
+        codes = column.encoding.most_codes(states[0]["levels"])
+    return column._replace(width=len(column.encoding.names(states[0])), codes=codes)
+
+
+def feature_names(column: Planned, states: Sequence[State]) -> list[str]:
+    """The names of the features of a column: its own, and what the encoding adds."""
+    if column.encoding is None:
+        return []
+    each = [column.encoding.names(state) for state in states]
+    parts = max(each, key=len)
+    if any(names != parts for names in each):  # members differ
+        parts = [f"[{i}]" for i in range(len(parts))]
+    parts = parts + [f"=unused{i}" for i in range(column.width - len(parts))]
+    return [f"{column.name}{part}" for part in parts]
+
+
+def summary(plan: Sequence[Planned]) -> str:
+    """A line for each column: what it was taken for, what it becomes, and why."""
+    rows = []
+    for column in plan:
+        taken = "left out" if column.encoding is None else repr(column.encoding)
+        width = f"{column.width} feature{'s' * (column.width != 1)}" if column.encoding else ""
+        rows.append((str(column.name), taken, width, column.reason))
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def _listed(names: Iterable[Any]) -> str:

@@ -12,7 +12,8 @@ from mlpgrad.network import boundary
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Batch, Batches, Minibatches
 from mlpgrad.training.class_weights import ClassWeight, with_class_weights
-from mlpgrad.training.folds import FoldBatches, fold_of_rows, weights_without_fold
+from mlpgrad.training.encoding import Unencoded
+from mlpgrad.training.folds import FoldBatches, Split, fold_of_rows
 from mlpgrad.training.streams import Stream, is_stream
 
 
@@ -85,17 +86,23 @@ def training_batches(
         raise TypeError(
             "fit expects targets, fit(x, y, ...), or an iterable of batches (x, y) in place of x"
         )
-    x, target, given = network.checked(x, y, sample_weight, learns=True)
+    table = None
+    if network.encoder is None or network.encoder.fitted:
+        x, target, given = network.checked(x, y, sample_weight, learns=True)
+    else:
+        table = Unencoded(network, x)
+        target, given = network.checked_targets(y, sample_weight, *table.shape, learns=True)
     rows = split_rows(network, target, held_out, in_order) if held_out else None
     weights = training_weights(network, target, given, class_weight, rows)
     options: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "sample_weight": given}
     if folds is None:
+        x = x if table is None else table.encoded(target, given, rows)
         return _made(network, x, target, weights, weights, rows=rows, **options)
-    folds = fold_of_rows(network, folds, target)
-    members = network.ensemble_size or 1
-    trained = weights_without_fold(folds, members, weights)
+    split = Split(fold_of_rows(network, folds, target), network.ensemble_size or 1)
+    trained = split.without_fold(weights)
     boundary.check_some_weight(trained, "the training rows")
-    return _made(network, x, target, weights, trained, folds=folds, members=members, **options)
+    x = x if table is None else table.encoded(target, given, None, split.rows_of_members())
+    return _made(network, x, target, weights, trained, split=split, **options)
 
 
 def _made(
@@ -107,7 +114,7 @@ def _made(
     dtype = network.dtype
     converted = network.converts_target_to(target)
     target_dtype = converted or network.loss.cast(target[..., :1, :], dtype).dtype
-    kind = FoldBatches if "folds" in options else Minibatches
+    kind = FoldBatches if "split" in options else Minibatches
     cast = None if converted else network.cast_target
     dtypes = [dtype, target_dtype, dtype]
     return kind([x, target, weights], dtypes, rng=network.rng, cast=cast, **options)

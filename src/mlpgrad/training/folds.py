@@ -81,17 +81,34 @@ def _drawn(network: Network, target: Array, count: int) -> Array:
     return folds
 
 
-def fold_of(member: int, folds: Array) -> int:
-    """The fold that a member leaves out."""
-    return member % (int(folds.max()) + 1)
+class Split:
+    """Which rows each member of an ensemble leaves out.
 
+    Parameters
+    ----------
+    folds : array (n,) of int
+        The fold of each row, from 0.
+    members : int
+        Member j leaves out fold j modulo the number of folds.
+    """
 
-def weights_without_fold(folds: Array, members: int, weights: Array | None) -> Array:
-    """Weights `(E, n, 1)` of which each member's are 0 in the fold that it leaves out."""
-    trained = np.ones((members, len(folds), 1))
-    for member in range(members):
-        trained[member, folds == fold_of(member, folds)] = 0
-    return trained if weights is None else trained * weights
+    def __init__(self, folds: Array, members: int) -> None:
+        self.folds, self.members, self.count = folds, members, int(folds.max()) + 1
+
+    def rows_left_out(self) -> list[Array]:
+        """The rows that each member leaves out."""
+        return [np.flatnonzero(self.folds == j % self.count) for j in range(self.members)]
+
+    def rows_of_members(self) -> list[Array]:
+        """The rows that each member trains on."""
+        return [np.flatnonzero(self.folds != j % self.count) for j in range(self.members)]
+
+    def without_fold(self, weights: Array | None) -> Array:
+        """Weights `(E, n, 1)` of which each member's are 0 in the fold that it leaves out."""
+        trained = np.ones((self.members, len(self.folds), 1))
+        for own, rows in zip(trained, self.rows_left_out(), strict=True):
+            own[rows] = 0
+        return trained if weights is None else trained * weights
 
 
 class FoldBatches(Minibatches):
@@ -107,10 +124,7 @@ class FoldBatches(Minibatches):
         Input, target and weights, rows on axis -2.
     dtypes : list of dtype
         What the batches are cast to.
-    folds : array (n,) of int
-        The fold of each row.
-    members : int
-        Member j leaves out fold j modulo the number of folds.
+    split : Split
     **options
         As for `Minibatches`.
     """
@@ -122,23 +136,21 @@ class FoldBatches(Minibatches):
         arrays: Sequence[Array | None],
         dtypes: list[np.dtype[Any]],
         *,
-        folds: Array,
-        members: int,
+        split: Split,
         **options: Any,
     ) -> None:
-        self.folds, self.members = folds, members
-        longest = max(len(rows) for rows in self.rows_of_members())
+        self.split, self.members = split, split.members
+        longest = max(map(len, split.rows_of_members()))
         super().__init__(arrays, dtypes, rows=np.arange(longest), **options)
 
-    def fold_of(self, member: int) -> int:
-        """The fold that a member leaves out."""
-        return fold_of(member, self.folds)
+    @property
+    def folds(self) -> Array:
+        """The fold of each row."""
+        return self.split.folds
 
-    def rows_of_members(self) -> list[Array]:
-        """The rows that each member trains on."""
-        return [
-            np.flatnonzero(self.folds != self.fold_of(member)) for member in range(self.members)
-        ]
+    @folds.setter
+    def folds(self, folds: Array) -> None:
+        self.split = Split(folds, self.members)
 
     # an epoch
 
@@ -155,7 +167,7 @@ class FoldBatches(Minibatches):
     def _drawn_order(self) -> Array:
         """The order of each member's rows in an epoch, `(members, samples)`."""
         order = np.empty((self.members, self.samples), np.intp)
-        for own, rows in zip(order, self.rows_of_members(), strict=True):
+        for own, rows in zip(order, self.split.rows_of_members(), strict=True):
             if self.shuffle:
                 self.rng.shuffle(rows)
             own[:] = np.resize(rows, self.samples)
@@ -187,7 +199,7 @@ class FoldBatches(Minibatches):
     def data(self) -> Batch:
         """All rows, with weights `(E, n, 1)` that are 0 in the fold that a member leaves out."""
         x, target, weights = self.arrays
-        return x, target, weights_without_fold(self.folds, self.members, weights)
+        return x, target, self.split.without_fold(weights)
 
     def trained(self) -> tuple[Any, Any, Any]:
         return self.data()
@@ -212,14 +224,14 @@ class FoldBatches(Minibatches):
 
     def _rows_left_out(self) -> tuple[Array, Array]:
         """Those of each member, `(E, k)`, and whether they are not only there to fill a row."""
-        own = [np.flatnonzero(self.folds == self.fold_of(j)) for j in range(self.members)]
+        own = self.split.rows_left_out()
         longest = max(map(len, own))
         there = np.arange(longest) < np.array([*map(len, own)])[:, None]
         return np.array([np.append(r, np.full(longest - len(r), r[-1])) for r in own]), there
 
     def _weight_and_rows(self) -> tuple[Array, Any]:
         """The sum of each member's weights, and the number of its rows, both `(E, 1, 1)`."""
-        rows = np.array([*map(len, self.rows_of_members())]).reshape(-1, 1, 1)
+        rows = np.array([*map(len, self.split.rows_of_members())]).reshape(-1, 1, 1)
         if self.arrays[2] is None:
             return rows, rows
         weights = self.data()[2]
@@ -254,7 +266,7 @@ def out_of_fold(
     first = None if scaling is None else scaling.of_first_member()
     x, _, _ = batches.held_out()
     rows, there = batches._rows_left_out()
-    folds = int(batches.folds.max()) + 1
+    folds = batches.split.count
     found: Any = None
     for start in range(0, x.shape[-2], ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
