@@ -16,7 +16,7 @@ from mlpgrad.optimizers import AdamW
 from mlpgrad.sequential import Sequential
 from mlpgrad.tables import ColumnEncoding, QuantileBins, Standard, TableEncoder, TargetBins
 from mlpgrad.training import EarlyStopping, ExponentialMovingAverage
-from mlpgrad.training.folds import fold_of
+from mlpgrad.training.folds import Split
 
 ENCODINGS: dict[str, Callable[[], ColumnEncoding]] = {
     "plain": Standard,
@@ -112,8 +112,7 @@ class Candidate:
     def __init__(self, encoding: str, table: Table, recipe: Recipe) -> None:
         started = time.perf_counter()
         self.encoding, self.recipe = encoding, recipe
-        members = [fold_of(member, table.folds) for member in range(recipe.members)]
-        rows = [np.flatnonzero(table.folds != fold) for fold in members]
+        rows = Split(table.folds, recipe.members).rows_of_members()
         self.encoder = TableEncoder(numeric=ENCODINGS[encoding]()).plan(table.x)
         self.encoder.fit_members(table.x, table.indicators, table.weights, None, rows)
         self.model = recipe.network(self.encoder.width)
