@@ -28,11 +28,12 @@ from mlpgrad._core.version import __version__ as __version__
 from mlpgrad.history import History
 from mlpgrad.initializers import *
 from mlpgrad.layers import *
+from mlpgrad.loading import load
 from mlpgrad.losses import *
 from mlpgrad.metrics import *
 from mlpgrad.optimizers import *
 from mlpgrad.penalties import *
-from mlpgrad.sequential import Sequential, load
+from mlpgrad.sequential import Sequential
 from mlpgrad.training import *
 from mlpgrad.uncertainty import *
 

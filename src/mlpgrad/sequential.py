@@ -108,6 +108,7 @@ class Sequential(Differentiable, Answers):
         verbose: int = 1,
         resume: Mapping[str, Any] | None = None,
         communicator: Communicator | None = None,
+        compiled: bool | None = None,
     ) -> History:
         """Train on minibatches.
 
@@ -162,6 +163,11 @@ class Sequential(Differentiable, Answers):
         communicator : Communicator, optional
             Joins this training with those of other ranks, each on rows of its own. Recorded values
             of metrics and of validation data are the ranks' means, weighted by their rows.
+        compiled : bool, optional
+            Whether steps are compiled to machine code, with the extra `mlpgrad[compiled]`: False
+            never, True always (an error says what is against it), None where it pays by the
+            number of steps and the size of the network. `model.compiled_because` says why not.
+            Results differ by rounding.
 
         Returns
         -------
@@ -200,7 +206,7 @@ class Sequential(Differentiable, Answers):
         >>> history["val_accuracy"][-1] > 0.9
         True
         """
-        method = method_of(optimizer)
+        method = method_of(optimizer, compiled)
         check_not_fitted(self)
         epochs, batch_size = check_counts(self, epochs, batch_size, method.rows_at_once)
         validation_split = check_validation(validation_data, validation_split, folds)
@@ -306,45 +312,3 @@ class Sequential(Differentiable, Answers):
     def __call__(self, *inputs: Any) -> NoReturn:
         """Say what to write instead: predicting and training are different calls."""
         raise TypeError(f"a model is not called; write {CALLED}, or for training model.fit(...)")
-
-
-def load(path: str | Path) -> Sequential:
-    """Read a model that `Sequential.save` has written.
-
-    A file of a stranger can do no harm: no code runs but the constructors of classes that the
-    program has defined, and reading takes at most about three times the file's size of memory.
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    Sequential
-        With the same predictions, the same random states and the same further training.
-
-    Raises
-    ------
-    FileNotFoundError, IsADirectoryError
-        If there is no such file, or it is a folder.
-    ValueError
-        If it is a pipe or a device; if the file is damaged, was written by a newer mlpgrad, or is
-        not a model; if its arrays do not have the sizes that its layers need, are compressed, or
-        hold Python objects; or if it needs a class that is not defined: import the module that
-        defines it first.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile, mlpgrad as mg
-    >>> model = mg.Sequential([mg.Dense(2, 1)], loss=mg.HalfSquaredError(), random_state=0)
-    >>> path = pathlib.Path(tempfile.mkdtemp(), "model.npz")
-    >>> model.save(path)
-    >>> bool((mg.load(path).params == model.params).all())
-    True
-    """
-    from mlpgrad.exchange import npz
-
-    model = npz.load(arguments.path(path))
-    if not isinstance(model, Sequential):
-        raise ValueError(f"{path} holds a {type(model).__name__}, not a Sequential")
-    return model

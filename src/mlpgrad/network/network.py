@@ -44,6 +44,9 @@ class Network(Copied, Shown, Scaled, Acquainted):
         *("target_scaling", "classes", "encoder"),
     )
 
+    compiled_because: str | None = "it has not been trained yet"
+    """Why the steps of the latest `fit` were not compiled; None where they were."""
+
     def __init__(
         self,
         layers: Sequence[Layer],

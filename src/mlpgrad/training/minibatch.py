@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._core.arguments import instance
+from mlpgrad._core.arguments import flag, instance
 from mlpgrad._core.options import assignments
 from mlpgrad.layers.chain import walk
 from mlpgrad.metrics import Metric
@@ -27,6 +27,7 @@ from mlpgrad.training.choose_step import choose_step
 from mlpgrad.training.communicator import Joined
 from mlpgrad.training.divergence import first_non_finite, raise_divergence
 from mlpgrad.training.evaluate import as_number
+from mlpgrad.training.recorded_step import RecordedStep
 from mlpgrad.training.session import Method, Session
 from mlpgrad.training.threads import shares
 from mlpgrad.training.worker import Worker, part_of
@@ -43,12 +44,16 @@ class Minibatch(Method):
     Parameters
     ----------
     optimizer : Optimizer
+    compiled : bool, optional
+        Whether steps are compiled (True raises an error where they cannot be); None chooses.
     """
 
     rows_at_once = 32
 
-    def __init__(self, optimizer: Optimizer) -> None:
+    def __init__(self, optimizer: Optimizer, compiled: bool | None = None) -> None:
         self._optimizer = optimizer
+        self._wish = compiled
+        self._compiled: bool | None = None
         self._workers: list[Worker] = []
         self._session: Session | None = None
         self._pool: Executor | None = None
@@ -81,6 +86,8 @@ class Minibatch(Method):
                 measured = self._workers[0].measured
                 going = session.end_epoch(self._joined("total"), self._joined("weight"), measured)
         finally:
+            for worker in self._workers:
+                worker.close()
             if self._pool is not None:
                 self._pool.shutdown()
                 self._pool = None
@@ -103,7 +110,7 @@ class Minibatch(Method):
             for old, new in zip(before, self._workers, strict=False):
                 new.take_over(old)
         elif changed:
-            self._workers[0].step.refresh()
+            self._workers[0].refresh()
         if self._resume is not None:
             self._resume_workers(self._resume)
             self._resume = None
@@ -124,6 +131,9 @@ class Minibatch(Method):
         if session.communicator is not None:
             join = Joined(session.communicator, network)
         alone = callbacks or metrics or join
+        compiled = self._compiled_worker(session, bool(alone), steps)
+        if compiled is not None:
+            return [compiled]
         members = [] if alone or size is None else shares(network, optimizer, size)
         if not members:
             # user code may change anything between two batches
@@ -140,6 +150,34 @@ class Minibatch(Method):
             workers.append(Worker(part, rule, step, members=some))
         return workers
 
+    def _compiled_worker(self, session: Session, alone: bool, steps: int | None) -> Worker | None:
+        """The worker whose steps are compiled, where that is wanted and can be done."""
+        from mlpgrad.training.compiled import deciding
+
+        network, optimizer, batches = session.network, self.optimizer, session.batches
+        wish, reason = deciding.wanted(self._wish), None
+        if self._compiled is not None:  # decided already, perhaps in the training resumed here
+            wish = self._compiled
+        if wish is False:
+            reason = "it was not to be compiled"
+        elif alone or steps is None:
+            reason = "something looks at single batches, or batches come from an iterable"
+        else:
+            reason = deciding.why_not(network, optimizer, batches)
+            if wish is None and reason is None:
+                reason = deciding.too_short(network, steps)
+        if wish and reason is not None:
+            raise ValueError(f"compiled=True, but {reason}")
+        vars(network)["compiled_because"] = reason
+        session.record.compiled = self._compiled = reason is None
+        if reason is not None:
+            return None
+        from mlpgrad.training.compiled.worker import CompiledWorker
+
+        step = RecordedStep(network, optimizer)
+        step.mean_weight = self._mean_weight
+        return CompiledWorker(network, optimizer, step)
+
     def _run(self, session: Session, seen: int) -> None:
         """Train on the batches of an epoch that have not been seen yet."""
         if seen and session.network.stop_training:  # resumed where it was to stop
@@ -151,12 +189,11 @@ class Minibatch(Method):
 
     def _run_here(self, session: Session, seen: int) -> None:
         """One worker through the batches, in this thread."""
-        batches: Iterable[Batch] = session.batches
-        if seen:
-            batches = itertools.chain.from_iterable(session.batches.after(seen))
-        if self._streams:
-            batches = _outside(session, batches)
-        self._workers[0].run(batches)
+        if not self._streams:
+            self._workers[0].epoch(session.batches, seen)
+            return
+        left = itertools.chain.from_iterable(session.batches.after(seen))
+        self._workers[0].run(_outside(session, left))
 
     def _run_in_threads(self, session: Session, seen: int) -> None:
         """Every worker through the same batches, one of them in this thread."""
@@ -223,6 +260,7 @@ class Minibatch(Method):
     def snapshot(self) -> dict[str, Any]:
         """The optimizer's state, and the sums and the number of batches of the epoch begun."""
         taken: dict[str, Any] = {"optimizer": self.optimizer.snapshot(), "epoch": None}
+        taken["compiled"] = self._compiled
         if self._workers and self._session is not None and self._session.in_epoch:
             first = self._workers[0]
             taken["epoch"] = {
@@ -237,6 +275,7 @@ class Minibatch(Method):
         """Put back what `snapshot` has returned."""
         self.optimizer.restore(snapshot["optimizer"])
         self._resume = snapshot["epoch"]
+        self._compiled = snapshot.get("compiled", self._compiled)
 
     def _resume_workers(self, begun: Mapping[str, Any]) -> None:
         """Go on in the middle of an epoch."""
@@ -270,8 +309,9 @@ def _sums(accumulator: Accumulator) -> dict[str, Any]:
     return {name: copy.deepcopy(v) for name, v in kept if not isinstance(v, Metric)}
 
 
-def method_of(optimizer: Any) -> Method:
+def method_of(optimizer: Any, compiled: bool | None = None) -> Method:
     """The method that `fit` trains by: the one given, or the minibatch loop of an optimizer."""
     if isinstance(optimizer, Method):
         return optimizer
-    return Minibatch(instance(optimizer, "optimizer", Optimizer, "Adam(1e-3)"))
+    compiled = None if compiled is None else flag(compiled, "compiled")
+    return Minibatch(instance(optimizer, "optimizer", Optimizer, "Adam(1e-3)"), compiled)

@@ -21,6 +21,8 @@ class Record(dict[str, list[Any]]):
         Whether Ctrl-C ended training.
     seconds : float
         Time spent in `fit`.
+    compiled : bool
+        Whether the steps were compiled.
     live : bool
         Whether a callback shows the curves while training: a progress bar is then silent.
     oof_prediction : array (n, O) or None
@@ -47,6 +49,7 @@ class Record(dict[str, list[Any]]):
         self.oof_prediction: Array | None = None
         self.oof_scores: dict[str, Any] = {}
         self.folds: Array | None = None
+        self.compiled = False
 
     @property
     def epochs(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +15,7 @@ from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import Accumulator, start_all
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
-from mlpgrad.training.batches import Batch
+from mlpgrad.training.batches import Batch, Batches
 from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.communicator import Joined
 from mlpgrad.training.divergence import COPY_PERIOD, LastSane
@@ -86,6 +87,18 @@ class Worker:
         self.earlier = earlier.earlier + earlier.batches
         if np.shape(earlier.last_sane.params) == np.shape(self.last_sane.params):
             self.last_sane = earlier.last_sane
+
+    def epoch(self, batches: Batches, seen: int) -> None:
+        """Train on the batches of an epoch that have not been seen yet."""
+        left = itertools.chain.from_iterable(batches.after(seen)) if seen else batches
+        self.run(left)
+
+    def refresh(self) -> None:
+        """Notice what the user's code may have changed; called at the beginning of an epoch."""
+        self.step.refresh()
+
+    def close(self) -> None:
+        """End what was begun for this training."""
 
     def run(self, batches: Iterable[Batch]) -> None:
         """Train on batches, until the loss is not finite or `stop_training` is set."""

@@ -1,0 +1,64 @@
+"""Where sgemm and dgemm are: in NumPy's own OpenBLAS, else in the one that SciPy has."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+NAMES = {"f4": "sgemm", "f8": "dgemm"}
+
+
+class Blas:
+    """The addresses of gemm.
+
+    Attributes
+    ----------
+    integer : str
+        LLVM's type of its integers.
+    addresses : dict of str to int
+        By the type of numbers.
+    """
+
+    def __init__(self, integer: str, addresses: dict[str, int]) -> None:
+        self.integer, self.addresses = integer, addresses
+
+    @classmethod
+    def of_numpy(cls) -> Blas | None:
+        """NumPy's own, which its wheels bring: faster than SciPy's, but a private place."""
+        folder = Path(np.__file__).parent.parent / "numpy.libs"
+        for path in sorted(folder.glob("libscipy_openblas64*")):
+            try:
+                library = ctypes.CDLL(str(path))
+                found = {kind: getattr(library, f"scipy_{n}_64_") for kind, n in NAMES.items()}
+            except (OSError, AttributeError):
+                continue
+            addresses = {k: ctypes.cast(f, ctypes.c_void_p).value for k, f in found.items()}
+            return cls("i64", {kind: place or 0 for kind, place in addresses.items()})
+        return None
+
+    @classmethod
+    def of_scipy(cls) -> Blas | None:
+        """SciPy's, by its public table of pointers for Cython."""
+        try:
+            from scipy.linalg import cython_blas
+
+            table: Any = cython_blas.__pyx_capi__
+            return cls("i32", {kind: _pointer(table[name]) for kind, name in NAMES.items()})
+        except (ImportError, AttributeError, KeyError, ValueError):
+            return None
+
+    @classmethod
+    def found(cls) -> Blas | None:
+        """The first that is there; without one, our own kernels compute large products, too."""
+        return cls.of_numpy() or cls.of_scipy()
+
+
+def _pointer(capsule: Any) -> int:
+    """The address in a capsule."""
+    name, get = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return int(get(capsule, name(capsule)))

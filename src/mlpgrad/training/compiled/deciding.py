@@ -1,0 +1,67 @@
+"""Whether a training runs compiled: from what was asked, never from the clock."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlpgrad.layers.chain import walk
+from mlpgrad.optimizers.schedules import Schedule
+
+if TYPE_CHECKING:
+    from mlpgrad.network.network import Network
+    from mlpgrad.optimizers.base import Optimizer
+
+VARIABLE = "MLPGRAD_COMPILED"
+"""The environment variable that stands for `compiled=` where `fit` is not told: 0 or 1."""
+
+SECONDS = 0.25
+"""What importing llvmlite and compiling may take: less must not be saved."""
+SAVED_BY_STEP = 25e-6
+"""Seconds that a step of a small network takes less: Python and the overhead of NumPy's calls."""
+SAVED_BY_PARAMETER = 2e-9
+"""The same for each parameter: the update in one pass over the arrays in place of ten."""
+FEWEST_BATCHES = 8
+"""Of an ensemble's epoch, whose last batch NumPy computes."""
+
+
+def wanted(compiled: bool | None) -> bool | None:
+    """What `fit` was told, or else the environment variable: True, False, or None for a choice."""
+    if compiled is not None:
+        return compiled
+    text = os.environ.get(VARIABLE, "").strip()
+    if text not in ("", "0", "1"):
+        raise ValueError(f"{VARIABLE} expects 0 or 1, got {text!r}")
+    return None if text == "" else text == "1"
+
+
+def why_not(network: Network, optimizer: Optimizer, batches: Any) -> str | None:
+    """Why a training cannot run compiled; None where nothing is known against it yet."""
+    if importlib.util.find_spec("llvmlite") is None:
+        return "llvmlite is not installed (pip install 'mlpgrad[compiled]')"
+    if network.dtype not in (np.float32, np.float64):
+        return f"only float32 and float64 are compiled, not {network.dtype}"
+    rate = optimizer.learning_rate
+    if callable(rate) and not isinstance(rate, Schedule):
+        return "a schedule of your own is asked at every step"
+    things = [layer for _, layer in walk(network.layers)]
+    for thing in (*things, network.loss, *network.penalties, optimizer):
+        if vars(type(thing)).get("repeatable") is not True:
+            return f"{type(thing).__name__} does not say that its calls can be repeated"
+    several = network.ensemble_size is not None
+    if several and np.size(batches.mean_weight()) > 1:
+        return "the members have sample weights of their own"
+    if several and len(batches) < FEWEST_BATCHES:
+        return f"an ensemble's epoch has fewer than {FEWEST_BATCHES} batches"
+    return None
+
+
+def too_short(network: Network, steps: int) -> str | None:
+    """Why compiling does not pay; None where it does."""
+    saved = steps * (SAVED_BY_STEP + SAVED_BY_PARAMETER * network.params.size)
+    if saved >= SECONDS:
+        return None
+    return f"{steps} steps of this network are made sooner than they are compiled"

@@ -1,0 +1,141 @@
+"""This processor, and machine code for it: compiled, or read from the cache on disk."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mlpgrad._core.version import __version__
+from mlpgrad.training.compiled.epoch import SIGNATURE
+
+CACHE = "MLPGRAD_CACHE"
+"""The environment variable that names the folder of machine code; empty for none."""
+MOST_CACHED = 200
+"""Files; the oldest are removed first."""
+
+
+class Machine:
+    """LLVM's view of this processor.
+
+    Attributes
+    ----------
+    width : int
+        Bytes of a vector register.
+    registers : int
+        How many there are.
+    """
+
+    def __init__(self) -> None:
+        import llvmlite
+        import llvmlite.binding as llvm
+
+        self.llvm: Any = llvm
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        self.cpu = llvm.get_host_cpu_name()
+        features = llvm.get_host_cpu_features()
+        self.features = features.flatten()
+        wide = 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+        self.width = wide
+        arm = "arm" in llvm.get_process_triple() or "aarch64" in llvm.get_process_triple()
+        self.registers = 32 if wide == 64 or arm else 16
+        versions = f"{__version__} {llvmlite.__version__} {llvm.llvm_version_info}"
+        self.identity = f"{self.cpu} {self.features} {versions}"
+
+    def _target_machine(self) -> Any:
+        """A new one each time: an engine owns the one that it gets."""
+        target = self.llvm.Target.from_default_triple()
+        return target.create_target_machine(cpu=self.cpu, features=self.features, opt=1, jit=True)
+
+    def compiled(self, text: str) -> tuple[Any, int]:
+        """The engine that holds the machine code of a module, and the address of its `epoch`."""
+        key = hashlib.sha256(f"{self.identity}\0{text}".encode()).hexdigest()
+        folder = cache_folder()
+        code = read(folder, key)
+        if code is None:
+            module = self.llvm.parse_assembly(text)
+            module.verify()
+            code = self._target_machine().emit_object(module)
+            keep(folder, key, code)
+        empty = self.llvm.parse_assembly(f"declare {SIGNATURE}")
+        engine = self.llvm.create_mcjit_compiler(empty, self._target_machine())
+        engine.add_object_file(self.llvm.ObjectFileRef.from_data(code))
+        engine.finalize_object()
+        return engine, engine.get_function_address("epoch")
+
+
+@functools.cache
+def machine() -> Machine:
+    """The one of this process."""
+    return Machine()
+
+
+@functools.lru_cache(maxsize=32)
+def compiled(text: str) -> tuple[Any, int]:
+    """The machine code of a module, made once in a process."""
+    return machine().compiled(text)
+
+
+# the cache: machine code is run, so that it must be one's own
+
+
+def cache_folder() -> Path | None:
+    """The folder of machine code, made if need be; None where there is none to be trusted."""
+    given = os.environ.get(CACHE)
+    if given == "":
+        return None
+    if given is not None:
+        folder = Path(given)
+    elif sys.platform == "win32":
+        folder = Path(os.environ.get("LOCALAPPDATA", "~")).expanduser() / "mlpgrad" / "compiled"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        folder = Path(base).expanduser() / "mlpgrad" / "compiled"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder if _own(folder) else None
+    except (OSError, RuntimeError):  # no home folder, for instance
+        return None
+
+
+def _own(path: Path) -> bool:
+    """Whether it belongs to this user, and nobody else may write to it."""
+    if sys.platform == "win32":
+        return True  # the profile's folders are the user's own
+    found = path.lstat()
+    others = stat.S_IWGRP | stat.S_IWOTH
+    return found.st_uid == os.geteuid() and not found.st_mode & others and not path.is_symlink()
+
+
+def read(folder: Path | None, key: str) -> bytes | None:
+    """Machine code from the cache; None if it is not there, or is damaged."""
+    if folder is None:
+        return None
+    path = folder / f"{key}.o"
+    with suppress(OSError):
+        if _own(path):
+            digest, _, code = path.read_bytes().partition(b"\n")
+            if digest == hashlib.sha256(code).hexdigest().encode():
+                return code
+    return None
+
+
+def keep(folder: Path | None, key: str, code: bytes) -> None:
+    """Write machine code into the cache, whole or not at all, and remove the oldest."""
+    if folder is None:
+        return
+    with suppress(OSError):
+        handle, draft = tempfile.mkstemp(dir=folder, suffix=".draft")  # readable by its owner
+        with os.fdopen(handle, "wb") as file:
+            file.write(hashlib.sha256(code).hexdigest().encode() + b"\n" + code)
+        Path(draft).replace(folder / f"{key}.o")
+        files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
+        for path in files[:-MOST_CACHED]:
+            path.unlink(missing_ok=True)

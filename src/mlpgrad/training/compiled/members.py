@@ -1,0 +1,116 @@
+"""One member's step and update, recorded on private copies, and the tables for all members."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.network.network import Network
+from mlpgrad.optimizers.base import Optimizer
+from mlpgrad.optimizers.prepared import Prepared
+from mlpgrad.training.batches import Batch
+from mlpgrad.training.compiled.operands import NotCoveredError
+from mlpgrad.training.compiled.program import Tapes
+from mlpgrad.training.recorded_step import Trial
+from mlpgrad.training.tape import Tape
+
+
+class Member:
+    """A member of a network (or the only one), whose step and update are recorded.
+
+    Attributes
+    ----------
+    trial : Trial
+        The recorded step, on a private copy.
+    tapes : Tapes
+    """
+
+    def __init__(self, network: Network, optimizer: Optimizer, batch: Batch, mean: Any) -> None:
+        self.network, self.optimizer = network, optimizer
+        self.several = network.ensemble_size is not None
+        own = network.member(0) if self.several else network.copy()
+        x, target, weights = (part(0, array) for array in batch)
+        mean = np.reshape(mean, (1, 1)) if np.ndim(mean) else mean
+        self.trial = trial = Trial(own, x, target, weights, mean)
+        if not trial.agrees():
+            raise NotCoveredError("a step that is not the same when it is repeated")
+        self.rule = rule_of(optimizer, self.several)
+        update = self._recorded_update(own)
+        shown = [a for seen in trial.seen for a in seen if a is not None]
+        self.tapes = Tapes(
+            trial.calls,
+            update,
+            data=[array for array in (trial.x, trial.target, trial.weights) if array is not None],
+            value=np.asarray(trial.value),
+            scalars=[*self.rule._scalars, self.rule._prepared.kept],
+            params=own.params,
+            state=own.state,
+            grads=own.grads,
+            kept=[*self.rule.state.values(), *([] if self.several else shown)],
+        )
+
+    def _recorded_update(self, own: Network) -> Any:
+        """The calls of an update of the private copy."""
+        tape, rule = Tape(), self.rule
+        rule.advance(own.params, own.grads)
+        rule.apply(Prepared(*map(tape.recorded, rule._prepared)))
+        return tape.calls
+
+    def moved_to(self) -> list[Any]:
+        """What the members' tables point to in the network and its optimizer."""
+        network, state = self.network, self.optimizer.state
+        flats = [network._params, network._grads, network._state]
+        return [*flats, *network.rngs, *(state[name] for name in self.rule.state)]
+
+    def place(self, index: int, buffers: dict[int, Array]) -> Callable[[Any], Any]:
+        """From what was recorded to a member's own parameters, state and generator.
+
+        Parameters
+        ----------
+        index : int
+            Which member.
+        buffers : dict
+            The thread's copies of everything else, by the id of what is copied; filled as needed.
+        """
+        own, network, row = self.trial.network, self.network, index if self.several else ...
+        moved = {
+            id(getattr(own, name)): getattr(network, name)[row]
+            for name in ("_params", "_grads", "_state")
+        }
+        for name, array in self.rule.state.items():
+            moved[id(array)] = self.optimizer.state[name][row]
+        for mine, theirs in zip(own.rngs, network.rngs[index : index + 1], strict=True):
+            moved[id(mine)] = theirs
+
+        def place(thing: Any) -> Any:
+            if id(thing) in moved:
+                return moved[id(thing)]
+            if not self.several:
+                return thing
+            if id(thing) not in buffers:
+                buffers[id(thing)] = thing.copy()
+            return buffers[id(thing)]
+
+        return place
+
+
+def rule_of(optimizer: Optimizer, several: bool) -> Optimizer:
+    """The optimizer of one member, on a copy of its state."""
+    rule = copy.copy(optimizer)
+    rule.state = {
+        name: (array[0] if several else array).copy() for name, array in optimizer.state.items()
+    }
+    rate = optimizer._learning_rate
+    if np.ndim(rate):  # type: ignore[arg-type]
+        rule.learning_rate = float(np.asarray(rate)[0])
+    rule._forget_views()
+    return rule
+
+
+def part(index: int, array: Any) -> Any:
+    """What a member sees of an array: all of it where it is shared."""
+    return array[index] if np.ndim(array) == 3 else array

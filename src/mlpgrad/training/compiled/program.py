@@ -1,0 +1,149 @@
+"""A recorded step and update as one compiled function, and the tables of pointers it works on."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.training.compiled.blas import NAMES, Blas
+from mlpgrad.training.compiled.epoch import Layout
+from mlpgrad.training.compiled.machine import compiled, machine
+from mlpgrad.training.compiled.module import Description, Module
+from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Roots, address, read
+from mlpgrad.training.tape import Call
+
+MOST_KNOWN = 64
+"""Descriptions whose text is kept: `fit` called again and again writes it once."""
+
+
+class Tapes:
+    """What is compiled: the calls of a step and of an update, and the arrays that matter in them.
+
+    Parameters
+    ----------
+    step, update : sequence of Call
+    data : sequence of array
+        The buffers of a batch: input, target, and weights if there are any.
+    value : array ()
+        The loss.
+    scalars : sequence of array ()
+        What gets new numbers before each update.
+    params, state, grads : array (P,), (S,) and (P,)
+    kept : sequence of array
+        What somebody looks at afterwards, beside these.
+    """
+
+    def __init__(
+        self,
+        step: Sequence[Call],
+        update: Sequence[Call],
+        *,
+        data: Sequence[Array],
+        value: Array,
+        scalars: Sequence[Array],
+        params: Array,
+        state: Array,
+        grads: Array,
+        kept: Sequence[Array],
+    ) -> None:
+        self.step, self.update, self.data, self.value = step, update, data, value
+        self.scalars, self.params, self.state, self.grads = scalars, params, state, grads
+        self.kept = kept
+
+    def described(self, roots: Roots) -> Description:
+        """The calls as operations, on the places of their arrays in the buffers."""
+        if not self.params.size:
+            raise NotCoveredError("a network without parameters")
+        kind = self.params.dtype.str[1:]
+        grads = Operand(self.grads, roots)
+        looked_at = [self.params, self.grads, *self.kept, *([self.state] * bool(self.state.size))]
+        value = Operand(self.value, roots)
+        scalars = tuple(Operand(scalar, roots) for scalar in self.scalars)
+        looks = tuple(Operand(array, roots) for array in looked_at)
+        data = tuple((roots.place_of(array)[0], array.nbytes) for array in self.data)
+        step, update = (tuple(read(calls, roots)) for calls in (self.step, self.update))
+        params = roots.place_of(self.params)[0]
+        state = roots.place_of(self.state)[0] if self.state.size else params
+        sizes = (params, self.params.nbytes), (state, self.state.nbytes)
+        layout = Layout(value, data, scalars, *sizes, kind)
+        _check_apart(roots)
+        looks = (value, *scalars, *looks)
+        return Description(
+            step, update, looks, grads, layout, len(roots.arrays), len(roots.generators)
+        )
+
+
+class Program:
+    """Compiled tapes.
+
+    Attributes
+    ----------
+    roots : Roots
+        The buffers that the code works on.
+    function : callable
+        `epoch` of the file of that name.
+    """
+
+    def __init__(self, tapes: Tapes, blas: Blas | None) -> None:
+        self.blas, self.roots = blas, Roots()
+        text, self._scratch = _written(tapes.described(self.roots), blas)
+        self._engine, place = compiled(text)
+        p, n = ctypes.c_void_p, ctypes.c_int64
+        self.function: Callable[..., int] = ctypes.CFUNCTYPE(n, p, p, n, p, p, n, p)(place)
+
+    def table(self, place: Callable[[Any], Any]) -> tuple[Array, list[Any]]:
+        """The pointers for one network, and what has to live as long as they are used.
+
+        Parameters
+        ----------
+        place : callable
+            From an array or generator of the tapes to the one to work on instead.
+        """
+        arrays = [place(array) for array in self.roots.arrays]
+        generators = [place(generator) for generator in self.roots.generators]
+        pointers = [address(array) for array in arrays]
+        for generator in generators:
+            bits = generator.bit_generator.ctypes
+            functions = bits.next_uint32, bits.next_uint64
+            pointers.append(bits.state_address)
+            pointers += [ctypes.cast(f, ctypes.c_void_p).value or 0 for f in functions]
+        pointers += [self.blas.addresses[kind] if self.blas else 0 for kind in NAMES]
+        room = np.empty(self._scratch + 64, np.uint8)
+        pointers.append(address(room))
+        return np.array(pointers, np.uintp), [arrays, generators, room]
+
+
+_known: dict[Any, tuple[str, int]] = {}
+
+
+def _written(description: Description, blas: Blas | None) -> tuple[str, int]:
+    """The text of a module and the scratch memory that it needs; written once for equal ones."""
+    key = signature(description), blas is None
+    if key not in _known:
+        module = Module(description, machine(), blas)
+        while len(_known) >= MOST_KNOWN:
+            _known.pop(next(iter(_known)))
+        _known[key] = module.text, module.scratch
+    return _known[key]
+
+
+def signature(thing: Any) -> Any:
+    """What decides the text, as a key: places are counted from the beginnings of the buffers."""
+    if isinstance(thing, Operand):
+        return thing.shape, thing.strides, thing.kind, repr(thing.value), thing.root, thing.offset
+    if isinstance(thing, (tuple, list)):
+        return tuple(map(signature, thing))
+    return thing
+
+
+def _check_apart(roots: Roots) -> None:
+    """Raise NotCoveredError where two buffers share memory: their accesses would be reordered."""
+    ranges = sorted((address(array), array.nbytes) for array in roots.arrays)
+    for (start, size), (following, _) in itertools.pairwise(ranges):
+        if start + size > following:
+            raise NotCoveredError("two buffers on the same memory")

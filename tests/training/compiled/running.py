@@ -1,0 +1,62 @@
+"""Runs recorded calls by themselves, compiled, beside NumPy."""
+
+import numpy as np
+
+from mlpgrad.training.compiled.blas import Blas
+from mlpgrad.training.compiled.operands import address
+from mlpgrad.training.compiled.program import Program, Tapes
+from mlpgrad.training.tape import Tape
+
+
+def compiled(write, *arrays, blas=None, kept=()):
+    """What `write(*arrays)` does to its arrays, once by NumPy and once compiled.
+
+    Parameters
+    ----------
+    write : callable
+        Makes NumPy calls on the arrays it is given.
+    *arrays : array
+    blas : Blas, optional
+
+    Returns
+    -------
+    list of (array, array)
+        Each array as NumPy leaves it and as the compiled calls do.
+    """
+    before = [array.copy() for array in arrays]
+    tape = Tape()
+    with np.errstate(all="ignore"):
+        write(*map(tape.recorded, arrays))
+    by_numpy = [array.copy() for array in arrays]
+    dtype = next(a.dtype for a in arrays if a.dtype in (np.float32, np.float64))
+    value, params = np.zeros((), dtype), np.zeros(4, dtype)
+    batch = np.zeros((1, 1), dtype)
+    tapes = Tapes(
+        tape.calls,
+        [],
+        data=[batch],
+        value=value,
+        scalars=[],
+        params=params,
+        state=np.zeros(0, dtype),
+        grads=np.zeros(4, dtype),
+        kept=[array for array in arrays if array.flags.writeable],
+    )
+    program = Program(tapes, blas)
+    table, alive = program.table(lambda thing: thing)
+    for array, values in zip(arrays, before, strict=True):
+        if array.flags.writeable:
+            array[...] = values
+    pointers = np.array([address(batch)], np.uintp)
+    sane, saved = np.zeros(6), np.zeros(4, dtype)
+    sane.view(np.uintp)[4:] = address(saved)
+    made = program.function(
+        *(address(table), address(pointers), 1, address(np.zeros(1, dtype))),
+        *(address(np.zeros(1)), 1, address(sane)),
+    )
+    assert made == 1
+    assert alive
+    return list(zip(by_numpy, arrays, strict=True))
+
+
+BLAS = Blas.found()

@@ -1,0 +1,120 @@
+"""Each function of one number is as accurate as the bounds below say, over the whole range."""
+
+import numpy as np
+import pytest
+from scipy import special
+
+pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
+
+from mlpgrad.training.compiled.operands import NotCoveredError
+from tests.training.compiled.running import compiled
+
+# largest errors in units of the last place: float32, float64
+BOUNDS = {
+    "exp": (2, 2),
+    "log": (2, 2),
+    "tanh": (5, 4),
+    "log1p": (4, 4),
+    "expm1": (4, 4),
+    "ndtr": (2, 60),
+}
+SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0]
+each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def numbers(dtype, name):
+    """Numbers of every size and sign where the function is interesting."""
+    info, rng = np.finfo(dtype), np.random.default_rng(0)
+    sizes = np.exp(rng.uniform(np.log(float(info.tiny)), np.log(float(info.max)), 4000))
+    near = rng.normal(size=4000) * 3, rng.uniform(-40, 40, 4000), rng.uniform(0.4, 2.5, 4000)
+    found = np.concatenate([*near, sizes, -sizes, SPECIAL, [info.max, info.tiny, info.eps]])
+    if name in ("exp", "expm1"):
+        found = np.concatenate([found, rng.uniform(-110, 90, 4000)])
+    return np.clip(found, -float(info.max), float(info.max)).astype(dtype)
+
+
+def reference(name, x):
+    """The function in more digits than the compared ones have."""
+    wide = x.astype(np.longdouble)
+    if name == "ndtr":  # no longdouble: scipy's own error is below the bound
+        return special.ndtr(x.astype(np.float64)).astype(np.longdouble)
+    return getattr(np, name)(wide)
+
+
+@each_dtype
+@pytest.mark.parametrize("name", BOUNDS)
+def test_a_function_is_accurate(name, dtype):
+    x = numbers(dtype, name)
+    out = np.empty_like(x)
+    function = special.ndtr if name == "ndtr" else getattr(np, name)
+    ((_, _), (_, found)) = compiled(lambda x, out: function(x, out), x, out)
+    with np.errstate(all="ignore"):
+        exact = reference(name, x)
+        rounded = exact.astype(dtype)
+        unit = np.spacing(np.abs(rounded)).astype(np.longdouble)
+        error = np.abs(found.astype(np.longdouble) - exact) / unit
+    finite = np.isfinite(rounded) & np.isfinite(found)
+    if name == "ndtr":  # subnormal results below, of which SciPy makes zeros
+        finite &= x > -37.5
+    assert error[finite].max() <= BOUNDS[name][dtype is np.float64]
+    largest = np.abs(rounded) >= np.finfo(dtype).max * (1 - 1e-6)
+    other = ~finite & ~largest & ~np.isfinite(rounded)
+    np.testing.assert_array_equal(found[other], rounded[other])
+
+
+EXACT = [
+    *("add", "subtract", "multiply", "divide", "maximum", "minimum", "copysign"),
+    *("greater", "greater_equal", "less", "less_equal", "equal", "not_equal"),
+    *("negative", "sqrt", "reciprocal", "square", "absolute", "fabs", "sign", "rint"),
+]
+
+
+@each_dtype
+@pytest.mark.parametrize("name", EXACT)
+def test_arithmetic_gives_the_bits_of_numpy(name, dtype):
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(7, 5)).astype(dtype) for _ in range(2))
+    x[0, :3], y[0, :4] = [np.nan, np.inf, 0], [1, -np.inf, 0, np.nan]
+    x[1] = y[1]
+    ufunc = getattr(np, name)
+    out = np.empty((7, 5), bool if name.endswith(("equal", "greater", "less")) else dtype)
+    given = (x, y)[: ufunc.nin]
+    found = compiled(lambda *a: ufunc(*a[:-1], out=a[-1]), *given, out)
+    np.testing.assert_array_equal(*found[-1])
+
+
+@each_dtype
+def test_a_constant_may_be_an_operand(dtype):
+    x = np.array([np.nan, -2, 0.5, 3, np.inf], dtype)
+    zero = np.zeros((), dtype)
+    zero.flags.writeable = False
+    for ufunc in (np.maximum, np.minimum, np.add):
+        out = np.empty_like(x)
+        np.testing.assert_array_equal(
+            *compiled(lambda x, o, f=ufunc: f(x, zero, out=o), x, out)[-1]
+        )
+
+
+@each_dtype
+def test_calls_that_share_a_loop_read_what_the_others_have_written(dtype):
+    rng = np.random.default_rng(0)
+    x, y, out = (rng.normal(size=(3, 4, 5)).astype(dtype) for _ in range(3))
+
+    def write(x, y, out):
+        np.multiply(x, y, out)
+        np.add(out, x, x)  # in place
+        np.subtract(x[0], y[0], out[0])  # a part
+        np.add(out[:, :1], y, x)  # broadcast: not in one loop
+
+    for by_numpy, ours in compiled(write, x, y, out):
+        np.testing.assert_array_equal(by_numpy, ours)
+
+
+def test_a_call_that_overwrites_what_it_reads_elsewhere_is_refused():
+    x = np.arange(12.0).reshape(3, 4)
+    for write in (
+        lambda x: np.add(x[:, :1], x, x),
+        lambda x: np.add(x[1:], x[:-1], x[:-1]),
+    ):
+        with pytest.raises(NotCoveredError, match="into a part of what it reads"):
+            compiled(write, x)

@@ -1,0 +1,407 @@
+"""Compiled training is the same training: contract over every class, and `fit` around it."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import mlpgrad as mg
+from tests.kinds import FEATURES, LAYERS, LOSSES, OPTIMIZERS, layer_case, loss_case
+
+pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
+
+from mlpgrad.training.compiled import deciding, machine, numbers
+
+NOT_COVERED = {
+    "Elementwise": "does not say that its calls can be repeated",
+    "Embedding": "is not compiled",
+    "RAdam": "does not say that its calls can be repeated",
+}
+"""What is trained by NumPy's steps, with what `compiled_because` says of it."""
+
+BOUNDS = {np.float32: 2e-5, np.float64: 1e-11}
+DTYPES = [
+    np.float32,
+    pytest.param(np.float64, marks=pytest.mark.slow),
+]
+SIZES = [None, pytest.param(3, marks=pytest.mark.slow)]
+every_dtype = pytest.mark.parametrize("dtype", DTYPES)
+one_and_many = pytest.mark.parametrize("size", SIZES, ids=["one", "ensemble"])
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Machine code of the tests is not left in the user's cache."""
+    monkeypatch.setenv(machine.CACHE, "")
+
+
+def trained(make, x, y, optimizer, compiled, **options):
+    model = make()
+    options = {"epochs": 3, "verbose": 0} | options
+    history = model.fit(x, y, optimizer=optimizer(), compiled=compiled, **options)
+    return model, history
+
+
+def assert_trains_alike(name, make, x, y, optimizer, bound, **options):
+    """Compiled and not, a training ends alike; or the class is named as not covered."""
+    plain, one = trained(make, x, y, optimizer, False, **options)
+    reason = NOT_COVERED.get(name)
+    if reason is not None and "repeated" in reason:
+        with pytest.raises(ValueError, match=reason):
+            trained(make, x, y, optimizer, True, **options)
+        return
+    quick, other = trained(make, x, y, optimizer, True, **options)
+    assert (quick.compiled_because or "").endswith(reason or "")
+    assert (quick.compiled_because is None) == (reason is None)
+    np.testing.assert_allclose(quick.params, plain.params, rtol=bound, atol=bound)
+    np.testing.assert_allclose(quick.state, plain.state, rtol=bound, atol=bound)
+    np.testing.assert_allclose(other["loss"], one["loss"], rtol=bound)
+
+
+def case_of(cls, dtype, size):
+    """A network with parameters around an example of a class, and 50 rows."""
+    case = layer_case if cls in LAYERS else loss_case
+    _, x, y = case(cls, dtype, size)
+    x, y = (np.concatenate([part(a) for part in PARTS])[:50] for a in (x, y))
+
+    def make():
+        model = case(cls, dtype, size)[0]
+        if model.params.size:
+            return model
+        layers = [mg.Dense(FEATURES, FEATURES), cls.example()]
+        options = {"dtype": dtype, "ensemble_size": size, "random_state": 0}
+        return mg.Sequential(layers, loss=mg.HalfSquaredError(), **options)
+
+    return make, x, y
+
+
+PARTS = [lambda a: a, lambda a: a[::-1], lambda a: a] * 5
+
+
+@pytest.mark.parametrize("cls", [*LAYERS, *LOSSES], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weights"])
+@every_dtype
+@one_and_many
+def test_every_layer_and_loss(cls, dtype, size, weighted):
+    make, x, y = case_of(cls, dtype, size)
+    options = {"sample_weight": np.linspace(0, 2, 50)} if weighted else {}
+    rule = lambda: mg.Adam(1e-3)  # noqa: E731
+    bound = BOUNDS[dtype]
+    assert_trains_alike(cls.__name__, make, x, y, rule, bound, batch_size=4, **options)
+
+
+CHANGED = {"clip_norm": 0.1, "clip_value": 0.05, "max_norm": 0.9, "weight_decay": 0.1}
+
+
+@pytest.mark.parametrize("cls", OPTIMIZERS, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("options", [{}, CHANGED], ids=["", "clipped"])
+@every_dtype
+@one_and_many
+def test_every_optimizer(cls, options, dtype, size):
+    x, y = mg.datasets.moons(100, noise=0.1, random_state=0)
+
+    def make():
+        layers = [mg.Dense(2, 5), mg.Tanh(), mg.Dense(5, 3)]
+        kept = {"dtype": dtype, "ensemble_size": size, "random_state": 0}
+        return mg.Sequential(layers, loss=mg.SoftmaxCrossEntropy(), **kept)
+
+    bound = 10 * BOUNDS[dtype]
+    rule = lambda: cls(0.01, **options)  # noqa: E731
+    assert_trains_alike(cls.__name__, make, x, y, rule, bound, batch_size=8)
+
+
+@pytest.mark.parametrize("penalty", [mg.L1(0.1), mg.L2(0.1)], ids=repr)
+@one_and_many
+def test_penalties(penalty, size):
+    x, y = mg.datasets.moons(100, noise=0.1, random_state=0)
+    make = lambda: moons_model(ensemble_size=size, penalties=[penalty])  # noqa: E731
+    assert_trains_alike("", make, x, y, lambda: mg.Adam(1e-2), 2e-5, batch_size=8)
+
+
+def moons_model(layers=(), **options):
+    layers = [mg.Dense(2, 8), mg.Tanh(), *layers, mg.Dense(8, 1)]
+    return mg.Sequential(layers, loss=mg.SigmoidCrossEntropy(), random_state=0, **options)
+
+
+MOONS = mg.datasets.moons(320, noise=0.1, random_state=0)
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 1e-6), (np.float64, 1e-12)])
+def test_losses_of_a_thousand_steps(dtype, bound):
+    make = lambda: moons_model(dtype=dtype)  # noqa: E731
+    options = {"epochs": 100, "batch_size": 32}
+    _, plain = trained(make, *MOONS, lambda: mg.Adam(1e-3), False, **options)
+    _, quick = trained(make, *MOONS, lambda: mg.Adam(1e-3), True, **options)
+    np.testing.assert_allclose(quick["loss"], plain["loss"], rtol=bound)
+
+
+@one_and_many
+def test_the_same_seed_gives_the_same_bits(size, monkeypatch, tmp_path):
+    make = lambda: moons_model([mg.Dropout(0.2)], ensemble_size=size)  # noqa: E731
+    first, _ = trained(make, *MOONS, lambda: mg.Adam(1e-2), True)
+    monkeypatch.setenv(machine.CACHE, str(tmp_path))  # whatever a cache holds
+    machine.compiled.cache_clear()
+    for _ in range(2):
+        again, _ = trained(make, *MOONS, lambda: mg.Adam(1e-2), True)
+        machine.compiled.cache_clear()
+        np.testing.assert_array_equal(again.params, first.params)
+    assert list(tmp_path.glob("*.o"))
+
+
+# what goes on around the loop
+
+
+def test_callbacks_validation_and_a_shorter_last_batch_are_as_without():
+    seen = {True: [], False: []}
+
+    def run(compiled):
+        class Watch(mg.Callback):
+            def on_epoch_end(self, epoch, logs):
+                layer = self.model.layers[1]
+                seen[compiled].append((layer.outputs.copy(), layer.delta.copy(), sorted(logs)))
+
+        return trained(
+            moons_model,
+            *MOONS,
+            lambda: mg.Adam(1e-2),
+            compiled,
+            batch_size=24,
+            validation_split=0.2,
+            callbacks=[Watch(), mg.EarlyStopping(5), mg.ReduceOnPlateau(0.5, patience=1)],
+            epochs=12,
+        )
+
+    (_, one), (quick, other) = run(False), run(True)
+    assert quick.compiled_because is None
+    assert other.compiled
+    assert not one.compiled
+    for name, values in one.items():
+        np.testing.assert_allclose(other[name], values, rtol=2e-4, err_msg=name)
+    for mine, theirs in zip(seen[True], seen[False], strict=True):
+        for a, b in zip(mine[:2], theirs[:2], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+@one_and_many
+def test_an_option_that_a_callback_assigns_acts(size):
+    class Change(mg.Callback):
+        def on_epoch_begin(self, epoch):
+            self.model.layers[2].drop_probability = 0.5 if epoch else 0.0
+
+    make = lambda: moons_model([mg.Dropout(0.1)], ensemble_size=size)  # noqa: E731
+    options = {"batch_size": 16, "callbacks": [Change()]}
+    plain, _ = trained(make, *MOONS, lambda: mg.SGD(0.1), False, **options)
+    quick, _ = trained(make, *MOONS, lambda: mg.SGD(0.1), True, **options)
+    np.testing.assert_allclose(quick.params, plain.params, rtol=1e-4, atol=1e-6)
+
+
+def test_arrays_that_a_callback_puts_into_the_optimizer_are_used():
+    class Replace(mg.Callback):
+        def on_epoch_begin(self, epoch):
+            if epoch == 1:
+                rule.state["v_sum"] = rule.state["v_sum"] * 4
+
+    results = []
+    for compiled in (False, True):
+        rule = mg.Adam(1e-2)
+        results.append(trained(moons_model, *MOONS, lambda: rule, compiled, callbacks=[Replace()]))  # noqa: B023
+    np.testing.assert_allclose(results[1][0].params, results[0][0].params, rtol=1e-4, atol=1e-6)
+
+
+@one_and_many
+def test_divergence_stops_at_exactly_the_batch(size):
+    x, y = MOONS
+    x = np.tile(x, (4, 1))
+    x[70 * 8 + 3] = 1e30  # finite in float32, but the square of its error is not
+    errors = []
+    for compiled in (False, True):
+        layers = [mg.Dense(2, 8), mg.ReLU(), mg.Dense(8, 1)]
+        loss, kept = mg.MeanSquaredError(), {"ensemble_size": size, "random_state": 0}
+        model = mg.Sequential(layers, loss=loss, **kept)
+        options = {"batch_size": 8, "shuffle": False, "verbose": 0, "compiled": compiled}
+        options |= {"optimizer": mg.SGD(0.01), "epochs": 2}
+        with pytest.raises(mg.DivergenceError) as caught:
+            model.fit(x, np.tile(y, 4), **options)
+        assert np.isfinite(model.params).all()
+        errors.append((caught.value.epoch, caught.value.batch, str(caught.value)))
+    assert errors[0] == errors[1]
+
+
+def test_a_training_stops_when_it_is_asked_to():
+    class Stop(mg.Callback):
+        def on_epoch_end(self, epoch, logs):
+            self.model.stop_training = epoch == 2
+
+    _, history = trained(moons_model, *MOONS, mg.Adam, True, epochs=9, callbacks=[Stop()])
+    assert history.epochs == 3
+
+
+def test_a_restored_session_does_as_the_first_one_did(monkeypatch):
+    class Keep(mg.Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch == 2:
+                self.taken = self.session.snapshot()
+
+    keep = Keep()
+    whole, _ = trained(moons_model, *MOONS, mg.Adam, True, epochs=6, callbacks=[keep])
+    assert keep.taken["method"]["compiled"] is True
+    rest, history = trained(moons_model, *MOONS, mg.Adam, None, epochs=6, resume=keep.taken)
+    assert history.compiled
+    np.testing.assert_array_equal(rest.params, whole.params)
+    monkeypatch.setattr(deciding.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="compiled=True, but llvmlite is not installed"):
+        trained(moons_model, *MOONS, mg.Adam, None, epochs=6, resume=keep.taken)
+
+
+def test_another_thread_predicts_while_a_compiled_training_runs():
+    model, found, going = moons_model(), [], threading.Event()
+
+    def watch():
+        while not going.is_set():
+            found.append(model.predict(MOONS[0][:4]))
+
+    reader = threading.Thread(target=watch)
+    reader.start()
+    model.fit(*MOONS, optimizer=mg.Adam(), epochs=50, verbose=0, compiled=True)
+    going.set()
+    reader.join()
+    assert found
+    assert np.isfinite(found).all()
+
+
+# which trainings are compiled
+
+
+def test_it_is_decided_from_what_was_asked():
+    few, many = {"epochs": 2}, {"epochs": 1500}
+    short, history = trained(moons_model, *MOONS, mg.Adam, None, **few)
+    assert "made sooner than they are compiled" in short.compiled_because
+    assert not history.compiled
+    long, history = trained(moons_model, *MOONS, mg.Adam, None, batch_size=32, **many)
+    assert long.compiled_because is None
+    assert history.compiled
+
+
+class Batches(mg.Callback):
+    def on_train_batch_end(self, batch, logs):
+        pass
+
+
+OWN = {
+    "single batches": {"callbacks": [Batches()]},
+    "single batches, or": {"metrics": [mg.Accuracy()]},
+}
+
+
+@pytest.mark.parametrize("reason", OWN)
+def test_what_looks_into_steps_keeps_to_numpys(reason):
+    with pytest.raises(ValueError, match=reason):
+        trained(moons_model, *MOONS, mg.Adam, True, **OWN[reason])
+    model, _ = trained(moons_model, *MOONS, mg.Adam, None, **OWN[reason])
+    assert reason in model.compiled_because
+
+
+@pytest.mark.parametrize(
+    ("model", "optimizer", "reason"),
+    [
+        (lambda: moons_model(dtype=np.longdouble), mg.Adam, "only float32 and float64"),
+        (moons_model, lambda: mg.Adam(lambda steps: 1e-3), "a schedule of your own"),
+        (lambda: moons_model([mg.Elementwise(np.sin, np.cos)]), mg.Adam, "Elementwise"),
+    ],
+)
+def test_the_reason_is_said(model, optimizer, reason):
+    with pytest.raises(ValueError, match=reason):
+        trained(model, *MOONS, optimizer, True)
+
+
+def test_the_environment_decides_where_fit_is_not_told(monkeypatch):
+    monkeypatch.setenv(deciding.VARIABLE, "1")
+    assert trained(moons_model, *MOONS, mg.Adam, None)[1].compiled
+    assert not trained(moons_model, *MOONS, mg.Adam, False)[1].compiled
+    monkeypatch.setenv(deciding.VARIABLE, "0")
+    assert not trained(moons_model, *MOONS, mg.Adam, None, epochs=1500)[1].compiled
+    monkeypatch.setenv(deciding.VARIABLE, "perhaps")
+    with pytest.raises(ValueError, match="MLPGRAD_COMPILED expects 0 or 1, got 'perhaps'"):
+        trained(moons_model, *MOONS, mg.Adam, None)
+
+
+def test_without_the_extra_numpy_trains(monkeypatch):
+    monkeypatch.setattr(deciding.importlib.util, "find_spec", lambda name: None)
+    model, history = trained(moons_model, *MOONS, mg.Adam, None, epochs=2)
+    assert "pip install 'mlpgrad[compiled]'" in model.compiled_because
+    assert not history.compiled
+
+
+# the scalars of many steps
+
+
+@pytest.mark.parametrize("cls", OPTIMIZERS, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("rate", [0.01, mg.CosineDecay(0.01, 30)], ids=["number", "schedule"])
+def test_numbers_of_many_steps_are_those_of_each(cls, rate):
+    if cls is mg.Rprop and not isinstance(rate, float):
+        pytest.skip("Rprop follows no schedule")
+    at_once, each = cls(rate, weight_decay=0.1), cls(rate, weight_decay=0.1)
+    found = numbers.numbers(at_once, 5, 20, np.float64)
+    for row, step in zip(found, range(5, 25), strict=True):
+        now = each._rate(step)
+        np.testing.assert_allclose(row[:-1], each.scalars(now, step + 1), rtol=1e-12)
+        np.testing.assert_allclose(row[-1], 1 - now * 0.1, rtol=1e-15)
+
+
+# the cache
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    path = tmp_path / "code"
+    monkeypatch.setenv(machine.CACHE, str(path))
+    return path
+
+
+def test_machine_code_is_kept_for_its_owner_only(folder):
+    assert machine.cache_folder() == folder
+    machine.keep(folder, "name", b"code")
+    assert machine.read(folder, "name") == b"code"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "name.o").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_or_file_that_others_may_write_is_not_trusted(folder):
+    machine.cache_folder()
+    machine.keep(folder, "name", b"code")
+    (folder / "name.o").chmod(0o622)
+    assert machine.read(folder, "name") is None
+    folder.chmod(0o777)
+    assert machine.cache_folder() is None
+
+
+def test_a_damaged_file_is_not_run(folder):
+    machine.cache_folder()
+    machine.keep(folder, "name", b"code")
+    (folder / "name.o").write_bytes((folder / "name.o").read_bytes()[:-1] + b"x")
+    assert machine.read(folder, "name") is None
+    (folder / "name.o").write_bytes(b"")
+    assert machine.read(folder, "name") is None
+    assert machine.read(folder, "other") is None
+
+
+def test_links_are_not_followed(folder, tmp_path):
+    machine.cache_folder()
+    machine.keep(folder, "name", b"code")
+    (folder / "other.o").symlink_to(folder / "name.o")
+    assert machine.read(folder, "other") is None
+
+
+def test_the_oldest_files_are_removed(folder, monkeypatch):
+    monkeypatch.setattr(machine, "MOST_CACHED", 3)
+    machine.cache_folder()
+    for name in "abcde":
+        machine.keep(folder, name, b"code")
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_a_folder_that_cannot_be_made_is_done_without(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(machine.CACHE, str(tmp_path / "file" / "code"))
+    assert machine.cache_folder() is None
+    assert trained(moons_model, *MOONS, mg.Adam, True)[1].compiled
