@@ -28,6 +28,7 @@ from benchmarks import training_report
 from benchmarks.workloads import COLD_EPOCHS, WORKLOADS, write
 
 NEEDS = {
+    "mlpgrad compiled": "llvmlite",
     "PyTorch eager": "torch",
     "torch.compile": "torch",
     "JAX jitted step": "jax",
@@ -236,6 +237,8 @@ def ensembles(workload: str, path: Path, options: Any) -> dict[str, Any]:
     }
     if "JAX scanned epoch" in installed(options.peers):
         workers["JAX vmap + scan"] = Process("peers", "JAX scanned epoch", workload, path, MEMBERS)
+    if "mlpgrad compiled" in installed(options.peers):
+        workers["mlpgrad compiled"] = Process("peers", "mlpgrad compiled", workload, path, MEMBERS)
     for worker in workers.values():
         worker.answer()
     seconds, _ = turns(workers, epochs, options.repeats)

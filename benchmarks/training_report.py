@@ -31,6 +31,15 @@ TARGETS = {
     },
     "ensemble": {"member alone": (15, 3, 2)},
 }
+COMPILED = "mlpgrad compiled"
+# the same over the compiled step
+COMPILED_TARGETS = {
+    "step": {
+        "JAX scanned epoch": (10, 2.7, 2.2, 1.05, 1.0),
+        "PyTorch eager": (500,),
+    },
+    "ensemble": {"JAX vmap + scan": (1.0, 2.5, 2.2)},
+}
 FIT_SHARE, FIT_MICROSECONDS = 0.10, 3.0  # what `fit` may add to the bare step: the larger
 PRODUCTS_SHARE = 0.90  # of the time of a step, in `wide`
 PREDICT_BASE, PREDICT_LAYER = 15.0, 3.0  # microseconds of `predict` on one sample
@@ -98,6 +107,34 @@ def table(results: dict[str, Any], section: str) -> list[str]:
         cells = [cell(measured, section, peer, w) for w, measured in found.items()]
         lines.append(f"| {peer} | {' | '.join(cells)} |")
     return [*lines, ""]
+
+
+def compiled(results: dict[str, Any]) -> list[str]:
+    """Each peer over the compiled step: the ratio of the medians, and what is aimed at."""
+    lines = []
+    for section in COMPILED_TARGETS:
+        found = {w: m for w, m in figures(results, section).items() if COMPILED in m}
+        if not found:
+            continue
+        head = f"over {COMPILED}: {SECTIONS[section][0]}"
+        lines += [f"| {head} | {' | '.join(found)} |", "|---|" + "---|" * len(found)]
+        for peer in dict.fromkeys(p for m in found.values() for p in m if p != COMPILED):
+            cells = [over_compiled(measured, section, peer, w) for w, measured in found.items()]
+            lines.append(f"| {peer} | {' | '.join(cells)} |")
+        lines.append("")
+    return lines
+
+
+def over_compiled(measured: dict[str, Any], section: str, peer: str, workload: str) -> str:
+    """One ratio, and what is aimed at."""
+    if peer not in measured:
+        return ""
+    ratio = measured[peer]["median"] / measured[COMPILED]["median"]
+    aims, place = COMPILED_TARGETS[section].get(peer, ()), WORKLOADS.index(workload)
+    if place >= len(aims):
+        return f"**{ratio:.3g}**"
+    short = f"{100 * (1 - ratio / aims[place]):.0f} %"
+    return f"**{ratio:.3g}**; {verdict(ratio >= aims[place], f'{aims[place]:g}', short)}"
 
 
 def glance(results: dict[str, Any]) -> list[str]:
@@ -189,7 +226,7 @@ def text(results: dict[str, Any]) -> str:
     ]
     for section in SECTIONS:
         lines += table(results, section)
-    return "\n".join([*lines, *overheads(results), *predictions(results)])
+    return "\n".join([*lines, *compiled(results), *overheads(results), *predictions(results)])
 
 
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#000000"]  # told apart by everyone
