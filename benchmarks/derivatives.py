@@ -1,33 +1,41 @@
-"""Derivatives against torch.func: time in gradients, ratios, and the largest difference."""
+"""Derivatives against torch.func: `python -m benchmarks.derivatives`, half a minute.
+
+Times in gradients of the library's own, ratios to torch.func, and the largest difference. `--smoke`
+takes a second and says nothing about speed.
+"""
 
 from __future__ import annotations
 
+import argparse
 import itertools
+import json
+import os
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any, TypedDict
+from pathlib import Path
+from typing import Any
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # before NumPy
 
 import numpy as np
 
 import mlpgrad as mg
 
 ROUNDS, SECONDS = 15, 0.1
+TEXT = (
+    "In float64, on one core each; processor time. Each ratio is the median over "
+    f"{ROUNDS} rounds, in which all take their turns, with the middle half of the rounds. PyTorch "
+    "computes with `jvp(grad(f))` and `vmap(grad(f))` of torch.func."
+)
+RESULTS = Path(__file__).parent / "results" / "derivatives.json"
 NETWORKS = {
     "8-50-1 tanh, 128 rows": ([8, 50, 1], "Tanh", 128),
     "20-50-10 ReLU, 256 rows": ([20, 50, 10], "ReLU", 256),
     "64-128-128-10 tanh, 512 rows": ([64, 128, 128, 10], "Tanh", 512),
     "784-100-10 ReLU, 128 rows": ([784, 100, 10], "ReLU", 128),
 }
-
-
-class Table(TypedDict):
-    """A section of the results."""
-
-    title: str
-    text: str
-    columns: list[str]
-    rows: list[list[str]]
 
 
 def model_of(widths: list[int], activation: str) -> mg.Sequential:
@@ -119,33 +127,38 @@ def ratio(above: list[float], below: list[float]) -> str:
     return f"{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})"
 
 
-def measure(smoke: bool) -> Table:
-    """All networks."""
+def measure(smoke: bool) -> list[dict[str, str]]:
+    """A row for each network."""
     rounds, least = (1, 0.0) if smoke else (ROUNDS, SECONDS)
-    rows = []
-    for name, (widths, activation, count) in list(NETWORKS.items())[: 1 if smoke else None]:
-        rng = np.random.default_rng(0)
-        model = model_of(widths, activation)
-        x, y = rng.normal(size=(count, widths[0])), rng.normal(size=(count, widths[-1]))
-        v = rng.normal(size=model.params.shape)
-        own, other = ours(model, x, y, v), torch_s(model, x, y, v)
-        functions = {(0, key): f for key, f in own.items()} | {(1, k): f for k, f in other.items()}
-        taken = times(functions, rounds, least)
-        gradient = taken[0, "gradient"]
-        row = [name, f"{statistics.median(gradient) * 1e6:,.0f}"]
-        row += [ratio(taken[0, key], gradient) for key in ("product", "norms")]
-        for key in ("gradient", "product", "rows"):
-            row.append(ratio(taken[1, key], taken[0, key]) if other else "not measured")
-        for key in ("product", "rows"):
-            expected = flat(other[key]()) if other else None
-            row.append("not measured" if expected is None else f"{error(own[key](), expected):.0e}")
-        rows.append(row)
-    return {
-        "title": "Derivatives against torch.func",
-        "text": TEXT,
-        "columns": COLUMNS,
-        "rows": rows,
+    networks = list(NETWORKS.items())[: 1 if smoke else None]
+    return [row(name, *network, rounds, least) for name, network in networks]
+
+
+def row(
+    name: str, widths: list[int], activation: str, count: int, rounds: int, least: float
+) -> dict[str, str]:
+    """What is found for one network."""
+    rng = np.random.default_rng(0)
+    model = model_of(widths, activation)
+    x, y = rng.normal(size=(count, widths[0])), rng.normal(size=(count, widths[-1]))
+    v = rng.normal(size=model.params.shape)
+    own, other = ours(model, x, y, v), torch_s(model, x, y, v)
+    functions = {("ours", key): f for key, f in own.items()}
+    functions |= {("torch", key): f for key, f in other.items()}
+    taken = times(functions, rounds, least)
+    gradient = taken["ours", "gradient"]
+    found = {
+        "network": name,
+        "gradient, us": f"{statistics.median(gradient) * 1e6:,.0f}",
+        "Hessian-vector product / gradient": ratio(taken["ours", "product"], gradient),
+        "norms of samples' gradients / gradient": ratio(taken["ours", "norms"], gradient),
     }
+    for key, called in CALLED.items() if other else ():
+        found[f"{called}: PyTorch / ours"] = ratio(taken["torch", key], taken["ours", key])
+    for key in ("product", "rows") if other else ():
+        difference = error(own[key](), flat(other[key]()))
+        found[f"{CALLED[key]}: largest difference"] = f"{difference:.0e}"
+    return found
 
 
 def error(found: Any, expected: Any) -> float:
@@ -153,19 +166,32 @@ def error(found: Any, expected: Any) -> float:
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
-TEXT = (
-    "In float64, on one core each; processor time. Each ratio is the median over "
-    f"{ROUNDS} rounds, in which all take their turns, with the middle half of the rounds. PyTorch "
-    "computes with `jvp(grad(f))` and `vmap(grad(f))` of torch.func."
-)
-COLUMNS = [
-    "network",
-    "our gradient, us",
-    "Hessian-vector product, in our gradients",
-    "norms of samples' gradients, in our gradients",
-    "gradient: PyTorch / ours",
-    "product: PyTorch / ours",
-    "samples' gradients: PyTorch / ours",
-    "product: largest difference",
-    "samples' gradients: largest difference",
-]
+CALLED = {
+    "gradient": "gradient",
+    "product": "Hessian-vector product",
+    "rows": "samples' gradients",
+}
+
+
+def page(rows: list[dict[str, str]]) -> str:
+    """The table as Markdown."""
+    lines = ["`python -m benchmarks.derivatives`: derivatives against torch.func.", "", TEXT, ""]
+    lines += [f"| {' | '.join(rows[0])} |", "|" + "---|" * len(rows[0])]
+    lines += [f"| {' | '.join(each.values())} |" for each in rows]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, and write the results."""
+    parser = argparse.ArgumentParser(prog="benchmarks.derivatives", description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="a second, without meaning")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    rows = measure(options.smoke)
+    options.output.write_text(json.dumps(rows, indent=1) + "\n")
+    options.output.with_suffix(".md").write_text(page(rows), encoding="utf-8")
+    print(page(rows))
+
+
+if __name__ == "__main__":
+    main()

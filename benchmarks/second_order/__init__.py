@@ -1,1 +1,0 @@
-"""What second derivatives cost and give: `python -m benchmarks.second_order [SECTION ...]`."""
