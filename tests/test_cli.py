@@ -115,6 +115,15 @@ def test_images_in_idx_files(capsys, tmp_path):
     assert "16 features; " in out
     model = mg.load(tmp_path / "mlpgrad-output" / "model.npz")  # takes pixels as in the file
     assert model.evaluate(images.reshape(120, -1).astype(float), labels)["accuracy"] > 0.9
+    path = "mlpgrad-output/model.npz"
+    answers = run(capsys, "predict", path, files[0])[1].splitlines()
+    assert answers[0] == "label"
+    assert np.mean([int(answer) for answer in answers[1:]] == labels) > 0.9
+    code, out, _ = run(capsys, "evaluate", path, *files)
+    assert (code, "accuracy on 120 rows: " in out) == (0, True)
+    assert run(capsys, "evaluate", path, files[0])[0] == 2
+    code, out, _ = run(capsys, "explain", path, *files, "--sample", "3", "--text")
+    assert (code, f"(class {labels[3]})" in out) == (0, True)
     code, _, err = run(capsys, "train", "images-idx3-ubyte.gz")
     assert code == 2
     assert "--labels" in err

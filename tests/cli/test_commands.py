@@ -77,7 +77,7 @@ def test_a_quantity_of_any_size_is_learnt_and_predicted_in_its_units(
     code, out, err = run(capsys, "evaluate", MODEL, "t.csv")
     shares = {"train": 192, "validation": 48, "test": 60}
     total = sum((errors[name] / deviation) ** 2 * n for name, n in shares.items())
-    found = float(re.search(r"on 300 rows ([\d.,e+-]*\d)", out)[1].replace(",", ""))
+    found = float(re.search(r"on 300 rows: ([\d.,e+-]*\d)", out)[1].replace(",", ""))
     np.testing.assert_allclose(300 * (found / deviation) ** 2, total, rtol=5e-3)
 
 

@@ -125,7 +125,7 @@ def test_4_the_file_holds_all_that_an_answer_needs(capsys, tmp_path):
     assert (code, err) == (0, "")
     shares = {"train": 384, "validation": 96, "test": 120}
     expected = sum(in_training[name] * n for name, n in shares.items()) / 600
-    assert float(re.search(r"on 600 rows ([\d.]+)", out)[1]) == pytest.approx(expected, abs=2e-4)
+    assert float(re.search(r"on 600 rows: ([\d.]+)", out)[1]) == pytest.approx(expected, abs=2e-4)
     code, out, _ = run(capsys, "predict", "mlpgrad-output/model.npz", "t.csv", "--proba")
     answers = list(csv.DictReader(out.splitlines()))
     assert np.mean([a["kind"] for a in answers] == kinds) == pytest.approx(expected, abs=2e-4)
@@ -176,6 +176,9 @@ def test_7_an_ensemble_answers(capsys):
     assert all(float(row["price_std"]) > 0 for row in rows)
     found = np.array([float(row["price"]) for row in rows])
     assert np.corrcoef(found, price)[0, 1] > 0.9
+    model = mg.load("mlpgrad-output/model.npz")
+    x = dict(zip(("area", "rooms", "age"), houses(200)[0].T, strict=True))
+    assert any(name.startswith("ensemble_") for name in model.evaluate(x, price))
 
 
 def test_8_explanations_show_probabilities_and_names(capsys, tmp_path):
@@ -186,8 +189,9 @@ def test_8_explanations_show_probabilities_and_names(capsys, tmp_path):
     code, out, _ = run(capsys, "explain", *path, "--sample", "2", "--text")
     assert code == 0
     out = " ".join(out.split())
-    assert re.search(r"p_3 = exp\([^=]* = [\d.e-]+ \(class 2\)", out)
-    assert "t_3 = 1 (class 2)" in out
+    assert re.search(r"p_3 = exp\([^=]* = [\d.e-]+ \(dog\)", out)
+    assert "t_3 = 1 (dog)" in out
+    assert "(length)" in out
     assert re.search(r"L = -log\([\d.e-]+\) = ", out)
     assert {"y^a_1", "y^b_1", "y^c_1"} <= set(re.findall(r"y\^._1", out))
 

@@ -7,8 +7,10 @@ import sys
 import numpy as np
 import pytest
 
+import mlpgrad as mg
 from mlpgrad.cli import main
 from mlpgrad.cli.data import load_data
+from mlpgrad.cli.models import predicted
 from mlpgrad.cli.parser import build_parser
 from tests.cli.made_files import FILES
 
@@ -48,16 +50,16 @@ def _live(patch, file, options, place):
 
     kept = {}
 
-    def keep(trained, history, given):
-        kept["trained"] = trained
-        save(trained, history, given)
+    def keep(model, about, history, given):
+        kept["model"] = model
+        save(model, about, history, given)
 
     save = train.save
     patch.setattr(train, "save", keep)
     arguments = ["train", str(file), *SHORT, *options, "--output", str(place)]
     code = main(arguments)
     data = load_data(build_parser().parse_args(arguments))
-    return code, kept["trained"].predicted(data.x), data
+    return code, predicted(kept["model"], data.x), data
 
 
 @pytest.mark.parametrize("name", [make.__name__ for make in FILES])
@@ -94,3 +96,15 @@ def test_what_each_file_was_taken_for(trained):
         "tabs_without_header", "quoted_text_in_gzip", "a_spreadsheets_unicode_text",
         "labels_below_zero",
     }  # fmt: skip
+
+
+def test_in_python_the_file_answers_for_a_frame(trained):
+    pandas = pytest.importorskip("pandas")
+    folder, found = trained
+    for name in ("gaps", "leading_zeros_in_ids"):
+        _, answers, data = found[name]
+        text = {"customer": str, "postcode": str}
+        frame = pandas.read_csv(folder / name / "t.csv", dtype=text)
+        model = mg.load(folder / name / "model.npz")
+        found_again = model.predict(frame[list(data.x)])[:, 0]
+        np.testing.assert_allclose(found_again, answers, rtol=1e-6)

@@ -36,21 +36,17 @@ def _of_model(options: argparse.Namespace) -> Explanation:
     """A trained network on a row of a file."""
     import mlpgrad as mg
 
-    trained = load_model(Path(options.data))
-    model, about = trained.model, trained.about
+    model, about = load_model(Path(options.data))
     if about is None:
         raise CommandError(
             f"{options.data} was not written by `mlpgrad train`, and does not name its target; in "
             f'Python: mg.explain(mg.load("{options.data}"), x, y)'
         )
-    rows = read_rows(trained, options, with_target=True)
-    y = targets(rows, about, options)
-    if about.classes:
-        y = np.searchsorted(np.array(about.classes), y)
+    rows = read_rows(model, about, options, with_target=True)
+    y = targets(rows, model, about, options)
     row = _row(options.sample or 0, len(y))
     one = model if model.ensemble_size is None else model.member(0)
-    x = trained.inputs(take(rows.x, row))
-    return mg.explain(one, x, y[row], learning_rate=options.learning_rate)
+    return mg.explain(one, take(rows.x, row), y[row], learning_rate=options.learning_rate)
 
 
 def _row(sample: int, count: int) -> slice:

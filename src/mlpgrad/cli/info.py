@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from mlpgrad.cli.models import load_model
+from mlpgrad.cli.models import labels_of, load_model
 
 MOST_CLASSES = 20
 
 
 def tell_about(options: argparse.Namespace) -> int:
     """Run `mlpgrad info`: network, target, columns, and the figures of the training."""
-    model, _, about = load_model(options.model)
+    model, about = load_model(options.model)
     print(f"{options.model}\n\n{model.summary()}\n")
     if about is None:
         print("written by model.save(), not by `mlpgrad train`: no names of a table are known")
@@ -20,7 +20,7 @@ def tell_about(options: argparse.Namespace) -> int:
     kind = "classes" if about.classes else f"a quantity{unit}"
     print(f"trained on {about.file} to predict {about.target!r}, {kind}")
     if about.classes:
-        labels = [str(label) for label in about.classes]
+        labels = [str(label) for label in labels_of(model)]
         more = f" and {len(labels) - MOST_CLASSES} more" if len(labels) > MOST_CLASSES else ""
         print(f"classes: {', '.join(labels[:MOST_CLASSES])}{more}")
     if about.columns:

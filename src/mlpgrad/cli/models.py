@@ -11,12 +11,10 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.cli.columns import Decided
-from mlpgrad.cli.encoding import encoder_from, encoder_state
 from mlpgrad.cli.text import check_file
 
 if TYPE_CHECKING:
     from mlpgrad.sequential import Sequential
-    from mlpgrad.tables import TableEncoder
 
 MEMBER = "table.json"
 """A member of the model's archive, which `mg.load` does not look at."""
@@ -29,8 +27,8 @@ class About(NamedTuple):
     target: str
     unit: str
     """The sign or unit of the target's amounts."""
-    classes: list[Any]
-    """The labels of the classes; none for a quantity."""
+    classes: bool
+    """Whether the target names classes; else it is a quantity."""
     columns: dict[str, Decided]
     """What each column was taken for; none where the inputs were an array."""
     missing: str
@@ -41,59 +39,46 @@ class About(NamedTuple):
     """Its figures and the baseline's, as they were printed."""
 
 
-class Trained(NamedTuple):
-    """A model with the encoder of its columns; `about` is None where only a model was saved."""
-
-    model: Sequential
-    encoder: TableEncoder | None
-    about: About | None
-
-    def inputs(self, x: Any) -> Any:
-        """The model's inputs, of columns by name or of an array."""
-        return x if self.encoder is None else self.encoder.transform(x)
-
-    def predicted(self, x: Any) -> Array:
-        """The predicted label or number of each row, `(n,)`; of an ensemble together."""
-        if self.model.loss.classifies:
-            found: Array = np.array(self.labels())[self.probabilities(x).argmax(axis=-1)]
-            return found
-        prediction = np.asarray(self.model.predict(self.inputs(x)), np.float64)
-        return prediction[..., 0] if prediction.ndim == 2 else prediction[..., 0].mean(axis=0)
-
-    def probabilities(self, x: Any) -> Array:
-        """The probability of each class, `(n, K)`; of an ensemble the mean of its members'."""
-        shares = np.asarray(self.model.predict_proba(self.inputs(x)))
-        shares = shares.mean(axis=0) if shares.ndim == 3 else shares
-        return np.hstack([1 - shares, shares]) if shares.shape[1] == 1 else shares
-
-    def labels(self) -> list[Any]:
-        """The labels of the classes."""
-        if self.about is not None:
-            return self.about.classes
-        return list(range(max(self.model.out_features or 0, 2)))
+def predicted(model: Sequential, x: Any) -> Array:
+    """The predicted label or number of each row, `(n,)`; of an ensemble together."""
+    if model.loss.classifies:
+        found: Array = labels_of(model)[probabilities(model, x).argmax(axis=-1)]
+        return found
+    prediction = np.asarray(model.predict(x), np.float64)
+    return prediction[..., 0] if prediction.ndim == 2 else prediction[..., 0].mean(axis=0)
 
 
-def save_model(trained: Trained, path: Path) -> None:
+def probabilities(model: Sequential, x: Any) -> Array:
+    """The probability of each class, `(n, K)`; of an ensemble the mean of its members'."""
+    shares = np.asarray(model.predict_proba(x))
+    shares = shares.mean(axis=0) if shares.ndim == 3 else shares
+    return np.hstack([1 - shares, shares]) if shares.shape[1] == 1 else shares
+
+
+def labels_of(model: Sequential) -> Array:
+    """The labels of a model's classes."""
+    known = model.classes_
+    return np.arange(max(model.out_features or 0, 2)) if known is None else known
+
+
+def save_model(model: Sequential, about: About, path: Path) -> None:
     """Write a model with what is known of its table: one file."""
-    trained.model.save(path)
-    assert trained.about is not None
-    kept = trained.about._asdict()
-    kept["columns"] = {name: list(column) for name, column in trained.about.columns.items()}
-    kept["encoder"] = encoder_state(trained.encoder)
+    model.save(path)
+    kept = about._asdict()
+    kept["columns"] = {name: list(column) for name, column in about.columns.items()}
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(MEMBER, json.dumps(kept))
 
 
-def load_model(path: Path) -> Trained:
-    """A model from its file."""
+def load_model(path: Path) -> tuple[Sequential, About | None]:
+    """A model from its file; None in place of what only the command knows."""
     import mlpgrad as mg
 
     check_file(path)
     model = mg.load(path)
     with zipfile.ZipFile(path) as archive:
         if MEMBER not in archive.namelist():
-            return Trained(model, None, None)
+            return model, None
         kept = json.loads(archive.read(MEMBER))
     columns = {name: Decided(*column) for name, column in kept["columns"].items()}
-    encoder = encoder_from(columns, kept.pop("encoder"))
-    return Trained(model, encoder, About(**kept | {"columns": columns}))
+    return model, About(**kept | {"columns": columns})

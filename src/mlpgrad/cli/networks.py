@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from mlpgrad._core.described import nearest
 from mlpgrad.cli.data import Data
+from mlpgrad.cli.encoding import encoder_of
 from mlpgrad.cli.errors import CommandError
 
 if TYPE_CHECKING:
     import mlpgrad as mg
     from mlpgrad.sequential import Sequential
-    from mlpgrad.tables import TableEncoder
 
 
-def build_model(
-    data: Data, encoder: TableEncoder | None, options: argparse.Namespace
-) -> Sequential:
+def build_model(data: Data, options: argparse.Namespace) -> Sequential:
     """A multilayer perceptron for the data, with the layers that the options describe."""
     import mlpgrad as mg
 
     classes = data.target.classes
     outputs = len(classes) if len(classes) > 2 else 1
+    encoder = encoder_of(data.columns).plan(data.x) if data.columns else None
     features = data.x.shape[1] if encoder is None else encoder.width
     layers: list[mg.Layer] = []
     if encoder is None and data.scaled:
@@ -40,7 +39,9 @@ def build_model(
         loss=_loss(len(classes)),
         random_state=options.seed,
         ensemble_size=None if options.members == 1 else options.members,
+        classes=list(classes) or None,
         target_scaling=None if classes else "standard",
+        encoder=encoder,
     )
 
 

@@ -6,23 +6,27 @@ import argparse
 import csv
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlpgrad.cli.columns import listed
 from mlpgrad.cli.errors import CommandError
-from mlpgrad.cli.models import Trained, load_model
+from mlpgrad.cli.models import labels_of, load_model, predicted, probabilities
 from mlpgrad.cli.rows import Rows, read_rows
+
+if TYPE_CHECKING:
+    from mlpgrad.sequential import Sequential
 
 Columns = dict[str, Iterable[Any]]
 
 
 def predict_rows(options: argparse.Namespace) -> int:
     """Run `mlpgrad predict`."""
-    trained = load_model(options.model)
-    rows = read_rows(trained, options)
-    columns = _ids(rows, options) | answers(trained, rows, options)
+    model, about = load_model(options.model)
+    rows = read_rows(model, about, options)
+    name = "prediction" if about is None else about.target
+    columns = _ids(rows, options) | answers(model, name, rows.x, options)
     if options.output is None:
         _write(sys.stdout, columns)
         return 0
@@ -41,31 +45,29 @@ def _ids(rows: Rows, options: argparse.Namespace) -> Columns:
     return {name: rows.table.columns[name] for name in listed(options.id, rows.table.names, "--id")}
 
 
-def answers(trained: Trained, rows: Rows, options: argparse.Namespace) -> Columns:
+def answers(model: Sequential, name: str, x: Any, options: argparse.Namespace) -> Columns:
     """The predicted labels or numbers, and what was asked for beside them, by column."""
-    name = "prediction" if trained.about is None else trained.about.target
-    if trained.model.loss.classifies:
+    if model.loss.classifies:
         if options.std:
             raise CommandError("--std is for quantities; the probabilities of classes: --proba")
-        columns: Columns = {name: trained.predicted(rows.x)}
-        return columns | (_probabilities(trained, rows.x) if options.proba else {})
+        columns: Columns = {name: predicted(model, x)}
+        return columns | (_probabilities(model, x) if options.proba else {})
     if options.proba:
         raise CommandError("--proba is for classes; the standard deviation of a quantity: --std")
     if not options.std:
-        return {name: _numbers(trained.predicted(rows.x))}
-    mean, std = _with_std(trained, rows.x)
+        return {name: _numbers(predicted(model, x))}
+    mean, std = _with_std(model, x)
     return {name: _numbers(mean), f"{name}_std": _numbers(std)}
 
 
-def _probabilities(trained: Trained, x: Any) -> Columns:
-    shares = trained.probabilities(x).T
-    named = zip(trained.labels(), shares, strict=True)
+def _probabilities(model: Sequential, x: Any) -> Columns:
+    named = zip(labels_of(model).tolist(), probabilities(model, x).T, strict=True)
     return {f"P({label})": _numbers(share) for label, share in named}
 
 
-def _with_std(trained: Trained, x: Any) -> tuple[Any, Any]:
+def _with_std(model: Sequential, x: Any) -> tuple[Any, Any]:
     try:
-        mean, std = trained.model.predict(trained.inputs(x), std=True)
+        mean, std = model.predict(x, std=True)
     except (TypeError, ValueError) as error:
         raise CommandError(
             f"--std: this model does not say how sure it is ({error}); train one that does, with "

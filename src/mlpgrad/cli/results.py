@@ -26,10 +26,14 @@ class Result(NamedTuple):
         return gain > 0 if self.larger_is_better else gain < 0
 
     def __str__(self) -> str:
-        last = list(self.values)[-1]
         shown = decimals if self.larger_is_better else quantity
-        line = ", ".join(f"{name} {shown(value)}" for name, value in self.values.items())
-        return f"{self.title}: {line}\n{self.simple} gives {last} {shown(self.baseline)}"
+        *_, last = self.values
+        if len(self.values) == 1:
+            line, last = f" {last}: {shown(self.values[last])}", ""
+        else:
+            parts = [f"{name} {shown(value)}" for name, value in self.values.items()]
+            line, last = f": {', '.join(parts)}", f"{last} "
+        return f"{self.title}{line}\n{self.simple} gives {last}{shown(self.baseline)}"
 
     def warning(self) -> str:
         """What to say where the model is not better than the simple answer; else nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,9 +13,12 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.cli.columns import NUMBERS, Decided, amounts_of, read
 from mlpgrad.cli.data import TOY_DATA, is_images, read_images, without_gaps
 from mlpgrad.cli.errors import CommandError
-from mlpgrad.cli.models import About, Trained
+from mlpgrad.cli.models import About, labels_of
 from mlpgrad.cli.text import TextTable, check_file, read_text
 from mlpgrad.datasets.files import load_idx
+
+if TYPE_CHECKING:
+    from mlpgrad.sequential import Sequential
 
 
 class Rows(NamedTuple):
@@ -25,7 +28,12 @@ class Rows(NamedTuple):
     table: TextTable | None
 
 
-def read_rows(trained: Trained, options: argparse.Namespace, with_target: bool = False) -> Rows:
+def read_rows(
+    model: Sequential,
+    about: About | None,
+    options: argparse.Namespace,
+    with_target: bool = False,
+) -> Rows:
     """The inputs of the file that the options name, as the model takes them.
 
     Parameters
@@ -33,11 +41,11 @@ def read_rows(trained: Trained, options: argparse.Namespace, with_target: bool =
     with_target : bool
         Whether rows without a target are left out.
     """
-    path, about = Path(options.file), trained.about
+    path = Path(options.file)
     if options.file not in TOY_DATA:
         check_file(path)
     if about is None or not about.columns:
-        return _array_rows(trained, path, options)
+        return _array_rows(model, path, options)
     if options.missing is None:
         options.missing = about.missing
     table = read_text(path, options)
@@ -66,7 +74,7 @@ def target_column(table: TextTable, about: About) -> list[str]:
     return table.columns[about.target]
 
 
-def targets(rows: Rows, about: About, options: argparse.Namespace) -> Array:
+def targets(rows: Rows, model: Sequential, about: About, options: argparse.Namespace) -> Array:
     """The targets of the rows: labels or numbers."""
     if rows.table is None:
         if options.labels is None:
@@ -77,7 +85,7 @@ def targets(rows: Rows, about: About, options: argparse.Namespace) -> Array:
         decided = {name: Decided(NUMBERS, unit=about.unit)}
         y = read(table, decided)[name]
         return np.asarray(y)
-    labels = np.array(about.classes)
+    labels = labels_of(model)
     known = {str(label): label for label in labels.tolist()}
     texts = table.columns[name]
     if labels.dtype.kind in "iu" and amounts_of(table, name) is None:
@@ -92,7 +100,7 @@ def targets(rows: Rows, about: About, options: argparse.Namespace) -> Array:
     return np.array([known[text] for text in texts])
 
 
-def _array_rows(trained: Trained, path: Path, options: argparse.Namespace) -> Rows:
+def _array_rows(model: Sequential, path: Path, options: argparse.Namespace) -> Rows:
     """Images, or a table of numbers in the order of the model's features."""
     if options.file in TOY_DATA:
         raise CommandError("expects a file of rows, got the name of a bundled data set")
@@ -101,7 +109,7 @@ def _array_rows(trained: Trained, path: Path, options: argparse.Namespace) -> Ro
     if options.missing is None:
         options.missing = ""
     table = read_text(path, options)
-    wanted = trained.model.in_features
+    wanted = model.in_features
     if wanted is not None and len(table.names) != wanted:
         raise ValueError(
             f"{path} expects {wanted} columns, as many as the model has features, got "

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array
-from mlpgrad.cli.data import Data, load_data
-from mlpgrad.cli.encoding import encoder_of
-from mlpgrad.cli.models import About, Trained, save_model
+from mlpgrad.cli.data import Data, load_data, take
+from mlpgrad.cli.models import About, labels_of, predicted, save_model
 from mlpgrad.cli.networks import build_model, build_optimizer
 from mlpgrad.cli.results import Result, compared
 from mlpgrad.cli.text import missing_texts
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from mlpgrad.gradcheck import GradientReport
     from mlpgrad.history import History
     from mlpgrad.sequential import Sequential
-    from mlpgrad.tables import TableEncoder
 
 FEWEST_ROWS = 10
 MOST_NAMES = 20  # names of classes that are printed
@@ -37,45 +34,28 @@ def train_network(options: argparse.Namespace) -> int:
             f"{data.name} has {len(data.target.y)} rows; to train, validate and test on parts of "
             f"them, at least {FEWEST_ROWS} are needed"
         )
-    encoder = _encoder(data)
-    model = build_model(data, encoder, options)
+    model = build_model(data, options)
     optimizer = build_optimizer(options)
     notes = "\n".join(data.notes)
     print(f"{data.name}: {notes}\n\n{model.summary()}\n", flush=True)
-    trained = Trained(model, encoder, None)
-    parts = {name: _trainable(trained, data, name) for name in ("train", "validation")}
+    x, y = data.part("train")
     history = model.fit(
-        *parts["train"],
+        x,
+        y,
         optimizer=optimizer,
         epochs=options.epochs,
         batch_size=options.batch_size,
-        validation_data=parts["validation"],
+        validation_data=data.part("validation"),
         callbacks=[mg.EarlyStopping(options.patience)],
         verbose=0 if options.quiet else 1,
     )
     _tell_end(history, options)
-    trained, result = evaluated(trained, data, options)
+    about, result = evaluated(model, data, options)
     print("\n".join(filter(None, [str(result), result.warning()])))
-    checked = _checked(model, *parts["train"], options.seed)
+    checked = _checked(model, x, y, options.seed)
     print(f"\n{checked}\n")
-    save(trained, history, options)
+    save(model, about, history, options)
     return _exit_code(checked)
-
-
-def _encoder(data: Data) -> TableEncoder | None:
-    """The encoder of a table, which has learnt from the training rows."""
-    if not data.columns:
-        return None
-    encoder = encoder_of(data.columns).plan(data.x)
-    return encoder.fit_members(data.x, None, None, data.rows["train"])
-
-
-def _trainable(trained: Trained, data: Data, name: str) -> tuple[Any, Array]:
-    """Inputs and targets of a part as the network takes them: classes are counted from 0."""
-    x, y = data.part(name)
-    if data.target.classes:
-        y = np.searchsorted(np.array(data.target.classes), y)
-    return trained.inputs(x), y
 
 
 def _tell_end(history: History, options: argparse.Namespace) -> None:
@@ -86,18 +66,16 @@ def _tell_end(history: History, options: argparse.Namespace) -> None:
     print()
 
 
-def evaluated(trained: Trained, data: Data, options: argparse.Namespace) -> tuple[Trained, Result]:
+def evaluated(model: Sequential, data: Data, options: argparse.Namespace) -> tuple[About, Result]:
     """What is known of a model, and its figures on the three parts beside a baseline."""
-    target, simple = data.target, baseline_of(data)
+    target = data.target
     about = About(
-        data.name, data.target_name, target.unit, list(target.classes), data.columns,
-        missing_texts(options), simple, "",
+        data.name, data.target_name, target.unit, bool(target.classes), data.columns,
+        missing_texts(options), baseline_of(data), "",
     )  # fmt: skip
-    trained = trained._replace(about=about)
     parts = {name: data.part(name) for name in data.rows}
-    answers = {name: (trained.predicted(x), y) for name, (x, y) in parts.items()}
-    result = compared(answers, about)
-    return trained._replace(about=about._replace(figures=str(result))), result
+    result = compared({name: (predicted(model, x), y) for name, (x, y) in parts.items()}, about)
+    return about._replace(figures=str(result)), result
 
 
 def baseline_of(data: Data) -> Any:
@@ -114,7 +92,8 @@ def _checked(model: Sequential, x: Any, y: Any, seed: int) -> GradientReport:
     import mlpgrad as mg
 
     one = model if model.ensemble_size is None else model.member(0)
-    return mg.check_gradients(one, x[:CHECKED_ROWS], y[:CHECKED_ROWS], seed=seed)
+    rows = slice(0, CHECKED_ROWS)
+    return mg.check_gradients(one, take(x, rows), y[rows], seed=seed)
 
 
 def _exit_code(checked: GradientReport) -> int:
@@ -129,22 +108,19 @@ def _exit_code(checked: GradientReport) -> int:
     return 0
 
 
-def save(trained: Trained, history: History, options: argparse.Namespace) -> None:
+def save(model: Sequential, about: About, history: History, options: argparse.Namespace) -> None:
     """Write the model and, where matplotlib is installed, a picture of the loss curves."""
-    directory, about = options.output, trained.about
-    assert about is not None
+    directory: Path = options.output
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "model.npz"
     written = "replaced" if path.exists() else "wrote"
-    save_model(trained, path)
-    uses = (
-        f"`mlpgrad predict {path} FILE` answers for the rows of a file"
-        if about.columns
-        else (f'mg.load("{path}").predict(x) takes inputs as they are in the data')
-    )
-    print(f"{written} {path}: {uses}")
-    if 0 < len(about.classes) <= MOST_NAMES:
-        print(f"classes: {', '.join(map(str, about.classes))}")
+    save_model(model, about, path)
+    print(f"{written} {path}: `mlpgrad predict {path} FILE` answers for the rows of a file")
+    print(f'in Python: mg.load("{path}").predict(x), with x as it is in the data')
+    if model.loss.classifies:
+        labels = labels_of(model).tolist()
+        more = f" and {len(labels) - MOST_NAMES} more" if len(labels) > MOST_NAMES else ""
+        print(f"classes: {', '.join(map(str, labels[:MOST_NAMES]))}{more}")
     _save_curves(history, directory, scaled=not about.classes)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mlpgrad._core import arguments
 from mlpgrad.explanation.backward import backward_steps
 from mlpgrad.explanation.data import ExplanationData
@@ -96,7 +98,7 @@ def explain(
     model : Sequential
         One network; for an ensemble pass `model.member(i)`.
     x : array (I,) or (B, I)
-        One sample, or up to 32 samples.
+        One sample, or up to 32 samples; for a model with an encoder a table of so many rows.
     y : array (O,) or (B, O), or classes (B,), or one number
         The targets.
     learning_rate : float, default 0.5
@@ -149,7 +151,7 @@ def explain(
         params=trace.flat_params,
         new_params=new_params,
         learning_rate=learning_rate,
-        samples=len(x),
+        samples=len(trace.x),
         limit=limit,
         trace=trace,
     )
@@ -162,14 +164,18 @@ def _samples(model: Network, x: Any, y: Any) -> tuple[Any, Any]:
         raise ValueError("explain expects one network, got an ensemble; pass model.member(0)")
     if model.dtype.kind == "c":
         raise ValueError(f"explain expects real numbers, got a {model.dtype} model")
-    x = arguments.numbers(x, "x")
+    if model.encoder is None:
+        x = arguments.numbers(x, "x")
     y = arguments.as_array(y, "y") if model.loss.classifies else arguments.numbers(y, "y")
-    if x.ndim == 0:
+    if model.encoder is not None:  # a table of rows
+        samples, y = len(model.checked_inputs(x)), np.atleast_1d(y)
+    elif x.ndim == 0:
         raise ValueError(f"explain expects a sample's features (I,), got {x}; pass [{x}]")
-    if x.ndim == 1:
-        x, y = x[None], y[None]
-    if len(x) > MOST_SAMPLES:
+    else:
+        x, y = (x[None], y[None]) if x.ndim == 1 else (x, y)
+        samples = len(x)
+    if samples > MOST_SAMPLES:
         raise ValueError(
-            f"explain expects at most {MOST_SAMPLES} samples, got {len(x)}; pass x[:1], y[:1]"
+            f"explain expects at most {MOST_SAMPLES} samples, got {samples}; pass x[:1], y[:1]"
         )
     return x, y

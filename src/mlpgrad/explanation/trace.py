@@ -75,7 +75,9 @@ class Trace:
         """The names of features and classes; without names, classes have their numbers from 0."""
         labels: list[tuple[str, ...]] = [() for _ in self.widths]
         model, outputs = self.model, self.widths[-1]
-        if model.feature_names_ is not None:
+        if model.encoder is not None:
+            labels[0] = tuple(model.encoder.feature_names_out())
+        elif model.feature_names_ is not None:
             labels[0] = model.feature_names_
         if isinstance(model.loss, (CrossEntropy, SoftmaxCrossEntropy)):
             known = range(outputs) if model.classes_ is None else model.classes_.tolist()
