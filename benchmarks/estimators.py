@@ -93,7 +93,7 @@ def measured(split: Split, method: str, seed: int, *, numbers: bool) -> dict[str
         error = float(100 * np.mean(prediction != split.y_test))
     found = {"error": error, "seconds": seconds, "test_rows": len(split.y_test)}
     if method == "tabular":
-        found |= {"encoding": estimator.encoding_, "all_rows": estimator.all_rows_}
+        found |= {"chosen": estimator.chosen_, "all_rows": estimator.all_rows_}
     return found
 
 

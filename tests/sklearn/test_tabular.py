@@ -23,7 +23,7 @@ FAST = {
     "max_epochs": 20,
     "batch_size": 32,
     "learning_rate": 0.01,
-    "encodings": ["plain"],
+    "candidates": ["plain"],
     "random_state": 0,
 }
 
@@ -74,8 +74,8 @@ def test_arrays_with_gaps_and_more_classes():
 
 
 def test_what_cannot_be_used_is_refused():
-    with pytest.raises(ValueError, match=r"encodings expects some of \['plain'"):
-        TabularMLPRegressor(**FAST | {"encodings": ["bins"]}).fit(TABLE, INCOME)
+    with pytest.raises(ValueError, match=r"candidates expects some of \['plain'"):
+        TabularMLPRegressor(**FAST | {"candidates": ["bins"]}).fit(TABLE, INCOME)
     with pytest.raises(ValueError, match="NaN"):
         TabularMLPRegressor(**FAST).fit(TABLE, np.where(INCOME > 2900, np.nan, INCOME))
     with pytest.raises(ValueError, match="one class"):
@@ -108,7 +108,7 @@ def test_a_rows_own_target_does_not_reach_its_prediction():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(240, 10)), rng.integers(0, 2, 240)
     for encoding in ("plain", "target"):
-        found = TabularMLPClassifier(**FAST | {"encodings": [encoding]}).fit(x, y)
+        found = TabularMLPClassifier(**FAST | {"candidates": [encoding]}).fit(x, y)
         assert 0.4 < found.oof_score_ < 0.6
 
 
@@ -138,11 +138,25 @@ def test_the_encoding_with_the_lowest_out_of_fold_loss_is_kept():
     rng = np.random.default_rng(0)
     x = rng.uniform(0, 1, (300, 1))
     y = np.sin(40 * x[:, 0])  # a line cannot follow it, bins can
-    options = FAST | {"max_epochs": 40, "encodings": ["plain", "quantile", "target"]}
+    options = FAST | {"max_epochs": 40, "candidates": ["plain", "quantile", "target"]}
     found = TabularMLPRegressor(**options).fit(x, y)
-    losses = {choice.encoding: choice.loss for choice in found.candidates_}
-    assert found.encoding_ == min(losses, key=losses.get) != "plain"
-    assert found.oof_loss_ == losses[found.encoding_] < 0.5 * losses["plain"]
+    losses = {choice.name: choice.loss for choice in found.candidates_}
+    assert found.chosen_ == min(losses, key=losses.get) != "plain"
+    assert found.oof_loss_ == losses[found.chosen_] < 0.5 * losses["plain"]
+
+
+def test_small_tables_with_little_noise_are_left_to_the_evidence():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (150, 2))
+    y = x[:, 0] * x[:, 1] + 0.001 * rng.normal(size=150)
+    options = FAST | {"candidates": ["plain", "evidence"]}
+    found = TabularMLPRegressor(**options).fit(x, y)
+    assert found.chosen_ == "evidence"
+    assert found.all_rows_
+    assert found.oof_score_ > 0.999
+    large = np.arange(200_000)[:, None]
+    with pytest.raises(ValueError, match="none that suits a table of 200000 rows"):
+        TabularMLPRegressor(candidates=["evidence"]).fit(large, large[:, 0])
 
 
 def test_members_train_on_all_rows_where_one_number_of_epochs_suits_all():

@@ -10,19 +10,14 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.history import History
-from mlpgrad.layers import Dense, Dropout, Layer, ReLU
+from mlpgrad.layers import Dense, Dropout, Layer, ReLU, Tanh
 from mlpgrad.losses.base import Loss
 from mlpgrad.optimizers import AdamW
 from mlpgrad.sequential import Sequential
 from mlpgrad.tables import ColumnEncoding, QuantileBins, Standard, TableEncoder, TargetBins
-from mlpgrad.training import EarlyStopping, ExponentialMovingAverage
+from mlpgrad.training import EarlyStopping, ExponentialMovingAverage, LevenbergMarquardt
 from mlpgrad.training.folds import Split
 
-ENCODINGS: dict[str, Callable[[], ColumnEncoding]] = {
-    "plain": Standard,
-    "quantile": QuantileBins,
-    "target": TargetBins,
-}
 AVERAGED = 0.99
 """Decay of the moving average of the weights: over about the last hundred steps."""
 
@@ -59,44 +54,14 @@ class Recipe(NamedTuple):
     seed: int
     progress: bool
 
-    def network(self, features: int) -> Sequential:
-        """Fresh networks for so many features."""
-        widths = [features, *self.hidden]
-        layers: list[Layer] = []
-        for into, out in zip(widths, self.hidden, strict=False):
-            layers += [Dense(into, out), ReLU()]
-            layers += [Dropout(self.dropout)] if self.dropout else []
-        return Sequential(
-            [*layers, Dense(widths[-1], self.outputs)],
-            loss=self.loss(),
-            random_state=self.seed,
-            ensemble_size=self.members,
-            target_scaling=self.target_scaling,
-        )
-
-    def train(
-        self, model: Sequential, x: Array, table: Table, epochs: int, folds: Array | None
-    ) -> History:
-        """Train the networks on encoded rows; with folds, each stops on the one it leaves out."""
-        stopping = [] if folds is None else [EarlyStopping(self.patience)]
-        return model.fit(
-            x,
-            table.target,
-            optimizer=AdamW(self.learning_rate, weight_decay=self.weight_decay),
-            epochs=epochs,
-            batch_size=self.batch_size,
-            folds=folds,
-            callbacks=[ExponentialMovingAverage(AVERAGED), *stopping],
-            sample_weight=table.weights,
-            verbose=int(self.progress),
-        )
-
 
 class Candidate:
     """An encoding, with members that have each left out a fold.
 
     Attributes
     ----------
+    name : str
+        As in `CANDIDATES`.
     encoder : TableEncoder
     model : Sequential
     outputs : array (n, O)
@@ -109,21 +74,66 @@ class Candidate:
         How long it has trained.
     """
 
-    def __init__(self, encoding: str, table: Table, recipe: Recipe) -> None:
+    encoding: Callable[[], ColumnEncoding] = Standard
+
+    def __init__(self, name: str, table: Table, recipe: Recipe) -> None:
         started = time.perf_counter()
-        self.encoding, self.recipe = encoding, recipe
+        self.name, self.recipe = name, recipe
         rows = Split(table.folds, recipe.members).rows_of_members()
-        self.encoder = TableEncoder(numeric=ENCODINGS[encoding]()).plan(table.x)
+        self.encoder = TableEncoder(numeric=self.encoding()).plan(table.x)
         self.encoder.fit_members(table.x, table.indicators, table.weights, None, rows)
-        self.model = recipe.network(self.encoder.width)
+        self.model = self.network(self.encoder.width)
         x = self.encoder.transform(table.x)
-        history = recipe.train(self.model, x, table, recipe.epochs, table.folds)
+        history = self.train(self.model, x, table, recipe.epochs, table.folds)
         assert history.oof_prediction is not None
         self.outputs = history.oof_prediction
         curve = np.mean(history["val_loss"], axis=-1)
         self.common_epochs, self.common_loss = int(np.argmin(curve)) + 1, float(np.min(curve))
         self.loss, self.standard_error = self._judged(table)
         self.seconds = time.perf_counter() - started
+
+    @classmethod
+    def suits(cls, table: Table, recipe: Recipe) -> bool:
+        """Whether it is worth a try on such a table."""
+        return True
+
+    def network(self, features: int) -> Sequential:
+        """Fresh networks for so many features."""
+        recipe = self.recipe
+        widths = [features, *recipe.hidden]
+        layers: list[Layer] = []
+        for into, out in zip(widths, recipe.hidden, strict=False):
+            layers += [Dense(into, out), ReLU()]
+            layers += [Dropout(recipe.dropout)] if recipe.dropout else []
+        return self._model([*layers, Dense(widths[-1], recipe.outputs)], np.float32)
+
+    def _model(self, layers: list[Layer], dtype: Any) -> Sequential:
+        return Sequential(
+            layers,
+            loss=self.recipe.loss(),
+            dtype=dtype,
+            random_state=self.recipe.seed,
+            ensemble_size=self.recipe.members,
+            target_scaling=self.recipe.target_scaling,
+        )
+
+    def train(
+        self, model: Sequential, x: Array, table: Table, epochs: int, folds: Array | None
+    ) -> History:
+        """Train the networks on encoded rows; with folds, each stops on the one it leaves out."""
+        recipe = self.recipe
+        stopping = [] if folds is None else [EarlyStopping(recipe.patience)]
+        return model.fit(
+            x,
+            table.target,
+            optimizer=AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay),
+            epochs=epochs,
+            batch_size=recipe.batch_size,
+            folds=folds,
+            callbacks=[ExponentialMovingAverage(AVERAGED), *stopping],
+            sample_weight=table.weights,
+            verbose=int(recipe.progress),
+        )
 
     def _judged(self, table: Table) -> tuple[float, float]:
         """The mean loss of the outputs, in the unit of all rows' training; its standard error."""
@@ -152,9 +162,69 @@ class Candidate:
 
     def on_all_rows(self, table: Table) -> tuple[TableEncoder, Sequential]:
         """The encoder and networks trained on all rows, for the common number of epochs."""
-        encoder = TableEncoder(numeric=ENCODINGS[self.encoding]()).plan(table.x)
+        encoder = TableEncoder(numeric=self.encoding()).plan(table.x)
         encoder.fit_members(table.x, table.indicators, table.weights, None)
-        model = self.recipe.network(encoder.width)
+        model = self.network(encoder.width)
         x = encoder.transform(table.x)
-        self.recipe.train(model, x, table, self.common_epochs, None)
+        self.train(model, x, table, self.common_epochs, None)
         return encoder, model
+
+
+class InQuantileBins(Candidate):
+    """The same with numbers in bins of equally many rows."""
+
+    encoding = QuantileBins
+
+
+class InTargetBins(Candidate):
+    """The same with numbers in bins where the target changes."""
+
+    encoding = TargetBins
+
+
+class ByEvidence(Candidate):
+    """Small smooth networks by Levenberg and Marquardt's method, with decay from the evidence.
+
+    Where numbers depend on a few others with little noise, it finds what thousands of steps do not.
+    It needs no rows to stop on: the members that predict may always train on all of them.
+    """
+
+    units = 16
+    iterations = 100
+    most_work = 4e8
+    """Rows times outputs times the square of the number of parameters: seconds an iteration."""
+
+    @classmethod
+    def suits(cls, table: Table, recipe: Recipe) -> bool:
+        features = TableEncoder().plan(table.x).width
+        params = cls.units * (features + 1 + recipe.outputs) + recipe.outputs
+        return len(table.target) * recipe.outputs * params**2 <= cls.most_work
+
+    def network(self, features: int) -> Sequential:
+        layers = [Dense(features, self.units), Tanh(), Dense(self.units, self.recipe.outputs)]
+        return self._model(layers, np.float64)
+
+    def train(
+        self, model: Sequential, x: Array, table: Table, epochs: int, folds: Array | None
+    ) -> History:
+        return model.fit(
+            x,
+            table.target,
+            optimizer=LevenbergMarquardt(),
+            epochs=self.iterations,
+            folds=folds,
+            sample_weight=table.weights,
+            verbose=int(self.recipe.progress),
+        )
+
+    def fits_all_rows(self) -> bool:
+        return True
+
+
+CANDIDATES: dict[str, type[Candidate]] = {
+    "plain": Candidate,
+    "quantile": InQuantileBins,
+    "target": InTargetBins,
+    "evidence": ByEvidence,
+}
+"""A further way to train is a class here."""

@@ -129,23 +129,27 @@ best_epochs_ : array of int
 
 TABULAR = """
 Columns are recognised and encoded by `mlpgrad.tables.TableEncoder`: numbers, categories, gaps.
-`encoder_.summary()` tells what each was taken for. An ensemble is trained for each of several
-encodings of numbers. Each member trains on all folds but one and stops on that one, so that every
-row is predicted by members that have not seen it; the encoding whose out-of-fold loss is lowest is
-kept. Where one number of epochs is as good for all members as stopping one by one, to within a
-standard error of that loss, the members are trained anew on all rows.
+`encoder_.summary()` tells what each was taken for. Several candidates are tried, which differ in
+how numbers are encoded and in how networks are trained. Each is an ensemble whose members train on
+all folds but one and stop on that one, so that every row is predicted by members that have not seen
+it; the candidate whose out-of-fold loss is lowest is kept. Where one number of epochs is as good
+for all members as stopping one by one, to within a standard error of that loss, the members are
+trained anew on all rows.
 """
 
 TABULAR_OPTIONS = """
 hidden_layer_sizes : int or sequence of int, default=(128, 128)
-    Units of each hidden layer, which are ReLUs.
+    Units of each hidden layer, which are ReLUs. This option and those of training are not those of
+    'evidence', which has none.
 n_members : int, default=5
     Networks of each ensemble, at least 2.
 n_folds : int, default=5
     Into so many folds the rows are drawn, at most one a member.
-encodings : sequence of {'plain', 'quantile', 'target'}, default=('plain', 'quantile', 'target')
-    Ways to encode numbers, to choose from: scaled; in bins of equally many rows; in bins where the
-    target changes. See `mlpgrad.tables.Standard`, `QuantileBins` and `TargetBins`.
+candidates : sequence of str, default=('plain', 'quantile', 'target', 'evidence')
+    What to choose from. The first three encode numbers in different ways: scaled; in bins of
+    equally many rows; in bins where the target changes (`mlpgrad.tables.Standard`, `QuantileBins`,
+    `TargetBins`). 'evidence' trains networks with a single layer of 16 tanh units by
+    `mlpgrad.LevenbergMarquardt`: for small tables with little noise; it is left out of larger ones.
 rows : {'auto', 'folds', 'all'}, default='auto'
     Whether the members that predict are those that left out a fold each, or others trained on all
     rows; 'auto' chooses as told above.
@@ -170,10 +174,10 @@ random_state : int, RandomState instance or None, default=None
 
 TABULAR_ATTRIBUTES = """
 candidates_ : list of tuple
-    What was tried: `encoding`, out-of-fold `loss` with `standard_error`, `epochs` that are best for
+    What was tried: `name`, out-of-fold `loss` with `standard_error`, `epochs` that are best for
     all members alike, whether these may train on `all_rows`, and `seconds`.
-encoding_ : str
-    The encoding that was chosen.
+chosen_ : str
+    The candidate that was chosen.
 all_rows_ : bool
     Whether the members have been trained on all rows.
 oof_loss_ : float

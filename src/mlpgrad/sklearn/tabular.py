@@ -1,4 +1,4 @@
-"""What the two estimators for tables share: folds, the choice among encodings, answers."""
+"""What the two estimators for tables share: folds, the choice among candidates, answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sklearn.utils.validation import (
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses.base import Loss
-from mlpgrad.sklearn.candidates import ENCODINGS, Candidate, Recipe, Table
+from mlpgrad.sklearn.candidates import CANDIDATES, Candidate, Recipe, Table
 
 STEPS = 10_000
 """The most steps of a training, if `max_epochs` does not say it; stopping comes long before."""
@@ -31,21 +31,21 @@ STEPS = 10_000
 class Choice(NamedTuple):
     """What was tried: an entry of `candidates_`."""
 
-    encoding: str
+    name: str
     loss: float
     """Of the out-of-fold predictions."""
     standard_error: float
     epochs: int
     """That are best for all members alike."""
     all_rows: bool
-    """Whether members of this encoding may train on all rows: see `rows`."""
+    """Whether its members may train on all rows: see `rows`."""
     seconds: float
 
     @classmethod
     def of(cls, candidate: Candidate) -> Choice:
         """What is worth keeping of a candidate."""
         c, all_rows = candidate, candidate.fits_all_rows()
-        return cls(c.encoding, c.loss, c.standard_error, c.common_epochs, all_rows, c.seconds)
+        return cls(c.name, c.loss, c.standard_error, c.common_epochs, all_rows, c.seconds)
 
 
 class TabularMLP(BaseEstimator):
@@ -55,7 +55,7 @@ class TabularMLP(BaseEstimator):
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "n_members": [Interval(Integral, 2, None, closed="left")],
         "n_folds": [Interval(Integral, 2, None, closed="left")],
-        "encodings": [list, tuple],
+        "candidates": [list, tuple],
         "rows": [StrOptions({"auto", "folds", "all"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -97,7 +97,7 @@ class TabularMLP(BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, folds: Any = None) -> Any:
-        """Fit networks to a table, choosing how it is encoded.
+        """Fit networks to a table, choosing how it is encoded and trained on.
 
         Parameters
         ----------
@@ -126,15 +126,10 @@ class TabularMLP(BaseEstimator):
         table = Table(X, target, indicators, self._weighted(y, sample_weight), folds)
         self.folds_ = folds
         recipe = self._recipe(len(target), rng)
-        tried = [Candidate(encoding, table, recipe) for encoding in self._encodings()]
-        self.candidates_ = [
-            Choice(
-                c.encoding, c.loss, c.standard_error, c.common_epochs, c.fits_all_rows(), c.seconds
-            )
-            for c in tried
-        ]
+        tried = [CANDIDATES[name](name, table, recipe) for name in self._names(table, recipe)]
+        self.candidates_ = [Choice.of(candidate) for candidate in tried]
         best = min(tried, key=lambda candidate: candidate.loss)
-        self.encoding_, self.oof_loss_ = best.encoding, best.loss
+        self.chosen_, self.oof_loss_ = best.name, best.loss
         self.encoder_, self.model_, self._outputs = best.encoder, best.model, best.outputs
         self.all_rows_ = self.rows == "all" or (self.rows == "auto" and best.fits_all_rows())
         if self.all_rows_:
@@ -179,14 +174,20 @@ class TabularMLP(BaseEstimator):
             folds[rows] = fold
         return folds
 
-    def _encodings(self) -> list[str]:
-        """The encodings to try."""
-        unknown = [name for name in self.encodings if name not in ENCODINGS]
-        if unknown or not len(self.encodings):
+    def _names(self, table: Table, recipe: Recipe) -> list[str]:
+        """The candidates to try: of those asked for, the ones that suit the table."""
+        unknown = [name for name in self.candidates if name not in CANDIDATES]
+        if unknown or not len(self.candidates):
             raise ValueError(
-                f"encodings expects some of {[*ENCODINGS]}, got {list(self.encodings)!r}"
+                f"candidates expects some of {[*CANDIDATES]}, got {list(self.candidates)!r}"
             )
-        return list(self.encodings)
+        suiting = [name for name in self.candidates if CANDIDATES[name].suits(table, recipe)]
+        if not suiting:
+            raise ValueError(
+                f"candidates={list(self.candidates)!r} has none that suits a table of "
+                f"{len(table.target)} rows, which is too large; add 'plain'"
+            )
+        return suiting
 
     def _recipe(self, rows: int, rng: np.random.RandomState) -> Recipe:
         """How all candidates are trained."""

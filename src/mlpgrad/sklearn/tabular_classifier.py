@@ -52,7 +52,7 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
         Calibrated probabilities of each training row by members that have not seen it.
     oof_score_ : float
         The accuracy of these predictions. It is a little too good, since each member has stopped
-        where its own fold was predicted best, and the encoding was chosen by it.
+        where its own fold was predicted best, and the candidate was chosen by it.
     {tabular_attributes}
 
     See Also
@@ -66,7 +66,7 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
     >>> from mlpgrad.sklearn import TabularMLPClassifier
     >>> table = pd.DataFrame({"rooms": [3, 2, None, 4] * 10, "town": ["Bonn", "Ulm"] * 20})
     >>> rented = ["yes", "no", "yes", "no"] * 10
-    >>> classifier = TabularMLPClassifier(encodings=["plain"], max_epochs=20, random_state=0)
+    >>> classifier = TabularMLPClassifier(candidates=["plain"], max_epochs=20, random_state=0)
     >>> classifier.fit(table, rented).predict(table[:2]).tolist()
     ['yes', 'no']
     """
@@ -83,7 +83,7 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
         *,
         n_members: int = 5,
         n_folds: int = 5,
-        encodings: Any = ("plain", "quantile", "target"),
+        candidates: Any = ("plain", "quantile", "target", "evidence"),
         rows: str = "auto",
         dropout: float = 0.1,
         learning_rate: float = 2e-3,

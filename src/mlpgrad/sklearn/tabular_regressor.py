@@ -37,7 +37,7 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
         The prediction of each training row by members that have not seen it.
     oof_score_ : float
         R^2 of these predictions. It is a little too good, since each member has stopped where its
-        own fold was predicted best, and the encoding was chosen by it.
+        own fold was predicted best, and the candidate was chosen by it.
     {tabular_attributes}
 
     See Also
@@ -50,7 +50,7 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
     >>> import pandas as pd
     >>> from mlpgrad.sklearn import TabularMLPRegressor
     >>> table = pd.DataFrame({"rooms": [3, 2, None, 4] * 10, "town": ["Bonn", "Ulm"] * 20})
-    >>> regressor = TabularMLPRegressor(encodings=["plain"], max_epochs=50, random_state=0)
+    >>> regressor = TabularMLPRegressor(candidates=["plain"], max_epochs=50, random_state=0)
     >>> regressor.fit(table, [900.0, 600.0, 750.0, 1100.0] * 10).predict(table[:2]).shape
     (2,)
     """
@@ -61,7 +61,7 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
         *,
         n_members: int = 5,
         n_folds: int = 5,
-        encodings: Any = ("plain", "quantile", "target"),
+        candidates: Any = ("plain", "quantile", "target", "evidence"),
         rows: str = "auto",
         dropout: float = 0.1,
         learning_rate: float = 2e-3,
