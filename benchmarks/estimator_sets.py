@@ -50,7 +50,7 @@ def load(name: str, seed: int, data: Path) -> Split:
     if name == "adult":
         return _adult(data)
     if name in UCI:
-        return _uci(data / f"uci-{UCI[name]}.npz", seed)
+        return uci(data / f"uci-{UCI[name]}.npz", seed)
     if name == "phoneme":
         table = pd.read_csv(data / "phoneme.csv.gz", header=None)
         x, y = table.iloc[:, :-1], table.iloc[:, -1].to_numpy()
@@ -87,7 +87,7 @@ def _adult(data: Path) -> Split:
     return Split(xs[0], ys[0], xs[1], ys[1])
 
 
-def _uci(path: Path, seed: int) -> Split:
+def uci(path: Path, seed: int) -> Split:
     """The official split of that number."""
     archive = np.load(path)
     rows = int(archive["n_rows"])

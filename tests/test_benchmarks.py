@@ -76,3 +76,15 @@ def test_derivatives(tmp_path):
     errors = [float(row[name]) for row in published for name in row if "difference" in name]
     assert len(errors) == 2 * len(published)
     assert max(errors) < 1e-12
+
+
+@pytest.mark.slow
+def test_tables(tmp_path):
+    data, output = ROOT.parent / "shared" / "data", tmp_path / "tables.json"
+    if not data.is_dir():
+        pytest.skip("the data sets of the benchmark are not here")
+    text = run("tables", "--smoke", "--seeds", 1, "--splits", 1, "--output", output)
+    assert {"adult", "numbers"} <= set(json.loads(output.read_text(encoding="utf-8")))
+    assert "| TargetBins() |" in text
+    assert "| power plant | 1 |" in text
+    assert output.with_suffix(".md").read_text(encoding="utf-8") + "\n" == text
