@@ -30,7 +30,7 @@ import numpy as np
 
 import mlpgrad as mg
 from benchmarks.fuzz_values import GOOD, base_options, mistaken, usual
-from mlpgrad.training.rate_test import learning_rate_range_test
+from mlpgrad.range_test import learning_rate_range_test
 
 RESULTS = Path(__file__).parent / "results" / "fuzz.md"
 SOURCE = os.path.dirname(mg.__file__)

@@ -279,6 +279,7 @@ def usual(draw, call=""):
 SCHEDULES = [
     lambda: mg.ConstantSchedule(0.1),
     lambda: mg.CosineDecay(0.1, 10),
+    lambda: mg.CosineDecay(0.1),
     lambda: mg.ExponentialDecay(0.1, 2.0),
     lambda: mg.OneCycle(0.1, 10),
     lambda: mg.StepDecay(0.1, 3),
@@ -303,6 +304,10 @@ GOOD = {
     "params": lambda scene: np.ones(7),
     "grads": lambda scene: np.ones(7),
     "steps": lambda scene: 3,
+    "total": lambda scene: 30,
+    "test": lambda scene: models().learning_rate_range_test(
+        scene["x"], scene["y"], optimizer=mg.SGD(0.1), steps=5
+    ),
     "symbol": lambda scene: "delta",
     "name": lambda scene: "loss",
     "logs": lambda scene: {"loss": 1.0},

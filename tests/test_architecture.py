@@ -17,7 +17,8 @@ ROOT = Path(mlpgrad.__file__).parent
 LINE = (
     *("_core", "initializers", "penalties", "losses", "metrics", "datasets", "tables", "layers"),
     *("network", "derivatives", "gradcheck", "optimizers", "exchange", "uncertainty", "training"),
-    *("explanation", "plotting", "history", "sequential", "loading", "sklearn", "cli", "__main__"),
+    *("explanation", "plotting", "history", "range_test", "sequential", "loading", "sklearn"),
+    *("cli", "__main__"),
 )
 """Each place imports only from places before it; `mlpgrad/__init__` may import from all."""
 

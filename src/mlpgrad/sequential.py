@@ -15,7 +15,8 @@ from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import listed
 from mlpgrad.network.fitting import check_not_fitted
 from mlpgrad.optimizers.base import Optimizer
-from mlpgrad.training import rate_test, scalings
+from mlpgrad.range_test import learning_rate_range_test
+from mlpgrad.training import scalings
 from mlpgrad.training.callbacks import Callback, check_callbacks
 from mlpgrad.training.communicator import Communicator
 from mlpgrad.training.data import (
@@ -264,7 +265,7 @@ class Sequential(Differentiable, Answers):
             return evaluate(network, *checked, metrics, together=True)
 
     fit_scaling = scalings.fit_scaling
-    learning_rate_range_test = rate_test.learning_rate_range_test
+    learning_rate_range_test = learning_rate_range_test
 
     def save(self, path: str | Path) -> None:
         """Write the model to a `.npz` file with a JSON description; `mg.load(path)` reads it.

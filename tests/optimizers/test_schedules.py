@@ -8,14 +8,7 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
-from mlpgrad.optimizers.schedules import (
-    ConstantSchedule,
-    CosineDecay,
-    ExponentialDecay,
-    OneCycle,
-    StepDecay,
-    WarmUp,
-)
+from mlpgrad import ConstantSchedule, CosineDecay, ExponentialDecay, OneCycle, StepDecay, WarmUp
 from tests.golden.make_optimizers import PATH
 from tests.kinds import compare_with_golden, subclasses
 
@@ -104,3 +97,141 @@ def test_an_optimizer_follows_a_schedule_and_can_be_pickled_with_it():
 def test_a_bad_option_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# schedules that reach over a training
+
+X, Y = mg.datasets.moons(50, random_state=0)  # in batches of 16: 4 a step
+SPANNING = {
+    "cosine": (
+        lambda: CosineDecay(0.5, floor=0.1),
+        lambda total: CosineDecay(0.5, total, floor=0.1),
+    ),
+    "one cycle": (lambda: OneCycle(0.5), lambda total: OneCycle(0.5, total)),
+    "warm-up": (
+        lambda: WarmUp(CosineDecay(0.5), 3),
+        lambda total: WarmUp(CosineDecay(0.5, total - 3), 3),
+    ),
+    "warm-up twice": (
+        lambda: WarmUp(WarmUp(OneCycle(0.5), 2), 3),
+        lambda total: WarmUp(WarmUp(OneCycle(0.5, total - 5), 2), 3),
+    ),
+}
+
+
+class Rates(mg.Callback):
+    """Keeps the rate of every step."""
+
+    def on_train_begin(self, logs=None):
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs):
+        self.seen.append(self.optimizer.current_learning_rate)
+
+
+def classifier(size=None):
+    layers = [mg.Dense(2, 4), mg.Tanh(), mg.Dense(4, 1)]
+    loss = mg.SigmoidCrossEntropy()
+    return mg.Sequential(layers, loss=loss, random_state=0, ensemble_size=size)
+
+
+def fit(model, optimizer, epochs=5, x=X, y=Y, **options):
+    return model.fit(x, y, optimizer=optimizer, epochs=epochs, batch_size=16, verbose=0, **options)
+
+
+@pytest.mark.parametrize("name", SPANNING)
+@pytest.mark.parametrize("size", [None, 3])
+def test_a_schedule_without_steps_reaches_over_the_training(name, size):
+    learns, given = SPANNING[name]
+    rates, model, twin = Rates(), classifier(size), classifier(size)
+    history = fit(model, mg.SGD(learns()), callbacks=[rates])
+    assert rates.seen == [given(20)(steps) for steps in range(20)]
+    alike = fit(twin, mg.SGD(given(20)))
+    assert dict(alike)["learning_rate"] == dict(history)["learning_rate"]
+    np.testing.assert_array_equal(model.params, twin.params)
+
+
+@pytest.mark.parametrize("name", SPANNING)
+def test_each_training_has_its_own_span(name):
+    learns, given = SPANNING[name]
+    rates, model, optimizer = Rates(), classifier(), mg.Adam(learns())
+    for epochs in (5, 3):
+        fit(model, optimizer, epochs, callbacks=[rates])
+        assert rates.seen == [given(4 * epochs)(steps) for steps in range(4 * epochs)]
+
+
+@pytest.mark.parametrize("name", SPANNING)
+def test_a_span_goes_on_from_a_snapshot(name):
+    learns, _ = SPANNING[name]
+
+    class Keep(mg.Callback):
+        def on_train_batch_end(self, batch, logs):
+            if self.optimizer.steps in (7, 8):  # in the middle of an epoch, and at its end
+                taken.append(pickle.loads(pickle.dumps(self.session.snapshot())))
+
+    taken, model = [], classifier()
+    fit(model, mg.SGD(learns(), momentum=0.9), callbacks=[Keep()])
+    for snapshot in taken[:2]:
+        again = classifier()
+        fit(again, mg.SGD(learns(), momentum=0.9), resume=snapshot, callbacks=[Keep()])
+        np.testing.assert_array_equal(again.params, model.params)
+
+
+def test_threads_follow_a_span(monkeypatch):
+    from mlpgrad.training import minibatch
+
+    alone, threaded = classifier(4), classifier(4)
+    fit(alone, mg.SGD(OneCycle(0.5)))
+    monkeypatch.setattr(minibatch, "shares", lambda *_: [slice(0, 2), slice(2, 4)])
+    fit(threaded, mg.SGD(OneCycle(0.5)))
+    np.testing.assert_array_equal(alone.params, threaded.params)
+
+
+def test_a_stream_with_a_length_has_a_span():
+    batches = [(X[rows], Y[rows]) for rows in np.split(np.arange(48), 3)]
+    rates = Rates()
+    fit(classifier(), mg.SGD(CosineDecay(0.5)), x=batches, y=None, callbacks=[rates])
+    assert rates.seen == [CosineDecay(0.5, 15)(steps) for steps in range(15)]
+
+
+def test_a_stream_without_a_length_is_told_what_to_do():
+    class Reader:
+        def __iter__(self):
+            yield X, Y
+
+    model = classifier()
+    with pytest.raises(
+        ValueError, match=r"CosineDecay\(0.5\) reaches over a whole training.*steps="
+    ):
+        fit(model, mg.SGD(CosineDecay(0.5)), x=Reader(), y=None)
+    fit(model, mg.SGD(CosineDecay(0.5, steps=5)), x=Reader(), y=None)
+
+
+@pytest.mark.parametrize("name", SPANNING)
+def test_outside_of_a_training_a_span_is_unknown(name):
+    schedule = SPANNING[name][0]()
+    message = "reaches over a whole training, and nothing has said how many steps"
+    with pytest.raises(ValueError, match=message):
+        schedule(0)
+    with pytest.raises(ValueError, match=message):
+        mg.SGD(schedule).step(np.zeros(2), np.ones(2))
+
+
+def test_options_of_a_span_act_at_once():
+    schedule, rates = CosineDecay(0.5), Rates()
+
+    class Lower(mg.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                schedule.rate = 0.1
+
+    fit(classifier(), mg.SGD(schedule), callbacks=[Lower(), rates])
+    expected = [CosineDecay(0.5 if t < 8 else 0.1, 20)(t) for t in range(20)]
+    assert rates.seen == expected
+
+
+def test_a_short_training_has_a_cycle_too():
+    for epochs in (1, 2):
+        rates = Rates()
+        fit(classifier(), mg.SGD(OneCycle(0.5)), epochs, x=X[:16], y=Y[:16], callbacks=[rates])
+        assert all(np.isfinite(rates.seen))

@@ -45,6 +45,7 @@ EVERY = {
     "layer_signals": lambda: partial(plotting.layer_signals, signals()),
     "learning_curves": lambda: partial(plotting.learning_curves, history()),
     "loss_landscape": lambda: partial(plotting.loss_landscape, binary(), X2, Y2, resolution=5),
+    "range_test": lambda: partial(plotting.range_test, rates()),
     "regression_curve": lambda: partial(plotting.regression_curve, network(1, 4, 1), X1, X1**2),
     "regression_surface": lambda: partial(
         plotting.regression_surface, network(2, 4, 1), X2, X2[:, 0], resolution=20
@@ -94,6 +95,24 @@ def test_a_picture_leaves_the_model_as_it_is():
     plotting.loss_landscape(model, X2, Y2, resolution=5, ax=new_axes())
     np.testing.assert_array_equal(model.params, params)
     assert model.rng.bit_generator.state == drawn
+
+
+# a range test
+
+
+def rates():
+    return binary().learning_rate_range_test(X2, Y2, optimizer=mg.Adam())
+
+
+def test_a_range_test_draws_its_rates_and_the_suggestion():
+    test = rates()
+    ax = test.plot(new_axes())
+    curve, suggestion = ax.lines
+    np.testing.assert_array_equal(curve.get_xydata(), np.c_[test.learning_rates, test.losses])
+    assert suggestion.get_xdata()[0] == test.suggestion
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    with pytest.raises(TypeError, match=r"test expects what model.learning_rate_range_test"):
+        plotting.range_test([1.0])
 
 
 # colours

@@ -89,12 +89,12 @@ def test_validation_early_stopping_metrics_and_callbacks_serve_it_too():
         callbacks=[stopping, Notes()], verbose=0,
     )  # fmt: skip
     assert history.epochs < 500
-    assert history.epochs == int(stopping.best_epoch[0]) + 1 + 3
+    assert history.epochs == stopping.best_epoch + 1 + 3
     assert {"loss", "accuracy", "val_loss", "val_accuracy", "iterations"} == set(history)
     # one epoch more has begun where SciPy stops by itself; here end_epoch ended it
     assert seen == [(what, i) for i in range(history.epochs) for what in ("begin", "end")]
     best = min(history["val_loss"])
-    assert history["val_loss"][stopping.best_epoch[0]] == best
+    assert history["val_loss"][stopping.best_epoch] == best
 
 
 def test_ctrl_c_ends_it_and_keeps_the_weights(press_ctrl_c):

@@ -4,12 +4,12 @@ from mlpgrad.optimizers.adam import Adam, Adamax, AdamW, AMSGrad, RAdam
 from mlpgrad.optimizers.adaptive import Adadelta, Adagrad, RMSprop
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.optimizers.nadam import NAdam
+from mlpgrad.optimizers.schedule import Schedule
 from mlpgrad.optimizers.schedules import (
     ConstantSchedule,
     CosineDecay,
     ExponentialDecay,
     OneCycle,
-    Schedule,
     StepDecay,
     WarmUp,
 )

@@ -14,7 +14,7 @@ from mlpgrad._core.arrays import Array, constant
 from mlpgrad._core.options import unchangeable
 from mlpgrad._core.stateful import Stateful
 from mlpgrad.optimizers import vectors
-from mlpgrad.optimizers.boundary import Rate, check_rate
+from mlpgrad.optimizers.boundary import Rate, asked, check_rate
 from mlpgrad.optimizers.prepared import VIEWS, Prepared, Preparing
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class Optimizer(Preparing, Stateful):
     _options_act = True
 
     kept = ("steps", "learning_rate_scale", "state")
+    _training: tuple[int, int | None] | None = None  # the first step of a `fit`, and how many
 
     def __init__(
         self,
@@ -205,6 +206,18 @@ class Optimizer(Preparing, Stateful):
         self._layout, self._model = layout, weakref.ref(model)
         self._forget_views()
 
+    def begin_training(self, steps: int | None) -> None:
+        """Count a training from the next step on; `fit` calls it.
+
+        Parameters
+        ----------
+        steps : int or None
+            How many steps it has, for schedules that reach over all of them; None if unknown.
+        """
+        self._training = self.steps, steps
+        if getattr(self._learning_rate, "needs_total", False):
+            self._rate(self.steps)  # an error before the first step
+
     def share(self, networks: slice) -> Self:
         """This optimizer for some networks of an ensemble, on the same state.
 
@@ -214,7 +227,8 @@ class Optimizer(Preparing, Stateful):
         part.state = {name: array[networks] for name, array in self.state.items()}
         rate: Any = self._learning_rate
         if callable(rate):
-            part._learning_rate = lambda steps: _of(networks, rate(steps))
+            training = self._training
+            part._learning_rate = lambda steps: _of(networks, asked(rate, steps, training))
         else:
             part._learning_rate = _of(networks, rate)
         return part
@@ -223,6 +237,7 @@ class Optimizer(Preparing, Stateful):
         """Forget the state and the count of steps, as if newly made; the options stay."""
         self.steps = 0
         self.state = {}
+        self._training = None
 
     @property
     def learning_rate(self) -> Rate:
@@ -252,7 +267,7 @@ class Optimizer(Preparing, Stateful):
         """The learning rate after so many steps: a number, or (E, 1)."""
         rate: Any = self._learning_rate
         if type(rate) is not float:  # the usual one, first
-            rate = _asked(rate, steps) if callable(rate) else rate
+            rate = asked(rate, steps, self._training)
             rate = np.asarray(rate, np.float64)[:, None] if np.ndim(rate) else rate
         return rate * self.learning_rate_scale
 
@@ -268,7 +283,7 @@ class Optimizer(Preparing, Stateful):
 
     def snapshot(self) -> dict[str, Any]:
         """Count, state, rate and its scale; the state of a schedule that has one."""
-        taken = super().snapshot()
+        taken = super().snapshot() | {"training": self._training}
         rate = self._learning_rate
         if isinstance(rate, Stateful):
             taken["schedule"] = rate.snapshot()
@@ -279,6 +294,8 @@ class Optimizer(Preparing, Stateful):
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Put back what `snapshot` has returned."""
         taken = dict(snapshot)
+        training = taken.pop("training", None)
+        self._training = None if training is None else tuple(training)
         if isinstance(self._learning_rate, Stateful):
             self._learning_rate.restore(taken.pop("schedule", {}))
         elif "learning_rate" in taken:
@@ -300,14 +317,3 @@ class Optimizer(Preparing, Stateful):
 def _of(networks: slice, rate: Any) -> Any:
     """The learning rate, or the learning rates of some members."""
     return rate[networks] if np.ndim(rate) else rate
-
-
-def _asked(schedule: Any, steps: int) -> Any:
-    """The rate of a schedule; raise TypeError if it is neither a number nor several."""
-    rate = schedule(steps)
-    if type(rate) is not float and np.asarray(rate).dtype.kind not in "iuf":
-        raise TypeError(
-            f"learning_rate expects a schedule (steps -> number), got {arguments.shown(rate)} "
-            f"from {schedule!r} for steps={steps}"
-        )
-    return rate

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from mlpgrad._core import checks
+from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array, Shape
 
 Rate = float | Callable[[int], Any] | Sequence[float] | Array
@@ -82,3 +82,41 @@ def check_arrays(
             f"learning_rate expects one number, or one for each network; got {rates[0]} for "
             f"{networks} (params of shape {params.shape})"
         )
+
+
+def asked(rate: Any, steps: int, training: tuple[int, int | None] | None) -> Any:
+    """The rate that a schedule gives, or the rate itself where it is none.
+
+    Parameters
+    ----------
+    rate : number, numbers or callable
+    steps : int
+        The number of steps made before.
+    training : tuple (first, total), optional
+        The step at which a `fit` began, and how many it has (None if that is unknown).
+
+    Raises
+    ------
+    TypeError
+        If a schedule gives neither a number nor several.
+    ValueError
+        If a schedule reaches over a whole training, and its number of steps is unknown.
+    """
+    if not callable(rate):
+        return rate
+    if training is not None and getattr(rate, "needs_total", False):
+        first, total = training
+        if total is None:
+            raise ValueError(
+                f"{rate!r} reaches over a whole training, but a stream without a length does not "
+                f"say how many batches it has; give steps=, or the reader a __len__"
+            )
+        found = rate.within(steps - first, total)
+    else:
+        found = rate(steps)
+    if type(found) is not float and np.asarray(found).dtype.kind not in "iuf":
+        raise TypeError(
+            f"learning_rate expects a schedule (steps -> number), got {arguments.shown(found)} "
+            f"from {rate!r} for steps={steps}"
+        )
+    return found

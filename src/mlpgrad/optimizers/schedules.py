@@ -6,54 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Self
 
-from mlpgrad._core import arguments, checks
-from mlpgrad._core.described import Described
-from mlpgrad._core.stateful import Stateful
-
-MOST_STEPS = 1 << 53  # a float counts them exactly
-
-
-class Schedule(Described, Stateful):
-    """A learning rate that changes: `Adam(CosineDecay(0.01, steps=1000))`.
-
-    An optimizer takes any function `steps -> float` as well. A subclass implements `__call__`;
-    in contrast to a lambda it has a `repr` and can be pickled.
-
-    Examples
-    --------
-    >>> import mlpgrad as mg
-    >>> class InverseTimeDecay(mg.Schedule):
-    ...     def __init__(self, rate, decay):
-    ...         self.rate, self.decay = rate, decay
-    ...
-    ...     def __call__(self, steps):
-    ...         return self.rate / (1 + self.decay * steps)
-    >>> optimizer = mg.SGD(InverseTimeDecay(0.5, 0.25))
-    >>> optimizer
-    SGD(InverseTimeDecay(0.5, 0.25))
-    >>> optimizer.learning_rate(4)
-    0.25
-    """
-
-    def __call__(self, steps: int) -> float:
-        """The learning rate of the next step.
-
-        Parameters
-        ----------
-        steps : int
-            The number of steps made before: 0 at the first step.
-
-        Returns
-        -------
-        float
-            The learning rate; at least 0.
-        """
-        raise NotImplementedError
-
-    @classmethod
-    def example(cls) -> Self:
-        """A schedule for the tests that go through every class, with options worth a test."""
-        return cls()
+from mlpgrad._core import checks
+from mlpgrad.optimizers.schedule import Schedule, _Spanning, checked_steps, power
 
 
 class ConstantSchedule(Schedule):
@@ -152,7 +106,7 @@ class ExponentialDecay(Schedule):
         return cls(0.5, 0.9, every=3)
 
 
-class CosineDecay(Schedule):
+class CosineDecay(_Spanning):
     """floor + (rate - floor) (1 + cos(pi t / T)) / 2,  and floor after T steps
 
     Loshchilov and Hutter 2017, "SGDR: stochastic gradient descent with warm restarts",
@@ -162,8 +116,9 @@ class CosineDecay(Schedule):
     ----------
     rate : float
         The initial learning rate; at least 0.
-    steps : int
-        The number of steps T of the decay; at least 1.
+    steps : int, optional
+        The number of steps T of the decay; at least 1. By default those of the training: `fit`
+        knows its epochs and batches, and each `fit` begins at the initial rate.
     floor : float
         The final learning rate; at least 0.
 
@@ -175,21 +130,22 @@ class CosineDecay(Schedule):
     [1.0, 0.854, 0.5, 0.0, 0.0]
     """
 
-    def __init__(self, rate: float, steps: int, *, floor: float = 0.0) -> None:
+    def __init__(self, rate: float, steps: int | None = None, *, floor: float = 0.0) -> None:
         self.rate, self.steps, self.floor = rate, steps, floor
         checks.within(self, "rate", 0)
-        checks.within(self, "steps", 1)
+        self.check_total(1)
         checks.within(self, "floor", 0)
 
-    def __call__(self, steps: int) -> float:
-        return _cosine(self.rate, self.floor, checked_steps(steps) / self.steps)
+    def within(self, steps: int, total: int) -> float:
+        share = checked_steps(steps) / (self.steps or total)
+        return _cosine(self.rate, self.floor, share)
 
     @classmethod
     def example(cls) -> Self:
         return cls(0.5, 20, floor=0.1)
 
 
-class OneCycle(Schedule):
+class OneCycle(_Spanning):
     """Half a cosine from peak / start_divisor up to peak, then one down to almost zero
 
     Smith and Topin 2018, "Super-convergence: very fast training of neural networks using large
@@ -199,9 +155,10 @@ class OneCycle(Schedule):
     ----------
     peak : float
         The highest learning rate; `learning_rate_range_test` helps to choose it.
-    steps : int
+    steps : int, optional
         The number of steps of the cycle, at least 2; afterwards the learning rate stays at its
-        final value.
+        final value. By default those of the training: `fit` knows its epochs and batches, and
+        each `fit` is a cycle.
     rising : float
         The share of the steps that comes before the peak, in (0, 1).
     start_divisor, end_divisor : float
@@ -214,12 +171,21 @@ class OneCycle(Schedule):
     >>> schedule = mg.OneCycle(1.0, steps=102, rising=0.5)
     >>> [round(schedule(t), 4) for t in (0, 25, 50, 101)]
     [0.04, 0.52, 1.0, 0.0]
+
+    In a training it needs no number of steps:
+
+    >>> x, y = mg.datasets.moons(200, noise=0.1, random_state=0)
+    >>> model = mg.Sequential([mg.Dense(2, 16), mg.Tanh(), mg.Dense(16, 1)],
+    ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
+    >>> history = model.fit(x, y, optimizer=mg.Adam(mg.OneCycle(0.1)), epochs=20, verbose=0)
+    >>> max(history["learning_rate"]) > 0.09, history["learning_rate"][-1] < 1e-4
+    (True, True)
     """
 
     def __init__(
         self,
         peak: float,
-        steps: int,
+        steps: int | None = None,
         *,
         rising: float = 0.3,
         start_divisor: float = 25.0,
@@ -228,18 +194,18 @@ class OneCycle(Schedule):
         self.peak, self.steps, self.rising = peak, steps, rising
         self.start_divisor, self.end_divisor = start_divisor, end_divisor
         checks.within(self, "peak", 0)
-        checks.within(self, "steps", 2)
+        self.check_total(2)
         checks.within(self, "rising", 0, 1, open_below=True)
         checks.within(self, "start_divisor", 1)
         checks.within(self, "end_divisor", 1)
 
-    def __call__(self, steps: int) -> float:
-        steps = checked_steps(steps)
+    def within(self, steps: int, total: int) -> float:
+        steps, total = checked_steps(steps), self.steps or total
         start = self.peak / self.start_divisor
-        summit = max(self.rising * self.steps - 1, 0.0)
+        summit = max(self.rising * total - 1, 0.0)
         if steps < summit:
             return _cosine(start, self.peak, steps / summit)
-        falling = (steps - summit) / (self.steps - 1 - summit)
+        falling = (steps - summit) / max(total - 1 - summit, 1.0)
         return _cosine(self.peak, start / self.end_divisor, falling)
 
     @classmethod
@@ -257,7 +223,7 @@ class WarmUp(Schedule):
     ----------
     rate : float or schedule
         The learning rate after the warm-up; the steps of a schedule are counted from the end of
-        the warm-up.
+        the warm-up, and one that reaches over the training then reaches over the rest of it.
     steps : int
         The number of steps T of the warm-up; at least 1.
 
@@ -275,9 +241,21 @@ class WarmUp(Schedule):
             checks.within(self, "rate", 0)
         checks.within(self, "steps", 1)
 
+    @property
+    def needs_total(self) -> bool:  # type: ignore[override]
+        """Whether the schedule after the warm-up does."""
+        return isinstance(self.rate, Schedule) and self.rate.needs_total
+
     def __call__(self, steps: int) -> float:
+        return super().__call__(steps) if self.needs_total else self.within(steps, 0)
+
+    def within(self, steps: int, total: int) -> float:
         steps = checked_steps(steps)
-        rate = self.rate(max(steps - self.steps, 0)) if callable(self.rate) else self.rate
+        rate, after = self.rate, max(steps - self.steps, 0)
+        if isinstance(rate, Schedule):
+            rate = rate.within(after, max(total - self.steps, 1))
+        elif callable(rate):
+            rate = rate(after)
         return rate * min((steps + 1) / self.steps, 1.0)
 
     @classmethod
@@ -288,21 +266,3 @@ class WarmUp(Schedule):
 def _cosine(start: float, end: float, share: float) -> float:
     """Half a cosine from `start` (share 0) to `end` (share 1 and above)."""
     return end + (start - end) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
-
-
-def checked_steps(steps: int) -> int:
-    """`steps`; raise ValueError if it is not an int of at least 0."""
-    if type(steps) is int and 0 <= steps < MOST_STEPS:
-        return steps
-    return arguments.count(steps, "steps", 0, MOST_STEPS)
-
-
-def power(factor: float, exponent: float) -> float:
-    """factor^exponent; raise ValueError where a growing learning rate leaves all bounds."""
-    try:
-        return float(factor**exponent)
-    except OverflowError:
-        raise ValueError(
-            f"the learning rate has grown by {factor}^{exponent:.4g}, which no float holds; use "
-            f"a factor below 1, or above 1 for a few steps only"
-        ) from None

@@ -24,6 +24,7 @@ from mlpgrad.plotting.layers import weights
 from mlpgrad.plotting.live import LivePlot
 from mlpgrad.plotting.prediction_curve import regression_curve
 from mlpgrad.plotting.prediction_surface import regression_surface
+from mlpgrad.plotting.rates import range_test
 from mlpgrad.plotting.reports import gradient_report
 from mlpgrad.plotting.signal_recorder import LayerSignals
 from mlpgrad.plotting.signals import layer_signals
@@ -40,6 +41,7 @@ __all__ = [
     "layer_signals",
     "learning_curves",
     "loss_landscape",
+    "range_test",
     "regression_curve",
     "regression_surface",
     "weights",

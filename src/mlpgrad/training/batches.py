@@ -32,6 +32,8 @@ class Batches(Stateful):
     """Samples of a batch, but for a shorter last one; None where it is not known."""
     samples: int | None = None
     """Samples of an epoch; None where it is not known."""
+    count: int | None = None
+    """Batches of an epoch; None where it is not known."""
     largest: int | None = None
     """Samples of the largest batch so far; None where it is not known."""
 
@@ -110,6 +112,7 @@ class Minibatches(Batches):
         self.rows, self.sample_weight, self.cast = rows, sample_weight, cast
         self.samples = first.shape[-2] if rows is None else len(rows)
         self.batch_size = self.largest = min(batch_size, self.samples)
+        self.count = -(-self.samples // self.batch_size)
         self.shuffle = shuffle
         self.rng = rng
         self.order: Array | None = None  # of the rows in this epoch, where it is known at once
@@ -131,9 +134,6 @@ class Minibatches(Batches):
                 uncast = out if alike else self._buffer(array, array.dtype)
                 self.copies.append((array, uncast, out, how))
         self.views: dict[int, list[Batch]] = {}
-
-    def __len__(self) -> int:
-        return -(-self.samples // self.batch_size)
 
     def blocks(self) -> Iterator[list[Batch]]:
         """An epoch as lists of batches that are gathered together."""

@@ -21,7 +21,7 @@ from mlpgrad.layers.chain import walk
 from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import Accumulator
 from mlpgrad.optimizers.base import Optimizer
-from mlpgrad.optimizers.schedules import Schedule
+from mlpgrad.optimizers.schedule import Schedule
 from mlpgrad.training.batches import Batch, Minibatches
 from mlpgrad.training.choose_step import choose_step
 from mlpgrad.training.communicator import Joined
@@ -68,6 +68,9 @@ class Minibatch(Method):
 
     def train(self, session: Session) -> None:
         self.optimizer.attach(session.network)
+        if not (session.epoch or session.in_epoch):  # else it goes on, and knows already
+            count = session.batches.count
+            self.optimizer.begin_training(None if count is None else session.epochs * count)
         self._workers, self._session = [], session
         self._mean_weight = session.batches.mean_weight(session.communicator)
         self._streams = not isinstance(session.batches, Minibatches)

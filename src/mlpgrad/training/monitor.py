@@ -145,7 +145,7 @@ class Monitor:
         watched = self.name is None or not self.name.startswith("val_")
         if self.name is None and session.validation is not None:
             watched = False
-        one = isinstance(batches, Minibatches) and len(batches) == 1
+        one = isinstance(batches, Minibatches) and batches.count == 1
         if watched and one and isinstance(session.method, Minibatch):
             self.callback._before = [network.params.copy(), network.state.copy()]
 

@@ -46,7 +46,7 @@ class EarlyStopping(Callback):
     ----------
     best : array (E,)
         The best value of each network, an array of one number for a single network.
-    best_epoch : array (E,)
+    best_epoch : int, or array (E,) for an ensemble
         The epoch of that value, counted from 0; -1 before there is one.
 
     Warns
@@ -65,9 +65,11 @@ class EarlyStopping(Callback):
     ...                     callbacks=[stopping], verbose=0)
     >>> bool(stopping.best[0] == max(history["val_accuracy"]))
     True
+    >>> 0 <= stopping.best_epoch < history.epochs
+    True
     """
 
-    kept = ("best", "best_epoch", "_best", "_before")
+    kept = ("best", "_best_epoch", "_best", "_before")
 
     def __init__(
         self,
@@ -83,11 +85,17 @@ class EarlyStopping(Callback):
         check_options(self, "patience")
         check_validation(validation_data, 0.0)
 
+    @property
+    def best_epoch(self) -> Any:
+        """The epoch of the best value: an int, or an array with one for each member."""
+        single = self.model.ensemble_size is None
+        return int(self._best_epoch[0]) if single else self._best_epoch
+
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         networks = self.model.ensemble_size or 1
         self._monitor = Monitor(self)
         self.best = np.full(networks, self._monitor.worst)
-        self.best_epoch = np.full(networks, -1)
+        self._best_epoch = np.full(networks, -1)
         self._best = [self._rows(flat).copy() for flat in (self.model.params, self.model.state)]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -99,7 +107,7 @@ class EarlyStopping(Callback):
         value = np.broadcast_to(measured.value, self.best.shape)
         better = self._monitor.better(value, self.best, self.min_delta)
         better &= ~self._waited_out(epoch - 1)
-        self.best[better], self.best_epoch[better] = value[better], epoch
+        self.best[better], self._best_epoch[better] = value[better], epoch
         for kept, flat in zip(self._best, measured[1:], strict=True):
             kept[better] = self._rows(flat)[better]
         if self._waited_out(epoch).all():
@@ -107,7 +115,7 @@ class EarlyStopping(Callback):
             self._warn_if_never_better(epoch, logs)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        known = self.best_epoch >= 0
+        known = self._best_epoch >= 0
         result = self.session.result()
         for kept, flat in zip(self._best, (result.params, result.state), strict=True):
             kept[~known] = self._rows(flat)[~known]
@@ -129,12 +137,12 @@ class EarlyStopping(Callback):
 
     def _waited_out(self, epoch: int) -> Any:
         """Whether each network's patience was over at the end of an epoch; never at the first."""
-        waited = epoch - self.best_epoch
+        waited = epoch - self._best_epoch
         return (waited >= max(self.patience, 1)) & (epoch > 0)
 
     def _warn_if_never_better(self, epoch: int, logs: dict[str, Any]) -> None:
         perfect = self._monitor.larger and (self.best >= 1).all()  # accuracy, R2, AUC
-        if (self.best_epoch > 0).any() or perfect:
+        if (self._best_epoch > 0).any() or perfect:
             return
         own = self.validation_data is not None
         name = self.monitor or "loss" if own else self._monitor.named(logs)

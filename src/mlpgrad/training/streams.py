@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,11 @@ class Stream(Batches):
         self._seen: list[Batch] = []
         self._rows = 0
 
+    @property
+    def count(self) -> int | None:  # type: ignore[override]
+        """Batches of an epoch, where the reader has a length."""
+        return len(self.source) if isinstance(self.source, Sized) else None
+
     def sample(self) -> Batch | None:
         """The first rows of the first epoch, as the network takes them."""
         if len({weights is None for *_, weights in self._seen}) != 1:
@@ -49,9 +54,10 @@ class Stream(Batches):
         self._rows += self._seen[-1][0].shape[-2]
 
     def blocks(self) -> Iterator[list[Batch]]:
+        looks = not self._rows  # in the first epoch
         for item, number in self._items():
             batch = self._read(self.network._cast, item, number)
-            if self._rows < ROWS_SEEN:
+            if looks and self._rows < ROWS_SEEN:
                 self._keep(batch)
             yield [batch]
 

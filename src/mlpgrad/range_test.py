@@ -12,7 +12,6 @@ from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
 from mlpgrad.optimizers.base import Optimizer
-from mlpgrad.training.batches import Minibatches
 from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.data import check_counts, training_batches
 from mlpgrad.training.divergence import DivergenceError
@@ -36,6 +35,17 @@ class RangeTest:
         What was tried, and the smoothed training loss at each.
     suggestion : float
         The rate at which the loss fell fastest.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.moons(200, random_state=0)
+    >>> model = mg.Sequential([mg.Dense(2, 16), mg.Tanh(), mg.Dense(16, 1)],
+    ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
+    >>> test = model.learning_rate_range_test(x, y, optimizer=mg.Adam())
+    >>> ax = test.plot()
+    >>> ax.get_xlabel()
+    'learning rate'
     """
 
     def __init__(self, learning_rates: Array, losses: Array) -> None:
@@ -45,6 +55,12 @@ class RangeTest:
         falls = losses[2 * width :] - losses[width:-width]
         steepest = int(np.argmin(falls)) + width + width // 2 if len(falls) else 0
         self.suggestion = float(learning_rates[steepest])
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the loss at each rate: see `mlpgrad.plotting.range_test`; returns the Axes."""
+        from mlpgrad.plotting import range_test
+
+        return range_test(self, ax=ax)
 
     def __repr__(self) -> str:
         low, high = self.learning_rates[0], self.learning_rates[-1]
@@ -85,7 +101,7 @@ def learning_rate_range_test(
     Returns
     -------
     RangeTest
-        What was tried, the smoothed losses, and a suggestion.
+        What was tried, the smoothed losses, and a suggestion; `plot()` draws them.
 
     Examples
     --------
@@ -117,7 +133,7 @@ def learning_rate_range_test(
         validation=None,
         callbacks=[recorder],
         metrics=None,
-        epochs=-(-steps // len(batches)) if isinstance(batches, Minibatches) else steps,
+        epochs=steps if batches.count is None else -(-steps // batches.count),
         record=Record(),
     )
     session.speaks = False
