@@ -47,19 +47,20 @@ DOCUMENTED = (
 )
 """Errors that the library raises beside TypeError and ValueError."""
 
-CHECKERS = {name for name in mg.__all__ if name.startswith(("check_", "assert_"))}
-"""The gradient checkers run code of the caller's: tests/gradcheck has hostile arguments of its own.
-"""
 HOOKS = {
     *("forward", "backward", "apply", "slope", "losses", "slopes", "values", "finish", "start"),
     *("update", "scalars", "scalars_of", "make_state", "begin_step", "prepare", "share", "bind"),
     *("allocate", "resize", "empty", "scratch", "flags", "kink_signature", "check_target", "cast"),
     *("converts_to", "numbers", "probabilities", "classes", "true_classes", "target_features"),
-    *("value", "train", "logs", "monitored", "restore", "snapshot", "checked", "stream"),
+    *("value", "train", "logs", "monitored", "restore", "snapshot", "checked", "stream", "seed"),
+    *("cast_target", "converts_target_to", "in_own_unit"),
 }
 """What the library calls in the innermost loops, and what classes of the user's implement: layers
 and losses contain no checks (they are made once, at the boundary)."""
 
+
+RECEIVERS = {"self", "model", "network"}
+"""What a method calls the object that it is of, also where it is defined as a function."""
 
 PASSES_ON = {"learning_rate_range_test": learning_rate_range_test}
 """Methods whose options are those of a function."""
@@ -168,7 +169,6 @@ FUNCTIONS = {
         if inspect.isfunction(f := getattr(mg.plotting, n))
     },
 }
-FUNCTIONS = {name: f for name, f in FUNCTIONS.items() if name[3:] not in CHECKERS}
 
 
 def construct(draw, outcome):
@@ -269,7 +269,7 @@ def method(draw, outcome, subject, label):
         return
     function = getattr(subject, name)
     names, required = parameters_of(PASSES_ON.get(name) or inspect.unwrap(function))
-    names = [n for n in names if n not in ("self", "model")]
+    names = [n for n in names if n not in RECEIVERS]
     options = {n: GOOD[n](scene) for n in required if n in names}
     if name == "fit":
         options |= {"epochs": 2, "verbose": 0}

@@ -304,6 +304,14 @@ GOOD = {
     "params": lambda scene: np.ones(7),
     "grads": lambda scene: np.ones(7),
     "steps": lambda scene: 3,
+    "f": lambda scene: lambda p: float(np.square(p).sum()),
+    "grad": lambda scene: lambda p: 2 * np.asarray(p),
+    "vjp": lambda scene: lambda x, v: 2 * x * v,
+    "f_or_grad": lambda scene: lambda x: 2 * x,
+    "hvp": lambda scene: lambda x, v: 2 * v,
+    "layer": lambda scene: mg.Tanh(),
+    "loss": lambda scene: mg.Huber(),
+    "v": lambda scene: scene["model"]().params,
     "total": lambda scene: 30,
     "test": lambda scene: models().learning_rate_range_test(
         scene["x"], scene["y"], optimizer=mg.SGD(0.1), steps=5

@@ -416,3 +416,31 @@ def test_blocks_nested_too_deep_are_refused():
     assert regressor(layers=[nested(40)]).predict(X).shape == X.shape
     with pytest.raises(ValueError, match="nested at most"):
         nested(100)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: mg.check_gradient(3.0, np.cos, [1.0]), "f expects a function such as"),
+        (lambda: mg.check_gradient(np.sin, [1.0], [1.0]), "grad expects a function such as"),
+        (lambda: mg.check_vjp(np.sin, None, [1.0]), "vjp expects a function such as"),
+        (lambda: mg.check_hvp(None, np.cos, [1.0]), "f_or_grad expects a function such as"),
+        (lambda: mg.check_layer(mg.Tanh), r"layer expects a Layer .* write Tanh\("),
+        (lambda: mg.check_layer(mg.Tanh(), np.ones(3)), "x expects shape"),
+        (lambda: mg.check_layer(mg.Tanh(), np.ones((3, 2)) * 1j), "x expects real numbers"),
+        (lambda: mg.check_loss(mg.Tanh()), "loss expects a Loss"),
+        (lambda: mg.check_loss(mg.Huber(), [1.0], [1.0]), "prediction expects shape"),
+        (lambda: mg.check_layer(mg.Tanh(), seed="a"), "seed expects an int"),
+        (lambda: mg.check_layer(mg.Tanh(), directions=10**9), "directions expects an int from 1"),
+        (lambda: mg.check_layer(mg.Tanh(), method=[1]), r"no method \[1\]"),
+    ],
+)
+def test_the_checkers_say_what_they_expect(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
+def test_a_number_too_large_for_its_message_ends_in_no_other_warning():
+    model = mg.Sequential([mg.Dense(1, 1)], loss=mg.MeanSquaredError(), dtype="float16")
+    with pytest.raises(ValueError, match="x expects numbers that float16 can hold"):
+        model.predict(np.array([[np.iinfo(np.int64).min]]))

@@ -235,3 +235,10 @@ def test_a_short_training_has_a_cycle_too():
         rates = Rates()
         fit(classifier(), mg.SGD(OneCycle(0.5)), epochs, x=X[:16], y=Y[:16], callbacks=[rates])
         assert all(np.isfinite(rates.seen))
+
+
+def test_growing_by_a_whole_number_ends_in_an_error_at_once():
+    message = "has grown by .* which no float holds"
+    for schedule in (StepDecay(0.1, 3, factor=10**30), ExponentialDecay(0.1, np.int64(3))):
+        with pytest.raises(ValueError, match=message):
+            schedule(1_000_000)

@@ -149,6 +149,21 @@ def text(value: Any, name: str, example: str) -> str:
     raise TypeError(f"{name} expects text such as {example!r}, got {shown(value)}")
 
 
+def choice(value: Any, name: str, choices: Iterable[str]) -> str:
+    """`value`, which must be one of a few texts.
+
+    Examples
+    --------
+    >>> choice("all", "layers", ("all", "last"))
+    'all'
+    """
+    known = [*choices]
+    if isinstance(value, str) and value in known:
+        return value
+    names = " or ".join([", ".join(map(repr, known[:-1])), repr(known[-1])])
+    raise ValueError(f"{name} expects {names}, got {shown(value)}; choose one")
+
+
 def optional_text(value: Any, name: str, example: str) -> str | None:
     """`value` as a str that is not empty, or None."""
     return None if value is None else text(value, name, example)

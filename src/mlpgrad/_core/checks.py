@@ -84,7 +84,7 @@ def _not_finite(name: str, value: Any, place: str, dtype: np.dtype[Any]) -> str:
     if not np.isfinite(value):
         return f"{name} expects finite numbers, got {value} at {place}; remove or impute such rows"
     fix = "rescale it"
-    if abs(value) <= np.finfo(np.float64).max:
+    if abs(float(value.real)) <= np.finfo(np.float64).max:
         fix += ', or make the model with dtype="float64"'
     return f"{name} expects numbers that {dtype} can hold, got {value!s} at {place}; {fix}"
 

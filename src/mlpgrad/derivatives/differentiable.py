@@ -136,9 +136,7 @@ class Differentiable(FirstOrder):
         """
         from mlpgrad.derivatives.curvature import KINDS, Curvature  # SciPy's part takes long
 
-        if kind not in KINDS:
-            names = ", ".join(map(repr, KINDS))
-            raise ValueError(f"kind expects one of {names}, got {arguments.shown(kind)}")
+        kind = arguments.choice(kind, "kind", KINDS)
         if batch_size is not None:
             batch_size = arguments.count(batch_size, "batch_size")
         objective = self._objective_of(x, y, sample_weight, training, batch_size, "curvature")

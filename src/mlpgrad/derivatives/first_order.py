@@ -149,9 +149,7 @@ class FirstOrder(Network):
         >>> np.allclose(jacobian[0], model.layers[0].params.weights.T)
         True
         """
-        if to not in ("parameters", "inputs"):
-            shown = arguments.shown(to)
-            raise ValueError(f"to expects 'parameters' or 'inputs', got {shown}; choose one")
+        to = arguments.choice(to, "to", ("parameters", "inputs"))
         checked = self.checked_inputs(x)
         outputs = self.out_features or checked.shape[-1]
         width = self._params.shape[-1] if to == "parameters" else checked.shape[-1]

@@ -30,7 +30,7 @@ class Common(Bounds, total=False):
 
 def check_rate(rate: Any) -> None:
     """Raise an error if `rate` is neither a number nor one number for each member."""
-    values = np.asarray(rate)
+    values = arguments.as_array(rate, "learning_rate")
     if values.dtype.kind not in "iuf" or values.ndim > 1:
         raise TypeError(
             f"learning_rate expects a number, a schedule (steps -> number) or a number "

@@ -114,7 +114,7 @@ class _Spanning(Schedule):
     def __call__(self, steps: int) -> float:
         return super().__call__(steps) if self.steps is None else self.within(steps, self.steps)
 
-    def check_total(self, least: int) -> None:
+    def _check_total(self, least: int) -> None:
         """Raise ValueError unless `steps` is None or a number of at least so many."""
         if self.steps is not None:
             checks.within(self, "steps", least)
@@ -127,10 +127,17 @@ def checked_steps(steps: int) -> int:
     return arguments.count(steps, "steps", 0, MOST_STEPS)
 
 
+def checked_total(total: int) -> int:
+    """`total`; raise ValueError if it is not an int of at least 1."""
+    if type(total) is int and 0 < total < MOST_STEPS:
+        return total
+    return arguments.count(total, "total", 1, MOST_STEPS)
+
+
 def power(factor: float, exponent: float) -> float:
     """factor^exponent; raise ValueError where a growing learning rate leaves all bounds."""
     try:
-        return float(factor**exponent)
+        return float(float(factor) ** exponent)  # whole numbers would grow without end
     except OverflowError:
         raise ValueError(
             f"the learning rate has grown by {factor}^{exponent:.4g}, which no float holds; use "

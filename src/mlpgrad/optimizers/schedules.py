@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Self
 
 from mlpgrad._core import checks
-from mlpgrad.optimizers.schedule import Schedule, _Spanning, checked_steps, power
+from mlpgrad.optimizers.schedule import Schedule, _Spanning, checked_steps, checked_total, power
 
 
 class ConstantSchedule(Schedule):
@@ -133,11 +133,11 @@ class CosineDecay(_Spanning):
     def __init__(self, rate: float, steps: int | None = None, *, floor: float = 0.0) -> None:
         self.rate, self.steps, self.floor = rate, steps, floor
         checks.within(self, "rate", 0)
-        self.check_total(1)
+        self._check_total(1)
         checks.within(self, "floor", 0)
 
     def within(self, steps: int, total: int) -> float:
-        share = checked_steps(steps) / (self.steps or total)
+        share = checked_steps(steps) / (self.steps or checked_total(total))
         return _cosine(self.rate, self.floor, share)
 
     @classmethod
@@ -194,13 +194,13 @@ class OneCycle(_Spanning):
         self.peak, self.steps, self.rising = peak, steps, rising
         self.start_divisor, self.end_divisor = start_divisor, end_divisor
         checks.within(self, "peak", 0)
-        self.check_total(2)
+        self._check_total(2)
         checks.within(self, "rising", 0, 1, open_below=True)
         checks.within(self, "start_divisor", 1)
         checks.within(self, "end_divisor", 1)
 
     def within(self, steps: int, total: int) -> float:
-        steps, total = checked_steps(steps), self.steps or total
+        steps, total = checked_steps(steps), self.steps or checked_total(total)
         start = self.peak / self.start_divisor
         summit = max(self.rising * total - 1, 0.0)
         if steps < summit:
@@ -247,13 +247,13 @@ class WarmUp(Schedule):
         return isinstance(self.rate, Schedule) and self.rate.needs_total
 
     def __call__(self, steps: int) -> float:
-        return super().__call__(steps) if self.needs_total else self.within(steps, 0)
+        return super().__call__(steps) if self.needs_total else self.within(steps, 1)
 
     def within(self, steps: int, total: int) -> float:
         steps = checked_steps(steps)
         rate, after = self.rate, max(steps - self.steps, 0)
         if isinstance(rate, Schedule):
-            rate = rate.within(after, max(total - self.steps, 1))
+            rate = rate.within(after, max(checked_total(total) - self.steps, 1))
         elif callable(rate):
             rate = rate(after)
         return rate * min((steps + 1) / self.steps, 1.0)

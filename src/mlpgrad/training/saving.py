@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.checks import within
 from mlpgrad._core.described import nearest
 from mlpgrad.training.callbacks import Callback
@@ -76,7 +77,8 @@ class ModelCheckpoint(Callback):
         mode: str | None = None,
         initial_best: float | None = None,
     ) -> None:
-        self.path, self.monitor, self.best_only = path, monitor, best_only
+        self.path, self.monitor = path, monitor
+        self.best_only = arguments.flag(best_only, "ModelCheckpoint: best_only")
         self.mode, self.initial_best = mode, initial_best
         check_options(self)
         if initial_best is not None:

@@ -302,9 +302,7 @@ class Answers(Network):
         >>> bool(near < far)
         True
         """
-        if layers not in ("all", "last"):
-            shown = arguments.shown(layers)
-            raise ValueError(f"layers expects 'all' or 'last', got {shown}; choose one")
+        layers = arguments.choice(layers, "layers", ("all", "last"))
         alpha, std = (
             None if value is None else arguments.number(value, name, 0, ends="()")
             for name, value in (("prior_precision", prior_precision), ("noise", noise))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.network.uncertain import Uncertainty
 from mlpgrad.uncertainty.part import Part
@@ -76,7 +77,13 @@ class Laplace(Uncertainty):
         log_evidence: Any = None,
         checksum: Any = None,
     ) -> None:
-        self.factor, self.layers = np.asarray(factor), layers
+        self.factor = arguments.numbers(factor, "Laplace: factor", "f")
+        if self.factor.ndim not in (2, 3) or self.factor.shape[-1] != self.factor.shape[-2]:
+            raise ValueError(
+                f"Laplace: factor expects shape (P, P) or (E, P, P), got {self.factor.shape}; "
+                f"model.laplace(x, y) makes one"
+            )
+        self.layers = arguments.choice(layers, "Laplace: layers", ("all", "last"))
         self.noise = None if noise is None else np.asarray(noise)
         self.prior_precision, self.effective_parameters = prior_precision, effective_parameters
         self.log_evidence, self.checksum = log_evidence, checksum

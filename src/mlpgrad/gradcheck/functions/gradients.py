@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.checker import Checker, not_finite
 from mlpgrad.gradcheck.functions.black_box import BlackBox
@@ -70,8 +71,11 @@ def check_gradient(
     >>> report.hints
     ["the gradient of params['b'] is 0.5 times the correct one: a factor of 1/2 too much"]
     """
+    arguments.function(f, "f", "lambda p: float((p**2).sum())")
+    if grad is not None:
+        arguments.function(grad, "grad", "lambda p: 2 * p")
     plan = Plan(directions, method, rtol)
-    names = f"{called(f, 'f')}, {called(grad, 'grad') if grad else None}"
+    names = f"{called(f, 'f')}, {called(grad, 'grad') if grad is not None else None}"
     again = plan.call("check_gradient", f"{names}, params", seed)
     problem = BlackBox(f, grad, params)
     return FunctionChecker(problem, plan, seed, f"gradient of {problem.label}", again).run()

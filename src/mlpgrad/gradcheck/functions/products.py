@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.checker import global_generators_kept
 from mlpgrad.gradcheck.functions import trees
@@ -54,18 +55,20 @@ def check_vjp(
     >>> bool(report)
     True
     """
+    arguments.function(f, "f", "lambda x: np.tanh(x)")
+    arguments.function(vjp, "vjp", "lambda x, v: v * (1 - np.tanh(x) ** 2)")
     point = trees.layout(x, "x")[1]
     with global_generators_kept():
         template = f(trees.rebuild(x, point))
     size, rng = _outputs(template).size, stream(seed, 3)
     chosen = rng.standard_normal(size) if v is None else _like(v, template, "v")
-    arguments = f"{called(f, 'f')}, {called(vjp, 'vjp')}, x{'' if v is None else ', v=v'}"
+    names = f"{called(f, 'f')}, {called(vjp, 'vjp')}, x{'' if v is None else ', v=v'}"
     plan = Plan(directions)
     checker = ProductChecker(
         lambda at: float(chosen @ _outputs(f(at))), vjp, x, template, chosen, plan, seed
     )
     checker.report.subject = f"vector-Jacobian product of {getattr(f, '__name__', 'f')}"
-    checker.report.reproduce = plan.call("check_vjp", arguments, seed)
+    checker.report.reproduce = plan.call("check_vjp", names, seed)
     report = checker.run()
     if np.ptp(chosen) == 0 and chosen.size > 1:
         report.warnings.append(
@@ -107,15 +110,17 @@ def check_hvp(
     >>> bool(mg.check_hvp(lambda x: np.cos(x), lambda x, v: -np.sin(x) * v, np.arange(3.0)))
     True
     """
+    arguments.function(f_or_grad, "f_or_grad", "lambda x: 2 * x")
+    arguments.function(hvp, "hvp", "lambda x, v: 2 * v")
     point = trees.layout(x, "x")[1]
     v = stream(seed, 3).standard_normal(point.size)
     v /= np.linalg.norm(v)
     with global_generators_kept():
         along, rtol = slope_along(f_or_grad, x, v)
-    arguments = f"{called(f_or_grad, 'f')}, {called(hvp, 'hvp')}, x"
+    names = f"{called(f_or_grad, 'f')}, {called(hvp, 'hvp')}, x"
     checker = ProductChecker(along, hvp, x, x, v, Plan(directions, rtol=rtol), seed)
     checker.report.subject = f"Hessian-vector product of {getattr(f_or_grad, '__name__', 'f')}"
-    checker.report.reproduce = Plan(directions).call("check_hvp", arguments, seed)
+    checker.report.reproduce = Plan(directions).call("check_hvp", names, seed)
     return checker.run()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array, Shape
 from mlpgrad.gradcheck.models.checker import ModelChecker
 from mlpgrad.gradcheck.models.problem import ModelProblem
@@ -20,6 +21,7 @@ from mlpgrad.initializers import Initializer, Zeros
 from mlpgrad.layers.activations.base import Activation
 from mlpgrad.layers.base import Layer
 from mlpgrad.losses.base import Loss
+from mlpgrad.network.boundary import inputs
 from mlpgrad.network.network import Network
 
 
@@ -78,7 +80,7 @@ def check_gradients(
     problem = ModelProblem(model, x, y, sample_weight)
     size = f"{len(model.layers)} layers, {problem.point.size:,} parameters"
     subject = f"{size}, {problem.rows} rows, {model.loss!r}"
-    plan = Plan(directions, method, explain=explain)
+    plan = Plan(directions, method, explain=arguments.flag(explain, "explain"))
     return _checked(problem, plan, seed, subject, "check_gradients", "model, x, y")
 
 
@@ -107,8 +109,9 @@ def check_layer(
     (True, ['input', 'weights', 'bias'])
     """
     rng = stream(seed, 2)
-    inner = copy.deepcopy(layer)
-    values = rng.standard_normal((6, inner.in_features or 5)) if x is None else np.asarray(x, float)
+    inner = copy.deepcopy(arguments.instance(layer, "layer", Layer, "Dense(4, 3)"))
+    values = rng.standard_normal((6, inner.in_features or 5)) if x is None else x
+    values = inputs(values, inner.in_features, (), np.dtype(float)).astype(float)
     name = "dL/dx" if "input" in inner.parameters() else "input"
     layers = [_Input(name, values), inner]
     model = Network(layers, loss=_Projection(), dtype=np.float64, random_state=seed)
@@ -117,8 +120,8 @@ def check_layer(
     target = rng.standard_normal((len(values), inner.out_features or values.shape[-1]))
     problem = ModelProblem(model, values, target, name=_alone)
     problem.strict_kinks = isinstance(inner, Activation)
-    subject, arguments = f"{layer!r}, {problem.rows} rows", "layer" + ", x" * (x is not None)
-    return _checked(problem, Plan(directions, method), seed, subject, "check_layer", arguments)
+    subject, given = f"{layer!r}, {problem.rows} rows", "layer" + ", x" * (x is not None)
+    return _checked(problem, Plan(directions, method), seed, subject, "check_layer", given)
 
 
 def check_loss(
@@ -151,21 +154,27 @@ def check_loss(
     >>> bool(mg.check_loss(mg.HalfSquaredError()))
     True
     """
+    arguments.instance(loss, "loss", Loss, "HalfSquaredError()")
     given = prediction is not None and target is not None
     if not given:
         _, prediction, target = type(loss).example()
         width = loss.target_features(prediction.shape[-1])
         if not loss.classifies and target.shape[-1] != width:  # its options are not the example's
             target = np.cos(3 * prediction[:, :width])
-    values = np.asarray(prediction, float)
+    values = checks.numeric(prediction, "prediction")
+    checks.real(values, "prediction", np.dtype(float))
+    checks.finite(values, "prediction", np.dtype(float))
+    if values.ndim != 2:
+        raise ValueError(f"prediction expects shape (samples, outputs), got {values.shape}")
+    values = values.astype(float)
     source = _Input("prediction", values)
     source.gives_probabilities = loss.expects_probabilities
     model = Network([source], loss=copy.deepcopy(loss), dtype=np.float64, random_state=seed)
     model.params[...] = values.ravel()
     problem = ModelProblem(model, values, target, sample_weight, name=_alone)
     problem.strict_kinks = True
-    subject, arguments = f"{loss!r}, {problem.rows} rows", "loss" + ", prediction, target" * given
-    return _checked(problem, Plan(directions, method), seed, subject, "check_loss", arguments)
+    subject, names = f"{loss!r}, {problem.rows} rows", "loss" + ", prediction, target" * given
+    return _checked(problem, Plan(directions, method), seed, subject, "check_loss", names)
 
 
 class _Input(Layer):

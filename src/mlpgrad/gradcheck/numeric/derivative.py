@@ -20,6 +20,7 @@ NOISE_FACTOR = 16.0
 """C in the bound `C noise / h`."""
 STEP = 2.5e-3
 """First step along a unit direction: the best for float64 and functions of scale one."""
+TINY = float(np.finfo(np.float64).tiny)
 SHRINK = 8.0
 BUDGET = 12
 """Evaluations along one direction, not counting Ridders' method."""
@@ -170,6 +171,7 @@ class Slopes(NamedTuple):
 
 def second_order(noise: Noise, steps: list[float]) -> Run[list[Slopes]]:
     """(f(h) - f(-h)) / 2h at each of `steps`, downwards; truncation from neighbouring steps."""
+    steps = [max(h, TINY) for h in steps]  # of subnormal parameters they would be 0
     values, moved = yield [t for h in steps for t in (h, -h)]
     rights, lefts = (values[0::2] - noise.value) / steps, (noise.value - values[1::2]) / steps
     centrals = (rights + lefts) / 2

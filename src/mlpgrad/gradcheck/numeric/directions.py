@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import nearest
 from mlpgrad.gradcheck.numeric.derivative import STEP
@@ -34,6 +35,9 @@ AT_ONCE = 1 << 20
 """Number of elements of all the direction vectors held at one time."""
 
 
+MOST_DIRECTIONS = 1000  # in an array; method="coordinates" takes every element
+
+
 class Plan(NamedTuple):
     """What to check, as the caller chose it."""
 
@@ -44,16 +48,17 @@ class Plan(NamedTuple):
 
     def chosen(self) -> Method:
         """The method; a ValueError where an option is out of range."""
-        if self.method not in METHODS:
-            raise ValueError(f"no method {self.method!r}{nearest(str(self.method), METHODS)}")
-        if not (isinstance(self.directions, (int, np.integer)) and self.directions >= 1):
-            raise ValueError(f"directions expects an int >= 1, got {self.directions!r}")
-        if self.rtol is not None and not 0 <= self.rtol < 1:
-            raise ValueError(f"rtol expects a number from 0 to 1, got {self.rtol!r}")
+        if not isinstance(self.method, str) or self.method not in METHODS:
+            shown = arguments.shown(self.method)
+            raise ValueError(f"no method {shown}{nearest(str(self.method), METHODS)}")
+        arguments.count(self.directions, "directions", 1, MOST_DIRECTIONS)
+        if self.rtol is not None:
+            arguments.number(self.rtol, "rtol", 0, 1)
         return METHODS[self.method]
 
     def call(self, function: str, arguments: str, seed: int) -> str:
         """The line that repeats the check: every option that is not the default."""
+        self.chosen()  # an error before anything is computed
         usual = Plan()._asdict()
         options = {"seed": seed} | {n: v for n, v in self._asdict().items() if v != usual[n]}
         given = "".join(f", {name}={value!r}" for name, value in options.items())

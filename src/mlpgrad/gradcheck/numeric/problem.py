@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, Shape
 from mlpgrad.gradcheck.numeric.derivative import Answers, Result, Run
 from mlpgrad.gradcheck.verdicts import Verdict
@@ -186,6 +187,7 @@ def stream(seed: int, purpose: int = 0) -> np.random.Generator:
     Callers draw their data from that one. Directions equal to the data would make wrong products
     agree with correct ones: v x^T is symmetric if v is x.
     """
+    seed = arguments.count(seed, "seed", 0)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(OWN_STREAMS, purpose)))
 
 
