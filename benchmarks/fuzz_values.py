@@ -300,6 +300,8 @@ GOOD = {
     "train": lambda scene: scene["x"],
     "weights": lambda scene: models().get_weights(),
     "index": lambda scene: 0,
+    "indices": lambda scene: [0],
+    "known": lambda scene: {},
     "count": lambda scene: 2,
     "params": lambda scene: np.ones(7),
     "grads": lambda scene: np.ones(7),

@@ -160,8 +160,9 @@ def choice(value: Any, name: str, choices: Iterable[str]) -> str:
     known = [*choices]
     if isinstance(value, str) and value in known:
         return value
-    names = " or ".join([", ".join(map(repr, known[:-1])), repr(known[-1])])
-    raise ValueError(f"{name} expects {names}, got {shown(value)}; choose one")
+    names = map(repr, known)
+    expected = " or ".join(names) if len(known) == 2 else f"one of {', '.join(names)}"
+    raise ValueError(f"{name} expects {expected}, got {shown(value)}; choose one")
 
 
 def optional_text(value: Any, name: str, example: str) -> str | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.frames import check_columns, column_names
 from mlpgrad.losses.base import Loss
@@ -115,6 +116,10 @@ class Acquainted(Storage):
         ValueError
             If it does not belong to this network.
         """
+        if not isinstance(known, Mapping):
+            raise TypeError(
+                f"known expects what known_of_data() returns, got {arguments.shown(known)}"
+            )
         classes, names = known.get("classes"), known.get("feature_names")
         if self.encoder is not None and known.get("encoder") is not None:
             self.encoder.restore(known["encoder"])

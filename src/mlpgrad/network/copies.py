@@ -55,6 +55,13 @@ class Copied(Threaded):
 
     def members(self, indices: Sequence[int] | Array) -> Self:
         """Some networks of an ensemble as an ensemble of their own, a copy."""
+        if self.ensemble_size is None:
+            raise ValueError("members(indices) expects an ensemble, got one network; use copy()")
+        size, indices = self.ensemble_size, arguments.rows(indices, "members: indices")
+        whole = indices.ndim == 1 and indices.size > 0 and indices.dtype.kind in "iu"
+        if not whole or indices.min() < 0 or indices.max() >= size:
+            shown = arguments.shown(indices)
+            raise ValueError(f"members expects ints from 0 to {size - 1} in a list, got {shown}")
         params, state = self._weights()
         rngs = [self.rngs[index] for index in indices]
         some = self._rebuilt(params[indices], state[indices], rngs)

@@ -74,6 +74,7 @@ def _array(y: Any) -> Array:
 
 def _of_objects(array: Array) -> Array:
     """An array of objects that are all text, all booleans, or other numbers."""
+    array = np.atleast_1d(array)
     first: dict[str, tuple[int, Any]] = {}
     for place, value in enumerate(array.flat):
         first.setdefault(_kind(value), (place * len(array) // array.size, value))

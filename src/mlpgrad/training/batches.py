@@ -112,7 +112,7 @@ class Minibatches(Batches):
         self.rows, self.sample_weight, self.cast = rows, sample_weight, cast
         self.samples = first.shape[-2] if rows is None else len(rows)
         self.batch_size = self.largest = min(batch_size, self.samples)
-        self.count = -(-self.samples // self.batch_size)
+        self.count = len(self)
         self.shuffle = shuffle
         self.rng = rng
         self.order: Array | None = None  # of the rows in this epoch, where it is known at once
@@ -134,6 +134,9 @@ class Minibatches(Batches):
                 uncast = out if alike else self._buffer(array, array.dtype)
                 self.copies.append((array, uncast, out, how))
         self.views: dict[int, list[Batch]] = {}
+
+    def __len__(self) -> int:
+        return -(-self.samples // self.batch_size)
 
     def blocks(self) -> Iterator[list[Batch]]:
         """An epoch as lists of batches that are gathered together."""

@@ -12,6 +12,9 @@ from mlpgrad.training.second_order.search import Search
 UNBOUNDED = 1 << 30
 
 
+MOST_PAIRS = 10_000  # of changes that are kept
+
+
 class LBFGS(Minimizer):
     """The method of Broyden, Fletcher, Goldfarb and Shanno with limited memory, by SciPy.
 
@@ -83,7 +86,7 @@ class LBFGS(Minimizer):
         max_line_search: int = 20,
     ) -> None:
         super().__init__()
-        self.memory = arguments.count(memory, "LBFGS: memory")
+        self.memory = arguments.count(memory, "LBFGS: memory", 1, MOST_PAIRS)
         self.ftol = arguments.number(ftol, "LBFGS: ftol", 0)
         self.gtol = arguments.number(gtol, "LBFGS: gtol", 0)
         self.max_fun = None if max_fun is None else arguments.count(max_fun, "LBFGS: max_fun")

@@ -77,12 +77,8 @@ class TrustNewton(Minimizer):
         max_radius: float = 1000.0,
     ) -> None:
         super().__init__()
-        if curvature not in ("hessian", "gauss_newton"):
-            raise ValueError(
-                f"TrustNewton: curvature expects 'hessian' or 'gauss_newton', "
-                f"got {arguments.shown(curvature)}; choose one"
-            )
-        self.curvature = curvature
+        kinds = ("hessian", "gauss_newton")
+        self.curvature = arguments.choice(curvature, "TrustNewton: curvature", kinds)
         self.ftol = arguments.number(ftol, "TrustNewton: ftol", 0)
         self.gtol = arguments.number(gtol, "TrustNewton: gtol", 0)
         self.max_radius = arguments.number(max_radius, "TrustNewton: max_radius", 0, ends="()")
