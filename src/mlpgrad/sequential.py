@@ -19,12 +19,7 @@ from mlpgrad.range_test import learning_rate_range_test
 from mlpgrad.training import scalings
 from mlpgrad.training.callbacks import Callback, check_callbacks
 from mlpgrad.training.communicator import Communicator
-from mlpgrad.training.data import (
-    check_counts,
-    check_validation,
-    training_batches,
-    validation_rows,
-)
+from mlpgrad.training.data import check_counts, check_validation, training_batches, validation_rows
 from mlpgrad.training.evaluate import evaluate
 from mlpgrad.training.minibatch import method_of
 from mlpgrad.training.progress import progress_bars
@@ -249,7 +244,9 @@ class Sequential(Differentiable, Answers):
         x, y, sample_weight
             As for `backpropagate`; means are weighted, sum(w l) / sum(w).
         metrics : sequence of Metric, optional
-            By default those of the loss: accuracy where it classifies.
+            By default `"accuracy"` where the loss classifies, beside `"baseline_accuracy"`, which
+            is that of always saying the largest class; else `"r2"`, which is 0 for always saying
+            the mean.
 
         Returns
         -------

@@ -10,12 +10,15 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad.metrics import Accuracy, Metric
 from mlpgrad.metrics.base import start_all, weighted_mean
+from mlpgrad.training.baseline import usual_metrics
 
 if TYPE_CHECKING:
     from mlpgrad.losses.base import Loss
     from mlpgrad.network.network import Network
     from mlpgrad.network.target_scaling import TargetScaling
 
+OF_TARGETS = {"baseline_accuracy"}
+"""What depends on the targets alone: it is the same for members and for the ensemble."""
 ROWS_AT_ONCE = 1024  # bounds the memory, not the result
 
 
@@ -30,14 +33,16 @@ def evaluate(
 ) -> dict[str, Any]:
     """The objective and metrics of a model on checked data, a bounded number of rows at a time.
 
-    Means are weighted by `weights`, and taken in float64. With `together`, an ensemble whose
-    members share the data is measured as a whole, too: the same names after `ensemble_`. The loss
+    Means are weighted by `weights`, and taken in float64. With `together`, the usual
+    metrics stand beside their baselines, and an ensemble whose members share the data is measured
+    as a whole, too: the same names after `ensemble_`. The loss
     is in the unit of the training (that of the first member, for an ensemble as a whole), metrics
     are in that of the data.
     """
     model.check_fitted()
     loss, scaling = model.loss, model.scaling_of_targets
-    metrics = default_metrics(loss) if metrics is None else metrics
+    if metrics is None:
+        metrics = usual_metrics(model, target) if together else default_metrics(loss)
     each, shared = Figures(loss, metrics), None
     in_common = all(array is None or array.ndim == 2 for array in (x, target, weights))
     if together and model.lead and in_common:
@@ -59,7 +64,8 @@ def evaluate(
     means = each.result()
     means["loss"] = means["loss"] + model.penalty()
     if shared is not None:
-        means |= {f"ensemble_{name}": value for name, value in shared.result().items()}
+        whole = shared.result().items()
+        means |= {f"ensemble_{name}": v for name, v in whole if name not in OF_TARGETS}
     return {name: as_number(value) for name, value in means.items()}
 
 

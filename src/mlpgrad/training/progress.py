@@ -11,6 +11,7 @@ import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.terminal import is_terminal, write
+from mlpgrad.training.baseline import baselines
 from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.record import as_text
 
@@ -25,7 +26,9 @@ class ProgressBar(Callback):
     At a terminal and in a notebook it is one line: tqdm's bar where tqdm is installed, else a
     plain one. Elsewhere, as in a file of a batch job, it is a new line after every tenth of the
     epochs, and every five seconds where epochs take longer. Nothing is written where there is no
-    stderr, or where another callback (`LivePlot`) shows the training.
+    stderr, or where another callback (`LivePlot`) shows the training. Beside the accuracy, or the
+    loss, on validation data stands in brackets what a guess reaches that does not look at the
+    inputs: the largest class, or the mean.
     """
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -36,12 +39,17 @@ class ProgressBar(Callback):
             self._view = _bar(self.epochs) or _Line(self.epochs)
         else:
             self._view = _Log(self.epochs)
+        self._baselines = baselines(self.model, self.session.validation)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         if self._view is None:
             return
         last = epoch + 1 == self.epochs or self.model.stop_training
-        shown = {name: as_text(v) for name, v in logs.items() if "rate" not in name}
+        shown = {
+            name: as_text(v) + self._baselines.get(name, "")
+            for name, v in logs.items()
+            if "rate" not in name
+        }
         try:
             self._view.show(epoch, shown, last)
         except CLOSED:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpgrad.layers.chain import walk
-from mlpgrad.optimizers.schedules import Schedule
+from mlpgrad.optimizers.schedule import Schedule
 
 if TYPE_CHECKING:
     from mlpgrad.network.network import Network
