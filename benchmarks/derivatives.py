@@ -19,9 +19,9 @@ from typing import Any
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before NumPy
 
-import numpy as np
+import numpy as np  # noqa: E402
 
-import mlpgrad as mg
+import mlpgrad as mg  # noqa: E402
 
 ROUNDS, SECONDS = 15, 0.1
 TEXT = (
