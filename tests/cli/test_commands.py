@@ -57,7 +57,7 @@ def figures(out):
 
 @pytest.mark.parametrize(
     ("mean", "deviation"),
-    [(200_000, 50_000), (0, 1e-8), (-3e9, 1e3), (1e30, 1e29), (1e12, 1)],
+    [(200_000, 50_000), (0, 1e-8), (-3e9, 1e3), (1e30, 1e29), (1e12, 1), (1e200, 1e199)],
 )
 def test_a_quantity_of_any_size_is_learnt_and_predicted_in_its_units(
     capsys, tmp_path, mean, deviation
@@ -87,6 +87,20 @@ def test_what_cannot_be_learnt_is_said_to_be_no_better_than_the_baseline(capsys,
         warnings.simplefilter("ignore")
         out = run(capsys, "train", "t.csv", *SHORT)[1]
     assert "warning: the network is not better than that" in out
+
+
+WARNS = """
+import sys, warnings
+from mlpgrad.cli import main, train
+load = train.load_data
+train.load_data = lambda options: (warnings.warn("this is odd"), load(options))[1]
+sys.exit(main(["train", "xor", "--epochs", "1", "--quiet"]))
+"""
+
+
+def test_a_warning_is_one_line():
+    done = subprocess.run([sys.executable, "-c", WARNS], capture_output=True, text=True, check=True)
+    assert done.stderr == "warning: this is odd\n"
 
 
 def test_few_rows_are_refused(capsys, tmp_path):

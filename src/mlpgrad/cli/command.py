@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from mlpgrad._core.version import __version__
 from mlpgrad.cli.errors import CommandError
@@ -29,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        code = int(options.run(options))
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code = int(options.run(options))
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # `| head` has read enough
@@ -38,3 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CommandError, ValueError, TypeError, ArithmeticError, OSError) as error:
         print(f"mlpgrad: error: {error}", file=sys.stderr)
         return 2 if isinstance(error, CommandError) else 1
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning of the library as one line, without the place in the code that it comes from."""
+    print(f"warning: {message}", file=sys.stderr)

@@ -6,10 +6,13 @@ import argparse
 import inspect
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mlpgrad._core.described import nearest
 from mlpgrad.cli.data import Data
 from mlpgrad.cli.encoding import encoder_of
 from mlpgrad.cli.errors import CommandError
+from mlpgrad.cli.target import Target
 
 if TYPE_CHECKING:
     import mlpgrad as mg
@@ -37,12 +40,19 @@ def build_model(data: Data, options: argparse.Namespace) -> Sequential:
     return mg.Sequential(
         layers,
         loss=_loss(len(classes)),
+        dtype=_dtype(data.target),
         random_state=options.seed,
         ensemble_size=None if options.members == 1 else options.members,
         classes=list(classes) or None,
         target_scaling=None if classes else "standard",
         encoder=encoder,
     )
+
+
+def _dtype(target: Target) -> str:
+    """float64 for a quantity of a size that float32 cannot hold."""
+    sizes = np.abs(target.y[target.y != 0]) if not target.classes else np.ones(1)
+    return "float32" if sizes.min() > 1e-30 and sizes.max() < 1e30 else "float64"
 
 
 def _loss(classes: int) -> mg.Loss:

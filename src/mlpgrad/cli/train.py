@@ -116,7 +116,8 @@ def save(model: Sequential, about: About, history: History, options: argparse.Na
     written = "replaced" if path.exists() else "wrote"
     save_model(model, about, path)
     print(f"{written} {path}: `mlpgrad predict {path} FILE` answers for the rows of a file")
-    print(f'in Python: mg.load("{path}").predict(x), with x as it is in the data')
+    method = "predict_classes" if about.classes else "predict"
+    print(f'in Python: mg.load("{path}").{method}(x), with x as it is in the data')
     if model.loss.classifies:
         labels = labels_of(model).tolist()
         more = f" and {len(labels) - MOST_NAMES} more" if len(labels) > MOST_NAMES else ""
