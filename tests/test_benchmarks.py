@@ -43,6 +43,20 @@ def test_training(tmp_path):
 
 
 @pytest.mark.slow
+def test_uncertainty(tmp_path):
+    data = ROOT.parent / "shared" / "data"
+    if not (data / "uci-yacht.npz").exists():
+        pytest.skip("the UCI data are not in ../shared/data")
+    output = tmp_path / "uncertainty.json"
+    run("uncertainty", "--data", data, "--sets", "yacht", "--splits", 2, "--output", output)
+    rows = json.loads(output.read_text())
+    assert len(rows) == 5
+    found = {row["way"]: float(row["log likelihood"].split()[0]) for row in rows}
+    assert found["Laplace, all layers"] > -1.25  # of MC-dropout, published
+    assert "| yacht | Laplace, all layers | 2 |" in output.with_suffix(".md").read_text("utf-8")
+
+
+@pytest.mark.slow
 def test_memory(tmp_path):
     output = tmp_path / "memory.json"
     run("memory", "--rows", 1000, 300_000, "--output", output)

@@ -76,7 +76,8 @@ class Law:
     def of(self, index: int) -> Law:
         """The law of one network, or of one pass, by itself."""
         one: Law = copy.copy(self)
-        vars(one).pop("means", None)
+        for name in ("means", "mean", "variance", "average"):
+            vars(one).pop(name, None)
         parts = (None if a is None else a[[index]] for a in (self.outputs, self.noise, self.open))
         one.outputs, one.noise, one.open = parts  # type: ignore[assignment]
         return one
@@ -98,12 +99,17 @@ class Law:
             return self.open if self.noise is None else self.noise
         return self.noise + self.open
 
-    @property
+    @cached_property
+    def average(self) -> Array:
+        """The outputs of one network that says what all say together, `(B, O)`."""
+        return self.loss.averaged(self.outputs)
+
+    @cached_property
     def mean(self) -> Array:
         """The mean of the mixture, `(B, T)`."""
         return np.asarray(self.means.mean(axis=0))
 
-    @property
+    @cached_property
     def variance(self) -> Array:
         """The variance of the mixture, `(B, T)`: the mean variance, plus that of the means."""
         variances = self.variances
@@ -117,7 +123,7 @@ class Law:
 
     def interval(self, level: float) -> tuple[Array, Array, bool]:
         """The bounds of the central interval, and whether they include the noise."""
-        predicted = self.loss.predicted_interval(self.loss.averaged(self.outputs), level)
+        predicted = self.loss.predicted_interval(self.average, level)
         if predicted is not None:
             return (*predicted, True)
         return (*self.loss.interval(self.mean, self.variance, level), self.includes_noise)
