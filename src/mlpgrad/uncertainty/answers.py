@@ -8,6 +8,7 @@ import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
+from mlpgrad.network import boundary
 from mlpgrad.network.network import Network
 from mlpgrad.uncertainty.fitting import Given, fit_laplace
 from mlpgrad.uncertainty.laplace import Laplace
@@ -108,7 +109,9 @@ class Answers(Network):
         """
         if std is False and interval is None and samples is None:
             # as Network.predict does, without its call
-            x = self.checked_inputs(x)
+            if type(x) is not np.ndarray:
+                self.check_columns(x)
+            x = boundary.inputs(x, self.in_features, self.lead, self.dtype)
             return self._predict_in_own_unit(x) if self._has_scaling else self._predict(x)
         std = arguments.flag(std, "std")
         if interval is not None:
