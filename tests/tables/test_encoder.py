@@ -561,6 +561,26 @@ def test_what_is_learnt_can_be_kept(encoding, table):
         assert twin.summary() == encoder.summary()
 
 
+def test_options_act_when_they_are_assigned(table):
+    encoder = TableEncoder(QuantileBins(4)).fit(table)
+    encoder.numeric = Standard()
+    assert not encoder.fitted
+    assert not encoder.planned
+    expected = TableEncoder(Standard()).fit_transform(table)
+    np.testing.assert_array_equal(encoder.fit_transform(table), expected)
+    with pytest.raises(TypeError, match="numeric expects"):
+        encoder.numeric = OneHot()
+    encoder.columns = {"town": None}
+    assert "town" not in encoder.fit(table).column_names()
+    bins = QuantileBins(4)
+    encoder = TableEncoder(bins).fit(table)
+    bins.bins = 2  # of the next fit
+    assert encoder.width == TableEncoder(QuantileBins(4)).fit(table).width
+    assert encoder.fit(table).width == TableEncoder(QuantileBins(2)).fit(table).width
+    with pytest.raises(ValueError, match="QuantileBins: bins expects"):
+        bins.bins = 0
+
+
 def test_weights_and_targets_are_checked(table):
     for y in (np.arange(3), np.zeros((40, 2, 2)), [np.nan] * 40, [["a"]] * 40):
         with pytest.raises((ValueError, TypeError), match=r"y expects"):

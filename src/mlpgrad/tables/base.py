@@ -49,6 +49,8 @@ class ColumnEncoding(Described):
            [1.  ]], dtype=float32)
     """
 
+    _options_act = True
+
     of_numbers: ClassVar[bool] = True
     sees_target: ClassVar[bool] = False
 

@@ -47,8 +47,8 @@ class TableEncoder(Described, Stateful):
     - It is *refused*, by row and column, with what to do about it, if it holds dates, amounts that
       are not plain numbers ("$5", "1,200", "3 kg"), text among numbers, or objects.
 
-    `columns` decides otherwise. Nothing is learnt from a table that is only transformed: levels
-    and gaps that were not there in training have a place, which each encoding documents.
+    `columns` decides otherwise. Each encoding documents where levels and gaps go that were not
+    there in training.
 
     Parameters
     ----------
@@ -82,6 +82,8 @@ class TableEncoder(Described, Stateful):
     ['rooms', 'rooms=missing', 'town=Bonn', 'town=Ulm', 'paid']
     """
 
+    _options_act = True
+
     def __init__(
         self,
         numeric: ColumnEncoding | None = None,
@@ -105,6 +107,10 @@ class TableEncoder(Described, Stateful):
         self._states: list[list[State]] = []
         self._members: int | None = None
 
+    def _option_changed(self) -> None:
+        """Forget what was learnt with other options."""
+        self._plan, self._states, self._members = [], [], None
+
     # what it is
 
     @property
@@ -127,12 +133,9 @@ class TableEncoder(Described, Stateful):
     def codes(self) -> dict[int, int]:
         """For an `Embedding` layer: the features that are codes, and how many codes each has."""
         self._check_planned()
-        starts = np.cumsum([0, *(column.width for column in self._plan)]).tolist()
-        return {
-            start: column.codes
-            for start, column in zip(starts, self._plan, strict=False)
-            if column.codes
-        }
+        starts = itertools.accumulate((column.width for column in self._plan), initial=0)
+        placed = zip(starts, self._plan, strict=False)
+        return {start: column.codes for start, column in placed if column.codes}
 
     def feature_names_out(self) -> list[str]:
         """The names of the features: that of the column, and what the encoding adds."""
@@ -226,9 +229,8 @@ class TableEncoder(Described, Stateful):
     def plan(self, x: Any) -> Self:
         """Recognise the columns, and set aside features for all that they can become.
 
-        Then `width` and `codes()` are known, before a model is made, and stay as they are when the
-        encoder is fitted on some of the rows: features that are not needed hold zeros. No target is
-        looked at, and nothing is learnt but what the columns hold.
+        Then `width` and `codes()` are known before a model is made, and stay as they are when the
+        encoder is fitted on some of the rows: features that are not needed hold zeros.
 
         Parameters
         ----------
@@ -279,11 +281,11 @@ class TableEncoder(Described, Stateful):
         self._fit(table, target, weights, [everything, *(members or ())])
         return self
 
-    def of_members(self, members: Sequence[int]) -> Self:
+    def of_members(self, members: Sequence[int], *, alone: bool = False) -> Self:
         """A copy that has learnt what it has for some members of an ensemble."""
         twin = copy.deepcopy(self)
         if self._members is not None:
-            twin._members = len(members)
+            twin._members = None if alone else len(members)
             twin._states = [
                 [states[i] for i in members] if len(states) > 1 else states
                 for states in twin._states
@@ -292,9 +294,7 @@ class TableEncoder(Described, Stateful):
 
     def member(self, index: int) -> Self:
         """A copy for one member as a model of its own."""
-        twin = self.of_members([index])
-        twin._members = None
-        return twin
+        return self.of_members([index], alone=True)
 
     def _read_plan(self, table: RawTable) -> None:
         """Decide on each column, and forget what was learnt."""

@@ -405,3 +405,35 @@ def test_a_folder_that_cannot_be_made_is_done_without(monkeypatch, tmp_path):
     monkeypatch.setenv(machine.CACHE, str(tmp_path / "file" / "code"))
     assert machine.cache_folder() is None
     assert trained(moons_model, *MOONS, mg.Adam, True)[1].compiled
+
+
+def test_what_is_not_compiled_trains_on_beside_callbacks():
+    x, y = np.arange(24.0).reshape(12, 2) % 3, np.arange(12.0)
+
+    def make():
+        layers = [mg.Embedding(2, {1: 3}, 2), mg.Dense(3, 1)]
+        return mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=0)
+
+    options = {"batch_size": 4, "callbacks": [mg.EarlyStopping(9)], "validation_split": 0.25}
+    plain, _ = trained(make, x, y, mg.Adam, False, **options)
+    other, _ = trained(make, x, y, mg.Adam, True, **options)
+    assert other.compiled_because.endswith("is not compiled")
+    np.testing.assert_array_equal(other.params, plain.params)
+
+
+def test_fold_out_members_train_alike():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(61, 2))
+    y = x @ [1.0, -2.0]
+
+    def make():
+        layers = [mg.Dense(2, 6), mg.Tanh(), mg.Dense(6, 1)]
+        return mg.Sequential(
+            layers, loss=mg.MeanSquaredError(), random_state=0, ensemble_size=3, dtype="float64"
+        )
+
+    options = {"folds": True, "batch_size": 4, "callbacks": [mg.EarlyStopping(9)], "epochs": 5}
+    plain, one = trained(make, x, y, mg.Adam, False, **options)
+    quick, other = trained(make, x, y, mg.Adam, True, **options)
+    np.testing.assert_allclose(quick.params, plain.params, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(other.oof_prediction, one.oof_prediction, rtol=1e-9, atol=1e-11)

@@ -82,8 +82,9 @@ class CompiledWorker(Worker):
         """Notice options that have changed since the step was compiled."""
         watched = self.step._watched
         self.step.refresh()
-        arrays = self._member.moved_to() if self._program else []
-        replaced = any(a is not b for a, b in zip(arrays, self._arrays, strict=True))
+        replaced = self._program is not None and any(
+            a is not b for a, b in zip(self._member.moved_to(), self._arrays, strict=True)
+        )
         if self.step._watched is not watched or replaced:
             self._program = None
 
