@@ -36,6 +36,11 @@ FAMILIES = {
     ),
     "datasets": ("Data", "mlpgrad.datasets", "Data to begin with, files, and splitting."),
     "tables": ("Tables", "mlpgrad.tables", "What makes numbers of a person's columns."),
+    "sklearn": (
+        "Estimators of scikit-learn",
+        "mlpgrad.sklearn",
+        "Its MLP pair with one import changed, and a pair for tables as they are.",
+    ),
     "plotting": ("Pictures", "mlpgrad.plotting", "What matplotlib draws."),
 }
 """Each page: its title, the module whose `__all__` it lists, and what the names have in common.

@@ -327,6 +327,9 @@ def test_callbacks_of_scikit_learn_are_called():
             self.scores.append(fitted_estimator.predict_proba(X)[:, 0].copy())
             return len(self.scores) == 3
 
+    calls = Seen()
+    classifier(solver="lbfgs", max_iter=2).set_callbacks(calls).fit(FLOWERS, SPECIES)
+    assert calls.calls.count("begin epoch") == calls.calls.count("end epoch") == 2
     seen = Seen()
     found = classifier().set_callbacks(seen).fit(FLOWERS, SPECIES)
     assert found.n_iter_ == 3

@@ -46,6 +46,8 @@ class LBFGS(Method):
         params, grads = network.params.reshape(-1), network.grads.reshape(-1)
 
         def value_and_grads(packed: Array) -> tuple[float, Array]:
+            if not session.in_epoch:
+                session.begin_epoch()
             params[order] = packed
             with np.errstate(all="ignore"), network.same_randomness():
                 value = self._gradient(*self._data)
@@ -55,9 +57,7 @@ class LBFGS(Method):
             session.end_epoch(intermediate_result.fun, 1)
             if network.stop_training or session.record.interrupted:
                 raise StopIteration
-            session.begin_epoch()
 
-        session.begin_epoch()
         self.result = minimize(
             value_and_grads,
             params[order].astype(np.float64),

@@ -58,5 +58,4 @@ class _FitTasks(Callback):
 
 def fit_tasks(estimator: Any, rows: Any) -> list[Callback]:
     """The callback that tells scikit-learn's, where the estimator has some."""
-    told = hasattr(estimator, "_skl_callbacks") or hasattr(estimator, "_parent_callback_ctx")
-    return [_FitTasks(estimator, rows)] if told else []
+    return [_FitTasks(estimator, rows)] if getattr(estimator, "_skl_callbacks", None) else []

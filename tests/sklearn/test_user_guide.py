@@ -1,0 +1,199 @@
+"""What scikit-learn's user guide says of its pair holds for ours: in the order of the guide."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from scipy.special import expit, softmax
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_moons
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from mlpgrad.sklearn import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Stochastic Optimizer", "ignore:lbfgs failed to converge"
+)
+
+MOONS, HALVES = make_moons(200, noise=0.1, random_state=0)
+FLOWERS, SPECIES = load_iris(return_X_y=True)
+
+
+def g(network, x):
+    """The guide's f(x) = W2 g(W1^T x + b1) + b2, by the public attributes, with tanh for g."""
+    for weights, bias in zip(network.coefs_[:-1], network.intercepts_[:-1], strict=True):
+        x = np.tanh(x @ weights + bias)
+    return x @ network.coefs_[-1] + network.intercepts_[-1]
+
+
+# Multi-layer Perceptron
+
+
+def test_it_learns_a_function_that_is_not_linear():
+    network = MLPClassifier((20,), solver="lbfgs", random_state=0).fit(MOONS, HALVES)
+    linear = LogisticRegression().fit(MOONS, HALVES)
+    assert network.score(MOONS, HALVES) > 0.99 > linear.score(MOONS, HALVES)
+
+
+def test_weights_at_index_i_are_those_between_layers_i_and_i_plus_1():
+    network = MLPClassifier((7, 5), max_iter=2).fit(FLOWERS, SPECIES)
+    assert [a.shape for a in network.coefs_] == [(4, 7), (7, 5), (5, 3)]
+    assert [a.shape for a in network.intercepts_] == [(7,), (5,), (3,)]
+
+
+def test_it_learns_on_line():
+    network = MLPClassifier((20,), learning_rate_init=0.05, random_state=0)
+    for _ in range(12):
+        for start in range(0, 200, 20):
+            rows = slice(start, start + 20)
+            network.partial_fit(MOONS[rows], HALVES[rows], classes=[0, 1])
+    assert network.score(MOONS, HALVES) > 0.95
+
+
+def test_other_initial_weights_lead_to_another_local_minimum():
+    losses = [
+        MLPClassifier((3,), solver="lbfgs", random_state=seed, max_iter=500)
+        .fit(MOONS, HALVES)
+        .loss_
+        for seed in range(4)
+    ]
+    assert max(losses) > 1.1 * min(losses)
+
+
+# Classification
+
+
+def test_the_first_example():
+    x, y = [[0.0, 0.0], [1.0, 1.0]], [0, 1]
+    network = MLPClassifier(
+        solver="lbfgs", alpha=1e-5, hidden_layer_sizes=(5, 2), random_state=1
+    ).fit(x, y)
+    assert network.predict([[2.0, 2.0], [-1.0, -2.0]]).tolist() == [1, 0]
+    assert [coef.shape for coef in network.coefs_] == [(2, 5), (5, 2), (2, 1)]
+    expected = [[1.967e-04, 9.998e-01]] * 2
+    found = network.predict_proba([[2.0, 2.0], [1.0, 2.0]])
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_the_example_of_several_labels():
+    x, y = [[0.0, 0.0], [1.0, 1.0]], [[0, 1], [1, 1]]
+    network = MLPClassifier(
+        solver="lbfgs", alpha=1e-5, hidden_layer_sizes=(15,), random_state=1
+    ).fit(x, y)
+    assert network.predict([[1.0, 2.0]]).tolist() == [[1, 1]]
+    assert network.predict([[0.0, 0.0]]).tolist() == [[0, 1]]
+
+
+def test_several_labels_pass_through_the_logistic_function_and_are_rounded():
+    y = np.column_stack([SPECIES == 0, SPECIES > 0, SPECIES == 2]).astype(int)
+    network = MLPClassifier((6,), "tanh", max_iter=50, random_state=0).fit(FLOWERS, y)
+    probabilities = expit(g(network, FLOWERS))
+    np.testing.assert_allclose(network.predict_proba(FLOWERS), probabilities, atol=1e-12)
+    np.testing.assert_array_equal(network.predict(FLOWERS), probabilities >= 0.5)
+
+
+# Regression
+
+
+def test_numbers_have_no_output_activation_and_may_be_several():
+    x, y = load_diabetes(return_X_y=True)
+    several = np.column_stack([y, -y])
+    network = MLPRegressor(hidden_layer_sizes=(6,), activation="tanh", max_iter=20, random_state=0)
+    network.fit(x, several)
+    assert network.out_activation_ == "identity"
+    np.testing.assert_allclose(network.predict(x), g(network, x))
+
+
+# Regularization
+
+
+def test_a_larger_alpha_gives_smaller_weights():
+    sizes = []
+    for alpha in (1e-5, 1.0, 100.0):
+        network = MLPClassifier((10,), solver="lbfgs", alpha=alpha, random_state=0)
+        network.fit(MOONS, HALVES)
+        sizes.append(sum(np.square(weights).sum() for weights in network.coefs_))
+    assert sizes[0] > sizes[1] > sizes[2]
+
+
+# Algorithms
+
+
+def test_l_bfgs_supports_no_on_line_learning():
+    assert not hasattr(MLPClassifier(solver="lbfgs"), "partial_fit")
+    for solver in ("sgd", "adam"):
+        assert hasattr(MLPClassifier(solver=solver), "partial_fit")
+
+
+# Mathematical formulation
+
+
+def test_two_classes_pass_through_the_logistic_function_more_through_a_softmax():
+    two = MLPClassifier((6,), "tanh", max_iter=50, random_state=0).fit(FLOWERS, SPECIES > 0)
+    probabilities = expit(g(two, FLOWERS)[:, 0])
+    np.testing.assert_allclose(two.predict_proba(FLOWERS)[:, 1], probabilities, atol=1e-12)
+    np.testing.assert_array_equal(two.predict(FLOWERS), probabilities >= 0.5)
+    three = MLPClassifier((6,), "tanh", max_iter=50, random_state=0).fit(FLOWERS, SPECIES)
+    shares = softmax(g(three, FLOWERS), axis=1)
+    np.testing.assert_allclose(three.predict_proba(FLOWERS), shares, atol=1e-12)
+    np.testing.assert_array_equal(three.predict(FLOWERS), shares.argmax(axis=1))
+
+
+def test_the_losses_are_those_of_the_guide():
+    alpha, n = 0.7, len(FLOWERS)
+    options = {"solver": "lbfgs", "alpha": alpha, "activation": "tanh", "random_state": 0}
+    two = MLPClassifier((4,), max_iter=5, **options).fit(FLOWERS, SPECIES > 0)
+    p, y = expit(g(two, FLOWERS)[:, 0]), SPECIES > 0
+    penalty = alpha / (2 * n) * sum(np.square(w).sum() for w in two.coefs_)
+    entropy = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+    assert two.loss_ == pytest.approx(entropy + penalty, rel=1e-12)
+    one = MLPRegressor(hidden_layer_sizes=(4,), max_iter=5, **options).fit(FLOWERS, SPECIES)
+    penalty = alpha / (2 * n) * sum(np.square(w).sum() for w in one.coefs_)
+    squares = np.square(g(one, FLOWERS)[:, 0] - SPECIES).sum() / (2 * n)
+    assert one.loss_ == pytest.approx(squares + penalty, rel=1e-12)
+
+
+def test_it_stops_at_the_last_iteration_or_where_the_loss_hardly_improves():
+    assert MLPClassifier(max_iter=7).fit(FLOWERS, SPECIES).n_iter_ == 7
+    stopped = MLPClassifier(tol=0.05, n_iter_no_change=3, random_state=0).fit(FLOWERS, SPECIES)
+    curve = np.array(stopped.loss_curve_)
+    assert stopped.n_iter_ < 200
+    # the last four epochs: none is better by tol than the best before it
+    best = np.minimum.accumulate(curve)
+    assert (curve[-4:] > best[-5:-1] - 0.05).all()
+
+
+# Tips on practical use
+
+
+def test_it_is_sensitive_to_the_scaling_of_features():
+    x, y = load_breast_cancer(return_X_y=True)
+    options = {"random_state": 0, "max_iter": 40}
+    raw = MLPClassifier(**options).fit(x[:400], y[:400])
+    scaled = make_pipeline(StandardScaler(), MLPClassifier(**options)).fit(x[:400], y[:400])
+    assert scaled.score(x[400:], y[400:]) > raw.score(x[400:], y[400:])
+
+
+def test_alpha_is_found_by_a_grid_search():
+    network = MLPClassifier((4,), solver="lbfgs", max_iter=30, random_state=0)
+    search = GridSearchCV(network, {"alpha": 10.0 ** -np.arange(1, 7)}, cv=2).fit(MOONS, HALVES)
+    assert search.best_params_["alpha"] in 10.0 ** -np.arange(1, 7)
+
+
+def test_l_bfgs_is_better_on_small_data():
+    x = StandardScaler().fit_transform(FLOWERS)
+    losses = {
+        solver: MLPClassifier((10,), solver=solver, random_state=0).fit(x, SPECIES).loss_
+        for solver in ("lbfgs", "adam", "sgd")
+    }
+    assert losses["lbfgs"] < losses["adam"] < losses["sgd"]
+
+
+def test_iterating_oneself_with_a_warm_start():
+    network = MLPClassifier((15,), random_state=1, max_iter=1, warm_start=True)
+    losses = [network.fit(MOONS, HALVES).loss_ for _ in range(10)]
+    assert losses == sorted(losses, reverse=True)
+    assert network.loss_curve_ == losses
