@@ -418,3 +418,17 @@ def test_options_are_checked():
     with pytest.raises(TypeError, match="LBFGS has no option 'memmory'; did you mean 'memory'"):
         mg.LBFGS(memmory=3)
     assert repr(mg.LBFGS(memory=20)) == "LBFGS(memory=20)"
+
+
+@pytest.mark.parametrize(
+    ("given", "written"), [("lbfgs", r"mg.LBFGS\(\)"), (mg.TrustNewton, r"TrustNewton\(\.\.\.\)")]
+)
+def test_a_method_by_name_or_class_is_told_what_to_write(given, written):
+    with pytest.raises(TypeError, match=f"expects an Optimizer or a Method, got .*write {written}"):
+        train(moons(), given)
+
+
+def test_a_callback_that_needs_a_learning_rate_says_so():
+    callbacks = [mg.ReduceOnPlateau(patience=1)]
+    with pytest.raises(ValueError, match="expects an optimizer with a learning rate, got LBFGS"):
+        train(moons(), mg.LBFGS(), callbacks=callbacks)

@@ -107,6 +107,7 @@ MODEL: dict[str, str] = {
     "train_on_batch": FIT,
     "partial_fit": FIT,
     "fit_predict": FIT,
+    "hvp": "model.hessian_vector_product(x, y, np.ones_like(model.params))",
     "forward": PREDICT,
     "eval": PREDICT + "  # it is always in prediction mode",
     "transform": PREDICT,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._core.arguments import flag, instance
+from mlpgrad._core.advice import instead_of
+from mlpgrad._core.arguments import flag, instance, shown
 from mlpgrad._core.options import assignments
 from mlpgrad.layers.chain import walk
 from mlpgrad.metrics import Metric
@@ -316,5 +317,9 @@ def method_of(optimizer: Any, compiled: bool | None = None) -> Method:
     """The method that `fit` trains by: the one given, or the minibatch loop of an optimizer."""
     if isinstance(optimizer, Method):
         return optimizer
+    method = instead_of(optimizer, Method)
+    if method.startswith("; write"):
+        got = shown(optimizer)
+        raise TypeError(f"optimizer expects an Optimizer or a Method, got {got}{method}")
     compiled = None if compiled is None else flag(compiled, "compiled")
     return Minibatch(instance(optimizer, "optimizer", Optimizer, "Adam(1e-3)"), compiled)

@@ -210,6 +210,11 @@ class ReduceOnPlateau(Callback):
         check_options(self, "patience")
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if not hasattr(self.optimizer, "learning_rate_scale"):
+            raise ValueError(
+                f"ReduceOnPlateau expects an optimizer with a learning rate, got "
+                f"{self.optimizer!r}, which has none; leave the callback out"
+            )
         self._monitor = Monitor(self)
         self.best, self.waited = self._monitor.worst, 0
 
