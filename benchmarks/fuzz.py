@@ -53,7 +53,7 @@ HOOKS = {
     *("allocate", "resize", "empty", "scratch", "flags", "kink_signature", "check_target", "cast"),
     *("converts_to", "numbers", "probabilities", "classes", "true_classes", "target_features"),
     *("value", "train", "logs", "monitored", "restore", "snapshot", "checked", "stream", "seed"),
-    *("cast_target", "converts_target_to", "in_own_unit"),
+    *("cast_target", "checked_inputs", "checked_targets", "converts_target_to", "in_own_unit"),
 }
 """What the library calls in the innermost loops, and what classes of the user's implement: layers
 and losses contain no checks (they are made once, at the boundary)."""

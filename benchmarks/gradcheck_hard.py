@@ -1,7 +1,8 @@
 """The gradient check on hard functions: `python -m benchmarks.gradcheck_hard --cases 2000`.
 
 Correct gradients must not FAIL, wrong ones above the resolution of the function must not PASS, and
-few may be INCONCLUSIVE. Prints a line for each family; the exit code says whether all of it holds.
+few may be INCONCLUSIVE. Writes a table to
+`results/gradcheck_hard.md`; the exit code says whether all of it holds.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import mlpgrad as mg
+
+COMMAND = "python -m benchmarks.gradcheck_hard"
+RESULTS = Path(__file__).parent / "results" / "gradcheck_hard.md"
 
 Function = Callable[[Any], Any]
 Case = tuple[Function, Function, np.ndarray]
@@ -193,7 +198,11 @@ def main() -> int:
     """Count all families, and compare with what is required."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--cases", type=int, default=2000, help="correct gradients in all")
-    cases = parser.parse_args().cases
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    cases = options.cases
+    lines = ["# The gradient check on hard functions", "", f"`{COMMAND} --cases {cases}`", ""]
+    lines += ["| functions | correct gradients | wrong gradients |", "|---|---|---|"]
     right: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     each = -(-cases // (len(FAMILIES) - 2))
@@ -202,12 +211,16 @@ def main() -> int:
         found = counted(family, range(max(4, each // SLOW) if coarse else each))
         right, wrong = right + found[0], wrong + found[1]
         print(f"{name:24} correct {dict(found[0])}, wrong {dict(found[1])}", flush=True)
+        counts = (", ".join(f"{n} {verdict}" for verdict, n in sorted(c.items())) for c in found)
+        lines.append(f"| {name} | {' | '.join(counts)} |")
     doubtful = right["INCONCLUSIVE"] / right.total()
     accepted = wrong["PASS"] + wrong["KINK"]
-    print(
+    summary = (
         f"{right.total():,} correct gradients: {right['FAIL']} FAIL, {doubtful:.2%} INCONCLUSIVE; "
         f"{wrong.total():,} wrong ones: {accepted} accepted"
     )
+    print(summary)
+    options.output.write_text("\n".join([*lines, "", f"{summary}.", ""]), encoding="utf-8")
     return int(right["FAIL"] > 0 or accepted > 0 or doubtful >= 0.02)
 
 
