@@ -121,14 +121,14 @@ def test_predictions_keep_the_order_of_rows_and_repeat_an_id(capsys, tmp_path):
     (tmp_path / "new.csv").write_text("\n".join(["name," + lines[0] + ",more", *named[::-1]]))
     code, out, err = run(capsys, "predict", MODEL, "new.csv", "--id", "name, a")
     assert code == 0
-    assert "note: not used, since the model does not know them: name, more" in err
+    assert "note: not used, since the model does not know them: more" in err
     backward = list(csv.DictReader(io.StringIO(out)))
     assert [row["name"] for row in backward] == [f"row, {i}" for i in range(60)][::-1]
     forward = list(csv.DictReader(io.StringIO(run(capsys, "predict", MODEL, "t.csv")[1])))
     assert [row["y"] for row in forward] == [row["y"] for row in backward[::-1]]
     (tmp_path / "one.csv").write_text("b,a\n" + "1.5,2.5\n")  # other order, one row, no target
     code, out, _ = run(capsys, "predict", MODEL, "one.csv", "--output", "one-answer.csv")
-    assert (code, out) == (0, "wrote one-answer.csv: 1 rows\n") or "1 row" in out
+    assert (code, out) == (0, "wrote one-answer.csv\n")
     assert (tmp_path / "one-answer.csv").read_text().count("\n") == 2
 
 
@@ -175,7 +175,7 @@ def test_evaluate_refuses_what_it_cannot_compare(capsys, tmp_path):
     (tmp_path / "gap.csv").write_text("a,b,kind\n" + rows + "1.5,2,\n")
     code, out, err = run(capsys, "evaluate", MODEL, "gap.csv")
     assert (code, "on 60 rows" in out) == (0, True)
-    assert "note: 1 rows without a target are left out: line 62" in err or "1 row" in err
+    assert "note: left out for want of a target: 1 row, line 62" in err
 
 
 def test_rows_that_do_not_fit_the_model_are_refused_by_place(capsys, tmp_path):

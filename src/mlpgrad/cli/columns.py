@@ -20,8 +20,8 @@ from mlpgrad.tables.kinds import recognised
 
 PLAINLY = "write numbers with the digits 0 to 9, without underscores"
 NUMBERS, CATEGORIES, LEFT_OUT = "numbers", "categories", "left out"
-ID = re.compile(
-    r"(?i)(.*[\W_])?(id|ids|index|idx|key|nr|no|number|uuid|guid|row|rownames?)|.*Id|.*ID"
+ID = re.compile(  # user_id, Row, customerId; not paid
+    r"(.*[\W_])?(?i:id|ids|index|idx|key|nr|no|number|uuid|guid|row|rownames?)|.*[a-z](Id|ID)"
 )
 
 

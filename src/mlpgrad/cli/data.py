@@ -203,7 +203,8 @@ def without_gaps(table: TextTable, name: str) -> tuple[TextTable, list[str]]:
     columns = {key: [values[row] for row in kept] for key, values in table.columns.items()}
     lines = [table.lines[row] for row in kept]
     where = ", ".join(str(table.lines[row]) for row in gaps[:5]) + (", ..." * (len(gaps) > 5))
-    note = f"{len(gaps):,} rows without a target are left out: line{'s' * (len(gaps) > 1)} {where}"
+    rows = "1 row" if len(gaps) == 1 else f"{len(gaps):,} rows"
+    note = f"left out for want of a target: {rows}, line{'s' * (len(gaps) > 1)} {where}"
     if not kept:
         raise ValueError(f"{table.path} has no target in any row of column {name!r}")
     return table._replace(columns=columns, lines=lines), [note]

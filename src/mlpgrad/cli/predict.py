@@ -32,7 +32,7 @@ def predict_rows(options: argparse.Namespace) -> int:
         return 0
     with options.output.open("w", encoding="utf-8", newline="") as file:
         _write(file, columns)
-    print(f"wrote {options.output}: {len(list(columns.values())[-1]):,} rows")  # type: ignore[arg-type]
+    print(f"wrote {options.output}")
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.cli.columns import NUMBERS, Decided, amounts_of, read
+from mlpgrad.cli.columns import NUMBERS, Decided, amounts_of, listed, read
 from mlpgrad.cli.data import TOY_DATA, is_images, read_images, without_gaps
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.models import About, labels_of
@@ -53,7 +53,9 @@ def read_rows(
         target_column(table, about)
         table, notes = without_gaps(table, about.target)
         _tell(notes)
-    unused = [name for name in table.names if name not in (*about.columns, about.target)]
+    repeated = listed(vars(options).get("id"), table.names, "--id")
+    used = {*about.columns, about.target, *repeated}
+    unused = [name for name in table.names if name not in used]
     if unused:
         _tell([f"not used, since the model does not know them: {', '.join(unused)}"])
     return Rows(read(table, about.columns), table)
