@@ -3,6 +3,7 @@
 import copy
 import io
 import os
+import pickle
 import signal
 import threading
 import time
@@ -306,6 +307,15 @@ def test_progress_is_shown(monkeypatch):
     monkeypatch.setattr("sys.stderr", stream)
     moons().fit(X, Y, optimizer=mg.LBFGS(), epochs=5, verbose=1)
     assert "loss" in stream.getvalue()
+
+
+@every_method
+def test_a_method_that_has_trained_can_be_copied_and_pickled(cls):
+    method = cls(gtol=1e-3)
+    train(moons(), method)
+    for twin in (copy.deepcopy(method), pickle.loads(pickle.dumps(method))):
+        assert repr(twin) == repr(method)
+        assert train(moons(), twin).epochs > 1
 
 
 @every_method

@@ -67,7 +67,6 @@ class Minimizer(Method):
         network, data = session.network, session.training_data()
         self._single = network.ensemble_size is None
         networks = [network] if self._single else map(network.member, range(len(network.params)))
-        self._searches = []
         for number, member in enumerate(networks):
             rows: Any = (part_of_member(number, array) for array in data)
             size = session.batches.batch_size
@@ -80,8 +79,10 @@ class Minimizer(Method):
         self.messages = [""] * len(self._searches)
 
     def _close(self) -> None:
+        """End the threads, and keep neither the data nor the networks."""
         for search in self._searches:
             search.iterations.close()
+        self._searches = []
 
     def _iterate(self, session: Session) -> bool:
         """Iterate until nothing is left to do; whether to begin anew, with another objective."""
