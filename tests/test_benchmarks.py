@@ -102,3 +102,12 @@ def test_tables(tmp_path):
     assert "| TargetBins() |" in text
     assert "| power plant | 1 |" in text
     assert output.with_suffix(".md").read_text(encoding="utf-8") + "\n" == text
+
+
+@pytest.mark.slow
+def test_second_order_solves_small_problems_outright(tmp_path):
+    output = tmp_path / "second_order.json"
+    run("second_order", "xor", "spirals", "--smoke", "--output", output)
+    tables = json.loads(output.read_text())
+    assert [row[:3] for row in tables["xor"]["rows"]] == [["0/1", "2", "2"], ["+-1", "2", "2"]]
+    assert tables["spirals"]["rows"][0][:2] == ["2", "2"]

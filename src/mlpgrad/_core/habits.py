@@ -62,6 +62,8 @@ PACKAGE: dict[str, str] = {
     # optimizers and schedules
     "Momentum": "mg.SGD(0.1, momentum=0.9)",
     "optim": "mg.Adam(1e-3)",
+    "trainlm": "mg.LevenbergMarquardt(regularisation=None)",
+    "trainbr": "mg.LevenbergMarquardt()",
     "StepLR": "mg.StepDecay(0.1, every=100)",
     "ExponentialLR": "mg.ExponentialDecay(0.1, factor=0.5, every=100)",
     "CosineAnnealingLR": "mg.CosineDecay(0.1, steps=1000)",

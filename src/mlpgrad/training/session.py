@@ -54,6 +54,9 @@ class Method(Described, Stateful):
         """Train until `session.end_epoch` says that it is enough."""
         raise NotImplementedError
 
+    def conclude(self, session: Session) -> None:
+        """Called when training has ended, with the weights that callbacks have put back."""
+
     def logs(self) -> dict[str, Any]:
         """What to record of an epoch beside losses and metrics, such as a learning rate."""
         return {}
@@ -174,10 +177,7 @@ class Session(Stateful):
                     self.communicator.broadcast(flat)
 
     def _end(self, failed: bool) -> None:
-        """End each callback that has begun, whatever the others do; then raise the first error.
-
-        Where training has failed already, its error stays the one that the user sees.
-        """
+        """End each callback, whatever the others do; raise the first error if none came before."""
         errors = []
         for callback in self._begun:
             try:
@@ -186,6 +186,8 @@ class Session(Stateful):
                 errors.append(error)
         if errors and not failed:
             raise errors[0]
+        if not failed:
+            self.method.conclude(self)
         if not failed:
             self.batches.conclude(self.network, self.metrics, self.record)
 
@@ -323,12 +325,9 @@ class Session(Stateful):
         taken = dict(snapshot["callbacks"])
         missing = [name for name in taken if name not in names and taken[name]]
         if missing:
-            raise ValueError(
-                f"the snapshot holds the state of callbacks that are missing: {missing}"
-            )
-        self.epoch, self.in_epoch = snapshot["epoch"], snapshot["in_epoch"]
-        self._resumed = self.in_epoch
-        self.network.stop_training = snapshot["stop"]
+            raise ValueError(f"the snapshot has the state of callbacks that are missing: {missing}")
+        self.epoch, self.network.stop_training = snapshot["epoch"], snapshot["stop"]
+        self._resumed = self.in_epoch = snapshot["in_epoch"]
         self.record.clear()
         self.record.update({name: list(values) for name, values in snapshot["record"].items()})
         self.network.restore(snapshot["network"])
@@ -343,8 +342,7 @@ class Session(Stateful):
     def _restore_callbacks(self, taken: Sequence[Any]) -> None:
         """Give each kind of callback its states, in the order of the list."""
         for callback in self.callbacks:
-            name = type(callback).__name__
-            state = next((pair for pair in taken if pair[0] == name), None)
+            state = next((pair for pair in taken if pair[0] == type(callback).__name__), None)
             if state is not None:
                 taken = [pair for pair in taken if pair is not state]
                 callback.restore(state[1])

@@ -139,7 +139,7 @@ def test_an_input_that_says_nothing_decays_by_a_group_of_its_own():
 @pytest.mark.parametrize("groups", ["all", "layers", "inputs"])
 def test_groups_cover_each_parameter_once(groups):
     _, method = fit(network(), 3, groups=groups)
-    assert len(method.group_names) == {"all": 1, "layers": 4, "inputs": 6}[groups]
+    assert len(method.group_names) == {"all": 3, "layers": 4, "inputs": 6}[groups]
     assert method.state.gamma.sum() <= 21
 
 
@@ -255,3 +255,61 @@ def test_xor_is_solved_outright():
     with pytest.warns(mg.TrainingWarning, match="4 training targets cannot determine 9"):
         fit(model, 100, x=2.0 * x - 1, y=2.0 * y - 1, regularisation=None)
     assert (np.abs(model.predict(2.0 * x - 1)[..., 0] - (2.0 * y.ravel() - 1)) < 0.1).all()
+
+
+def test_the_law_of_the_weights_of_a_linear_model_is_the_closed_form():
+    y = X @ [1.0, -0.5, 0.2] + 0.3 * RNG.normal(size=40)
+    model = linear()
+    _, method = fit(model, 100, y=y, groups="all", mu=1e-10)
+    alpha, beta = float(method.state.alpha[0, 0]), float(method.state.beta[0])
+    precision = beta * X.T @ X + alpha * np.eye(3)
+    variance = np.einsum("bi,ij,bj->b", X, np.linalg.inv(precision), X) + 1 / beta
+    std = model.predict(X, std=True)[1]
+    np.testing.assert_allclose(std[:, 0], np.sqrt(variance), rtol=1e-4)
+    np.testing.assert_allclose(model.params, beta * np.linalg.solve(precision, X.T @ y), rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [None, 2])
+def test_the_law_of_the_weights_is_that_of_a_laplace_approximation(size):
+    model = mg.Sequential(  # without biases there is one decay, as in that approximation
+        [mg.Dense(3, 4, bias=False), mg.Tanh(), mg.Dense(4, 1, bias=False)],
+        loss=mg.HalfSquaredError(), dtype="float64", random_state=0, ensemble_size=size,
+        target_scaling="standard",
+    )  # fmt: skip
+    fit(model, 300, y=100 + 20 * Y)
+    inputs = np.linspace(-2, 2, 15).reshape(5, 3)
+    _, std = model.predict(inputs, std=True)
+    found, likelihood = model.uncertainty, model.log_likelihood(X, 100 + 20 * Y)
+    other = model.laplace(X, 100 + 20 * Y)  # finds decay and noise by another way
+    np.testing.assert_allclose(found.noise, other.noise, rtol=1e-2)
+    np.testing.assert_allclose(found.log_evidence, other.log_evidence, atol=0.5)
+    model.uncertainty = other
+    np.testing.assert_allclose(std, model.predict(inputs, std=True)[1], rtol=0.05)
+    assert likelihood == pytest.approx(model.log_likelihood(X, 100 + 20 * Y), abs=0.05)
+
+
+def test_the_law_belongs_to_the_weights_that_early_stopping_has_put_back():
+    model = network(3)
+    stop = [mg.EarlyStopping(3)]
+    fit(model, 60, fit_options={"folds": True, "callbacks": stop})
+    _, std = model.predict(X, std=True)
+    assert np.isfinite(std).all()
+    assert model.uncertainty.log_evidence.shape == (3,)
+
+
+def test_classes_have_a_law_of_the_weights_too(tmp_path):
+    model = network(outputs=3, loss=mg.SoftmaxCrossEntropy())
+    fit(model, 40, y=CLASSES)
+    assert model.uncertainty.noise is None
+    surer = model.predict_proba(X).max(axis=-1).mean()
+    assert np.isfinite(model.log_likelihood(X, CLASSES))
+    model.save(tmp_path / "model.npz")
+    again = mg.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(again.uncertainty.factor, model.uncertainty.factor)
+    assert 0.4 < surer < 1
+
+
+def test_without_the_evidence_nothing_is_said_of_the_weights():
+    model = network()
+    fit(model, 5, regularisation=None)
+    assert model.uncertainty is None

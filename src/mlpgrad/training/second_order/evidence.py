@@ -40,19 +40,22 @@ def groups_of(network: Network, kind: str) -> Groups:
     ----------
     network : Network
     kind : "all", "layers" or "inputs"
-        One group; one for each array of parameters; or the same, but in the first array one for
-        the weights of each input.
+        "all": the weights of all layers together, and each other array, such as the biases of a
+        layer, by itself. "layers": each array by itself. "inputs": as "layers", but in the first
+        array the weights of each input by themselves.
     """
-    of, names = np.zeros(network.params.shape[-1], np.intp), []
+    of, names = np.zeros(network.params.shape[-1], np.intp), list[str]()
     for slot in network.parameters:
         part = slice(slot.start, slot.stop)
         if kind == "inputs" and not slot.start and len(slot.shape) > 1:
             of[part] = np.arange(slot.shape[0]).repeat(math.prod(slot.shape[1:]))
             names += [f"{slot.name}[{row}]" for row in range(slot.shape[0])]
-        elif kind != "all":
-            of[part] = len(names)
-            names.append(slot.name)
-    return Groups(names or ["all parameters"], of, np.bincount(of))
+            continue
+        name = "weights" if kind == "all" and slot.kind == "weights" else slot.name
+        if name not in names:
+            names.append(name)
+        of[part] = names.index(name)
+    return Groups(names, of, np.bincount(of))
 
 
 class Estimate(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array
 from mlpgrad.training.divergence import DivergenceError
 from mlpgrad.training.second_order.evidence import Groups, first_estimate, groups_of
+from mlpgrad.training.second_order.found import uncertainty_of
 from mlpgrad.training.second_order.part import Damping, Part
 from mlpgrad.training.second_order.serving import check_served, warn_of_end
 from mlpgrad.training.second_order.state import State
@@ -48,9 +49,10 @@ class LevenbergMarquardt(Method):
     ----------
     regularisation : "bayes" or None, default "bayes"
         None minimises the loss, with `L2` penalties if the model has some; "bayes" takes none.
-    groups : "layers", "all" or "inputs", default "layers"
-        Which parameters share a weight decay: the weights or the biases of each layer; all, as in
-        MATLAB; or, beside those of the layers, the weights of each input of the network (automatic
+    groups : "all", "layers" or "inputs", default "all"
+        Which parameters share a weight decay. "all": the weights of all layers, while the biases
+        of each layer have one of their own. "layers": the weights of each layer, and its biases.
+        "inputs": as "layers", but each input of the network has one for its weights (automatic
         relevance determination: the weights of an input that says nothing decay).
     mu : float, default 1.0
         The damping to begin with, in units of J^T J, summed over the rows; above 0.
@@ -97,6 +99,10 @@ class LevenbergMarquardt(Method):
     that the data determine), `noise` (its standard deviation, where the loss is a squared error)
     and `log_evidence`, by which networks that were trained on the same data can be compared.
 
+    With "bayes", `model.uncertainty` is afterwards the normal law of the weights that the evidence
+    gives (`mlpgrad.uncertainty.Laplace`): `predict(x, std=True)`, intervals and `log_likelihood`
+    use it, and files keep it.
+
     Training ends before `epochs` when mu is larger than `max_mu`, or when the log evidence stays
     within 0.5 for 10 iterations.
 
@@ -118,7 +124,7 @@ class LevenbergMarquardt(Method):
         self,
         *,
         regularisation: str | None = "bayes",
-        groups: str = "layers",
+        groups: str = "all",
         mu: float = 1.0,
         decrease: float = 0.3,
         increase: float = 3.0,
@@ -127,7 +133,7 @@ class LevenbergMarquardt(Method):
         self.regularisation, self.groups = regularisation, groups
         self.mu, self.decrease, self.increase, self.max_mu = mu, decrease, increase, max_mu
         _one_of(regularisation, ("bayes", None), "regularisation")
-        _one_of(groups, ("layers", "all", "inputs"), "groups")
+        _one_of(groups, ("all", "layers", "inputs"), "groups")
         for name, low, high in (("mu", 0, np.inf), ("decrease", 0, 1), ("increase", 1, np.inf)):
             checks.within(self, name, low, high, open_below=True)
         checks.within(self, "max_mu", 0, open_below=True)
@@ -135,20 +141,22 @@ class LevenbergMarquardt(Method):
         self.group_names: list[str] = []
         self._resume: Mapping[str, Any] | None = None
         self._noisy = False
+        self._part: Callable[[Array], Part] | None = None
 
     def train(self, session: Session) -> None:
         bayes = self.regularisation is not None
-        check_served(session, bayes)
+        data, rows = session.training_data(), session.batches.batch_size
+        check_served(session, data, bayes)
         network = session.network.lifted(np.float64)
         groups = groups_of(network, self.groups) if bayes else None
         state = self._begin(network.params, groups)
         self.group_names = groups.names if groups else []
         self._noisy = bayes and network.loss.leaves_noise_open
-        data, rows = session.training_data(), session.batches.batch_size
 
         def part(members: Array) -> Part:
             return Part(network, members, data, batch_size=rows, groups=groups)
 
+        self._part = part
         teams = Teams(part, session.fitting.join)
         try:
             going = True
@@ -158,6 +166,12 @@ class LevenbergMarquardt(Method):
         finally:
             teams.close()
         warn_of_end(state, bayes)
+
+    def conclude(self, session: Session) -> None:
+        """Keep the law of the weights as `uncertainty` of the model."""
+        make, self._part = self._part, None
+        if make is not None and self.state is not None and self.regularisation is not None:
+            session.network.uncertainty = uncertainty_of(session.network, self.state, make)
 
     def _begin(self, params: Array, groups: Groups | None) -> State:
         """The state of a new training, or of one that goes on."""

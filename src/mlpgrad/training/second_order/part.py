@@ -160,11 +160,13 @@ class Part:
             before = state.estimate(member)
             factor = factorise(matrix[i], before.beta * self.scale[i], decays[i])
             if factor is not None:
-                value = float(state.loss[member] * self.scale[i])
-                misfit = Misfit(value, float(self.residuals[i]), self.noisy)
-                state.learn(
-                    member, improved(before, self.groups, state.params[member], factor, misfit)
-                )
+                params, misfit = state.params[member], self.misfit(state, i)
+                state.learn(member, improved(before, self.groups, params, factor, misfit))
+
+    def misfit(self, state: State, i: int) -> Misfit:
+        """How the i-th of these members misses the training data."""
+        value = float(state.loss[self.members[i]] * self.scale[i])
+        return Misfit(value, float(self.residuals[i]), self.noisy)
 
 
 def _of(members: Array, array: Array) -> Array:

@@ -7,6 +7,7 @@ from mlpgrad.losses.curvature import Curvature
 from mlpgrad.network.network import Network
 from mlpgrad.network.storage import check_memory
 from mlpgrad.penalties import Penalty
+from mlpgrad.training.batches import Batch
 from mlpgrad.training.second_order.smooth import check_smooth
 from mlpgrad.training.second_order.state import State
 from mlpgrad.training.session import Session
@@ -16,12 +17,14 @@ NAME = "LevenbergMarquardt"
 INSTEAD = "train with a first-order optimizer such as mg.Adam(1e-3)"
 
 
-def check_served(session: Session, estimates: bool) -> None:
+def check_served(session: Session, data: Batch, estimates: bool) -> None:
     """Raise an error if the method cannot train this network; warn where it will only memorise.
 
     Parameters
     ----------
     session : Session
+    data : tuple (x, target, weights)
+        All training rows.
     estimates : bool
         Whether weight decay and noise are estimated.
     """
@@ -29,7 +32,7 @@ def check_served(session: Session, estimates: bool) -> None:
     check_smooth(session)
     _check_objective(network, estimates)
     _check_memory(network)
-    x, target, _ = session.training_data()
+    x, target, _ = data
     numbers, size = x.shape[-2] * target.shape[-1], network.params.shape[-1]
     free = not (estimates or network.penalties) and session.validation is None
     if numbers < size and free:
@@ -65,7 +68,7 @@ def _check_objective(network: Network, estimates: bool) -> None:
 def _check_memory(network: Network) -> None:
     """Raise ValueError if the matrices need more memory than there is."""
     members, size = network.ensemble_size or 1, network.params.shape[-1]
-    matrices = 2 * members + 3 * min(members, threads())  # its sums; its factors
+    matrices = 3 * members + 3 * min(members, threads())  # sums, and a factor kept; factors
     check_memory(
         8 * size**2 * matrices,
         f"the matrices of {NAME} for {size:,} parameters",

@@ -1,0 +1,58 @@
+"""What an evidence fit has found out about the weights: kept with the model as its uncertainty."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.network.network import Network
+from mlpgrad.training.second_order.part import Part
+from mlpgrad.training.second_order.state import State
+from mlpgrad.uncertainty.laplace import Laplace
+
+
+def uncertainty_of(network: Network, state: State, make: Callable[[Array], Part]) -> Laplace:
+    """The normal law of the weights around those that training has ended with.
+
+    A callback may have put back weights of an earlier epoch: decay and noise are estimated once
+    more, at the weights of the network. One member at a time, for the sake of memory.
+
+    Parameters
+    ----------
+    network : Network
+        With its final weights.
+    state : State
+        Of the training.
+    make : callable
+        Returns the part of some members.
+    """
+    state = copy.deepcopy(state)
+    state.params[...] = np.reshape(network.params, state.params.shape)
+    if network.ensemble_size is None:
+        return _of_member(network, 0, state, make)
+    members = range(network.ensemble_size)
+    return Laplace.joined([_of_member(network.member(i), i, state, make) for i in members])
+
+
+def _of_member(
+    network: Network, member: int, state: State, make: Callable[[Array], Part]
+) -> Laplace:
+    """The law of one network's weights."""
+    part = make(np.array([member]))
+    assert part.groups is not None
+    value, _, matrix = part.objective.normal_equations(state.params[[member]])
+    state.loss[member] = value[0]
+    part.estimate(state, matrix)
+    misfit, beta = part.misfit(state, 0), float(state.beta[member])
+    constant = 0.5 * misfit.residuals * math.log(beta / (2 * math.pi)) if misfit.noisy else 0.0
+    return Laplace.from_curvature(
+        network,
+        beta * part.scale[0] * matrix[0],
+        prior_precision=state.alpha[member][part.groups.of],
+        noise_variance=1 / beta if misfit.noisy else None,
+        log_likelihood=constant - beta * misfit.value,
+    )
