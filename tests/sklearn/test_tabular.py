@@ -224,6 +224,7 @@ def test_the_same_seed_gives_the_same_and_pickles_keep_it():
 
 
 WEIGHTED = "a weight scales the step of its batch: the batches of repeated rows are others"
+SMALL = {"n_members": 2, "n_folds": 2}
 EXPECTED = {
     "check_sample_weight_equivalence_on_dense_data": WEIGHTED,
     "check_sample_weight_equivalence_on_sparse_data": WEIGHTED,
@@ -232,7 +233,10 @@ EXPECTED = {
 
 @pytest.mark.slow
 @parametrize_with_checks(
-    [TabularMLPClassifier(**FAST), TabularMLPRegressor(**FAST | {"max_epochs": 60})],
+    [
+        TabularMLPClassifier(**FAST, **SMALL),
+        TabularMLPRegressor(**FAST | {"max_epochs": 60}, **SMALL),
+    ],
     expected_failed_checks=lambda estimator: EXPECTED,
 )
 def test_every_check_passes_but_for_weights_that_stand_for_rows(estimator, check):
