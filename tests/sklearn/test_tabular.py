@@ -78,6 +78,9 @@ def test_what_cannot_be_used_is_refused():
         TabularMLPRegressor(**FAST | {"candidates": ["bins"]}).fit(TABLE, INCOME)
     with pytest.raises(ValueError, match="NaN"):
         TabularMLPRegressor(**FAST).fit(TABLE, np.where(INCOME > 2900, np.nan, INCOME))
+    for folds, message in ((np.arange(7), "inconsistent"), (np.arange(240), "from 2 to 5 folds")):
+        with pytest.raises(ValueError, match=message):
+            TabularMLPRegressor(**FAST).fit(TABLE, INCOME, folds=folds)
     with pytest.raises(ValueError, match="one class"):
         TabularMLPClassifier(**FAST).fit(TABLE, ["rich"] * len(TABLE))
 

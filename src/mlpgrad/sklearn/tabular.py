@@ -108,8 +108,9 @@ class TabularMLP(BaseEstimator):
         sample_weight : array of shape (n_samples,), default=None
             Weights, as `mlpgrad.Sequential.fit` counts them: a row of weight 2 counts as two rows.
         folds : array of int of shape (n_samples,), default=None
-            The fold of each row: rows that belong together, such as those of one person, must be
-            in one fold. By default `n_folds` are drawn, each class in proportion.
+            The fold of each row, at most as many as members: rows that belong together, such as
+            those of one person, must be in one fold. By default `n_folds` are drawn, each class in
+            proportion.
 
         Returns
         -------
@@ -117,7 +118,7 @@ class TabularMLP(BaseEstimator):
             The fitted estimator.
         """
         X, y = self._checked_rows(X, reset=True), self._checked_y(y)
-        check_consistent_length(X, y)
+        check_consistent_length(X, y, folds)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         rng = check_random_state(self.random_state)
