@@ -243,13 +243,15 @@ def test_no_allocation_grows(case, cls, size):
             model._step(*arrays)
 
     run(20)
+    grown = []
     tracemalloc.start()
     run(5)
-    before = tracemalloc.get_traced_memory()[0]
-    run(50)
-    grown = tracemalloc.get_traced_memory()[0] - before
+    for _ in range(3):  # a thread of the test runner's may allocate meanwhile, but not each time
+        before = tracemalloc.get_traced_memory()[0]
+        run(50)
+        grown.append(tracemalloc.get_traced_memory()[0] - before)
     tracemalloc.stop()
-    assert grown < 512
+    assert min(grown) < 512
 
 
 @every_case
