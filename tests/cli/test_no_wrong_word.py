@@ -196,6 +196,24 @@ def test_8_explanations_show_probabilities_and_names(capsys, tmp_path):
     assert {"y^a_1", "y^b_1", "y^c_1"} <= set(re.findall(r"y\^._1", out))
 
 
+def test_9_what_a_single_network_is_asked_answers_simply():
+    x = np.random.default_rng(0).normal(size=(80, 2)).astype(np.float32)
+    y = (x[:, 0] > 0).astype(int)
+    layers = [mg.Dense(2, 4), mg.Tanh(), mg.Dense(4, 1)]
+    model = mg.Sequential(layers, loss=mg.SigmoidCrossEntropy(), random_state=0)
+    stopping = mg.EarlyStopping(3)
+    schedule = mg.OneCycle(0.01)  # learns the number of steps from fit
+    model.fit(
+        x, y, optimizer=mg.Adam(schedule), epochs=4, validation_split=0.2, callbacks=[stopping],
+        verbose=0,
+    )  # fmt: skip
+    assert isinstance(stopping.best_epoch, int)
+    assert model.predict_proba(x).shape == (80, 1)  # that of class 1
+    pytest.importorskip("matplotlib")
+    found = model.learning_rate_range_test(x, y, optimizer=mg.Adam())
+    assert found.plot() is not None
+
+
 def test_10_a_notebook_speaks_of_lines_that_its_output_has():
     nbformat = pytest.importorskip("nbformat")
     from notebooks import execute

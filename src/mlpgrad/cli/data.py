@@ -155,7 +155,8 @@ def _table(path: Path, options: argparse.Namespace) -> Data:
     target = read_target(table, name, options.task)
     columns = decide(table, [other for other in table.names if other != name], options)
     told = [f"  {column!r}: {decided}" for column, decided in columns.items()]
-    notes = (table.note, *left_out, f"the target is column {name!r}; the others:", *told)
+    others = "the others (--numbers, --categories and --without decide otherwise):"
+    notes = (table.note, *left_out, f"the target is column {name!r}; {others}", *told)
     same = [
         other
         for other, decided in columns.items()
