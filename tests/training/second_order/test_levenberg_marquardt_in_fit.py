@@ -1,5 +1,7 @@
 """Levenberg and Marquardt under `fit`: history, callbacks, resume, and input that it refuses."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -93,6 +95,18 @@ def test_a_second_fit_begins_anew_from_the_weights():
     model.fit(X, Y, optimizer=method, epochs=3, verbose=0)
     fit(other, 3)
     np.testing.assert_array_equal(model.params, other.params)
+
+
+def test_a_method_keeps_no_data_also_where_training_has_failed():
+    class Fail(mg.Callback):
+        def on_epoch_end(self, epoch, logs):
+            raise RuntimeError("no more")
+
+    _, method = fit(network(), 2)
+    assert len(pickle.dumps(method)) < 4000
+    with pytest.raises(RuntimeError, match="no more"):
+        network().fit(X, Y, optimizer=method, verbose=0, callbacks=[Fail()])
+    assert len(pickle.dumps(method)) < 4000
 
 
 def test_weights_that_a_callback_sets_are_taken_over():

@@ -163,6 +163,9 @@ class LevenbergMarquardt(Method):
             while going and not state.finished.all():
                 session.begin_epoch()
                 going = self._iterate(session, state, teams)
+        except BaseException:
+            self._part = None  # it keeps the data
+            raise
         finally:
             teams.close()
         warn_of_end(state, bayes)
