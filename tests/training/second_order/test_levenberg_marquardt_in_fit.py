@@ -14,6 +14,9 @@ def test_the_history_says_what_the_evidence_has_found():
     assert set(history) == {"loss", "mu", "effective_parameters", "noise", "log_evidence"}
     assert history["effective_parameters"][-1].shape == (2,)
     np.testing.assert_allclose(history["noise"][-1], method.state.beta**-0.5)
+    history, _ = fit(network(), 1)  # nothing is known yet, and nothing is warned of
+    assert history["effective_parameters"] == [21]
+    assert np.isnan(history["log_evidence"]).all()
     history, _ = fit(network(), 5, regularisation=None)
     assert set(history) == {"loss", "mu"}
     assert isinstance(history["mu"][-1], float)

@@ -85,7 +85,7 @@ class Misfit(NamedTuple):
 def first_estimate(groups: Groups) -> Estimate:
     """The estimate before anything is known: weak decay, noise as large as scaled targets."""
     alpha = np.full(len(groups.names), FIRST_DECAY)
-    return Estimate(alpha, 1.0, groups.sizes.astype(np.float64), -math.inf)
+    return Estimate(alpha, 1.0, groups.sizes.astype(np.float64), math.nan)
 
 
 def improved(

@@ -46,11 +46,11 @@ class State(Stateful):
 
     def __init__(self, params: Array, mu: float, first: Estimate | None) -> None:
         members = len(params)
-        alpha = np.zeros(0) if first is None else first.alpha
+        alpha, gamma = (np.zeros(0),) * 2 if first is None else (first.alpha, first.gamma)
         self.params, self.loss = params, np.full(members, np.nan)
         self.mu, self.beta = np.full(members, float(mu)), np.ones(members)
-        self.alpha, self.gamma = np.tile(alpha, (members, 1)), np.zeros((members, len(alpha)))
-        self.log_evidence = np.full(members, -np.inf)
+        self.alpha, self.gamma = (np.tile(each, (members, 1)) for each in (alpha, gamma))
+        self.log_evidence = np.full(members, np.nan)
         self.settled, self.waited = np.full(members, -np.inf), np.zeros(members, int)
         self.steps, self.finished = np.zeros(members, int), np.zeros(members, bool)
 
