@@ -333,7 +333,7 @@ def test_pictures_and_explanations_show_labels():
     ax = mg.plotting.decision_boundary(plane, X[:, :2], TEXT)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == NAMES.tolist()
     text = str(mg.explain(model, X[0], TEXT[0]))
-    assert "class cat" in text
+    assert "(cat)" in text
 
 
 @every_loss

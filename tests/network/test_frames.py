@@ -193,3 +193,19 @@ def test_a_column_of_text_is_encoded_as_the_message_says(kind):
 def test_a_gap_is_named_by_column_and_row(x):
     with pytest.raises(ValueError, match=r"column 'rooms' of x .* nan in row 5; remove or impute"):
         fitted(x)
+
+
+@pytest.mark.parametrize(
+    "y", [["dear", "cheap"] * 20, pandas.DataFrame({"price": ["dear", "cheap"] * 20})]
+)
+def test_text_as_a_target_of_numbers_is_told_of_losses_on_classes(y):
+    with pytest.raises(TypeError, match=r"got strings such as 'dear'; .* such as SoftmaxCrossEnt"):
+        fitted(X, y)
+
+
+def test_an_array_is_predicted_without_a_look_at_names_or_units(monkeypatch):
+    model = mg.Sequential([mg.Dense(3, 1)], loss=mg.MeanSquaredError(), random_state=0)
+    expected = model.predict(X)
+    for name in ("check_columns", "checked_inputs", "check_fitted", "in_own_unit", "reading"):
+        monkeypatch.setattr(mg.Sequential, name, None)
+    np.testing.assert_array_equal(model.predict(X), expected)

@@ -66,13 +66,19 @@ def _refuse_text(array: Array, name: str, code: str) -> NoReturn:
     """Raise TypeError for text, with what helps: for numbers in text, for columns, for others."""
     text = [(row, value) for row, value in enumerate(array.flat) if isinstance(value, (str, bytes))]
     row, first = text[0]
+    numbers_in_text = len(text) == array.size and _are_numbers(array)
+    if not numbers_in_text and (name == "y" or code.startswith("y[")):
+        raise TypeError(
+            f"y expects numbers, got strings such as {_shown(str(first))}; where these are "
+            f"classes, use a loss on classes, such as SoftmaxCrossEntropy"
+        )
     if code:
         table = code.partition("[")[0]
         raise TypeError(
             f"{name} expects numbers, got {_shown(str(first))} in row {row}; encode the columns: "
             f"{table} = mlpgrad.tables.TableEncoder().fit({table}).transform({table})"
         )
-    if len(text) == array.size and _are_numbers(array):
+    if numbers_in_text:
         fix = f"convert with numpy.asarray({name}, dtype=float)"
     else:
         fix = "convert the text to numbers, for instance one column of 0 and 1 for each category"
