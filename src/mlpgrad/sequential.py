@@ -48,9 +48,9 @@ class Sequential(Differentiable, Answers):
     ensemble_size : int, optional
         E independent networks trained together; outputs become `(E, B, O)`.
     target_scaling : None or "standard", default None
-        "standard" trains on (y - mean) / deviation of each target, both taken from the training
-        rows by `fit` (see there). `predict` and metrics are in the unit of `y`; the loss and
-        its gradients stay in that of the training. For losses on numbers only.
+        "standard" trains on (y - mean) / deviation of each target. The first `fit` takes both from
+        its training rows, `fit_scaling` takes new ones. `predict` and metrics are in the unit of
+        `y`; the loss and its gradients are in that of the training. For losses on numbers only.
     classes : sequence of labels, optional
         What `y` calls the classes, in the order of the outputs: text, numbers or booleans. By
         default `fit` learns it from `y`. Two labels for one output that tells two classes apart;

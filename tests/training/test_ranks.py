@@ -277,3 +277,26 @@ def test_ranks_that_are_asked_for_different_things_say_so_before_they_train(diff
     for rank, error in enumerate(errors):
         assert re.search(message.format(rank, rank == 0), error)
     assert queues.calls == 1
+
+
+def test_ranks_with_other_classes_or_columns_say_so():
+    """The same labels in another order would be other classes."""
+    errors = []
+
+    def train(rank):
+        network = mg.Sequential([mg.Dense(2, 2)], loss=mg.SoftmaxCrossEntropy(), random_state=0)
+        y = np.where(Y == 1, "a", "b" if rank else "c")
+        options = {"epochs": 1, "verbose": 0, "communicator": queues.rank(rank)}
+        try:
+            network.fit(X, y, optimizer=mg.SGD(0.1), **options)
+        except ValueError as error:
+            errors.append(str(error))
+
+    queues = Queues(2)
+    threads = [threading.Thread(target=train, args=(rank,)) for rank in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert len(errors) == 2
+    assert all("differ in the classes (['a' '" in error for error in errors)

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -499,3 +500,53 @@ def test_an_ensemble_with_several_units_is_measured_in_that_of_the_data(dtype):
     assert found["ensemble_root_mean_squared_error"] == pytest.approx(error)
     deviation = Y[:20].std(axis=0)
     assert found["ensemble_loss"] == pytest.approx(np.mean(((mean - Y) / deviation) ** 2))
+
+
+def test_another_thread_predicts_in_the_unit_of_the_target():
+    found = []
+
+    class Ask(mg.Callback):
+        def on_epoch_end(self, epoch, logs):
+            thread = threading.Thread(target=lambda: found.append(self.model.predict(X)))
+            thread.start()
+            thread.join(timeout=60)
+
+    scaled_model().fit(X, Y, optimizer=mg.Adam(), callbacks=[Ask()], **FIT)
+    assert len(found) == 3
+    assert all(2e5 < prediction[:, 0].mean() < 2e6 for prediction in found)
+
+
+def test_summaries_name_the_scaling():
+    assert str(scaled_model().summary()).endswith("target_scaling='standard'")
+
+
+@pytest.mark.slow
+def test_house_prices_are_predicted_as_by_a_network_scaled_by_hand():
+    """600 rows, linear in three columns plus noise of 20,000; the recipe is fixed."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(600, 3)) * [50.0, 2.0, 1e3] + [120.0, 4.0, 2e4]
+    y = x @ [2000.0, 15000.0, 5.0] + rng.normal(size=600) * 2e4
+    train, test = mg.datasets.split_indices(600, 0.25, rng=0)
+    (x_train, x_test), (y_train, y_test) = ((a[train], a[test]) for a in (x, y))
+    mean, deviation = x_train.mean(axis=0), x_train.std(axis=0)
+    center, spread = y_train.mean(), y_train.std()
+    errors: dict[str, list[float]] = {"by the model": [], "by hand": []}
+    for seed in range(10):
+        hidden = [mg.Dense(3, 16), mg.Tanh(), mg.Dense(16, 1)]
+        layers = [mg.Standardize(3), mg.Dense(3, 16), mg.Tanh(), mg.Dense(16, 1)]
+        options = {"loss": mg.MeanSquaredError(), "random_state": seed}
+        by_hand = mg.Sequential(hidden, **options)
+        by_model = mg.Sequential(layers, **options, target_scaling="standard")
+        fit = {"optimizer": mg.Adam(), "epochs": 100, "verbose": 0}
+        by_hand.fit((x_train - mean) / deviation, (y_train - center) / spread, **fit)
+        fit["optimizer"] = mg.Adam()
+        by_model.fit(x_train, y_train, **fit)
+        predictions = {
+            "by the model": by_model.predict(x_test)[:, 0],
+            "by hand": by_hand.predict((x_test - mean) / deviation)[:, 0] * spread + center,
+        }
+        for name, prediction in predictions.items():
+            errors[name].append(float(np.sqrt(np.mean((prediction - y_test) ** 2))))
+    medians = {name: np.median(found) for name, found in errors.items()}
+    assert medians["by the model"] < 1.05 * medians["by hand"]
+    assert medians["by hand"] < 0.3 * spread

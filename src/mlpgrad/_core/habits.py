@@ -24,6 +24,7 @@ PACKAGE: dict[str, str] = {
     "BatchNorm1d": "mg.BatchNorm(in_features)",
     "BatchNormalization": "mg.BatchNorm(in_features)",
     "LayerNormalization": "mg.LayerNorm(in_features)",
+    "Normalization": "mg.Standardize(in_features)",
     "Flatten": "x.reshape(len(x), -1)  # rows are samples",
     "Input": "mg.Dense(in_features, out_features)  # the first layer states the width",
     "InputLayer": "mg.Dense(in_features, out_features)  # the first layer states the width",
@@ -97,7 +98,8 @@ PACKAGE: dict[str, str] = {
     "Tensor": "np.asarray(x)  # models take NumPy arrays",
     # data
     "train_test_split": SPLIT,
-    "StandardScaler": STANDARDIZE,
+    "StandardScaler": "mg.Standardize(in_features)  # as first layer; fit takes mean and deviation",
+    "LabelEncoder": f"{FIT}  # it learns the labels of y",
 }
 """Names asked for in the package: `mg.Linear`."""
 
@@ -181,8 +183,8 @@ DATASETS: dict[str, str] = {
     "load_digits": "mg.datasets.digits()",
     "mnist": "mg.datasets.digits()",
     "read_csv": "mg.datasets.load_csv(table)",
-    "to_categorical": "np.eye(3)[y]  # not needed: classes may be integers",
-    "one_hot": "np.eye(3)[y]  # not needed: classes may be integers",
+    "to_categorical": "np.eye(3)[y]  # not needed: classes may be integers or text",
+    "one_hot": "np.eye(3)[y]  # not needed: classes may be integers or text",
 }
 """Names asked for in `mg.datasets`."""
 

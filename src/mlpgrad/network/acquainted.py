@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 
@@ -107,6 +108,14 @@ class Acquainted(Storage):
         classes = None if self._labels is None else self._labels.classes
         encoder = None if self.encoder is None else self.encoder.snapshot()
         return {"classes": classes, "feature_names": self._columns, "encoder": encoder}
+
+    def fingerprints(self) -> dict[str, int]:
+        """A number for the classes and one for the columns, to be compared between ranks."""
+        known = {"classes": self.classes_, "columns": self.feature_names_}
+        return {
+            f"the {what} ({value})": crc32(repr(value).encode()) % (1 << 16)
+            for what, value in known.items()
+        }
 
     def know_of_data(self, known: Mapping[str, Any]) -> None:
         """Put back what `known_of_data` has returned, or a part of it.

@@ -53,6 +53,8 @@ class Shown(Storage):
             f"{self._params.shape[-1]:,} parameters{networks}, {self._params.nbytes:,} bytes "
             f"({self.dtype}), {self.loss!r}"
         )
+        if self.target_scaling is not None:
+            total += f", target_scaling={self.target_scaling!r}"
         return Text("\n".join([*lines, total]))
 
     def __repr__(self) -> str:

@@ -164,14 +164,12 @@ class Session(Stateful):
         if resume is not None:
             self.restore(resume)
         if self.communicator is not None:
-            check_alike(
-                self.communicator,
-                {
-                    "validation data": self.validation is not None,
-                    "the number of metrics": len(self.metrics or ()),
-                    "epochs": self.epochs,
-                },
-            )
+            asked = {
+                "validation data": self.validation is not None,
+                "the number of metrics": len(self.metrics or ()),
+                "epochs": self.epochs,
+            }
+            check_alike(self.communicator, asked | self.network.fingerprints())
             with self.network._writing():
                 for flat in (self.network.params, self.network.state):
                     self.communicator.broadcast(flat)

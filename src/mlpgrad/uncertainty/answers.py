@@ -8,6 +8,7 @@ import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
+from mlpgrad.network import boundary
 from mlpgrad.network.network import Network
 from mlpgrad.uncertainty.fitting import Given, fit_laplace
 from mlpgrad.uncertainty.laplace import Laplace
@@ -107,8 +108,11 @@ class Answers(Network):
         True
         """
         if std is False and interval is None and samples is None:
-            # as Network.predict does, without its call
-            x = self.checked_inputs(x)
+            # as Network.predict does, without its calls
+            if type(x) is np.ndarray and self.encoder is None:
+                x = boundary.inputs(x, self.in_features, self.lead, self.dtype)
+            else:
+                x = self.checked_inputs(x)
             return self._predict_in_own_unit(x) if self._has_scaling else self._predict(x)
         std = arguments.flag(std, "std")
         if interval is not None:
@@ -151,8 +155,8 @@ class Answers(Network):
     def predict_proba(self, x: Any, *, average: bool = False, samples: int | None = None) -> Array:
         """Probabilities, `(..., B, O)`, where the loss defines them; a TypeError elsewhere.
 
-        A softmax has a column for each class; the columns of a row sum to 1. A network with one
-        output for two classes has **one column**, the probability p of class 1:
+        A softmax has a column for each class, in the order of `classes_`; those of a row sum to 1.
+        A network with one output for two classes has **one column**, the probability p of class 1:
         `np.hstack([1 - p, p])` makes the two columns of scikit-learn. Several outputs of a binary
         loss are labels, each with the probability that it applies.
 
