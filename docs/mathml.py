@@ -17,7 +17,7 @@ def inline(translator: Any, node: nodes.math) -> None:
 def display(translator: Any, node: nodes.math_block) -> None:
     """Write a formula on a line of its own."""
     formula = convert(node.astext(), display="block")
-    translator.body.append(f'<div class="math">{formula}</div>')
+    translator.body.append(f'<div class="formula">{formula}</div>')
     raise nodes.SkipNode
 
 
