@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 sys.path[:0] = [str(ROOT / "src"), str(HERE)]
 
+import pictures  # noqa: E402
 import reference  # noqa: E402
 
 from mlpgrad._core.version import __version__  # noqa: E402
@@ -79,4 +80,5 @@ def setup(app: Any) -> None:
     """Write what is generated before Sphinx looks for pages."""
     copy_notebooks()
     reference.write(HERE / "reference")
+    pictures.draw(HERE / "gallery.md")
     app.connect("autodoc-process-docstring", escape_bars, priority=900)
