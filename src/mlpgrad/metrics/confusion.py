@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array
 from mlpgrad.metrics.base import Metric, weighted_mean
 from mlpgrad.metrics.outputs import has_labels, memberships
@@ -35,7 +36,7 @@ class _ConfusionMetric(Metric):
         kind = type(self)
         if not isinstance(average, str) or average not in AVERAGES:
             expected = ", ".join(map(repr, AVERAGES))
-            raise ValueError(f"{kind.__name__}: average expects {expected}, got {average!r}")
+            raise ValueError(f"{kind.__name__}: average expects {expected}, got {shown(average)}")
         self.average = average
         if average != "auto":
             self.name = f"{kind.name}_{average}"

@@ -265,4 +265,5 @@ class WarmUp(Schedule):
 
 def _cosine(start: float, end: float, share: float) -> float:
     """Half a cosine from `start` (share 0) to `end` (share 1 and above)."""
+    start, end = float(start), float(end)  # of NumPy, or whole: these may overflow
     return end + (start - end) * (1 + math.cos(math.pi * min(share, 1.0))) / 2

@@ -155,8 +155,8 @@ def _names_in(path: Any) -> list[str]:
     if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
         raise TypeError(f'ModelCheckpoint: path expects a name such as "best.npz", got {path!r}')
     text = os.fspath(path)
-    if not text:
-        raise ValueError('ModelCheckpoint: path expects a name such as "best.npz", got ""')
+    if not text or "\0" in text:
+        raise ValueError(f'ModelCheckpoint: path expects a name such as "best.npz", got {text!r}')
     from string import Formatter
 
     try:

@@ -308,7 +308,7 @@ class Answers(Network):
         """
         layers = arguments.choice(layers, "layers", ("all", "last"))
         alpha, std = (
-            None if value is None else arguments.number(value, name, 0, ends="()")
+            None if value is None else arguments.number(value, name, 0, 1e100, ends="()")
             for name, value in (("prior_precision", prior_precision), ("noise", noise))
         )
         given = Given(alpha, None if std is None else std**2)
