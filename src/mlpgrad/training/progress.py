@@ -23,7 +23,8 @@ LONGEST = 5.0  # seconds between two lines where stderr is no terminal
 class ProgressBar(Callback):
     """Epoch, losses and time left, on stderr: `fit(verbose=1)` adds one.
 
-    At a terminal and in a notebook it is one line: tqdm's bar where tqdm is installed, else a
+    At a terminal and in a notebook it is one line: tqdm's bar where that is installed (the
+    extra `progress`), else a
     plain one. Elsewhere, as in a file of a batch job, it is a new line after every tenth of the
     epochs, and every five seconds where epochs take longer. Nothing is written where there is no
     stderr, or where another callback (`LivePlot`) shows the training. Beside the accuracy, or the

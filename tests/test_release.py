@@ -1,0 +1,28 @@
+"""What a release says of itself is the same everywhere."""
+
+import re
+from pathlib import Path
+
+import mlpgrad as mg
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_version_is_one():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^version: (.*)$", citation, re.MULTILINE)[1] == mg.__version__
+    released = re.findall(r"^## (\S+)", changes, re.MULTILINE)
+    assert mg.__version__ in released[:2]  # the first may be what is not released yet
+
+
+def test_every_extra_is_told_of_where_it_is_needed():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    table = project.split("[project.optional-dependencies]")[1].split("\n[")[0]
+    extras = set(re.findall(r"^(\w+) = \[", table, re.MULTILINE))
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md")]
+    texts += [path.read_text(encoding="utf-8") for path in (ROOT / "docs").rglob("*.md")]
+    texts += [path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py")]
+    for extra in extras:
+        pattern = re.compile(rf"\[(\w+,)*{extra}(,\w+)*\]|extra `{extra}`|extras?\(?.*\"{extra}\"")
+        assert any(pattern.search(text) for text in texts), extra
