@@ -402,9 +402,13 @@ def test_hostile_tables(case):
 
 # properties
 
-NUMBERS = st.one_of(st.none(), st.floats(-1e6, 1e6), st.integers(-9, 9).map(float))
+# to six places: what spreads over 1e-86 refuses a number of 1e9, and rightly so
+NUMBERS = st.one_of(
+    st.none(), st.floats(-1e6, 1e6).map(lambda x: round(x, 6)), st.integers(-9, 9).map(float)
+)
 TEXTS = st.one_of(st.none(), st.sampled_from(["a", "b", "c", "d", ""]))
-ROWS = st.lists(st.tuples(NUMBERS, TEXTS, st.floats(-1, 1)), min_size=2, max_size=30)
+SMALL = st.floats(-1, 1).map(lambda x: round(x, 6))
+ROWS = st.lists(st.tuples(NUMBERS, TEXTS, SMALL), min_size=2, max_size=30)
 
 
 def usable(encoder, rows, **options):

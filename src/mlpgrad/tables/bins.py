@@ -30,7 +30,7 @@ class _Bins(NumericEncoding):
 
     def learn_numbers(self, values: Array, target: Array | None, weights: Array) -> State:
         """The edges."""
-        return {"edges": self.edges(values, target, weights)}
+        return {"edges": self.edges(values, target, weights) + 0.0}  # -0.0 becomes 0.0
 
     def parts(self, state: State) -> list[str]:
         """The upper edge of each bin but the last, whose lower edge is told."""
