@@ -19,7 +19,13 @@ from mlpgrad.range_test import learning_rate_range_test
 from mlpgrad.training import scalings
 from mlpgrad.training.callbacks import Callback, check_callbacks
 from mlpgrad.training.communicator import Communicator
-from mlpgrad.training.data import check_counts, check_validation, training_batches, validation_rows
+from mlpgrad.training.data import (
+    check_counts,
+    check_validation,
+    forgetting_what_is_refused,
+    training_batches,
+    validation_rows,
+)
 from mlpgrad.training.evaluate import evaluate
 from mlpgrad.training.minibatch import method_of
 from mlpgrad.training.progress import progress_bars
@@ -205,30 +211,30 @@ class Sequential(Differentiable, Answers):
         method = method_of(optimizer, compiled)
         check_not_fitted(self)
         epochs, batch_size = check_counts(self, epochs, batch_size, method.rows_at_once)
-        validation_split = check_validation(validation_data, validation_split, folds)
-        batches = training_batches(
-            self,
-            x,
-            y,
-            sample_weight,
-            class_weight,
-            batch_size=batch_size,
-            shuffle=arguments.flag(shuffle, "shuffle"),
-            held_out=0.0 if validation_data is not None else validation_split,
-            in_order=not arguments.flag(validation_shuffle, "validation_shuffle"),
-            folds=folds,
-        )
-        session = Session(
-            self,
-            method,
-            batches,
-            validation=validation_rows(self, batches, validation_data),
-            callbacks=[*check_callbacks(callbacks), *progress_bars(verbose)],
-            metrics=None if metrics is None else listed(metrics),
-            epochs=epochs,
-            record=History(),
-            communicator=communicator,
-        )
+        with forgetting_what_is_refused(self):
+            batches = training_batches(
+                self,
+                x,
+                y,
+                sample_weight,
+                class_weight,
+                batch_size=batch_size,
+                shuffle=arguments.flag(shuffle, "shuffle"),
+                held_out=check_validation(validation_data, validation_split, folds),
+                in_order=not arguments.flag(validation_shuffle, "validation_shuffle"),
+                folds=folds,
+            )
+            session = Session(
+                self,
+                method,
+                batches,
+                validation=validation_rows(self, batches, validation_data),
+                callbacks=[*check_callbacks(callbacks), *progress_bars(verbose)],
+                metrics=None if metrics is None else listed(metrics),
+                epochs=epochs,
+                record=History(),
+                communicator=communicator,
+            )
         self.uncertainty = None
         session.run(resume)
         return session.record  # type: ignore[return-value]  # the History above

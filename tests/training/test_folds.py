@@ -8,6 +8,7 @@ import pytest
 import mlpgrad as mg
 from mlpgrad.training import minibatch
 from mlpgrad.training.folds import FoldBatches, Split, fold_of_rows
+from tests.kinds import every_loss
 
 MEMBERS = 3
 
@@ -24,9 +25,9 @@ def classes(rows=90, seed=0):
     return rng.normal(size=(rows, 2)) + y[:, None], y
 
 
-def network(loss=None, outputs=1, size=MEMBERS, dtype="float64", first=(), **options):
+def network(loss=None, outputs=1, size=MEMBERS, dtype="float64", first=(), last=(), **options):
     return mg.Sequential(
-        [*first, mg.Dense(2, 6), mg.Tanh(), mg.Dense(6, outputs)],
+        [*first, mg.Dense(2, 6), mg.Tanh(), mg.Dense(6, outputs), *last],
         loss=loss or mg.MeanSquaredError(),
         dtype=dtype,
         random_state=0,
@@ -278,3 +279,78 @@ def test_members_may_have_inputs_of_their_own():
     one, other = fit(shared, x, y), fit(own, each, y)
     np.testing.assert_array_equal(shared.params, own.params)
     np.testing.assert_array_equal(one.oof_prediction, other.oof_prediction)
+
+
+@every_loss
+@pytest.mark.parametrize("scaled", [False, True])
+def test_every_loss_has_out_of_fold_figures(cls, scaled):
+    loss, prediction, target = cls.example()
+    x = np.random.default_rng(0).normal(size=(30, 2))
+    y = np.resize(target, (30, target.shape[-1]))
+    options = {"target_scaling": "standard"} if scaled else {}
+    to_probabilities = {"BinaryCrossEntropy": [mg.Sigmoid()], "CrossEntropy": [mg.Softmax()]}
+    last = to_probabilities.get(cls.__name__, ())
+    try:
+        model = network(loss, prediction.shape[-1], dtype="float32", last=last, **options)
+    except ValueError as error:
+        if scaled and "target_scaling" in str(error):
+            return
+        raise
+    history = fit(model, x, y)
+    if scaled:  # in the unit of the first member
+        seen = y[~left_out(history, 0)]
+        mean, deviation = seen.mean(axis=0), seen.std(axis=0)
+        outputs = loss.rescaled(history.oof_prediction, -mean / deviation, 1 / deviation)
+        expected = loss.forward(outputs, (y - mean) / deviation)
+    else:
+        rows = [left_out(history, j) for j in range(MEMBERS)]
+        each = [model.member(j).evaluate(x[r], y[r])["loss"] for j, r in enumerate(rows)]
+        expected = np.average(each, weights=[r.sum() for r in rows])
+    np.testing.assert_allclose(history.oof_scores["loss"], expected, rtol=1e-4)
+
+
+def test_a_loss_takes_targets_of_another_precision():
+    loss = mg.Quantile([0.1, 0.9])
+    for kinds in ((float, np.float32), (np.float32, float)):
+        outputs, target = (np.array(a, k) for a, k in zip(([[0, 4]], [[2]]), kinds, strict=True))
+        np.testing.assert_allclose(loss.forward(outputs, target), 0.2, rtol=1e-6)
+
+
+def test_a_refused_fit_has_learnt_nothing_of_the_data():
+    table = {"size": [1.0, 2.0, 3.0, 4.0] * 5, "town": ["Bonn", "Ulm"] * 10}
+    labels = np.array(["a", "b"] * 10)
+    encoder = mg.tables.TableEncoder().plan(table)
+    model = mg.Sequential(
+        [mg.Dense(encoder.width, 1)], loss=mg.SigmoidCrossEntropy(), random_state=0, encoder=encoder
+    )
+    options = {"optimizer": mg.Adam(), "epochs": 1, "verbose": 0}
+    for wrong in (
+        {"class_weight": {"A": 1.0}},
+        {"folds": True},
+        {"callbacks": [3]},
+        {"validation_data": (table, np.array(["a", "c"] * 10))},
+    ):
+        with pytest.raises((TypeError, ValueError)):
+            model.fit(table, labels, **options, **wrong)
+        assert model.classes_ is None
+        assert not model.encoder.fitted
+    model.fit(table, np.where(labels == "a", "no", "yes"), **options)
+    assert model.classes_.tolist() == ["no", "yes"]
+
+
+def test_an_ensemble_whose_encoder_learns_by_member_is_measured_as_a_whole():
+    rng = np.random.default_rng(0)
+    table = {"size": rng.normal(size=60), "town": rng.choice(["Bonn", "Ulm"], 60)}
+    y = table["size"] ** 2 + (table["town"] == "Ulm")
+    encoder = mg.tables.TableEncoder(mg.tables.TargetBins(4)).plan(table)
+    layers = [mg.Dense(encoder.width, 1)]
+    model = mg.Sequential(
+        layers, loss=mg.MeanSquaredError(), random_state=0, ensemble_size=3, encoder=encoder
+    )
+    history = fit(model, table, y)
+    found = model.evaluate(table, y)
+    mean = model.predict(table).mean(axis=0)[:, 0]
+    np.testing.assert_allclose(found["ensemble_loss"], ((mean - y) ** 2).mean(), rtol=1e-5)
+    residual = history.oof_prediction[:, 0] - y
+    r2 = 1 - (residual**2).sum() / ((y - y.mean()) ** 2).sum()
+    np.testing.assert_allclose(history.oof_scores["r2"], r2, rtol=1e-5)

@@ -228,6 +228,8 @@ class Quantile(Loss):
     def losses(self, prediction: Array, target: Array) -> Array:
         work, slopes, columns = self._work, self._slopes, self._columns
         if len(columns) > target.shape[-1]:
+            if target.dtype != work.dtype:  # take does not convert
+                target = target.astype(work.dtype)
             target = target.take(columns, -1, fitting(self._repeated, target), "clip")
         np.subtract(prediction, target, work)
         np.greater(work.real, constant(0, work.real.dtype), slopes)

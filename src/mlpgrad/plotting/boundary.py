@@ -67,7 +67,7 @@ def decision_boundary(
     fix = "choose two features, or use confusion_matrix(model, x, y)"
     x = inputs.samples_of_width(model, x, 2, "decision_boundary", fix)
     inputs.classifier(model, "decision_boundary", "use regression_surface(model, x, y)")
-    target = model.checked(x, y, None)[1]
+    target = inputs.targets_of(model, x, y)
     (across, up), points = inputs.grid(x, resolution)
     probabilities = inputs.class_probabilities(model, points)
     probabilities = probabilities.reshape(*model.lead, resolution, resolution, -1)

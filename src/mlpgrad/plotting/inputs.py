@@ -21,8 +21,14 @@ def a_model(model: Any) -> Network:
 
 
 def samples(model: Network, x: Any) -> Array:
-    """The checked samples `(n, I)`, which all members of an ensemble share."""
-    a_model(model).check_columns(x)
+    """The checked samples `(n, I)`, which all members of an ensemble share.
+
+    Of a table they are the features that the model's encoder makes, `(E, n, I)` where it has
+    learnt for each member.
+    """
+    if a_model(model).encoder is not None:
+        return model.checked_inputs(x)
+    model.check_columns(x)
     return boundary.inputs(x, model.in_features, (), model.dtype)
 
 
@@ -31,8 +37,21 @@ def samples_of_width(model: Network, x: Any, width: int, picture: str, fix: str)
     if a_model(model).in_features not in (None, width):
         inputs = f"{width} input{'s' if width > 1 else ''}"
         raise ValueError(f"{picture} expects a model with {inputs}, got {model.in_features}; {fix}")
-    model.check_columns(x)
-    return boundary.inputs(x, width, (), model.dtype)
+    if model.encoder is None:
+        model.check_columns(x)
+        return boundary.inputs(x, width, (), model.dtype)
+    features = model.checked_inputs(x)
+    if features.ndim == 3:
+        raise ValueError(
+            f"{picture} expects the same features for all members, got an encoder that has learnt "
+            f"for each of {len(features)}; pass model.member(0)"
+        )
+    return features
+
+
+def targets_of(model: Network, x: Array, y: Any) -> Array:
+    """The checked targets of samples that have been checked."""
+    return model.checked_targets(y, None, *x.shape[-2:])[0]
 
 
 def one_network(model: Network, picture: str) -> None:
@@ -66,7 +85,7 @@ def one_target(model: Network, x: Array, y: Any, output: int, picture: str) -> A
             f"{picture} expects a model that predicts numbers, got {model.loss!r}, which is a "
             f"classification loss; use decision_boundary or confusion_matrix"
         )
-    targets = model.checked(x, y, None)[1]
+    targets = targets_of(model, x, y)
     got = arguments.shown(output)
     known = arguments.is_integer(output) and 0 <= output < targets.shape[-1]
     if targets.ndim == 3 or not known:

@@ -79,7 +79,7 @@ def ensemble_spread(
 
 def _draw_classes(ax: Any, model: Network, x: Array, y: Any, output: int) -> None:
     inputs.classifier(model, "ensemble_spread", "")
-    target = None if y is None else model.checked(x, y, None)[1]
+    target = None if y is None else inputs.targets_of(model, x, y)
     probabilities = inputs.class_probabilities(model, x)
     chosen = probabilities.mean(axis=0).argmax(axis=-1)
     members = np.take_along_axis(probabilities, chosen[None, :, None], axis=-1)[..., 0]
@@ -96,7 +96,8 @@ def _draw_classes(ax: Any, model: Network, x: Array, y: Any, output: int) -> Non
 
 
 def _draw_numbers(ax: Any, model: Network, x: Array, y: Any, output: int) -> None:
-    members = model.predict(x)
+    model.check_fitted()
+    members = model.in_own_unit(model._predict(x))
     width = model.loss.target_features(members.shape[-1])
     if not is_integer(output) or not 0 <= output < members.shape[-1]:
         last = members.shape[-1] - 1
@@ -115,7 +116,7 @@ def _draw_numbers(ax: Any, model: Network, x: Array, y: Any, output: int) -> Non
             f"y expects one target for each output, but {model.loss!r} has {width} for "
             f"{model.out_features} outputs; leave y out"
         )
-    target = model.checked(x, y, None)[1][:, output][order]
+    target = inputs.targets_of(model, x, y)[:, output][order]
     low, high = members.min(axis=0)[order], members.max(axis=0)[order]
     inside = (low <= target) & (target <= high)
     _draw_marks(ax, target, inside, ("target in the band", "target outside"))

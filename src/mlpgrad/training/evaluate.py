@@ -44,7 +44,8 @@ def evaluate(
     if metrics is None:
         metrics = usual_metrics(model, target) if together else default_metrics(loss)
     each, shared = Figures(loss, metrics), None
-    in_common = all(array is None or array.ndim == 2 for array in (x, target, weights))
+    given = (target, weights) if model.encoder is not None else (x, target, weights)  # one table
+    in_common = all(array is None or array.ndim == 2 for array in given)
     if together and model.lead and in_common:
         shared = Figures(loss, metrics)
     for start in range(0, x.shape[-2], ROWS_AT_ONCE):

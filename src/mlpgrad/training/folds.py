@@ -15,8 +15,9 @@ from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.metrics import Metric
 from mlpgrad.network.network import Network
+from mlpgrad.training.baseline import usual_metrics
 from mlpgrad.training.batches import Batch, Minibatches
-from mlpgrad.training.evaluate import Figures, as_number, default_metrics, in_own_unit
+from mlpgrad.training.evaluate import Figures, as_number, in_own_unit
 from mlpgrad.training.record import Record
 
 ROWS_AT_ONCE = 1024  # bounds the memory, not the result
@@ -294,8 +295,8 @@ def _figures(
     if weights is not None:
         weights = weights.astype(np.float64)
         weights = weights if weights.ndim == 2 else weights.mean(axis=0)
-    figures = Figures(loss, default_metrics(loss) if metrics is None else metrics)
+    figures = Figures(loss, usual_metrics(network, target) if metrics is None else metrics)
     scaled = target if first is None else first.scaled(target)
-    part = loss.cast(scaled, network.dtype)
+    part = loss.cast(scaled, outputs.dtype)
     figures.add(outputs, part, weights, in_own_unit(first, loss, outputs, target))
     return {name: as_number(value) for name, value in figures.result().items()}
