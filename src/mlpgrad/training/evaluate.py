@@ -44,8 +44,8 @@ def evaluate(
     if metrics is None:
         metrics = usual_metrics(model, target) if together else default_metrics(loss)
     each, shared = Figures(loss, metrics), None
-    given = (target, weights) if model.encoder is not None else (x, target, weights)  # one table
-    in_common = all(array is None or array.ndim == 2 for array in given)
+    one_x = x.ndim == 2 or model.encoder is not None  # members encode one table by themselves
+    in_common = one_x and all(array is None or array.ndim == 2 for array in (target, weights))
     if together and model.lead and in_common:
         shared = Figures(loss, metrics)
     for start in range(0, x.shape[-2], ROWS_AT_ONCE):
