@@ -40,6 +40,7 @@ VALUES = {
     "max_norm": 0.1,
     "min_step": 1e-3,
     "eta_plus": 1.4,
+    "balance": 0.25,
 }
 """Another value than that of the example, where it cannot be derived from that."""
 

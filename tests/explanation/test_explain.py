@@ -405,6 +405,25 @@ def test_every_loss_of_the_library_is_written_with_its_numbers():
         np.testing.assert_allclose(computed(line.substitution, functions(e)), e.loss, rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("loss", "target"),
+    [
+        (mg.SoftmaxFocal(1.5), [2]),
+        (mg.SoftmaxFocal(), [[0.2, 0.3, 0.5]]),
+        (mg.SigmoidFocal(0.5, balance=0.25), [[1, 0, 1]]),
+        (mg.SigmoidFocal(), [[0.3, 0.9, 0]]),
+    ],
+    ids=repr,
+)
+def test_slopes_of_focal_losses_are_written_with_their_numbers(loss, target):
+    e = mg.explain(settled([mg.Dense(2, 3)], loss), [[1.0, 0.5]], target, digits=17)
+    delta, value = e.find("delta"), e.find("L").line(())
+    np.testing.assert_allclose(computed(value.substitution, functions(e)), e.loss, rtol=1e-9)
+    for at in delta.indices():
+        written = computed(delta.line(at).substitution, functions(e))
+        np.testing.assert_allclose(written, delta.value[at], rtol=1e-9)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("cls", [mg.SoftmaxCrossEntropy, mg.SigmoidCrossEntropy])
 def test_cross_entropies_show_probabilities(cls, smoothing):

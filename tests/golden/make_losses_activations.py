@@ -60,6 +60,28 @@ def smoothed_bce(prediction, target):
     return nn.BCEWithLogitsLoss()(prediction, 0.8 * target + 0.1)
 
 
+def sigmoid_focal(focus, balance=None):
+    """As torchvision's `sigmoid_focal_loss`, for targets 0 and 1."""
+
+    def function(z, t):
+        p = torch.sigmoid(z)
+        p = p * t + (1 - p) * (1 - t)
+        weight = 1 if balance is None else balance * t + (1 - balance) * (1 - t)
+        entropy = nn.functional.binary_cross_entropy_with_logits(z, t, reduction="none")
+        return (weight * (1 - p) ** focus * entropy).mean()
+
+    return function
+
+
+def softmax_focal(focus):
+    def function(z, t):
+        logs = torch.log_softmax(z, dim=1)
+        rows = nn.functional.one_hot(t, z.shape[1]) if t.dtype == torch.int64 else t
+        return -(rows * (1 - logs.exp()) ** focus * logs).sum(dim=1).mean()
+
+    return function
+
+
 def losses():
     logits, numbers = 2 * normal(6, 4), normal(6, 4)
     labels = torch.tensor([0, 3, 1, 1, 2, 0])
@@ -89,6 +111,11 @@ def losses():
             rows,
             nn.CrossEntropyLoss(label_smoothing=0.3),
         ),
+        "SigmoidFocal()": (logits, bits, sigmoid_focal(2.0)),
+        "SigmoidFocal(1.5, balance=0.25)": (logits, bits, sigmoid_focal(1.5, 0.25)),
+        "SoftmaxFocal()": (logits, labels, softmax_focal(2.0)),
+        "SoftmaxFocal(focus=2.0)": (logits, rows, softmax_focal(2.0)),
+        "SoftmaxFocal(0.5)": (logits, labels, softmax_focal(0.5)),
         "CrossEntropy()": (simplex, labels, lambda p, t: nn.NLLLoss()(p.log(), t)),
     }
     recorded = {}

@@ -114,6 +114,36 @@ def cross_entropy(p, t, loss):
     return -(t * np.log(p)).sum(axis=-1), -t / p, (0, 0)
 
 
+def sigmoid_focal(z, t, loss):
+    g, e = EXACT(loss.focus), np.log1p(np.exp(-abs(z)))
+    a = (1, 1) if loss.balance is None else (EXACT(loss.balance), 1 - EXACT(loss.balance))
+    p, q = sigmoid(z), sigmoid(-z)
+    yes, no = a[0] * t * q**g, a[1] * (1 - t) * p**g
+    to_yes, to_no = np.maximum(-z, 0) + e, np.maximum(z, 0) + e
+    value = yes * to_yes + no * to_no
+    up, down = no * (g * q * to_no + p), yes * (g * p * to_yes + q)
+    # a probability's rounding is raised to the power g
+    return value[:, 0], up - down, ((1 + g) * value[:, 0], (1 + g) * np.maximum(up, down))
+
+
+def softmax_focal(z, t, loss):
+    g, t = EXACT(loss.focus), smoothed(t, loss, z.shape[-1])
+    shifted = z - z.max(axis=-1, keepdims=True)
+    top = np.eye(z.shape[-1], dtype=EXACT)[z.argmax(axis=-1)]
+    others = np.exp(shifted) * (1 - top)
+    rest = others.sum(axis=-1)[:, None]
+    p, q = np.exp(shifted) / (1 + rest), (rest - others + (1 - top)) / (1 + rest)
+    surprise = np.log1p(rest) - shifted
+    value = (t * q**g * surprise).sum(axis=-1)
+    c = t * q**g * (1 + g * p * np.where(q > 0, surprise / np.where(q > 0, q, 1), 1))
+    both = p * (c.sum(axis=-1, keepdims=True) - c), c * q
+    # rounding moves e^(z_k - top) by |z_k - top| eps, and its power by g times that
+    moved = (1 + g) * (1 + np.where(others > 0, np.minimum(-shifted, 200), 0).max(axis=-1))
+    size = moved[:, None] * np.maximum(*both)
+    # and an exponential below the normal numbers by one of the smallest
+    return value, both[0] - both[1], (moved * value, size + (2 + g) * EXACT(loss.tiny) / 4)
+
+
 REFERENCES = {
     "BinaryCrossEntropy": binary_cross_entropy,
     "CrossEntropy": cross_entropy,
@@ -126,13 +156,17 @@ REFERENCES = {
     "Poisson": poisson,
     "Quantile": of_difference(lambda d, loss: d * quantile(d, loss), quantile),
     "SigmoidCrossEntropy": sigmoid_cross_entropy,
+    "SigmoidFocal": sigmoid_focal,
     "SoftmaxCrossEntropy": softmax_cross_entropy,
+    "SoftmaxFocal": softmax_focal,
 }
 OPTIONS = {
     "Huber": [{"delta": 2.5}],
     "Quantile": [{"levels": 0.3}],
     "SigmoidCrossEntropy": [{"label_smoothing": 0.2}],
+    "SigmoidFocal": [{"focus": 0.5, "balance": 0.25}, {"focus": 0}, {"focus": 5}],
     "SoftmaxCrossEntropy": [{"label_smoothing": 0.2}],
+    "SoftmaxFocal": [{"focus": 0.5}, {"focus": 0}, {"focus": 5}],
 }
 
 
@@ -213,7 +247,9 @@ DATA = {
     "Hinge": of_signs,
     "Poisson": of_counts,
     "SigmoidCrossEntropy": of_logits,
+    "SigmoidFocal": of_logits,
     "SoftmaxCrossEntropy": of_classes,
+    "SoftmaxFocal": of_classes,
 }
 
 
@@ -228,7 +264,7 @@ def documented(cls, prediction, target, dtype):
     limit = float(np.finfo(dtype).max)
     if cls is mg.GaussianNLL:  # e^-s is a normal number
         return prediction[:, 1] < -np.log(float(np.finfo(dtype).tiny)) - 1
-    if cls is mg.SoftmaxCrossEntropy:
+    if cls in (mg.SoftmaxCrossEntropy, mg.SoftmaxFocal):
         return np.ptp(prediction.astype(EXACT), axis=-1) < limit
     if cls.__name__ not in DATA:  # so is y - t
         return abs(prediction.astype(EXACT) - target)[:, 0] < limit
@@ -277,7 +313,8 @@ def test_and_at_any_other_numbers(cls, dtype):
     one = st.floats(width=width, allow_nan=False, allow_infinity=False)
     if cls.expects_probabilities:
         one = st.floats(0, 1, width=width)
-    wide = {"CrossEntropy": 3, "SoftmaxCrossEntropy": 3, "GaussianNLL": 2}.get(cls.__name__, 1)
+    wide = {"CrossEntropy": 3, "SoftmaxCrossEntropy": 3, "SoftmaxFocal": 3, "GaussianNLL": 2}
+    wide = wide.get(cls.__name__, 1)
 
     @given(st.lists(one, min_size=wide, max_size=wide), st.sampled_from(list(np.unique(some))))
     def check(row, target):

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import mlpgrad as mg
 from mlpgrad.losses.categorical import TABLE_CLASSES
-from tests.kinds import LOSSES, compare_with_golden, every
+from tests.kinds import LOSSES, compare_with_golden, every, loss_case
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/losses_activations.json").read_text())
 LACKING = {}  # losses that PyTorch does not have, with the reason
@@ -233,6 +233,9 @@ def test_widths_of_targets():
         (lambda: mg.Quantile([0.5, 1.0]), "levels between 0 and 1"),
         (lambda: mg.Quantile([]), "levels between 0 and 1"),
         (lambda: mg.GaussianNLL(0), "epsilon > 0"),
+        (lambda: mg.SigmoidFocal(-1), "SigmoidFocal expects focus >= 0, got -1"),
+        (lambda: mg.SoftmaxFocal(np.inf), "SoftmaxFocal expects focus >= 0, got inf"),
+        (lambda: mg.SigmoidFocal(balance=1), "balance between 0 and 1, or None, got 1"),
     ],
 )
 def test_bad_options(make, message):
@@ -304,6 +307,43 @@ def test_a_loss_that_gives_no_number_for_each_sample_says_so(reduced, rows, size
     for _ in range(2):
         with pytest.raises(ValueError, match=r"Squares.losses: expected an array of shape \("):
             model.backpropagate(x, x[:, :2])
+
+
+@pytest.mark.parametrize(
+    ("focal", "entropy"),
+    [(mg.SigmoidFocal, mg.SigmoidCrossEntropy), (mg.SoftmaxFocal, mg.SoftmaxCrossEntropy)],
+)
+def test_without_focus_it_is_the_cross_entropy(focal, entropy):
+    _, logits, target = entropy.example()
+    for y in (target, np.full(logits.shape, 1 / 3)):
+        expected = evaluated(entropy(), logits, y)
+        for found, exact in zip(evaluated(focal(focus=0), logits, y), expected, strict=True):
+            assert_allclose(found, exact, rtol=1e-14, atol=1e-17)
+
+
+@pytest.mark.parametrize("focus", [0.5, 2.0, 3.0])
+def test_two_classes_under_a_softmax_are_one_logit(focus):
+    z, labels = np.linspace(-40, 40, 33)[:, None], np.arange(33) % 2
+    one, delta = evaluated(mg.SigmoidFocal(focus), z, labels)
+    two, deltas = evaluated(mg.SoftmaxFocal(focus), np.hstack([np.zeros_like(z), z]), labels)
+    assert_allclose(one, two, rtol=1e-13)
+    assert_allclose(deltas, np.hstack([-delta, delta]), rtol=1e-12)
+
+
+def test_balance_weighs_the_answers():
+    z = np.array([[0.7], [-1.1]])
+    for target, weight in ((1, 0.25), (0, 0.75)):
+        plain = evaluated(mg.SigmoidFocal(), z, np.full(2, target))
+        balanced = evaluated(mg.SigmoidFocal(balance=0.25), z, np.full(2, target))
+        assert_allclose(balanced[0], weight * plain[0], rtol=1e-14)
+        assert_allclose(balanced[1], weight * plain[1], rtol=1e-14)
+
+
+@pytest.mark.parametrize("cls", [mg.SigmoidFocal, mg.SoftmaxFocal])
+def test_a_focal_loss_is_not_a_likelihood(cls):
+    model, x, y = loss_case(cls)
+    with pytest.raises(TypeError, match="not the negative log likelihood"):
+        model.curvature(x, y, kind="fisher")
 
 
 # what predictions mean

@@ -69,6 +69,7 @@ def test_hidden_layers_consist_of_what_the_options_say():
         {"label_smoothing": 0.1},
         {"class_weight": "balanced"},
         {"loss": mg.SoftmaxCrossEntropy(0.2)},
+        {"loss": mg.SoftmaxFocal()},
         {"solver": "lbfgs", "n_members": 2},
     ],
     ids=str,

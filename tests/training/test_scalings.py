@@ -296,7 +296,9 @@ REFUSED = {
     mg.Hinge,
     mg.Poisson,
     mg.SigmoidCrossEntropy,
+    mg.SigmoidFocal,
     mg.SoftmaxCrossEntropy,
+    mg.SoftmaxFocal,
 }
 
 

@@ -12,6 +12,7 @@ from mlpgrad.explanation.written import Reading, Written, softmax, softmax_in_nu
 from mlpgrad.losses.base import Loss
 from mlpgrad.losses.binary import BinaryCrossEntropy, Hinge, SigmoidCrossEntropy
 from mlpgrad.losses.categorical import CrossEntropy, SoftmaxCrossEntropy
+from mlpgrad.losses.focal import SigmoidFocal, SoftmaxFocal
 from mlpgrad.losses.likelihood import GaussianNLL, Poisson
 from mlpgrad.losses.regression import (
     HalfSquaredError,
@@ -171,6 +172,52 @@ class _Sigmoid(_Binary):
         )  # fmt: skip
 
 
+class _SigmoidFocal(_Sigmoid):
+    def __init__(self, loss: SigmoidFocal, *rest: Any) -> None:
+        g, a = f"{loss.focus:g}", loss.balance
+        yes, no = ("", "") if a is None else (f"{a:g} * ", f"{1 - a:g} * ")
+        self.sides = f"{{t}} * {yes}(1 - {{p}})^{g} * ", f"(1 - {{t}}) * {no}{{p}}^{g} * "
+        self.term = self.both("log({p})", "log(1 - {p})")
+        of_yes = f"({g} * {{p}} * log({{p}}) - (1 - {{p}}))"
+        of_no = f"({{p}} - {g} * (1 - {{p}}) * log(1 - {{p}}))"
+        self.slope = self.both(of_yes, of_no)
+        self.slopes = {1.0: self.sides[0] + of_yes, 0.0: self.sides[1] + of_no}
+        super().__init__(loss, *rest)
+
+    def both(self, yes: str, no: str) -> str:
+        """The template for any target, of those for yes and for no."""
+        return f"{self.sides[0]}{yes} + {self.sides[1]}{no}"
+
+    def target(self, target: Array) -> Array:
+        return target
+
+    def slope_at(self, at: At) -> str:
+        """The side of a target of 0 or 1 alone."""
+        only = self.slopes.get(float(self.values["t"][1][at]), self.slope)
+        return only if only is self.slope else only.split(" * ", 1)[1]
+
+
+class _SoftmaxFocal(_Softmax):
+    slope_in_words = True
+    slope = "{total} * {p} - {t} * {c}"
+
+    def __init__(self, loss: SoftmaxFocal, *rest: Any) -> None:
+        self.term = f"{{t}} * (1 - {{p}})^{loss.focus:g} * log({{p}})"
+        super().__init__(loss, *rest)
+        p, t, k = self.values["p"][1], self.values["t"][1], self.k
+        wrong = 1 - p
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(wrong > 0, -p * np.log(p) / wrong, 1)
+        c = wrong**loss.focus * (1 + loss.focus * np.where(p > 0, ratio, 0))
+        total = np.broadcast_to((t * c).sum(axis=1, keepdims=True), c.shape)
+        self.values |= {"c": (f"c_{k}", c), "total": ("C", total)}
+
+    def slope_formula(self) -> str:
+        g, k = f"{self.loss.focus:g}", self.k
+        c = self.symbols(f"(1 - {{p}})^{g} * (1 - {g} * {{p}} * log({{p}}) / (1 - {{p}}))")
+        return f"{super().slope_formula()} with c_{k} = {c} and C = sum_{k} t_{k} c_{k}"
+
+
 class _Hinge(Written):
     term, slope = "max(0, 1 - {t} * {y})", "-{t} * {inside}"
 
@@ -192,7 +239,9 @@ WRITTEN: dict[type[Loss], type[Written]] = {
     Poisson: _Poisson,
     Quantile: _Quantile,
     SigmoidCrossEntropy: _Sigmoid,
+    SigmoidFocal: _SigmoidFocal,
     SoftmaxCrossEntropy: _Softmax,
+    SoftmaxFocal: _SoftmaxFocal,
 }
 
 

@@ -18,7 +18,7 @@ from mlpgrad.explanation.notation import (
 )
 from mlpgrad.explanation.quantities import Numbers, Quantity, largest
 from mlpgrad.layers.chain import walk
-from mlpgrad.losses.categorical import CrossEntropy, SoftmaxCrossEntropy
+from mlpgrad.losses.categorical import _CategoricalLoss
 
 if TYPE_CHECKING:
     from mlpgrad.explanation.written import Written
@@ -79,7 +79,7 @@ class Trace:
             labels[0] = tuple(model.encoder.feature_names_out())
         elif model.feature_names_ is not None:
             labels[0] = model.feature_names_
-        if isinstance(model.loss, (CrossEntropy, SoftmaxCrossEntropy)):
+        if isinstance(model.loss, _CategoricalLoss):
             known = range(outputs) if model.classes_ is None else model.classes_.tolist()
             labels[-1] = tuple(map(_class_name, known))
         elif model.classes_ is not None and outputs == 1:

@@ -3,6 +3,7 @@
 from mlpgrad.losses.base import Loss
 from mlpgrad.losses.binary import BinaryCrossEntropy, Hinge, SigmoidCrossEntropy
 from mlpgrad.losses.categorical import CrossEntropy, SoftmaxCrossEntropy
+from mlpgrad.losses.focal import SigmoidFocal, SoftmaxFocal
 from mlpgrad.losses.likelihood import GaussianNLL, Poisson
 from mlpgrad.losses.regression import (
     HalfSquaredError,
@@ -25,5 +26,7 @@ __all__ = [
     "Poisson",
     "Quantile",
     "SigmoidCrossEntropy",
+    "SigmoidFocal",
     "SoftmaxCrossEntropy",
+    "SoftmaxFocal",
 ]

@@ -48,7 +48,41 @@ class _BinaryLoss(Loss):
         raise NotImplementedError
 
 
-class SigmoidCrossEntropy(_BinaryLoss):
+class _SigmoidLoss(_BinaryLoss):
+    """Outputs are logits: sigmoid(z) is the probability of yes."""
+
+    expects_logits = True
+
+    def probabilities(self, prediction: Array) -> Array:
+        return 0.5 * np.tanh(0.5 * prediction) + 0.5
+
+    def log_probabilities(self, prediction: Array) -> tuple[Array, Array]:
+        zero = np.zeros((), prediction.dtype)
+        return -np.logaddexp(zero, -prediction), -np.logaddexp(zero, prediction)
+
+    def averaged(self, predictions: Array) -> Array:
+        """The logit of the mean probability."""
+        yes, no = map(log_mean_exp, self.log_probabilities(predictions))
+        return np.asarray(yes - no)
+
+    def moderated(self, prediction: Array, covariance: Array) -> Array:
+        """z / sqrt(1 + pi/8 var z).
+
+        MacKay 1992, "The evidence framework applied to classification networks", equation 9.
+        """
+        variance = np.diagonal(covariance, axis1=-2, axis2=-1)
+        return np.asarray(prediction / np.sqrt(1 + math.pi / 8 * variance))
+
+    def classes(self, prediction: Array) -> Array:
+        """0 or 1: `(..., B)` for one output, `(..., B, O)` for several labels."""
+        return _decided(prediction.real > 0)
+
+    @classmethod
+    def example(cls) -> tuple[Self, Array, Array]:
+        return cls(), np.linspace(-1.3, 1.7, 12).reshape(4, 3), np.arange(12).reshape(4, 3) % 2
+
+
+class SigmoidCrossEntropy(_SigmoidLoss):
     """l = 1/O sum_k (log(1 + e^z_k) - t_k z_k);  dl/dz_k = (sigmoid(z_k) - t_k) / O
 
     The cross-entropy of yes-or-no targets with sigmoid(z), on logits z: the network's last layer
@@ -78,8 +112,6 @@ class SigmoidCrossEntropy(_BinaryLoss):
     """
 
     repeatable = True
-
-    expects_logits = True
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
         check_smoothing(self, label_smoothing)
@@ -133,34 +165,6 @@ class SigmoidCrossEntropy(_BinaryLoss):
         """sqrt(p (1 - p) / O) for each output: 1 / (2 cosh(z/2)) keeps its digits in the tails."""
         cosh = np.cosh(0.5 * np.clip(prediction, -1400, 1400))
         return diagonal(0.5 / (cosh * np.sqrt(prediction.shape[-1])))
-
-    def probabilities(self, prediction: Array) -> Array:
-        return 0.5 * np.tanh(0.5 * prediction) + 0.5
-
-    def log_probabilities(self, prediction: Array) -> tuple[Array, Array]:
-        zero = np.zeros((), prediction.dtype)
-        return -np.logaddexp(zero, -prediction), -np.logaddexp(zero, prediction)
-
-    def averaged(self, predictions: Array) -> Array:
-        """The logit of the mean probability."""
-        yes, no = map(log_mean_exp, self.log_probabilities(predictions))
-        return np.asarray(yes - no)
-
-    def moderated(self, prediction: Array, covariance: Array) -> Array:
-        """z / sqrt(1 + pi/8 var z).
-
-        MacKay 1992, "The evidence framework applied to classification networks", equation 9.
-        """
-        variance = np.diagonal(covariance, axis1=-2, axis2=-1)
-        return np.asarray(prediction / np.sqrt(1 + math.pi / 8 * variance))
-
-    def classes(self, prediction: Array) -> Array:
-        """0 or 1: `(..., B)` for one output, `(..., B, O)` for several labels."""
-        return _decided(prediction.real > 0)
-
-    @classmethod
-    def example(cls) -> tuple[Self, Array, Array]:
-        return cls(), np.linspace(-1.3, 1.7, 12).reshape(4, 3), np.arange(12).reshape(4, 3) % 2
 
 
 class BinaryCrossEntropy(_BinaryLoss):

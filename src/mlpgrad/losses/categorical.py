@@ -133,7 +133,62 @@ class _CategoricalLoss(Loss):
         return [self.probabilities(prediction)]  # second derivatives are linear in the target
 
 
-class SoftmaxCrossEntropy(_CategoricalLoss):
+class _SoftmaxLoss(_CategoricalLoss):
+    """Outputs are logits: softmax(z) are the probabilities."""
+
+    expects_logits = True
+
+    def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
+        rest = np.empty(shape[:-1], dtype)
+        return super().allocate(shape, dtype) | {
+            **maxima_buffers(shape),
+            "_top": np.empty((*shape[:-1], 1), dtype),
+            "_spread": spread_buffer(shape, dtype),
+            "_shifted": np.empty(shape, dtype),
+            "_exponentials": np.empty(shape, dtype),
+            "_rest": rest,
+            "_rest_column": rest[..., None],
+            "_log_total": np.empty(shape[:-1], dtype),
+            "_one_hot": np.empty(shape, dtype),
+        }
+
+    def _top_rows(self, shifted: Array) -> Array:
+        """Rows with 1 at the largest logit: given probabilities need not sum to 1 exactly."""
+        rows: Array = self._one_hot
+        shifted.argmax(-1, self._places, keepdims=True)
+        rows.fill(0)
+        np.put_along_axis(rows, self._places, 1, -1)
+        return rows
+
+    def probabilities(self, prediction: Array) -> Array:
+        exponentials = np.exp(prediction - prediction.max(axis=-1, keepdims=True))
+        return exponentials / exponentials.sum(axis=-1, keepdims=True)  # type: ignore[no-any-return]
+
+    def log_probabilities(self, prediction: Array) -> Array:
+        return np.asarray(prediction - np.logaddexp.reduce(prediction, axis=-1, keepdims=True))
+
+    def averaged(self, predictions: Array) -> Array:
+        """The logarithm of the mean probabilities."""
+        return np.asarray(log_mean_exp(self.log_probabilities(predictions)), predictions.dtype)
+
+    def moderated(self, prediction: Array, covariance: Array) -> Array:
+        """log p_k,  p_k ~ 1 / sum_j exp((z_j - z_k) / sqrt(1 + pi/8 var(z_j - z_k)))
+
+        For two classes it is MacKay's approximation for their difference. Lu, Ie and Sha 2020,
+        "Mean-field approximation to Gaussian-softmax integral", equation 12.
+        """
+        variance = np.diagonal(covariance, axis1=-2, axis2=-1)
+        of_difference = variance[..., None, :] + variance[..., None] - 2 * covariance
+        difference = prediction[..., None, :] - prediction[..., None]
+        scaled = difference / np.sqrt(1 + math.pi / 8 * np.maximum(of_difference, 0))
+        return self.log_probabilities(-np.logaddexp.reduce(scaled, axis=-1))
+
+    @classmethod
+    def example(cls) -> tuple[Self, Array, Array]:
+        return cls(), np.linspace(-1.3, 1.7, 12).reshape(4, 3), np.array([[0], [2], [1], [2]])
+
+
+class SoftmaxCrossEntropy(_SoftmaxLoss):
     """l = log sum_k e^z_k - sum_k t_k z_k;  dl/dz = softmax(z) - t
 
     The cross-entropy of the classes with softmax(z), on logits z: the network's last layer has no
@@ -172,8 +227,6 @@ class SoftmaxCrossEntropy(_CategoricalLoss):
 
     repeatable = True
 
-    expects_logits = True
-
     def __init__(self, label_smoothing: float = 0.0) -> None:
         check_smoothing(self, label_smoothing)
         self.label_smoothing = label_smoothing
@@ -194,14 +247,6 @@ class SoftmaxCrossEntropy(_CategoricalLoss):
         np.log1p(self._rest, self._log_total)
         return np.subtract(self._log_total, losses, losses)  # type: ignore[no-any-return]
 
-    def _top_rows(self, shifted: Array) -> Array:
-        """Rows with 1 at the largest logit: given probabilities need not sum to 1 exactly."""
-        rows: Array = self._one_hot
-        shifted.argmax(-1, self._places, keepdims=True)
-        rows.fill(0)
-        np.put_along_axis(rows, self._places, 1, -1)
-        return rows
-
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
         total: Array = self._total
         if self._square is not None:
@@ -213,56 +258,19 @@ class SoftmaxCrossEntropy(_CategoricalLoss):
         np.subtract(out, self._target_rows, out)
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
-        classes = shape[-1]
-        exponentials, total = np.empty(shape, dtype), np.empty(shape, dtype)
-        rest = np.empty(shape[:-1], dtype)
+        kept = super().allocate(shape, dtype)
+        classes, total = shape[-1], np.empty(shape, dtype)
         few = classes <= FEW_CLASSES
-        return super().allocate(shape, dtype) | {
-            **maxima_buffers(shape),
-            "_top": np.empty((*shape[:-1], 1), dtype),
-            "_spread": spread_buffer(shape, dtype),
-            "_shifted": np.empty(shape, dtype),
-            "_exponentials": exponentials,
-            "_rest": rest,
-            "_rest_column": rest[..., None],
-            "_log_total": np.empty(shape[:-1], dtype),
-            "_one_hot": np.empty(shape, dtype),
+        return kept | {
             "_total": total,
             # a product with a square of ones sums rows and repeats the sums in one call
             "_square": np.ones((classes, classes), dtype) if few else None,
-            "_flat_exponentials": exponentials.reshape(-1, classes),
+            "_flat_exponentials": kept["_exponentials"].reshape(-1, classes),
             "_flat_total": total.reshape(-1, classes),
         }
 
     def curvature_root(self, prediction: Array, target: Array) -> Array:
         return multinomial_root(self.probabilities(prediction))
-
-    def probabilities(self, prediction: Array) -> Array:
-        exponentials = np.exp(prediction - prediction.max(axis=-1, keepdims=True))
-        return exponentials / exponentials.sum(axis=-1, keepdims=True)  # type: ignore[no-any-return]
-
-    def log_probabilities(self, prediction: Array) -> Array:
-        return np.asarray(prediction - np.logaddexp.reduce(prediction, axis=-1, keepdims=True))
-
-    def averaged(self, predictions: Array) -> Array:
-        """The logarithm of the mean probabilities."""
-        return np.asarray(log_mean_exp(self.log_probabilities(predictions)), predictions.dtype)
-
-    def moderated(self, prediction: Array, covariance: Array) -> Array:
-        """log p_k,  p_k ~ 1 / sum_j exp((z_j - z_k) / sqrt(1 + pi/8 var(z_j - z_k)))
-
-        For two classes it is MacKay's approximation for their difference. Lu, Ie and Sha 2020,
-        "Mean-field approximation to Gaussian-softmax integral", equation 12.
-        """
-        variance = np.diagonal(covariance, axis1=-2, axis2=-1)
-        of_difference = variance[..., None, :] + variance[..., None] - 2 * covariance
-        difference = prediction[..., None, :] - prediction[..., None]
-        scaled = difference / np.sqrt(1 + math.pi / 8 * np.maximum(of_difference, 0))
-        return self.log_probabilities(-np.logaddexp.reduce(scaled, axis=-1))
-
-    @classmethod
-    def example(cls) -> tuple[Self, Array, Array]:
-        return cls(), np.linspace(-1.3, 1.7, 12).reshape(4, 3), np.array([[0], [2], [1], [2]])
 
 
 class CrossEntropy(_CategoricalLoss):

@@ -17,8 +17,8 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from sklearn.utils.validation import validate_data
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.losses import SigmoidCrossEntropy
 from mlpgrad.losses.base import Loss
+from mlpgrad.losses.binary import _SigmoidLoss
 from mlpgrad.sklearn.base import BaseMLP, makes_steps
 from mlpgrad.sklearn.documentation import documented
 from mlpgrad.sklearn.losses import loss_of_classes
@@ -244,7 +244,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             output = np.hstack([-output, output])
         loss = self.model_.loss
         # the loss's own sigmoid rounds small probabilities to 0
-        exact = isinstance(loss, SigmoidCrossEntropy)
+        exact = isinstance(loss, _SigmoidLoss)
         found: Array = expit(output) if exact else loss.probabilities(output)
         return found
 
