@@ -228,7 +228,7 @@ def test_not_a_number_away_from_the_point():
     [
         ({"directions": 0}, "directions expects an int >= 1, got 0"),
         ({"directions": 1.5}, "directions expects an int >= 1, got 1.5"),
-        ({"rtol": -1}, "rtol expects a number from 0 to 1, got -1"),
+        ({"rtol": -1}, r"rtol expects a number in \[0, 1\), got -1"),
         ({"rtol": float("nan")}, "rtol expects"),
     ],
 )

@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Examples
     --------
     >>> main(["--version"])
-    mlpgrad 0.1.0
+    mlpgrad ...
     0
     """
     parser = build_parser()

@@ -109,7 +109,7 @@ def amounts_in(texts: Iterable[str], decimal: str, decimal_is_known: bool) -> Am
     >>> amounts_in(["1,200", "1,450"], ".", False)  # 1.2 and 1.45 are as likely
     >>> amounts_in(["5 kg", "200 g"], ".", True)
     """
-    found = {text: _amount(text, decimal) for text in set(texts)}
+    found = {text: _amount(text, decimal) for text in dict.fromkeys(texts)}
     amounts = [amount for amount in found.values() if amount is not None]
     if len(amounts) < len(found) or not found:
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 import numpy as np
 
@@ -111,6 +110,8 @@ class Acquainted(Storage):
 
     def fingerprints(self) -> dict[str, int]:
         """A number for the classes and one for the columns, to be compared between ranks."""
+        from zlib import crc32  # only ranks need it
+
         known = {"classes": self.classes_, "columns": self.feature_names_}
         return {
             f"the {what} ({value})": crc32(repr(value).encode()) % (1 << 16)

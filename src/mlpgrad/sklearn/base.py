@@ -283,7 +283,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _output(self, X: Any, check_input: bool = True) -> Array:
         """The output `(B, O)` that stands for all members: their mean, of probabilities."""
-        output = self.model_.in_own_unit(self._raw(X, check_input))
+        output = self._raw(X, check_input)
+        output = self.model_.in_own_unit(output)
         return output if output.ndim == 2 else self.model_.loss.averaged(output)
 
     def _loss_of(self, rows: Rows) -> Array:
