@@ -77,7 +77,7 @@ def count(value: Any, name: str, least: int = 1, most: int | None = None, fix: s
     name : str
         What the message calls it.
     least, most : int
-        The bounds, both included; None is no bound.
+        The bounds, both included; None means unbounded.
     fix : str, optional
         What to do instead.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 UNWATCHED = {"params", "grads", "state", "steps", "learning_rate_scale"}
-"""What changes at every step, and is no option."""
+"""Attributes that change at every step and are not options."""
 
 
 class Watched:

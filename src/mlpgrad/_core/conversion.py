@@ -18,7 +18,7 @@ def converted(array: Array, name: str, *, code: str = "") -> Array:
     Parameters
     ----------
     array : array
-        Of a dtype that is not one of numbers.
+        The values, in a dtype that does not hold numbers.
     name : str
         What to call it in messages.
     code : str, optional

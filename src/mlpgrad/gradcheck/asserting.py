@@ -42,7 +42,7 @@ def assert_gradients(*args: Any, strict: bool = False, **options: Any) -> Gradie
     Parameters
     ----------
     *args, **options
-        Those of `check_gradients(model, x, y)`, `check_layer(layer)`, `check_loss(loss)` or
+        The arguments of `check_gradients(model, x, y)`, `check_layer(layer)`, `check_loss(loss)` or
         `check_gradient(f, grad, params)`; or one GradientReport.
     strict : bool
         Also fail where the check could not have noticed a mistake (NO_POWER).

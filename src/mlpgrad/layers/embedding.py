@@ -20,7 +20,7 @@ class Embedding(Layer):
     """y = [the other features, V_1[c_1], V_2[c_2], ...]  for features c_j that are codes
 
     Row c of the matrix V_j is a vector of parameters for the category with the code c. It takes the
-    place of the code; features that are no codes are passed on, in their order, and come first.
+    place of the code; features that are not codes are passed on, in their order, and come first.
     dL/dV_j[c] is the sum of the delta of all samples with this code; dL/dc_j is 0. The same as a
     one-hot feature for each category under a Dense layer of its own, without the zeros. Guo and
     Berkhahn 2016, "Entity embeddings of categorical variables".

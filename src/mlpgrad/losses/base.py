@@ -36,7 +36,7 @@ class Loss(Curvature, Meaning, Described):
     tests begin with.
     `mg.check_loss(loss, prediction, target)` tells whether the slopes are correct.
 
-    Values and slopes are right to a few units of the dtype's precision for all predictions and
+    Values and slopes are correct to a few units of the dtype's precision for all predictions and
     targets, as long as their differences are finite numbers of the dtype; what a class cannot do is
     in its description. A loss that is larger than the largest number of the dtype is infinite
     (squares of differences beyond 1.8e19 in float32, or 256 in float16); NumPy then warns of an

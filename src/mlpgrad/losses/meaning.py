@@ -75,7 +75,7 @@ class Meaning:
         prediction : array (..., B, O)
             The outputs on average.
         covariance : array (..., B, O, O)
-            That of the outputs of each sample.
+            The covariance of the outputs of each sample.
 
         Returns
         -------
@@ -90,7 +90,7 @@ class Meaning:
         Parameters
         ----------
         mean, variance : array (B, T)
-            Those of the target, with all that makes it uncertain.
+            Mean and variance of the target, with all that makes it uncertain.
         level : float
             Between 0 and 1.
 
@@ -117,8 +117,8 @@ class Meaning:
         target : array (B, T)
             As `cast` returns it.
         variance : array (..., B, T) or None
-            That of the targets around `numbers(prediction)`; a loss on classes or counts needs
-            none.
+            The variance of the targets around `numbers(prediction)`; None for a loss on classes or
+            counts.
 
         Returns
         -------

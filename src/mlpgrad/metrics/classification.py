@@ -48,7 +48,7 @@ class Accuracy(Metric):
 class TopK(Metric):
     """mean [class is among the k likeliest]: the name is `top_3_accuracy` for k = 3
 
-    Of equal outputs the first counts as the likelier one, so TopK(1) is Accuracy. As
+    The first of equal outputs counts as the likelier one, so TopK(1) is Accuracy. It corresponds to
     scikit-learn's `top_k_accuracy_score`, which orders equal outputs the other way round.
 
     Parameters

@@ -20,7 +20,7 @@ AVERAGES = ("auto", "macro", "micro", "weighted")
 class _ConfusionMetric(Metric):
     """A quotient of counts: of samples with a class, of samples predicted to have it, of both.
 
-    Of two classes it is that of class 1. Of more, and of several labels, it is an average.
+    For two classes it is the quotient of class 1; for more, and for several labels, an average.
 
     Parameters
     ----------

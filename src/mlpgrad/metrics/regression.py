@@ -19,7 +19,7 @@ EPSILON = float(np.finfo(np.float64).eps)
 class MeanAbsolute(Metric):
     """mean |y - t|, over samples and outputs
 
-    As scikit-learn's `mean_absolute_error`.
+    It is scikit-learn's `mean_absolute_error`.
 
     Raises
     ------

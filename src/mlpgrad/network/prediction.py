@@ -76,7 +76,7 @@ class Twins:
         self._owns = [vars(layer) for _, layer in walk(layers)]
         self._sizes = [*map(len, self._owns)]
         self._public = [_public(own) for own in self._owns]
-        self._others = []  # what is no option, so that nobody tells when it is assigned
+        self._others = []  # not options, so that nothing tells when they are assigned
         for (_, layer), own, public in zip(walk(layers), self._owns, self._public, strict=True):
             names = public.keys() - layer._options
             self._others += [(own, name, public[name]) for name in names]

@@ -23,8 +23,8 @@ def a_model(model: Any) -> Network:
 def samples(model: Network, x: Any) -> Array:
     """The checked samples `(n, I)`, which all members of an ensemble share.
 
-    Of a table they are the features that the model's encoder makes, `(E, n, I)` where it has
-    learnt for each member.
+    For a table they are the features that the model's encoder makes: `(E, n, I)` where the encoder
+    was fitted for each member.
     """
     if a_model(model).encoder is not None:
         return model.checked_inputs(x)

@@ -10,8 +10,8 @@ OPTIONS = """
 hidden_layer_sizes : int or sequence of int, default=(100,)
     Units of each hidden layer.
 activation : {'identity', 'logistic', 'tanh', 'relu'}, Activation or list, default='relu'
-    Of the hidden layers: z, 1 / (1 + exp(-z)), tanh(z) or max(0, z). Beyond scikit-learn: an object
-    such as `mlpgrad.GELU()`, also of a class of one's own, or a list with one for each layer.
+    The hidden layers' activation: z, 1 / (1 + exp(-z)), tanh(z) or max(0, z). Beyond scikit-learn:
+    an object such as `mlpgrad.GELU()`, also of a class of one's own, or a list of one per layer.
 solver : {'lbfgs', 'sgd', 'adam'} or Optimizer, default='adam'
     'adam' and 'sgd' make steps on minibatches (Kingma and Ba 2015; gradient descent with
     momentum). 'lbfgs' is SciPy's L-BFGS-B on all rows: often better for small data. Beyond
@@ -44,7 +44,7 @@ verbose : bool, default=False
 warm_start : bool, default=False
     Whether `fit` goes on from the weights of an earlier `fit`.
 momentum : float, default=0.9
-    Of 'sgd', from 0 to 1.
+    The momentum of 'sgd', from 0 to 1.
 nesterovs_momentum : bool, default=True
     Whether the momentum of 'sgd' is Nesterov's.
 early_stopping : bool, default=False
@@ -54,7 +54,7 @@ early_stopping : bool, default=False
 validation_fraction : float, default=0.1
     Share of the rows that `early_stopping` holds out: stratified for two classes.
 beta_1, beta_2 : float, default=0.9, 0.999
-    Of 'adam', each in [0, 1): decay of the averages of g and of g^2.
+    The decay rates of the averages of g and of g^2 in 'adam', each in [0, 1).
 epsilon : float, default=1e-8
     Added to the divisor of 'adam'.
 n_iter_no_change : int, default=10
@@ -156,9 +156,9 @@ rows : {'auto', 'folds', 'all'}, default='auto'
 dropout : float, default=0.1
     Share of the hidden units' outputs that are zero in a step.
 learning_rate : float, default=0.002
-    Of AdamW.
+    The step size of AdamW.
 weight_decay : float, default=0.01
-    Of AdamW.
+    The weight decay of AdamW.
 batch_size : int, default='auto'
     Rows of a step; 'auto' is a twentieth of all, from 16 to 256.
 max_epochs : int, default='auto'

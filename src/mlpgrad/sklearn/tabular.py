@@ -33,10 +33,10 @@ class Choice(NamedTuple):
 
     name: str
     loss: float
-    """Of the out-of-fold predictions."""
+    """The loss of the out-of-fold predictions."""
     standard_error: float
     epochs: int
-    """That are best for all members alike."""
+    """The number of epochs that is best for all members together."""
     all_rows: bool
     """Whether its members may train on all rows: see `rows`."""
     seconds: float

@@ -64,7 +64,7 @@ class ColumnEncoding(Described):
         target : array (n, O) or None
             Numbers, or one column a class. None unless `sees_target`.
         weights : array (n,)
-            Of the rows, all above 0.
+            The weights of the rows, all above 0.
 
         Returns
         -------

@@ -262,10 +262,10 @@ class TableEncoder(Described, Stateful):
             Numbers, or one column a class.
         weights : array (n,) or None
         rows : array of int or None
-            Those to learn from, None for all.
+            The rows to learn from; None for all.
         members : sequence of array of int, optional
-            Those that each member of an ensemble trains on. Encodings that look at the target learn
-            from these rows, once for each member; the others from `rows`.
+            The rows that each member of an ensemble trains on. Encodings that look at the target
+            learn from these rows, once for each member; the others learn from `rows`.
 
         Returns
         -------

@@ -22,7 +22,7 @@ class RawColumn:
     ----------
     name : str or int
     values : array (n,)
-        Of any dtype.
+        The values of the column, in any dtype.
     categorical : bool
         Whether its type says that it holds categories, as that of pandas and polars does.
     """

@@ -149,5 +149,5 @@ def _is_zero(array: Array | None) -> Array:
 
 
 def _members(mask: Array) -> str:
-    """Of how many members of an ensemble something holds."""
+    """In how many members of an ensemble something holds."""
     return f" in {mask.sum()} of {mask.size} members" if mask.size > 1 else ""

@@ -71,7 +71,7 @@ class LastSane:
         Parameters
         ----------
         loss : number or array (E,)
-            That of the weights, finite.
+            The loss of the weights, finite.
         """
         network = self.network
         sane = (loss <= self.bound) & self._finite(network.grads)

@@ -51,9 +51,9 @@ class Unencoded:
         target, weights : array
             Checked.
         rows : array of int or None
-            Those to learn from.
+            The rows to learn from.
         members : list of array of int, optional
-            Those that each member is trained on.
+            The rows that each member is trained on.
         """
         if weights is not None:
             weights = weights.astype(np.float64)[..., 0]

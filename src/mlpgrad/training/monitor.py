@@ -28,7 +28,7 @@ def larger_is_better(name: str, metrics: Iterable[Metric] = ()) -> bool | None:
     name : str
         A key of `History`, such as `val_accuracy`.
     metrics : iterable of Metric, default ()
-        Those of the training; the package's own are known without.
+        The metrics of the training; those of the package need not be given.
 
     Examples
     --------

@@ -78,7 +78,7 @@ class Record(dict[str, list[Any]]):
 
 
 def as_text(value: Any) -> str:
-    """A logged value as a short text: the mean of the members; as it is, if it is no number."""
+    """A logged value as a short text: the mean of the members, or the value if not a number."""
     try:
         return f"{float(np.mean(value)):.4g}"
     except (TypeError, ValueError):

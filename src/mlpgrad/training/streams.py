@@ -114,6 +114,6 @@ class Stream(Batches):
 
 
 def is_stream(x: Any, y: Any) -> bool:
-    """Whether `x` is no array, but something that yields batches of inputs and targets."""
+    """Whether `x` is not an array, but something that yields batches of inputs and targets."""
     array = hasattr(x, "__array__") or hasattr(x, "toarray")
     return y is None and isinstance(x, Iterable) and not array

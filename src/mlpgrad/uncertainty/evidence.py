@@ -9,7 +9,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 
 LARGEST = 1e12
-"""Of both precisions."""
+"""The upper bound of both precisions."""
 ITERATIONS = 1000
 CLOSE = 1e-10
 
@@ -41,7 +41,7 @@ def most_evident(
     Parameters
     ----------
     eigenvalues : array (P,)
-        Those l_i of the Hessian of the negative log likelihood with unit noise.
+        The eigenvalues l_i of the Hessian of the negative log likelihood with unit noise.
     squares : float
         The sum of the squared weights.
     errors : float

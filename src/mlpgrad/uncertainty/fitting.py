@@ -16,7 +16,7 @@ from mlpgrad.uncertainty.laplace import Laplace
 from mlpgrad.uncertainty.part import Part, begin_of
 
 COPIES = 4
-"""Of the matrix of curvature, at most: while it is made, decomposed and inverted."""
+"""The most copies of the curvature matrix in memory: it is made, decomposed and inverted."""
 
 
 class Given(NamedTuple):

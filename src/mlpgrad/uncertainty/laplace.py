@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mlpgrad.network.network import Network
 
 ELEMENTS = 1 << 22
-"""Of the Jacobians held at once, about: bounds the memory of predictions."""
+"""About how many elements of Jacobians are held at once: bounds the memory of predictions."""
 
 
 class Laplace(Uncertainty):
@@ -49,7 +49,7 @@ class Laplace(Uncertainty):
     log_evidence : float or array (E,), optional
         The log marginal likelihood of the training data, to compare models by.
     checksum : array () or (E,), optional
-        Of the weights that it belongs to; without it, it belongs to any.
+        The checksum of the weights that the fit belongs to. Without one, any weights are accepted.
 
     Examples
     --------
@@ -112,9 +112,9 @@ class Laplace(Uncertainty):
             likelihood, divided by the noise variance for a squared error. The lower triangle is
             read.
         prior_precision : float or array (P,)
-            Of each weight, positive.
+            The precision of each weight in the prior, positive.
         noise_variance : float or array (T,), optional
-            Of the targets, where they are numbers, in the units that the network is trained in.
+            The variance of the targets, where they are numbers, in the units of the training.
         log_likelihood : float, optional
             The log probability of all training targets at these weights, for `log_evidence`.
         layers : "all" or "last", default "all"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlpgrad.network.network import Network
 
 SMALLEST = 1e-6
-"""Of the range searched for the noise: this share of the errors' size."""
+"""The lower end of the range searched for the noise, as a share of the errors' size."""
 
 
 class Noise(Uncertainty):

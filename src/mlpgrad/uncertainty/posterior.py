@@ -34,7 +34,7 @@ def posterior(curvature: Array, precision: Array, weights: Array) -> Posterior:
     curvature : array (P, P)
         Symmetric and positive semi-definite; the lower triangle is read.
     precision : array (P,)
-        Of the prior around 0, positive.
+        The precision of the prior, whose mean is 0; positive.
     weights : array (P,)
 
     Raises

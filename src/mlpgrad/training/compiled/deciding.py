@@ -25,7 +25,7 @@ SAVED_BY_STEP = 25e-6
 SAVED_BY_PARAMETER = 2e-9
 """The same for each parameter: the update in one pass over the arrays in place of ten."""
 FEWEST_BATCHES = 8
-"""Of an ensemble's epoch, whose last batch NumPy computes."""
+"""The fewest batches in an epoch of an ensemble: NumPy computes the last of them."""
 
 
 def wanted(compiled: bool | None) -> bool | None:

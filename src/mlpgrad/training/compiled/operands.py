@@ -40,7 +40,7 @@ class Operand:
     kind : str
         One of KINDS.
     value : number or None
-        Of a constant: a read-only array of one number throughout.
+        The number in a constant, a read-only array of one number throughout.
     root, offset : int
         The buffer, by its number in `Roots`, and the first byte in it.
     low, high : int

@@ -18,7 +18,7 @@ from mlpgrad.training.compiled.writing import (
 )
 
 MOST_COLUMNS = 64
-"""Of an argmax: a row is one vector."""
+"""The widest row of an argmax: a row is one vector."""
 
 
 class Rows:

@@ -14,7 +14,7 @@ from mlpgrad.training.second_order.cholesky import Factor
 FIRST_DECAY = 0.01
 """A weak prior to begin with: a strong one decays the weights before the data have had a say."""
 LARGEST = 1e12
-"""Of alpha and beta."""
+"""The upper bound of alpha and beta."""
 FEWEST = 1e-6
 """Share of a group's parameters that the data determine at least, so that alpha stays positive."""
 
@@ -102,11 +102,11 @@ def improved(
     Parameters
     ----------
     before : Estimate
-        That in the matrix A.
+        The estimate in the matrix A.
     groups : Groups
     params : array (P,)
     factor : Factor
-        Of A.
+        The Cholesky factor of A.
     misfit : Misfit
     """
     gamma = groups.sizes - before.alpha * groups.sums(factor.inverse_diagonal())

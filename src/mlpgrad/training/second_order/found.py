@@ -26,7 +26,7 @@ def uncertainty_of(network: Network, state: State, make: Callable[[Array], Part]
     network : Network
         With its final weights.
     state : State
-        Of the training.
+        The state of the training.
     make : callable
         Returns the part of some members.
     """

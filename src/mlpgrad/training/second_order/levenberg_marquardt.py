@@ -66,8 +66,8 @@ class LevenbergMarquardt(Method):
     Attributes
     ----------
     state : State or None
-        Of the last training, with one row a network: `alpha` (E, G), `beta` (E,), `gamma` (E, G)
-        for the G groups of `group_names`, `mu`, `log_evidence` (E,), `steps` (E,).
+        The state of the last training, with one row a network: `alpha` (E, G), `beta` (E,) and
+        `gamma` (E, G) for the G groups of `group_names`, `mu`, `log_evidence` (E,), `steps` (E,).
     group_names : list of str
         The groups of the last training.
 

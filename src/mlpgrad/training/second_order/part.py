@@ -91,7 +91,7 @@ class Part:
         Parameters
         ----------
         state : State
-            Of all members; the rows of these are changed.
+            The state of all members; the rows of this part are changed.
         damping : Damping
         stops : callable
             Whether training is to end at once, before the iteration does.

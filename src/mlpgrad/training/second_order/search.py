@@ -32,7 +32,7 @@ class Search:
     params, value, gradient : array (P,), float, array (P,)
         After the last iteration.
     evaluations : int
-        Of the objective, so far.
+        The number of evaluations of the objective so far.
     result : OptimizeResult or None
         SciPy's, once the minimization has ended by itself.
     """
