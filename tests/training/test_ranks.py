@@ -263,7 +263,7 @@ def test_ranks_that_are_asked_for_different_things_say_so_before_they_train(diff
 
     def run(rank):
         options = {"epochs": 4} | ({difference: given} if rank == 0 else {})
-        with pytest.raises(ValueError, match="the ranks expect the same") as caught:
+        with pytest.raises(ValueError, match="the ranks need the same arguments") as caught:
             model().fit(
                 X, Y, optimizer=mg.SGD(0.1), communicator=queues.rank(rank), verbose=0, **options
             )

@@ -389,7 +389,7 @@ def test_wrong_options_are_refused():
         both.laplace(X, np.hstack([Y, Y]), noise=1.0)
     with pytest.raises(ValueError, match=r"with parameters.*mg\.Noise"):
         mg.Sequential([mg.Identity()], loss=mg.MeanSquaredError()).laplace(Y, Y)
-    with pytest.raises(ValueError, match="meets all targets exactly"):
+    with pytest.raises(ValueError, match="fits all targets exactly"):
         model.laplace(X, model.predict(X))
 
 

@@ -306,7 +306,7 @@ def as_array(values: Any, name: str) -> Array:
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"{name} expects an array, got rows of different lengths or values of different "
-            f"kinds ({type(values).__name__}); give every row as many numbers"
+            f"kinds ({type(values).__name__}); give all rows the same length"
         ) from error
 
 

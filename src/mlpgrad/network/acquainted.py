@@ -35,8 +35,9 @@ class Acquainted(Storage):
         """The label of each class, `(K,)`, which `predict_classes` answers with. Read-only.
 
         The labels given as `classes`, else those that `fit` has found in `y`: sorted, or in the
-        order of a categorical type. Integers inside 0 .. K-1 are indices, and then these are the numbers
-        from 0 to K-1. None before `fit` without `classes`, and where the loss predicts no classes.
+        order of a categorical type. Integers inside 0 .. K-1 are indices, and then these are the
+        numbers from 0 to K-1. None before `fit` without `classes`, and where the loss predicts no
+        classes.
         """
         return None if self.labels is None else self.labels.classes
 

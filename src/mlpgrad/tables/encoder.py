@@ -341,7 +341,7 @@ class TableEncoder(Described, Stateful):
         states, members = kept["states"], kept["members"]
         whole = isinstance(members, int) or members is None
         if not whole or len(states) not in (0, len(plan)) or not all(map(is_sound, plan)):
-            raise ValueError("what it says of a table's encoder does not fit together")
+            raise ValueError("its description of a table's encoder is inconsistent")
         self._plan, self._states, self._members = plan, states, members
 
     @classmethod

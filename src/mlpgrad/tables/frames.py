@@ -83,7 +83,7 @@ class RawTable:
         lengths = {len(self[name].values) for name in self.names} if self._named else {len(table)}
         if len(lengths) > 1:
             raise ValueError(
-                f"the columns of a table expect as many values each, got {sorted(lengths)}"
+                f"a table expects columns of one length, got lengths {sorted(lengths)}"
             )
         self.rows = lengths.pop() if lengths else 0
         if not self.rows or not self.names:
@@ -134,7 +134,7 @@ def _as_array(table: Any) -> Array:
             raise TypeError(f"a table expects {FORMS}, got {shown(table)}")
         widths = {len(row) if isinstance(row, (list, tuple)) else -1 for row in table}
         if len(widths) != 1 or -1 in widths:
-            raise ValueError("a table as a list expects rows with as many values each")
+            raise ValueError("a table as a list expects rows of one length")
         table = np.array(table, object)
     array = np.asarray(table)
     if array.ndim != (1 if array.dtype.names else 2):

@@ -41,7 +41,7 @@ class Kind(NamedTuple):
     reason: str
     """Why it was taken for that, or why it is left out."""
     used: bool
-    """Whether it tells anything."""
+    """Whether it holds information."""
 
 
 def recognised(raw: RawColumn, fields: Fields) -> Kind:
@@ -64,7 +64,7 @@ def recognised(raw: RawColumn, fields: Fields) -> Kind:
 
 
 def judged(column: Column, reason: str, all_different: bool = False) -> Kind:
-    """Whether a column tells anything: one that is constant does not, nor does a text's id."""
+    """Whether a column holds information: a constant does not, nor does an identifier."""
     if column.categorical:
         present = int((column.codes >= 0).sum())
         levels = len(column.levels)

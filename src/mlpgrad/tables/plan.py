@@ -69,7 +69,7 @@ def planned(
     if not any(column.encoding for column in plan):
         told = "; ".join(f"{column.name!r}: {column.reason}" for column in plan[:4])
         raise ValueError(
-            f"no column of the table tells anything ({told}); give a table with columns that "
+            f"no column of the table holds information ({told}); give a table with columns that "
             f"differ from row to row, or say how to encode one with columns="
         )
     return plan
@@ -84,7 +84,7 @@ def _as_given(raw: RawColumn, encoding: ColumnEncoding | None, fields: Fields) -
 
 
 def _become(kind: Kind, encoding: ColumnEncoding) -> Planned:
-    """A column of this kind, encoded so if it tells anything."""
+    """A column of this kind, encoded in this way if it holds information."""
     column = kind.column
     if not kind.used:
         return Planned(column.name, None, kind.reason, 0, 0)

@@ -91,6 +91,6 @@ def check_alike(communicator: Communicator, options: Mapping[str, Any]) -> None:
     if differing:
         own = ", ".join(f"{name}: {options[name]}" for name in differing)
         raise UnlikeRanksError(
-            f"the ranks expect the same of each other, but differ in {' and '.join(differing)} "
+            f"the ranks need the same arguments, but differ in {' and '.join(differing)} "
             f"(rank {communicator.rank} has {own}); give all ranks the same"
         )

@@ -85,7 +85,7 @@ def fit_unfitted(network: Network, batches: Batches, communicator: Communicator 
     Raises
     ------
     ValueError
-        If the rows come from an iterable, which would have to be read one more time.
+        If the rows come from an iterable, which would have to be read again.
     """
     unfitted = bool(network.unfitted())
     if communicator is not None and network.scales():
@@ -95,7 +95,7 @@ def fit_unfitted(network: Network, batches: Batches, communicator: Communicator 
     if not isinstance(batches, Minibatches):
         raise ValueError(
             "the scaling of inputs or targets is fitted to all rows before training, and batches "
-            "from an iterable are not read one more time for that; call "
+            "from an iterable are not read again for that; call "
             "model.fit_scaling(batches) first, with all of them or some"
         )
     fit_to(network, rows_at_once(network, *batches.trained()), communicator)

@@ -116,7 +116,7 @@ def _check_errors(square: float, target: Array) -> None:
     """Raise ValueError if all that is left of the targets is rounding."""
     if square <= (np.finfo(np.float32).eps * float(np.abs(target).max())) ** 2:
         raise ValueError(
-            "the model meets all targets exactly, so that their noise cannot be estimated; write "
+            "the model fits all targets exactly, so that their noise cannot be estimated; write "
             "noise=, its standard deviation, or stop training earlier"
         )
 

@@ -99,7 +99,7 @@ class Laplace(Uncertainty):
         log_likelihood: float | None = None,
         layers: str = "all",
     ) -> Self:
-        """The approximation at the present weights of one network, from a matrix of curvature.
+        """The approximation at the present weights of one network, from a curvature matrix.
 
         For methods that have the matrix already. An ensemble has one for each member: `joined`.
 

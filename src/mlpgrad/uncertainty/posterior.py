@@ -1,4 +1,4 @@
-"""A normal law of weights from a matrix of curvature and a prior."""
+"""A normal law of weights from a curvature matrix and a prior."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def posterior(curvature: Array, precision: Array, weights: Array) -> Posterior:
     root, singular = dtrtri(upper, lower=0)  # A = U^T U, so that A^-1 = U^-1 U^-T
     if failed or singular:
         raise ValueError(
-            "a Laplace approximation expects a matrix of curvature that is positive definite with "
+            "a Laplace approximation expects a curvature matrix that is positive definite with "
             "the prior, got one that is not; give a larger prior_precision"
         )
     log_determinant = 2 * float(np.log(np.diagonal(upper)).sum())
