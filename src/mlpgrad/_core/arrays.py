@@ -200,7 +200,7 @@ def row_maxima(rows: Array, starts: Array, places: Array, out: Array) -> None:
     """Write the largest number of each of `rows: (..., B, K)` into `out: (..., B, 1)`.
 
     By their places in the flat array, with the buffers of `maxima_buffers`: `argmax` has a fast
-    form for short rows, which `maximum.reduce` has not.
+    form for short rows, and `maximum.reduce` does not.
     """
     rows.argmax(-1, places, keepdims=True)
     np.add(places, starts, places)

@@ -134,7 +134,7 @@ class Followers:
         self._others.add(weakref.ref(listener, self._others.discard))
 
     def all(self) -> list[Listener]:
-        """Those that still exist."""
+        """The listeners that still exist."""
         return [listener for ref in [*self._others] if (listener := ref()) is not None]
 
     def __reduce__(self) -> Any:

@@ -1,4 +1,4 @@
-"""What is written to stderr while training, wherever that leads: nowhere, perhaps."""
+"""Output to stderr while training, which may be a terminal, a file, or nothing at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def is_terminal() -> bool:
-    """Whether stderr is a terminal; not where it is None, closed, or of a kind that cannot say."""
+    """Whether stderr is a terminal: False if it is None, closed, or has no `isatty`."""
     try:
         return bool(sys.stderr.isatty())
     except (AttributeError, ValueError, OSError):
@@ -15,7 +15,7 @@ def is_terminal() -> bool:
 
 
 def write(text: str) -> bool:
-    """Write to stderr; False where that cannot be done: training must not fail of it."""
+    """Write to stderr; False where that cannot be done: training must not fail because of it."""
     stream: Any = sys.stderr
     try:
         stream.write(text)

@@ -1,4 +1,4 @@
-"""What the command line answers to its wrong use."""
+"""The error that the command line reports as one line."""
 
 
 class CommandError(Exception):

@@ -21,8 +21,8 @@ ROWS_AT_ONCE = 8192  # bounds the memory, not the result
 class Objective:
     """L(params) over fixed rows, with its derivatives, on a copy of the network.
 
-    The network itself keeps its weights until somebody assigns them: what a line search tries is
-    seen by nobody. Randomness (dropout) is the same at every call, and statistics (BatchNorm's)
+    The network itself keeps its weights until they are assigned: what a line search tries does
+    not show. Randomness (dropout) is the same at every call, and statistics (BatchNorm's)
     do not move. BatchNorm's mean and variance are those of a chunk.
 
     Parameters

@@ -1,6 +1,6 @@
 """The arrays of a `.npz` file: sizes are compared before anything is allocated or read.
 
-Members that nobody asks for are never read. Those that are asked for must lie in the file as they
+Members that are not asked for are never read. Those that are asked for must lie in the file as they
 are, not compressed, so that they take no more memory than the file does.
 """
 

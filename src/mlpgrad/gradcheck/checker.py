@@ -36,7 +36,7 @@ SETTLED = {Outcome.AGREES, Outcome.EMPTY}
 
 @contextmanager
 def global_generators_kept() -> Iterator[None]:
-    """Whatever f draws from the global generators, they continue as if it had not."""
+    """The global generators continue as if f had not drawn from them."""
     numpy_state = np.random.get_state()  # noqa: NPY002  # the users' generator, not ours
     python_state = random.getstate()
     try:

@@ -1,4 +1,4 @@
-"""Where a gradient is wrong: what its wrong elements have in common, and the others have not."""
+"""Where a gradient is wrong: what its wrong elements share, and the others do not."""
 
 from __future__ import annotations
 

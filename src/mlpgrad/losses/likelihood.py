@@ -82,7 +82,7 @@ class Poisson(Loss):
         return np.asarray(log_mean_exp(predictions), predictions.dtype)
 
     def interval(self, mean: Array, variance: Array, level: float) -> tuple[Array, Array]:
-        """Those of a Poisson law, or of a negative binomial law where the variance is larger."""
+        """Bounds of a Poisson law, or of a negative binomial law where the variance is larger."""
         from scipy import stats
 
         tails = (1 - level) / 2, (1 + level) / 2

@@ -55,7 +55,7 @@ class ColumnEncoding(Described):
     sees_target: ClassVar[bool] = False
 
     def learn(self, column: Column, target: Array | None, weights: Array) -> State:
-        """What there is to know of a column, from the rows that are trained on.
+        """Learn what the encoding needs to know about a column, from the training rows.
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ class NumericEncoding(ColumnEncoding):
         return state | self.learn_numbers(values, given, weights[there])
 
     def names(self, state: State) -> list[str]:
-        """Those of the numbers, and one for gaps."""
+        """The endings of the names of the numbers' features, and one for gaps."""
         return self.parts(state) + ["=missing"] * state["gaps"]
 
     def write(self, column: Column, state: State, out: Array) -> None:
@@ -132,7 +132,7 @@ class NumericEncoding(ColumnEncoding):
     """Whether a gap is also encoded as the median; else its other features are 0."""
 
     def learn_numbers(self, values: Array, target: Array | None, weights: Array) -> State:
-        """What there is to know of numbers without gaps, at least one."""
+        """Learn what the encoding needs to know about numbers without gaps, at least one."""
         raise NotImplementedError
 
     def parts(self, state: State) -> list[str]:

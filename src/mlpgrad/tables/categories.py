@@ -74,7 +74,7 @@ class OneHot(_Categories):
         super().__init__(most, least_rows)
 
     def names(self, state: State) -> list[str]:
-        """Those of the levels."""
+        """The endings of the features' names, one for each level."""
         own = [f"={level}" for level in state["levels"]]
         return own + ["=other"] * state["rare"] + ["=missing"] * state["gaps"]
 

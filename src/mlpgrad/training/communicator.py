@@ -82,7 +82,7 @@ def summed(communicator: Communicator, *values: Any) -> list[Any]:
 def check_alike(communicator: Communicator, options: Mapping[str, Any]) -> None:
     """Raise UnlikeRanksError, on all ranks, where one of these numbers is not the same on each.
 
-    Ranks that measure different things would wait for each other for ever.
+    Ranks that measure different things would wait for each other forever.
     """
     values = np.array([*options.values()], np.float64)
     total, squares = summed(communicator, values, values**2)

@@ -71,7 +71,7 @@ def evaluate(
 
 
 def default_metrics(loss: Loss) -> list[Metric]:
-    """What is measured beside the loss where nobody says what."""
+    """The metrics beside the loss where none are given."""
     return [Accuracy()] if loss.classifies else []
 
 

@@ -224,7 +224,7 @@ class FoldBatches(Minibatches):
         return OfMembers(x, rows), OfMembers(target, rows), weights
 
     def _rows_left_out(self) -> tuple[Array, Array]:
-        """Those of each member, `(E, k)`, and whether they are not only there to fill a row."""
+        """The rows that each member leaves out, `(E, k)`, and which of them are not padding."""
         own = self.split.rows_left_out()
         longest = max(map(len, own))
         there = np.arange(longest) < np.array([*map(len, own)])[:, None]

@@ -18,10 +18,10 @@ from mlpgrad.training.minibatch import Minibatch
 
 
 def larger_is_better(name: str, metrics: Iterable[Metric] = ()) -> bool | None:
-    """Whether an improvement of a logged value is an increase; None where nobody knows.
+    """Whether an improvement of a logged value is an increase; None where it is not known.
 
-    A metric knows its direction (`Metric.larger_is_better`), and every loss is to fall. This is
-    the one place that tells it: early stopping, checkpoints, plateaus and plots ask here.
+    A metric knows its direction (`Metric.larger_is_better`), and a smaller loss is always better.
+    This is the one place that decides it: early stopping, checkpoints, plateaus and plots ask here.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class Monitor:
     Raises
     ------
     ValueError
-        If nobody knows the direction of the value, or if there can be no such value.
+        If the direction of the value is not known, or if the value cannot exist.
     """
 
     def __init__(self, callback: Any) -> None:

@@ -76,9 +76,9 @@ class Answers(Network):
         ValueError
             If nothing tells how far off predictions may be: one network, whose loss predicts no
             noise, without `samples` and `uncertainty`. If a scaling of inputs or targets has not
-            been fitted yet. If the weights have changed since
-            `uncertainty` was fitted, a Quantile loss has not the levels for `interval`, or
-            `samples` is given without Dropout layers.
+            been fitted yet. If the weights have changed since `uncertainty` was fitted, a Quantile
+            loss does not have the levels for `interval`, or `samples` is given without Dropout
+            layers.
 
         Notes
         -----

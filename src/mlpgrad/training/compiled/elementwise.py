@@ -64,7 +64,7 @@ class Elementwise:
         self.lanes = max(code.width // widest, 1)
 
     def write(self) -> None:
-        """Write the loops; nothing where nobody reads what they compute."""
+        """Write the loops; nothing where their results are never read."""
         if self.stored:
             self._axis(0, [])
 

@@ -82,7 +82,7 @@ def grouped(operations: Sequence[Operation]) -> list[Nest]:
 
 
 def read_from_memory(nests: Sequence[Nest]) -> list[Operand]:
-    """Everything that some nest reads from memory; what nobody reads need not be stored."""
+    """Everything that some nest reads from memory; other results need not be stored."""
     found: list[Operand] = []
     for nest in nests:
         if isinstance(nest, Group):

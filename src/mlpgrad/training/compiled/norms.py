@@ -13,7 +13,7 @@ FAR = 2.0**-600
 
 
 class Norms:
-    """What writes `clip_norm` and `max_norm` into a function."""
+    """Writes `clip_norm` and `max_norm` into a function."""
 
     def __init__(self, code: Code) -> None:
         self.code = code

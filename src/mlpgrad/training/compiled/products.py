@@ -32,7 +32,7 @@ class Product(NamedTuple):
 
 
 class Products:
-    """What writes products and sums into a function."""
+    """Writes products and sums into a function."""
 
     def __init__(self, code: Code, blas: Blas | None) -> None:
         self.code, self.blas = code, blas

@@ -22,7 +22,7 @@ MOST_COLUMNS = 64
 
 
 class Rows:
-    """What writes operations on rows into a function."""
+    """Writes operations on rows into a function."""
 
     def __init__(self, code: Code) -> None:
         self.code = code

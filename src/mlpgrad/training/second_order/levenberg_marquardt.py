@@ -59,7 +59,7 @@ class LevenbergMarquardt(Method):
     decrease : float, default 0.3
         What mu is multiplied by after a step that is accepted; above 0, below 1.
     increase : float, default 3.0
-        What mu is multiplied by after a step that is not; above 1.
+        The factor of mu after a step that does not reduce the objective; above 1.
     max_mu : float, default 1e10
         A network whose mu would become larger has finished: no step lowers its objective.
 
