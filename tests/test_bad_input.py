@@ -126,7 +126,7 @@ def test_sparse_matrices_name_the_fix():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (np.ones(5), r"\(6,\), one a sample, got \(5,\)"),
+        (np.ones(5), r"\(6,\), one per sample, got \(5,\)"),
         (np.ones((6, 2)), r"got \(6, 2\)"),
         (-np.ones(6), "no negative number, got -1"),
         (np.full(6, np.nan), "finite"),

@@ -85,7 +85,7 @@ class Described(Documented):
         return {name: getattr(self, name) for name in signature.named} | self._further_options()
 
     def _further_options(self) -> dict[str, Any]:
-        """What the constructors kept of their `**options`, but for those that have names."""
+        """What the constructors kept of their `**options`, except those that have names."""
         signature = _signature(type(self))
         kept = [vars(self).get(name) for name in signature.keywords]
         options = {k: v for each in kept if isinstance(each, dict) for k, v in each.items()}

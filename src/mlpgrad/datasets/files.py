@@ -110,7 +110,7 @@ def load_csv(
         The encoding of the text, by default UTF-8 with or without byte-order mark.
     decimal : str
         The sign before the decimals, `"."` by default or `","`. The other one is not read as a
-        separator of thousands, which numbers are to be written without.
+        separator of thousands; write numbers without one.
     missing : iterable of str
         The texts that stand for a missing value, in upper or lower case: by default an empty
         field, `?`, `NA`, `N/A`, `NaN` and `null`. Where NA is a name, such as Namibia's code,

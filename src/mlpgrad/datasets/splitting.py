@@ -29,7 +29,7 @@ def split(
     Parameters
     ----------
     x, y : array (n, ...)
-        Inputs and targets, one a row; n is at least 2.
+        Inputs and targets, one sample per row; n is at least 2.
     fraction : float
         The share to hold out, between 0 and 1, by default 0.2: at least one sample, never all.
     stratify : bool, optional

@@ -98,7 +98,7 @@ def explain(
     model : Sequential
         One network; for an ensemble pass `model.member(i)`.
     x : array (I,) or (B, I)
-        One sample, or up to 32 samples; for a model with an encoder a table of so many rows.
+        One sample, or up to 32 samples; for a model with an encoder a table of 1 to 32 rows.
     y : array (O,) or (B, O), or classes (B,), or one number
         The targets.
     learning_rate : float, default 0.5

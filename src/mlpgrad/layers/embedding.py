@@ -158,7 +158,7 @@ class Embedding(Layer):
 
 
 class _Vectors(Initializer):
-    """Initial vectors: drawn, but for the first of each column, which begins at 0."""
+    """Initial vectors: drawn, except the first of each column, which begins at 0."""
 
     def __init__(self, initializer: Initializer | None, counts: list[int]) -> None:
         self.initializer, self.counts = initializer, counts

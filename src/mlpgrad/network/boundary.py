@@ -76,7 +76,7 @@ def sample_weights(
     if array.shape not in ((samples,), (*lead, samples)):
         expected = f"({samples},)" + (f" or ({lead[0]}, {samples})" if lead else "")
         raise ValueError(
-            f"sample_weight expects shape {expected}, one a sample, got {array.shape}; flatten it"
+            f"sample_weight expects shape {expected}, one per sample, got {array.shape}; flatten it"
         )
     checks.real(array, "sample_weight", np.dtype(float))
     column: Array = array[..., None]

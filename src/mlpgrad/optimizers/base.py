@@ -264,7 +264,7 @@ class Optimizer(Preparing, Stateful):
         return rate[:, 0] if isinstance(rate, np.ndarray) and rate.ndim else float(rate)
 
     def _rate(self, steps: int) -> Any:
-        """The learning rate after so many steps: a number, or (E, 1)."""
+        """The learning rate after `steps` steps: a number, or (E, 1)."""
         rate: Any = self._learning_rate
         if type(rate) is not float:  # the usual one, first
             rate = asked(rate, steps, self._training)

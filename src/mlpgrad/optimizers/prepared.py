@@ -62,7 +62,7 @@ class Preparing(Rule):
     _conform: bool = False  # whether an option has changed what the state consists of
 
     def _rate(self, steps: int) -> Any:
-        """The learning rate after so many steps: a number, or (E, 1)."""
+        """The learning rate after `steps` steps: a number, or (E, 1)."""
         raise NotImplementedError
 
     def _option_changed(self) -> None:

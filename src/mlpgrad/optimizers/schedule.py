@@ -79,7 +79,7 @@ class Schedule(Described, Stateful):
         raise NotImplementedError
 
     def within(self, steps: int, total: int) -> float:
-        """The learning rate of the next step in a training of so many steps.
+        """The learning rate of the next step in a training of `total` steps.
 
         Parameters
         ----------

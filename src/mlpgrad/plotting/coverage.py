@@ -36,7 +36,7 @@ def interval_coverage(
     output : int, default 0
         The index of the target to count, from 0 to T - 1.
     samples : int, optional
-        MC-dropout: so many passes with Dropout active, as for `model.predict`.
+        The number of MC-dropout passes with Dropout active, as for `model.predict`.
     ax : matplotlib Axes, optional
         Where to draw; by default the Axes of a new figure.
 

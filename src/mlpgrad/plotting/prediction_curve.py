@@ -42,7 +42,7 @@ def regression_curve(
     resolution : int, default 200
         The number of points at which the network is evaluated.
     samples : int, optional
-        MC-dropout: so many passes with Dropout active, as for `model.predict`.
+        The number of MC-dropout passes with Dropout active, as for `model.predict`.
     ax : matplotlib Axes, optional
         Where to draw; by default the Axes of a new figure.
 

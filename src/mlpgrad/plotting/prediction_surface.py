@@ -43,7 +43,7 @@ def regression_surface(
     resolution : int, default 100
         The number of points along each axis at which the network is evaluated.
     samples : int, optional
-        MC-dropout: so many passes with Dropout active, as for `model.predict`.
+        The number of MC-dropout passes with Dropout active, as for `model.predict`.
     ax : matplotlib Axes, optional
         Where to draw; by default the Axes of a new figure.
 

@@ -52,7 +52,7 @@ class Plan(NamedTuple):
     residual: bool = False
 
     def layers(self, inputs: int, outputs: int, *, sparse: bool) -> list[Layer]:
-        """Fresh layers from so many inputs to so many outputs."""
+        """Fresh layers between the given numbers of inputs and outputs."""
         widths = [inputs, *self.sizes, outputs]
         layers: list[Layer] = []
         for number, (into, out) in enumerate(itertools.pairwise(widths)):
@@ -89,7 +89,7 @@ def activations_of(given: Any, count: int) -> tuple[str | Activation, ...]:
     Parameters
     ----------
     given : str, Activation, or sequence of these
-        One for all, or one a layer.
+        One for all, or one per layer.
     count : int
     """
     one = isinstance(given, (str, Activation))

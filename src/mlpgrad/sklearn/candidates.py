@@ -98,7 +98,7 @@ class Candidate:
         return True
 
     def network(self, features: int) -> Sequential:
-        """Fresh networks for so many features."""
+        """Fresh networks for a number of features."""
         recipe = self.recipe
         widths = [features, *recipe.hidden]
         layers: list[Layer] = []

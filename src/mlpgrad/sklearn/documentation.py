@@ -58,7 +58,7 @@ beta_1, beta_2 : float, default=0.9, 0.999
 epsilon : float, default=1e-8
     Added to the divisor of 'adam'.
 n_iter_no_change : int, default=10
-    Training ends after more than so many epochs without improvement; `np.inf` never ends it.
+    Training ends after more than this number of epochs without improvement; `np.inf` never ends it.
 max_fun : int, default=15000
     The most calls of the loss by 'lbfgs'.
 """
@@ -144,7 +144,7 @@ hidden_layer_sizes : int or sequence of int, default=(128, 128)
 n_members : int, default=5
     Networks of each ensemble, at least 2.
 n_folds : int, default=5
-    Into so many folds the rows are drawn, at most one a member.
+    The number of folds that the rows are drawn into, at most one per member.
 candidates : sequence of str, default=('plain', 'quantile', 'target', 'evidence')
     What to choose from. The first three encode numbers in different ways: scaled; in bins of
     equally many rows; in bins where the target changes (`mlpgrad.tables.Standard`, `QuantileBins`,

@@ -79,7 +79,7 @@ OF_NUMBERS: dict[str, type[Loss]] = {
 
 
 def loss_of_numbers(given: str | Loss, targets: int) -> Loss:
-    """A regressor's loss, for so many targets."""
+    """A regressor's loss for a number of targets."""
     if isinstance(given, Loss):
         return given.reader()
     kind = OF_NUMBERS[given]
@@ -98,7 +98,7 @@ def loss_of_classes(given: str | Loss, *, softmax: bool, labels: int, smoothing:
 
 
 def outputs_for(loss: Loss, targets: int) -> int:
-    """How many outputs a network needs for so many targets under a loss."""
+    """How many outputs a network needs for a number of targets under a loss."""
     levels = np.size(getattr(loss, "levels", 0))
     for outputs in (targets, 2 * targets, levels * targets):
         try:

@@ -58,7 +58,7 @@ class _Bins(NumericEncoding):
         return max(min(self.bins, bins), 0) + int(there.size < len(column.numbers))
 
     def most_of(self, different: int) -> int:
-        """How many bins so many different numbers can need."""
+        """How many bins a number of different values can need."""
         return different - 1
 
     @classmethod
@@ -143,7 +143,7 @@ class TargetBins(_Bins):
         return np.unique([low, *inner, high])
 
     def most_of(self, different: int) -> int:
-        """Each number can be a leaf of the tree, but for two numbers, which one bin tells apart."""
+        """Each number can be a leaf of the tree, except two numbers, which one bin tells apart."""
         return different - (different < 3)
 
     @classmethod

@@ -60,7 +60,7 @@ class TableEncoder(Described, Stateful):
         What to do with single columns in place of the above; None leaves a column out. The columns
         of an array are named 0, 1, 2 ...
     missing : sequence of str, default ("", "?", "NA", "N/A", "NaN", "null")
-        Texts that stand for a gap, in upper or lower case. NaN, None and the like always do.
+        Texts that stand for a gap, in upper or lower case. NaN, None and similar values always do.
 
     Attributes
     ----------
@@ -162,7 +162,7 @@ class TableEncoder(Described, Stateful):
             The target, for encodings that look at it: numbers, or text or booleans, which are
             classes.
         sample_weight : array (n,), optional
-            Numbers >= 0; a row of weight 0 is not looked at, but for the kinds of columns.
+            Numbers >= 0; a row of weight 0 only counts for the kinds of columns.
 
         Returns
         -------

@@ -29,7 +29,7 @@ class Batches(Stateful):
     """
 
     batch_size: int | None = None
-    """Samples of a batch, but for a shorter last one; None where it is not known."""
+    """Samples of a batch, except a shorter last one; None where it is not known."""
     samples: int | None = None
     """Samples of an epoch; None where it is not known."""
     count: int | None = None

@@ -24,7 +24,7 @@ class DivergenceError(ArithmeticError):
     tenth of the time) whose loss and gradient were finite, and whose loss was not above ten times
     the lowest of this training: while a training diverges, its last finite weights are useless.
     In an ensemble this holds for each member by itself. BatchNorm's statistics are put back with
-    them. The optimizer is reset: momentum and the like have diverged too, so its state and its
+    them. The optimizer is reset: momentum and similar state have diverged too, so its state and its
     count of steps begin anew; its options stay.
 
     To go on, call `fit` again with a lower `learning_rate`.

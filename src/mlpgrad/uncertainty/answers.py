@@ -58,7 +58,7 @@ class Answers(Network):
             a normal law with that mean and standard deviation, for Poisson under one of counts. For
             Quantile these are the outputs of the two levels that belong to it.
         samples : int, optional
-            MC-dropout: so many passes with Dropout active, 100 for instance, each counted as a
+            The number of MC-dropout passes, with Dropout active, such as 100, each counted as a
             network of its own. Alone it returns all outputs, `(samples, B, O)` or
             `(samples, E, B, O)`. The same call draws the same masks.
 

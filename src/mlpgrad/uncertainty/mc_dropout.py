@@ -54,7 +54,7 @@ def _passes(layers: list[Layer], rows: Array, count: int) -> Array:
 
 
 def _dropping(network: Network) -> list[Layer]:
-    """Layers that predict, on the same parameters, but for Dropout, which is active."""
+    """Layers that predict, on the same parameters, except Dropout, which is active."""
     if not has_dropout(network.layers):
         raise ValueError(
             f"samples expects a network with Dropout layers, which make its passes differ, got "

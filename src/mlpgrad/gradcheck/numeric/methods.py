@@ -67,7 +67,7 @@ def by_averages(direction: Direction, settings: Settings) -> Run[Finding]:
 
 
 def resolved(finding: Finding, settings: Settings) -> Finding:
-    """The finding, accepted at the resolution of f itself if no other is to be had."""
+    """The finding, accepted at the resolution of f itself if no other is available."""
     agrees = abs(finding.error) <= finding.tolerance and finding.estimate.is_rounding
     enough = finding.tolerance <= max(settings.sharp, RESOLVED) * finding.scale
     if finding.outcome is Outcome.UNSURE and agrees and enough:

@@ -20,7 +20,7 @@ OWN_STREAMS = 0x67726164
 APART = 1e-3
 """Sizes that differ by more than this belong to different scales."""
 Request = tuple[int, int, Array, complex]
-"""start, stop, u, t: the point with p[start:stop] + t u; t is real but for complex steps."""
+"""start, stop, u, t: the point with p[start:stop] + t u; t is real except for complex steps."""
 
 
 class Leaf(NamedTuple):

@@ -14,7 +14,7 @@ from mlpgrad.layers.activations.formulas import complex_tanh, magnitude, sigmoid
 class Identity(Activation):
     """a = z;  da/dz = 1
 
-    For a network that is to be linear, and as a layer that does nothing.
+    For a linear network, and as a layer that does nothing.
 
     Examples
     --------
