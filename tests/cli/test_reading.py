@@ -363,3 +363,10 @@ def test_errors_advise_options_that_the_command_has(path):
         assert set(re.findall(r"--[a-z-]+", message)) <= known
         assert not re.search(r"\b(delimiter|decimal|missing|encoding|header|columns)=", message)
         assert "OneHot" not in message
+
+
+def test_what_to_do_about_a_column_of_dates_is_an_option_of_the_command(path):
+    rows = "".join(f"2020-01-{i % 28 + 1:02d},{i % 7}.5,{i}.5\n" for i in range(60))
+    with pytest.raises(ValueError, match=r"leave the column out: pass --without 'when'$"):
+        read(path, "when,b,y\n" + rows)
+    assert list(read(path, "when,b,y\n" + rows, "--without", "when").x) == ["b"]

@@ -88,6 +88,35 @@ def test_what_cannot_be_used_is_refused():
 # out-of-fold predictions
 
 
+def test_the_advice_of_a_refusal_can_be_followed():
+    def refused(table, y=WEALTH):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            TabularMLPClassifier(**FAST).fit(table, y)
+        assert "columns={" not in str(caught.value)
+        assert "missing=" not in str(caught.value)
+        return str(caught.value)
+
+    X = TABLE.assign(when=pd.Timestamp("2020-01-01"))
+    assert "leave the column out with X.drop(columns=['when'])" in refused(X)
+    TabularMLPClassifier(**FAST).fit(X.drop(columns=["when"]), WEALTH)
+    codes = np.arange(len(TABLE)).astype(str).astype(object)
+    codes[3] = "unknown"
+    X = TABLE.assign(block=codes)
+    found = refused(X)
+    assert "X['block'] = X['block'].astype('category')" in found
+    X["block"] = X["block"].astype("category")
+    TabularMLPClassifier(**FAST).fit(X, WEALTH)
+    X = TABLE.assign(block=codes)
+    assert "make it None, a gap" in found
+    X.loc[3, "block"] = None
+    model = TabularMLPClassifier(**FAST).fit(X, WEALTH)
+    with pytest.raises(ValueError, match=r"expects a number, got 'unknown'.*make it None, a gap"):
+        model.predict(TABLE.assign(block=codes))
+    y = WEALTH.astype(object)
+    y[5] = None
+    assert "y contains None, first in row 5; leave out rows" in refused(TABLE, y)
+
+
 def test_out_of_fold_predictions_are_those_of_members_that_left_the_row_out():
     options = FAST | {"rows": "folds", "calibrate": False}
     found = TabularMLPClassifier(**options).fit(TABLE, WEALTH)

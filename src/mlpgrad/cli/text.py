@@ -18,7 +18,7 @@ LOOK = 200  # rows that show whether the first line is a header
 _ADVICE = re.compile(r"\bheader=False\b|\b(delimiter|encoding|decimal|missing)=('?)")
 _ROW = re.compile(r"column ('[^']*'|\"[^\"]*\"), row (\d+)")
 _MISSING = re.compile(r"missing=\['', '([^']*)'\]")
-_COLUMNS = re.compile(r"(?:write|with) columns=\{('[^']*'|\"[^\"]*\"): (None|OneHot\(\))\}")
+_COLUMNS = re.compile(r"(write| with) columns=\{('[^']*'|\"[^\"]*\"): (None|OneHot\(\))\}")
 
 
 class TextTable(NamedTuple):
@@ -49,8 +49,8 @@ class TextTable(NamedTuple):
             return f"{self.path}, line {self.lines[int(found[2])]}, column {found[1]}"
 
         def option(found: re.Match[str]) -> str:
-            name = found[1][1:-1]
-            return f"pass --{'without' if found[2] == 'None' else 'categories'} {name!r}"
+            instead = "without" if found[3] == "None" else "categories"
+            return f"{'pass' if found[1] == 'write' else ': pass'} --{instead} {found[2][1:-1]!r}"
 
         problem, between, advice = str(error).partition("; ")
         problem = _ROW.sub(line, problem)

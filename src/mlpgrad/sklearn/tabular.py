@@ -22,6 +22,7 @@ from sklearn.utils.validation import (
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses.base import Loss
+from mlpgrad.sklearn.advice import advising_on_frames
 from mlpgrad.sklearn.candidates import CANDIDATES, Candidate, Recipe, Table
 
 STEPS = 10_000
@@ -127,7 +128,9 @@ class TabularMLP(BaseEstimator):
         table = Table(X, target, indicators, self._weighted(y, sample_weight), folds)
         self.folds_ = folds
         recipe = self._recipe(len(target), rng)
-        tried = [CANDIDATES[name](name, table, recipe) for name in self._names(table, recipe)]
+        names = self._names(table, recipe)
+        with advising_on_frames():
+            tried = [CANDIDATES[name](name, table, recipe) for name in names]
         self.candidates_ = [Choice.of(candidate) for candidate in tried]
         best = min(tried, key=lambda candidate: candidate.loss)
         self.chosen_, self.oof_loss_ = best.name, best.loss
@@ -155,7 +158,15 @@ class TabularMLP(BaseEstimator):
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 f"is None."
             )
-        return np.asarray(check_array(y, ensure_2d=False, dtype=None, input_name="y"))
+        found: Array = np.asarray(check_array(y, ensure_2d=False, dtype=None, input_name="y"))
+        gaps = []
+        if found.dtype == object:
+            gaps = [row for row, value in enumerate(found) if None in np.atleast_1d(value)]
+        if gaps:
+            raise ValueError(
+                f"Input y contains None, first in row {gaps[0]}; leave out rows without a target"
+            )
+        return found
 
     def _drawn_folds(self, y: Array, rng: np.random.RandomState) -> Array:
         """The fold of each row."""
@@ -222,7 +233,9 @@ class TabularMLP(BaseEstimator):
         """The members' outputs, `(E, n, O)`, in the unit of the target."""
         check_is_fitted(self)
         X = self._checked_rows(X, reset=False)
-        return np.asarray(self.model_.predict(self.encoder_.transform(X)))
+        with advising_on_frames():
+            features = self.encoder_.transform(X)
+        return np.asarray(self.model_.predict(features))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
