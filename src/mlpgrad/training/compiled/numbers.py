@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import types
 from typing import Any
 
@@ -48,8 +49,8 @@ def at_once(optimizer: Optimizer, rate: float, steps: Array) -> Any:
         values = arrays(optimizer, rate, steps)
         for place in (0, -1):
             one = method(rate, int(steps[place]))
-            found = [np.broadcast_to(value, steps.shape)[place] for value in values]
-            if not np.allclose(found, one, rtol=1e-12, atol=0):
+            found = [value[place] if np.ndim(value) else value for value in values]
+            if not all(math.isclose(*pair, rel_tol=1e-12) for pair in zip(found, one, strict=True)):
                 return None
     except (TypeError, ValueError):
         return None
