@@ -23,13 +23,12 @@ LONGEST = 5.0  # seconds between two lines where stderr is no terminal
 class ProgressBar(Callback):
     """Epoch, losses and time left, on stderr: `fit(verbose=1)` adds one.
 
-    At a terminal and in a notebook it is one line: tqdm's bar where that is installed (the
-    extra `progress`), else a
-    plain one. Elsewhere, as in a file of a batch job, it is a new line after every tenth of the
-    epochs, and every five seconds where epochs take longer. Nothing is written where there is no
-    stderr, or where another callback (`LivePlot`) shows the training. Beside the accuracy, or the
-    loss, on validation data stands in brackets what a guess reaches that does not look at the
-    inputs: the largest class, or the mean.
+    At a terminal and in a notebook it is one line: tqdm's bar where that is installed (the extra
+    `progress`), else a plain one. Elsewhere, as in a file of a batch job, it is a new line after
+    every tenth of the epochs, and every five seconds where epochs take longer. Nothing is written
+    where there is no stderr, or where another callback (`LivePlot`) shows the training. Beside the
+    accuracy, or the loss, on validation data stands in brackets what a guess reaches that does not
+    look at the inputs: the largest class, or the mean.
     """
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
