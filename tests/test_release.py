@@ -24,5 +24,6 @@ def test_every_extra_is_told_of_where_it_is_needed():
     texts += [path.read_text(encoding="utf-8") for path in (ROOT / "docs").rglob("*.md")]
     texts += [path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py")]
     for extra in extras:
-        pattern = re.compile(rf"\[(\w+,)*{extra}(,\w+)*\]|extra `{extra}`|extras?\(?.*\"{extra}\"")
+        ways = rf"\[(\w+,)*{extra}(,\w+)*\]", rf"extra\s+`{extra}`", rf"extras?\(?.*\"{extra}\""
+        pattern = re.compile("|".join(ways))
         assert any(pattern.search(text) for text in texts), extra
