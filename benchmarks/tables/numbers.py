@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 import mlpgrad as mg
 from benchmarks.estimator_sets import Split, uci
-from benchmarks.tables.section import Options, Table, with_error
+from benchmarks.tables.section import Figures, Options, Section, Table, Task, with_error
 from mlpgrad.tables import TableEncoder, TargetBins
 
 SETS = {
@@ -47,7 +48,7 @@ RECIPES = {
 }
 
 
-def ours(name: str, split: Split, seed: int, epochs: int | None) -> np.ndarray:
+def ours(name: str, split: Split, seed: int, smoke: bool) -> np.ndarray:
     """Predictions of the test rows by fold-out members."""
     recipe = RECIPES[name]
     encoder = TableEncoder(TargetBins()).plan(split.x)
@@ -69,7 +70,7 @@ def ours(name: str, split: Split, seed: int, epochs: int | None) -> np.ndarray:
         split.x,
         split.y,
         optimizer=mg.Adam(recipe.rate),
-        epochs=epochs or recipe.epochs,
+        epochs=2 if smoke else recipe.epochs,
         batch_size=recipe.batch,
         folds=True,
         callbacks=[mg.EarlyStopping(recipe.patience)],
@@ -78,7 +79,7 @@ def ours(name: str, split: Split, seed: int, epochs: int | None) -> np.ndarray:
     return model.predict(split.x_test).mean(axis=0)[:, 0]
 
 
-def boosted(split: Split) -> np.ndarray:
+def boosted(name: str, split: Split, seed: int, smoke: bool) -> np.ndarray:
     """Predictions of the test rows by scikit-learn's gradient boosting, with its defaults."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -86,53 +87,69 @@ def boosted(split: Split) -> np.ndarray:
     return boosting.fit(split.x, split.y).predict(split.x_test)
 
 
-class Found(NamedTuple):
-    """What one way to predict has given on the splits of a set."""
-
-    errors: list[float]
-    seconds: list[float]
-
-    def add(self, predict: Callable[[], np.ndarray], target: np.ndarray) -> None:
-        """Predict the test rows of a split."""
-        started = time.process_time()
-        residual = predict() - target
-        self.seconds.append(time.process_time() - started)
-        self.errors.append(float(np.sqrt(np.mean(residual**2))))
+FIGURES = ("RMSE", "seconds")
+METHODS = {"fold-out members": ours, "gradient boosting": boosted}
 
 
-def row(name: str, options: Options) -> list[str]:
-    """The figures of a set."""
-    members, boosting = Found([], []), Found([], [])
-    splits = min(options.splits or 20, SPLITS.get(name, 20))
-    for number in range(splits):
-        split = uci(options.data / f"uci-{SETS[name]}.npz", number)
-        if options.smoke:
-            split = Split(*(part[:300] for part in split))
-        epochs = 2 if options.smoke else None
-        members.add(functools.partial(ours, name, split, number, epochs), split.y_test)
-        boosting.add(functools.partial(boosted, split), split.y_test)
-    difference = np.subtract(members.errors, boosting.errors)
+def figures(data: Path, name: str, method: str, number: int, smoke: bool) -> Figures:
+    """Error on the test rows of a split, and CPU seconds to train and predict."""
+    split = uci(data / f"uci-{SETS[name]}.npz", number)
+    if smoke:
+        split = Split(*(part[:300] for part in split))
+    started = time.process_time()
+    residual = METHODS[method](name, split, number, smoke) - split.y_test
+    seconds = time.process_time() - started
+    return {"RMSE": float(np.sqrt(np.mean(residual**2))), "seconds": seconds}
+
+
+def tasks(options: Options) -> dict[str, Task]:
+    """Each method on each split, the first splits of all sets first."""
+    return {
+        f"{name}/{method}/{number}": functools.partial(
+            figures, options.data, name, method, number, options.smoke
+        )
+        for number in range(min(options.splits or 20, 20))
+        for name in options.chosen(SETS)
+        if number < SPLITS.get(name, 20)
+        for method in METHODS
+    }
+
+
+def row(name: str, found: Mapping[str, Figures]) -> list[str] | None:
+    """The figures of a set on the splits that both methods have seen."""
+    keys = [[f"{name}/{method}/{number}" for method in METHODS] for number in range(20)]
+    pairs = [[found[key] for key in pair] for pair in keys if all(key in found for key in pair)]
+    if not pairs:
+        return None
+    errors, seconds = (np.array([[f[what] for f in p] for p in pairs]) for what in FIGURES)
     return [
-        *(name, str(splits), with_error(members.errors, 3), with_error(boosting.errors, 3)),
-        with_error(difference, 3),
-        *(f"{np.mean(found.seconds):.1f}" for found in (members, boosting)),
+        *(name, str(len(pairs))),
+        *(with_error(column, 3) for column in errors.T),
+        with_error(errors[:, 0] - errors[:, 1], 3),
+        *(f"{value:.1f}" for value in seconds.mean(axis=0)),
     ]
 
 
-def measure(options: Options) -> Table:
-    """Root-mean-square errors on the test rows of the official splits."""
-    rows = [row(name, options) for name in SETS]
-    return {
-        "title": "Numbers: RMSE on official splits, beside gradient boosting",
-        "text": (
-            "Mean and standard error over splits; the mean of 5 fold-out members (10 for energy, "
-            "wine: few rows) with target-aware bins, target scaled, beside "
-            "scikit-learn's HistGradientBoostingRegressor with its defaults. Recipes were chosen "
-            "on training rows, out of fold."
-        ),
-        "columns": [
-            *("set", "splits", "fold-out members", "gradient boosting", "difference"),
+def table(found: Mapping[str, Figures]) -> Table:
+    """A row for each set."""
+    return Table(
+        "Numbers: RMSE on official splits, beside gradient boosting",
+        "Mean and standard error over splits; the mean of 5 fold-out members (10 for energy, "
+        "wine: few rows) with target-aware bins, target scaled, beside scikit-learn's "
+        "HistGradientBoostingRegressor with its defaults. Recipes were chosen on training rows, "
+        "out of fold.",
+        [
+            *("set", "splits", *METHODS, "difference"),
             *("CPU seconds a split", "of boosting"),
         ],
-        "rows": rows,
-    }
+        [cells for name in SETS if (cells := row(name, found))],
+    )
+
+
+SECTION = Section(
+    "four UCI sets with a number as target, beside gradient boosting",
+    repr(RECIPES),
+    tuple(SETS),
+    tasks,
+    table,
+)
