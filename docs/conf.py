@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shutil
 import sys
@@ -76,9 +77,18 @@ def escape_bars(*event: Any) -> None:
     lines[:] = [re.sub(r"(?<!`)\|(?!`)", r"\\|", line) for line in lines]
 
 
+def draw_examples(
+    app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]
+) -> None:
+    """Put what the examples draw below them."""
+    if what in {"class", "exception", "function", "method"}:
+        lines.extend(pictures.below(inspect.getdoc(value) or "", HERE / "reference", name))
+
+
 def setup(app: Any) -> None:
     """Write what is generated before Sphinx looks for pages."""
     copy_notebooks()
     reference.write(HERE / "reference")
     pictures.draw(HERE / "gallery.md")
     app.connect("autodoc-process-docstring", escape_bars, priority=900)
+    app.connect("autodoc-process-docstring", draw_examples, priority=910)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import mlpgrad
@@ -48,6 +49,9 @@ FAMILIES = {
 The first lists what the top of the package has and no family has.
 """
 
+RESULTS = {"training": ["mlpgrad.range_test.RangeTest"]}
+"""What methods return, and people hold, though it is made by no other way: with their families."""
+
 
 def names(module: str) -> list[str]:
     """The public names that a page lists."""
@@ -64,9 +68,10 @@ def shown(module: str, name: str) -> str:
     return f"mlpgrad.{name}" if name in mlpgrad.__all__ else f"{module}.{name}"
 
 
-def page(title: str, module: str, about: str) -> str:
+def page(title: str, module: str, about: str, results: Sequence[str] = ()) -> str:
     """A page of a family: a line for each name, linked to its own page."""
-    listed = "".join(f"   {shown(module, name)}\n" for name in names(module))
+    everything = [*(shown(module, name) for name in names(module)), *results]
+    listed = "".join(f"   {name}\n" for name in everything)
     return (
         f"{title}\n{'=' * len(title)}\n\n{about}\n\n"
         f".. autosummary::\n   :toctree: names\n\n{listed}"
@@ -76,7 +81,9 @@ def page(title: str, module: str, about: str) -> str:
 def write(folder: Path) -> None:
     """Write all pages, and the page that lists them; a page that has not changed is left alone."""
     folder.mkdir(exist_ok=True)
-    pages = {f"{place}.rst": page(*family) for place, family in FAMILIES.items()}
+    pages = {
+        f"{place}.rst": page(*family, RESULTS.get(place, ())) for place, family in FAMILIES.items()
+    }
     entries = "".join(f"   {place}\n" for place in FAMILIES)
     pages["index.rst"] = (
         "API reference\n=============\n\n"

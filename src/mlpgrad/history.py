@@ -40,11 +40,13 @@ class History(Record):
     Examples
     --------
     >>> import mlpgrad as mg
-    >>> x, y = mg.datasets.xor()
-    >>> model = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy(), random_state=0)
-    >>> history = model.fit(x, y, optimizer=mg.SGD(0.1), epochs=3, verbose=0)
+    >>> x, y = mg.datasets.moons(100, noise=0.2, random_state=0)
+    >>> model = mg.Sequential([mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)],
+    ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.05), epochs=30, verbose=0)
     >>> len(history["loss"])
-    3
+    30
+    >>> ax = history.plot()
     """
 
     def to_frame(self) -> Any:

@@ -14,6 +14,16 @@ class TrainingWarning(UserWarning):
 
     Given once: when the network is built, after the first epoch, or at the end of `fit`. Turn it
     off by `warnings.simplefilter("ignore", mg.TrainingWarning)`.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import mlpgrad as mg
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     model = mg.Sequential([mg.Dense(2, 1), mg.ReLU()], loss=mg.SigmoidCrossEntropy())
+    >>> caught[0].category.__name__
+    'TrainingWarning'
     """
 
 

@@ -42,6 +42,18 @@ class Explanation(ExplanationData):
         The learning rate eta of the update.
     samples : int
         The number of samples B.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.xor()
+    >>> model = mg.Sequential([mg.Dense(2, 1), mg.Sigmoid()], loss=mg.HalfSquaredError(),
+    ...                       random_state=0)
+    >>> e = mg.explain(model, x[:1], y[:1])
+    >>> [step.title for step in e.steps][:2]
+    ['The input', 'Forward: output layer, Dense(2, 1), Sigmoid()']
+    >>> e.find("delta").value.shape
+    (1, 1)
     """
 
     def __str__(self) -> str:

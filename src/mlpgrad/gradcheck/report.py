@@ -41,7 +41,16 @@ class Culprit:
 
 @dataclass
 class TensorReport:
-    """What was found in one tensor."""
+    """What was found in one tensor.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> report = mg.check_gradient(lambda w: (w**2).sum(), lambda w: 3 * w, np.ones(2))
+    >>> tensor = report.tensors[0]
+    >>> tensor.name, tensor.verdict.name, round(tensor.error, 2)
+    ('params', 'FAIL', 0.33)
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -135,6 +144,17 @@ class GradientReport:
     passes : int
         Forward passes of the check; `extra_passes` for locating a failure and
         `hint_passes` for explaining it.
+
+    Examples
+    --------
+    >>> import numpy as np, mlpgrad as mg
+    >>> point = np.array([1.0, -2.0])
+    >>> report = mg.check_gradient(lambda w: (w**2).sum(), lambda w: 3 * w, point)
+    >>> bool(report), report.verdict.name, report["params"].shape
+    (False, 'FAIL', (2,))
+    >>> report.hints
+    ['the gradient of params is 1.5 times the correct one throughout']
+    >>> ax = mg.plotting.gradient_report(report)
     """
 
     subject: str

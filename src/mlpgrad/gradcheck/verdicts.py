@@ -6,7 +6,13 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """Outcome for one tensor, or for the protocol of the whole function; `meaning` explains it."""
+    """Outcome for one tensor, or for the protocol of the whole function; `meaning` explains it.
+
+    Examples
+    --------
+    >>> Verdict.PASS.meaning
+    'the gradient is correct'
+    """
 
     meaning: str
 

@@ -59,11 +59,12 @@ def confusion_matrix(
     Examples
     --------
     >>> import mlpgrad as mg
-    >>> x, y = mg.datasets.xor()
-    >>> model = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy(), random_state=0)
+    >>> x, y = mg.datasets.digits()
+    >>> model = mg.Sequential([mg.Dense(64, 10)], loss=mg.SoftmaxCrossEntropy(), random_state=0)
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.01), epochs=3, verbose=0)
     >>> ax = mg.plotting.confusion_matrix(model, x, y)
     >>> ax.images[0].get_array().sum()
-    np.int64(4)
+    np.int64(1797)
     """
     style.check_axes(ax)
     x = inputs.samples(model, x)

@@ -57,9 +57,10 @@ def interval_coverage(
     --------
     >>> import mlpgrad as mg
     >>> x, y = mg.datasets.regression(100, random_state=0)
-    >>> model = mg.Sequential([mg.Dense(5, 8), mg.Tanh(), mg.Dense(8, 2)],
-    ...                       loss=mg.GaussianNLL(), random_state=0, ensemble_size=3)
-    >>> history = model.fit(x, y, optimizer=mg.Adam(0.02), epochs=50, verbose=0)
+    >>> model = mg.Sequential([mg.Standardize(5), mg.Dense(5, 8), mg.Tanh(), mg.Dense(8, 2)],
+    ...                       loss=mg.GaussianNLL(), target_scaling="standard",
+    ...                       random_state=0, ensemble_size=3)
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.02), epochs=100, verbose=0)
     >>> ax = mg.plotting.interval_coverage(model, x, y)
     >>> [label.get_text() for label in ax.get_legend().get_texts()]
     ['calibrated', 'each network', 'all together']

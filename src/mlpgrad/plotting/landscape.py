@@ -79,7 +79,8 @@ def loss_landscape(
     >>> x, y = mg.datasets.xor()
     >>> model = mg.Sequential([mg.Dense(2, 4), mg.Tanh(), mg.Dense(4, 1)],
     ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
-    >>> ax = mg.plotting.loss_landscape(model, x, y, resolution=11)
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.1), epochs=100, verbose=0)
+    >>> ax = mg.plotting.loss_landscape(model, x, y, resolution=21, random_state=0)
     >>> ax.get_title()
     'Loss around the network (star)'
     """

@@ -61,7 +61,9 @@ def weights(
     Examples
     --------
     >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.digits()
     >>> model = mg.Sequential([mg.Dense(64, 10)], loss=mg.SoftmaxCrossEntropy(), random_state=0)
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.01), epochs=3, verbose=0)
     >>> ax = mg.plotting.weights(model)  # ten images of 8 x 8 with lines between them
     >>> ax.images[0].get_array().shape
     (17, 44)

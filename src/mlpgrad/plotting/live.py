@@ -49,7 +49,8 @@ class LivePlot(Callback):
     >>> import mlpgrad as mg
     >>> x, y = mg.datasets.moons(200, random_state=0)
     >>> model = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy(), random_state=0)
-    >>> history = model.fit(x, y, optimizer=mg.Adam(0.1), epochs=5, callbacks=[mg.LivePlot()])
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.1), epochs=40, callbacks=[mg.LivePlot()])
+    >>> ax = history.plot()  # what a notebook shows in the end
     """
 
     def __init__(self, *, interval: float = 0.5) -> None:

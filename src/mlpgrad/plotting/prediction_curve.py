@@ -65,7 +65,7 @@ def regression_curve(
     >>> x = np.linspace(-1, 1, 20)[:, None]
     >>> model = mg.Sequential([mg.Dense(1, 8), mg.Tanh(), mg.Dense(8, 1)],
     ...                       loss=mg.HalfSquaredError(), random_state=0, ensemble_size=5)
-    >>> history = model.fit(x, x**2, optimizer=mg.Adam(0.05), epochs=20, verbose=0)
+    >>> history = model.fit(x, x**2, optimizer=mg.Adam(0.02), epochs=200, verbose=0)
     >>> ax = mg.plotting.regression_curve(model, x, x**2)
     >>> [label.get_text() for label in ax.get_legend().get_texts()]
     ['disagreement of 5 networks, ± 2 s.d.', 'prediction', 'samples']

@@ -66,7 +66,9 @@ def regression_surface(
     >>> x = np.random.default_rng(0).uniform(-1, 1, (50, 2))
     >>> model = mg.Sequential([mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)],
     ...                       loss=mg.HalfSquaredError(), random_state=0)
-    >>> ax = mg.plotting.regression_surface(model, x, x[:, 0] * x[:, 1])
+    >>> y = x[:, 0] * x[:, 1]
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.05), epochs=100, verbose=0)
+    >>> ax = mg.plotting.regression_surface(model, x, y)
     >>> ax.collections[-1].get_offsets().shape
     (50, 2)
     """

@@ -49,6 +49,7 @@ class LayerSignals(Callback):
     ['0 Dense(2, 4)', '2 Dense(4, 1)']
     >>> recorder.records["saturated"]
     {'1 Sigmoid()': [0.0, 0.0, 0.0]}
+    >>> ax = mg.plotting.layer_signals(recorder)
     """
 
     def __init__(self) -> None:

@@ -54,9 +54,10 @@ def ensemble_spread(
     --------
     >>> import mlpgrad as mg
     >>> x, y = mg.datasets.regression(50, random_state=0)
-    >>> model = mg.Sequential([mg.Dense(5, 8), mg.Tanh(), mg.Dense(8, 1)],
-    ...                       loss=mg.HalfSquaredError(), random_state=0, ensemble_size=4)
-    >>> history = model.fit(x, y, optimizer=mg.Adam(0.02), epochs=50, verbose=0)
+    >>> model = mg.Sequential([mg.Standardize(5), mg.Dense(5, 8), mg.Tanh(), mg.Dense(8, 1)],
+    ...                       loss=mg.MeanSquaredError(), target_scaling="standard",
+    ...                       random_state=0, ensemble_size=4)
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.02), epochs=100, verbose=0)
     >>> ax = mg.plotting.ensemble_spread(model, x, y)
     >>> [label.get_text() for label in ax.get_legend().get_texts()]
     ['lowest to highest of 4 networks', 'mean', 'target in the band', 'target outside']

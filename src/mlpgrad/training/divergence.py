@@ -35,6 +35,18 @@ class DivergenceError(ArithmeticError):
         What was recorded before.
     epoch, batch : int
         Where it happened, counted from 0.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.regression(100, random_state=0)
+    >>> model = mg.Sequential([mg.Dense(5, 1)], loss=mg.MeanSquaredError(), random_state=0)
+    >>> try:
+    ...     history = model.fit(x, y, optimizer=mg.SGD(50.0), epochs=100, verbose=0)
+    ... except mg.DivergenceError:
+    ...     history = model.fit(x, y, optimizer=mg.SGD(0.1), epochs=100, verbose=0)
+    >>> history["loss"][-1] < 10
+    True
     """
 
     history: Record

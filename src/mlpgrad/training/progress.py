@@ -29,6 +29,16 @@ class ProgressBar(Callback):
     where there is no stderr, or where another callback (`LivePlot`) shows the training. Beside the
     accuracy, or the loss, on validation data stands in brackets what a guess reaches that does not
     look at the inputs: the largest class, or the mean.
+
+    Examples
+    --------
+    `fit(verbose=1)`, the default, does the same as
+
+    >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.xor()
+    >>> model = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy(), random_state=0)
+    >>> history = model.fit(x, y, optimizer=mg.SGD(0.1), epochs=3, verbose=0,
+    ...                     callbacks=[mg.ProgressBar()])
     """
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:

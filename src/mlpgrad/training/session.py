@@ -30,16 +30,20 @@ class Method(Described, Stateful):
     """A way to train: `fit(..., optimizer=method)` hands it the session.
 
     The session calls callbacks, validates, records, and ends training at Ctrl-C. A method owns
-    the loop, of which each round is an epoch::
+    the loop, of which each round is an epoch. The rows are in `session.batches`, or as one
+    function in `session.objective()`.
 
-        def train(self, session):
-            going = True
-            while going:
-                session.begin_epoch()
-                loss, weight = ...  # one round; session.network holds the new weights
-                going = session.end_epoch(loss, weight)
-
-    The rows are in `session.batches`, or as one function in `session.objective()`.
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> class Descent(mg.Method):
+    ...     def train(self, session):
+    ...         loss_of, going = session.objective(), True
+    ...         while going:
+    ...             session.begin_epoch()
+    ...             loss, gradient = loss_of.value_and_grads(session.network.params)
+    ...             session.network.params -= 0.5 * gradient
+    ...             going = session.end_epoch(loss, 1)
     """
 
     rows_at_once: int = ROWS_AT_ONCE
@@ -186,7 +190,6 @@ class Session(Stateful):
             raise errors[0]
         if not failed:
             self.method.conclude(self)
-        if not failed:
             self.batches.conclude(self.network, self.metrics, self.record)
 
     def result(self) -> Network:

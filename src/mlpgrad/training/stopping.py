@@ -189,6 +189,17 @@ class ReduceOnPlateau(Callback):
         The best value so far.
     waited : int
         Epochs since then, or since the rate was lowered.
+
+    Examples
+    --------
+    >>> import mlpgrad as mg
+    >>> x, y = mg.datasets.moons(200, noise=0.2, random_state=0)
+    >>> model = mg.Sequential([mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)],
+    ...                       loss=mg.SigmoidCrossEntropy(), random_state=0)
+    >>> history = model.fit(x, y, optimizer=mg.Adam(0.5), epochs=60, verbose=0,
+    ...                     callbacks=[mg.ReduceOnPlateau(patience=3)])
+    >>> history["learning_rate"][0] > history["learning_rate"][-1]
+    True
     """
 
     kept = ("best", "waited")
