@@ -7,12 +7,13 @@ takes a second and says nothing about speed.
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 import numpy as np  # noqa: E402
 
 import mlpgrad as mg  # noqa: E402
+from benchmarks.tables.section import Figures, Section, Table  # noqa: E402
 
 ROUNDS, SECONDS = 15, 0.1
 TEXT = (
@@ -127,11 +129,13 @@ def ratio(above: list[float], below: list[float]) -> str:
     return f"{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})"
 
 
-def measure(smoke: bool) -> list[dict[str, str]]:
-    """A row for each network."""
+def tasks(smoke: bool) -> dict[str, Callable[[], dict[str, str]]]:
+    """A measurement for each network."""
     rounds, least = (1, 0.0) if smoke else (ROUNDS, SECONDS)
     networks = list(NETWORKS.items())[: 1 if smoke else None]
-    return [row(name, *network, rounds, least) for name, network in networks]
+    return {
+        name: functools.partial(row, name, *network, rounds, least) for name, network in networks
+    }
 
 
 def row(
@@ -181,13 +185,28 @@ def page(rows: list[dict[str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def table(found: Mapping[str, Figures]) -> Table:
+    """The rows as a section of another page."""
+    rows = [*found.values()]
+    return Table("Derivatives against torch.func", TEXT, [*rows[0]], [[*r.values()] for r in rows])
+
+
+SECTION = Section(
+    "derivatives against torch.func: half a minute",
+    repr(NETWORKS),
+    (),
+    lambda options: tasks(options.smoke),
+    table,
+)
+
+
 def main() -> None:
     """Measure, and write the results."""
     parser = argparse.ArgumentParser(prog="benchmarks.derivatives", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="a second, without meaning")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
-    rows = measure(options.smoke)
+    rows = [task() for task in tasks(options.smoke).values()]
     options.output.write_text(json.dumps(rows, indent=1) + "\n")
     options.output.with_suffix(".md").write_text(page(rows), encoding="utf-8")
     print(page(rows))

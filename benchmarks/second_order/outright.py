@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import time
 import warnings
-from argparse import Namespace
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import mlpgrad as mg
 from benchmarks.datasets import spirals, standardized
-from benchmarks.second_order.tables import Table, table
+from benchmarks.tables.section import Figures, Section, Table
 
 
-def xor(options: Namespace) -> Table:
-    """XOR by 2-2-1; all seeds in one fit."""
-    seeds = 2 if options.smoke else 100
-    return table(
-        "XOR by 2-2-1",
-        "Sigmoid units, linear output, squared error; inputs and targets 0/1 or +-1. Solved means "
-        "all outputs within 0.1. All seeds are members of one ensemble; those that end in another "
-        "minimum are tried once more, and counted.",
-        [{"inputs": name} | _xor(seeds, low) for name, low in (("0/1", 0.0), ("+-1", -1.0))],
-    )
-
-
-def _xor(seeds: int, low: float) -> dict[str, Any]:
+def xor(low: float, smoke: bool) -> Figures:
+    """All seeds in one fit, with inputs and targets `low` or 1."""
+    seeds = 2 if smoke else 100
     x, y = mg.datasets.xor()
     x, y = low + (1 - low) * x, low + (1 - low) * y.reshape(-1, 1)
     started = time.process_time()
@@ -36,13 +27,26 @@ def _xor(seeds: int, low: float) -> dict[str, Any]:
     if restarts:  # one more try, with other weights
         again, _ = _fitted(x, y, restarts, 1)
         solved[~solved] = _solves(again, x, y)
+    seconds = time.process_time() - started
     return {
         "seeds": seeds,
         "solved": int(solved.sum()),
         "restarts": restarts,
         "epochs at most": epochs,
-        "CPU seconds": time.process_time() - started,
+        "CPU seconds": round(seconds, 3),
     }
+
+
+def xor_table(found: Mapping[str, Figures]) -> Table:
+    """A row for each coding of the inputs."""
+    return Table(
+        "XOR by 2-2-1",
+        "Sigmoid units, linear output, squared error; inputs and targets 0/1 or +-1. Solved means "
+        "all outputs within 0.1. All seeds are members of one ensemble; those that end in another "
+        "minimum are tried once more, and counted.",
+        ["inputs", *next(iter(found.values()))],
+        [[name, *map(str, found[name].values())] for name in LOWS if name in found],
+    )
 
 
 def _fitted(x: Any, y: Any, members: int, seed: int) -> tuple[mg.Sequential, int]:
@@ -73,37 +77,64 @@ class Solved(mg.Callback):
         self.model.stop_training = self.solved
 
 
-def two_spirals(options: Namespace) -> Table:
-    """Two spirals by 2-20-20-1."""
-    return table(
+def spirals_of(seed: int) -> Figures:
+    """One network on the two spirals."""
+    x, y = spirals()
+    x = standardized(x)[0]
+    model = mg.Sequential(
+        [mg.Dense(2, 20), mg.SiLU(), mg.Dense(20, 20), mg.SiLU(), mg.Dense(20, 1)],
+        loss=mg.HalfSquaredError(), random_state=seed,
+    )  # fmt: skip
+    stop, method = Solved(x, y), mg.LevenbergMarquardt(regularisation=None)
+    started = time.process_time()
+    with warnings.catch_warnings():  # of 194 rows for 501 parameters
+        warnings.simplefilter("ignore", mg.TrainingWarning)
+        history = model.fit(x, y, optimizer=method, epochs=500, callbacks=[stop], verbose=0)
+    seconds = time.process_time() - started
+    return {"solved": stop.solved, "epochs": history.epochs, "CPU seconds": seconds}
+
+
+def spirals_table(found: Mapping[str, Figures]) -> Table:
+    """One row for all seeds."""
+    solved, epochs, seconds = (
+        np.array([figures[name] for figures in found.values()])
+        for name in ("solved", "epochs", "CPU seconds")
+    )
+    return Table(
         "Two spirals by 2-20-20-1",
         "SiLU units, linear output, squared error, standardised inputs. Solved means all 194 "
         "points right by the 40-20-40 criterion.",
-        [_spirals(2 if options.smoke else 100)],
+        [
+            *("seeds", "solved", "median epochs", "epochs at most"),
+            *("mean CPU seconds", "CPU seconds at most"),
+        ],
+        [
+            [
+                *(str(len(found)), str(solved.sum())),
+                *(f"{np.median(epochs):g}", str(epochs.max())),
+                *(f"{seconds.mean():.2f}", f"{seconds.max():.2f}"),
+            ]
+        ],
     )
 
 
-def _spirals(seeds: int) -> dict[str, Any]:
-    x, y = spirals()
-    x = standardized(x)[0]
-    found = []
-    for seed in range(seeds):
-        model = mg.Sequential(
-            [mg.Dense(2, 20), mg.SiLU(), mg.Dense(20, 20), mg.SiLU(), mg.Dense(20, 1)],
-            loss=mg.HalfSquaredError(), random_state=seed,
-        )  # fmt: skip
-        stop, method = Solved(x, y), mg.LevenbergMarquardt(regularisation=None)
-        started = time.process_time()
-        with warnings.catch_warnings():  # of 194 rows for 501 parameters
-            warnings.simplefilter("ignore", mg.TrainingWarning)
-            history = model.fit(x, y, optimizer=method, epochs=500, callbacks=[stop], verbose=0)
-        found.append((stop.solved, history.epochs, time.process_time() - started))
-    solved, epochs, seconds = zip(*found, strict=True)
-    return {
-        "seeds": seeds,
-        "solved": sum(solved),
-        "median epochs": float(np.median(epochs)),
-        "epochs at most": max(epochs),
-        "mean CPU seconds": float(np.mean(seconds)),
-        "CPU seconds at most": max(seconds),
-    }
+LOWS = {"0/1": 0.0, "+-1": -1.0}
+"""Names of the codings, and what stands for false."""
+
+XOR = Section(
+    "XOR by 2-2-1, 100 seeds: seconds",
+    "LevenbergMarquardt(regularisation=None), 100 epochs, one restart",
+    (),
+    lambda options: {name: partial(xor, low, options.smoke) for name, low in LOWS.items()},
+    xor_table,
+)
+
+SPIRALS = Section(
+    "two spirals by 2-20-20-1, 100 seeds: a minute or two",
+    "LevenbergMarquardt(regularisation=None), at most 500 epochs",
+    (),
+    lambda options: {
+        f"seed {i}": partial(spirals_of, i) for i in range(2 if options.smoke else 100)
+    },
+    spirals_table,
+)

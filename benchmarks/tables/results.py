@@ -53,7 +53,7 @@ class Results:
 
     def page(self, sections: Mapping[str, Section]) -> str:
         """All tables as Markdown, in the order of the sections; those without figures left out."""
-        lines = ["`python -m benchmarks.tables`: tables as people have them, on official splits."]
+        lines = []
         for name, section in sections.items():
             if name in self.kept and (figures := self.figures(name, section)):
                 lines += _markdown(section.table(figures))
