@@ -119,24 +119,31 @@ class Minibatches(Batches):
         self.begun: dict[str, Any] = {}  # the generator's state before a larger set's epoch
         self.resumes = False
         row_bytes = first.size // first.shape[-2] * dtypes[0].itemsize
-        per_block = max(1, BLOCK_BYTES // (row_bytes * self.batch_size))
-        self.block = min(per_block * self.batch_size, self.samples)
-        self.buffers = [
-            None if a is None else self._buffer(a, dtype)
-            for a, dtype in zip(arrays, dtypes, strict=True)
-        ]
+        per_block = max(1, BLOCK_BYTES // (row_bytes * self.batch_size)) * self.batch_size
+        self.dtypes = dtypes
         self.arrays: Batch = tuple(arrays)  # type: ignore[assignment]
+        whole = self.samples % self.batch_size == 0
+        self.epochs_at_once = max(1, per_block // self.samples) if whole else 1
+        self._make_room(min(per_block, self.samples))
+
+    def __len__(self) -> int:
+        return -(-self.samples // self.batch_size)
+
+    def _make_room(self, block: int) -> None:
+        """Make the buffers, for as many rows as are gathered together."""
+        self.block = block
+        self.buffers = [
+            None if array is None else self._buffer(array, dtype)
+            for array, dtype in zip(self.arrays, self.dtypes, strict=True)
+        ]
         self.copies: list[tuple[Array, Array, Array, Callable[[Array], Array] | None]] = []
-        for array, out, how in zip(arrays, self.buffers, (None, cast, None), strict=True):
+        for array, out, how in zip(self.arrays, self.buffers, (None, self.cast, None), strict=True):
             if array is not None and out is not None:
                 alike = array.dtype == out.dtype and how is None
                 # from where, gathered into which buffer, cast into which, and how
                 uncast = out if alike else self._buffer(array, array.dtype)
                 self.copies.append((array, uncast, out, how))
         self.views: dict[int, list[Batch]] = {}
-
-    def __len__(self) -> int:
-        return -(-self.samples // self.batch_size)
 
     def blocks(self) -> Iterator[list[Batch]]:
         """An epoch as lists of batches that are gathered together."""
@@ -145,6 +152,17 @@ class Minibatches(Batches):
                 rows = order[start : start + self.block]
                 self._gather(rows if self.rows is None else self.rows[rows])
                 yield self._split(len(rows))
+
+    def gather_epochs(self, count: int) -> None:
+        """Gather the next epochs, one after the other.
+
+        There may be up to `epochs_at_once`: so many fit into what is gathered together anyway,
+        and none of them ends with a shorter batch.
+        """
+        if self.block < count * self.samples:
+            self._make_room(self.epochs_at_once * self.samples)
+        rows = np.concatenate([order for _ in range(count) for order in self._orders()])
+        self._gather(rows if self.rows is None else self.rows[rows])
 
     def _orders(self) -> Iterator[Array]:
         """The epoch's order of rows, in pieces of whole batches."""

@@ -60,7 +60,7 @@ class Minibatch(Method):
         self._pool: Executor | None = None
         self._resume: Mapping[str, Any] | None = None
         self._mean_weight: Any = 1.0
-        self._watchful = self._streams = False
+        self._watchful = self._streams = self._ahead = False
         self._assignments = 0
 
     @property
@@ -85,6 +85,9 @@ class Minibatch(Method):
             while going:
                 session.begin_epoch()
                 self._prepare(session)
+                if self._ahead:
+                    going = self._run_ahead(session)
+                    continue
                 self._run(session, self._workers[0].batches)
                 self._look_for_divergence(session)
                 measured = self._workers[0].measured
@@ -137,6 +140,8 @@ class Minibatch(Method):
         alone = callbacks or metrics or join
         compiled = self._compiled_worker(session, bool(alone), steps)
         if compiled is not None:
+            # whether nothing looks at an epoch before the next one
+            self._ahead = not (self._watchful or session.validation)
             return [compiled]
         members = [] if alone or size is None else shares(network, optimizer, size)
         if not members:
@@ -182,6 +187,14 @@ class Minibatch(Method):
         step.mean_weight = self._mean_weight
         return CompiledWorker(network, optimizer, step)
 
+    def _run_ahead(self, session: Session) -> bool:
+        """Train for an epoch or several, and then record them; whether training goes on."""
+        worker, going = self._workers[0], True
+        for whole in worker.epochs(session.batches, session.epochs - session.epoch):
+            self._look_for_divergence(session)
+            going = session.end_epoch(worker.total, worker.weight, whole=whole)
+        return going
+
     def _run(self, session: Session, seen: int) -> None:
         """Train on the batches of an epoch that have not been seen yet."""
         if seen and session.network.stop_training:  # resumed where it was to stop
@@ -200,7 +213,7 @@ class Minibatch(Method):
         self._workers[0].run(_outside(session, left))
 
     def _run_in_threads(self, session: Session, seen: int) -> None:
-        """Every worker through the same batches, one of them in this thread."""
+        """Each worker through the same batches, one of them in this thread."""
         first, *others = self._workers
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor
@@ -236,10 +249,8 @@ class Minibatch(Method):
     def _look_for_divergence(self, session: Session) -> None:
         """Put weights back from before and say where the first bad value is, if there is one."""
         diverged = [worker for worker in self._workers if worker.diverged_at is not None]
-        if not diverged:
+        if not diverged or (batch := diverged[0].diverged_at) is None:
             return
-        batch = diverged[0].diverged_at
-        assert batch is not None
         place = first_non_finite(diverged[0].network)
         for worker in self._workers:
             worker.last_sane.put_back()

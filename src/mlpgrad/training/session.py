@@ -168,11 +168,8 @@ class Session(Stateful):
         if resume is not None:
             self.restore(resume)
         if self.communicator is not None:
-            asked = {
-                "validation data": self.validation is not None,
-                "the number of metrics": len(self.metrics or ()),
-                "epochs": self.epochs,
-            }
+            asked = {"validation data": self.validation is not None, "epochs": self.epochs}
+            asked["the number of metrics"] = len(self.metrics or ())
             check_alike(self.communicator, asked | self.network.fingerprints())
             with self.network._writing():
                 for flat in (self.network.params, self.network.state):
@@ -186,11 +183,12 @@ class Session(Stateful):
                 callback.on_train_end(self.record.last())
             except BaseException as error:
                 errors.append(error)
-        if errors and not failed:
+        if failed:
+            return
+        if errors:
             raise errors[0]
-        if not failed:
-            self.method.conclude(self)
-            self.batches.conclude(self.network, self.metrics, self.record)
+        self.method.conclude(self)
+        self.batches.conclude(self.network, self.metrics, self.record)
 
     def result(self) -> Network:
         """The network as training would end now: with the weights that a callback has averaged.
@@ -219,7 +217,7 @@ class Session(Stateful):
         self.in_epoch = True  # only now: a snapshot before is one between epochs
 
     def end_epoch(
-        self, loss: Any, weight: Any, measured: Mapping[str, Accumulator] | None = None
+        self, loss: Any, weight: Any, measured: Any = None, *, whole: bool = False
     ) -> bool:
         """Record an epoch, validate, and call the callbacks; whether training goes on.
 
@@ -230,14 +228,16 @@ class Session(Stateful):
         weight : number or array (E,)
             The number of samples: `end_epoch(mean, 1)` where the mean is known.
         measured : dict of Accumulator, optional
-            Training metrics by name; without them, they are evaluated on the training data.
+            Training metrics by name; otherwise evaluated on the training data.
+        whole : bool
+            Whether all of it has been made, even if Ctrl-C has come since.
         """
         own_weight = weight
         if self.communicator is not None:
             interrupted = float(self.record.interrupted)
             loss, weight, interrupted = summed(self.communicator, loss, weight, interrupted)
             self.record.interrupted = bool(np.any(interrupted))
-        if self.record.interrupted:  # in the middle of an epoch: nothing to record
+        if self.record.interrupted and not whole:  # nothing to record
             return False
         logs = {"loss": as_number(weighted_mean(loss, weight))}
         if self.metrics:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -92,6 +92,13 @@ class Worker:
         """Train on the batches of an epoch that have not been seen yet."""
         left = itertools.chain.from_iterable(batches.after(seen)) if seen else batches
         self.run(left)
+
+    def epochs(self, batches: Batches, most: int) -> Iterator[bool]:
+        """Train for several epochs at once, `most` of them at most; then show what each gave.
+
+        Yields whether an epoch is whole: another thread, or Ctrl-C, may have ended it.
+        """
+        raise NotImplementedError
 
     def refresh(self) -> None:
         """Notice what the user's code may have changed; called at the beginning of an epoch."""

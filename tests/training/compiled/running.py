@@ -47,13 +47,11 @@ def compiled(write, *arrays, blas=None, kept=()):
     for array, values in zip(arrays, before, strict=True):
         if array.flags.writeable:
             array[...] = values
-    pointers = np.array([address(batch)], np.uintp)
-    sane, saved = np.zeros(6), np.zeros(4, dtype)
-    sane.view(np.uintp)[4:] = address(saved)
-    made = program.function(
-        *(address(table), address(pointers), 1, address(np.zeros(1, dtype))),
-        *(address(np.zeros(1)), 1, address(sane)),
-    )
+    sane, saved = np.zeros((1, 6)), np.zeros(4, dtype)
+    sane.view(np.uintp)[:, 4:] = address(saved)
+    data, made = np.array([[address(batch)]], np.uintp), np.zeros(1, np.int64)
+    numbers, losses = np.zeros((1, 1, 1), dtype), np.zeros((1, 1))
+    program.run(table[None], data, numbers, losses, sane, made, 1)
     assert made == 1
     assert alive
     return list(zip(by_numpy, arrays, strict=True))

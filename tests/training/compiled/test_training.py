@@ -1,5 +1,6 @@
 """Compiled training is the same training: contract over every class, and `fit` around it."""
 
+import signal
 import threading
 
 import numpy as np
@@ -437,3 +438,106 @@ def test_fold_out_members_train_alike():
     quick, other = trained(make, x, y, mg.Adam, True, **options)
     np.testing.assert_allclose(quick.params, plain.params, rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(other.oof_prediction, one.oof_prediction, rtol=1e-9, atol=1e-11)
+
+
+# several epochs in one call
+
+
+class Looks(mg.Callback):
+    """Looks at every epoch, so that each is a call of its own."""
+
+    def on_epoch_end(self, epoch, logs):
+        pass
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """How many steps each call of the compiled loop makes."""
+    from mlpgrad.training.compiled.worker import CompiledWorker
+
+    made, train = [], CompiledWorker._train
+
+    def counted(self, batches, count):
+        made.append(count)
+        return train(self, batches, count)
+
+    monkeypatch.setattr(CompiledWorker, "_train", counted)
+    return made
+
+
+@pytest.mark.parametrize("rate", [1e-2, mg.CosineDecay(1e-2)], ids=["number", "schedule"])
+def test_epochs_in_one_call_are_the_same_training(rate, calls):
+    options = {"epochs": 7, "batch_size": 32}
+    make = lambda: moons_model([mg.Dropout(0.2)])  # noqa: E731
+    one, each = trained(make, *MOONS, lambda: mg.Adam(rate), True, **options, callbacks=[Looks()])
+    assert calls == [10] * 7
+    calls.clear()
+    model, together = trained(make, *MOONS, lambda: mg.Adam(rate), True, **options)
+    assert calls == [10, 60]
+    np.testing.assert_array_equal(model.params, one.params)
+    assert dict(together) == dict(each)
+    for mine, theirs in zip(model.layers, one.layers, strict=True):
+        np.testing.assert_array_equal(mine.outputs, theirs.outputs)
+        np.testing.assert_array_equal(mine.delta, theirs.delta)
+    assert one.rng.bit_generator.state == model.rng.bit_generator.state
+
+
+def test_a_shorter_last_batch_ends_each_epoch(calls):
+    _, history = trained(moons_model, *MOONS, mg.Adam, True, epochs=4, batch_size=33)
+    assert calls == [9] * 4
+    assert history.epochs == 4
+
+
+def test_an_epoch_of_many_that_diverges_is_the_one_that_is_named(calls):
+    x, y = np.ones((8, 1)), np.ones((8, 1))
+
+    def diverging(**options):
+        model = mg.Sequential([mg.Dense(1, 1)], loss=mg.MeanSquaredError(), random_state=0)
+        with pytest.raises(mg.DivergenceError) as caught:
+            model.fit(x, y, optimizer=mg.SGD(9.0), epochs=40, batch_size=4, verbose=0, **options)
+        error = caught.value
+        return error.epoch, error.batch, str(error), error.history["loss"], model.params
+
+    together = diverging(compiled=True)
+    assert calls == [2, 78]
+    each = diverging(compiled=True, callbacks=[Looks()])
+    plain = diverging(compiled=False)
+    assert together[:3] == each[:3] == plain[:3]
+    assert together[3] == each[3]
+    np.testing.assert_allclose(together[3], plain[3], rtol=1e-4)
+    np.testing.assert_array_equal(together[4], each[4])
+
+
+def test_ctrl_c_keeps_the_epochs_that_were_whole(monkeypatch):
+    from mlpgrad.training.compiled.worker import CompiledWorker
+
+    train = CompiledWorker._train
+
+    def interrupted(self, batches, count):
+        losses = train(self, batches, count)
+        if count > 10:
+            signal.raise_signal(signal.SIGINT)
+        return losses
+
+    monkeypatch.setattr(CompiledWorker, "_train", interrupted)
+    _, history = trained(moons_model, *MOONS, mg.Adam, True, epochs=1000, batch_size=32)
+    assert history.interrupted
+    at_once = 1 + (1 << 19) // (2 * 4 * 320)
+    assert history.epochs == at_once
+    assert len(history["loss"]) == at_once
+
+
+def test_another_thread_ends_a_training_of_many_epochs():
+    model, ended = moons_model(), threading.Event()
+
+    def ask():
+        while not ended.wait(0.05):
+            model.stop_training = True
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    options = {"epochs": 1_000_000, "batch_size": 32, "verbose": 0, "compiled": True}
+    history = model.fit(*MOONS, optimizer=mg.Adam(), **options)
+    ended.set()
+    asking.join()
+    assert history.epochs < 1_000_000

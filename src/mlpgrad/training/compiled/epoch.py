@@ -10,119 +10,115 @@ from mlpgrad.training.compiled.operands import Operand
 from mlpgrad.training.compiled.writing import ELEMENTS, literal
 from mlpgrad.training.divergence import COPY_PERIOD, FAR_ABOVE, SMOOTHING
 
-SIGNATURE = "i64 @epoch(ptr, ptr, i64, ptr, ptr, i64, ptr)"
-ARGUMENTS = "ptr %table, ptr %data, i64 %batches, ptr %numbers, ptr %losses, i64 %before, ptr %sane"
+SIGNATURE = f"void @train({', '.join(['ptr'] * 6 + ['i64'] * 6)})"
 
+SUBNORMAL = {
+    "x86": """
+declare void @llvm.x86.sse.stmxcsr(ptr)
+declare void @llvm.x86.sse.ldmxcsr(ptr)
+define internal i64 @mode(i64 %mode) {
+  %at = alloca i32
+  call void @llvm.x86.sse.stmxcsr(ptr %at)
+  %old = load i32, ptr %at
+  %fast = or i32 %old, 32832
+  %given = trunc i64 %mode to i32
+  %first = icmp eq i64 %mode, 0
+  %new = select i1 %first, i32 %fast, i32 %given
+  store i32 %new, ptr %at
+  call void @llvm.x86.sse.ldmxcsr(ptr %at)
+  %wide = zext i32 %old to i64
+  ret i64 %wide
+}""",
+    "arm": """
+declare i64 @llvm.aarch64.get.fpcr()
+declare void @llvm.aarch64.set.fpcr(i64)
+define internal i64 @mode(i64 %mode) {
+  %old = call i64 @llvm.aarch64.get.fpcr()
+  %fast = or i64 %old, 16777216
+  %first = icmp eq i64 %mode, 0
+  %new = select i1 %first, i64 %fast, i64 %mode
+  call void @llvm.aarch64.set.fpcr(i64 %new)
+  ret i64 %old
+}""",
+    "": "define internal i64 @mode(i64 %mode) {\n  ret i64 %mode\n}",
+}
+"""`mode(0)` makes this thread take subnormal numbers for 0, and returns the mode before.
 
-class Layout(NamedTuple):
-    """What the loop has to know of a step.
+An operation on one takes a hundred cycles. `mode` of what it has returned puts that back.
+"""
 
-    Attributes
-    ----------
-    value : Operand
-        The loss.
-    data : sequence of (root, bytes)
-        The buffers of a batch, which are pointed at the data instead, and the bytes of a batch.
-    scalars : sequence of Operand
-        What gets new numbers before each update.
-    params, state : (root, bytes)
-        The flat arrays; `state` may be of 0 bytes.
-    kind : str
-        The type of the model's numbers.
-    """
+TRAIN = """
+define void @train(ptr %tables, ptr %data, ptr %numbers, ptr %losses, ptr %sane, ptr %made,
+                   i64 %ts, i64 %ds, i64 %ns, i64 %members, i64 %batches, i64 %before) {
+entry:
+  %mode = call i64 @mode(i64 0)
+  %ls = mul i64 %batches, 8
+  br label %member
+member:
+  %m = phi i64 [ 0, %entry ], [ %m1, %member ]
+  %to = mul i64 %m, %ts
+  %t = getelementptr i8, ptr %tables, i64 %to
+  %do = mul i64 %m, %ds
+  %d = getelementptr i8, ptr %data, i64 %do
+  %no = mul i64 %m, %ns
+  %n = getelementptr i8, ptr %numbers, i64 %no
+  %lo = mul i64 %m, %ls
+  %l = getelementptr i8, ptr %losses, i64 %lo
+  %so = mul i64 %m, 48
+  %s = getelementptr i8, ptr %sane, i64 %so
+  %done = call i64 @epoch(ptr %t, ptr %d, i64 %batches, ptr %n, ptr %l, i64 %before, ptr %s)
+  %at = getelementptr i64, ptr %made, i64 %m
+  store i64 %done, ptr %at
+  %m1 = add i64 %m, 1
+  %more = icmp ult i64 %m1, %members
+  br i1 %more, label %member, label %end
+end:
+  %fast = call i64 @mode(i64 %mode)
+  ret void
+}
+define internal i64 @epoch(ptr %table, ptr %data, i64 %batches, ptr %numbers, ptr %losses,
+                           i64 %before, ptr %sane) {
+entry:
+$places
+  br label %batch
+batch:
+  %b = phi i64 [ 0, %entry ], [ %b1, %good ]
+$pointed
+  call void @step(ptr %table)
+  %value = load $element, ptr %loss
+  %wide = $widened
+  %lossat = getelementptr double, ptr %losses, i64 %b
+  store double %wide, ptr %lossat
+  br label %judge
+judge:
+  %zero = fmul double %wide, 0.0
+  %finite = fcmp oeq double %zero, 0.0
+  br i1 %finite, label %perhaps, label %end
+perhaps:
+  %count = add i64 %before, %b
+  %phase = urem i64 %count, $period
+  %due = icmp eq i64 %phase, 0
+  br i1 %due, label %keeping, label %good
+keeping:
+  call void @keep(ptr %table, double %wide, ptr %sane)
+  br label %good
+good:
+$renewed
+  call void @update(ptr %table)
+  %b1 = add nuw nsw i64 %b, 1
+  %again = icmp ult i64 %b1, %batches
+  br i1 %again, label %batch, label %end
+end:
+  %done = phi i64 [ %b, %judge ], [ %b1, %good ]
+  ret i64 %done
+}"""
+"""`train` makes the steps of some members, one after the other; `epoch` those of one.
 
-    value: Operand
-    data: Sequence[tuple[int, int]]
-    scalars: Sequence[Operand]
-    params: tuple[int, int]
-    state: tuple[int, int]
-    kind: str
-
-
-def epoch(layout: Layout) -> str:
-    """The function that trains on `batches` batches that follow each other in memory.
-
-    `data` holds the addresses of the first batch, `numbers` the scalars of each step, `losses` gets
-    the losses; `before` is the number of steps before, and `sane` what `keep` knows. Returns the
-    number of steps made: fewer than `batches` where a loss is not finite, with the weights of
-    that moment.
-    """
-    lines = [f"define i64 @epoch({ARGUMENTS}) {{", "entry:"]
-    lines += _place("loss", layout.value)
-    for k, scalar in enumerate(layout.scalars):
-        lines += _place(f"scalar{k}", scalar)
-    lines += ["  br label %batch", "batch:", "  %b = phi i64 [ 0, %entry ], [ %b1, %good ]"]
-    for k, (root, size) in enumerate(layout.data):
-        lines += [
-            f"  %d{k}p = getelementptr ptr, ptr %data, i64 {k}",
-            f"  %d{k} = load ptr, ptr %d{k}p",
-            f"  %d{k}o = mul nuw nsw i64 %b, {size}",
-            f"  %d{k}a = getelementptr i8, ptr %d{k}, i64 %d{k}o",
-            f"  %d{k}t = getelementptr ptr, ptr %table, i64 {root}",
-            f"  store ptr %d{k}a, ptr %d{k}t",
-        ]
-    lines += ["  call void @step(ptr %table)", *_look(layout)]
-    for k in range(len(layout.scalars)):
-        lines += _new_number(layout, k)
-    lines += [
-        "  call void @update(ptr %table)",
-        "  %b1 = add nuw nsw i64 %b, 1",
-        "  %again = icmp ult i64 %b1, %batches",
-        "  br i1 %again, label %batch, label %end",
-        "end:",
-        "  %done = phi i64 [ %b, %judge ], [ %b1, %good ]",
-        "  ret i64 %done",
-        "}",
-    ]
-    return "\n".join([_keep(layout), *lines])
-
-
-def _place(name: str, operand: Operand) -> list[str]:
-    """The address of an operand."""
-    return [
-        f"  %{name}_t = getelementptr ptr, ptr %table, i64 {operand.root}",
-        f"  %{name}_r = load ptr, ptr %{name}_t",
-        f"  %{name} = getelementptr i8, ptr %{name}_r, i64 {operand.offset}",
-    ]
-
-
-def _look(layout: Layout) -> list[str]:
-    """Write down the loss; end if it is not finite; keep the weights now and then."""
-    element = ELEMENTS[layout.value.kind]
-    wide = f"fpext {element} %value to double" if element == "float" else "fadd double %value, 0.0"
-    return [
-        f"  %value = load {element}, ptr %loss",
-        f"  %wide = {wide}",
-        "  %lossat = getelementptr double, ptr %losses, i64 %b",
-        "  store double %wide, ptr %lossat",
-        "  br label %judge",
-        "judge:",
-        "  %zero = fmul double %wide, 0.0",
-        "  %finite = fcmp oeq double %zero, 0.0",
-        "  br i1 %finite, label %perhaps, label %end",
-        "perhaps:",
-        "  %count = add i64 %before, %b",
-        f"  %phase = urem i64 %count, {COPY_PERIOD}",
-        "  %due = icmp eq i64 %phase, 0",
-        "  br i1 %due, label %keeping, label %good",
-        "keeping:",
-        "  call void @keep(ptr %table, double %wide, ptr %sane)",
-        "  br label %good",
-        "good:",
-    ]
-
-
-def _new_number(layout: Layout, k: int) -> list[str]:
-    """Copy a scalar of this step from the table of numbers."""
-    element, count = ELEMENTS[layout.kind], len(layout.scalars)
-    return [
-        f"  %n{k}i = mul nuw nsw i64 %b, {count}",
-        f"  %n{k}j = add nuw nsw i64 %n{k}i, {k}",
-        f"  %n{k}p = getelementptr {element}, ptr %numbers, i64 %n{k}j",
-        f"  %n{k} = load {element}, ptr %n{k}p",
-        f"  store {element} %n{k}, ptr %scalar{k}",
-    ]
-
+A member has a row of each argument: its table of pointers, the addresses of the first batch (which
+the others follow in memory), the scalars of each step, its losses, and what `keep` knows. `before`
+is the number of steps before. The number of steps made, fewer than `batches` where a loss is not
+finite, goes into `made`; the weights are then those of that moment.
+"""
 
 KEEP = """
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
@@ -176,10 +172,52 @@ mean:
 """
 
 
-def _keep(layout: Layout) -> str:
-    """The function that keeps weights to go back to."""
-    return Template(KEEP).substitute(
-        element=ELEMENTS[layout.kind],
+class Layout(NamedTuple):
+    """What the loop has to know of a step.
+
+    Attributes
+    ----------
+    value : Operand
+        The loss.
+    data : sequence of (root, bytes)
+        The buffers of a batch, which are pointed at the data instead, and the bytes of a batch.
+    scalars : sequence of Operand
+        What gets new numbers before each update.
+    params, state : (root, bytes)
+        The flat arrays; `state` may be of 0 bytes.
+    kind : str
+        The type of the model's numbers.
+    """
+
+    value: Operand
+    data: Sequence[tuple[int, int]]
+    scalars: Sequence[Operand]
+    params: tuple[int, int]
+    state: tuple[int, int]
+    kind: str
+
+
+def loop(layout: Layout, processor: str) -> str:
+    """The function `train`, with all that it calls but step and update.
+
+    Parameters
+    ----------
+    processor : str
+        A key of SUBNORMAL.
+    """
+    element, scalars = ELEMENTS[layout.kind], layout.scalars
+    places = [_place("loss", layout.value)]
+    places += [_place(f"scalar{k}", scalar) for k, scalar in enumerate(scalars)]
+    pointed = [_pointed(k, root, size) for k, (root, size) in enumerate(layout.data)]
+    single = f"fpext {element} %value to double"
+    text = Template(SUBNORMAL[processor] + KEEP + TRAIN)
+    return text.substitute(
+        element=element,
+        places="\n".join(places),
+        pointed="\n".join(pointed),
+        widened=single if element == "float" else "fadd double %value, 0.0",
+        renewed="\n".join(_renewed(k, len(scalars), element) for k in range(len(scalars))),
+        period=COPY_PERIOD,
         params=layout.params[0],
         params_bytes=layout.params[1],
         state=layout.state[0],
@@ -187,3 +225,32 @@ def _keep(layout: Layout) -> str:
         smoothing=literal(SMOOTHING, "f8"),
         far=literal(FAR_ABOVE, "f8"),
     )
+
+
+def _place(name: str, operand: Operand) -> str:
+    """The address of an operand."""
+    return f"""\
+  %{name}_t = getelementptr ptr, ptr %table, i64 {operand.root}
+  %{name}_r = load ptr, ptr %{name}_t
+  %{name} = getelementptr i8, ptr %{name}_r, i64 {operand.offset}"""
+
+
+def _pointed(k: int, root: int, size: int) -> str:
+    """Point the table at this batch's part of the data."""
+    return f"""\
+  %d{k}p = getelementptr ptr, ptr %data, i64 {k}
+  %d{k} = load ptr, ptr %d{k}p
+  %d{k}o = mul nuw nsw i64 %b, {size}
+  %d{k}a = getelementptr i8, ptr %d{k}, i64 %d{k}o
+  %d{k}t = getelementptr ptr, ptr %table, i64 {root}
+  store ptr %d{k}a, ptr %d{k}t"""
+
+
+def _renewed(k: int, count: int, element: str) -> str:
+    """Copy a scalar of this step from the table of numbers."""
+    return f"""\
+  %n{k}i = mul nuw nsw i64 %b, {count}
+  %n{k}j = add nuw nsw i64 %n{k}i, {k}
+  %n{k}p = getelementptr {element}, ptr %numbers, i64 %n{k}j
+  %n{k} = load {element}, ptr %n{k}p
+  store {element} %n{k}, ptr %scalar{k}"""

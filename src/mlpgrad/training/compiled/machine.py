@@ -30,6 +30,8 @@ class Machine:
         Bytes of a vector register.
     registers : int
         How many there are.
+    processor : str
+        Its family: x86, arm, or empty.
     """
 
     def __init__(self) -> None:
@@ -44,8 +46,10 @@ class Machine:
         self.features = features.flatten()
         wide = 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
         self.width = wide
-        arm = "arm" in llvm.get_process_triple() or "aarch64" in llvm.get_process_triple()
-        self.registers = 32 if wide == 64 or arm else 16
+        family = llvm.get_process_triple().partition("-")[0]
+        known = {"x86_64": "x86", "aarch64": "arm", "arm64": "arm"}
+        self.processor = known.get(family, "")
+        self.registers = 32 if wide == 64 or self.processor == "arm" else 16
         versions = f"{__version__} {llvmlite.__version__} {llvm.llvm_version_info}"
         self.identity = f"{self.cpu} {self.features} {versions}"
 
@@ -55,7 +59,7 @@ class Machine:
         return target.create_target_machine(cpu=self.cpu, features=self.features, opt=1, jit=True)
 
     def compiled(self, text: str) -> tuple[Any, int]:
-        """The engine that holds the machine code of a module, and the address of its `epoch`."""
+        """The engine that holds the machine code of a module, and the address of its `train`."""
         key = hashlib.sha256(f"{self.identity}\0{text}".encode()).hexdigest()
         folder = cache_folder()
         code = read(folder, key)
@@ -68,7 +72,7 @@ class Machine:
         engine = self.llvm.create_mcjit_compiler(empty, self._target_machine())
         engine.add_object_file(self.llvm.ObjectFileRef.from_data(code))
         engine.finalize_object()
-        return engine, engine.get_function_address("epoch")
+        return engine, engine.get_function_address("train")
 
 
 @functools.cache

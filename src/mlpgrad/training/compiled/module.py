@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mlpgrad.training.compiled.blas import NAMES, Blas
 from mlpgrad.training.compiled.blocks import Matrix, RowSums
 from mlpgrad.training.compiled.elementwise import Elementwise
-from mlpgrad.training.compiled.epoch import Layout, epoch
+from mlpgrad.training.compiled.epoch import Layout, loop
 from mlpgrad.training.compiled.fusing import Group, Nest, grouped, read_from_memory
 from mlpgrad.training.compiled.machine import Machine
 from mlpgrad.training.compiled.norms import Norms
@@ -83,8 +83,8 @@ class Module:
             self._function("void", "update", lambda code: self._nests(code, nests[1], later)),
             self._function(ELEMENTS[wanted.layout.kind], "squares", self._squares),
         ]
-        declared = self._declared.values()
-        return "\n".join([PRELUDE, *self._constants, *declared, *functions, epoch(wanted.layout)])
+        declared, last = self._declared.values(), loop(wanted.layout, self.machine.processor)
+        return "\n".join([PRELUDE, *self._constants, *declared, *functions, last])
 
     def _nests(self, code: Code, nests: Sequence[Nest], later: Sequence[Operand]) -> str:
         """Write one part of the step."""

@@ -85,16 +85,48 @@ class Program:
     ----------
     roots : Roots
         The buffers that the code works on.
-    function : callable
-        `epoch` of the file of that name.
     """
 
     def __init__(self, tapes: Tapes, blas: Blas | None) -> None:
         self.blas, self.roots = blas, Roots()
         text, self._scratch = _written(tapes.described(self.roots), blas)
         self._engine, place = compiled(text)
-        p, n = ctypes.c_void_p, ctypes.c_int64
-        self.function: Callable[..., int] = ctypes.CFUNCTYPE(n, p, p, n, p, p, n, p)(place)
+        self._function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 6, *[ctypes.c_int64] * 6)(
+            place
+        )
+
+    def run(
+        self,
+        tables: Array,
+        data: Array,
+        numbers: Array,
+        losses: Array,
+        sane: Array,
+        made: Array,
+        before: int,
+    ) -> None:
+        """Train members one after the other, without Python's lock.
+
+        Parameters
+        ----------
+        tables : array (members, pointers)
+            See `table`.
+        data : array (members, 2 or 3)
+            The addresses of each one's first batch, which the others follow.
+        numbers : array (members, batches, scalars)
+            What the scalars are in each step.
+        losses : array (members, batches)
+            Gets the losses.
+        sane : array (members, 6)
+            See `keep` in `epoch`.
+        made : array (members,) of int
+            Gets the number of steps of each: fewer than `batches` where a loss is not finite.
+        before : int
+            The number of steps before.
+        """
+        arrays = tables, data, numbers, losses, sane, made
+        strides = tables.strides[0], data.strides[0], numbers.strides[0]
+        self._function(*map(address, arrays), *strides, *losses.shape, before)
 
     def table(self, place: Callable[[Any], Any]) -> tuple[Array, list[Any]]:
         """The pointers for one network, and what has to live as long as they are used.

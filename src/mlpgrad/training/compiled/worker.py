@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,7 +14,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.layers.chain import walk
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
-from mlpgrad.training.batches import Batch, Batches
+from mlpgrad.training.batches import Batch, Batches, Minibatches
 from mlpgrad.training.compiled.blas import Blas
 from mlpgrad.training.compiled.members import Member, part
 from mlpgrad.training.compiled.numbers import numbers
@@ -44,39 +44,61 @@ class CompiledWorker(Worker):
         self._several = network.ensemble_size is not None
         self._size = network.ensemble_size or 1
         self._program: Program | None = None
-        self._shapes: Any = None
         self._pool: ThreadPoolExecutor | None = None
 
     def epoch(self, batches: Batches, seen: int) -> None:
-        """Train on the batches of an epoch that have not been seen yet, a block at a time."""
-        for block in batches.after(seen):
-            self.run(block)
-            if self.diverged_at is not None or self.network.stop_training:
+        """Train on the batches of an epoch that have not been seen yet."""
+        assert isinstance(batches, Minibatches)
+        if seen or self.refused is not None:
+            super().epoch(batches, seen)
+            return
+        for block in batches.blocks():
+            whole = self._whole(block, batches.batch_size) if self._ready(batches) else 0
+            if whole:
+                self._count(batches, self._train(batches, whole), whole)
+            rest = block[whole:]
+            if rest and self.diverged_at is None and not self._stopped():
+                self.run(rest)
+            if self.diverged_at is not None or self._stopped():
                 return
 
-    def run(self, batches: Any) -> None:
-        """Train on batches that are valid together."""
-        batches = list(batches)
-        # an option that has just been assigned, by another thread, acts at once in the layers
-        whole = 0 if self.step._noticed else self._whole(batches)
-        if self._program is None and self.refused is None and whole:
-            self._compile(batches[0])
-        if self._program is None or not whole:
-            super().run(batches)
+    def _whole(self, block: Sequence[Batch], size: int) -> int:
+        """How many batches are compiled: the layers of an ensemble show its last one, by NumPy."""
+        shorter = block[-1][0].shape[-2] < size
+        return len(block) - (self._several or shorter)
+
+    def epochs(self, batches: Batches, most: int) -> Iterator[bool]:
+        """Train for several epochs of whole batches in one call; then show one after the other."""
+        assert isinstance(batches, Minibatches)
+        count, steps = min(most, batches.epochs_at_once), len(batches)
+        ready = self._program is not None and not self.step._noticed and not self._several
+        if count == 1 or self.batches or not ready:
+            self.epoch(batches, self.batches)
+            yield False
             return
-        self._train(batches[:whole])
-        rest = batches[whole:]
-        if rest and self.diverged_at is None and not self._stopped():
-            super().run(rest)
+        batches.gather_epochs(count)
+        losses = self._train(batches, count * steps)
+        for start in range(0, count * steps, steps):
+            if start:
+                self.begin()
+            last = losses.shape[1] in (start + steps, min(start, losses.shape[1]))
+            self._count(batches, losses[:, start : start + steps], steps, start, looks=last)
+            yield True
+            if self.diverged_at is not None:
+                return
+        self._stopped()
+
+    def _ready(self, batches: Minibatches) -> bool:
+        """Whether the next whole batches are compiled: now, if they have not been before."""
+        # an option that has just been assigned, by another thread, acts at once in the layers
+        if self.step._noticed:
+            return False
+        if self._program is None and self.refused is None:
+            self._compile(_batch(batches, 0))
+        return self._program is not None
 
     def _stopped(self) -> bool:
         return bool(self.network._attention and self._attend())
-
-    def _whole(self, batches: Sequence[Batch]) -> int:
-        """How many of the first batches have one shape; an ensemble's last one is NumPy's."""
-        self._shapes = self._shapes or batches[0][0].shape
-        whole = sum(map(bool, (batch[0].shape == self._shapes for batch in batches)))
-        return max(whole - 1, 0) if self._several and whole == len(batches) else whole
 
     def refresh(self) -> None:
         """Notice options that have changed since the step was compiled."""
@@ -102,15 +124,15 @@ class CompiledWorker(Worker):
         count = min(threads(), self._size)
         bounds = [self._size * i // count for i in range(count + 1)]
         self._shares = [range(a, b) for a, b in itertools.pairwise(bounds)]
-        self._tables: list[Array] = []
         self._alive: list[Any] = []
+        tables = []
         for share in self._shares:
             buffers: dict[int, Array] = {}
             for index in share:
                 table, alive = self._program.table(member.place(index, buffers))
-                self._tables.append(table)
+                tables.append(table)
                 self._alive.append(alive)
-        self._sane = self._knowledge()
+        self._tables = np.array(tables)
 
     # what is kept to go back to
 
@@ -126,62 +148,78 @@ class CompiledWorker(Worker):
             places[index, 4:] = address(last.params[row]), address(last.state[row])
         return table
 
-    def _learn(self) -> None:
+    def _learn(self, rows: Array) -> None:
         """Put into `LastSane` what the compiled loop has found."""
-        last, rows = self.last_sane, self._sane
+        last = self.last_sane
         if self._several:
-            last.mean, last.lowest, last.bound = (rows[:, c].copy() for c in (0, 1, 2))
+            last.mean, last.lowest, last.bound = (rows[:, c].copy() for c in (MEAN, LOWEST, BOUND))
             last.known = rows[:, KNOWN] > 0
         elif not math.isnan(rows[0, MEAN]):
-            last.mean, last.lowest, last.bound = (float(value) for value in rows[0, :3])
+            last.mean, last.lowest, last.bound = (float(value) for value in rows[0, :KNOWN])
             last.known = bool(rows[0, KNOWN])
 
     # training
 
-    def _train(self, batches: list[Batch]) -> None:
-        """Make all steps of some batches, which follow one another in memory."""
-        assert self._program is not None
-        count, samples = len(batches), batches[0][0].shape[-2]
-        losses = np.empty((self._size, count))
-        self._sane = self._knowledge()
+    def _train(self, batches: Minibatches, count: int) -> Array:
+        """Make the steps of the batches in the buffers, up to the first that diverges.
+
+        Returns
+        -------
+        losses : array (members, steps made)
+        """
+        losses, sane = np.empty((self._size, count)), self._knowledge()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            tables = self._numbers(count)
-        made = self._in_threads(batches, tables, losses)
-        self._learn()
-        done = min(made)
-        self.optimizer.steps += done
-        if done < count:
-            self.diverged_at = self.batches + done
-            self._show_divergence(batches[done])
-        elif not np.isfinite(self.network.params).all():
-            self.diverged_at = self.batches + count - 1
-        sums = losses[:, :done].sum(axis=-1) * samples
-        self.total = self.total + (sums if self._several else float(sums[0]))
-        self.weight += samples * done
-        self.batches += count if done == count else done + 1
-        self._show(batches[-1])
-
-    def _numbers(self, count: int) -> list[Array]:
-        """The scalars of the next steps, for each member."""
-        optimizer, dtype = self.optimizer, self.network.dtype
-        rates = np.ravel(optimizer._rate(optimizer.steps))
-        if rates.size == 1:
-            return [numbers(optimizer, optimizer.steps, count, dtype)] * self._size
-        one = self._member.rule
-        found = []
-        for index in range(self._size):
-            one._learning_rate = float(np.ravel(optimizer._learning_rate)[index])  # type: ignore[arg-type]
-            found.append(numbers(one, optimizer.steps, count, dtype))
-        return found
-
-    def _in_threads(self, batches: list[Batch], tables: list[Array], losses: Array) -> list[int]:
-        """The number of steps that each member has made."""
-        made = [0] * self._size
+            scalars = self._numbers(count)
+        starts = [
+            [address(part(k, a)) for a in batches.buffers if a is not None]
+            for k in range(self._size)
+        ]
+        data, made = np.array(starts, np.uintp), np.empty(self._size, np.int64)
+        tables, before, program = self._tables, self.earlier + self.batches, self._program
+        assert program is not None
 
         def train(share: range) -> None:
-            for index in share:
-                made[index] = self._one(index, batches, tables[index], losses[index])
+            own = slice(share.start, share.stop)
+            arrays = tables[own], data[own], scalars[own], losses[own], sane[own], made[own]
+            program.run(*arrays, before)
 
+        self._in_threads(train)
+        self._learn(sane)
+        self._show(_batch(batches, max(made[0], 1) - 1))
+        return losses[:, : made.min()]
+
+    def _count(
+        self, batches: Minibatches, losses: Array, count: int, first: int = 0, looks: bool = True
+    ) -> None:
+        """Add up the losses of `count` steps, if so many were made, and look for divergence."""
+        done, size = losses.shape[1], batches.batch_size
+        self.optimizer.steps += done
+        sums = losses.sum(axis=-1) * size
+        self.total = self.total + (sums if self._several else float(sums[0]))
+        self.weight += size * done
+        if done < count:
+            self.diverged_at = self.batches + done
+            with np.errstate(all="ignore"):  # once more, so that it can be looked at
+                x, target, weights = _batch(batches, first + done)
+                self.network._step(x, target, weights, self.step.mean_weight)
+        elif looks and not np.isfinite(self.network.params).all():
+            self.diverged_at = self.batches + count - 1
+        self.batches += min(done + 1, count)
+
+    def _numbers(self, count: int) -> Array:
+        """The scalars of the next steps: (members, count, scalars)."""
+        optimizer, dtype = self.optimizer, self.network.dtype
+        if np.size(optimizer._rate(optimizer.steps)) == 1:
+            alike = numbers(optimizer, optimizer.steps, count, dtype)
+            return np.broadcast_to(alike, (self._size, *alike.shape))
+        one, found = self._member.rule, []
+        for rate in np.asarray(optimizer._learning_rate).flat:
+            one._learning_rate = float(rate)
+            found.append(numbers(one, optimizer.steps, count, dtype))
+        return np.array(found)
+
+    def _in_threads(self, train: Any) -> None:
+        """Call `train` with each share of the members, the first of them in this thread."""
         first, *others = self._shares
         if others and self._pool is None:
             self._pool = ThreadPoolExecutor(len(others))
@@ -191,47 +229,23 @@ class CompiledWorker(Worker):
         finally:
             for future in running:
                 future.result()
-        return made
-
-    def _one(self, index: int, batches: list[Batch], table: Array, losses: Array) -> int:
-        """All steps of one member."""
-        assert self._program is not None
-        data = [address(part(index, array)) for array in batches[0] if array is not None]
-        pointers = np.array(data, np.uintp)
-        return self._program.function(
-            address(self._tables[index]),
-            address(pointers),
-            len(batches),
-            address(table),
-            address(losses),
-            self.earlier + self.batches,
-            address(self._sane[index]),
-        )
-
-    # what the layers show afterwards
 
     def _show(self, batch: Batch) -> None:
         """Let the layers show the last step; those of an ensemble show that of its last batch."""
         self.step._shown = False
         layers = [layer for _, layer in walk(self.network.layers)]
-        if self._several:
-            for layer in layers:
-                layer._inputs = layer._outputs = layer._delta = None
-            return
-        trial = self._member.trial
-        for buffer, array in zip((trial.x, trial.target, trial.weights), batch, strict=True):
-            if buffer is not None:
-                buffer[...] = array
-        for layer, seen in zip(layers, trial.seen, strict=True):
+        shown = self._member.shown(batch, len(layers))
+        for layer, seen in zip(layers, shown, strict=True):
             layer._inputs, layer._outputs, layer._delta = seen
-
-    def _show_divergence(self, batch: Batch) -> None:
-        """Make the step whose loss is not finite once more, so that it can be looked at."""
-        with np.errstate(all="ignore"):
-            self.network._step(*batch, self.step.mean_weight)
 
     def close(self) -> None:
         """End the threads."""
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
+
+
+def _batch(batches: Minibatches, index: int) -> Any:
+    """One of the batches in the buffers."""
+    rows = slice(index * batches.batch_size, (index + 1) * batches.batch_size)
+    return tuple(None if array is None else array[..., rows, :] for array in batches.buffers)
