@@ -309,6 +309,8 @@ class Sequential(Differentiable, Answers):
 
         def __getattr__(self, name: str) -> Any:
             """Say what an attribute of another library's models is called here."""
+            if name.startswith("__"):  # Python asks for those itself, with every copy
+                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
             known = [known for known in dir(type(self)) if not known.startswith("_")]
             instead = advice(name, MODEL) or nearest(name, known)
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{instead}")

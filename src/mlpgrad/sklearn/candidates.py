@@ -14,12 +14,15 @@ from mlpgrad.layers import Dense, Dropout, Layer, ReLU, Tanh
 from mlpgrad.losses.base import Loss
 from mlpgrad.optimizers import AdamW
 from mlpgrad.sequential import Sequential
+from mlpgrad.sklearn.epochs import _EpochAverage, _Together
 from mlpgrad.tables import ColumnEncoding, QuantileBins, Standard, TableEncoder, TargetBins
-from mlpgrad.training import EarlyStopping, ExponentialMovingAverage, LevenbergMarquardt
+from mlpgrad.training import Callback, EarlyStopping, LevenbergMarquardt
 from mlpgrad.training.folds import Split
 
 AVERAGED = 0.99
-"""Decay of the moving average of the weights: over about the last hundred steps."""
+"""Decay of the moving average of the weights by step: over about the last hundred steps."""
+LEAST_DECAY = 0.5
+"""Decay by epoch, where an epoch has many steps."""
 
 
 class Table(NamedTuple):
@@ -68,6 +71,8 @@ class Candidate:
         The output for each row by members that have not seen it.
     loss, standard_error : float
         The mean loss of these outputs, and its standard error.
+    bar : float
+        The loss that another candidate has reached: training above it is given up early.
     common_epochs, common_loss : int and float
         The number of epochs that is best for all members alike, and their mean loss there.
     seconds : float
@@ -75,10 +80,12 @@ class Candidate:
     """
 
     encoding: Callable[[], ColumnEncoding] = Standard
+    turn = 0
+    """When it is tried: a loss that is reached early spares the others a long training."""
 
-    def __init__(self, name: str, table: Table, recipe: Recipe) -> None:
+    def __init__(self, name: str, table: Table, recipe: Recipe, bar: float = np.inf) -> None:
         started = time.perf_counter()
-        self.name, self.recipe = name, recipe
+        self.name, self.recipe, self.bar = name, recipe, bar
         rows = Split(table.folds, recipe.members).rows_of_members()
         self.encoder = TableEncoder(numeric=self.encoding()).plan(table.x)
         self.encoder.fit_members(table.x, table.indicators, table.weights, None, rows)
@@ -122,7 +129,10 @@ class Candidate:
     ) -> History:
         """Train the networks on encoded rows; with folds, each stops on the one it leaves out."""
         recipe = self.recipe
-        stopping = [] if folds is None else [EarlyStopping(recipe.patience)]
+        steps = -(-len(table.target) // recipe.batch_size)
+        callbacks: list[Callback] = [_EpochAverage(max(AVERAGED**steps, LEAST_DECAY))]
+        if folds is not None:
+            callbacks += [EarlyStopping(recipe.patience), _Together(recipe.patience, self.bar)]
         return model.fit(
             x,
             table.target,
@@ -130,7 +140,7 @@ class Candidate:
             epochs=epochs,
             batch_size=recipe.batch_size,
             folds=folds,
-            callbacks=[ExponentialMovingAverage(AVERAGED), *stopping],
+            callbacks=callbacks,
             sample_weight=table.weights,
             verbose=int(recipe.progress),
         )
@@ -174,12 +184,14 @@ class InQuantileBins(Candidate):
     """The same with numbers in bins of equally many rows."""
 
     encoding = QuantileBins
+    turn = 2
 
 
 class InTargetBins(Candidate):
     """The same with numbers in bins where the target changes."""
 
     encoding = TargetBins
+    turn = 2
 
 
 class ByEvidence(Candidate):
@@ -189,10 +201,12 @@ class ByEvidence(Candidate):
     It needs no rows to stop on: the members that predict may always train on all of them.
     """
 
+    turn = 1
     units = 16
     iterations = 100
-    most_work = 4e8
-    """Rows times outputs times the square of the number of parameters: seconds an iteration."""
+    patience = 30
+    most_work = 4e7
+    """Rows times outputs times the square of the number of parameters: some seconds in all."""
 
     @classmethod
     def suits(cls, table: Table, recipe: Recipe) -> bool:
@@ -213,6 +227,7 @@ class ByEvidence(Candidate):
             optimizer=LevenbergMarquardt(),
             epochs=self.iterations,
             folds=folds,
+            callbacks=[] if folds is None else [_Together(self.patience, self.bar)],
             sample_weight=table.weights,
             verbose=int(self.recipe.progress),
         )

@@ -149,7 +149,8 @@ candidates : sequence of str, default=('plain', 'quantile', 'target', 'evidence'
     What to choose from. The first three encode numbers in different ways: scaled; in bins of
     equally many rows; in bins where the target changes (`mlpgrad.tables.Standard`, `QuantileBins`,
     `TargetBins`). 'evidence' trains networks with a single layer of 16 tanh units by
-    `mlpgrad.LevenbergMarquardt`: for small tables with little noise; it is left out of larger ones.
+    `mlpgrad.LevenbergMarquardt`: for small tables with little noise; it is left out where it would
+    take long.
 rows : {'auto', 'folds', 'all'}, default='auto'
     Whether the members that predict are those that left out a fold each, or others trained on all
     rows; 'auto' chooses as told above.
@@ -160,12 +161,13 @@ learning_rate : float, default=0.002
 weight_decay : float, default=0.01
     The weight decay of AdamW.
 batch_size : int, default='auto'
-    Rows of a step; 'auto' is a twentieth of all, from 16 to 256.
+    Rows of a step; 'auto' is a tenth of all, from 32 to 256.
 max_epochs : int, default='auto'
     The most epochs; 'auto' are those of 10,000 steps, from 50 to 1,000.
 patience : int, default='auto'
-    Epochs without improvement after which a member stops; 'auto' is a tenth of `max_epochs`, at
-    least 10.
+    Epochs without improvement after which a member stops, and all of them where their mean loss has
+    not improved; a third of it where that mean is worse than another candidate's by more than its
+    standard error. 'auto' are those of 300 steps, from 10 to 100.
 progress : bool, default=False
     Whether to show a progress bar on stderr.
 random_state : int, RandomState instance or None, default=None

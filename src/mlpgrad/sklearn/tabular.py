@@ -25,8 +25,15 @@ from mlpgrad.losses.base import Loss
 from mlpgrad.sklearn.advice import advising_on_frames
 from mlpgrad.sklearn.candidates import CANDIDATES, Candidate, Recipe, Table
 
+BATCHES = 10
+"""Batches of an epoch, if `batch_size` does not say it and no bound is met."""
+BATCH_SIZES = 32, 256
+EPOCHS = 50, 1000
 STEPS = 10_000
 """The most steps of a training, if `max_epochs` does not say it; stopping comes long before."""
+PATIENCE = 10, 100
+WAITED = 300
+"""Steps without improvement that are waited for, if `patience` does not say it."""
 
 
 class Choice(NamedTuple):
@@ -128,9 +135,8 @@ class TabularMLP(BaseEstimator):
         table = Table(X, target, indicators, self._weighted(y, sample_weight), folds)
         self.folds_ = folds
         recipe = self._recipe(len(target), rng)
-        names = self._names(table, recipe)
         with advising_on_frames():
-            tried = [CANDIDATES[name](name, table, recipe) for name in names]
+            tried = self._tried(table, recipe)
         self.candidates_ = [Choice.of(candidate) for candidate in tried]
         best = min(tried, key=lambda candidate: candidate.loss)
         self.chosen_, self.oof_loss_ = best.name, best.loss
@@ -201,16 +207,25 @@ class TabularMLP(BaseEstimator):
             )
         return suiting
 
+    def _tried(self, table: Table, recipe: Recipe) -> list[Candidate]:
+        """The candidates, trained; one that stays behind an earlier one is given up."""
+        names, bar = self._names(table, recipe), np.inf
+        tried: dict[str, Candidate] = {}
+        for name in sorted(names, key=lambda name: CANDIDATES[name].turn):
+            tried[name] = found = CANDIDATES[name](name, table, recipe, bar)
+            bar = min(bar, found.common_loss + found.standard_error)
+        return [tried[name] for name in names]
+
     def _recipe(self, rows: int, rng: np.random.RandomState) -> Recipe:
         """How all candidates are trained."""
         loss, outputs, target_scaling = self._new_loss()
-        batch = self.batch_size
+        batch, epochs, patience = self.batch_size, self.max_epochs, self.patience
         if batch == "auto":
-            batch = int(np.clip(rows // 20, 16, 256))
-        epochs = self.max_epochs
+            batch = int(np.clip(rows // BATCHES, *BATCH_SIZES))
         if epochs == "auto":
-            epochs = int(np.clip(STEPS * batch // rows, 50, 1000))
-        patience = max(10, epochs // 10) if self.patience == "auto" else self.patience
+            epochs = int(np.clip(STEPS * batch // rows, *EPOCHS))
+        if patience == "auto":
+            patience = int(np.clip(WAITED * batch // rows, *PATIENCE))
         return Recipe(
             hidden=tuple(int(size) for size in np.atleast_1d(self.hidden_layer_sizes)),
             outputs=outputs,

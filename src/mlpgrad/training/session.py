@@ -22,6 +22,7 @@ from mlpgrad.training.communicator import Communicator, UnlikeRanksError, check_
 from mlpgrad.training.divergence import DivergenceError
 from mlpgrad.training.evaluate import as_number, evaluate
 from mlpgrad.training.interrupts import interrupts_end_training
+from mlpgrad.training.other_weights import OtherWeights
 from mlpgrad.training.record import Record
 from mlpgrad.training.scalings import fit_unfitted
 
@@ -120,6 +121,7 @@ class Session(Stateful):
         self.settled = False
         self.speaks = communicator is None or communicator.rank == 0
         self.fitting = Fitting(network)  # until it runs
+        self._others = OtherWeights(network)
         self._resumed = False
         self._begun: list[Callback] = []
         for callback in self.callbacks:
@@ -193,14 +195,13 @@ class Session(Stateful):
     def result(self) -> Network:
         """The network as training would end now: with the weights that a callback has averaged.
 
-        It is `network` itself where no callback gives other weights (`Callback.final_params`).
+        It is `network` itself where no callback gives other weights (`Callback.final_params`);
+        otherwise the next call gives the same copy other weights.
         """
         for callback in [] if self.settled else self.callbacks:
             params = callback.final_params()
             if params is not None:
-                averaged = self.network.copy()
-                averaged.params = params
-                return averaged
+                return self._others.with_params(params)
         return self.network
 
     # what a method calls

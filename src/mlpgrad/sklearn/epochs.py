@@ -1,0 +1,83 @@
+"""What the pair for tables does between the epochs of a training: nothing that costs a step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.training import Callback
+
+
+class _EpochAverage(Callback):
+    """`ExponentialMovingAverage` over the weights that epochs end with.
+
+    Nothing happens between two batches, so that their steps can be recorded or compiled.
+
+    Parameters
+    ----------
+    decay : float
+        The share of what is kept of the average at the end of an epoch.
+    """
+
+    kept = ("_sum", "_epochs", "_open")
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._sum: Array = np.zeros_like(self.model.params)
+        self._epochs, self._open = 0, False
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._open = True
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        """Count the weights of the epoch that has ended, once."""
+        if self._open:
+            self._sum *= self.decay
+            self._sum += (1 - self.decay) * self.model.params
+            self._epochs, self._open = self._epochs + 1, False
+
+    def final_params(self) -> Array | None:
+        self._close()
+        return self._sum / (1 - self.decay**self._epochs) if self._epochs else None
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        average = self.final_params()
+        if average is not None and not self.session.settled:
+            self.model.params = average
+
+
+class _Together(Callback):
+    """Ends a training when its members, taken together, have got no better for a while.
+
+    `EarlyStopping` waits for the last member, even where all others have long been overfitted.
+
+    Parameters
+    ----------
+    patience : int
+        Epochs without improvement of the mean validation loss that are waited for.
+    bar : float, default inf
+        What another training has reached: above it, a third of the patience is enough.
+    """
+
+    kept = ("best", "best_epoch")
+
+    def __init__(self, patience: int, bar: float = np.inf) -> None:
+        self.patience, self.bar = patience, bar
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.best, self.best_epoch = np.inf, 0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        loss = float(np.mean(logs["val_loss"]))
+        if loss < self.best:
+            self.best, self.best_epoch = loss, epoch
+        patience = self.patience if self.best <= self.bar else max(self.patience // 3, 1)
+        if epoch - self.best_epoch >= patience:
+            self.model.stop_training = True
