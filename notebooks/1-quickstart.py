@@ -3,11 +3,12 @@
 #
 # A network of 64 inputs, 128 hidden units and 10 outputs learns to read the 1,797 digits that come
 # with mlpgrad. Everything below takes a few seconds. You need no knowledge of neural networks to
-# follow it; how they learn is told in [notebook 2](2-backpropagation-by-hand.ipynb).
+# follow it; [notebook 2](2-backpropagation-by-hand.ipynb) explains how they learn.
 #
 # ## Data
 #
-# `x` are the images, `y` the digits they show. A fifth is set aside for a test in the end.
+# `x` holds the images and `y` the digits that they show. A fifth of them is set aside for a test at
+# the end.
 
 # %%
 import tempfile
@@ -35,17 +36,17 @@ for ax, image, label in zip(axes, x_train, y_train, strict=False):
 # %% [markdown]
 # ## Build and train
 #
-# A network is a list of layers. `Dense(64, 128)` makes 128 sums of the 64 pixels, each with weights
-# of its own; `ReLU()` cuts off what is negative; `Dense(128, 10)` makes one number for each digit
-# out of those, and the largest is the answer. The **loss** measures how wrong the answers are.
-# `SoftmaxCrossEntropy` turns the ten numbers into probabilities and takes minus the logarithm of
-# that of the right digit: 0 for a network that is right and sure, log 10 = 2.3 for one that
-# guesses.
+# A network is a list of layers. `Dense(64, 128)` computes 128 sums of the 64 pixels, each with its
+# own weights; `ReLU()` replaces negative numbers by 0; `Dense(128, 10)` computes one number for
+# each digit from those, and the digit with the largest number is the answer. The **loss** measures
+# how wrong the answers are. `SoftmaxCrossEntropy` turns the ten numbers into probabilities and
+# takes minus the logarithm of the correct digit's: it is 0 for a network that is certain and
+# correct, and log 10 = 2.3 for one that guesses.
 #
-# `fit` changes the weights bit by bit so that the loss falls; how far at a time is the
-# **optimizer**'s choice, here Adam with learning rate 0.001. An **epoch** is one time through the
-# training data. A fifth of those is held out once more (`validation_split`): when the loss on them
-# has not improved for 15 epochs, training stops, and the best weights are kept.
+# `fit` changes the weights step by step so that the loss falls. The **optimizer** decides how far
+# each step goes; here it is Adam with a learning rate of 0.001. An **epoch** is one pass through
+# the training data. A fifth of these data is held out once more (`validation_split`): when the loss
+# on it has not improved for 15 epochs, training stops, and the best weights are restored.
 
 # %%
 model = mg.Sequential(
@@ -66,8 +67,8 @@ history = model.fit(
 history
 
 # %% [markdown]
-# The loss in each epoch. On the digits that it learns from the network gets better and better; what
-# counts is the dashed line, the digits that were held out:
+# The picture shows the loss in each epoch. On the digits that it is trained on, the network gets
+# better and better; what counts is the dashed line, the loss on the digits that were held out:
 
 # %%
 figure, ax = plt.subplots(figsize=(6.5, 3.8), layout="constrained")
@@ -76,7 +77,8 @@ _ = history.plot(ax=ax)
 # %% [markdown]
 # ## Test
 #
-# On the digits that training never saw, the share of right answers ("accuracy"):
+# `accuracy` is the share of correct answers on the digits that training never saw, and
+# `baseline_accuracy` that of always naming the most frequent digit:
 
 # %%
 result = model.evaluate(x_test, y_test)
@@ -84,7 +86,7 @@ assert result["accuracy"] > 0.96
 result
 
 # %% [markdown]
-# These it reads wrongly. Some of them a person would not find easy either:
+# These digits are misread. Some of them are hard for a person, too:
 
 # %%
 read = model.predict_classes(x_test)
@@ -101,7 +103,7 @@ for ax, i in zip(np.atleast_1d(axes), wrong, strict=True):
 # To know which way to change each weight, `fit` computes the *gradient*: how the loss changes with
 # each of the 9,610 numbers in the network. The formulas for it, back-propagation, are easy to get
 # slightly wrong. The checker compares them with slopes that it measures by moving the weights a
-# little, and derives from the errors of that measurement what difference is too large.
+# little, and it derives from the error of that measurement how large a difference may be.
 # [Notebook 4](4-check-your-own-gradients.ipynb) explains the report.
 
 # %%
@@ -112,7 +114,7 @@ print(report)
 # %% [markdown]
 # ## Keep it
 #
-# `save` writes one file; what `load` reads from it answers the same.
+# `save` writes one file; the model that `load` reads from it gives the same predictions.
 
 # %%
 with tempfile.TemporaryDirectory() as folder:

@@ -4,10 +4,10 @@
 # **How does a network find out which way to change each of its weights?** This notebook computes
 # the answer three times: with plain Python loops, as the lecture writes it; with matrices; and with
 # mlpgrad. The three agree to the last digits. Then the result is checked without any of the
-# formulas, and a network learns *exclusive or* by it.
+# formulas, and a network uses it to learn *exclusive or*.
 #
-# The formulas and their numbers (1) to (9) are those of R. Soletskyi, *Backpropagation*, 2018,
-# "the lecture" below. You need to know what a derivative is, and what the chain rule says.
+# The formulas and their numbers (1) to (9) are those of R. Soletskyi, *Backpropagation*, 2018, "the
+# lecture" below. You need to know what a derivative is, and what the chain rule says.
 
 # %%
 import math
@@ -130,7 +130,7 @@ gradient_wb = [
 
 # %% [markdown]
 # **The table** $w^a$: the weight $w^a_{ij}$ acts on one hidden neuron, $y_j$. But $y_j$ acts on
-# *all* outputs, so what it does to each of them is summed up:
+# *all* outputs, so its effects on them are added up:
 #
 # $$\frac{\partial \mathcal{L}}{\partial w^a_{ij}} =
 # \frac{\partial \mathcal{L}}{\partial y_j} \cdot
@@ -157,7 +157,7 @@ gradient_wa = [
 #
 # (5) and (7) share a factor that does not depend on where a weight comes from. The lecture calls it
 # $\delta$: how much the loss changes when the *sum* in a neuron does. The $\delta$ of a hidden
-# neuron is made of those of the layer above it, so they are computed from the output
+# neuron is computed from those of the layer above it, so the computation runs from the output
 # **downwards**. That is back-propagation:
 #
 # $$\delta_k = (z_k - \hat z_k)\, z_k (1 - z_k), \qquad
@@ -219,10 +219,10 @@ for name, by_loops, by_matrices in [
 
 # %% [markdown]
 # Six lines of matrices give the same numbers. What differs, if anything, is the last of 16 digits:
-# a matrix product may add up in another order than the loop, and every sum is rounded.
+# a matrix product may add up its terms in another order than the loop, and every sum is rounded.
 #
-# With more than one example, each is one row of `X`. Not a letter of the formulas changes: `X.T @
-# D_Y` then also adds up the gradients of all rows.
+# With more than one example, each is one row of `X`. Not a letter of the formulas changes:
+# `X.T @ D_Y` then also adds up the gradients of all rows.
 #
 # ## The same with mlpgrad
 #
@@ -288,9 +288,9 @@ for position in (2, 0):
 # %% [markdown]
 # ## Checked without the formulas
 #
-# Three computations agree, but all use the same formulas: if the lecture were wrong, so would they
-# be. A derivative is a slope, and a slope can be *measured*: move one weight up and down by a
-# little $h$ and see how much the loss changes.
+# Three computations agree, but all use the same formulas: if the lecture were wrong, they would be
+# wrong, too. A derivative is a slope, and a slope can be *measured*: move one weight up and down by
+# a little $h$ and see how much the loss changes.
 #
 # $$\frac{\partial \mathcal{L}}{\partial w} \approx
 # \frac{\mathcal{L}(w + h) - \mathcal{L}(w - h)}{2h}$$
@@ -325,8 +325,8 @@ print(f"{inputs * hidden + hidden * outputs} weights; no measured slope is off b
 
 # %% [markdown]
 # How small should $h$ be? A large $h$ measures the slope between two distant points instead of the
-# slope *here*; with a tiny one the two losses are so close that rounding eats their difference. The
-# best lies in between:
+# slope *here*; with a tiny one the two losses are so close that their difference is lost in
+# rounding. The best step lies in between:
 
 # %%
 steps = 10.0 ** np.arange(-13, 0.1, 0.5)
@@ -354,7 +354,7 @@ print(report)
 #
 # Now (3), over and over. *Exclusive or* is 1 where exactly one of two inputs is 1; no network
 # without a hidden layer can compute it. A third input that is always 1 plays the part of the bias.
-# Still plain loops: forward, (8), (9), (3), one example after the other.
+# The code is still plain loops: forward, (8), (9), (3), one example after the other.
 
 # %%
 examples = [([0, 0, 1], 0), ([0, 1, 1], 1), ([1, 0, 1], 1), ([1, 1, 1], 0)]
@@ -389,8 +389,9 @@ for x, wanted in examples:
     print(f"{x[0]} xor {x[1]}: {z:.3f}, wanted {wanted}")
 
 # %% [markdown]
-# On the left, the loss while it learns. On the right, the answer to every pair of inputs, not only
-# to the four examples: 0 along the diagonal, 1 on both sides of it.
+# On the left is the loss while the network learns. On the right is the answer to every pair of
+# inputs, not only to the four examples: it is near 0 along the diagonal and near 1 on both sides of
+# it.
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
@@ -411,11 +412,12 @@ _ = right.set(xlabel="first input", ylabel="second input", title="What the netwo
 # ## What you saw
 #
 # - A network's derivative with respect to *every* weight costs one pass up and one pass down.
-# - The way down has one rule, (8): collect the deltas from above through the same weights, and
-#   multiply by the slope of your own sigmoid. The weight's derivative is delta times input, (9).
-# - The matrix form is the same formulas with the loops inside NumPy, and `mlpgrad.Dense` is that
+# - The way down has one rule, (8): each neuron collects the deltas from above through the same
+#   weights and multiplies their sum by the slope of its own sigmoid. A weight's derivative is delta
+#   times input, (9).
+# - The matrix form is the same set of formulas with the loops inside NumPy, and `mg.Dense` is that
 #   matrix form.
 # - A gradient can be checked without knowing where it comes from, by measuring slopes.
 #
-# To see any step of a network of your own with its numbers in these formulas:
-# `mg.explain(model, x, y)`. Next: [why gradients vanish](3-why-gradients-vanish.ipynb).
+# `mg.explain(model, x, y)` shows any step of a network of your own with its numbers in these
+# formulas. Next: [why gradients vanish](3-why-gradients-vanish.ipynb).

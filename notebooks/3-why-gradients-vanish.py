@@ -19,6 +19,7 @@ from mlpgrad.layers import walk
 
 x, y = mg.datasets.digits()  # 8 x 8 pixels, ten classes
 x, x_test, y, y_test = mg.datasets.split(x, y, 0.2, random_state=0)
+EPOCHS = 20  # smoke: 2
 
 # %% [markdown]
 # ## The suspect: a slope of at most one quarter
@@ -56,11 +57,11 @@ _ = axes[0].legend()
 # `deep(depth)` is a network with that many hidden layers of 32 neurons each. `flow` sends 256
 # digits through it and looks at each hidden layer in both directions:
 #
-# - **backward**, the size of the deltas: the root of their mean square. (The loss is an average
-#   over the batch, so each row of `layer.delta` is 1/256 of that sample's own delta; the factor
-#   undoes it.)
-# - **forward**, how differently the neurons answer to different digits: the standard deviation over
-#   the 256 digits. Where it is 0, all digits look alike, and nothing above can tell them apart.
+# - **backward**, the size of the deltas: their root mean square. (The loss is an average over the
+#   batch, so each row of `layer.delta` is 1/256 of that sample's own delta; the factor undoes it.)
+# - **forward**, how differently the neurons respond to different digits: the standard deviation
+#   over the 256 digits. Where it is 0, all digits look alike, and nothing above can tell them
+#   apart.
 
 
 # %%
@@ -98,10 +99,10 @@ for number in range(10, 0, -1):
     print(f"{number:12}  {deltas[number - 1]:.1e}  {spreads[number - 1]:.1e}")
 
 # %% [markdown]
-# Read the deltas from top to bottom, the way they flow: each layer leaves about a fifth, and little
-# of what the loss says reaches the first layer. Read the spread from bottom to top: the digits fade
-# on their way up as well, for the same reason: the slope says how much of a *difference* a neuron
-# passes on, in both directions.
+# Read the deltas from top to bottom, the way they flow: each layer leaves less than a quarter, and
+# little of what the loss says reaches the first layer. Read the spread from bottom to top: the
+# differences between the digits fade on their way up as well, for the same reason. The slope says
+# how much of a *difference* a neuron passes on, in both directions.
 #
 # What is the factor? A layer's deltas are a sum over 32 weights times a slope. The initial weights
 # (Glorot's, the usual choice) have variance $1/32$, which keeps the size of such a sum. What is
@@ -123,8 +124,8 @@ assert np.mean(slopes) <= 0.25
 # ## Measured: with depth
 #
 # A fixed factor for each layer means an exponential law. So the gradient of the *first* layer's
-# weights should fall on a straight line when drawn on a logarithmic scale against depth. The length
-# of a gradient (its norm) is the root of the sum of its squares.
+# weights, drawn on a logarithmic scale against depth, should follow a straight line. The length of
+# a gradient (its norm) is the square root of the sum of its squares.
 
 # %%
 depths = np.arange(2, 15)
@@ -155,13 +156,13 @@ _ = ax.legend()
 #
 # A small gradient alone could be cured by a larger step. Adam does just that: it divides the step
 # of each weight by the size of its gradients, down to about 1e-8. It helps less than one would
-# think, because the digits have faded as well. Three networks for each depth (`ensemble_size=3`
-# trains them side by side), 20 epochs:
+# think, because the differences between the digits have faded as well. For each depth, three
+# networks are trained for 20 epochs (`ensemble_size=3` trains them side by side):
 
 
 # %%
-def train(model, epochs=20):
-    history = model.fit(x, y, optimizer=mg.Adam(1e-3), epochs=epochs, verbose=0)
+def train(model):
+    history = model.fit(x, y, optimizer=mg.Adam(1e-3), epochs=EPOCHS, verbose=0)
     return model.evaluate(x_test, y_test)["accuracy"], history
 
 
@@ -169,20 +170,20 @@ print("hidden layers   accuracy of three sigmoid networks on new digits")
 for depth in (1, 2, 4, 6, 8, 10):
     accuracies, _ = train(deep(depth, networks=3))
     print(f"{depth:13}   " + "   ".join(f"{accuracy:.2f}" for accuracy in accuracies))
-assert accuracies.max() < 0.5
+assert accuracies.max() < 0.5  # full size
 
 # %% [markdown]
-# With one hidden layer most digits are read correctly. With ten the networks do little better than
+# With one hidden layer most digits are read correctly. With ten the networks are not far from
 # guessing (0.10), though they have *more* weights. `mg.LayerSignals` is a callback that records the
 # deltas of each layer while a network trains, and `mg.plotting.layer_signals` draws them. On the
-# left ten sigmoid layers, on the right ten ReLU layers:
+# left are ten sigmoid layers, on the right ten ReLU layers:
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
 for ax, activation in zip(axes, (mg.Sigmoid, mg.ReLU), strict=True):
     recorder = mg.LayerSignals()
     model = deep(10, activation)
-    model.fit(x, y, optimizer=mg.Adam(1e-3), epochs=20, callbacks=[recorder], verbose=0)
+    model.fit(x, y, optimizer=mg.Adam(1e-3), epochs=EPOCHS, callbacks=[recorder], verbose=0)
     mg.plotting.layer_signals(recorder, ax=ax)
     ax.set(ylim=(1e-8, 10), title=f"{activation.__name__}\n{ax.get_title()}")
     first = recorder.records["delta"]["0 Dense(64, 32)"][0]
@@ -193,15 +194,15 @@ for ax, activation in zip(axes, (mg.Sigmoid, mg.ReLU), strict=True):
 # %% [markdown]
 # The sigmoid's lines are fanned out over six powers of ten, the first layer (dark) lowest. For
 # about ten epochs nothing else happens; only then have the weights grown so far that the first
-# layers wake up, and the loss begins to fall. The ReLU's lines lie together from the beginning, all
-# layers learn at once.
+# layers wake up, and the loss begins to fall. The ReLU's lines lie close together from the
+# beginning: all layers learn at once.
 #
 # ## Repair 1: initial weights of the right size
 #
 # The other factor in (8) is the weights. If they are too small, every layer shrinks what passes
-# through it; if too large, it blows up, or drives the neurons to the flat ends of their activation.
-# In between there is a size that keeps it level. It depends on the number of inputs of a neuron and
-# on the activation:
+# through it; if they are too large, it blows up, or drives the neurons to the flat ends of their
+# activation. In between there is a size that keeps it level. It depends on the number of inputs of
+# a neuron and on the activation:
 #
 # | initializer | variance of a weight | made for |
 # |---|---|---|
@@ -209,9 +210,9 @@ for ax, activation in zip(axes, (mg.Sigmoid, mg.ReLU), strict=True):
 # | `mg.HeNormal()` | 2 / inputs | ReLU, which silences half of the neurons |
 # | `mg.Orthogonal(gain)` | gain² / inputs, for square tables | deep linear networks |
 #
-# mlpgrad chooses Glorot or He by itself, from the activation that follows. Against them, two sizes
-# that someone might choose without much thought. An initializer of one's own is a class with one
-# method:
+# mlpgrad chooses Glorot or He by itself, from the activation that follows. They are compared with
+# two sizes that someone might choose without much thought. An initializer of your own is a class
+# with one method:
 
 
 # %%
@@ -256,14 +257,14 @@ _ = figure.suptitle("Ten hidden layers before training")
 
 # %% [markdown]
 # - **Too small** breaks all three: deltas and differences fade, tanh and ReLU included.
-# - **Too large**: with ReLU everything explodes from layer to layer. With tanh deltas grow on the
+# - **Too large**: with ReLU everything explodes from layer to layer. With tanh, deltas grow on the
 #   way down even though most neurons sit at their flat ends.
-# - **He for ReLU, Glorot or orthogonal for tanh**: level lines. The same table of weights that is
-#   right for one activation is a little small (Glorot for ReLU) or large (He for tanh) for another.
+# - **He for ReLU, Glorot or orthogonal for tanh** keep the lines level. The size that suits one
+#   activation is a little too small (Glorot for ReLU) or too large (He for tanh) for another.
 # - **The sigmoid** is level with none of them. It needs weights about four times as large as tanh
 #   does, to make up for the slope of 1/4; its best line here is the orange one.
 #
-# And one initial value that never works: the same for all weights. Then all neurons of a layer
+# One choice never works: the same initial value for all weights. Then all neurons of a layer
 # compute the same, get the same delta, and stay equal for ever; with zeros nothing flows at all.
 # `fit` warns of it.
 
@@ -280,8 +281,8 @@ assert np.allclose(columns, columns[0], atol=1e-5)
 # %% [markdown]
 # ## Repair 2: normalization
 #
-# Instead of hoping that sums keep a good size, enforce it in each layer: subtract a mean, divide by
-# a standard deviation. Two ways, `mg.BatchNorm` and `mg.LayerNorm`, differ in what is averaged:
+# Instead of hoping that sums keep a good size, we can enforce it in each layer: subtract a mean,
+# and divide by a standard deviation. `mg.BatchNorm` and `mg.LayerNorm` differ in what is averaged:
 #
 # - `BatchNorm(32)`: each *neuron* over the samples of the batch. Differences between digits are
 #   brought back to size 1 in every layer.
@@ -291,7 +292,7 @@ assert np.allclose(columns, columns[0], atol=1e-5)
 # ## Repair 3: shortcuts
 #
 # A residual block adds its input to its output, $y = x + f(x)$: `mg.Residual([...])`. A delta then
-# has a way down that passes no slope and no weight. All with sigmoids:
+# has a way down that passes no slope and no weight. Here are the repairs, all with sigmoids:
 
 # %%
 repairs = {
@@ -307,14 +308,14 @@ axes[1].set_ylabel("spread over digits\n(flows left to right)")
 _ = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 # %% [markdown]
-# BatchNorm and shortcuts make the lines level. LayerNorm helps less here, for the reason said
-# above: most of what differs between the neurons of a deep sigmoid layer is the same for all
+# BatchNorm and shortcuts make the lines nearly level. LayerNorm helps less here, for the reason
+# given above: most of what differs between the neurons of a deep sigmoid layer is the same for all
 # digits. What it leaves, Adam can make up for, as the next table shows.
 #
 # ## All repairs, trained
 #
-# The same ten hidden layers, the same optimizer and 20 epochs for each; three networks each. The
-# first column of numbers is the delta of the first hidden layer over that of the tenth, before
+# Each row has three networks with ten hidden layers, trained for 20 epochs by the same optimizer.
+# The first column of numbers is the delta of the first hidden layer over that of the tenth, before
 # training.
 
 # %%
@@ -340,12 +341,12 @@ for name, options in study.items():
     shown = "   ".join(f"{accuracy:.2f}" for accuracy in accuracies)
     print(f"{name:27}{deltas[0] / deltas[-1]:16.0e}   {shown}")
 
-assert best["sigmoid"] < 0.5
-assert min(best["sigmoid, BatchNorm"], best["tanh"], best["ReLU"]) > 0.9
+assert best["sigmoid"] < 0.5  # full size
+assert min(best["sigmoid, BatchNorm"], best["tanh"], best["ReLU"]) > 0.9  # full size
 
 # %% [markdown]
-# The loss of some of them over the 20 epochs. A network that knows nothing and gives each digit the
-# probability 1/10 has the loss log 10 = 2.3:
+# The picture shows the loss of some of them over the 20 epochs. A network that knows nothing and
+# gives each digit the probability 1/10 has the loss log 10 = 2.3:
 
 # %%
 figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
@@ -358,7 +359,7 @@ chosen = {
     "ReLU": ("#009E73", ":"),
 }
 for name, (color, style) in chosen.items():
-    epochs = np.arange(1, 21)
+    epochs = np.arange(1, EPOCHS + 1)
     ax.semilogy(epochs, losses[name].mean(axis=1), style, color=color, lw=2, label=name)
     ax.fill_between(
         epochs, losses[name].min(axis=1), losses[name].max(axis=1), color=color, alpha=0.15, lw=0
@@ -367,7 +368,7 @@ ax.axhline(np.log(10), color="0.6", lw=1)
 place = {"transform": ax.get_yaxis_transform(), "va": "center", "color": "0.4"}
 ax.text(1.01, np.log(10), "guessing: log 10", **place)
 ax.set(
-    xticks=range(0, 21, 5),
+    xticks=range(0, EPOCHS + 1, 5),
     xlabel="epoch",
     ylabel="training loss",
     title="Mean and range of three networks",
@@ -382,12 +383,12 @@ _ = ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.4))
 #   0.23 leave less than a millionth: the gradient *vanishes*. Factors above 1 make it *explode*.
 # - The same factors act on the differences between samples on their way up. A deep sigmoid network
 #   fails in both directions, and larger steps alone are no cure.
-# - The repairs keep the factor near 1: weights of the right size for the activation (He with ReLU,
+# - The repairs keep the factor near 1: weights whose size suits the activation (He with ReLU,
 #   Glorot with tanh; mlpgrad's choice by default), activations with slope 1, normalization,
 #   shortcuts.
-# - To see it in a network of your own: `mg.LayerSignals` as a callback, then
-#   `mg.plotting.layer_signals(recorder)`; for activations, gradients and dead neurons use
-#   `what="activation"`, `"gradient"`, `"saturated"`.
+# - To see it in a network of your own, pass `mg.LayerSignals()` to `fit` as a callback, then draw
+#   it with `mg.plotting.layer_signals(recorder)`; `what="activation"`, `"gradient"` and
+#   `"saturated"` show activations, gradients and dead neurons.
 #
 # The law was found by S. Hochreiter (1991) and Y. Bengio, P. Simard and P. Frasconi (1994); the
 # repairs are by X. Glorot and Y. Bengio (2010), K. He et al. (2015, 2016), S. Ioffe and C. Szegedy

@@ -4,7 +4,7 @@
 # **A wrong gradient rarely announces itself: the loss falls all the same.** This notebook plants
 # mistakes in hand-written back-propagation, watches training hide them, and has the checker of
 # mlpgrad find, name and explain them. It checks code of any origin: plain NumPy functions, layers
-# of your own for mlpgrad, objects that behave like another framework's. In the end the check
+# of your own for mlpgrad, objects that behave like another framework's. At the end the check
 # becomes a test.
 #
 # You need [notebook 2](2-backpropagation-by-hand.ipynb): what a gradient is, and that it can be
@@ -25,10 +25,10 @@ import mlpgrad as mg
 # %% [markdown]
 # ## A network by hand, with a mistake
 #
-# Two half-moons of points are to be told apart. The network has 8 hidden tanh neurons and one
+# The task is to tell two half-moons of points apart. The network has 8 hidden tanh neurons and one
 # output $s$; the probability of class 1 is $\sigma(s) = 1 / (1 + e^{-s})$, and the loss is the mean
-# of $\log(1 + e^s) - t s$ with the target $t = 0$ or $1$ (the cross-entropy). All in NumPy, nothing
-# of mlpgrad but the data.
+# of $\log(1 + e^s) - t s$ with the target $t = 0$ or $1$ (the cross-entropy). Everything is NumPy;
+# only the data come from mlpgrad.
 #
 # There is one mistake in `gradient`. Can you see it?
 
@@ -90,10 +90,10 @@ assert with_mistake[-1] < with_mistake[0] / 2
 assert accuracy > 0.8
 
 # %% [markdown]
-# It learns: the loss has halved, and more than 80 % of the points are right. Perhaps it needs more
-# neurons, or another $\eta$? Nothing says that the gradient is wrong. Ask the checker: it takes a
-# function, its gradient, and the place at which to compare them. Parameters may be an array, or
-# arrays in a dict, list or tuple.
+# It learns: the loss has halved, and more than 80 % of the points are classified correctly. Perhaps
+# it needs more neurons, or another $\eta$? Nothing says that the gradient is wrong. So we ask the
+# checker. It takes a function, its gradient, and the place at which to compare them. Parameters may
+# be an array, or arrays in a dict, list or tuple.
 
 # %%
 report = mg.check_gradient(loss, gradient, start)
@@ -116,9 +116,9 @@ print(report)
 # - **Taylor**, a second opinion (below).
 # - **again**: the call that repeats exactly this check.
 #
-# `w2` and `b2` are correct, `w1` and `b1` are wrong. So the mistake lies between: in
-# `delta_hidden`, on which both depend, and not in `delta`, which is used for all four. Indeed: the
-# slope of tanh is $1 - a^2$, and the square is missing.
+# `w2` and `b2` are correct, `w1` and `b1` are wrong. So the mistake is in `delta_hidden`, on which
+# both wrong ones depend, and not in `delta`, which is used for all four. Indeed, the slope of tanh
+# is $1 - a^2$, and the square is missing.
 
 
 # %%
@@ -139,8 +139,8 @@ assert report_repaired
 print(report_repaired)
 
 # %% [markdown]
-# Both reports as pictures: the error of each array in units of its tolerance, on a logarithmic
-# scale.
+# Here are both reports as pictures. They show the error of each array in units of its tolerance, on
+# a logarithmic scale.
 
 # %%
 figure, axes = plt.subplots(2, 1, figsize=(9, 5.2), layout="constrained")
@@ -148,8 +148,8 @@ for ax, checked in zip(axes, (report, report_repaired), strict=True):
     mg.plotting.gradient_report(checked, ax=ax)
 
 # %% [markdown]
-# And both trainings. Who sees only the orange curve sees a network that learns, and then has
-# learned what it can:
+# And here are both trainings. Someone who sees only the orange curve sees a network that learns,
+# and that seems to have learned what it can:
 
 # %%
 without, accuracy = train(repaired)
@@ -166,9 +166,9 @@ _ = ax.legend()
 #
 # Walk from the parameters $w$ in a random direction $v$, a distance $h$. A gradient $g$ predicts
 # the loss there; what it misses is the remainder $|L(w + h v) - L(w) - h\, g \cdot v|$. If $g$ is
-# correct, what is missed is the curvature, which shrinks with $h^2$: ten times closer, a hundred
-# times less. If $g$ is wrong, it shrinks only with $h$. On logarithmic axes these are slopes 2 and
-# 1:
+# correct, only the curvature is missed, and the remainder shrinks with $h^2$: ten times closer, it
+# is a hundred times smaller. If $g$ is wrong, the remainder shrinks only with $h$. On logarithmic
+# axes these are slopes 2 and 1:
 
 # %%
 flat = np.concatenate([array.ravel() for array in start.values()])
@@ -200,9 +200,9 @@ _ = ax.legend()
 # %% [markdown]
 # ## What typical mistakes look like
 #
-# Where an error has a form that is known, the report adds a **hint**. Here are six mistakes, all
-# frequent, in the gradient of a penalised loss (L2: $\frac{\lambda}{2}$ times the sum of squares of
-# `w1` and `w2`, so $\lambda w$ is to be added to their gradients):
+# Where an error has a known form, the report adds a **hint**. Here are six frequent mistakes in the
+# gradient of a penalised loss (L2: $\frac{\lambda}{2}$ times the sum of squares of `w1` and `w2`,
+# so $\lambda w$ is to be added to their gradients):
 
 # %%
 PENALTY = 0.01
@@ -212,26 +212,26 @@ def penalised(p):
     return loss(p) + PENALTY / 2 * (np.sum(p["w1"] ** 2) + np.sum(p["w2"] ** 2))
 
 
-def right(p):
+def correct(p):
     slopes = repaired(p)
     return slopes | {name: slopes[name] + PENALTY * p[name] for name in ("w1", "w2")}
 
 
 def one_element(p):
-    slopes = right(p)
+    slopes = correct(p)
     slopes["w1"][1, 3] *= 1.01
     return slopes
 
 
 mistakes = {
-    "the penalty forgotten": lambda p: right(p) | {"w1": repaired(p)["w1"]},
-    "mean for sum": lambda p: right(p) | {"b1": right(p)["b1"] / 200},
-    "a factor 2 too much": lambda p: right(p) | {"w2": 2 * right(p)["w2"]},
-    "the wrong sign": lambda p: right(p) | {"b2": -right(p)["b2"]},
-    "never written": lambda p: right(p) | {"b1": np.zeros(8)},
+    "the penalty forgotten": lambda p: correct(p) | {"w1": repaired(p)["w1"]},
+    "mean for sum": lambda p: correct(p) | {"b1": correct(p)["b1"] / 200},
+    "a factor 2 too much": lambda p: correct(p) | {"w2": 2 * correct(p)["w2"]},
+    "the wrong sign": lambda p: correct(p) | {"b2": -correct(p)["b2"]},
+    "never written": lambda p: correct(p) | {"b1": np.zeros(8)},
     "one element 1 % too large": one_element,
 }
-assert mg.check_gradient(penalised, right, start)
+assert mg.check_gradient(penalised, correct, start)
 for name, wrong in mistakes.items():
     found = mg.check_gradient(penalised, wrong, start)
     assert not found
@@ -247,7 +247,7 @@ for name, wrong in mistakes.items():
 #
 # $$\frac{dy}{d\beta} = x^2 g (1 - g), \qquad \frac{dy}{dx} = g + \beta x\, g (1 - g)$$
 #
-# The planted mistake: only half of the product rule.
+# The planted mistake is that `backward` applies only half of the product rule.
 
 
 # %%
@@ -289,7 +289,7 @@ model = network(Swish)
 print(model.fit(points, classes, optimizer=mg.Adam(1e-2), epochs=50, verbose=0))
 
 # %% [markdown]
-# Again the loss falls. The whole network, checked:
+# Again the loss falls. Now the whole network is checked:
 
 # %%
 report = mg.check_gradients(network(Swish), points[:16], classes[:16])
@@ -298,10 +298,10 @@ assert "layers[3]" in report.first_wrong
 print(report)
 
 # %% [markdown]
-# Five of eight arrays are wrong, but only one piece of code is, and the line **where** names it.
-# Deltas flow downwards, so the first layer from the top that receives a correct delta and passes on
-# a wrong one is to blame: `layers[3]`, a Swish. Everything below inherits its mistake. Its own
-# `beta` is correct, so `backward` computes $dL/d\beta$ well and returns the wrong $dL/dx$.
+# Five of eight arrays are wrong, but only one piece of code is to blame, and the line **where**
+# names it. Deltas flow downwards, so it is the first layer from the top that receives a correct
+# delta and passes on a wrong one: `layers[3]`, a Swish. Everything below inherits its mistake. Its
+# own `beta` is correct, so `backward` computes $dL/d\beta$ well and returns the wrong $dL/dx$.
 # `mg.check_layer` shows the same for the layer by itself, without a network:
 
 # %%
@@ -311,8 +311,8 @@ print(report)
 
 # %% [markdown]
 # (NO_POWER warns of what this check could not have seen: with as many outputs as inputs a
-# transposed matrix has the right shape. For a layer that treats each feature by itself that is no
-# worry.) Repaired:
+# transposed matrix has the right shape. For a layer that treats each feature by itself this does
+# not matter.) Here is the repaired layer:
 
 
 # %%
@@ -366,7 +366,7 @@ def value(weight):
 
 def forgetful(weight):
     linear.weight = weight
-    linear.backward(linear.forward(points))  # of the loss 1/2 s^2 the slope is s
+    linear.backward(linear.forward(points))  # the slope of the loss 1/2 s^2 is s
     return linear.grad.copy()
 
 
@@ -382,7 +382,7 @@ print(report)
 assert mg.check_gradient(value, clearing, weight)
 
 # %% [markdown]
-# With PyTorch itself it is the same: `f` and `grad` take NumPy arrays and make tensors of them.
+# It is the same with PyTorch itself: `f` and `grad` take NumPy arrays and make tensors of them.
 #
 # ```python
 # def grad(w):
@@ -424,9 +424,10 @@ assert mg.check_vjp(softmax, whole, rows)
 print(report)
 
 # %% [markdown]
-# Why random $v$? A test that sends back ones, as many do, computes the gradient of the *sum* of all
-# outputs. The sum of a softmax is always 1, so its gradient is zero whatever happens, and even a
-# backward that returns nothing but zeros agrees. The checker says so instead of passing it:
+# Why must $v$ be random? A test that sends back ones, as many do, computes the gradient of the
+# *sum* of all outputs. The sum of a softmax is always 1, so its gradient is zero whatever happens,
+# and even a backward that returns nothing but zeros agrees. The checker says so and does not pass
+# it:
 
 # %%
 report = mg.check_vjp(softmax, lambda x, v: np.zeros_like(x), rows, v=np.ones((3, 4)))
@@ -448,7 +449,7 @@ import numpy as np
 def f(w):
     return np.sum(np.sin(w))
 
-def test_right(gradcheck):
+def test_correct(gradcheck):
     gradcheck(f, np.cos, np.arange(6.0).reshape(2, 3))
 
 def test_wrong(gradcheck):

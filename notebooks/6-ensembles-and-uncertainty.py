@@ -1,8 +1,8 @@
 # %% [markdown]
 # # How sure is a network?
 #
-# **A network always answers, also where it has seen nothing.** This notebook trains networks that
-# say how sure they are, measures whether they are right about that, and shows what a few networks
+# **A network always answers, even where it has seen nothing.** This notebook trains networks that
+# say how sure they are, measures whether they deserve that trust, and shows what several networks
 # together know that one alone does not.
 #
 # You need to know what training is ([notebook 1](1-quickstart.ipynb)). Everything here runs in a
@@ -36,7 +36,7 @@ x, y = measured(400, seed=0)
 x_test, y_test = measured(4000, seed=1)
 
 # %% [markdown]
-# ## Two outputs: a mean, and how far off
+# ## Two outputs: a mean and a variance
 #
 # The usual network answers with one number. This one has two outputs for each x: the mean $m$ of
 # what it expects, and $s$, the logarithm of the variance. Its loss is the negative logarithm of the
@@ -45,9 +45,9 @@ x_test, y_test = measured(4000, seed=1)
 #
 # $$l = \tfrac12\big(s + (m - t)^2 e^{-s}\big)$$
 #
-# To claim a small variance and to be far off costs much; so does a large variance where none is
-# needed. Here is one network, and the same thing twenty times from different starts
-# (`ensemble_size=20`, trained together):
+# It is expensive to claim a small variance and to be far off, and it is expensive to claim a large
+# variance where none is needed. We train one network, and twenty more from different starts
+# (`ensemble_size=20` trains them together):
 
 
 # %%
@@ -57,9 +57,10 @@ def network(size=None, seed=0):
 
 
 NETWORKS = 20
+EPOCHS = 300  # smoke: 2
 one, many = network(), network(NETWORKS)
 for model in (one, many):
-    options = {"epochs": 300, "batch_size": 40, "verbose": 0}
+    options = {"epochs": EPOCHS, "batch_size": 40, "verbose": 0}
     history = model.fit(x, y, optimizer=mg.Adam(0.005), **options)
 
 wide = np.linspace(-5, 5, 200)
@@ -73,22 +74,23 @@ for ax, model, title in zip(axes, (one, many), ("One network", "Twenty networks"
 
 # %% [markdown]
 # Both have found the curve and how the noise grows to the right. The grey strip is the gap without
-# data. There the one network goes on as confidently as elsewhere, right or wrong: nothing has told
-# it otherwise. The twenty agree where there was data and disagree in the gap (the inner band): each
+# data. There the single network goes on as confidently as elsewhere, since nothing has told it
+# otherwise. The twenty agree where there are data and disagree in the gap (the inner band): each
 # has filled it in its own way.
 #
 # ## Two kinds of doubt
 #
-# What do twenty answers $m_i \pm \sigma_i$ say together? Choose one of the networks by lot and draw
-# a number from its law. The variance of what you get is the sum of two parts:
+# What do twenty answers $m_i \pm \sigma_i$ say together? Choose one of the networks at random and
+# draw a number from its distribution. The variance of what you get is the sum of two parts:
 #
 # $$\text{variance} = \underbrace{\tfrac1E \sum_i \sigma_i^2}_{\text{expected noise}} +
 # \underbrace{\tfrac1E \sum_i (m_i - \bar m)^2}_{\text{disagreement}}$$
 #
-# The first part is noise in the world (*aleatoric* uncertainty, of dice): more data do not remove
-# it. The second is ignorance (*epistemic*, of knowledge): it shrinks where data are added.
-# `predict(x, std=True)` gives the mean and the root of the whole; `predict(x)` gives the answers of
-# the networks, whose means are the first output:
+# The first part is noise in the world (*aleatoric* uncertainty, after the Latin word for dice):
+# more data do not remove it. The second part is ignorance (*epistemic* uncertainty, after the Greek
+# word for knowledge): it shrinks where data are added. `predict(x, std=True)` gives the mean and
+# the square root of the sum; `predict(x)` gives the answers of the networks, whose means are the
+# first output:
 
 # %%
 places = {"left, data": -2.5, "in the gap": 0.25, "right, data": 2.5}
@@ -102,17 +104,17 @@ for i, (name, x_here) in enumerate(places.items()):
     print(f"{row} {disagreement[i, 0]:14.2f} {std[i, 0]:10.2f}")
 
 left, gap, right = range(3)
-assert disagreement[gap] > 2 * max(disagreement[left], disagreement[right])
-assert expected[left] < expected[right] / 2
+assert disagreement[gap] > 2 * max(disagreement[left], disagreement[right])  # full size
+assert expected[left] < expected[right] / 2  # full size
 
 # %% [markdown]
-# ## Are they right about it?
+# ## Do they deserve that trust?
 #
-# A forecast is **calibrated** if what it gives a chance of 80 % happens in 80 % of the cases. Here
-# that can be tested: `predict(x, interval=0.8)` gives the bounds between which a new measurement
-# should lie with 80 %, and for 4,000 new points we count how many do. `interval_coverage` draws
-# that for all levels. The new points come from where data were, and, for a harder test, from the
-# gap:
+# A forecast is **calibrated** if events to which it gives a chance of 80 % happen in 80 % of the
+# cases. Here that can be tested: `predict(x, interval=0.8)` gives the bounds between which a new
+# measurement should lie with a probability of 80 %, and for 4,000 new points we count how many do.
+# `interval_coverage` draws that for all levels. The new points come from where the data were and,
+# as a harder test, from the gap:
 
 # %%
 rng = np.random.default_rng(2)
@@ -141,18 +143,20 @@ for title, (new_x, new_y) in data.items():
         print(f"{title:16} {name:15}" + "".join(f"{share:7.0%}" for share in shares))
 
 alone = np.mean([covered(many.member(i), x_gap, y_gap, 0.9) for i in range(NETWORKS)])
-assert covered(many, x_gap, y_gap, 0.9) > alone + 0.05
+assert covered(many, x_gap, y_gap, 0.9) > alone + 0.05  # full size
 
 # %% [markdown]
-# Where data were, one network is about right already, and so are all together: within a few per
-# cent. In the gap a network by itself is far too sure. Together they are better, and **not** right:
-# that the twenty differ shows ignorance, but nothing makes them differ by as much as they are off.
+# Where the data were, a single network is nearly calibrated already, and so is the ensemble: both
+# are a few percentage points too cautious. In the gap a single network is far too sure. The
+# ensemble is better, but **not** calibrated: the disagreement of the twenty shows that they do not
+# know, but nothing makes it as large as their errors.
 #
 # ## How many networks?
 #
 # One number for the quality of a forecast: the logarithm of the probability density that it gave to
-# what was measured, on average (`log_likelihood`, higher is better). We turn its sign and call it
-# surprise. For groups of 1, 2, 4, ... of the twenty, which `share` takes out of the ensemble:
+# what was measured, on average (`log_likelihood`, higher is better). We change its sign and call it
+# surprise. The table shows it for groups of 1, 2, 4, 10 and 20 of the networks, which `share` takes
+# out of the ensemble:
 
 # %%
 print("networks   where data were   in the gap")
@@ -162,26 +166,27 @@ for count in (1, 2, 4, 10, NETWORKS):
     found[count] = [-np.mean([g.log_likelihood(*d) for g in groups]) for d in data.values()]
     print(f"{count:8} {found[count][0]:17.3f} {found[count][1]:12.3f}")
 
-assert found[NETWORKS][0] < found[1][0]
-assert found[NETWORKS][1] < found[1][1] / 2
+assert found[NETWORKS][0] < found[1][0]  # full size
+assert found[NETWORKS][1] < found[1][1] / 2  # full size
 
 # %% [markdown]
-# Where data were, there was little to gain. In the gap the surprise is enormous, because a forecast
-# that is sure and wrong costs most. A second network halves it, roughly; each doubling after that
-# takes less off. `ensemble_size=5` is a sensible habit wherever the answer matters.
+# Where the data were, there was little to gain. In the gap the surprise of a single network is
+# enormous, because a forecast that is sure and wrong costs most. A second network roughly halves
+# it; further ones reduce it by less and less. `ensemble_size=5` is a sensible habit wherever the
+# answer matters.
 #
 # ## One network that knows what it has not seen
 #
 # Training twenty networks costs twenty trainings. A **Laplace approximation** asks one trained
-# network another question: by how much could its weights have been different, and the data fitted
-# nearly as well? The answer is a normal law around the weights found, whose width follows from the
-# curvature of the loss there. `laplace` also estimates how noisy the data are, by the evidence: the
-# same noise everywhere, since the network now has one output and a squared error:
+# network another question: how different could its weights be and still fit the data nearly as
+# well? The answer is a normal distribution around the weights found, whose width follows from the
+# curvature of the loss there. `laplace` also estimates by the evidence how noisy the data are. The
+# noise is the same everywhere, since the network now has one output and a squared error:
 
 # %%
 layers = [mg.Dense(1, 32), mg.Tanh(), mg.Dense(32, 32), mg.Tanh(), mg.Dense(32, 1)]
 plain = mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=0)
-plain.fit(x, y, optimizer=mg.Adam(0.005), epochs=300, batch_size=40, verbose=0)
+plain.fit(x, y, optimizer=mg.Adam(0.005), epochs=EPOCHS, batch_size=40, verbose=0)
 print(plain.laplace(x, y))
 
 figure, ax = plt.subplots(figsize=(8, 3.8), layout="constrained")
@@ -197,19 +202,19 @@ print(f"standard deviation: {near:.2f} where data were, {inside_gap:.2f} in the 
 for title, (new_x, new_y) in data.items():
     print(f"{title:16} surprise {-plain.log_likelihood(new_x, new_y):.3f}")
 
-assert inside_gap > 1.5 * near
+assert inside_gap > 1.5 * near  # full size
 
 # %% [markdown]
-# One training, and the gap is seen: there the surprise is even lower than that of the twenty. Where
-# data were, the ensemble is better, since it knows that the noise is larger on the right. A Laplace
-# approximation works for any trained network with a squared error or a cross-entropy; with classes,
-# `predict_proba` becomes less sure away from the data.
+# One training is enough to see the gap: there the surprise is even lower than that of the twenty.
+# Where the data were, the ensemble is better, since it knows that the noise is larger on the right.
+# A Laplace approximation works for any trained network with a squared error or a cross-entropy;
+# with classes, `predict_proba` becomes less sure away from the data.
 #
 # ## Two inputs
 #
-# The same for a surface: points everywhere in a square but in one corner. The dashed lines are
-# the standard deviation (noise and disagreement together) that the ensemble gives; a point that can
-# hardly be seen is predicted well:
+# The same works for a surface. The points lie everywhere in a square except in one corner. The
+# dashed lines show the standard deviation (noise and disagreement together) that the ensemble
+# gives; a point whose colour is that of the surface is predicted well:
 
 # %%
 rng = np.random.default_rng(4)
@@ -220,16 +225,15 @@ heights = heights + 0.05 * rng.normal(size=len(points))
 
 layers = [mg.Dense(2, 32), mg.Tanh(), mg.Dense(32, 32), mg.Tanh(), mg.Dense(32, 2)]
 surface = mg.Sequential(layers, loss=mg.GaussianNLL(), random_state=0, ensemble_size=10)
-surface.fit(points, heights, optimizer=mg.Adam(0.005), epochs=150, batch_size=50, verbose=0)
+surface.fit(points, heights, optimizer=mg.Adam(0.005), epochs=EPOCHS // 2, batch_size=50, verbose=0)
 figure, ax = plt.subplots(figsize=(6, 5), layout="constrained")
 _ = mg.plotting.regression_surface(surface, points, heights, ax=ax)
 
 # %% [markdown]
-# With more inputs there is no map to draw. `ensemble_spread` shows each sample instead, sorted by
-# what the ensemble predicts, with the range of its members. Here are 60 new points from the whole
-# square, the missing corner included. The band is about the surface, without the noise of a single
-# measurement, so many crosses lie a little outside. Where the networks are far off, the band is
-# wide:
+# With more inputs, no map can be drawn. `ensemble_spread` shows each sample instead, sorted by what
+# the ensemble predicts, with the range of its members. Here are 60 new points from the whole
+# square, including the missing corner. The band is that of the surface, without the noise of a
+# single measurement, so many crosses lie a little outside:
 
 # %%
 new = rng.uniform(-1, 1, (60, 2))
@@ -241,21 +245,23 @@ disagreement = surface.predict(new)[..., 0].std(axis=0)
 corner = (new > 0.2).all(axis=1)
 print(f"disagreement: {disagreement[corner].mean():.3f} in the missing corner,")
 print(f"              {disagreement[~corner].mean():.3f} elsewhere")
-assert disagreement[corner].mean() > 1.5 * disagreement[~corner].mean()
+assert disagreement[corner].mean() > 1.5 * disagreement[~corner].mean()  # full size
 
 # %% [markdown]
 # ## What you saw
 #
 # - A second output and `mg.GaussianNLL` make a network say how noisy its data are.
-# - One network does not know what it has not seen. Several, from different starts, disagree there.
+# - One network does not know what it has not seen. Several networks from different starts disagree
+#   there.
 # - `predict(x, std=True)` and `predict(x, interval=0.9)` answer for all of them together.
 # - A Laplace approximation gives one network a sense of what it has not seen.
-# - Trust is to be measured: draw the coverage of the intervals on data that nobody trained on.
-# - Limits: disagreement is a sign, no guarantee. Networks of the same kind may be wrong together,
-#   the more so the further from the data; and of an error that all measurements had in common they
-#   cannot know.
+# - Measure before you trust: draw the coverage of the intervals on data that took no part in the
+#   training.
+# - There are limits: disagreement is a sign, not a guarantee. Networks of the same kind may be
+#   wrong together, the more so the further they are from the data, and they cannot know of an error
+#   that all measurements share.
 #
-# Mean and variance from one network: D. Nix and A. Weigend (1994). Ensembles as here:
-# B. Lakshminarayanan, A. Pritzel and C. Blundell, "Simple and scalable predictive uncertainty
+# Mean and variance from one network: D. Nix and A. Weigend (1994). Ensembles as here: B.
+# Lakshminarayanan, A. Pritzel and C. Blundell, "Simple and scalable predictive uncertainty
 # estimation using deep ensembles" (2017). Laplace approximations of networks: D. MacKay, "A
 # practical Bayesian framework for backpropagation networks" (1992).

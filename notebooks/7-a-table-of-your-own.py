@@ -53,17 +53,18 @@ print(*Path("houses.csv").read_text().splitlines()[:5], sep="\n")
 # In a terminal it is `mlpgrad train houses.csv --target price`; `main` does the same here. Read
 # what it prints before you trust it:
 #
-# - how the file was read, and what each column was taken for: `house` names the rows, so it is left
-#   out; `age` has gaps; `town` is text, so it is categories; `price` has a dollar sign and is a
-#   quantity,
-# - the error in dollars, on rows that took no part in the training (`test`), beside that of the
-#   simplest answer there is: the mean price.
+# - how the file was read, and what each column was taken for: `house` names the rows and is left
+#   out, `age` has gaps, `town` is text and is taken for categories, and `price` has a dollar sign
+#   and is a quantity;
+# - how large the error in dollars is on rows that took no part in the training (`test`), beside
+#   that of the simplest answer there is: the mean price.
 
 # %%
-main(["train", "houses.csv", "--target", "price", "--quiet", "--seed", "1"])
+assert main(["train", "houses.csv", "--target", "price", "--quiet", "--seed", "1"]) == 0
 
 # %% [markdown]
-# The noise alone is 20,000, which no model can know; the mean is off by almost eight times as much.
+# The noise alone is 20,000, which no model can predict; the mean price is off by almost eight times
+# as much.
 #
 # ## Ask the model
 #
@@ -74,7 +75,7 @@ main(["train", "houses.csv", "--target", "price", "--quiet", "--seed", "1"])
 # %%
 write("new.csv", 200, seed=1, with_price=False)
 model_file = "mlpgrad-output/model.npz"
-main(["predict", model_file, "new.csv", "--id", "house", "--output", "prices.csv"])
+assert main(["predict", model_file, "new.csv", "--id", "house", "--output", "prices.csv"]) == 0
 print(*Path("prices.csv").read_text().splitlines()[:4], sep="\n")
 
 # %%
@@ -93,15 +94,15 @@ plt.show()
 # saved model:
 
 # %%
-main(["evaluate", model_file, "houses.csv"])
-main(["info", model_file])
+assert main(["evaluate", model_file, "houses.csv"]) == 0
+assert main(["info", model_file]) == 0
 
 # %% [markdown]
 # ## The same in Python
 #
 # A `TableEncoder` recognises the columns by the same rules, and belongs to the model, as does the
 # scaling of the target: `fit`, `predict` and the metrics take and give the data's own columns and
-# dollars. A frame of pandas or polars does as well as this dict of columns.
+# dollars. A frame of pandas or polars works as well as this dict of columns.
 
 
 # %%
@@ -140,7 +141,8 @@ print(model.evaluate(x_new, true, metrics=[mg.RootMeanSquared(), mg.R2()]))
 # ## What you saw
 #
 # - `mlpgrad train FILE --target COLUMN` says what it takes each column for, and compares its error
-#   with that of the simplest answer. If it is not better, it says that, too.
-# - What it cannot read, it refuses by line and column, with the option or the correction to make.
+#   with that of the simplest answer. If the network is not better, it says so.
+# - It refuses what it cannot read, naming line and column, and the option or the correction that
+#   helps.
 # - One file holds the whole model: `mlpgrad predict`, `evaluate`, `info` and `explain` use it, and
 #   `mg.load` in Python.

@@ -2,9 +2,10 @@
 # # Solve it outright
 #
 # **A small problem need not be trained for thousands of steps.** Where all rows fit into memory and
-# the network has up to a few thousand parameters, methods that use curvature reach the minimum in
-# a few dozen iterations, to as many digits as a computer has. This notebook uses them, and then
-# looks at the curvature itself: what it says about a network, its data, and how sure it may be.
+# the network has up to a few thousand parameters, methods that use curvature often reach the
+# minimum in a few dozen iterations, to as many digits as a computer has. This notebook uses them,
+# and then looks at the curvature itself: what it says about a network, about its data, and about
+# how sure the network may be.
 #
 # You need to know what training is ([notebook 1](1-quickstart.ipynb)). Everything here runs in a
 # few seconds.
@@ -27,7 +28,8 @@ warnings.simplefilter("ignore", mg.TrainingWarning)
 # Two inputs, two hidden units, one output: the smallest network that can learn XOR. The method of
 # **Levenberg and Marquardt** replaces the step along the gradient by the solution of a linear
 # system, which knows how each output depends on each weight. One hundred networks from different
-# initial weights are trained together; each is finished when all four answers are within 0.1:
+# initial weights are trained together; one has solved the problem when all four answers are within
+# 0.1:
 
 # %%
 x, y = mg.datasets.xor()
@@ -56,8 +58,8 @@ assert np.median(needed) < 10
 # %% [markdown]
 # ## Four ways down
 #
-# The same network, from the same weights, by four methods. An epoch is one pass over the four rows
-# for Adam, and an iteration for the others, which look at all rows at once:
+# The same network is trained from the same weights by four methods. An epoch is one pass over the
+# four rows for Adam, and an iteration for the others, which look at all rows at once:
 #
 # - `Adam` takes a step along the gradient, scaled by what it has seen of it;
 # - `LBFGS` guesses the curvature from the last few gradients, and searches along a line;
@@ -83,11 +85,11 @@ _ = ax.legend()
 assert lowest["Levenberg-Marquardt"] < 1e-20 < lowest["Adam"]
 
 # %% [markdown]
-# Close to the minimum, the methods that know the curvature double the number of correct digits with
-# each iteration: the lines fall ever more steeply, until the computer has no more digits.
+# Close to the minimum, the methods that know the curvature fall ever more steeply: each iteration
+# adds more correct digits than the one before, until the computer has no more digits.
 #
-# All of them are used by the same `fit`: with validation data, early stopping, callbacks, weights
-# of samples and ensembles. They need all rows at each iteration, so for a hundred thousand rows
+# All of them run under the same `fit`: with validation data, early stopping, callbacks, sample
+# weights and ensembles. They need all rows at each iteration, so for a hundred thousand rows
 # minibatches are the better way.
 #
 # ## Two spirals
@@ -110,17 +112,18 @@ class UntilCorrect(mg.Callback):
 
 
 method = mg.LevenbergMarquardt(regularisation=None)
-history = spirals.fit(x, y, optimizer=method, epochs=300, callbacks=[UntilCorrect()], verbose=0)
+epochs = 300  # smoke: 3
+history = spirals.fit(x, y, optimizer=method, epochs=epochs, callbacks=[UntilCorrect()], verbose=0)
 print(f"all {len(x)} points are correct after {history.epochs} iterations")
 figure, ax = plt.subplots(figsize=(5, 4.6), layout="constrained")
 _ = mg.plotting.decision_boundary(spirals, x, y, ax=ax)
 
-assert (spirals.predict_classes(x) == y).all()
+assert (spirals.predict_classes(x) == y).all()  # full size
 
 # %% [markdown]
 # ## The curvature of a network
 #
-# What the methods use can be looked at. `model.curvature(x, y)` is the matrix of second derivatives
+# You can look at what the methods use. `model.curvature(x, y)` is the matrix of second derivatives
 # of the loss (the Hessian), as an operator that multiplies vectors: nothing of size P x P is ever
 # stored, so that it works for any network, and everything in `scipy.sparse.linalg` takes it. Its
 # largest eigenvalues tell how large a learning rate may be: gradient descent diverges above 2
@@ -152,7 +155,7 @@ assert before.min() < 0 < after.min()
 # %% [markdown]
 # Before training there are negative eigenvalues: directions in which the loss bends down, so the
 # weights are not near a minimum. After training there are none. A few directions are steep, and
-# most of them are almost flat: along those, the data say next to nothing about the weights.
+# most are almost flat: along the flat ones, the data say next to nothing about the weights.
 #
 # ## Which samples matter
 #
@@ -179,8 +182,8 @@ assert found >= 7
 # The flat directions are what the data leave open. With `regularisation="bayes"`, the default of
 # `LevenbergMarquardt`, the training data alone also say how strongly the weights should decay and
 # how large the noise is, by MacKay's evidence (1992); no validation data are needed. A Laplace
-# approximation then turns the directions that are open into a standard deviation of the prediction,
-# to which the noise is added:
+# approximation then turns the flat directions into a standard deviation of the prediction, to which
+# the noise is added:
 
 # %%
 rng = np.random.default_rng(0)
@@ -213,12 +216,12 @@ assert gap > 1.5 * inside
 # %% [markdown]
 # ## What to take away
 #
-# - Small problems with all rows in memory: `LevenbergMarquardt` for squared errors and
-#   cross-entropies, `LBFGS` for anything smooth and more parameters.
+# - For small problems with all rows in memory, use `LevenbergMarquardt` with squared errors and
+#   cross-entropies, and `LBFGS` for any smooth loss and for more parameters.
 # - `curvature`, `hessian_vector_product` and `jacobian` are exact, and checked against PyTorch and
 #   the library's own checker; `eigsh` and `cg` take the operator as it is.
-# - Norms of the samples' gradients find what does not fit; the flat directions tell what the data
-#   leave open.
+# - The norms of the samples' gradients find samples that do not fit; the flat directions show what
+#   the data leave open.
 #
 # Levenberg and Marquardt for networks: M. Hagan and M. Menhaj, "Training feedforward networks with
 # the Marquardt algorithm" (1994). Evidence: D. MacKay, "A practical Bayesian framework for
