@@ -14,7 +14,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # before NumPy is imported
 
 from benchmarks.second_order import uci  # noqa: E402
-from benchmarks.tables import adult, numbers  # noqa: E402
+from benchmarks.tables import adult, estimator_speed, estimators, numbers  # noqa: E402
 from benchmarks.tables.command import Page, run  # noqa: E402
 from benchmarks.tables.section import Section  # noqa: E402
 
@@ -22,6 +22,8 @@ SECTIONS: dict[str, Section] = {
     "adult": adult.SECTION,
     "numbers": numbers.SECTION,
     "uci": uci.SECTION,
+    "estimators": estimators.SECTION,
+    "speed": estimator_speed.SECTION,
 }
 """All sections by name; a new one is a line here."""
 

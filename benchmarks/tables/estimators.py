@@ -1,0 +1,246 @@
+"""The pair for tables beside scikit-learn's estimators, on eighteen sets and two more.
+
+All of them without tuning: scikit-learn's MLP with defaults and with `early_stopping=True`,
+logistic or ridge regression, and gradient boosting. They get numbers scaled, categories one-hot and
+gaps filled (trees as they are), and targets scaled; ours get the table as it is.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.compose import (
+    TransformedTargetRegressor,
+    make_column_selector,
+    make_column_transformer,
+)
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from benchmarks.estimator_sets import BESIDE, NUMBERS, SETS, Split, load
+from benchmarks.tables.section import Figures, Options, Section, Table, Task
+from mlpgrad import sklearn as ours
+from mlpgrad.sklearn import candidates, tabular
+
+OURS, MLP, EARLY, LINEAR, TREES = METHODS = (
+    "ours",
+    "MLP",
+    "MLP, early stopping",
+    "linear",
+    "gradient boosting",
+)
+GOALS = {EARLY: "all", MLP: "12", LINEAR: "none", TREES: "13"}
+SMALL_TO_LARGE = (
+    *("iris", "wine", "glass1", "yacht", "horse1", "diabetes", "breast cancer", "soybean1"),
+    *("card1", "cancer1", "diabetes1", "heart1", "energy", "wine red", "digits", "gene1"),
+    *("phoneme", "thyroid1", "adult", "protein"),
+)
+SMOKE_SETS, SMOKE_ROWS = ("iris", "yacht"), 100
+
+
+# the estimators
+
+
+def encoded(estimator: Any) -> Any:
+    """What scikit-learn's documentation advises for a table in front of a linear model or MLP."""
+    text = make_column_selector(dtype_include=[object, "str", "category"])
+    numbers = make_column_selector(dtype_include="number")
+    return make_pipeline(
+        make_column_transformer(
+            (make_pipeline(SimpleImputer(), StandardScaler()), numbers),
+            (OneHotEncoder(handle_unknown="ignore", sparse_output=False), text),
+        ),
+        estimator,
+    )
+
+
+def trees(estimator: Any) -> Any:
+    """Numbers as they are, categories as codes."""
+    text = make_column_selector(dtype_include=[object, "str", "category"])
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
+    return make_pipeline(make_column_transformer((codes, text), remainder="passthrough"), estimator)
+
+
+def scaled(estimator: Any) -> Any:
+    """The same on targets of mean 0 and deviation 1."""
+    return TransformedTargetRegressor(encoded(estimator), transformer=StandardScaler())
+
+
+def made(method: str, seed: int, *, numbers: bool, smoke: bool = False) -> Any:
+    """A fresh estimator."""
+    state = {"random_state": seed}
+    if method == OURS:
+        options = state | ({"max_epochs": 2, "candidates": ["plain"]} if smoke else {})
+        return (ours.TabularMLPRegressor if numbers else ours.TabularMLPClassifier)(**options)
+    if method == TREES:
+        kind = HistGradientBoostingRegressor if numbers else HistGradientBoostingClassifier
+        return trees(kind(**state))
+    if method == LINEAR:
+        alphas = np.logspace(-4, 4, 17)
+        return scaled(RidgeCV(alphas)) if numbers else encoded(LogisticRegression(max_iter=2000))
+    options = state | {"early_stopping": method == EARLY}
+    return scaled(MLPRegressor(**options)) if numbers else encoded(MLPClassifier(**options))
+
+
+# measurements
+
+
+def figures(data: Path, name: str, method: str, seed: int, smoke: bool) -> Figures:
+    """Error on the test rows, and the CPU seconds of the fit."""
+    numbers, split = name in NUMBERS, load(name, seed, data)
+    if smoke:
+        split = Split(split.x[:SMOKE_ROWS], split.y[:SMOKE_ROWS], split.x_test, split.y_test)
+    estimator = made(method, seed, numbers=numbers, smoke=smoke)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that 200 epochs were too few: these are the defaults
+        started = time.process_time()
+        estimator.fit(split.x, split.y)
+        seconds = time.process_time() - started
+        prediction = estimator.predict(split.x_test)
+    if numbers:
+        error = float(np.sqrt(np.mean((prediction - split.y_test) ** 2)))
+    else:
+        error = float(100 * np.mean(prediction != split.y_test))
+    found = {"error": error, "seconds": seconds, "test rows": len(split.y_test)}
+    if method == OURS:
+        found |= {"chosen": estimator.chosen_, "all rows": estimator.all_rows_}
+    return found
+
+
+def tasks(options: Options) -> dict[str, Task]:
+    """Every method on every set with one seed, and then with the next; small sets first."""
+    sets = options.chosen(SMOKE_SETS if options.smoke and not options.sets else SMALL_TO_LARGE)
+    return {
+        f"{name}/{method}/{seed}": functools.partial(
+            figures, options.data, name, method, seed, options.smoke
+        )
+        for seed in range(options.seeds)
+        for name in sets
+        for method in METHODS
+    }
+
+
+# the table
+
+
+class Errors:
+    """Errors and seconds of all methods on the sets and seeds that all of them have done."""
+
+    def __init__(self, found: Mapping[str, Figures]) -> None:
+        self.found = found
+        seeds = sorted({int(key.rpartition("/")[2]) for key in found})
+        self.seeds = {
+            name: [
+                seed
+                for seed in seeds
+                if all(f"{name}/{method}/{seed}" in found for method in METHODS)
+            ]
+            for name in (*SETS, *BESIDE)
+        }
+        self.names = [name for name, done in self.seeds.items() if done]
+        self.counted = [name for name in self.names if name in SETS]
+
+    def values(self, name: str, method: str, what: str = "error") -> np.ndarray:
+        """A figure of each seed."""
+        return np.array([self.found[f"{name}/{method}/{s}"][what] for s in self.seeds[name]])
+
+    def mean(self, name: str, method: str, what: str = "error") -> float:
+        """The mean of a figure over the seeds."""
+        return float(self.values(name, method, what).mean())
+
+    def not_worse(self, method: str) -> tuple[int, list[str]]:
+        """On how many sets our mean error is at most the method's, and where it is larger."""
+        worse = [name for name in self.counted if self.mean(name, OURS) > self.mean(name, method)]
+        return len(self.counted) - len(worse), worse
+
+    def standard_error(self, name: str) -> float:
+        """Of the MLP's test error: by its seeds for numbers, by its test rows for classes."""
+        if name in NUMBERS:
+            values = self.values(name, MLP)
+            return float(np.std(values) / np.sqrt(len(values)))
+        share = self.mean(name, MLP) / 100
+        return 100 * float(np.sqrt(share * (1 - share) / self.values(name, MLP, "test rows")[0]))
+
+    def judgement(self) -> str:
+        """The goals, with what has been reached."""
+        sentences = []
+        for method, goal in GOALS.items():
+            count, worse = self.not_worse(method)
+            where = f"; worse on {', '.join(worse)}" if worse else ""
+            sentences.append(
+                f"Better than or equal to {method} on {count} of {len(self.counted)} sets "
+                f"(goal: {goal}){where}."
+            )
+        ratios = [self.mean(name, OURS) / self.mean(name, MLP) for name in self.counted]
+        if ratios:
+            ratio = f"{np.mean(ratios):.3f}"
+            sentences.append(f"Mean error ratio to the MLP's defaults {ratio} (goal: 0.9).")
+        far = [
+            name
+            for name in self.counted
+            if self.mean(name, OURS) > self.mean(name, MLP) + 2 * self.standard_error(name)
+        ]
+        sentences.append(
+            f"Worse than the MLP's defaults by more than two standard errors of its test set on "
+            f"{', '.join(far) or 'none'} (goal: none)."
+        )
+        return " ".join(sentences)
+
+
+def chosen(names: Iterable[str]) -> str:
+    """The candidates that were chosen, the most frequent first."""
+    kinds, counts = np.unique([*names], return_counts=True)
+    return ", ".join(kinds[np.argsort(-counts, kind="stable")])
+
+
+def row(errors: Errors, name: str) -> list[str]:
+    """Error and seconds of every method on a set, the smallest error in bold."""
+    means = [errors.mean(name, method) for method in METHODS]
+    cells = []
+    for method, mean in zip(METHODS, means, strict=True):
+        text = f"{mean:.3f}" if name in NUMBERS else f"{mean:.2f} %"
+        text = f"**{text}**" if mean == min(means) else text
+        cells.append(f"{text}, {errors.mean(name, method, 'seconds'):.1f} s")
+    label = name if name in SETS else f"({name})"
+    picked = chosen(errors.values(name, OURS, "chosen"))
+    return [label, str(len(errors.seeds[name])), *cells, picked]
+
+
+def table(found: Mapping[str, Figures]) -> Table:
+    """A row for each set."""
+    errors = Errors(found)
+    return Table(
+        "The estimators beside scikit-learn's",
+        "Test error in per cent, or RMSE, and CPU seconds to fit: means over seeds, each with a "
+        "split of its own where there is no official one. Defaults everywhere. gene1 and thyroid1, "
+        f"where trees are at home, are not counted. {errors.judgement()}",
+        ["set", "seeds", *METHODS, "chosen of ours"],
+        [row(errors, name) for name in errors.names],
+    )
+
+
+RECIPE = {
+    "options": ours.TabularMLPClassifier().get_params(),
+    "batches": (tabular.BATCHES, tabular.BATCH_SIZES),
+    "epochs": (tabular.EPOCHS, tabular.STEPS),
+    "patience": (tabular.PATIENCE, tabular.WAITED),
+    "average": (candidates.AVERAGED, candidates.LEAST_DECAY),
+}
+
+SECTION = Section(
+    "eighteen sets and two more by the estimators and by scikit-learn's: hours; --seeds 10",
+    repr(RECIPE),
+    SMALL_TO_LARGE,
+    tasks,
+    table,
+)
