@@ -229,8 +229,12 @@ def table(found: Mapping[str, Figures]) -> Table:
     )
 
 
+OPTIONS = (
+    *("hidden_layer_sizes", "n_members", "n_folds", "candidates", "rows", "dropout"),
+    *("learning_rate", "weight_decay", "batch_size", "max_epochs", "patience"),
+)
 RECIPE = {
-    "options": ours.TabularMLPClassifier().get_params(),
+    "options": {name: ours.TabularMLPClassifier().get_params()[name] for name in OPTIONS},
     "batches": (tabular.BATCHES, tabular.BATCH_SIZES),
     "epochs": (tabular.EPOCHS, tabular.STEPS),
     "patience": (tabular.PATIENCE, tabular.WAITED),
