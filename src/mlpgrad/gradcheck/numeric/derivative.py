@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from enum import StrEnum
+from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -185,6 +186,15 @@ def second_order(noise: Noise, steps: list[float]) -> Run[list[Slopes]]:
         slope = float(centrals[number])
         estimate = Estimate(slope, bound, h, Scheme.ORDER_2, smooth, rounding)
         found.append(Slopes(estimate, float(left), float(right)))
+    return found
+
+
+def fourth_order(slopes: list[Slopes]) -> list[float]:
+    """Slopes without the truncation of order 2, from those at each two neighbouring steps."""
+    found = []
+    for large, small in pairwise(each.central for each in slopes):
+        ratio = (large.step / small.step) ** 2
+        found.append((ratio * small.value - large.value) / (ratio - 1))
     return found
 
 

@@ -194,7 +194,8 @@ def at_every_scale(finding: Finding, settings: Settings) -> Run[Finding]:
     near = [f for f in judged if abs(f.error) <= f.tolerance < 0.25 * error]
     if near:
         return min(near, key=lambda f: f.tolerance)
-    repeated = any(abs(f.estimate.value - finding.estimate.value) < 0.3 * error for f in judged)
+    again = derivative.fourth_order(slopes)  # of order 2, truncation could hide a small error
+    repeated = any(abs(value - finding.estimate.value) < 0.3 * error for value in again)
     if repeated and settings.noisy:  # noise, or an oscillation that only tiny steps resolve
         repeated = yield from differs_at_tiny(finding, settings)
     return finding if repeated else finding._replace(outcome=Outcome.UNSURE)
