@@ -61,3 +61,51 @@ def test_an_optimizer_follows_it(cls):
         optimizer.step(params, np.ones(2))
         assert optimizer.current_learning_rate == example(cls)(steps)
     np.testing.assert_allclose(params, -sum(map(example(cls), range(40))), rtol=1e-12)
+
+
+class Given(mg.Schedule):
+    """One rate that is no learning rate, after some that are."""
+
+    def __init__(self, rate, after=3):
+        self.rate, self.after = rate, after
+
+    def __call__(self, steps):
+        return self.rate if steps >= self.after else 0.1
+
+    @classmethod
+    def example(cls):
+        return cls(0.1)
+
+
+NO_RATES = [float("nan"), float("inf"), -1e-9, np.float32(-1), np.array([0.1, np.nan]), -1]
+
+
+@pytest.mark.parametrize("rate", NO_RATES, ids=repr)
+@pytest.mark.parametrize("way", ["by itself", "within", "function", "step"])
+def test_a_rate_that_is_none_is_refused_with_its_step_and_schedule(rate, way):
+    schedule = Given(rate)
+    if way == "within":
+        schedule.needs_total, schedule.within = True, lambda steps, total: Given(rate)(steps)
+    optimizer = mg.SGD(schedule.__call__ if way == "function" else schedule)
+    params = np.ones(4)
+    size = 2 if np.ndim(rate) else None
+    model = mg.Sequential(
+        [mg.Dense(1, 1)], loss=mg.MeanSquaredError(), random_state=0, ensemble_size=size
+    )
+    with pytest.raises(ValueError, match="finite numbers >= 0") as told:
+        if way == "step":
+            for _ in range(4):
+                optimizer.step(params, params)
+        else:
+            x = np.arange(8.0)[:, None]
+            model.fit(x, x, optimizer=optimizer, epochs=2, batch_size=4, verbose=0)
+    assert "for steps=3" in str(told.value)
+    assert "Given(" in str(told.value)
+    assert np.isfinite(params).all()
+    assert np.isfinite(model.params).all()
+
+
+def test_a_rate_that_is_no_number_is_refused():
+    for rate in ("0.1", None, [[0.1]], [[1.0], [2.0, 3.0]], 1j):
+        with pytest.raises((TypeError, ValueError), match="learning_rate expects"):
+            mg.SGD(Given(rate, 0)).step(np.ones(2), np.ones(2))

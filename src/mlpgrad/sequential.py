@@ -17,12 +17,12 @@ from mlpgrad.network.fitting import check_not_fitted
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.range_test import learning_rate_range_test
 from mlpgrad.training import scalings
+from mlpgrad.training.before import Before
 from mlpgrad.training.callbacks import Callback, check_callbacks
 from mlpgrad.training.communicator import Communicator
 from mlpgrad.training.data import (
     check_counts,
     check_validation,
-    forgetting_what_is_refused,
     training_batches,
     validation_rows,
 )
@@ -211,7 +211,8 @@ class Sequential(Differentiable, Answers):
         method = method_of(optimizer, compiled)
         check_not_fitted(self)
         epochs, batch_size = check_counts(self, epochs, batch_size, method.rows_at_once)
-        with forgetting_what_is_refused(self):
+        before = Before(self)
+        with before.put_back_if_refused():
             batches = training_batches(
                 self,
                 x,
@@ -234,8 +235,9 @@ class Sequential(Differentiable, Answers):
                 epochs=epochs,
                 record=History(),
                 communicator=communicator,
+                before=before,
             )
-        self.uncertainty = None
+            self.uncertainty = None
         session.run(resume)
         return session.record  # type: ignore[return-value]  # the History above
 

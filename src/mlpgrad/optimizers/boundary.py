@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
@@ -100,7 +101,8 @@ def asked(rate: Any, steps: int, training: tuple[int, int | None] | None) -> Any
     TypeError
         If a schedule gives neither a number nor several.
     ValueError
-        If a schedule reaches over a whole training, and its number of steps is unknown.
+        If a schedule gives a number below 0, infinite or NaN; or if it reaches over a whole
+        training, and the number of steps is unknown.
     """
     if not callable(rate):
         return rate
@@ -114,9 +116,15 @@ def asked(rate: Any, steps: int, training: tuple[int, int | None] | None) -> Any
         found = rate.within(steps - first, total)
     else:
         found = rate(steps)
-    if type(found) is not float and np.asarray(found).dtype.kind not in "iuf":
-        raise TypeError(
-            f"learning_rate expects a schedule (steps -> number), got {arguments.shown(found)} "
-            f"from {rate!r} for steps={steps}"
+    if type(found) is float and 0 <= found < math.inf:  # the usual one, first
+        return found
+    values = arguments.as_array(found, "learning_rate")
+    given = f"got {arguments.shown(found)} from {rate!r} for steps={steps}"
+    if values.dtype.kind not in "iuf" or values.ndim > 1:
+        raise TypeError(f"learning_rate expects a schedule (steps -> number), {given}")
+    if not (np.isfinite(values) & (values >= 0)).all():
+        raise ValueError(
+            f"learning_rate expects a schedule that gives finite numbers >= 0, {given}; correct "
+            f"its formula, or bound it, as in max(rate, 0.0)"
         )
     return found

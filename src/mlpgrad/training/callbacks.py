@@ -71,9 +71,10 @@ class Callback(Described, Stateful):
         return None
 
     def follows_batches(self) -> bool:
-        """Whether a hook on batches is overridden."""
+        """Whether a hook on batches is overridden, by the class or for this object alone."""
         hooks = ("on_train_batch_begin", "on_train_batch_end")
-        return any(getattr(type(self), hook) is not getattr(Callback, hook) for hook in hooks)
+        own, cls = vars(self), type(self)
+        return any(h in own or getattr(cls, h) is not getattr(Callback, h) for h in hooks)
 
     def monitored(self, logs: dict[str, Any], name: str | None) -> Any:
         """The logged value to watch: `val_loss` where there is one, else `loss`, or by name."""

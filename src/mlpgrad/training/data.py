@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -47,17 +45,6 @@ def check_validation(validation_data: Any, validation_split: Any, folds: Any = N
             f"got {arguments.shown(validation_data)}"
         )
     return share
-
-
-@contextmanager
-def forgetting_what_is_refused(network: Network) -> Iterator[None]:
-    """Where an error comes out of the block, the network knows of the data what it knew before."""
-    learnt = {name: getattr(network, name) for name in ("_labels", "_columns", "encoder")}
-    try:
-        yield
-    except BaseException:
-        vars(network).update(learnt)
-        raise
 
 
 def training_batches(

@@ -16,6 +16,7 @@ from mlpgrad.metrics.base import Accumulator, weighted_mean
 from mlpgrad.network.fitting import Fitting, fitted
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Batch, Batches, Minibatches
+from mlpgrad.training.before import Before
 from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.cannot_learn import warn_after_first_epoch, warn_at_end
 from mlpgrad.training.communicator import Communicator, UnlikeRanksError, check_alike, summed
@@ -88,6 +89,8 @@ class Session(Stateful):
         Gets the losses and metrics of every epoch.
     communicator : Communicator, optional
         Joins this training with those of other ranks.
+    before : Before, optional
+        The network as it was before anything was prepared for this training.
 
     Attributes
     ----------
@@ -112,17 +115,17 @@ class Session(Stateful):
         epochs: int,
         record: Record,
         communicator: Communicator | None = None,
+        before: Before | None = None,
     ) -> None:
+        self.before = before or Before(network)
         self.network, self.method, self.batches = network, method, batches
         self.validation, self.metrics, self.epochs = validation, metrics, epochs
         self.callbacks, self.record, self.communicator = list(callbacks), record, communicator
         self.epoch = 0
-        self.in_epoch = False
-        self.settled = False
+        self.in_epoch = self.settled = self._resumed = False
         self.speaks = communicator is None or communicator.rank == 0
         self.fitting = Fitting(network)  # until it runs
         self._others = OtherWeights(network)
-        self._resumed = False
         self._begun: list[Callback] = []
         for callback in self.callbacks:
             callback.session, callback.model, callback.epochs = self, network, epochs
@@ -134,6 +137,7 @@ class Session(Stateful):
         with (
             fitted(self.network, self.method.optimizer) as self.fitting,
             interrupts_end_training(self.network, self.record),
+            self.before.put_back_if_refused(),
         ):
             self.network.stop_training = False
             try:
@@ -215,7 +219,7 @@ class Session(Stateful):
             with self.fitting.opened():
                 for callback in self.callbacks:
                     callback.on_epoch_begin(self.epoch)
-        self.in_epoch = True  # only now: a snapshot before is one between epochs
+        self.before.begun = self.in_epoch = True  # only now: a snapshot before is between epochs
 
     def end_epoch(
         self, loss: Any, weight: Any, measured: Any = None, *, whole: bool = False
@@ -234,6 +238,7 @@ class Session(Stateful):
             Whether all of it has been made, even if Ctrl-C has come since.
         """
         own_weight = weight
+        self.before.forget()
         if self.communicator is not None:
             interrupted = float(self.record.interrupted)
             loss, weight, interrupted = summed(self.communicator, loss, weight, interrupted)

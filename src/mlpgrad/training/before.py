@@ -1,0 +1,69 @@
+"""`Before`: a network as it was before a fit, which is put back where the fit is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from mlpgrad._core.stateful import generator_state, restore_generator
+from mlpgrad.network.network import Network
+from mlpgrad.training.divergence import DivergenceError
+
+LEARNT = ("_labels", "_columns", "encoder", "_uncertainty", "compiled_because")
+
+
+class Before:
+    """What a fit may change before it has trained: scalings, names, classes, random numbers.
+
+    Parameters
+    ----------
+    network : Network
+
+    Attributes
+    ----------
+    begun : bool
+        Whether the first epoch has begun: from then on, an error is a refusal only if the
+        parameters are as before.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.begun = network, False
+        self._learnt = {name: getattr(network, name) for name in LEARNT}
+        self._flats: tuple[np.ndarray, ...] | None = network.params.copy(), network.state.copy()
+        self._generators = [(rng, generator_state(rng)) for rng in (*network.rngs, network.rng)]
+        self._streams = {name: generator_state(rng) for name, rng in network.streams.items()}
+
+    def forget(self) -> None:
+        """Something has been trained: nothing can be put back any more."""
+        self._flats = None
+
+    @contextmanager
+    def put_back_if_refused(self) -> Iterator[None]:
+        """Where an error comes out of the block before a step, the network is as it was."""
+        try:
+            yield
+        except DivergenceError:
+            raise
+        except BaseException:
+            self._put_back()
+            raise
+
+    def _put_back(self) -> None:
+        network = self.network
+        if self._flats is None:
+            return
+        params, state = self._flats
+        if self.begun and not np.array_equal(network.params, params, equal_nan=True):
+            return
+        with network._writing():
+            network.params[...], network.state[...] = params, state
+        vars(network).update(self._learnt)
+        for rng, known in self._generators:
+            restore_generator(rng, known)
+        for name, rng in [*network.streams.items()]:
+            if name in self._streams:
+                restore_generator(rng, self._streams[name])
+            else:
+                del network.streams[name]  # it begins anew when it is asked for
