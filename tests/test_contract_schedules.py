@@ -92,13 +92,16 @@ def test_a_rate_that_is_none_is_refused_with_its_step_and_schedule(rate, way):
     model = mg.Sequential(
         [mg.Dense(1, 1)], loss=mg.MeanSquaredError(), random_state=0, ensemble_size=size
     )
-    with pytest.raises(ValueError, match="finite numbers >= 0") as told:
-        if way == "step":
-            for _ in range(4):
-                optimizer.step(params, params)
-        else:
-            x = np.arange(8.0)[:, None]
+    x = np.arange(8.0)[:, None]
+
+    def train():
+        if way != "step":
             model.fit(x, x, optimizer=optimizer, epochs=2, batch_size=4, verbose=0)
+        for _ in range(4):
+            optimizer.step(params, params)
+
+    with pytest.raises(ValueError, match="finite numbers >= 0") as told:
+        train()
     assert "for steps=3" in str(told.value)
     assert "Given(" in str(told.value)
     assert np.isfinite(params).all()

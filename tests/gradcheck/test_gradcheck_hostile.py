@@ -396,3 +396,27 @@ def test_the_line_in_the_report_repeats_it(line):
 def test_a_function_without_a_name_is_called_by_its_role():
     report = mg.check_gradient(lambda p: value(p), lambda p: 2 * slope(p), P)
     assert report.reproduce == "mg.check_gradient(f, grad, params, seed=0)"
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-321, 1e-310, 1e-300, 1e-250])
+@pytest.mark.parametrize("method", ["auto", "central", "coordinates", "ridders"])
+@pytest.mark.parametrize("factor", [1, 1.5])
+def test_points_that_are_hardly_numbers(size, method, factor):
+    """Steps never become 0, and a function that underflows is no evidence against a gradient."""
+    point = size * np.array([1.0, -1.0, 3.0])
+    functions = {
+        "squares": (lambda p: float(np.sum(np.square(p))), lambda p: 2 * factor * p),
+        "sines": (lambda p: float(np.sum(np.sin(p))), lambda p: factor * np.cos(p)),
+        "large": (lambda p: 1e300 * float(np.sum(p)), lambda p: 1e300 * factor * np.ones(3)),
+    }
+    for name, (f, gradient) in functions.items():
+        found = mg.check_gradient(f, gradient, point, method=method).verdict.name
+        if factor == 1:
+            assert found != "FAIL", name
+        elif name != "squares":  # a gradient of 1e-250 is zero within the rounding of f
+            assert found != "PASS", name
+
+
+def test_a_layer_at_a_point_that_is_hardly_a_number():
+    for size in (5e-324, 1e-310, 1e-300):
+        assert mg.check_layer(mg.Tanh(), np.full((5, 4), size)).verdict.name != "FAIL"

@@ -64,6 +64,8 @@ def _shown(value: Any) -> str:
 
 def _refuse_text(array: Array, name: str, code: str) -> NoReturn:
     """Raise TypeError for text, with what helps: for numbers in text, for columns, for others."""
+    if not array.size:
+        raise ValueError(f"{name} is empty: shape {array.shape}; at least one sample is needed")
     text = [(row, value) for row, value in enumerate(array.flat) if isinstance(value, (str, bytes))]
     row, first = text[0]
     numbers_in_text = len(text) == array.size and _are_numbers(array)

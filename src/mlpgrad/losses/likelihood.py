@@ -45,6 +45,7 @@ class Poisson(Loss):
         with np.errstate(over="ignore"):
             np.exp(prediction, self._rate)
         np.multiply(prediction, target, work)
+        np.minimum(work, self._largest, out=work)  # else both terms may be infinite
         np.subtract(self._rate, work, work)
         return sum_rows(work, self._output_weights, self._losses)
 
@@ -100,11 +101,15 @@ class Poisson(Loss):
         """t y - e^y - log t!, summed over the targets."""
         from scipy.special import gammaln
 
-        terms = target * prediction - np.exp(prediction) - gammaln(target + 1)
+        largest = np.finfo(prediction.dtype).max  # else both terms may be infinite
+        terms = np.minimum(target * prediction, largest) - np.exp(prediction)
+        terms -= gammaln(target + 1)
         return np.asarray(terms.sum(axis=-1))
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
-        return super().allocate(shape, dtype) | {"_rate": np.empty(shape, dtype)}
+        largest = constant(np.finfo(dtype).max, dtype)
+        kept = {"_rate": np.empty(shape, dtype), "_largest": largest}
+        return super().allocate(shape, dtype) | kept
 
     def expected_targets(self, prediction: Array) -> Sequence[Array]:
         return [prediction]  # the second derivatives do not depend on the target
@@ -131,7 +136,7 @@ class GaussianNLL(Loss):
     epsilon : float, default 1e-6
         The smallest variance, positive, in the target's unit squared (with `target_scaling`, in
         the target's variance). Smaller predicted variances count as this one, so that nothing
-        overflows, and have dl/ds = 0.
+        overflows, and have dl/ds = 0. In float16, it is at least 1.7e-5.
 
     Raises
     ------
@@ -172,8 +177,12 @@ class GaussianNLL(Loss):
         np.multiply(self._weighted, self._per_target, of_mean)
         np.subtract(constant(1, out.dtype), self._surprise, of_log_variance)
         np.multiply(of_log_variance, self._half_per_target, of_log_variance)
-        np.greater(self._halves(prediction)[1].real, self._floor.real, self._square)
-        np.multiply(of_log_variance, self._square, of_log_variance)
+        np.less_equal(self._halves(prediction)[1].real, self._floor.real, self._at_floor)
+        np.copyto(of_log_variance, 0, "same_kind", self._at_floor)  # also for infinity
+
+    def _least(self, dtype: np.dtype[Any]) -> float:
+        """The smallest log variance that counts: the inverse must be a number of the dtype."""
+        return max(math.log(self.epsilon), -0.99 * float(np.log(np.finfo(dtype).max)))
 
     def _halves(self, outputs: Array) -> tuple[Array, Array]:
         """The columns of the means and those of the log variances."""
@@ -195,7 +204,7 @@ class GaussianNLL(Loss):
     def noise(self, prediction: Array) -> Array:
         """The variances, `epsilon` at least."""
         log_variance = self._halves(prediction)[1]
-        return np.asarray(np.exp(np.maximum(log_variance, math.log(self.epsilon))))
+        return np.asarray(np.exp(np.maximum(log_variance, self._least(prediction.dtype))))
 
     def averaged(self, predictions: Array) -> Array:
         """Mean and log variance of the mixture of the laws.
@@ -215,7 +224,7 @@ class GaussianNLL(Loss):
         return np.concatenate(parts, axis=-1)
 
     def kink_signature(self, prediction: Array, target: Array) -> Array | None:
-        return self._halves(prediction)[1].real > math.log(self.epsilon)
+        return self._halves(prediction)[1].real > self._least(prediction.dtype)
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
         targets = self.target_features(shape[-1])
@@ -225,7 +234,8 @@ class GaussianNLL(Loss):
         return {
             **super().allocate(shape, dtype),
             **buffers,
-            "_floor": constant(math.log(self.epsilon), dtype),
+            "_at_floor": np.empty((*shape[:-1], targets), bool),
+            "_floor": constant(self._least(dtype), dtype),
             "_per_target": per_target,
             "_half_per_target": np.asarray(per_target / 2),
             "_half_weights": np.full(targets, per_target / 2),
@@ -234,7 +244,7 @@ class GaussianNLL(Loss):
     def expected_targets(self, prediction: Array) -> Sequence[Array]:
         # one standard deviation on either side: they are of degree 2 in the target
         mean, log_variance = self._halves(prediction)
-        deviation = np.exp(0.5 * np.maximum(log_variance, math.log(self.epsilon)))
+        deviation = np.exp(0.5 * np.maximum(log_variance, self._least(prediction.dtype)))
         return [mean + deviation, mean - deviation]
 
     @classmethod

@@ -109,7 +109,8 @@ def _checked_table(
         if hasattr(class_weight, "to_dict"):
             fix = "; write class_weight=class_weight.to_dict()"
         elif isinstance(class_weight, (list, tuple, np.ndarray)):
-            fix = f"; write class_weight=dict(enumerate({np.asarray(class_weight).tolist()}))"
+            numbers = class_weight.tolist() if hasattr(class_weight, "tolist") else [*class_weight]
+            fix = f"; write class_weight=dict(enumerate({numbers}))"
         raise TypeError(
             f'class_weight expects a dict such as {{0: 1.0, 1: 5.0}}, or "balanced", got '
             f"{type(class_weight).__name__}{fix}"

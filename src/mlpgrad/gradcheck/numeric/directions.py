@@ -31,6 +31,8 @@ FEW = 64
 """Size of arrays that are looked at element by element where that is worth while."""
 SCALE = 30.0
 """Ratio of the sizes that move together in an array of very different ones."""
+LEAST_STEP = 1e-280
+"""Of subnormal parameters, the smaller steps that follow would be 0."""
 AT_ONCE = 1 << 20
 """Number of elements of all the direction vectors held at one time."""
 
@@ -162,7 +164,7 @@ def directions(
 def first_step(size: float, settings: Settings) -> float:
     """The first step to try along a unit vector, for parameters of this norm."""
     step = STEP if settings.sharp < COARSE else 8 * STEP
-    return step * min(max(1.0, size / 8), size / 2)
+    return max(step * min(max(1.0, size / 8), size / 2), LEAST_STEP)
 
 
 def elements(moves: Array) -> Iterator[Array]:

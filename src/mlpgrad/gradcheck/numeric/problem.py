@@ -10,7 +10,7 @@ import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, Shape
-from mlpgrad.gradcheck.numeric.derivative import Answers, Result, Run
+from mlpgrad.gradcheck.numeric.derivative import TINY, Answers, Result, Run
 from mlpgrad.gradcheck.verdicts import Verdict
 
 CLOSE = 7
@@ -140,7 +140,8 @@ class Problem:
     ) -> tuple[float, float]:
         """How uncertain one value of f is, and the precision eps that f computes in.
 
-        The larger of `eps |f|` and the noise seen in values at close, equal distances. Values
+        The larger of `eps |f|`, the noise seen in values at close, equal distances, and the
+        smallest normal number, below which products underflow. Values
         that are all float32 numbers come from a function that computes in float32.
         """
         vector = rng.standard_normal(len(point)) * spread(point, self.leaves)
@@ -160,7 +161,7 @@ class Problem:
             coarse = value == float(dtype(value)) and elsewhere == float(dtype(elsewhere))
             if coarse and value != elsewhere:
                 precision = float(np.finfo(dtype).eps)
-        noise = max(precision * abs(value), stairs, noise_of(np.array([value, *close])))
+        noise = max(precision * abs(value), stairs, noise_of(np.array([value, *close])), TINY)
         return noise, precision
 
     def stairs(self, value: float, along: Callable[[Array], Array]) -> float:

@@ -13,6 +13,7 @@ UNBOUNDED = 1 << 30
 
 
 MOST_PAIRS = 10_000  # of changes that are kept
+MOST_SEARCHES = 1 << 20  # a line search ends far earlier
 
 
 class LBFGS(Minimizer):
@@ -47,7 +48,7 @@ class LBFGS(Minimizer):
         Ends after the iteration in which the objective has been evaluated this often; no limit by
         default.
     max_line_search : int, default 20
-        Evaluations of a line search, at most.
+        Evaluations of a line search, at most; up to 1,048,576.
 
     Attributes
     ----------
@@ -90,7 +91,9 @@ class LBFGS(Minimizer):
         self.ftol = arguments.number(ftol, "LBFGS: ftol", 0)
         self.gtol = arguments.number(gtol, "LBFGS: gtol", 0)
         self.max_fun = None if max_fun is None else arguments.count(max_fun, "LBFGS: max_fun")
-        self.max_line_search = arguments.count(max_line_search, "LBFGS: max_line_search")
+        self.max_line_search = arguments.count(
+            max_line_search, "LBFGS: max_line_search", 1, MOST_SEARCHES
+        )
 
     def minimize(self, search: Search, callback: Callable[..., None]) -> Any:
         from scipy.optimize import minimize
