@@ -29,8 +29,6 @@ from tests.gradcheck import mutants
 HERE = Path(__file__).parent
 
 ACCEPTED = ("PASS", "KINK", "NO_POWER", "INCONCLUSIVE")
-KNOWN = {"buffer_of_another_dtype": 0.98}
-"""Rounding to float32 may move a gradient by 4e-9 of it only: one of 100 is INCONCLUSIVE then."""
 ACTIVATIONS = (mg.Tanh, mg.ReLU, mg.LeakyReLU, mg.Sigmoid)
 
 
@@ -349,7 +347,7 @@ def main() -> int:
         if verdict not in ACCEPTED
     )
     print(f"{alarms} false alarms")
-    weak = any(row["detected"] < KNOWN.get(row["mutant"], 0.999) for row in result["power"])
+    weak = any(row["detected"] < 0.999 for row in result["power"])
     weak |= any(row["detected"] < 0.99 for row in result["float32"])
     return int(bool(alarms) or weak)
 

@@ -444,3 +444,24 @@ def test_a_number_too_large_for_its_message_ends_in_no_other_warning():
     model = mg.Sequential([mg.Dense(1, 1)], loss=mg.MeanSquaredError(), dtype="float16")
     with pytest.raises(ValueError, match="x expects numbers that float16 can hold"):
         model.predict(np.array([[np.iinfo(np.int64).min]]))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: mg.LBFGS(max_line_search=10**30), "LBFGS: max_line_search expects an int from 1"),
+        (lambda: fitted(y=np.array([], dtype=object).reshape(0, 4)), "y is empty"),
+        (lambda: fitted(x=np.array([], dtype="U3").reshape(0, 1)), "x is empty"),
+        (lambda: fitted(class_weight=[[1, 2], [3]]), "class_weight expects a dict"),
+    ],
+)
+def test_what_was_an_error_of_numpy_is_told_in_words(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
+def fitted(x=None, y=None, **options):
+    model = mg.Sequential([mg.Dense(1, 3)], loss=mg.SoftmaxCrossEntropy(), random_state=0)
+    x = np.ones((6, 1)) if x is None else x
+    y = np.arange(6) % 3 if y is None else y
+    return model.fit(x, y, optimizer=mg.SGD(0.1), epochs=1, verbose=0, **options)
