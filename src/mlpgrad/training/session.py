@@ -75,7 +75,6 @@ class Session(Stateful):
     ----------
     network : Network
     method : Method
-        Owns the loop.
     batches : Batches
         An epoch of training data.
     validation : tuple (x, target, weights), optional
@@ -88,7 +87,6 @@ class Session(Stateful):
     record : Record
         Gets the losses and metrics of every epoch.
     communicator : Communicator, optional
-        Joins this training with those of other ranks.
     before : Before, optional
         The network as it was before anything was prepared for this training.
 
@@ -121,10 +119,9 @@ class Session(Stateful):
         self.network, self.method, self.batches = network, method, batches
         self.validation, self.metrics, self.epochs = validation, metrics, epochs
         self.callbacks, self.record, self.communicator = list(callbacks), record, communicator
-        self.epoch = 0
+        self.epoch, self.fitting = 0, Fitting(network)  # until it runs
         self.in_epoch = self.settled = self._resumed = False
         self.speaks = communicator is None or communicator.rank == 0
-        self.fitting = Fitting(network)  # until it runs
         self._others = OtherWeights(network)
         self._begun: list[Callback] = []
         for callback in self.callbacks:
@@ -150,10 +147,8 @@ class Session(Stateful):
                 self.record.interrupted, failed = True, False
                 if self.communicator is not None:
                     self.communicator.abort(error)
-            except DivergenceError:  # of all ranks alike
-                self.settled = True
-                raise
-            except UnlikeRanksError:  # likewise: no rank waits
+            except (DivergenceError, UnlikeRanksError) as error:  # of all ranks: none waits
+                self.settled = isinstance(error, DivergenceError)
                 raise
             except BaseException as error:
                 if self.communicator is not None:
