@@ -213,12 +213,9 @@ class Sequential(Differentiable, Answers):
         epochs, batch_size = check_counts(self, epochs, batch_size, method.rows_at_once)
         before = Before(self)
         with before.put_back_if_refused():
+            rows = self, x, y, sample_weight, class_weight
             batches = training_batches(
-                self,
-                x,
-                y,
-                sample_weight,
-                class_weight,
+                *rows,
                 batch_size=batch_size,
                 shuffle=arguments.flag(shuffle, "shuffle"),
                 held_out=check_validation(validation_data, validation_split, folds),
