@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,6 +14,7 @@ from mlpgrad.cli.explain import explain_step
 from mlpgrad.cli.files import add_file_options
 from mlpgrad.cli.info import tell_about
 from mlpgrad.cli.networks import known
+from mlpgrad.cli.options import advice
 from mlpgrad.cli.predict import predict_rows
 from mlpgrad.cli.target import RULE
 from mlpgrad.cli.train import train_network
@@ -33,16 +35,54 @@ exit codes: 0 done (a gradient check that could not judge is a note), 1 failed, 
 """
 
 
+_NO_COMMAND = re.compile(r"argument COMMAND: invalid choice: '(.*?)' \(choose from (.*)\)")
+_NO_NUMBER = re.compile(r"argument (--\S+): invalid (int|float) value: (.*)")
+_NO_VALUE = re.compile(r"argument (--\S+): expected one argument")
+"""What argparse says."""
+
+
 class _Parser(argparse.ArgumentParser):
-    """An ArgumentParser that suggests the nearest option for an unknown one."""
+    """An ArgumentParser that says what to write in place of what it does not know."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        # without abbreviations: `--label` is not `--labels`, and new options break no old call
+        super().__init__(*args, **options | {"allow_abbrev": False})
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The options, as the base class gives them; unknown ones are told with advice."""
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self._refuse(unknown, options.command)
+        return options
+
+    def _refuse(self, unknown: list[str], command: str | None) -> NoReturn:
+        """Exit, naming the first option or file that the command does not take."""
+        first = next((word for word in unknown if word.startswith("-")), None)
+        if first is None:
+            self.error(f"expects no further file or name, got {unknown[0]!r}")
+        commands: dict[str, argparse.ArgumentParser] = next(
+            action.choices for action in self._actions if isinstance(action.choices, dict)
+        )
+        known = {name: [*parser._option_string_actions] for name, parser in commands.items()}
+        if command is None:
+            own = [*self._option_string_actions]
+            self.error(f"no option {first!r}{advice(first, '', {'': own} | known)}")
+        said = advice(first, command, known) or f"; see `mlpgrad {command} --help`"
+        self.error(f"no option {first!r} in `mlpgrad {command}`{said}")
 
     def error(self, message: str) -> NoReturn:
-        unknown = message.removeprefix("unrecognized arguments: ").split()[0]
-        if unknown != message.split()[0]:
-            commands = [a.choices for a in self._actions if isinstance(a.choices, dict)]
-            parsers = [self, *(parser for choices in commands for parser in choices.values())]
-            options = [o for p in parsers for a in p._actions for o in a.option_strings]
-            message = f"no option {unknown!r}{nearest(unknown, options)}"
+        """Exit with code 2 and one line."""
+        if found := _NO_COMMAND.match(message):
+            message = f"no command {found[1]!r}"
+            if Path(found[1]).exists() or found[1] in TOY_DATA:
+                message += f"; write `mlpgrad train {found[1]}` to train on it"
+            else:
+                message += nearest(found[1], found[2].replace("'", "").split(", "))
+        elif found := _NO_NUMBER.match(message):
+            kind = "a whole number" if found[2] == "int" else "a number"
+            message = f"{found[1]} expects {kind}, got {found[3]}"
+        elif found := _NO_VALUE.match(message):
+            message = f"{found[1]} expects a value after it"
         self.exit(2, f"mlpgrad: error: {message}\n")
 
 

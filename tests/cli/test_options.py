@@ -1,0 +1,112 @@
+"""Options that the command does not have: what it says to people who know other tools."""
+
+import re
+import shlex
+
+import pytest
+
+from mlpgrad.cli import main
+from mlpgrad.cli.options import CALLED_HERE, NOT_AN_OPTION, advice
+from mlpgrad.cli.parser import build_parser
+
+COMMANDS = next(a.choices for a in build_parser()._actions if isinstance(a.choices, dict))
+OPTIONS = {name: [*parser._option_string_actions] for name, parser in COMMANDS.items()}
+FILES = {"train": "xor", "predict": "m.npz f.csv", "evaluate": "m.npz f.csv", "info": "m.npz",
+         "explain": "xor"}  # fmt: skip
+
+# the options of other tools' commands, and the one that a person means by it here
+HABITS = {
+    "train": {
+        "--save": "--output", "--out": "--output", "--output-dir": "--output", "-o": "--output",
+        "--save-model": "--output", "--lr": "--learning-rate",
+        "--learning_rate": "--learning-rate",
+        "--learning-rate-init": "--learning-rate", "--batch": "--batch-size",
+        "--bs": "--batch-size",
+        "--batch_size": "--batch-size", "--max-iter": "--epochs", "--n-epochs": "--epochs",
+        "--num_epochs": "--epochs", "--epoch": "--epochs", "--layers": "--hidden",
+        "--hidden-layer-sizes": "--hidden", "--units": "--hidden", "--solver": "--optimizer",
+        "--optim": "--optimizer", "--optimiser": "--optimizer", "--random-state": "--seed",
+        "--random_seed": "--seed", "--early-stopping": "--patience", "--n-members": "--members",
+        "--ensemble": "--members", "--label": "--target", "--target-column": "--target",
+        "--y": "--target", "--label-column": "--target", "--problem-type": "--task",
+        "--regression": "--task", "--classification": "--task", "--drop": "--without",
+        "--ignore": "--without", "--index-col": "--without", "--exclude": "--without",
+        "--categorical": "--categories", "--numeric": "--numbers", "--sep": "--delimiter",
+        "--separator": "--delimiter", "-d": "--delimiter", "--na-values": "--missing",
+        "--charset": "--encoding", "--no_header": "--no-header", "--silent": "--quiet",
+        "-q": "--quiet", "--dropuot": "--dropout", "--activaton": "--activation",
+    },
+    "predict": {
+        "--out": "--output", "--save": "--output", "-o": "--output", "--probabilities": "--proba",
+        "--predict-proba": "--proba", "--uncertainty": "--std", "--return-std": "--std",
+        "--id-column": "--id", "--index-col": None, "--sep": "--delimiter",
+    },
+    "evaluate": {"--sep": "--delimiter", "--na-values": "--missing", "--charset": "--encoding"},
+    "explain": {"--row": "--sample", "--index": "--sample", "--lr": "--learning-rate",
+                "--save": "--output", "--no-browser": "--no-open", "--print": "--text"},
+    "info": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "habit", "meant"),
+    [(c, habit, meant) for c, habits in HABITS.items() for habit, meant in habits.items() if meant],
+)
+def test_habits_of_other_tools_are_told_the_option_that_does_it(command, habit, meant, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, *shlex.split(FILES[command]), habit, "3"])
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    expected = f"no option {habit!r} in `mlpgrad {command}`; did you mean {meant!r}?"
+    assert err == f"mlpgrad: error: {expected}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_advice_never_names_an_option_that_the_command_does_not_have(command):
+    every = {option for options in OPTIONS.values() for option in options}
+    names = {name for names in (*CALLED_HERE.values(), *NOT_AN_OPTION.values())
+             for name in names.split()}  # fmt: skip
+    for unknown in sorted({f"--{name}" for name in names} | every - set(OPTIONS[command])):
+        said = advice(unknown, command, OPTIONS)
+        if found := re.search(r"did you mean '(.*)'\?", said):
+            assert found[1] in OPTIONS[command]
+        elif found := re.search(r"; (it|'.*') is an option of `mlpgrad (.*)`", said):
+            named = unknown if found[1] == "it" else found[1].strip("'")
+            assert named in OPTIONS[found[2]]
+            assert named not in OPTIONS[command]
+        else:
+            assert said[2:] in NOT_AN_OPTION or (unknown in ("--version",) and not said)
+
+
+def test_every_option_is_known_by_the_table_of_names():
+    """A new option has its line there, even if nobody calls it otherwise: `--help` does not."""
+    every = {o for options in OPTIONS.values() for o in options if o.startswith("--")}
+    assert set(CALLED_HERE) == every - {"--help"}
+    twice = [name for names in CALLED_HERE.values() for name in names.split()]
+    assert len(twice) == len(set(twice))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("predict m.npz f.csv --epochs 3", "'--epochs' in .*; it is an option of `mlpgrad train`"),
+        ("predict m.npz f.csv --lr 3", "'--learning-rate' is an option of `mlpgrad train`"),
+        ("predict m.npz --data f.csv", "files are named without an option, after the command"),
+        ("train xor --test-size .2", "64 % of the rows are trained on"),
+        ("train xor --gpu", "it runs on the processor"),
+        ("train xor --foo", "no option '--foo' in `mlpgrad train`; see `mlpgrad train --help`"),
+        ("train xor moons", "expects no further file or name, got 'moons'"),
+        ("--versoin", "did you mean '--version'"),
+        ("trian xor", "no command 'trian'; did you mean 'train'?"),
+        ("xor", "no command 'xor'; write `mlpgrad train xor` to train on it"),
+        ("train xor --epochs 1e3", "--epochs expects a whole number, got '1e3'"),
+        ("train xor --dropout half", "--dropout expects a number, got 'half'"),
+        ("train xor --epochs", "--epochs expects a value after it"),
+    ],
+)  # fmt: skip
+def test_wrong_use_says_what_to_write(line, words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(line.split())
+    assert ended.value.code == 2
+    assert re.search(words, capsys.readouterr().err)
