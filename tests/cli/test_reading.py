@@ -355,14 +355,36 @@ def test_errors_advise_options_that_the_command_has(path):
     known = {name for action in commands["train"]._actions for name in action.option_strings}
     texts = ["a,y\n1,$5\n2,€7\n" * 5, "a;y\n1,5;2\n1.5;3\n", 'a,y\n"1,500",1\n"2,500",2\n',
              "a,b,y\n" + "1,2020-01-01,3\n2,2021-01-01,4\n" * 6, "a,y\n1,NA\n1,x\n", "a\n1\n",
-             "a,y\n1,5\n2,x\n3,4\n", "a,b,y\n1,5,3\n2,7,1\n3,red,2\n"]  # fmt: skip
+             "a,y\n1,5\n2,x\n3,4\n", "a,b,y\n1,5,3\n2,7,1\n3,red,2\n",
+             "a,b,y\n" + "1,8:15,3\n2,17:40,4\n" * 6,
+             "a,y\n" + "1,3 Jan 2020\n2,4 Feb 2021\n" * 6]  # fmt: skip
     for text in texts:
         with pytest.raises((ValueError, CommandError)) as caught:
             read(path, text)
         message = str(caught.value)
         assert set(re.findall(r"--[a-z-]+", message)) <= known
         assert not re.search(r"\b(delimiter|decimal|missing|encoding|header|columns)=", message)
-        assert "OneHot" not in message
+        assert not re.search(r"OneHot|pandas|numpy|\.dt\b", message)
+
+
+DATES = [
+    "2020-01-{:02d}", "{:02d}/01/20", "{:02d}.01.2020 10:15", "2020-01-{:02d}T10:15:00+02:00",
+    "2020-01-{:02d}T10:15:00Z", "{} Jan 2020", "{}-JAN-20", "{} January 2020 9:30", "Jan {}, 2020",
+    "March {}th, 2020", "9:{:02d}", "09:{:02d}:12.5",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", DATES)
+def test_dates_are_known_in_every_form_and_refused_as_a_column_and_as_the_target(path, form):
+    texts = [f'"{form.format(i % 14 + 1)}"' for i in range(84)]
+    texts[5] = texts[70] = "unknown"  # some that are no date do not make them names
+    rows = "".join(f"{text},{i % 7}.5,{i}.5\n" for i, text in enumerate(texts))
+    with pytest.raises(ValueError, match=r"column 'when' holds dates or times .*in line 2.*; give"):
+        read(path, "when,b,y\n" + rows)
+    with pytest.raises(ValueError, match=r"line 2, column 'when': expects a target, got the date"):
+        read(path, "when,b,y\n" + rows, "--target", "when")
+    found = read(path, "when,b,y\n" + rows, "--target", "when", "--task", "classification")
+    assert len(found.target.classes) == 15
 
 
 def test_what_to_do_about_a_column_of_dates_is_an_option_of_the_command(path):

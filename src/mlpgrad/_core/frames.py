@@ -72,7 +72,7 @@ def numbers(frame: Any, name: str) -> Array:
     TypeError
         If a column does not hold numbers, or a number is missing; the column is named.
     """
-    columns = [_numbers_of(column, values, name) for column, values in _columns(frame)]
+    columns = [_numbers_of(column, values, name) for column, values in columns_of(frame)]
     if not columns:
         return np.empty((len(frame), 0))
     out = np.empty((len(frame), len(columns)), np.result_type(*columns))
@@ -81,7 +81,7 @@ def numbers(frame: Any, name: str) -> Array:
     return out
 
 
-def _columns(frame: Any) -> Iterator[tuple[Any, Any]]:
+def columns_of(frame: Any) -> Iterator[tuple[Any, Any]]:
     """The columns by name and place: two may have the same name."""
     for position, column in enumerate(frame.columns):
         if hasattr(frame, "iloc"):
@@ -92,8 +92,13 @@ def _columns(frame: Any) -> Iterator[tuple[Any, Any]]:
             yield column, frame[column]
 
 
+def without_index(column: Any) -> Any:
+    """A column of a frame as an array; anything else as it is."""
+    return column.to_numpy() if hasattr(column, "to_numpy") else column
+
+
 def _numbers_of(column: Any, values: Any, name: str) -> Array:
-    array = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
+    array = np.asarray(without_index(values))
     if array.dtype.kind not in "biufc":
         array = converted(array, f"column {column!r} of {name}", code=f"{name}[{column!r}]")
     missing = np.isnan(array) if array.dtype.kind == "f" else np.empty(0)

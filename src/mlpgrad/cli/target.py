@@ -11,6 +11,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.cli.columns import PLAINLY, amounts_of
 from mlpgrad.cli.text import TextTable
 from mlpgrad.datasets.amounts import hidden_amounts, how_to_write
+from mlpgrad.tables.kinds import DATE
 
 MOST_CLASSES = 20  # more different whole numbers than this are a quantity
 SEVERAL = 3  # rows of a class: one to train on, one to validate and one to test
@@ -21,6 +22,7 @@ how the target is read:
                         {SEVERAL} or more rows; otherwise a quantity
   other numbers         a quantity
   $1,200, 12 %, 30 kg   a quantity where all have one sign or unit; else refused by line and column
+  dates, times          refused by line and column
   --task classification and --task regression decide otherwise, but text is never a quantity
 """
 
@@ -49,6 +51,7 @@ def read_target(table: TextTable, name: str, task: str) -> Target:
         what = f"amounts in {amounts.unit}" if amounts.unit else "numbers with separated thousands"
         return _varied(Target(y, (), f"the target is {what}", amounts.unit), name)
     _refuse_odd(table, name, numeric)
+    _refuse_dates(table, name)
     if not all(numeric):
         return _words(table, name, task)
     try:
@@ -111,6 +114,18 @@ def _refuse_odd(table: TextTable, name: str, numeric: Sequence[bool]) -> None:
         raise ValueError(
             f"{table.place(row, name)}: expects a target, got {text!r}{among}; "
             f"{fix or 'correct it, or pass --task classification if the texts name classes'}"
+        )
+
+
+def _refuse_dates(table: TextTable, name: str) -> None:
+    """Raise ValueError where most targets are dates, which neither name classes nor are numbers."""
+    dates = [row for row, text in enumerate(table.columns[name]) if DATE.fullmatch(text)]
+    if 2 * len(dates) > len(table.lines):
+        text = table.columns[name][dates[0]]
+        raise ValueError(
+            f"{table.place(dates[0], name)}: expects a target, got the date or time {text!r}; "
+            f"write it as a number, such as the days since some date, or pass --task "
+            f"classification if the dates name classes"
         )
 
 

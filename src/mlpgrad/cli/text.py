@@ -18,6 +18,7 @@ LOOK = 200  # rows that show whether the first line is a header
 _ADVICE = re.compile(r"\bheader=False\b|\b(delimiter|encoding|decimal|missing)=('?)")
 _ROW = re.compile(r"column ('[^']*'|\"[^\"]*\"), row (\d+)")
 _MISSING = re.compile(r"missing=\['', '([^']*)'\]")
+_DATES = re.compile(r"such as \S+\.dt\.year or \.dt\.day_of_week,")
 _COLUMNS = re.compile(r"(write| with) columns=\{('[^']*'|\"[^\"]*\"): (None|OneHot\(\))\}")
 
 
@@ -56,6 +57,7 @@ class TextTable(NamedTuple):
         problem = _ROW.sub(line, problem)
         problem = re.sub(r" in row (\d+)", lambda m: f" in line {self.lines[int(m[1])]}", problem)
         problem = problem.removeprefix(f"{self.path}, ")
+        advice = _DATES.sub("such as the year or the day of the week,", advice)
         advice = _MISSING.sub(r"--missing ',\1'", _COLUMNS.sub(option, advice))
         return ValueError(f"{self.path}, {problem}{between}{_as_options(advice)}")
 

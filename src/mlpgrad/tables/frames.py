@@ -11,6 +11,7 @@ import numpy as np
 
 from mlpgrad._core.arguments import refuse_hidden, shown
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.frames import columns_of, is_frame, without_index
 
 FORMS = "a DataFrame, a dict of columns, or an array (rows, columns)"
 
@@ -69,18 +70,11 @@ class RawTable:
 
     def __init__(self, table: Any) -> None:
         refuse_hidden(table, "the table")
-        self._named = hasattr(table, "columns") or isinstance(table, Mapping)
-        if not self._named:
-            table = _as_array(table)
-        self._table = table
-        if hasattr(table, "columns"):
-            self.names = list(table.columns)
-        elif self._named:
-            self.names = list(table)
-        else:
-            self.names = list(table.dtype.names or range(table.shape[1]))
+        named = _named_columns(table)
+        self.names = [name for name, _ in named]
         self._check_names()
-        lengths = {len(self[name].values) for name in self.names} if self._named else {len(table)}
+        self._columns = dict(zip(self.names, (values for _, values in named), strict=True))
+        lengths = {len(self[name].values) for name in self.names}
         if len(lengths) > 1:
             raise ValueError(
                 f"a table expects columns of one length, got lengths {sorted(lengths)}"
@@ -109,20 +103,27 @@ class RawTable:
 
     def __getitem__(self, name: str | int) -> RawColumn:
         """A column by its name."""
-        if self._named or self._table.dtype.names:
-            values = self._table[name]
-        else:
-            values = self._table[:, name]
+        values = self._columns[name]
         dtype = str(getattr(values, "dtype", ""))
         categorical = dtype == "category" or dtype.startswith(("Categorical", "Enum"))
         refuse_hidden(values, f"column {name!r}")
-        array = values.to_numpy() if hasattr(values, "to_numpy") else _as_column(values, name)
-        return RawColumn(name, array, categorical)
+        return RawColumn(name, _as_column(without_index(values), name), categorical)
 
 
 def raw_table(table: Any) -> RawTable:
     """A table by its columns; one that is so already stays as it is."""
     return table if isinstance(table, RawTable) else RawTable(table)
+
+
+def _named_columns(table: Any) -> list[tuple[Any, Any]]:
+    """The columns with their names, or with their places where they have none."""
+    if is_frame(table):
+        return list(columns_of(table))
+    if isinstance(table, Mapping):
+        return list(table.items())
+    array = _as_array(table)
+    names = array.dtype.names
+    return [(name, array[name]) for name in names] if names else list(enumerate(array.T))
 
 
 def _as_array(table: Any) -> Array:

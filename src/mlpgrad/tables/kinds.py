@@ -26,10 +26,15 @@ from mlpgrad.tables.columns import (
 from mlpgrad.tables.frames import RawColumn
 
 LEADING_ZERO = re.compile(r"[+-]?0\d")
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_TIME = r"\d{1,2}:\d{2}.*"
 DATE = re.compile(
-    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T]\d{1,2}:\d{2}.*)?"
-    r"|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})( \d{1,2}:\d{2}.*)?"
-    r"|\d{1,2}:\d{2}(:\d{2})?"
+    rf"\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}([ T]{_TIME})?"
+    rf"|\d{{1,2}}[-/.]\d{{1,2}}[-/.](\d{{4}}|\d{{2}})( {_TIME})?"
+    rf"|\d{{1,2}}[-. ]+{_MONTH}[-., ]+(\d{{4}}|\d{{2}})( {_TIME})?"
+    rf"|{_MONTH}[. ]+\d{{1,2}}(st|nd|rd|th)?,? +\d{{4}}( {_TIME})?"
+    r"|\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?",
+    re.IGNORECASE,
 )
 
 
@@ -111,8 +116,9 @@ def _kind_of_text(raw: RawColumn, fields: Fields) -> str:
     def is_other(value: Any) -> bool:
         return isinstance(value, (str, bytes)) and decoded(value) in others
 
-    if not numbers and all(map(DATE.fullmatch, counts)):
-        row = raw.row_of(is_other)
+    dates = {text: n for text, n in counts.items() if DATE.fullmatch(text)}
+    if 2 * sum(dates.values()) > sum(counts.values()):
+        row = raw.row_of(lambda value: isinstance(value, (str, bytes)) and decoded(value) in dates)
         refuse_dates(raw.name, decoded(raw.objects[row]), row)
     mostly = 2 * sum(numbers.values()) > sum(counts.values())
     if mostly or hidden_amounts(others, fields.decimal):
