@@ -11,7 +11,8 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import nearest
-from mlpgrad.cli.columns import LEFT_OUT, Decided, decide, read
+from mlpgrad.cli.columns import Decided, decide, read
+from mlpgrad.cli.doubts import copies, doubts
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.target import SEVERAL, Target, numbers_target, read_target
 from mlpgrad.cli.text import TextTable, check_file, read_text
@@ -156,18 +157,18 @@ def _table(path: Path, options: argparse.Namespace) -> Data:
     columns = decide(table, [other for other in table.names if other != name], options)
     told = [f"  {column!r}: {decided}" for column, decided in columns.items()]
     others = "the others (--numbers, --categories and --without decide otherwise):"
-    notes = (table.note, *left_out, f"the target is column {name!r}; {others}", *told)
-    same = [
-        other
-        for other, decided in columns.items()
-        if decided.kind != LEFT_OUT and table.columns[other] == table.columns[name]
-    ]
-    notes += tuple(
-        f"warning: column {other!r} is the same as the target in every row, and gives the answer "
-        f"away: --without {other} leaves it out"
-        for other in same
+    notes = (
+        table.note,
+        *table.left_out,
+        *left_out,
+        f"the target is column {name!r}; {others}",
+        *told,
     )
-    return _data(path.name, read(table, columns), target, name, columns, notes)
+    x = read(table, columns)
+    data = _data(path.name, x, target, name, columns, notes)
+    found = [*doubts(table, name, target, columns, x), *copies(x, target.y, data.rows)]
+    data.notes.extend(f"warning: {doubt}" for doubt in found)
+    return data
 
 
 def target_of(table: TextTable, wanted: str | None) -> str:

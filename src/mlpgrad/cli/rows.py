@@ -49,6 +49,7 @@ def read_rows(
     if options.missing is None:
         options.missing = about.missing
     table = read_text(path, options)
+    _tell(table.left_out)
     if with_target:
         target_column(table, about)
         table, notes = without_gaps(table, about.target)

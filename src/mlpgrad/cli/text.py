@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mlpgrad.cli.errors import CommandError
+from mlpgrad.cli.layout import laid_out
 from mlpgrad.datasets.amounts import how_to_write
 from mlpgrad.datasets.dialect import Dialect
 from mlpgrad.datasets.fields import MISSING, Fields
@@ -34,6 +35,8 @@ class TextTable(NamedTuple):
     """Whether the decimal sign was given, or is in a number of the table."""
     note: str
     """How the file was read."""
+    left_out: list[str]
+    """What of the file is not part of the table, and why."""
 
     @property
     def names(self) -> list[str]:
@@ -98,6 +101,7 @@ def _table(
     options: argparse.Namespace,
 ) -> TextTable:
     """The columns of rows of text, the first of which may name them."""
+    numbered, left_out = laid_out(numbered, fields.is_number)
     if not numbered:
         raise ValueError(f"{path} is empty; a header and rows of data are needed")
     lines, rows = [line for line, _ in numbered], [row for _, row in numbered]
@@ -120,7 +124,7 @@ def _table(
     head = "a header" if header else "no header: columns are named 0, 1, 2 ..."
     note = f"columns separated by {dialect.delimiter!r}, decimal sign {sign!r}, {head}"
     note += "" if encoding == "utf-8-sig" else f", encoding {encoding}"
-    return TextTable(path, columns, lines, fields, bool(known), f"read {path.name}: {note}")
+    return TextTable(path, columns, lines, fields, bool(known), note, left_out)
 
 
 def _is_data(first: list[str], rows: list[list[str]], fields: Fields) -> bool:

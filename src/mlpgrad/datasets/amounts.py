@@ -22,6 +22,7 @@ _SIGN = re.compile(
 )
 _IN_BRACKETS = re.compile(rf"\([{_BLANK}{CURRENCY}]*{_DIGITS}[{_BLANK}{CURRENCY}]*\)")
 _GROUPED = re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:([,.'’{_BLANK}])\d{{3}})(?:\1\d{{3}})*([.,]\d+)?")
+_SIGNED = re.compile(rf"[\u2212\u2013]{_DIGITS}")  # a minus sign, or a dash in its place
 _PLAIN = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)", re.ASCII)
 _OTHER_DECIMAL = {
     ".": re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?"),
@@ -54,6 +55,10 @@ def how_to_write(text: str, decimal: str) -> str | None:
         return plain + (means if grouped[1] == other and once else "")
     if _IN_BRACKETS.fullmatch(text):
         return "write a negative number with a minus sign"
+    if _SIGNED.fullmatch(text):
+        return f"write the minus sign {text[0]!r} as '-'"
+    if text[:1] == "'" and _PLAIN.fullmatch(text[1:].replace(decimal, ".")):
+        return "write the number without the apostrophe before it"
     if _OTHER_DECIMAL[decimal].fullmatch(text):
         return f"pass decimal={other!r} if {other!r} is the decimal sign"
     if found := _UNIT.fullmatch(text):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from mlpgrad.datasets.amounts import is_grouped
 from mlpgrad.datasets.fields import DECIMALS, Fields
 
 DELIMITERS = (",", ";", "\t", "|")
+_STATED = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 
 
 class Dialect(NamedTuple):
@@ -36,8 +38,11 @@ def dialect_of(
     -------
     Dialect
         A comma and a point where nothing else fits better. A comma before exactly three digits,
-        throughout, is not taken for a decimal sign: it may separate thousands.
+        throughout, is not taken for a decimal sign: it may separate thousands. Blanks separate
+        columns where nothing else does. A first line `sep=;`, as Excel has it, is believed.
     """
+    if delimiter is None and lines and (stated := _STATED.fullmatch(lines[0].lstrip("\ufeff"))):
+        delimiter, lines = stated[1], lines[1:]
     candidates = [
         Dialect(separator, sign)
         for separator in (DELIMITERS if delimiter is None else (delimiter,))
@@ -47,6 +52,9 @@ def dialect_of(
     if not candidates:
         return Dialect(delimiter or ",", decimal or ".")
     scores = {dialect: _score(lines, dialect, decimal is None) for dialect in candidates}
+    if delimiter is None and not any(map(any, scores.values())):
+        blanks = dialect_of(lines, " ", decimal)
+        return blanks if any(_score(lines, blanks, decimal is None)) else candidates[0]
     return max(candidates, key=scores.__getitem__)  # the first of equals
 
 
@@ -55,7 +63,7 @@ def _score(lines: list[str], dialect: Dialect, guessed: bool) -> tuple[float, fl
     try:
         rows = list(csv.reader(lines, delimiter=dialect.delimiter, skipinitialspace=True))
     except csv.Error:
-        return 0.0, 0.0
+        return 0.0, -1.0  # worse than none
     rows = [row for row in rows if any(map(str.strip, row))]
     lengths = Counter(map(len, rows))
     length, count = lengths.most_common(1)[0] if lengths else (0, 0)

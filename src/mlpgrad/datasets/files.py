@@ -21,9 +21,11 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
 from mlpgrad.datasets.dialect import Dialect, dialect_of
 from mlpgrad.datasets.fields import MISSING, Fields
+from mlpgrad.datasets.formats import other_format, wide_encoding
 from mlpgrad.datasets.table import Table, table_from
 
 LOOK = 200  # lines of a table that show how it is written
+BEGINNING = 4096  # bytes that show what a file is
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
@@ -172,6 +174,9 @@ def csv_rows(
             f"got {delimiter!r}"
         )
     with _opened(path) as file:
+        if other := other_format(file.read(BEGINNING)):
+            raise ValueError(f"{path} is {other}")
+        file.seek(0)
         text = io.TextIOWrapper(file, encoding=encoding, newline="")
         reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
         try:
@@ -182,8 +187,10 @@ def csv_rows(
                 f"encoding=, for instance 'latin-1' or 'utf-16'"
             ) from error
         except csv.Error as error:
+            long = "field larger" in str(error)  # most often all that follows a lone quote
+            fix = "; is the end of a quotation missing?" if long else ""
             raise ValueError(
-                f"{path}, line {reader.line_num}: not a readable table ({error})"
+                f"{path}, line {reader.line_num}: not a readable table ({error}){fix}"
             ) from error
 
 
@@ -222,15 +229,15 @@ def csv_dialect(
 
 
 def csv_encoding(path: str | Path) -> str:
-    """The encoding of a text file: UTF-8, UTF-16 by its mark, or else Western European (cp1252).
+    """The encoding of a text file: UTF-8, UTF-16 by its beginning, or Western European (cp1252).
 
     Any bytes are some text in cp1252: whoever reads a file by it says so.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     with _opened(path) as file:
-        start = file.read(2)
-        if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            return "utf-16"
+        start = file.read(BEGINNING)
+        if wide := wide_encoding(start):
+            return wide
         try:
             decoder.decode(start)
             while piece := file.read(1 << 20):

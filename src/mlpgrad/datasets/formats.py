@@ -1,0 +1,56 @@
+"""Files that are no text tables, known by their first bytes."""
+
+from __future__ import annotations
+
+import codecs
+
+AS_CSV = "save the sheet as CSV"
+IN_PANDAS = "read it with pandas, and save it by to_csv(..., index=False)"
+STARTS = {
+    b"PK\x03\x04": ("a zip archive, as Excel workbooks are", f"unpack it, or {AS_CSV}"),
+    b"\xd0\xcf\x11\xe0": ("an old Excel workbook", AS_CSV),
+    b"PAR1": ("a Parquet file", IN_PANDAS),
+    b"ARROW1": ("a Feather file", IN_PANDAS),
+    b"\x89HDF": ("an HDF5 file", IN_PANDAS),
+    b"\x93NUMPY": ("a NumPy array", "save it by numpy.savetxt(..., delimiter=',')"),
+    b"SQLite format 3": ("an SQLite database", IN_PANDAS),
+    b"%PDF": ("a PDF document", "copy its table into a spreadsheet, and save it as CSV"),
+    b"\x89PNG": ("a PNG image", "write its numbers as a table"),
+    b"\xff\xd8\xff": ("a JPEG image", "write its numbers as a table"),
+    b"BZh": ("packed by bzip2", "unpack it"),
+    b"\xfd7zXZ": ("packed by xz", "unpack it"),
+    b"7z\xbc\xaf": ("a 7z archive", "unpack it"),
+    b"{": ("JSON", IN_PANDAS),
+    b"[{": ("JSON", IN_PANDAS),
+    b"<": ("a web page or XML", "copy its table into a spreadsheet, and save it as CSV"),
+}
+"""How files begin: what they are, and what to do."""
+
+
+def other_format(start: bytes) -> str | None:
+    """What a file is, by how it begins, and what to do about it; None where it may be text.
+
+    Examples
+    --------
+    >>> other_format(b"PAR1...")
+    'a Parquet file, not a text table; read it with pandas, and save it by to_csv(..., index=False)'
+    """
+    start = start.lstrip(b" \r\n\t")
+    for begin, (what, fix) in STARTS.items():
+        if start.startswith(begin):
+            return f"{what}, not a text table; {fix}"
+    return None
+
+
+def wide_encoding(start: bytes) -> str | None:
+    """The UTF-16 in which a text begins, known by its mark or by its many zero bytes; or None."""
+    if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "utf-16"
+    pairs = len(start) // 2
+    for name, zeros, others in (
+        ("utf-16-le", start[1::2], start[::2]),
+        ("utf-16-be", start[::2], start[1::2]),
+    ):
+        if pairs and 2 * zeros.count(0) > pairs and not others.count(0):
+            return name
+    return None

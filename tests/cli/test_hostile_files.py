@@ -1,0 +1,183 @@
+"""Files that people have and that mean something else than they seem: read rightly, told, or
+refused.
+"""
+
+import gzip
+
+import numpy as np
+import pytest
+
+from mlpgrad.cli import main
+from mlpgrad.cli.data import load_data
+from mlpgrad.cli.parser import build_parser
+
+X = np.random.default_rng(0).normal(size=(60, 2)).round(3)
+ROWS = [[f"{a}", f"{b}", f"{a + b:.3f}"] for a, b in X]
+
+
+def lines(rows, delimiter=",", head=("a", "b", "y")):
+    return "\n".join(delimiter.join(row) for row in [head, *rows]) + "\n"
+
+
+def with_column(values, head=("a", "b", "y")):
+    """The table with other values in its second column."""
+    return lines([[a, values[i % len(values)], y] for i, (a, _, y) in enumerate(ROWS)], head=head)
+
+
+def read(path, text, *options):
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return load_data(build_parser().parse_args(["train", str(path), *options]))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "t.csv"
+
+
+PLAIN = lines(ROWS)
+COMMAS = lines([[text.replace(".", ",") for text in row] for row in ROWS], ";")
+SAME = {
+    "excel's first line": ("sep=;\n" + COMMAS, ()),
+    "excel's first line after a mark": ("\ufeffsep=;\r\n" + COMMAS, ()),
+    "utf-16 without a mark": (PLAIN.encode("utf-16-le"), ()),
+    "utf-16 of the other order": (PLAIN.encode("utf-16-be"), ()),
+    "carriage returns": (PLAIN.replace("\n", "\r"), ()),
+    "all in quotes": (lines([[f'"{text}"' for text in row] for row in ROWS]), ()),
+    "a comma at the end of each line": (
+        PLAIN.replace("\n", ",\n"),
+        ("left out: 1 empty field at the end of every row",),
+    ),
+    "two commas at the end of each row": (
+        PLAIN.replace("\n", ",,\n").replace("a,b,y,,", "a,b,y,"),
+        ("left out: 2 empty fields at the end of every row",),
+    ),
+    "comments above and below": (
+        "# measured in May\n#, by us\n" + PLAIN + "# the end\n",
+        ("left out, since it begins with #: lines 1, 2, 64",),
+    ),
+    "a title": (
+        "Sales 2024\n\n" + PLAIN,
+        ("left out, since it has one field only: line 1, 'Sales 2024'",),
+    ),
+    "a title of a sheet": (
+        "Sales 2024,,\n" + PLAIN,
+        ("left out, since it has one field only: line 1, 'Sales 2024'",),
+    ),
+    "blanks between columns": (lines([[f"{t:>9}" for t in row] for row in ROWS], " "), ()),
+    "blanks and no header": (
+        "\n".join(" ".join(f"{t:>9}" for t in row) for row in ROWS),
+        (),
+    ),
+    "gzip of tabs": (gzip.compress(lines(ROWS, "\t").encode()), ()),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_the_table_is_found_in_what_stands_around_it(path, name):
+    text, notes = SAME[name]
+    data = read(path, text)
+    assert len(data.x) == 2
+    found = np.column_stack([*data.x.values(), data.target.y])
+    np.testing.assert_array_equal(found, np.array(ROWS, float))
+    for note in notes:
+        assert note in data.notes
+    assert not any("left out" in note for note in data.notes if note not in notes)
+
+
+def test_row_names_without_a_name_get_one_and_an_unquoted_comma_does_not_move_columns(path):
+    named = lines([[f"{i + 1}", *row] for i, row in enumerate(ROWS)], head=("a", "b", "y"))
+    data = read(path, named)
+    np.testing.assert_array_equal(data.x["a"], X[:, 0])
+    assert "the first line has no name for the first column, which names the rows" in data.notes
+    amounts = lines([[a, b, f"{i + 1},{i * 7 % 900 + 100}"] for i, (a, b, _) in enumerate(ROWS)])
+    with pytest.raises(ValueError, match="line 2: expects 3 fields as in the first line, got 4"):
+        read(path, amounts)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (with_column(["Rome", "ROME", "Ulm"]), "'ROME', 'Rome' differ in upper and lower case"),
+        (with_column(["TRUE", "true", "False"]), "column 'b': 'TRUE', 'true' differ in"),
+        (
+            lines([[a, b, ["Cat", "cat", "dog"][i % 3]] for i, (a, b, _) in enumerate(ROWS)]),
+            "the target 'y': 'Cat', 'cat' differ in upper and lower case only",
+        ),
+        (
+            with_column(["-999", "1.5", "2.25", "0.5"]),
+            "column 'b': -999 is in 15 rows, and the others are from 0.5 to 2.25; if it stands for "
+            "a gap, pass --missing ',-999'",
+        ),
+        (
+            lines([[a, b, "9999.0" if i % 9 == 4 else y] for i, (a, b, y) in enumerate(ROWS)]),
+            "column 'y': 9999.0 is in 7 rows",
+        ),
+        (
+            lines([[a, b, "xyz"[i % 3] if i else "rare"] for i, (a, b, _) in enumerate(ROWS)]),
+            "class 'rare' has fewer than 3 rows, too few to learn from and to judge by",
+        ),
+        (lines(ROWS[:15] * 4), "are the same as rows to train on, target included"),
+        (lines([[a, y, y] for a, _, y in ROWS]), "column 'b' is the same as the target"),
+    ],
+)
+def test_what_is_perhaps_not_meant_is_told(path, text, words):
+    warnings = [note for note in read(path, text).notes if note.startswith("warning: ")]
+    assert len(warnings) == 1
+    assert words in warnings[0]
+
+
+def test_what_is_advised_about_doubts_ends_them(path):
+    text = with_column(["-999", "1.5", "2.25", "0.5"])
+    data = read(path, text, "--missing", ",-999")
+    assert np.isnan(data.x["b"]).sum() == 15
+    assert not any("warning" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLAIN,
+        with_column(["Rome", "Ulm", "Bonn"]),
+        with_column(["999", "1.5", "1000", "998"]),  # among the others
+        with_column(["-999", "5.5", "1e6", "-1e6"]),
+        with_column(["1", "99", "2", "3", "80"]),
+        lines([["1", "x", "yes"], ["2", "y", "no"]] * 30),
+    ],
+)
+def test_usual_tables_raise_no_doubt(path, text):
+    warnings = [note for note in read(path, text).notes if note.startswith("warning: ")]
+    assert not [w for w in warnings if "same as rows" not in w]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (with_column(["'1.5", "'2.5"]), 'got "\'1.5"; write the number without the apostrophe'),
+        (
+            with_column(["\u22121.5", "2.5"]),
+            "got '\u22121.5'; write the minus sign '\u2212' as '-'",
+        ),
+        (with_column(["1e400", "2.5", "3.5"]), "line 2, column 'b': expects a number, got '1e400'"),
+        (b"PK\x03\x04" + bytes(range(256)), "is a zip archive, as Excel workbooks are, not a text"),
+        (b"\xd0\xcf\x11\xe0" + bytes(99), "is an old Excel workbook, .*; save the sheet as CSV"),
+        (b"PAR1" + bytes(99), "is a Parquet file, not a text table; read it with pandas"),
+        ('[{"a": 1, "y": 2}]', "is JSON, not a text table"),
+        ("<html><table>", "is a web page or XML, not a text table"),
+        ('a,b,y\n1,"2,3\n' + "4,5,6\n" * 40_000, "is the end of a quotation missing"),
+    ],
+)
+def test_what_is_no_plain_number_or_no_text_is_refused_with_what_to_do(path, text, words):
+    with pytest.raises(ValueError, match=words):
+        read(path, text)
+
+
+def test_lines_that_are_no_rows_are_told_in_prediction_too(path, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path.write_text(PLAIN)
+    assert main(["train", str(path), "--quiet", "--epochs", "2", "--hidden", "2"]) == 0
+    capsys.readouterr()
+    path.write_text("# new rows\n" + PLAIN)
+    assert main(["predict", "mlpgrad-output/model.npz", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 1 + len(ROWS)
+    assert err == "note: left out, since it begins with #: line 1\n"
