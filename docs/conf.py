@@ -71,6 +71,11 @@ def copy_notebooks() -> None:
     (target / "index.md").write_text(text, encoding="utf-8")
 
 
+def find_notebooks(app: Any, name: str, text: list[str]) -> None:
+    """Lead links to notebooks, which forges find beside `docs`, to their copies within it."""
+    text[0] = re.sub(r"\]\(\.\./((?:\.\./)*notebooks/\d)", r"](\1", text[0])
+
+
 def escape_bars(*event: Any) -> None:
     """Write |y - t| in a formula as it is: reStructuredText takes bars for a substitution."""
     lines = event[-1]
@@ -90,5 +95,6 @@ def setup(app: Any) -> None:
     copy_notebooks()
     reference.write(HERE / "reference")
     pictures.draw(HERE / "gallery.md")
+    app.connect("source-read", find_notebooks)
     app.connect("autodoc-process-docstring", escape_bars, priority=900)
     app.connect("autodoc-process-docstring", draw_examples, priority=910)

@@ -62,6 +62,17 @@ def test_the_names_in_a_page_exist(page):
             found = getattr(found, name)
 
 
+GENERATED = re.compile(r"docs/(gallery/\d+\.png|reference/index\.rst|notebooks/index\.md)")
+
+
+@pages()
+def test_links_lead_to_files_of_the_repository(page):
+    """Pages are read on forges as well, where nothing is generated."""
+    for target in re.findall(r"\]\(([^):#]+)", page.read_text(encoding="utf-8")):
+        path = (page.parent / target).resolve()
+        assert GENERATED.fullmatch(path.relative_to(ROOT).as_posix()) or path.exists(), target
+
+
 @pages()
 def test_every_page_is_reached_from_the_index(page):
     if page.name == "index.md" and page.parent == DOCS:

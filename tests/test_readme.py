@@ -12,7 +12,7 @@ from tests.printed import curves, layout
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 PAGES = [README, *(page.read_text("utf-8") for page in (ROOT / "docs" / "guide").glob("*.md"))]
 TABLES = [
@@ -46,9 +46,38 @@ def test_code_prints_what_stands_below_it():
     assert compared == 2
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
-def test_links_lead_to_files(target):
-    assert (ROOT / target).exists()
+def headings(page):
+    """The anchors of a page's headings, as forges make them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def links(text):
+    """The targets of a text's links that are files of this repository."""
+    return sorted(set(re.findall(r"\]\(([^):]+)\)", text)))
+
+
+@pytest.mark.parametrize("target", sorted({*links(README), *links(CONTRIBUTING)}))
+def test_links_lead_to_files_and_headings(target):
+    path, _, heading = target.partition("#")
+    page = ROOT / (path or "README.md")
+    assert page.exists()
+    assert not heading or heading in headings(page)
+
+
+READERS = re.findall(r"^\| ([\w ]+) \| .* \| (.*\]\(.*) \| (\d+) \|$", CONTRIBUTING, re.MULTILINE)
+
+
+def test_the_readers_are_found():
+    assert len(READERS) >= 5
+    assert all(int(line) < 30 for *_, line in READERS)
+
+
+@pytest.mark.parametrize(("reader", "places", "line"), READERS)
+def test_a_reader_finds_what_they_look_for_near_the_top(reader, places, line):
+    top = links("\n".join(README.splitlines()[: int(line)]))
+    assert links(places)
+    assert set(links(places)) <= set(top)
 
 
 def test_the_list_of_parts_is_complete():
