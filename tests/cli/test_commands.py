@@ -256,7 +256,7 @@ def test_explain_reads_the_same_tables(capsys, tmp_path):
         (["predict", ".", "t.csv"], "expects a file, got the directory '.'"),
         (["train", "t.csv", "--target", "z"], "has no column 'z'"),
         (["train", "t.csv", "--without", "z"], "--without: the table has no column 'z'"),
-        (["train", "t.csv", "--members", "x"], "invalid int value"),
+        (["train", "t.csv", "--members", "x"], "expects a whole number, got "),
         (["predict"], "the following arguments are required: MODEL, FILE"),
     ],
 )
