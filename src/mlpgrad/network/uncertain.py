@@ -21,6 +21,10 @@ class Uncertainty(Described):
         """The variance of targets around the outputs, `(T,)` or `(E, 1, T)`; None if unknown."""
         return None
 
+    def noise_kurtosis(self, network: Any) -> Array | None:
+        """The excess kurtosis of that noise, `()` or `(E, 1, 1)`; None for a normal law."""
+        return None
+
     def output_covariance(self, network: Any, x: Array) -> Array | None:
         """How the outputs vary that the weights leave open, `(..., B, O, O)`; None if unknown.
 

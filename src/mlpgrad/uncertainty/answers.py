@@ -55,8 +55,9 @@ class Answers(Network):
             unit of the target.
         interval : float, optional
             Between 0 and 1. Return `(low, high)`, which hold a target with this probability: under
-            a normal law with that mean and standard deviation, for Poisson under one of counts. For
-            Quantile these are the outputs of the two levels that belong to it.
+            a normal law with that mean and standard deviation, or Student's law where
+            `uncertainty` has found heavy tails, and for Poisson under one of counts. For Quantile
+            these are the outputs of the two levels that belong to it.
         samples : int, optional
             The number of MC-dropout passes, with Dropout active, such as 100, each counted as a
             network of its own. Alone it returns all outputs, `(samples, B, O)` or

@@ -14,6 +14,7 @@ from mlpgrad.network.storage import check_memory, lay_out
 from mlpgrad.uncertainty.evidence import most_evident
 from mlpgrad.uncertainty.laplace import Laplace
 from mlpgrad.uncertainty.part import Part, begin_of
+from mlpgrad.uncertainty.tails import kurtosis_of
 
 COPIES = 4
 """The most copies of the curvature matrix in memory: it is made, decomposed and inverted."""
@@ -76,14 +77,15 @@ def _fit(
         prior_precision=given.prior_precision,
         noise_variance=noise if noisy else 1.0,
     )
-    several = noisy and target.shape[-1] > 1
-    shares = _shares(network, x, target, weights) if several else 1.0
+    errors = network._predict(x).astype(np.float64) - target if noisy else None
+    shares = 1.0 if errors is None else _shares(errors, weights)
     constant = residuals / 2 * math.log(2 * math.pi * variance) if noisy else 0.0
     return Laplace.from_curvature(
         network,
         matrix / variance,
         prior_precision=alpha,
         noise_variance=variance * shares if noisy else None,
+        kurtosis=0.0 if errors is None else kurtosis_of(errors, weights),
         log_likelihood=-surprise / variance - constant,
         layers=layers,
     )
@@ -105,9 +107,9 @@ def _measured(
     return matrix, float(value * scale), rows * target.shape[-1]
 
 
-def _shares(network: Network, x: Array, target: Array, weights: Array | None) -> Array:
+def _shares(errors: Array, weights: Array | None) -> Array:
     """The mean squared residual of each target, relative to that of all, `(T,)`."""
-    squares = np.square(network._predict(x).astype(np.float64) - target)
+    squares = np.square(errors)
     of_each = np.average(squares, axis=0, weights=None if weights is None else weights[:, 0])
     return np.asarray(of_each / of_each.mean())
 
@@ -119,14 +121,6 @@ def _check_errors(square: float, target: Array) -> None:
             "the model fits all targets exactly, so that their noise cannot be estimated; write "
             "noise=, its standard deviation, or stop training earlier"
         )
-
-
-def _squares(network: Network, x: Array, target: Array, weights: Array | None) -> Array:
-    """The sum of the squared residuals of each target, `(T,)`."""
-    squares = np.square(network._predict(x).astype(np.float64) - target)
-    if weights is None:
-        return np.asarray(squares.sum(axis=0))
-    return np.asarray((squares * weights).sum(axis=0) * np.count_nonzero(weights) / weights.sum())
 
 
 def _check_loss(network: Network, given: Given) -> None:

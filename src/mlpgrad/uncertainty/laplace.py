@@ -42,6 +42,11 @@ class Laplace(Uncertainty):
     noise : array (T,) or (E, T), optional
         The standard deviation of the noise, in the units that the network is trained in; none for
         classes.
+    kurtosis : float or array (E,), default 0.0
+        The excess kurtosis of the noise. Where it is above 0, the noise has Student's law with
+        4 + 6 / kurtosis degrees of freedom, whose tails are heavier than those of the normal law.
+        A fit estimates it from the residuals, and keeps 0 where Student's law is not clearly
+        likelier (Schwarz 1978, "Estimating the dimension of a model").
     prior_precision : float or array (P,), with the ensemble axis in front, default 1.0
         alpha.
     effective_parameters : float or array (E,), default 0.0
@@ -72,6 +77,7 @@ class Laplace(Uncertainty):
         *,
         layers: str = "all",
         noise: Any = None,
+        kurtosis: Any = 0.0,
         prior_precision: Any = 1.0,
         effective_parameters: Any = 0.0,
         log_evidence: Any = None,
@@ -85,6 +91,7 @@ class Laplace(Uncertainty):
             )
         self.layers = arguments.choice(layers, "Laplace: layers", ("all", "last"))
         self.noise = None if noise is None else np.asarray(noise)
+        self.kurtosis = np.broadcast_to(np.float64(kurtosis), self.factor.shape[:-2])
         self.prior_precision, self.effective_parameters = prior_precision, effective_parameters
         self.log_evidence, self.checksum = log_evidence, checksum
 
@@ -96,6 +103,7 @@ class Laplace(Uncertainty):
         *,
         prior_precision: Any,
         noise_variance: Any = None,
+        kurtosis: float = 0.0,
         log_likelihood: float | None = None,
         layers: str = "all",
     ) -> Self:
@@ -115,6 +123,8 @@ class Laplace(Uncertainty):
             The precision of each weight in the prior, positive.
         noise_variance : float or array (T,), optional
             The variance of the targets, where they are numbers, in the units of the training.
+        kurtosis : float, default 0.0
+            The excess kurtosis of the noise.
         log_likelihood : float, optional
             The log probability of all training targets at these weights, for `log_evidence`.
         layers : "all" or "last", default "all"
@@ -141,6 +151,7 @@ class Laplace(Uncertainty):
             found.root.astype(np.float64 if model.dtype.itemsize >= 8 else np.float32),
             layers=layers,
             noise=noise,
+            kurtosis=kurtosis,
             prior_precision=prior_precision,
             effective_parameters=found.effective,
             log_evidence=None if log_likelihood is None else log_likelihood + found.log_prior,
@@ -177,6 +188,11 @@ class Laplace(Uncertainty):
             return None
         variance = np.square(self.noise)
         return np.asarray(variance[:, None] if network.lead else variance)
+
+    def noise_kurtosis(self, network: Network) -> Array | None:
+        if not self.kurtosis.any():
+            return None
+        return np.asarray(self.kurtosis[:, None, None] if network.lead else self.kurtosis)
 
     def output_covariance(self, network: Network, x: Array) -> Array:
         part = Part(network, self.layers)

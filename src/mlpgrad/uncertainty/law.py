@@ -12,6 +12,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.losses.meaning import log_mean_exp
 from mlpgrad.network.network import Network
 from mlpgrad.uncertainty.mc_dropout import dropped_out, has_dropout
+from mlpgrad.uncertainty.tails import half_width, log_density
 
 
 def outputs(network: Network, x: Array, samples: int | None) -> Array:
@@ -49,7 +50,8 @@ class Law:
     """The mixture of D laws, one for each member and each pass of MC-dropout.
 
     Each has the mean that its network predicts, and a variance of two parts: the noise of the
-    targets, and what the weights leave open (Laplace). In float64, in the unit of the data.
+    targets, and what the weights leave open (Laplace). In float64, in the unit of the data. It is
+    normal, or Student's law where the noise has heavy tails: see `tails`.
 
     Parameters
     ----------
@@ -69,8 +71,10 @@ class Law:
             noise, open_ = (None if part is None else to_own(part) for part in (noise, open_))
             found = network.in_own_unit(found)
         self.outputs = found.reshape(-1, *found.shape[-2:])
-        self.noise, self.open = (
-            None if part is None else _of_each(part, found) for part in (noise, open_)
+        heavy = None if known is None else known.noise_kurtosis(network)
+        heavy = None if noise is None or heavy is None else np.atleast_1d(heavy)
+        self.noise, self.open, self.kurtosis = (
+            None if part is None else _of_each(part, found) for part in (noise, open_, heavy)
         )
 
     def of(self, index: int) -> Law:
@@ -78,8 +82,9 @@ class Law:
         one: Law = copy.copy(self)
         for name in ("means", "mean", "variance", "average"):
             vars(one).pop(name, None)
-        parts = (None if a is None else a[[index]] for a in (self.outputs, self.noise, self.open))
-        one.outputs, one.noise, one.open = parts  # type: ignore[assignment]
+        for name in ("outputs", "noise", "open", "kurtosis"):
+            whole = getattr(self, name)
+            setattr(one, name, None if whole is None else whole[[index]])
         return one
 
     @property
@@ -126,7 +131,11 @@ class Law:
         predicted = self.loss.predicted_interval(self.average, level)
         if predicted is not None:
             return (*predicted, True)
-        return (*self.loss.interval(self.mean, self.variance, level), self.includes_noise)
+        if self.kurtosis is None or self.noise is None:
+            return (*self.loss.interval(self.mean, self.variance, level), self.includes_noise)
+        cumulant = (self.kurtosis * np.square(self.noise)).mean(axis=0)
+        half = half_width(level, self.variance, cumulant / np.square(self.variance))
+        return self.mean - half, self.mean + half, True
 
     def log_density(self, target: Array) -> Array:
         """The logarithm of the mixture's density at each target, `(B,)`."""
@@ -135,7 +144,12 @@ class Law:
                 f"log_likelihood expects the noise of the targets, got {self.loss!r}, which "
                 f"predicts none; {ways(self.network, of_mean=False)}"
             )
-        return np.asarray(log_mean_exp(self.loss.log_density(self.outputs, target, self.variances)))
+        if self.kurtosis is None or self.noise is None:
+            density = self.loss.log_density(self.outputs, target, self.variances)
+        else:
+            heavy = self.kurtosis * np.square(self.noise / self.variances)
+            density = log_density(self.means - target, self.variances, heavy).sum(axis=-1)
+        return np.asarray(log_mean_exp(density))
 
 
 def _of_each(variance: Array, outputs: Array) -> Array:

@@ -9,10 +9,12 @@ from collections.abc import Callable
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad.derivatives.objective import Objective
 from mlpgrad.network.network import Network
 from mlpgrad.training.second_order.part import Part
 from mlpgrad.training.second_order.state import State
 from mlpgrad.uncertainty.laplace import Laplace
+from mlpgrad.uncertainty.tails import kurtosis_of
 
 
 def uncertainty_of(network: Network, state: State, make: Callable[[Array], Part]) -> Laplace:
@@ -54,5 +56,15 @@ def _of_member(
         beta * part.scale[0] * matrix[0],
         prior_precision=state.alpha[member][part.groups.of],
         noise_variance=1 / beta if misfit.noisy else None,
+        kurtosis=_kurtosis(part.objective) if misfit.noisy else 0.0,
         log_likelihood=constant - beta * misfit.value,
     )
+
+
+def _kurtosis(objective: Objective) -> float:
+    """The excess kurtosis of one member's residuals, at the weights that it has now."""
+    network = objective.network
+    x, target, weights = network.cast(objective.x, objective.target, objective.weights)
+    errors = network._predict(x) - target
+    counted = None if weights is None else weights.reshape(-1, 1)
+    return kurtosis_of(errors.reshape(-1, errors.shape[-1]), counted)

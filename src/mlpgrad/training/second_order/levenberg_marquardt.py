@@ -101,7 +101,8 @@ class LevenbergMarquardt(Method):
 
     With "bayes", `model.uncertainty` is afterwards the normal law of the weights that the evidence
     gives (`mlpgrad.uncertainty.Laplace`): `predict(x, std=True)`, intervals and `log_likelihood`
-    use it, and files keep it.
+    use it, and files keep it. Where the residuals have heavier tails than a normal law, so has the
+    noise there: Student's law, of the same variance.
 
     Training ends before `epochs` when mu is larger than `max_mu`, or when the log evidence stays
     within 0.5 for 10 iterations.

@@ -1,0 +1,116 @@
+"""Noise with heavy tails: Student's law against SciPy's, and as part of what a model answers."""
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+import mlpgrad as mg
+from mlpgrad.uncertainty.tails import half_width, kurtosis_of, log_density
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("freedom", [5, 8, 30])
+def test_density_and_quantiles_are_those_of_students_law(freedom):
+    errors = np.linspace(-6, 6, 25)
+    law = stats.t(freedom, scale=1.7)
+    variance, kurtosis = np.array(law.var()), np.array(6 / (freedom - 4))
+    np.testing.assert_allclose(
+        log_density(errors, variance, kurtosis), law.logpdf(errors), rtol=1e-10
+    )
+    for level in (0.5, 0.95):
+        assert half_width(level, variance, kurtosis) == pytest.approx(law.interval(level)[1])
+
+
+def test_no_excess_is_the_normal_law():
+    errors, variance = np.linspace(-6, 6, 25), np.array(2.0)
+    law = stats.norm(scale=2**0.5)
+    np.testing.assert_allclose(log_density(errors, variance, np.zeros(25)), law.logpdf(errors))
+    assert half_width(0.9, variance, np.array(0.0)) == pytest.approx(law.interval(0.9)[1])
+    small = log_density(errors, variance, np.array(2e-4))  # and nearly so close to it
+    np.testing.assert_allclose(small, law.logpdf(errors), atol=0.02)
+
+
+def test_the_kurtosis_is_found_again_in_any_unit():
+    errors = RNG.standard_t(8, size=(20_000, 1))
+    found = kurtosis_of(errors, None)
+    assert found == pytest.approx(6 / 4, rel=0.2)
+    assert kurtosis_of(1e-9 * errors, None) == pytest.approx(found, rel=1e-4)
+    both = np.hstack([errors, 1e6 * errors])
+    assert kurtosis_of(both, None) == pytest.approx(found, rel=1e-4)
+
+
+def test_normal_errors_stay_normal():
+    assert kurtosis_of(RNG.normal(size=(20_000, 1)), None) == 0
+    assert kurtosis_of(RNG.uniform(-1, 1, size=(500, 1)), None) == 0
+    assert kurtosis_of(np.zeros((20, 1)), None) == 0
+
+
+def test_a_row_of_weight_2_counts_as_two():
+    errors = RNG.standard_t(5, size=(400, 1))
+    weights = RNG.integers(0, 3, size=(400, 1)).astype(float)
+    repeated = errors[:, 0].repeat(weights[:, 0].astype(int))[:, None]
+    assert kurtosis_of(errors, weights) == pytest.approx(kurtosis_of(repeated, None), rel=1e-4)
+
+
+def rows(count, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(count, 2))
+    return x, x @ [[1.0], [-2.0]] + 0.5 * rng.standard_t(4.5, size=(count, 1))
+
+
+def fitted(method, **options):
+    x, y = rows(600, 0)
+    model = mg.Sequential(
+        [mg.Dense(2, 1)],
+        loss=mg.HalfSquaredError(), target_scaling="standard", random_state=0, dtype="float64",
+        **options,
+    )  # fmt: skip
+    model.fit(x, y, optimizer=mg.LevenbergMarquardt(), epochs=20, verbose=0)
+    if method == "laplace":
+        model.laplace(x, y)
+    return model
+
+
+@pytest.mark.parametrize("method", ["evidence", "laplace"])
+@pytest.mark.parametrize("size", [None, 2])
+def test_predictions_are_of_the_law_that_was_found(method, size):
+    model = fitted(method, ensemble_size=size)
+    known = model.uncertainty
+    assert known.kurtosis.shape == (() if size is None else (2,))
+    assert (known.kurtosis > 0.5).all()
+    at = [[0.3, -1.0]]
+
+    def density(target):
+        return np.exp(model.log_likelihood(at, [[target]]))
+
+    mean, std = (float(part.item()) for part in model.predict(at, std=True))
+    low, high = (float(part.item()) for part in model.predict(at, interval=0.95))
+    far = mean - 400 * std, mean + 400 * std
+    points = {"points": [low, mean, high], "limit": 200}
+    assert integrate.quad(density, *far, **points)[0] == pytest.approx(1, abs=1e-4)
+    assert integrate.quad(density, low, high)[0] == pytest.approx(0.95, abs=1e-3)
+    second = integrate.quad(lambda t: (t - mean) ** 2 * density(t), *far, **points)[0]
+    assert second == pytest.approx(std**2, rel=0.02)
+
+
+def test_new_targets_are_likelier_than_under_a_normal_law():
+    model = fitted("evidence")
+    x, y = rows(2000, 1)
+    heavy = model.log_likelihood(x, y)
+    options = model.uncertainty.config() | {"kurtosis": 0.0}
+    model.uncertainty = type(model.uncertainty)(**options)
+    assert heavy > model.log_likelihood(x, y) + 0.02
+
+
+def test_files_and_members_keep_it(tmp_path):
+    model = fitted("evidence", ensemble_size=2)
+    x, y = rows(20, 1)
+    model.save(tmp_path / "model.npz")
+    loaded = mg.load(tmp_path / "model.npz")
+    assert loaded.log_likelihood(x, y) == model.log_likelihood(x, y)
+    member = model.member(1)
+    assert member.uncertainty.kurtosis == model.uncertainty.kurtosis[1]
+    np.testing.assert_allclose(
+        member.predict(x, interval=0.9), member.copy().predict(x, interval=0.9)
+    )
