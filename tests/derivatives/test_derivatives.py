@@ -56,6 +56,16 @@ def test_the_gradients_of_samples_are_those_of_batches_of_one(case, cls, size):
         np.testing.assert_allclose(norms, np.linalg.norm(found, axis=-1), rtol=1e-10, atol=1e-7)
 
 
+@one_and_many
+def test_without_parameters_the_gradients_are_empty_and_their_norms_0(size):
+    model = mg.Sequential([mg.Tanh()], loss=mg.MeanSquaredError(), ensemble_size=size)
+    x, y = np.ones((3, 2)), np.zeros((3, 2))
+    assert model.per_example_gradients(x, y).shape == (*model.lead, 3, 0)
+    np.testing.assert_array_equal(
+        model.per_example_gradient_norms(x, y), np.zeros((*model.lead, 3))
+    )
+
+
 @every_case
 @one_and_many
 def test_with_weights_their_mean_is_the_gradient(case, cls, size):

@@ -114,7 +114,8 @@ class FirstOrder(Network):
                 x, y, sample_weight, training, "per_example_gradient_norms"
             )
             added = self._penalty_gradient()
-            return rows * np.sqrt(squared_norms(self, None if added is None else added / rows))
+            norms = squared_norms(self, None if added is None else added / rows)
+            return np.multiply(np.sqrt(norms, norms), rows, norms)
 
     @suggesting
     def jacobian(self, x: Any, *, to: str = "parameters") -> Array:

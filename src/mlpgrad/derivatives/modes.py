@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.derivatives.plan import is_of_users, plan_of
+from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import run_forward, walk
 from mlpgrad.network.network import Network
 
@@ -22,10 +23,18 @@ def set_mode(network: Network, training: bool) -> None:
         layer.training = training
 
 
-@contextmanager
-def in_mode(network: Network, training: bool) -> Iterator[None]:
+def in_mode(network: Network, training: bool) -> AbstractContextManager[None]:
     """Within `with`: the layers compute as in a training step, or as in predictions."""
     others = [layer for layer in plan_of(network).layers if layer.training is not training]
+    return _switched(others, training) if others else UNCHANGED
+
+
+UNCHANGED = nullcontext()
+
+
+@contextmanager
+def _switched(others: Sequence[Layer], training: bool) -> Iterator[None]:
+    """Within `with`: these layers are in the other mode."""
     for layer in others:
         layer.training = training
     try:
@@ -44,7 +53,7 @@ def refuse_in_training(network: Network, what: str) -> None:
     what : str
         The derivative that is asked for.
     """
-    if not any(layer.mixes_samples or layer.is_random for layer in plan_of(network).layers):
+    if not plan_of(network).coupled:
         return
     for position, layer in walk(network.layers):
         reason = "the other samples of its batch" if layer.mixes_samples else "chance"

@@ -22,6 +22,8 @@ class Plan(NamedTuple):
     """Layers with the slots of all their parameters; a Residual stands for those inside it."""
     foreign: bool
     """Whether there are layers whose code is not of this package."""
+    coupled: bool
+    """Whether, in training, a sample's output depends on other samples or on chance."""
 
 
 def plan_of(network: Network) -> Plan:
@@ -35,7 +37,8 @@ def plan_of(network: Network) -> Plan:
             if own:
                 units.append((layer, own))
         layers = [layer for _, layer in walk(network.layers)]
-        slots.plan = Plan(layers, units, any(map(is_of_users, layers)))
+        coupled = any(layer.mixes_samples or layer.is_random for layer in layers)
+        slots.plan = Plan(layers, units, any(map(is_of_users, layers)), coupled)
     plan: Plan = slots.plan
     return plan
 

@@ -52,29 +52,36 @@ def squared_norms(network: Network, added: Array | None) -> Array:
 
     By ||g + r||^2 = ||g||^2 + 2 g r + ||r||^2; no gradient of a Dense layer is formed.
     """
-    total: Any = 0.0
+    total: Any = None
     for layer, slots in plan_of(network).units:
         x, delta = layer._inputs, layer._delta
         assert x is not None
         assert delta is not None
         if type(layer) is Dense:
-            total = total + _dense_norms(x, delta, layer.bias, slots, added)
-            continue
-        own = _one_by_one(layer, slots, network, x, delta)
-        total = total + np.vecdot(own, own)
-        if added is not None:
-            rest = added[..., None, slots[0].start : slots[-1].stop]
-            total = total + 2 * np.vecdot(own, rest)
-    if added is not None:
-        total = total + np.vecdot(added, added)[..., None]
-    return np.maximum(total, 0)  # type: ignore[no-any-return]  # where g and r cancel
+            norms = _dense_norms(x, delta, layer.bias, slots, added)
+        else:
+            own = _one_by_one(layer, slots, network, x, delta)
+            norms = np.vecdot(own, own)
+            if added is not None:
+                rest = added[..., None, slots[0].start : slots[-1].stop]
+                norms += 2 * np.vecdot(own, rest)
+        total = norms if total is None else np.add(total, norms, total)
+    if total is None:  # there are no parameters
+        outputs = network.layers[-1]._outputs
+        assert outputs is not None
+        return np.zeros(outputs.shape[:-1], network.dtype)
+    if added is None:
+        return np.asarray(total)
+    total += np.vecdot(added, added)[..., None]
+    return np.asarray(np.maximum(total, 0.0, total))  # where g and r cancel
 
 
 def _dense_norms(
     x: Array, delta: Array, bias: bool, slots: Sequence[Slot], added: Array | None
 ) -> Array:
     """`squared_norms` of a Dense layer, without ||r||^2; a bias is the weight of an input of 1."""
-    norms: Array = (np.vecdot(x, x) + bias) * np.vecdot(delta, delta)
+    norms: Array = np.vecdot(delta, delta)
+    norms *= np.vecdot(x, x) + 1.0 if bias else np.vecdot(x, x)
     if added is not None:
         products = x @ slots[0].view(added)
         if bias:
