@@ -73,7 +73,7 @@ def squared_norms(network: Network, added: Array | None) -> Array:
     if added is None:
         return np.asarray(total)
     total += np.vecdot(added, added)[..., None]
-    return np.asarray(np.maximum(total, 0.0, total))  # where g and r cancel
+    return np.asarray(np.maximum(total, 0.0, out=total))  # where g and r cancel
 
 
 def _dense_norms(
