@@ -56,6 +56,8 @@ html_theme_options: dict[str, Any] = {
     "secondary_sidebar_items": ["page-toc"],
 }
 templates_path = ["_templates"]
+html_static_path = ["_static"]
+html_css_files = ["style.css"]
 
 
 def copy_notebooks() -> None:

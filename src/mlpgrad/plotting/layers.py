@@ -64,12 +64,12 @@ def weights(
     >>> x, y = mg.datasets.digits()
     >>> model = mg.Sequential([mg.Dense(64, 10)], loss=mg.SoftmaxCrossEntropy(), random_state=0)
     >>> history = model.fit(x, y, optimizer=mg.Adam(0.01), epochs=3, verbose=0)
-    >>> ax = mg.plotting.weights(model)  # ten images of 8 x 8 with lines between them
-    >>> ax.images[0].get_array().shape
-    (17, 44)
     >>> ax = mg.plotting.weights(model, image_shape=False)  # 64 inputs and the bias
     >>> ax.images[0].get_array().shape
     (65, 10)
+    >>> ax = mg.plotting.weights(model)  # ten images of 8 x 8 with lines between them
+    >>> ax.images[0].get_array().shape
+    (17, 44)
     """
     style.check_axes(ax)
     inputs.one_network(model, "weights")
