@@ -161,7 +161,8 @@ class Sequential(Differentiable, Answers):
             0 is silent, 1 shows progress on stderr: see `ProgressBar`.
         resume : dict, optional
             A snapshot of an earlier training, taken by a callback as `self.session.snapshot()`.
-            With the same options this training goes on exactly where that one was.
+            With the same options this training goes on exactly where that one was; with `LBFGS`
+            and `TrustNewton` it goes on from the weights, without what SciPy knew of earlier steps.
         communicator : Communicator, optional
             Joins this training with those of other ranks, each on rows of its own. Recorded values
             of metrics and of validation data are the ranks' means, weighted by their rows.

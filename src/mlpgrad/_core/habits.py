@@ -13,6 +13,8 @@ WEIGHTS = "model.get_weights()"
 PENALTIES = "mg.Sequential(layers, loss=loss, penalties=[mg.L2(1e-4)])"
 SPLIT = "mg.datasets.split(x, y, 0.2)"
 STANDARDIZE = "mg.datasets.standardize(x)"
+STEPS = "  # it finds the length of its steps itself"
+CLIPPED = "  # a clipped gradient is not that of the objective that its steps must lower"
 LOGITS = "mg.SoftmaxCrossEntropy()  # it takes logits: no Softmax before it"
 BINARY = "mg.SigmoidCrossEntropy()  # it takes logits: no Sigmoid before it"
 
@@ -275,6 +277,31 @@ OPTIONS: dict[str, dict[str, str]] = {
         "random_state": "mg.Sequential(layers, loss=loss, random_state=0)",
         "seed": "mg.Sequential(layers, loss=loss, random_state=0)",
         "penalties": PENALTIES,
+    },
+    "LevenbergMarquardt": {
+        "learning_rate": f"mg.LevenbergMarquardt(){STEPS}",
+        "lr": f"mg.LevenbergMarquardt(){STEPS}",
+        "clip_norm": f"mg.LevenbergMarquardt(){CLIPPED}",
+        "clip_value": f"mg.LevenbergMarquardt(){CLIPPED}",
+        "max_norm": f"mg.LevenbergMarquardt(){CLIPPED}",
+        "weight_decay": "mg.LevenbergMarquardt()  # with 'bayes' it is estimated",
+        "mu_dec": "mg.LevenbergMarquardt(decrease=0.1)",
+        "mu_inc": "mg.LevenbergMarquardt(increase=10.0)",
+        "mu_max": "mg.LevenbergMarquardt(max_mu=1e10)",
+    },
+    "LBFGS": {
+        "learning_rate": f"mg.LBFGS(){STEPS}",
+        "lr": f"mg.LBFGS(){STEPS}",
+        "clip_norm": f"mg.LBFGS(){CLIPPED}",
+        "weight_decay": PENALTIES,
+        "max_iter": "model.fit(x, y, optimizer=mg.LBFGS(), epochs=100)",
+        "history_size": "mg.LBFGS(memory=10)",
+    },
+    "TrustNewton": {
+        "learning_rate": f"mg.TrustNewton(){STEPS}",
+        "lr": f"mg.TrustNewton(){STEPS}",
+        "clip_norm": f"mg.TrustNewton(){CLIPPED}",
+        "weight_decay": PENALTIES,
     },
     "SigmoidFocal": {
         "gamma": "mg.SigmoidFocal(focus=2.0)",

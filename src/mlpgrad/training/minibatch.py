@@ -327,6 +327,11 @@ def _sums(accumulator: Accumulator) -> dict[str, Any]:
 def method_of(optimizer: Any, compiled: bool | None = None) -> Method:
     """The method that `fit` trains by: the one given, or the minibatch loop of an optimizer."""
     if isinstance(optimizer, Method):
+        if compiled:
+            raise ValueError(
+                f"compiled=True expects an Optimizer, whose steps are compiled, got "
+                f"{type(optimizer).__name__}, which has none; leave compiled out"
+            )
         return optimizer
     method = instead_of(optimizer, Method)
     if method.startswith("; write"):

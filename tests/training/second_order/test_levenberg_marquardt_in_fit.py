@@ -153,9 +153,23 @@ def test_options_out_of_range_are_refused(options, message):
         mg.LevenbergMarquardt(**options)
 
 
-def test_clipping_is_no_option_and_an_unknown_one_is_named():
-    with pytest.raises(TypeError, match="clip_norm"):
-        mg.LevenbergMarquardt(clip_norm=1.0)
+@pytest.mark.parametrize("method", [mg.LevenbergMarquardt, mg.LBFGS, mg.TrustNewton])
+def test_clipping_and_rates_are_refused_with_the_reason(method):
+    with pytest.raises(TypeError, match=r"'clip_norm'; write .* a clipped gradient is not that of"):
+        method(clip_norm=1.0)
+    with pytest.raises(TypeError, match=r"'learning_rate'; write .* finds the length of its steps"):
+        method(learning_rate=0.1)
+
+
+def test_it_has_no_steps_to_compile():
+    with pytest.raises(ValueError, match="got LevenbergMarquardt, which has none; leave compiled"):
+        network().fit(X, Y, optimizer=mg.LevenbergMarquardt(), verbose=0, compiled=True)
+
+
+def test_targets_that_are_all_equal_are_met_exactly():
+    model = network()
+    model.fit(X, np.ones_like(Y), optimizer=mg.LevenbergMarquardt(), epochs=40, verbose=0)
+    np.testing.assert_allclose(model.predict(X, std=True).mean, 1, atol=1e-3)
 
 
 class Cubic(mg.Penalty):

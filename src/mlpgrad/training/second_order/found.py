@@ -34,10 +34,11 @@ def uncertainty_of(network: Network, state: State, make: Callable[[Array], Part]
     """
     state = copy.deepcopy(state)
     state.params[...] = np.reshape(network.params, state.params.shape)
-    if network.ensemble_size is None:
-        return _of_member(network, 0, state, make)
-    members = range(network.ensemble_size)
-    return Laplace.joined([_of_member(network.member(i), i, state, make) for i in members])
+    with np.errstate(all="ignore"):  # as in an iteration
+        if network.ensemble_size is None:
+            return _of_member(network, 0, state, make)
+        members = range(network.ensemble_size)
+        return Laplace.joined([_of_member(network.member(i), i, state, make) for i in members])
 
 
 def _of_member(
