@@ -120,7 +120,7 @@ def test_the_advice_of_a_refusal_can_be_followed():
 def test_out_of_fold_predictions_are_those_of_members_that_left_the_row_out():
     options = FAST | {"rows": "folds", "calibrate": False}
     found = TabularMLPClassifier(**options).fit(TABLE, WEALTH)
-    logits = found.model_.predict(found.encoder_.transform(TABLE))[..., 0]
+    logits = found.model_.predict(TABLE)[..., 0]
     rows = np.arange(len(TABLE))
     own = expit(logits[found.folds_, rows].astype(float))
     np.testing.assert_allclose(found.oof_prediction_[:, 1], own, atol=1e-6)
@@ -128,7 +128,7 @@ def test_out_of_fold_predictions_are_those_of_members_that_left_the_row_out():
     assert found.oof_score_ == pytest.approx(accuracy_score(WEALTH, decided))
     assert found.oof_loss_ == pytest.approx(log_loss(WEALTH, found.oof_prediction_), rel=1e-4)
     regressor = TabularMLPRegressor(**FAST | {"rows": "folds"}).fit(TABLE, INCOME)
-    outputs = regressor.model_.predict(regressor.encoder_.transform(TABLE))[..., 0]
+    outputs = regressor.model_.predict(TABLE)[..., 0]
     np.testing.assert_allclose(
         regressor.oof_prediction_, outputs[regressor.folds_, rows], rtol=1e-5
     )
@@ -220,8 +220,7 @@ def test_temperature_makes_the_out_of_fold_log_loss_smallest():
 
 def test_probabilities_of_members_are_averaged():
     found = TabularMLPClassifier(**FAST).fit(TABLE, WEALTH)
-    logits = found.model_.predict(found.encoder_.transform(TABLE))[..., 0].astype(float)
-    each = expit(logits / found.temperature_)
+    each = expit(found.model_.predict(TABLE)[..., 0].astype(float))
     np.testing.assert_allclose(found.predict_proba(TABLE)[:, 1], each.mean(axis=0), atol=1e-6)
     assert isinstance(found.model_, mg.Sequential)
     assert found.model_.ensemble_size == 5
@@ -241,6 +240,83 @@ def test_several_targets():
     found = TabularMLPRegressor(**FAST).fit(TABLE, y)
     assert found.predict(TABLE).shape == found.oof_prediction_.shape == (240, 2)
     assert found.score(TABLE, y) > 0.3
+
+
+# how sure it is
+
+
+def test_a_std_is_of_noise_and_disagreement():
+    found = TabularMLPRegressor(**FAST | {"max_epochs": 60}).fit(TABLE, INCOME)
+    std, spread = found.predict_std(TABLE), found.model_.predict(TABLE)[..., 0].std(axis=0)
+    noise = np.sqrt(std**2 - spread**2)
+    np.testing.assert_allclose(noise, noise[0], rtol=1e-6)
+    total = np.mean((found.oof_prediction_ - INCOME) ** 2)  # to which both add up
+    assert np.mean(std**2) == pytest.approx(total, rel=1e-6)
+    with pytest.raises(ValueError, match="feature names"):
+        found.predict_std(TABLE[["town", "age"]])
+
+
+def test_intervals_hold_new_targets_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-2, 2, (1500, 2))
+    y = 100 + 10 * np.sin(x[:, 0]) + 5 * x[:, 1] + rng.normal(0, 3, 1500)
+    for candidate in ("plain", "evidence"):
+        options = FAST | {"max_epochs": 100, "candidates": [candidate]}
+        found = TabularMLPRegressor(**options).fit(x[:300], y[:300])
+        for coverage in (0.5, 0.9):
+            low, high = found.predict_interval(x[300:], coverage)
+            assert low.shape == (1200,)
+            inside = np.mean((low < y[300:]) & (y[300:] < high))
+            assert inside == pytest.approx(coverage, abs=0.06)
+    both = TabularMLPRegressor(**FAST).fit(TABLE, np.column_stack([INCOME, 2 * INCOME]))
+    assert both.predict_std(TABLE).shape == both.predict_interval(TABLE)[0].shape == (240, 2)
+
+
+# files
+
+
+@pytest.mark.parametrize("candidate", ["plain", "target", "evidence"])
+def test_a_saved_model_takes_the_table(candidate, tmp_path, capsys):
+    from mlpgrad.cli.command import main
+
+    few = np.s_[:60] if candidate == "evidence" else np.s_[:]
+    table = TABLE[few].assign(sold=lambda x: x.index % 3 == 0)
+    income, wealth = INCOME[few], WEALTH[few]
+    file, rows = str(tmp_path / "model.npz"), str(tmp_path / "rows.csv")
+    table.to_csv(rows, index=False)
+
+    def answered(*options):
+        assert main(["predict", file, rows, *options]) == 0
+        lines = capsys.readouterr().out.splitlines()[1:]
+        return np.array([line.split(",") for line in lines])
+
+    options = FAST | {"candidates": [candidate], "n_members": 2}
+    for labels in (wealth, np.where(income > 3500, "high", wealth)):
+        found = TabularMLPClassifier(**options).fit(table, labels)
+        found.model_.save(file)
+        answers = answered("--proba")
+        np.testing.assert_array_equal(answers[:, 0], found.predict(table))
+        shares = answers[:, 1:].astype(float)
+        np.testing.assert_allclose(shares, found.predict_proba(table), rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(mg.load(file).classes_, found.classes_)
+    found = TabularMLPRegressor(**options).fit(table, income)
+    found.model_.save(file)
+    answers = answered("--std").astype(float)
+    np.testing.assert_allclose(answers[:, 0], found.predict(table), rtol=1e-6)
+    np.testing.assert_allclose(answers[:, 1], found.predict_std(table), rtol=1e-6)
+    assert mg.load(file).feature_names_ == ("age", "town", "code", "sold")
+
+
+def test_a_saved_model_that_was_trained_on_an_array_takes_columns_by_place(tmp_path, capsys):
+    from mlpgrad.cli.command import main
+
+    x, y = load_iris(return_X_y=True)
+    found = TabularMLPClassifier(**FAST).fit(x, y)
+    file, rows = str(tmp_path / "model.npz"), str(tmp_path / "rows.csv")
+    found.model_.save(file)
+    pd.DataFrame(x, columns=list("abcd")).to_csv(rows, index=False)
+    assert main(["predict", file, rows]) == 0
+    assert capsys.readouterr().out.split()[1:] == found.predict(x).astype(str).tolist()
 
 
 # in use

@@ -12,6 +12,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad.cli.columns import NUMBERS, Decided, amounts_of, listed, read
 from mlpgrad.cli.data import TOY_DATA, is_images, read_images, without_gaps
+from mlpgrad.cli.encoding import columns_of
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.models import About, labels_of
 from mlpgrad.cli.text import TextTable, check_file, read_text
@@ -19,6 +20,7 @@ from mlpgrad.datasets.files import load_idx
 
 if TYPE_CHECKING:
     from mlpgrad.sequential import Sequential
+    from mlpgrad.tables import TableEncoder
 
 
 class Rows(NamedTuple):
@@ -44,6 +46,8 @@ def read_rows(
     path = Path(options.file)
     if options.file not in TOY_DATA:
         check_file(path)
+    if about is None and model.encoder is not None:
+        return _encoded_rows(model.encoder, path, options)
     if about is None or not about.columns:
         return _array_rows(model, path, options)
     if options.missing is None:
@@ -54,12 +58,44 @@ def read_rows(
         target_column(table, about)
         table, notes = without_gaps(table, about.target)
         _tell(notes)
-    repeated = listed(vars(options).get("id"), table.names, "--id")
-    used = {*about.columns, about.target, *repeated}
+    _tell_unused(table, {*about.columns, about.target}, options)
+    return Rows(read(table, about.columns), table)
+
+
+def _encoded_rows(encoder: TableEncoder, path: Path, options: argparse.Namespace) -> Rows:
+    """The columns that a model's own encoder takes: by name, or by place if it saw an array."""
+    if options.missing is None:
+        options.missing = ",".join(encoder.missing)
+    table, columns = read_text(path, options), columns_of(encoder)
+    by_place = all(isinstance(name, int) for name in columns)
+    if by_place:
+        renamed = zip(range(len(table.names)), table.columns.values(), strict=True)
+        table = table._replace(columns={str(place): texts for place, texts in renamed})
+    known = {str(name): column for name, column in columns.items()}
+    table = _with_numbers_for_truth(table, known)
+    if not by_place:
+        _tell_unused(table, {*known}, options)
+    found = read(table, known)
+    return Rows({name: found[str(name)] for name in columns}, table)
+
+
+def _with_numbers_for_truth(table: TextTable, columns: dict[str, Decided]) -> TextTable:
+    """The table with 1 and 0 for true and false, in columns that were true or false in a frame."""
+    truth = {"true": "1", "false": "0"}
+    changed = dict(table.columns)
+    for name, texts in table.columns.items():
+        given = {text.lower() for text in texts if not table.fields.is_missing(text)}
+        if name in columns and columns[name].kind == NUMBERS and given <= truth.keys():
+            changed[name] = [truth.get(text.lower(), text) for text in texts]
+    return table._replace(columns=changed)
+
+
+def _tell_unused(table: TextTable, used: set[str], options: argparse.Namespace) -> None:
+    """Say which columns of a table make no difference."""
+    used = used | {*listed(vars(options).get("id"), table.names, "--id")}
     unused = [name for name in table.names if name not in used]
     if unused:
         _tell([f"not used, since the model does not know them: {', '.join(unused)}"])
-    return Rows(read(table, about.columns), table)
 
 
 def _tell(notes: list[str]) -> None:

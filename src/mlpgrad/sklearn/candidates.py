@@ -65,8 +65,8 @@ class Candidate:
     ----------
     name : str
         As in `CANDIDATES`.
-    encoder : TableEncoder
     model : Sequential
+        With its encoder.
     outputs : array (n, O)
         The output for each row by members that have not seen it.
     loss, standard_error : float
@@ -87,11 +87,8 @@ class Candidate:
         started = time.perf_counter()
         self.name, self.recipe, self.bar = name, recipe, bar
         rows = Split(table.folds, recipe.members).rows_of_members()
-        self.encoder = TableEncoder(numeric=self.encoding()).plan(table.x)
-        self.encoder.fit_members(table.x, table.indicators, table.weights, None, rows)
-        self.model = self.network(self.encoder.width)
-        x = self.encoder.transform(table.x)
-        history = self.train(self.model, x, table, recipe.epochs, table.folds)
+        self.model = self.network(self._encoder(table, rows))
+        history = self.train(self.model, table, recipe.epochs, table.folds)
         assert history.oof_prediction is not None
         self.outputs = history.oof_prediction
         curve = np.mean(history["val_loss"], axis=-1)
@@ -104,17 +101,22 @@ class Candidate:
         """Whether it is worth a try on such a table."""
         return True
 
-    def network(self, features: int) -> Sequential:
-        """Fresh networks for a number of features."""
+    def _encoder(self, table: Table, rows: list[Array] | None) -> TableEncoder:
+        """An encoder that has learnt from all rows, or from those of each member."""
+        encoder = TableEncoder(numeric=self.encoding()).plan(table.x)
+        return encoder.fit_members(table.x, table.indicators, table.weights, None, rows)
+
+    def network(self, encoder: TableEncoder) -> Sequential:
+        """Fresh networks for what an encoder gives."""
         recipe = self.recipe
-        widths = [features, *recipe.hidden]
+        widths = [encoder.width, *recipe.hidden]
         layers: list[Layer] = []
         for into, out in zip(widths, recipe.hidden, strict=False):
             layers += [Dense(into, out), ReLU()]
             layers += [Dropout(recipe.dropout)] if recipe.dropout else []
-        return self._model([*layers, Dense(widths[-1], recipe.outputs)], np.float32)
+        return self._model([*layers, Dense(widths[-1], recipe.outputs)], encoder, np.float32)
 
-    def _model(self, layers: list[Layer], dtype: Any) -> Sequential:
+    def _model(self, layers: list[Layer], encoder: TableEncoder, dtype: Any) -> Sequential:
         return Sequential(
             layers,
             loss=self.recipe.loss(),
@@ -122,19 +124,18 @@ class Candidate:
             random_state=self.recipe.seed,
             ensemble_size=self.recipe.members,
             target_scaling=self.recipe.target_scaling,
+            encoder=encoder,
         )
 
-    def train(
-        self, model: Sequential, x: Array, table: Table, epochs: int, folds: Array | None
-    ) -> History:
-        """Train the networks on encoded rows; with folds, each stops on the one it leaves out."""
+    def train(self, model: Sequential, table: Table, epochs: int, folds: Array | None) -> History:
+        """Train the networks on the table; with folds, each stops on the one it leaves out."""
         recipe = self.recipe
         steps = -(-len(table.target) // recipe.batch_size)
         callbacks: list[Callback] = [_EpochAverage(max(AVERAGED**steps, LEAST_DECAY))]
         if folds is not None:
             callbacks += [EarlyStopping(recipe.patience), _Together(recipe.patience, self.bar)]
         return model.fit(
-            x,
+            table.x,
             table.target,
             optimizer=AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay),
             epochs=epochs,
@@ -170,14 +171,11 @@ class Candidate:
         """
         return self.common_loss <= self.loss + self.standard_error
 
-    def on_all_rows(self, table: Table) -> tuple[TableEncoder, Sequential]:
-        """The encoder and networks trained on all rows, for the common number of epochs."""
-        encoder = TableEncoder(numeric=self.encoding()).plan(table.x)
-        encoder.fit_members(table.x, table.indicators, table.weights, None)
-        model = self.network(encoder.width)
-        x = encoder.transform(table.x)
-        self.train(model, x, table, self.common_epochs, None)
-        return encoder, model
+    def on_all_rows(self, table: Table) -> Sequential:
+        """Networks trained on all rows, for the common number of epochs."""
+        model = self.network(self._encoder(table, None))
+        self.train(model, table, self.common_epochs, None)
+        return model
 
 
 class InQuantileBins(Candidate):
@@ -214,15 +212,14 @@ class ByEvidence(Candidate):
         params = cls.units * (features + 1 + recipe.outputs) + recipe.outputs
         return len(table.target) * recipe.outputs * params**2 <= cls.most_work
 
-    def network(self, features: int) -> Sequential:
-        layers = [Dense(features, self.units), Tanh(), Dense(self.units, self.recipe.outputs)]
-        return self._model(layers, np.float64)
+    def network(self, encoder: TableEncoder) -> Sequential:
+        outputs = self.recipe.outputs
+        layers = [Dense(encoder.width, self.units), Tanh(), Dense(self.units, outputs)]
+        return self._model(layers, encoder, np.float64)
 
-    def train(
-        self, model: Sequential, x: Array, table: Table, epochs: int, folds: Array | None
-    ) -> History:
+    def train(self, model: Sequential, table: Table, epochs: int, folds: Array | None) -> History:
         return model.fit(
-            x,
+            table.x,
             table.target,
             optimizer=LevenbergMarquardt(),
             epochs=self.iterations,

@@ -187,9 +187,10 @@ oof_loss_ : float
 folds_ : array of shape (n_samples,)
     The fold of each row.
 encoder_ : mlpgrad.tables.TableEncoder
-    Makes numbers of the columns.
+    Makes numbers of the columns: the encoder of `model_`.
 model_ : mlpgrad.Sequential
-    The ensemble, which takes what `encoder_` gives.
+    The ensemble, which takes tables. `model_.save(path)` writes all of it to a file, for
+    `mlpgrad.load` and the command `mlpgrad predict`.
 n_features_in_ : int
     Columns of the table.
 feature_names_in_ : array of str

@@ -140,10 +140,11 @@ class TabularMLP(BaseEstimator):
         self.candidates_ = [Choice.of(candidate) for candidate in tried]
         best = min(tried, key=lambda candidate: candidate.loss)
         self.chosen_, self.oof_loss_ = best.name, best.loss
-        self.encoder_, self.model_, self._outputs = best.encoder, best.model, best.outputs
+        self.model_, self._outputs = best.model, best.outputs
         self.all_rows_ = self.rows == "all" or (self.rows == "auto" and best.fits_all_rows())
         if self.all_rows_:
-            self.encoder_, self.model_ = best.on_all_rows(table)
+            self.model_ = best.on_all_rows(table)
+        self.encoder_ = self.model_.encoder
         self._conclude(table, sample_weight)
         del self._outputs
         return self
@@ -244,13 +245,12 @@ class TabularMLP(BaseEstimator):
 
     # predictions
 
-    def _output(self, X: Any) -> Array:
-        """The members' outputs, `(E, n, O)`, in the unit of the target."""
+    def _predicted(self, X: Any, **asked: Any) -> Any:
+        """What the ensemble says of a table: the members' outputs `(E, n, O)` by default."""
         check_is_fitted(self)
         X = self._checked_rows(X, reset=False)
         with advising_on_frames():
-            features = self.encoder_.transform(X)
-        return np.asarray(self.model_.predict(features))
+            return self.model_.predict(X, **asked)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

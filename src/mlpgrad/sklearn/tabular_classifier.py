@@ -47,7 +47,7 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
     classes_ : array of shape (n_classes,)
         Class labels, in the order of the columns of `predict_proba`.
     temperature_ : float
-        What the logits are divided by: above 1 where they were too sure.
+        What the logits of `model_` have been divided by: above 1 where they were too sure.
     oof_prediction_ : array of shape (n_samples, n_classes)
         Calibrated probabilities of each training row by members that have not seen it.
     oof_score_ : float
@@ -125,6 +125,11 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
         if self.calibrate:
             self.temperature_ = _temperature(self._outputs, labels, table.weights)
         self.oof_prediction_ = _probabilities(self._outputs / self.temperature_)
+        self.model_.uncertainty = None  # of 'evidence': calibrated by the temperature instead
+        logits = self.model_.layers[-1].params
+        for name in logits:
+            logits[name][...] /= self.temperature_
+        self.model_.know_of_data({"classes": self.classes_})
         decided = self.oof_prediction_.argmax(axis=1)
         self.oof_score_ = float(accuracy_score(labels, decided, sample_weight=weights))
 
@@ -157,8 +162,7 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
         probabilities : array of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
         """
-        output = self._output(X)
-        return np.asarray(_probabilities(output / self.temperature_).mean(axis=0))
+        return np.asarray(_probabilities(self._predicted(X)).mean(axis=0))
 
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithms of `predict_proba`.

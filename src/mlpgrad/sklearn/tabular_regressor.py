@@ -13,9 +13,14 @@ from sklearn.utils import check_array, column_or_1d
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses import HalfSquaredError
 from mlpgrad.losses.base import Loss
+from mlpgrad.sklearn.advice import advising_on_frames
 from mlpgrad.sklearn.candidates import Table
 from mlpgrad.sklearn.documentation import documented
 from mlpgrad.sklearn.tabular import TabularMLP
+from mlpgrad.uncertainty import Noise
+
+LEAST_NOISE = 1e-4
+"""The least variance of the noise, as a share of that of the out-of-fold errors."""
 
 
 @documented
@@ -89,6 +94,17 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
     def _conclude(self, table: Table, weights: Array | None) -> None:
         self.oof_prediction_ = self._as_given(self._outputs)
         self.oof_score_ = float(r2_score(table.target, self._outputs, sample_weight=weights))
+        if self.model_.uncertainty is None:  # that of 'evidence' knows the noise
+            self.model_.uncertainty = self._noise(table)
+
+    def _noise(self, table: Table) -> Noise:
+        """What the out-of-fold errors have beyond the members' own disagreement."""
+        with advising_on_frames():
+            spread = self.model_.predict(table.x).var(axis=0)
+        squares = np.square(self._outputs - table.target)
+        errors, known = (np.average(a, axis=0, weights=table.weights) for a in (squares, spread))
+        least = np.maximum(LEAST_NOISE * errors, np.finfo(np.float32).tiny)
+        return Noise(np.sqrt(np.maximum(errors - known, least)))
 
     def _as_given(self, numbers: Array) -> Array:
         """In the shape of the `y` of `fit`."""
@@ -107,4 +123,43 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
         y : array of shape (n_samples,) or (n_samples, n_outputs)
             Predictions.
         """
-        return self._as_given(self._output(X).mean(axis=0))
+        return self._as_given(self._predicted(X).mean(axis=0))
+
+    def predict_std(self, X: Any) -> Array:
+        """The standard deviation of a new target, as far as the table tells it.
+
+        It is made of the noise, which is the same for all rows: what out-of-fold errors have beyond
+        the members' disagreement; and of that disagreement at each row. With 'evidence', the
+        noise is that of the evidence, and the law of the weights is counted.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            Rows with the columns of `fit`.
+
+        Returns
+        -------
+        std : array of shape (n_samples,) or (n_samples, n_outputs)
+            Standard deviations, in the unit of `y`.
+        """
+        return self._as_given(self._predicted(X, std=True).std)
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[Array, Array]:
+        """Bounds that hold a target with this probability.
+
+        They are those of a normal law with the mean and standard deviation of `predict_std`.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_samples, n_features)
+            Rows with the columns of `fit`.
+        coverage : float, default=0.9
+            Between 0 and 1.
+
+        Returns
+        -------
+        low, high : array of shape (n_samples,) or (n_samples, n_outputs)
+            In the unit of `y`.
+        """
+        low, high = self._predicted(X, interval=coverage)
+        return self._as_given(low), self._as_given(high)
