@@ -252,7 +252,7 @@ def markdown(result: dict) -> str:
     """The published matrix."""
     names = list(result["peers"])
     lines = [
-        f"| mutant | found | right hint | passes | {' | '.join(names)} |".replace("|  |", "|"),
+        f"| mutant | found | correct hint | passes | {' | '.join(names)} |".replace("|  |", "|"),
         "|---" * (4 + len(names)) + "|",
     ]
     for mutant in mutants.MUTANTS:

@@ -309,7 +309,7 @@ def hints(_: int) -> Iterator[Line]:
     result = power_results()
     share = float(np.mean([row["right_hint"] for row in result["power"]]))
     yield (
-        "the right hint on at least 90 % of the mutants",
+        "the correct hint on at least 90 % of the mutants",
         f"{share:.2%} of {len(mutants.MUTANTS)} mutants",
         share >= 0.9,
     )

@@ -69,7 +69,7 @@ def copy_notebooks() -> None:
         shutil.copy(notebook, target)
     entries = "\n".join(notebook.stem for notebook in notebooks)
     tree = f"```{{toctree}}\n:maxdepth: 1\n{entries}\n```\n"
-    text = f"# Notebooks\n\nEach runs in a few seconds.\n\n{tree}"
+    text = f"# Notebooks\n\nEach runs in a few seconds, and the fifth in about a minute.\n\n{tree}"
     (target / "index.md").write_text(text, encoding="utf-8")
 
 
