@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -17,6 +19,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.workloads import WORKLOADS, Workload
+
+LONGER = 30_000
+"""Steps of members that a `fit` with compiled steps makes while it is timed, if the run has less:
+20 ms of the smallest network, beside which recording and compiling would count."""
 
 
 class Peer:
@@ -54,7 +60,9 @@ class Peer:
 
 
 class Mlpgrad(Peer):
-    """`Sequential.fit`, as any user calls it."""
+    """`Sequential.fit`, as any user calls it without the extra."""
+
+    compiled: bool | None = False
 
     def build(self) -> None:
         import mlpgrad as mg
@@ -89,6 +97,7 @@ class Mlpgrad(Peer):
             epochs=epochs,
             batch_size=w.batch,
             verbose=0,
+            compiled=self.compiled,
         )
 
     def loss(self) -> float | None:
@@ -96,35 +105,52 @@ class Mlpgrad(Peer):
 
 
 class MlpgradCompiled(Mlpgrad):
-    """The same with compiled steps; recording and compiling, once a `fit`, are not timed.
+    """The same with compiled steps: what each epoch more costs a `fit`, as any user calls it.
 
-    Neither is compiling timed with JAX, whose compiled epochs outlive a run.
+    A `fit` records and compiles once. That is not timed, as it is not with JAX, whose compiled
+    epochs outlive a run: what a `fit` of one epoch takes is taken off that of many.
     """
 
+    compiled = True
+
     def train(self, epochs: int) -> float:
-        import mlpgrad as mg
-
-        class Clock(mg.Callback):
-            def on_epoch_begin(self, epoch: int) -> None:
-                self.started = time.perf_counter()
-
-            def on_epoch_end(self, epoch: int, logs: Any) -> None:
-                seconds.append(time.perf_counter() - self.started)
-
-        seconds: list[float] = []
-        w = self.workload
-        self.model.fit(
-            *(self.x, self.y),
-            optimizer=self.optimizer,
-            epochs=epochs,
-            batch_size=w.batch,
-            verbose=0,
-            callbacks=[Clock()],
-            compiled=True,
-        )
+        many = epochs * max(1, LONGER // (self.workload.batches * epochs * self.members))
+        seconds = {}
+        for count in (1, 1 + many):
+            self.reset()
+            started = time.perf_counter()
+            super().train(count)
+            seconds[count] = time.perf_counter() - started
         assert self.model.compiled_because is None
-        later = seconds[1:] or seconds  # the first has recording and compiling in it
-        return sum(later) / len(later) * epochs
+        self.reset()
+        super().train(epochs)
+        return (seconds[1 + many] - seconds[1]) / many * epochs
+
+
+class Cold(Mlpgrad):
+    """From process start, steps compiled, and nothing in the cache of machine code."""
+
+    compiled = True
+    cache = "none"
+
+    def build(self) -> None:
+        super().build()
+        own = Path(sys.argv[3]).with_name(f"{self.workload.name}-{self.cache}")
+        if self.cache == "none":
+            shutil.rmtree(own, ignore_errors=True)
+        os.environ["MLPGRAD_CACHE"] = str(own)
+
+
+class Cached(Cold):
+    """The same, with the machine code that the run before has left."""
+
+    cache = "kept"
+
+
+class Chosen(Cached):
+    """What `fit` chooses by itself where the extra is installed."""
+
+    compiled = None  # type: ignore[assignment]
 
 
 class BareStep(Mlpgrad):
@@ -215,6 +241,10 @@ class ScikitLearn(Peer):
 PEERS = {
     "mlpgrad": "peers.Mlpgrad",
     "mlpgrad compiled": "peers.MlpgradCompiled",
+    "compiled, cold": "peers.Cold",
+    "compiled, cached": "peers.Cached",
+    "extra installed": "peers.Chosen",
+    "FANN": "fann.Fann",
     "PyTorch eager": "frameworks.Torch",
     "torch.compile": "frameworks.TorchCompile",
     "scikit-learn": "peers.ScikitLearn",

@@ -5,7 +5,8 @@ warm-up, on the same data, initial weights, batch order and number of threads. R
 time of a step inside `fit`, the time from process start to a trained model (20 epochs), and the
 peak memory of that process, as ratios to mlpgrad with their spread. Peers that are not installed
 are left out. `--draw` makes the table and the picture anew from the JSON; `--smoke` runs
-everything once, briefly, to see that it works. About 15 to 25 minutes on two cores.
+everything once, briefly, to see that it works. About 15 to 25 minutes on two cores. FANN is
+measured where Debian's `libfann2` is installed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import training_report
+from benchmarks import fann, training_report
+from benchmarks.training_report import COLD_COMPILED, COMPILED
 from benchmarks.workloads import COLD_EPOCHS, WORKLOADS, write
 
 NEEDS = {
@@ -36,8 +38,8 @@ NEEDS = {
     "scikit-learn": "scikit-learn",
     "Keras (JAX)": "keras",
 }
-STEP_PEERS = ["mlpgrad", *NEEDS, "bare step", "matrix products"]
-COLD_PEERS = ["mlpgrad", "PyTorch eager", "JAX scanned epoch", "scikit-learn"]
+STEP_PEERS = ["mlpgrad", *NEEDS, "FANN", "bare step", "matrix products"]
+COLD_PEERS = ["mlpgrad", *COLD_COMPILED, "PyTorch eager", "JAX scanned epoch", "scikit-learn"]
 PARTS = ["step", "start", "ensemble", "predict"]
 THREADS = 2
 MEMBERS = 64
@@ -82,7 +84,9 @@ def environment() -> dict[str, Any]:
 
 def installed(peers: list[str]) -> list[str]:
     """Those that can run here."""
-    return [peer for peer in peers if peer not in NEEDS or NEEDS[peer] in versions()]
+    there = versions()
+    peers = [peer for peer in peers if peer != "FANN" or fann.library()]
+    return [peer for peer in peers if peer not in NEEDS or NEEDS[peer] in there]
 
 
 def child_environment() -> dict[str, str]:
@@ -205,7 +209,8 @@ def per_step(workload: str, path: Path, options: Any, pools: dict[str, Any]) -> 
 
 def from_start(workload: str, path: Path, options: Any) -> dict[str, Any]:
     """Seconds from process start to a trained model, and the process's peak memory."""
-    peers = installed([peer for peer in COLD_PEERS if peer in options.peers])
+    wanted = [*options.peers, *(COLD_COMPILED if COMPILED in installed(options.peers) else [])]
+    peers = installed([peer for peer in COLD_PEERS if peer in wanted])
     seconds: dict[str, list[float]] = {peer: [] for peer in peers}
     peaks: dict[str, list[float]] = {peer: [] for peer in peers}
     losses = {}
