@@ -56,7 +56,7 @@ class Blocks:
         """Write the product for m rows and n columns."""
         code = self.code
         self.n = n
-        self.lanes = min(code.width // SIZES[self.kind], lanes_for(n))
+        self.lanes = min(code.lanes(SIZES[self.kind], m * n), lanes_for(n))
         self.vector = vector_of(self.kind, self.lanes)
         columns = -(-n // self.lanes)
         rows, vectors = self._choice(m, columns)
@@ -157,13 +157,13 @@ class RowSums:
 
     def __init__(self, code: Code, kind: str, k: int, a: Matrix, b: Matrix, c: Matrix) -> None:
         self.code, self.kind, self.k, self.a, self.b, self.c = code, kind, k, a, b, c
-        self.lanes = min(code.width // SIZES[kind], lanes_for(k))
-        self.vector = vector_of(kind, self.lanes)
         self.moving = False
 
     def write(self, m: int, *, moving: bool = False) -> None:
         """Write the sums of m rows; `moving` where each has a row of b of its own."""
         self.moving = moving
+        self.lanes = min(self.code.lanes(SIZES[self.kind], m * self.k), lanes_for(self.k))
+        self.vector = vector_of(self.kind, self.lanes)
         rows = min(m, 8 if self.k // self.lanes <= 4 else 4)
         whole, rest = divmod(m, rows)
         if whole:

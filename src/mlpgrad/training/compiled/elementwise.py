@@ -61,7 +61,7 @@ class Elementwise:
         (*self.outer, self.inner), self.strides = collapsed(group.shape or (1,), strides)
         operands = [o for one in self.operations for o in (*one.reads, one.write)]
         widest = max(o.itemsize for o in operands if o.kind != "b1")
-        self.lanes = max(code.width // widest, 1)
+        self.lanes = code.lanes(widest, math.prod(group.shape))
 
     def write(self) -> None:
         """Write the loops; nothing where their results are never read."""

@@ -9,6 +9,9 @@ ELEMENTS = {"f4": "float", "f8": "double", "i8": "i64", "b1": "i8"}
 """LLVM's names of the types of numbers."""
 SIZES = {"f4": 4, "f8": 8, "i8": 8, "b1": 1}
 
+FEW = 31
+"""Elements of a small array."""
+
 Index = int | str
 """A number that is known, or the name of a value."""
 Values = Sequence[str]
@@ -63,6 +66,14 @@ class Code:
         self.constants: list[str] = []
         self.scratch = 0
         """Bytes of scratch memory that the function needs."""
+
+    def lanes(self, kind_bytes: int, elements: int) -> int:
+        """How many numbers of so many bytes a vector has, in a loop over so many elements.
+
+        A processor hands on what has just been stored only to reads that lie within that store. So
+        everything small is done in the vectors of a few numbers that its neighbours use, too.
+        """
+        return max(1, (16 if elements <= FEW else self.width) // kind_bytes)
 
     def do(self, text: str) -> None:
         """Write an instruction without a result."""
