@@ -44,7 +44,8 @@ class Rows:
             value = code.load(at, kind, lanes, n, size)
             value = code.op(f"select <{lanes} x i1> {used}, {vector} {value}, {vector} {low}")
             reduce = f"llvm.vector.reduce.fmax.v{lanes}f{8 * size}"
-            top = code.splat(code.call(reduce, element, f"{vector} {value}"), kind, lanes)
+            top = code.call(reduce, element, f"{vector} {value}", flags="nnan ")
+            top = code.splat(top, kind, lanes)
             flags = code.op(f"fcmp ueq {vector} {value}, {top}")
             place = self._first(flags, lanes)
             target = code.pointer(out.root, out.offset, [(i, _row_step(out))])
