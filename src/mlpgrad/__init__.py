@@ -89,7 +89,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Names that are imported on first use are completed, too."""
+    """Include the names that are imported on first use, so that completion offers them."""
     return sorted({*globals(), *__all__})
 
 

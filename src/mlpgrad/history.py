@@ -1,4 +1,4 @@
-"""`History`: the record of a training, with a picture and a table."""
+"""`History`: the record of a training, which can be plotted and converted to a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mlpgrad.training.record import Record
 
 
 class History(Record):
-    """Losses, metrics and the learning rate by name: lists with one value an epoch.
+    """Losses, metrics and the learning rate by name: lists with one value per epoch.
 
     For an ensemble each value is an array `(E,)`. `fit` returns it.
 
@@ -26,16 +26,16 @@ class History(Record):
     seconds : float
         Time spent in `fit`.
     live : bool
-        Whether a callback shows the curves while training: a progress bar is then silent.
+        Whether a callback shows the curves during training; the progress bar is then silent.
     oof_prediction : array (n, O) or None
-        After a training with `folds`: the prediction of each row by the members that left it out,
-        as `predict` gives it; averaged where several members did.
+        After a training with `folds`: the out-of-fold prediction of each row in the units of
+        `predict`, by the member that did not train on it, or the mean over several such members.
     oof_scores : dict
-        The loss (without penalties, in the unit of the first member's training) and the metrics of
-        these predictions, all rows together. With early stopping on the same folds they are a
-        little too good, since each member has stopped where its own fold was predicted best.
+        The loss (without penalties, in the scaled units of the first member) and the metrics of
+        the out-of-fold predictions, over all rows. With early stopping on the same folds they are
+        slightly optimistic, because each member stopped where it predicted its own fold best.
     folds : array (n,) of int, or None
-        The fold of each row: member j has left out fold j (modulo the number of folds).
+        The fold of each row: member j did not train on fold j (modulo the number of folds).
 
     Examples
     --------
@@ -50,9 +50,9 @@ class History(Record):
     """
 
     def to_frame(self) -> Any:
-        """A pandas DataFrame, one row an epoch (needs the extra `frame`).
+        """Return a pandas DataFrame with one row per epoch (needs the extra `frame`).
 
-        Values of an ensemble become one column a member: `loss[0]`, `loss[1]` ...
+        Values of an ensemble become one column per member: `loss[0]`, `loss[1]` ...
         """
         columns: dict[str, Any] = {}
         for name, values in self.items():
@@ -73,7 +73,7 @@ class History(Record):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Say where a name of another library, or a recorded one, is found."""
+            """Raise AttributeError, which says where a value or a name of another library is."""
             recorded = f"; write history[{name!r}]" if name in self else ""
             known = [known for known in dir(type(self)) if not known.startswith("_")]
             instead = recorded or advice(name, HISTORY) or nearest(name, known)

@@ -28,9 +28,9 @@ __all__ = [
 
 
 class Initializer(Described):
-    """Draws the initial values of one parameter array of one network.
+    """Draw the initial values of one parameter array of one network.
 
-    A subclass implements `__call__`. It is given to a layer:
+    A subclass implements `__call__`. An initializer is given to a layer:
     `Dense(64, 8, initializer=HeNormal())`.
 
     Examples
@@ -63,7 +63,7 @@ class Initializer(Described):
 
 
 def fans(shape: Shape) -> tuple[int, int]:
-    """`in_features` and `out_features` of the shape of weights; twice the length of a vector."""
+    """Return `(in_features, out_features)` of a weight matrix; for a vector, its length twice."""
     return shape[0], shape[-1]
 
 
@@ -87,7 +87,7 @@ class Constant(Initializer):
     Parameters
     ----------
     value : float
-        The value; finite.
+        The value, finite.
 
     Examples
     --------
@@ -107,9 +107,9 @@ class Constant(Initializer):
 class GlorotUniform(Initializer):
     """w ~ U(-r, r),  r = sqrt(6 / (in + out));  variance 2 / (in + out)
 
-    The variances of activations and of deltas stay about the same through tanh-like layers.
-    Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural
-    networks", equation 16.
+    The variances of activations and of back-propagated gradients stay about the same through
+    tanh-like layers. Glorot and Bengio 2010, "Understanding the difficulty of training deep
+    feedforward neural networks", equation 16.
 
     Examples
     --------
@@ -217,15 +217,15 @@ class LeCunNormal(Initializer):
 class Orthogonal(Initializer):
     """W^T W = gain^2 I, or W W^T = gain^2 I if W has more columns than rows; drawn uniformly
 
-    A linear network of such layers keeps the norm of every signal. Saxe, McClelland and
-    Ganguli 2014, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
-    networks"; for the signs that make the distribution uniform, Mezzadri 2007, "How to generate
-    random matrices from the classical compact groups".
+    A linear network of such layers preserves the norm of its input. Saxe, McClelland and Ganguli
+    2014, "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks";
+    for the signs that make the distribution uniform, Mezzadri 2007, "How to generate random
+    matrices from the classical compact groups".
 
     Parameters
     ----------
     gain : float
-        The value of every singular value of the weights; finite.
+        The value that all singular values of the weights have; finite.
 
     Examples
     --------
@@ -243,5 +243,5 @@ class Orthogonal(Initializer):
         matrix = shape if len(shape) == 2 else (1, *shape)
         tall = rng.standard_normal((max(matrix), min(matrix)))
         q, r = np.linalg.qr(tall)
-        q *= np.copysign(self.gain, np.diagonal(r))  # the signs that QR chooses are not uniform
+        q *= np.copysign(self.gain, np.diagonal(r))  # makes Q uniform
         return (q if matrix[0] >= matrix[1] else q.T).reshape(shape)

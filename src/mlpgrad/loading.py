@@ -1,4 +1,4 @@
-"""`load`: a model from the file that `Sequential.save` has written."""
+"""`load`: read a model from a file that `Sequential.save` wrote."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ __all__ = ["load"]
 
 
 def load(path: str | Path) -> Sequential:
-    """Read a model that `Sequential.save` has written.
+    """Read a model that `Sequential.save` wrote.
 
-    A file of a stranger can do no harm: no code runs but the constructors of classes that the
-    program has defined, and reading takes at most about three times the file's size of memory.
+    A file from an untrusted source is safe to load: it can only call the constructors of classes
+    that the program has defined, and reading needs at most about three times the size of the file
+    in memory.
 
     Parameters
     ----------
     path : str or Path
+        Name of the file.
 
     Returns
     -------
     Sequential
-        With the same predictions, the same random states and the same further training.
+        The saved model: it gives the same predictions, has the same random states and continues
+        training in the same way.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError
-        If there is no such file, or it is a folder.
+        If the file does not exist, or is a folder.
     ValueError
-        If it is a pipe or a device; if the file is damaged, was written by a newer mlpgrad, or is
-        not a model; if its arrays do not have the sizes that its layers need, are compressed, or
-        hold Python objects; or if it needs a class that is not defined: import the module that
-        defines it first.
+        If the file is damaged, is not a model, is a pipe or a device, or was written by a newer
+        version of mlpgrad; if its arrays do not have the sizes that its layers need, are
+        compressed, or hold Python objects; or if it needs a class that is not defined: import the
+        module that defines it first.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Penalties on parameters: part of the objective, and therefore of its gradient."""
+"""Penalties on parameters: terms of the objective, and therefore of its gradient."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ PIECE = 1 << 12  # elements at a time, so that temporary arrays stay small
 
 
 class Penalty(Described):
-    """Adds a function of the parameters to the loss: `Sequential(..., penalties=[L2(1e-4)])`.
+    """Add a function of the parameters to the loss: `Sequential(..., penalties=[L2(1e-4)])`.
 
-    A subclass implements `value`, and `slope`, its derivative. Where `value` is not
-    differentiable everywhere, it also implements `kink_signature`, by which the gradient checker
+    A subclass implements `value` and its derivative, `slope`. If `value` is not differentiable
+    everywhere, the subclass also implements `kink_signature`, from which the gradient checker
     recognizes such points.
 
     Parameters
     ----------
     strength : float
-        The factor lambda; at least 0.
+        The factor lambda, at least 0.
     kinds : tuple of str
-        The parameters to penalise, by their names in the layers, such as ("weights", "bias").
-        Biases are usually left out: they shift the function without making it less smooth.
+        Names in the layers of the parameters to penalize, such as ("weights", "bias"). Biases are
+        usually left out, because they shift the function without making it less smooth.
 
     Raises
     ------
@@ -61,7 +61,7 @@ class Penalty(Described):
     _options_act = True
 
     repeatable: bool = False
-    """True, in the class itself, if `value` and `slope` make the same NumPy calls every time."""
+    """Class attribute: True if `value` and `slope` make the same NumPy calls every time."""
 
     def __init__(self, strength: float, *, kinds: tuple[str, ...] = ("weights",)) -> None:
         self.strength = strength
@@ -69,7 +69,7 @@ class Penalty(Described):
         checks.within(self, "strength", 0)
 
     def value(self, params: Array) -> Any:
-        """The penalty, summed over the last axis.
+        """Return the penalty, summed over the last axis.
 
         Parameters
         ----------
@@ -98,8 +98,8 @@ class Penalty(Described):
     def curvature(self, params: Array, out: Array) -> None:
         """Write the second derivative with respect to each parameter into `out`.
 
-        For methods of second order. A penalty whose parameters do not each add a term of their own,
-        or that is not smooth, leaves this as it is.
+        Second-order methods need it. A penalty that is not smooth, or that is not a sum of one
+        term per parameter, does not implement this method.
 
         Parameters
         ----------
@@ -114,7 +114,7 @@ class Penalty(Described):
         )
 
     def kink_signature(self, params: Array) -> Array | None:
-        """The side of a kink on which each parameter lies, as numbers; None if there are no kinks.
+        """Return the side of a kink on which each parameter lies, as numbers; None without kinks.
 
         Parameters
         ----------
@@ -125,12 +125,12 @@ class Penalty(Described):
 
     @classmethod
     def example(cls) -> Self:
-        """A penalty for the tests that go through every class, with options worth a test."""
+        """Return a penalty with non-default options, for tests that go through every class."""
         return cls(0.1)
 
 
 class L2(Penalty):
-    """lambda/2 sum w^2, with the slope lambda w; also known as coupled weight decay of lambda.
+    """lambda/2 sum w^2, with the slope lambda w; also known as coupled weight decay.
 
     Hoerl and Kennard 1970, "Ridge regression: biased estimation for nonorthogonal problems";
     Krogh and Hertz 1991, "A simple weight decay can improve generalization".
@@ -157,7 +157,7 @@ class L2(Penalty):
 
 
 class L1(Penalty):
-    """lambda sum |w|, with the slope lambda sign(w), which drives weights to zero.
+    """lambda sum |w|, with the slope lambda sign(w), which drives weights to exactly zero.
 
     Tibshirani 1996, "Regression shrinkage and selection via the lasso".
 
@@ -173,7 +173,7 @@ class L1(Penalty):
     def value(self, params: Array) -> Any:
         starts = range(0, params.shape[-1], PIECE)
         pieces = (params[..., start : start + PIECE] for start in starts)
-        # w sign(w) instead of |w|: keeps the derivative of complex numbers
+        # w sign(w) instead of |w|, so that the complex-step derivative is correct
         return self.strength * sum(np.add.reduce(w * np.sign(w.real), axis=-1) for w in pieces)
 
     def slope(self, params: Array, out: Array) -> None:
@@ -195,7 +195,7 @@ def penalise(value: Any, acting: list[tuple[Penalty, Array, Array]], slopes: Arr
     acting : list of (penalty, params, grads)
         Each penalty with views of the parameters that it acts on, and of their gradients.
     slopes : array
-        A work array, as large as the largest of `params`.
+        A work array that is as large as the largest of `params`.
 
     Returns
     -------

@@ -32,9 +32,9 @@ class RangeTest:
     Attributes
     ----------
     learning_rates, losses : array (steps,)
-        What was tried, and the smoothed training loss at each.
+        The learning rates that were tried, and the smoothed training loss at each.
     suggestion : float
-        The rate at which the loss fell fastest.
+        The learning rate at which the loss fell fastest.
 
     Examples
     --------
@@ -50,14 +50,14 @@ class RangeTest:
 
     def __init__(self, learning_rates: Array, losses: Array) -> None:
         self.learning_rates, self.losses = learning_rates, losses
-        # over a tenth of the test, and after its first tenth: single steps are mostly noise
+        # slopes over a tenth of the steps, since single steps are mostly noise
         width = max(1, len(losses) // 10)
         falls = losses[2 * width :] - losses[width:-width]
         steepest = int(np.argmin(falls)) + width + width // 2 if len(falls) else 0
         self.suggestion = float(learning_rates[steepest])
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the loss at each rate: see `mlpgrad.plotting.range_test`; returns the Axes."""
+        """Draw the losses, and return the Axes: see `mlpgrad.plotting.range_test`."""
         from mlpgrad.plotting import range_test
 
         return range_test(self, ax=ax)
@@ -79,29 +79,29 @@ def learning_rate_range_test(
     steps: int = 100,
     batch_size: int = 32,
 ) -> RangeTest:
-    """Train a copy with a learning rate that grows at every step, until the loss explodes.
+    """Train a copy with a learning rate that grows at every step, until the loss diverges.
 
-    The model and the optimizer stay as they are. L. N. Smith 2017, "Cyclical learning rates for
+    The model and the optimizer are not changed. L. N. Smith 2017, "Cyclical learning rates for
     training neural networks".
 
     Parameters
     ----------
     model : Sequential
     x, y : array
-        As `fit` takes them.
+        Training data, as for `fit`.
     optimizer : Optimizer
-        The rule to find a rate for; its own learning rate does not count.
+        The optimizer to find a learning rate for; its own learning rate is ignored.
     lowest, highest : float, default 1e-6 and 10
-        The rates of the first and the last step; those between grow by one factor.
+        The learning rates of the first and the last step; they grow by a constant factor.
     steps : int, default 100
-        Number of steps, at most: the test ends when the loss is four times its lowest.
+        Maximum number of steps: the test ends early when the loss exceeds four times its minimum.
     batch_size : int, default 32
-        Samples of a step.
+        Number of samples per step.
 
     Returns
     -------
     RangeTest
-        What was tried, the smoothed losses, and a suggestion; `plot()` draws them.
+        The learning rates, the smoothed losses and a suggestion; `plot()` draws them.
 
     Examples
     --------
@@ -137,13 +137,13 @@ def learning_rate_range_test(
         record=Record(),
     )
     session.speaks = False
-    with suppress(DivergenceError):  # that is what the test is after
+    with suppress(DivergenceError):  # divergence is the expected end of the test
         session.run()
     return RangeTest(rates[: len(recorder.losses)], np.array(recorder.losses))
 
 
 class _LossRecorder(Callback):
-    """Smoothed batch losses, until there are enough of them or the loss has exploded."""
+    """Record smoothed batch losses; stop when there are enough of them or the loss diverges."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps

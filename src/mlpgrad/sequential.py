@@ -1,4 +1,4 @@
-"""`Sequential`, the model that people use: a network that is trained, evaluated and saved."""
+"""`Sequential`, the public model: a network that can be trained, evaluated and saved."""
 
 from __future__ import annotations
 
@@ -37,46 +37,52 @@ if TYPE_CHECKING:
 
 
 class Sequential(Differentiable, Answers):
-    """Layers in a row with a loss on top: a multilayer perceptron, or an ensemble of them.
+    """A stack of layers with a loss: a multilayer perceptron, or an ensemble of them.
 
     Parameters
     ----------
     layers : sequence of Layer
-        Neighbours' widths must agree; each object may be used once.
+        Each layer's input width must equal the output width of the layer before it. A layer object
+        may be used only once.
     loss : Loss
-        What training reduces.
+        The function that training minimizes.
     penalties : sequence of Penalty
         Added to the loss, for instance `[mg.L2(1e-4)]`.
     dtype : dtype
-        float32 by default; float64, longdouble and complex128 work as well.
+        Type of the parameters and of the computation, float32 by default; float64, longdouble and
+        complex128 also work.
     random_state : int, numpy.random.Generator or None
-        The only source of randomness: initial weights, dropout, shuffling.
+        The only source of randomness, used for initial weights, dropout and shuffling.
     ensemble_size : int, optional
-        E independent networks trained together; outputs become `(E, B, O)`.
+        Number E of independent networks that are trained together; outputs then have the shape
+        `(E, B, O)`.
     target_scaling : None or "standard", default None
-        "standard" trains on (y - mean) / deviation of each target. The first `fit` takes both from
-        its training rows, `fit_scaling` takes new ones. `predict` and metrics are in the unit of
-        `y`; the loss and its gradients are in that of the training. For losses on numbers only.
+        "standard" trains on (y - mean) / standard deviation of each target column. The first `fit`
+        computes both from its training rows; `fit_scaling` computes them again. Predictions and
+        metrics are in the units of `y`; the loss and its gradients are in the scaled units. Only
+        for losses whose targets are numbers.
     classes : sequence of labels, optional
-        What `y` calls the classes, in the order of the outputs: text, numbers or booleans. By
-        default `fit` learns it from `y`. Two labels for one output that tells two classes apart;
-        a name for each output where these are labels of their own.
+        The labels of the classes in `y`, in the order of the outputs: text, numbers or booleans.
+        By default `fit` learns them from `y`. Give two labels for a single binary output, and one
+        name per output for a multilabel model.
     encoder : mlpgrad.tables.TableEncoder, optional
-        Makes numbers of a table wherever the model takes `x`. The model keeps a copy, which learns
-        from the rows that `fit` trains on (unless it has learnt already), and which files hold.
+        Converts a table to numbers wherever the model takes `x`. The model keeps a copy of it,
+        fits the copy to the rows that `fit` trains on (unless it is already fitted), and saves it
+        with the model.
 
     Attributes
     ----------
     params, grads : array (P,) or (E, P)
-        Every parameter and its gradient. Layers hold views: change values, never the array.
+        All parameters, and their gradients. Layers hold views of these arrays: assign to their
+        elements, never replace the arrays.
     state : array (S,) or (E, S)
-        What else the layers keep between batches, such as running means.
+        Values other than parameters that layers keep between batches, such as running means.
     parameters, statistics : list of Slot
         Name, place and shape of each array in `params` and in `state`.
     classes_ : array (K,) or None
-        The label of each class, with which `predict_classes` answers.
+        The label of each class, as `predict_classes` returns it.
     feature_names_ : tuple of str or None
-        The columns of the frame that `fit` was given.
+        The column names of the data frame that `fit` was given.
 
     Examples
     --------
@@ -117,46 +123,51 @@ class Sequential(Differentiable, Answers):
         Parameters
         ----------
         x : array (n, I), or (E, n, I) for an ensemble; a DataFrame; or an iterable
-            May be memory-mapped: it is read a block at a time. The names of a frame's columns
-            are kept, and later frames must have them in this order; the index does not count. An
-            iterable yields batches `(x, y)` or `(x, y, sample_weight)` and is begun anew at each
-            epoch; then there is no `y`, and no split.
+            The inputs. A memory-mapped array is read a block at a time. The column names of a
+            DataFrame are kept, and later frames must have the same columns in the same order; the
+            index is ignored. An iterable yields batches `(x, y)` or `(x, y, sample_weight)` and is
+            iterated from the start at each epoch; `y` and `validation_split` are then not allowed.
         y : array (n, O) or (E, n, O), or classes (n,); a Series or DataFrame
-            Integers inside 0 .. K-1 are indices of classes. Other integers, text, booleans and
-            categories are labels, which `classes_` keeps; they must be as many as the outputs tell
-            apart. Labels of an iterable have to be given as `classes`.
+            The targets. Integers in 0 .. K-1 are class indices. Other integers, text, booleans and
+            categories are labels, which are kept in `classes_`; there must be as many of them as
+            the model has classes. For an iterable, give the labels as `classes` when making the
+            model.
         optimizer : Optimizer or Method
-            Its state goes on where an earlier `fit` left it.
+            The optimizer; its state continues from an earlier `fit`.
         epochs : int, default 10
-            Passes through the data.
+            Number of passes through the training data.
         batch_size : int, optional
-            Samples of a step, 32 by default; the last batch of an epoch may be shorter. For a
-            method that sees all rows, such as `LBFGS`, the rows computed at once, 8,192 by default.
+            Number of samples per step, 32 by default; the last batch of an epoch may be smaller.
+            For a full-batch method such as `LBFGS`, the number of rows computed at once, 8,192 by
+            default; it does not change the result beyond rounding.
         validation_data : tuple (x, y) or (x, y, sample_weight), optional
             Evaluated after every epoch.
         validation_split : float, default 0
-            Without `validation_data`, this share of the rows is held out: drawn at random, each
-            class in proportion.
+            Fraction of the rows to hold out for validation if `validation_data` is not given. They
+            are drawn at random, stratified by class.
         validation_shuffle : bool, default True
-            False holds out the last rows instead, for rows in order of time.
+            If False, hold out the last rows instead, as is usual for time series.
         folds : True or array (n,) of int, optional
-            Each member of an ensemble trains on all folds but one and is validated on that one.
-            True draws a fold for each member; an array gives the fold of each row. In
-            `history.oof_prediction` and `.oof_scores` no member has seen the row that it predicts.
-        callbacks : sequence of Callback, default ()
+            Train each member of an ensemble on all folds but one, and validate it on that fold.
+            True draws as many folds as there are members; an array gives the fold of each row.
+            `history.oof_prediction` and `history.oof_scores` then hold out-of-fold predictions and
+            their scores: no member has seen the rows that it predicts.
+        callbacks : sequence of Callback, default () Objects whose hooks are called around epochs
+        and batches. Objects whose hooks are called around epochs and batches.
+            Objects whose hooks are called around epochs and batches.
         metrics : sequence of Metric, optional
-            Recorded on the training batches as well. By default only the validation set is
-            measured, with the loss's own metrics.
+            Metrics to record on training batches and on validation data. By default only the
+            validation data are measured, with the usual metrics of the loss.
         sample_weight : array (n,) or (E, n), optional
-            Numbers >= 0; a sample of weight 2 counts as two, one of weight 0 is left out, also
-            in the statistics of BatchNorm. The weights of held-out rows belong to the validation
-            figures. See the notes below.
+            Numbers >= 0. A sample of weight 2 counts as two samples; one of weight 0 is ignored,
+            also in the statistics of BatchNorm. The weights of held-out rows apply to the
+            validation figures. See the notes below.
         class_weight : dict of label to number, or "balanced", optional
-            Multiplies the weights of each class's samples in training, never in validation. The
-            keys are labels as they are in `y`; "balanced" gives every class the same total
-            weight among the rows that are trained on.
+            Factors for the sample weights of each class, applied in training but not in
+            validation. The keys are labels as in `y`; "balanced" gives every class the same total
+            weight in the training rows.
         shuffle : bool, default True
-            Whether the rows come in a new order at every epoch.
+            Whether to shuffle the rows at every epoch.
         verbose : int, default 1
             0 is silent, 1 shows progress on stderr: see `ProgressBar`.
         resume : dict, optional
@@ -164,39 +175,41 @@ class Sequential(Differentiable, Answers):
             With the same options this training goes on exactly where that one was; with `LBFGS`
             and `TrustNewton` it goes on from the weights, without what SciPy knew of earlier steps.
         communicator : Communicator, optional
-            Joins this training with those of other ranks, each on rows of its own. Recorded values
-            of metrics and of validation data are the ranks' means, weighted by their rows.
+            Joins this training with those of other ranks for data-parallel training, in which each
+            rank has its own rows. Recorded metrics and validation figures are means over the
+            ranks, weighted by their numbers of rows.
         compiled : bool, optional
-            Whether steps are compiled to machine code, with the extra `mlpgrad[compiled]`: False
-            never, True always (an error says what is against it), None where it pays by the
-            number of steps and the size of the network. `model.compiled_because` says why not.
-            Results differ by rounding.
+            Whether to compile the training steps to machine code, with the extra
+            `mlpgrad[compiled]`: False never does, True always does (or raises an error that says
+            why it cannot), None does where it pays, given the number of steps and the size of the
+            network. `model.compiled_because` gives the reason if it did not. Results differ by
+            rounding.
 
         Returns
         -------
         History
-            Losses and metrics by name, one value an epoch.
+            Losses and metrics by name, one value per epoch.
 
         Raises
         ------
         DivergenceError
-            As soon as the loss is not finite. The model then holds weights from before that
-            training can go on from, for instance with a lower learning rate, and the optimizer
+            As soon as the loss is not finite. The model then holds earlier, finite weights from
+            which training can continue, for instance with a lower learning rate, and the optimizer
             is reset.
         RuntimeError
-            If another thread is fitting this model, or using the optimizer in a fit. Other
-            threads may predict, evaluate and save meanwhile: they get the weights of one moment,
-            from between two steps.
+            If another thread is fitting this model, or is using this optimizer in a `fit`. Other
+            threads may predict, evaluate and save during training: they see a consistent set of
+            weights, from between two steps.
 
         Notes
         -----
         A step divides each weight by the mean weight of all training rows (of the same member),
-        and the sum over the batch by its number of rows. So the expected step is the gradient of
-        sum(w l) / sum(w) over the training rows, whatever the batch size, and the size of the
-        weights does not matter. PyTorch divides by the sum of the weights of the batch instead:
-        with `batch_size=1` class weights then do nothing at all, and in small batches less than
-        they should. Batches from an iterable are divided by their number of rows alone, since
-        the mean weight of all of them is not known: give weights whose mean is about 1.
+        and the sum over the batch by its number of rows. The expected gradient of a step is
+        therefore that of sum(w l) / sum(w) over the training rows, whatever the batch size, and a
+        common factor of all weights has no effect. PyTorch divides by the sum of the weights of
+        the batch instead: with `batch_size=1` class weights then have no effect, and in small
+        batches too little. Batches from an iterable are only divided by their number of rows,
+        because the mean weight of all batches is not known: give weights whose mean is about 1.
 
         Examples
         --------
@@ -243,25 +256,25 @@ class Sequential(Differentiable, Answers):
     def evaluate(
         self, x: Any, y: Any, *, sample_weight: Any = None, metrics: Sequence[Metric] | None = None
     ) -> dict[str, Any]:
-        """The objective and metrics on data, in prediction mode.
+        """Compute the objective and the metrics on data, in prediction mode.
 
         Parameters
         ----------
         x, y, sample_weight
             As for `backpropagate`; means are weighted, sum(w l) / sum(w).
         metrics : sequence of Metric, optional
-            By default `"accuracy"` where the loss classifies, beside `"baseline_accuracy"`, which
-            is that of always saying the largest class; else `"r2"`, which is 0 for always saying
-            the mean.
+            By default `"accuracy"` for a classification loss, together with `"baseline_accuracy"`,
+            the accuracy of always predicting the most frequent class; otherwise `"r2"`, which is 0
+            for always predicting the mean.
 
         Returns
         -------
         dict
-            `"loss"` (with penalties, as in training) and each metric by name; a float, or an
-            array `(E,)` for an ensemble. The figures of an ensemble as a whole, whose probabilities
-            or numbers are the mean over the members, are floats with names such as
-            `"ensemble_loss"` (without penalties) and `"ensemble_accuracy"`; they are left out where
-            members have data of their own.
+            `"loss"` (with penalties, as in training) and each metric by name; a float, or an array
+            `(E,)` for an ensemble. Figures of the ensemble as a whole, whose prediction is the
+            mean over the members, are floats with names such as `"ensemble_loss"` (without
+            penalties) and `"ensemble_accuracy"`; they are left out if each member has its own
+            data.
         """
         with self.reading() as network:
             checked = network.checked(x, y, sample_weight)
@@ -273,18 +286,18 @@ class Sequential(Differentiable, Answers):
     def save(self, path: str | Path) -> None:
         """Write the model to a `.npz` file with a JSON description; `mg.load(path)` reads it.
 
-        The file appears whole or not at all. A file that is saved again keeps its mode, and its
-        owner where the process may set it.
+        The file is written completely or not at all. An existing file is replaced and keeps its
+        mode, and also its owner if the process is allowed to set it.
 
         Parameters
         ----------
         path : str or Path
-            The file's name as it is, to which nothing is added. Symbolic links are followed.
+            Name of the file; no suffix is added. Symbolic links are followed.
 
         Raises
         ------
         TypeError
-            If a layer or loss holds what a file cannot, such as a function.
+            If a layer or loss has an option that cannot be written to a file, such as a function.
         FileNotFoundError
             If the folder does not exist.
         IsADirectoryError, FileExistsError
@@ -308,7 +321,7 @@ class Sequential(Differentiable, Answers):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Say what an attribute of another library's models is called here."""
+            """Raise AttributeError; for a name from another library, it says what to write here."""
             if name.startswith("__"):  # Python asks for those itself, with every copy
                 raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
             known = [known for known in dir(type(self)) if not known.startswith("_")]
@@ -316,5 +329,5 @@ class Sequential(Differentiable, Answers):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{instead}")
 
     def __call__(self, *inputs: Any) -> NoReturn:
-        """Say what to write instead: predicting and training are different calls."""
+        """Raise TypeError: prediction and training are different calls."""
         raise TypeError(f"a model is not called; write {CALLED}, or for training model.fit(...)")

@@ -1,7 +1,7 @@
 """pytest plugin: a `gradcheck` fixture, its options, and its reports in the failure section.
 
-A package of its own, so that pytest can load it without importing mlpgrad: that import waits for
-the first test that uses the fixture, when coverage is already being measured.
+It is a separate package so that pytest can load it without importing mlpgrad, which is imported
+only by the first test that uses the fixture, when coverage is already being measured.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ THOROUGH_DIRECTIONS = 12
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--gradcheck-seed` and `--gradcheck-thorough`."""
+    """Add the options `--gradcheck-seed` and `--gradcheck-thorough`."""
     group = parser.getgroup("gradcheck", "gradient checks (mlpgrad)")
     group.addoption(
         "--gradcheck-seed",
@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class GradientChecks:
-    """What the fixture gives: call it with what `mlpgrad.assert_gradients` takes."""
+    """The fixture's value: call it with the arguments of `mlpgrad.assert_gradients`."""
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self.request = request
@@ -64,7 +64,7 @@ class GradientChecks:
             )
         except AssertionError as error:
             report: GradientReport | None = getattr(error, "report", None)
-            if report is None:  # an assertion in the function that is checked
+            if report is None:  # the error is an assertion in the function under test
                 raise
         self.request.node.add_report_section("call", "gradient check", str(report))
         reason = next(iter(report.hints), report.first_wrong)

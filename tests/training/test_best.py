@@ -96,7 +96,7 @@ WATCHERS = [
 def test_a_name_that_nobody_knows_needs_a_direction(make, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     says = Says("val_beauty", [1.0, 2.0, 3.0, 2.0, 1.0])
-    with pytest.raises(ValueError, match=r'val_beauty is better is not known; write mode="max"'):
+    with pytest.raises(ValueError, match=r'val_beauty is better; write mode="max"'):
         train([says, make(monitor="val_beauty")])
     train([says, make(monitor="val_beauty", mode="max")])
 
@@ -253,7 +253,7 @@ def test_a_second_fit_does_not_replace_a_better_model(tmp_path):
     np.testing.assert_array_equal(mg.load(tmp_path / "best.npz").params, before)
     train([Says("val_loss", [9.0, 8.0, 0.5]), keep], epochs=3)
     assert (mg.load(tmp_path / "best.npz").params == 2).all()
-    with pytest.raises(ValueError, match=r"the best so far, 0.5, is of val_loss, .* logs loss"):
+    with pytest.raises(ValueError, match=r"best value so far, 0.5, is one of val_loss, .* loss"):
         train([keep])
 
 

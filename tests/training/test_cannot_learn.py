@@ -206,7 +206,7 @@ FITTED = [
             epochs=30,
             callbacks=[mg.EarlyStopping(3, validation_data=(X, Y))],
         ),
-        r"EarlyStopping stopped after epoch 4: loss was in no epoch better than in the first",
+        r"EarlyStopping stopped after epoch 4: loss was never better than in the first epoch",
         lambda: fit(
             hidden(mg.Tanh())(),
             epochs=30,

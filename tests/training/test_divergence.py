@@ -162,7 +162,7 @@ def test_a_divergence_over_several_epochs_in_threads_goes_back_to_sane_weights(m
 def test_weights_that_are_wrong_from_the_start_are_called_so():
     model = network()
     model.params = 1e30
-    with pytest.raises(mg.DivergenceError, match="began with give it already; make a new model"):
+    with pytest.raises(mg.DivergenceError, match="this training already give it; make a new model"):
         model.fit(X, Y, optimizer=mg.SGD(1e-3), verbose=0)
     assert (model.params == np.float32(1e30)).all()
 

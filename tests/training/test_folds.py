@@ -264,7 +264,7 @@ def test_what_has_no_folds_is_refused():
     x, y = regression()
     with pytest.raises(ValueError, match="folds expects an ensemble of at least 2 members"):
         fit(network(size=None), x, y)
-    with pytest.raises(ValueError, match="a row for each of 3 members, got 2 rows"):
+    with pytest.raises(ValueError, match="one row for each of 3 members, got 2 rows"):
         fit(network(), x[:2], y[:2])
     with pytest.raises(ValueError, match="the same target for all members"):
         fit(network(), x, np.stack([y] * MEMBERS))

@@ -384,7 +384,7 @@ def test_a_search_that_fails_says_so_and_keeps_the_best_weights(cls):
     layers = [mg.Dense(2, 6, bias=False), Wrong(), mg.Dense(6, 1)]
     model = moons(layers=layers, penalties=[])
     method = cls(gtol=1e-12, ftol=0)
-    with pytest.warns(mg.TrainingWarning, match=f"{cls.__name__} has ended the training after"):
+    with pytest.warns(mg.TrainingWarning, match=f"{cls.__name__} ended the training after"):
         history = train(model, method)
     assert "lower" in method.messages[0]
     assert model.backpropagate(X, Y) == pytest.approx(min(history["loss"]), rel=1e-12)

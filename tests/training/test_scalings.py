@@ -143,7 +143,9 @@ def test_targets_that_a_deviation_cannot_be_held_of_are_refused():
 
 def test_a_column_that_loses_its_digits_is_warned_of():
     x = X + np.array([0, 0, 1e9])
-    with pytest.warns(mg.TrainingWarning, match=r"column 2 of x is .* apart; subtract .*float64"):
+    with pytest.warns(
+        mg.TrainingWarning, match=r"column 2 of x .* spacing of float32 .* subtract .*float64"
+    ):
         scaled_model().fit_scaling(x, Y)
 
 

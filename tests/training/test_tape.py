@@ -87,7 +87,7 @@ def test_clipping_decay_and_bounds_are_on_the_record(cls, size):
     network = model(ensemble_size=size)
     optimizer = cls(0.01, **options)
     if not vars(cls).get("repeatable"):
-        pytest.skip("does not say that it makes the same calls every time")
+        pytest.skip("does not declare that it makes the same calls every time")
     optimizer.attach(network)
     optimizer.prepare(network.params, network.grads)
     tape = Tape()

@@ -323,7 +323,7 @@ def test_early_stopping_restores_the_best_weights_when_training_runs_out_too():
 def test_early_stopping_ignores_improvements_below_min_delta():
     callbacks = [Script([5.0, 4.9, 4.8, 4.7, 4.6]), mg.EarlyStopping(patience=2, min_delta=1.0)]
     with pytest.warns(
-        mg.TrainingWarning, match="val_loss was in no epoch better than in the first"
+        mg.TrainingWarning, match="val_loss was never better than in the first epoch"
     ):
         model, history = train(epochs=5, callbacks=callbacks)
     assert history.epochs == 3

@@ -12,19 +12,21 @@ from mlpgrad.training.callbacks import Callback
 
 
 class ExponentialMovingAverage(Callback):
-    """average <- decay average + (1 - decay) params after every batch; used at the end.
+    """average <- decay average + (1 - decay) params after every batch; `fit` ends with the average.
 
-    The average starts from the first weights, and its weight on them, decay^t, is taken out
-    (as Adam does). Statistics such as BatchNorm's stay those of the last weights.
+    The average starts from the initial parameters; their share in it, decay^t, is removed (bias
+    correction, as in Adam). Statistics such as those of BatchNorm remain those of the last
+    parameters.
 
-    Training itself goes on with the weights as they are. The validation figures are those of
-    the averaged weights, since `fit` ends with them; so early stopping and checkpoints, before
-    or after this callback in the list, compare and keep averaged weights.
+    Training itself continues with the unaveraged parameters. The validation figures are those of
+    the averaged parameters, since `fit` ends with them. Early stopping and checkpoints, before or
+    after this callback in the list, therefore compare and keep averaged parameters.
 
     Parameters
     ----------
     decay : float, default 0.99
-        From 0 to below 1. Close to 1: an average over about the last 1 / (1 - decay) batches.
+        At least 0 and below 1. A value close to 1 averages over about the last 1 / (1 - decay)
+        batches.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The metrics of `evaluate` where none are chosen: beside what a guess without inputs reaches."""
+"""The default metrics of `evaluate`, with the baselines that a constant prediction reaches."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from mlpgrad.metrics import R2, Accuracy, Metric
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Batch
 
-MOST_CLASSES = 1000  # with more, the largest is not worth the table
-MOST_NUMBERS = 1 << 24  # of validation targets that are looked at before training
+MOST_CLASSES = 1000  # with more classes, the count of each would take too much memory
+MOST_NUMBERS = 1 << 24  # validation targets that are examined before training, at most
 
 
 class _BaselineAccuracy(Metric):
-    """max_k mean [class = k]: the accuracy of always saying the largest class
+    """max_k mean [class = k], the accuracy of always predicting the most frequent class.
 
     Parameters
     ----------
     classes : int
-        How many classes there are.
+        Number of classes.
     """
 
     name = "baseline_accuracy"
@@ -38,13 +38,13 @@ class _BaselineAccuracy(Metric):
 
 
 def usual_metrics(network: Network, target: Array) -> list[Metric]:
-    """Accuracy and the share of the largest class; R2, against the mean, where targets are numbers.
+    """Return the accuracy and its baseline for a classification loss, R2 for numbers.
 
     Parameters
     ----------
     network : Network
     target : array (..., B, T)
-        Checked.
+        Checked targets.
     """
     loss = network.loss
     outputs = network.out_features or target.shape[-1]
@@ -59,7 +59,7 @@ def usual_metrics(network: Network, target: Array) -> list[Metric]:
 
 
 def baselines(network: Network, validation: Batch | None) -> dict[str, str]:
-    """What to show in brackets beside values on validation data: computed once, before training."""
+    """Return what to show in parentheses after validation values, computed before training."""
     if validation is None or network.unfitted():
         return {}
     _, target, weights = validation
@@ -71,14 +71,14 @@ def baselines(network: Network, validation: Batch | None) -> dict[str, str]:
         value = _loss_of_mean(network, target, w)
         return {} if value is None else {"val_loss": f" (mean: {value:.4g})"}
     classes = loss.true_classes(target)
-    if classes.ndim > 1:  # several labels a sample
+    if classes.ndim > 1:  # several labels per sample
         return {}
     counts = np.bincount(classes, w[:, 0])
     return {"val_accuracy": f" (largest class: {counts.max() / counts.sum():.4g})"}
 
 
 def _loss_of_mean(network: Network, target: Array, weights: Array) -> float | None:
-    """The loss of predicting the mean of the targets; None where outputs are something else."""
+    """Return the loss of predicting the mean target; None if the outputs have another meaning."""
     if type(network.loss).numbers is not Loss.numbers or network.out_features != target.shape[-1]:
         return None
     mean = (weights * target).sum(axis=0) / weights.sum()

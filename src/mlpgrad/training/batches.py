@@ -1,4 +1,4 @@
-"""Minibatches: rows in shuffled order, gathered into reused buffers."""
+"""Minibatches: shuffled rows, gathered into reused buffers."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from mlpgrad.network.network import Network
 from mlpgrad.training.communicator import Communicator, summed
 from mlpgrad.training.record import Record
 
-BLOCK_BYTES = 1 << 19  # gathered together: many small batches cost one gather, and fit the cache
+BLOCK_BYTES = 1 << 19  # gathered at once: one gather for many small batches, which fit the cache
 SHUFFLED_AT_ONCE = 1 << 20  # rows: an epoch's order never takes more memory than this
-ROWS_SEEN = 1024  # that `sample` gives, at most
+ROWS_SEEN = 1024  # that `sample` returns, at most
 RUN = 512  # consecutive rows that stay together in a larger set until they meet in the pool
 
 Batch = tuple[Array, Array, Array | None]
 
 
 class Batches(Stateful):
-    """What an epoch consists of: iterating once is an epoch of `(x, target, weights)`.
+    """The batches of an epoch: one iteration yields `(x, target, weights)` for each batch.
 
     A batch is valid until the next one. A subclass implements `blocks`.
     """
 
     batch_size: int | None = None
-    """Samples of a batch, except a shorter last one; None where it is not known."""
+    """Samples per batch, except for a smaller last one; None if not known."""
     samples: int | None = None
-    """Samples of an epoch; None where it is not known."""
+    """Samples per epoch; None if not known."""
     count: int | None = None
-    """Batches of an epoch; None where it is not known."""
+    """Batches per epoch; None if not known."""
     largest: int | None = None
-    """Samples of the largest batch so far; None where it is not known."""
+    """Samples of the largest batch so far; None if not known."""
 
     def blocks(self) -> Iterator[list[Batch]]:
-        """An epoch as lists of batches that are valid together, until the next list."""
+        """Yield the batches of an epoch in lists, which are valid until the next list."""
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[Batch]:
@@ -46,49 +46,49 @@ class Batches(Stateful):
             yield from block
 
     def after(self, seen: int) -> Iterator[list[Batch]]:
-        """The lists of an epoch of which `seen` batches have been used already."""
+        """Yield the lists of an epoch without its first `seen` batches."""
         for block in self.blocks():
             yield block[seen:]
             seen = max(0, seen - len(block))
 
     def sample(self) -> Batch | None:
-        """Some of the training rows, checked and cast: for a look at them. None if unknown."""
+        """Return some of the training rows, checked and cast, for inspection; None if not known."""
         return None
 
     def rewind(self) -> None:
-        """Forget the position that `restore` has put back: the next epoch begins at its start."""
+        """Forget the position set by `restore`, so that the next epoch begins at its start."""
 
     def conclude(self, network: Network, metrics: Sequence[Metric] | None, record: Record) -> None:
-        """Write down what a training has left to be said of its rows: nothing, by default."""
+        """Record results about the training rows at the end of a training: none by default."""
 
     def mean_weight(self, communicator: Communicator | None = None) -> Any:
-        """What a training step divides weights by: 1, so that they count as they are given.
+        """Return the divisor of the weights in a training step: 1 leaves the weights as given.
 
-        A number, or `(E, 1, 1)`. The steps of several ranks divide by the same.
+        It is a number, or an array `(E, 1, 1)`, and the same on all ranks.
         """
         return 1.0
 
 
 class Minibatches(Batches):
-    """Iterating once is an epoch: `(x, target, weights)` views, valid until the next one.
+    """Minibatches of arrays, as views `(x, target, weights)` that are valid until the next.
 
-    Several batches are gathered at a time, so small batches of small data cost a slice each.
-    Sets of up to a million rows are shuffled exactly. Larger ones (a memory-mapped file, say)
-    are shuffled as runs of 512 rows, and then row by row in pools of 128 runs drawn from all
-    over the set: no memory that grows with the data, and few jumps through the file.
+    Several batches are gathered at a time, so that a small batch of small data costs only a slice.
+    Data of up to a million rows are shuffled exactly. Larger data (a memory-mapped file, for
+    example) are shuffled in runs of 512 rows, and then row by row in pools of 128 runs from random
+    places: the memory needed does not grow with the data, and the file is read with few seeks.
 
     Parameters
     ----------
     arrays : list of array or None
         Input, target and weights, rows on axis -2.
     dtypes : list of dtype
-        What the batches are cast to.
+        The types to which the batches are cast.
     rows : array of int, optional
         The rows to use; all by default.
     cast : callable, optional
-        Turns some rows of the target, as they are, into those that the loss takes.
+        Converts rows of the target as given to the form that the loss takes.
     sample_weight : array, optional
-        What the rows that are not used weigh: without the weights of classes.
+        Weights of the held-out rows, without class weights.
     """
 
     kept: tuple[str, ...] = ("rows", "order", "begun")
@@ -115,7 +115,7 @@ class Minibatches(Batches):
         self.count = len(self)
         self.shuffle = shuffle
         self.rng = rng
-        self.order: Array | None = None  # of the rows in this epoch, where it is known at once
+        self.order: Array | None = None  # of the rows in this epoch, if it is drawn as a whole
         self.begun: dict[str, Any] = {}  # the generator's state before a larger set's epoch
         self.resumes = False
         row_bytes = first.size // first.shape[-2] * dtypes[0].itemsize
@@ -140,13 +140,13 @@ class Minibatches(Batches):
         for array, out, how in zip(self.arrays, self.buffers, (None, self.cast, None), strict=True):
             if array is not None and out is not None:
                 alike = array.dtype == out.dtype and how is None
-                # from where, gathered into which buffer, cast into which, and how
+                # source, buffer to gather into, buffer to cast into, function that casts
                 uncast = out if alike else self._buffer(array, array.dtype)
                 self.copies.append((array, uncast, out, how))
         self.views: dict[int, list[Batch]] = {}
 
     def blocks(self) -> Iterator[list[Batch]]:
-        """An epoch as lists of batches that are gathered together."""
+        """Yield the batches of an epoch in lists that are gathered together."""
         for order in self._orders():
             for start in range(0, len(order), self.block):
                 rows = order[start : start + self.block]
@@ -165,7 +165,7 @@ class Minibatches(Batches):
         self._gather(rows if self.rows is None else self.rows[rows])
 
     def _orders(self) -> Iterator[Array]:
-        """The epoch's order of rows, in pieces of whole batches."""
+        """Yield the epoch's order of rows, in pieces of whole batches."""
         if self.samples <= SHUFFLED_AT_ONCE:
             if self.order is None or not self.resumes:
                 self.order = np.arange(self.samples)
@@ -180,7 +180,7 @@ class Minibatches(Batches):
         yield from self._pools()
 
     def _pools(self) -> Iterator[Array]:
-        """The order of a large set: runs of rows, mixed in pools."""
+        """Yield the order of rows of large data: runs of rows, shuffled in pools."""
         runs = np.arange(0, self.samples, RUN)
         if self.shuffle:
             self.rng.shuffle(runs)
@@ -196,7 +196,7 @@ class Minibatches(Batches):
             yield pool[:whole]
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Put back rows and position: the next epoch is what was left of the one begun."""
+        """Restore the order and the position: the next epoch is the rest of the interrupted one."""
         super().restore(snapshot)
         self.resumes = True
 
@@ -215,32 +215,32 @@ class Minibatches(Batches):
         return inputs.astype(x.dtype, copy=False), labels, given
 
     def _some_rows(self, count: int) -> Array:
-        """At most so many rows that are trained on, from all over the data."""
+        """Return at most `count` training rows, spread over the data."""
         rows = np.arange(0, self.samples, -(-self.samples // count))
         return rows if self.rows is None else self.rows[rows]
 
     def data(self) -> Batch:
-        """All training rows: `rows` of the arrays, or the arrays themselves."""
+        """Return all training rows: `rows` of the arrays, or the arrays themselves."""
         if self.rows is None:
             return self.arrays
         return _take(self.arrays, self.rows)
 
     def trained(self) -> tuple[Any, Any, Any]:
-        """All training rows, gathered when they are sliced; without a copy."""
+        """Return all training rows without a copy; they are gathered when sliced."""
         if self.rows is None:
             return self.arrays
         x, target, weights = (None if a is None else Rows(a, self.rows) for a in self.arrays)
         return x, target, weights
 
     def held_out(self) -> Batch:
-        """Copies of all rows that are not among `rows`, in the order of the data."""
+        """Return copies of all rows that are not among `rows`, in the order of the data."""
         assert self.rows is not None
         everyone = np.arange(self.arrays[0].shape[-2])
         others = np.setdiff1d(everyone, self.rows, assume_unique=True)
         return _take((*self.arrays[:2], self.sample_weight), others)
 
     def mean_weight(self, communicator: Communicator | None = None) -> Any:
-        """The mean weight of all rows that are trained on, on all ranks: 1 without weights."""
+        """Return the mean weight of the training rows of all ranks; 1 without weights."""
         given = self.arrays[2] is not None
         total, rows = self._weight_and_rows()
         if communicator is None:
@@ -253,7 +253,7 @@ class Minibatches(Batches):
         return total / rows if given else 1.0
 
     def _weight_and_rows(self) -> tuple[Array, Any]:
-        """The sum of the weights of all rows that are trained on, and their number."""
+        """Return the sum of the weights of the training rows, and their number."""
         weights = self.arrays[2]
         if weights is None:
             return np.full((1, 1), self.samples), self.samples
@@ -261,7 +261,7 @@ class Minibatches(Batches):
         return weights.sum(axis=-2, keepdims=True, dtype=np.float64), self.samples
 
     def _gather(self, rows: Array) -> None:
-        """Copy rows of every array into the front of its buffer."""
+        """Copy rows of every array to the start of its buffer."""
         part = np.s_[..., : len(rows), :]
         for array, uncast, buffer, cast in self.copies:
             if not array.flags.c_contiguous:  # take would copy the whole array first
@@ -272,11 +272,11 @@ class Minibatches(Batches):
                 buffer[part] = uncast[part] if cast is None else cast(uncast[part])
 
     def _buffer(self, array: Array, dtype: np.dtype[Any]) -> Array:
-        """Room for as many rows as are gathered together."""
+        """Return a buffer for as many rows as are gathered at once."""
         return np.empty((*array.shape[:-2], self.block, array.shape[-1]), dtype)
 
     def _split(self, count: int) -> list[Batch]:
-        """Views of the first `count` gathered rows, a batch each, made once for each count."""
+        """Return views of the first `count` gathered rows by batch, made once per count."""
         if count not in self.views:
             starts = range(0, count, self.batch_size)
             parts: list[list[Any]] = [
@@ -288,14 +288,14 @@ class Minibatches(Batches):
 
 
 def _take(data: Batch, rows: Array) -> Batch:
-    """Copies of some rows."""
+    """Return copies of some rows."""
     x, target, weights = data
     weights = None if weights is None else weights.take(rows, axis=-2)
     return x.take(rows, axis=-2), target.take(rows, axis=-2), weights
 
 
 class Rows:
-    """Some rows of an array, gathered when they are sliced: a file is never read whole."""
+    """Some rows of an array, gathered when sliced: a file is never read as a whole."""
 
     def __init__(self, array: Array, rows: Array) -> None:
         self.array, self.rows = array, rows
@@ -303,5 +303,5 @@ class Rows:
         self.ndim, self.dtype = array.ndim, array.dtype
 
     def __getitem__(self, part: Any) -> Array:
-        """The rows of a slice `[..., start:stop:step, :]`."""
+        """Return the rows of a slice `[..., start:stop:step, :]`."""
         return self.array[..., self.rows[part[-2]], :]

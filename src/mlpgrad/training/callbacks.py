@@ -1,4 +1,4 @@
-"""Callbacks: what happens around epochs and batches, under Keras's hook names."""
+"""Callbacks: hooks around epochs and batches, with the names that Keras uses."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class Callback(Described, Stateful):
-    """Base of all callbacks: override the hooks you need.
+    """Base class of callbacks: override the hooks that you need.
 
     `fit` sets `model`, `optimizer`, `history`, `epochs` and `session` before the first hook.
-    Setting `self.model.stop_training = True` ends training. Hooks on batches cost time only where
-    they are overridden. What a callback remembers from epoch to epoch is named in `kept`, so that
-    a resumed training goes on with it.
+    Setting `self.model.stop_training = True` ends training. Hooks on batches cost time only if
+    they are overridden. The attributes that a callback keeps from epoch to epoch are named in
+    `kept`, so that a resumed training continues with them.
 
     Examples
     --------
@@ -37,36 +37,35 @@ class Callback(Described, Stateful):
     """
 
     session: Any
-    """The `Session` of the running `fit`: among others its `snapshot()`."""
+    """The `Session` of the running `fit`; it has a method `snapshot()`."""
     model: Network
     optimizer: Optimizer
     history: Record
     epochs: int
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Before the first epoch."""
+        """Called before the first epoch."""
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """After the last epoch, also when training was interrupted or failed."""
+        """Called after the last epoch, even if training was interrupted or failed."""
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Before each epoch, counted from 0."""
+        """Called before each epoch, counted from 0."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """After each epoch, with its loss and metrics by name."""
+        """Called after each epoch with its loss and metrics by name."""
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any]) -> None:
-        """Before each batch."""
+        """Called before each batch."""
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
-        """After each batch, with its loss."""
+        """Called after each batch with its loss."""
 
     def final_params(self) -> Array | None:
-        """Parameters that `fit` is to end with in place of the last ones; None: the last ones.
+        """Return the parameters that `fit` should end with; None for the last ones.
 
-        They are the ones that the session validates, and that early stopping and checkpoints
-        keep: `ExponentialMovingAverage` gives its average. Returned in the shape of
-        `model.params`.
+        They have the shape of `model.params`. The session validates them, and early stopping and
+        checkpoints keep them. `ExponentialMovingAverage` returns its average.
         """
         return None
 
@@ -77,31 +76,31 @@ class Callback(Described, Stateful):
         return any(h in own or getattr(cls, h) is not getattr(Callback, h) for h in hooks)
 
     def monitored(self, logs: dict[str, Any], name: str | None) -> Any:
-        """The logged value to watch: `val_loss` where there is one, else `loss`, or by name."""
+        """Return the logged value `name`; by default `val_loss` if it is logged, else `loss`."""
         name = name or ("val_loss" if "val_loss" in logs else "loss")
         if name not in logs:
             raise KeyError(f"{self!r} found no {name!r} in the logs{nearest(name, logs)}")
         return logs[name]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the session: it ends with `fit`."""
+        """Leave out the session, which ends with `fit`."""
         return {name: value for name, value in vars(self).items() if name != "session"}
 
     @classmethod
     def example(cls) -> Self:
-        """A callback with options worth a test, for tests that go through every class."""
+        """Return a callback with non-default options, for tests that go through every class."""
         return cls()
 
 
 def check_callbacks(callbacks: Any) -> list[Callback]:
-    """The callbacks that a person has given, as a list.
+    """Return the callbacks that the user gave, as a list.
 
     Raises
     ------
     TypeError
-        If this is not a list of callbacks; the message says what to write.
+        If it is not a list of callbacks; the message says what to write.
     ValueError
-        If one object is in the list twice.
+        If an object is in the list twice.
     """
     several = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
     for thing in several:

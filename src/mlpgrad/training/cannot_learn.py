@@ -1,4 +1,4 @@
-"""Trainings that cannot learn: looked at after the first epoch and at the end, and said once."""
+"""Warnings about training that cannot learn, after the first epoch and at the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Batches
 
-UNSCALED = 10.0  # size of a target that begins to be far from what fresh weights give
+UNSCALED = 10.0  # targets above this size are far from the outputs of initial weights
 
 
 def warn_after_first_epoch(network: Network, batches: Batches) -> None:
@@ -26,7 +26,7 @@ def warn_after_first_epoch(network: Network, batches: Batches) -> None:
     ----------
     network : Network
     batches : Batches
-        What it is trained on; some of the rows are looked at.
+        The training data, of which some rows are examined.
     """
     looks: list[Callable[[Network, Batches], str | None]] = [_single_rows, _alike, _dead]
     message = next((text for look in looks if (text := look(network, batches))), None)
@@ -47,7 +47,7 @@ def warn_at_end(network: Network, batches: Batches) -> None:
     if not size > UNSCALED:
         return
     prediction, reader = network._predict(x), loss.reader()
-    if prediction.shape[-1] != target.shape[-1]:  # several outputs say one number
+    if prediction.shape[-1] != target.shape[-1]:  # several outputs describe one number
         return
     constant = np.broadcast_to(mean, prediction.shape).astype(network.dtype)
     with np.errstate(all="ignore"):
@@ -56,15 +56,15 @@ def warn_at_end(network: Network, batches: Batches) -> None:
     worse = (found >= 0.99 * baseline) & (baseline > 0)
     if worse.any():
         warn(
-            f"training has ended with a loss of {found[worse].mean():.4g}{_members(worse)}, which "
-            f"is no better than predicting the mean of the targets ({baseline.mean():.4g}); they "
-            f"are as large as {size:.4g}, and fresh weights give outputs of about 1: make the "
-            f'model with target_scaling="standard", or train longer'
+            f"training ended with a loss of {found[worse].mean():.4g}{_members(worse)}, which is "
+            f"no better than predicting the mean of the targets ({baseline.mean():.4g}); they are "
+            f"as large as {size:.4g}, while initial weights give outputs of about 1: make the "
+            'model with target_scaling="standard", or train longer'
         )
 
 
 def _single_rows(network: Network, batches: Batches) -> str | None:
-    """BatchNorm has no spread to normalise by in a batch of one sample."""
+    """Check for BatchNorm in batches of one sample, which have no variance to normalize by."""
     if batches.largest != 1:
         return None
     for position, layer in walk(network.layers):
@@ -78,7 +78,7 @@ def _single_rows(network: Network, batches: Batches) -> str | None:
 
 
 def _alike(network: Network, batches: Batches) -> str | None:
-    """Units that began alike get the same gradient, and stay alike."""
+    """Check for units with equal weights, which get equal gradients and so remain equal."""
     layers = [(p, layer) for p, layer in walk(network.layers) if isinstance(layer, Dense)]
     for position, layer in layers[:-1]:
         weights = layer.params.weights
@@ -88,15 +88,15 @@ def _alike(network: Network, batches: Batches) -> str | None:
         if same.any():
             return (
                 f"all {weights.shape[-1]} units of layer {position} {layer!r} have the same "
-                f"weights after the first epoch{_members(same)}: units that begin alike get the "
-                f"same gradient and stay alike, as a single one; draw the initial weights at "
-                f"random, as by default, for instance by initializer=HeNormal()"
+                f"weights after the first epoch{_members(same)}: units that start with equal "
+                "weights get equal gradients and act as a single unit; draw the initial weights "
+                "at random, as by default, for instance with initializer=HeNormal()"
             )
     return None
 
 
 def _dead(network: Network, batches: Batches) -> str | None:
-    """A layer that gives the same for every row, or passes no gradient back."""
+    """Check for a layer whose output is the same for every row, or that passes no gradient back."""
     found = batches.sample() if _suspicious(network) else None
     if found is None:
         return None
@@ -123,12 +123,12 @@ def _dead_message(position: int, layer: Layer, does: str, dead: Array, rows: int
         f"layer {position} {layer!r} {does} for all of {rows} training rows{_members(dead)}, so "
         f"the weights before it cannot learn; if it is the last layer of a regression, remove "
         f"it; else use an activation with a slope everywhere, such as LeakyReLU(), scale the "
-        f"inputs, lower the learning rate, or begin with another random_state"
+        f"inputs, lower the learning rate, or try another random_state"
     )
 
 
 def _suspicious(network: Network) -> bool:
-    """Whether the last batch, which the layers still hold, looks as if a layer were dead."""
+    """Return whether the last batch, which the layers still hold, suggests a dead layer."""
     outputs = network.layers[-1]._outputs
     if outputs is None:
         return False
@@ -137,17 +137,17 @@ def _suspicious(network: Network) -> bool:
 
 
 def _varies(array: Array | None) -> Array:
-    """Whether not all rows are the same, for each network: `(1,)` or `(E,)`."""
+    """Return whether the rows differ, for each network: `(1,)` or `(E,)`."""
     if array is None:
         return np.array([True])
     return np.atleast_1d((array != array[..., :1, :]).any(axis=(-2, -1)))
 
 
 def _is_zero(array: Array | None) -> Array:
-    """Whether all numbers are 0, for each network; not where there is no array."""
+    """Return whether all numbers are 0, for each network; False without an array."""
     return np.array([False]) if array is None else np.atleast_1d(~array.any(axis=(-2, -1)))
 
 
 def _members(mask: Array) -> str:
-    """In how many members of an ensemble something holds."""
+    """Say for how many members of an ensemble something holds."""
     return f" in {mask.sum()} of {mask.size} members" if mask.size > 1 else ""

@@ -1,4 +1,4 @@
-"""Which kind of step a training makes: the one place that chooses."""
+"""The choice of the kind of step that a training uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlpgrad.training.recorded_step import RecordedStep
 from mlpgrad.training.step import LayerStep, Step
 
 STEPS: list[type[Step]] = [RecordedStep, LayerStep]
-"""The first that serves is taken; a new kind of step is a line here."""
+"""The first kind that serves is used; add a new kind of step here."""
 
 
 def choose_step(
@@ -20,7 +20,7 @@ def choose_step(
     steps: int | None,
     mean_weight: Any = 1.0,
 ) -> Step:
-    """The step for so many steps on batches of this size (None where it is not known).
+    """Return the step for this number of steps and this batch size (None if not known).
 
     Sample weights are divided by `mean_weight`, a number or `(E, 1, 1)`.
     """

@@ -1,4 +1,4 @@
-"""Class weights: what the option of `fit` means for each sample."""
+"""Class weights: from the option of `fit` to a weight for each sample."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def with_class_weights(
     rows: Array | None,
     names: Labels | None = None,
 ) -> Array:
-    """Sample weights times the weight of each sample's class.
+    """Return the sample weights times the weight of each sample's class.
 
     Parameters
     ----------
@@ -31,18 +31,18 @@ def with_class_weights(
     out_features : int
         Number of the network's outputs.
     target, weights : array, and array or None
-        Checked, of all rows.
+        Checked targets and sample weights of all rows.
     class_weight : dict of label to number, or "balanced"
     rows : array of int or None
-        The rows that are trained on, None for all. Only these need a weight for their class, and
-        only these count for "balanced"; the others keep their sample weight.
+        The training rows; None for all rows. Only their classes need a weight, and only they count
+        for "balanced"; other rows keep their sample weight.
     names : Labels, optional
-        What the keys are where the targets are their indices.
+        The labels that are the keys of `class_weight`, if the targets are class indices.
 
     Returns
     -------
     array (n, 1) or (E, n, 1)
-        In float64.
+        The weights, float64.
     """
     if not loss.classifies:
         raise TypeError(f"class_weight expects a loss on classes, got {loss!r}")
@@ -67,7 +67,7 @@ def with_class_weights(
 
 
 def _labels(loss: Loss, target: Array) -> Array:
-    """The label of each sample, `(..., n)`: as it is in `y` where that is one whole number."""
+    """Return the label of each sample, `(..., n)`, as it is in `y` if that is one integer."""
     if target.shape[-1] == 1:
         values = target[..., 0].real
         with np.errstate(invalid="ignore"):  # a user's loss may take numbers of any size
@@ -76,19 +76,19 @@ def _labels(loss: Loss, target: Array) -> Array:
             return whole
     labels = loss.true_classes(target)
     if labels.ndim == target.ndim and target.shape[-1] > 1:
-        raise ValueError("class_weight expects one class a sample; use sample_weight for labels")
+        raise ValueError("class_weight expects one class per sample; use sample_weight for labels")
     return labels
 
 
 def _possible(loss: Loss, out_features: int, found: Array) -> Iterable[int]:
-    """Labels that might have occurred in `y`."""
+    """Return the labels that may occur in `y`."""
     if (found < 0).any():
         return -1, 1
     return range(max(2, out_features))
 
 
 def _by_index(class_weight: Any, names: Labels) -> Any:
-    """A dict of labels as a dict of indices; anything else as it is."""
+    """Convert a dict of labels to a dict of class indices; leave anything else unchanged."""
     if not isinstance(class_weight, Mapping):
         return class_weight
     table = {names.index_of(label): weight for label, weight in class_weight.items()}
@@ -103,7 +103,7 @@ def _by_index(class_weight: Any, names: Labels) -> Any:
 def _checked_table(
     class_weight: Any, needed: list[int], possible: set[int], names: Labels | None
 ) -> dict[int, float]:
-    """The dict that was given, with a weight for each label that needs one."""
+    """Check that the given dict has a weight for each label that needs one, and return it."""
     if not isinstance(class_weight, Mapping):
         fix = ""
         if hasattr(class_weight, "to_dict"):

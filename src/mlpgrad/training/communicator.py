@@ -1,4 +1,4 @@
-"""`Communicator`: what joins the trainings of several processes or threads to one."""
+"""`Communicator`: data-parallel training in several processes or threads."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from mlpgrad.network.network import Network
 
 
 class Communicator(Protocol):
-    """The ranks of a data-parallel training, each with rows of its own and the same network.
+    """The ranks of a data-parallel training, each with its own rows and the same network.
 
-    Before training the ranks find out whether they have been asked for the same. Then a session
-    calls it in three places: the gradient is summed between backward pass and update, an epoch's
-    sums are summed at its end, and ranks agree on whether to go on. Each of the calls
-    waits for all ranks. Arrays of different shapes mean that one rank has run out of batches
-    before the others: an implementation raises an error then.
+    Before training, the ranks check that they were given the same options. A session then calls
+    the communicator in three places: to sum the gradient between the backward pass and the update,
+    to sum the totals of an epoch at its end, and to agree on whether to continue. Each call waits
+    for all ranks. Arrays of different shapes mean that one rank ran out of batches before the
+    others; an implementation must then raise an error.
     """
 
     rank: int
@@ -27,35 +27,35 @@ class Communicator(Protocol):
     """Number of ranks."""
 
     def allreduce(self, array: Array) -> None:
-        """Replace the array by its sum over all ranks."""
+        """Replace the array in place by its sum over all ranks."""
 
     def broadcast(self, array: Array) -> None:
-        """Replace the array by that of rank 0."""
+        """Replace the array in place by that of rank 0."""
 
     def abort(self, error: BaseException) -> None:
-        """End the waiting of all ranks with an error that says what this one has failed of."""
+        """Make the calls of all waiting ranks raise an error that says why this rank failed."""
 
 
 class UnlikeRanksError(ValueError):
-    """Ranks have been asked for different things; each of them raises it."""
+    """The ranks were given different arguments; each rank raises this error."""
 
 
 class Joined:
-    """The gradient of all ranks' rows, and whether one of them has failed or wants to stop.
+    """The gradient over the rows of all ranks, and whether a rank has failed or wants to stop.
 
-    With `n_r` samples on rank r it is sum_r n_r g_r / sum_r n_r.
+    With `n_r` samples on rank r, the gradient is sum_r n_r g_r / sum_r n_r.
     """
 
     def __init__(self, communicator: Communicator, network: Network) -> None:
         self.communicator, self.network = communicator, network
-        self.stops = False  # whether any rank has wanted to stop, as all of them know
+        self.stops = False  # whether any rank wants to stop; the same on all ranks
         rows = network.grads.reshape(-1, network.grads.shape[-1])
         # per member: the gradient, the number of rows, whether to stop, whether not finite
         self.message = np.empty((len(rows), rows.shape[1] + 3), network.dtype)
         self.grads = rows
 
     def __call__(self, value: Any, samples: int) -> Any:
-        """Sum the gradient in place; the loss of this rank, or NaN where one is not finite."""
+        """Sum the gradient in place; return this rank's loss, NaN if any rank's is not finite."""
         message, width = self.message, self.grads.shape[1]
         finite = np.isfinite(value).all() and np.isfinite(self.grads).all()
         np.multiply(self.grads, samples, message[:, :width])
@@ -73,16 +73,16 @@ class Joined:
 
 
 def summed(communicator: Communicator, *values: Any) -> list[Any]:
-    """Numbers, or arrays of one shape, each as its sum over all ranks."""
+    """Return the sum of each value over all ranks; values are numbers or arrays of one shape."""
     message = np.stack(np.broadcast_arrays(*values)).astype(np.float64)
     communicator.allreduce(message)
     return list(message)
 
 
 def check_alike(communicator: Communicator, options: Mapping[str, Any]) -> None:
-    """Raise UnlikeRanksError, on all ranks, where one of these numbers is not the same on each.
+    """Raise UnlikeRanksError on all ranks if one of these numbers differs between ranks.
 
-    Ranks that measure different things would wait for each other forever.
+    Ranks that exchange different arrays would wait for each other forever.
     """
     values = np.array([*options.values()], np.float64)
     total, squares = summed(communicator, values, values**2)

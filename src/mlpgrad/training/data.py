@@ -1,4 +1,4 @@
-"""From what `fit` is given to the rows that it trains on and those that it holds out."""
+"""Preparation of the data of `fit`: training rows, and validation rows held out from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mlpgrad.training.streams import Stream, is_stream
 def check_counts(
     network: Network, epochs: Any, batch_size: Any, default: int = 32
 ) -> tuple[int, int]:
-    """The counts as ints; raise an error if one is none, or if the network cannot be trained."""
+    """Return the counts as ints; raise an error for invalid counts or an untrainable network."""
     epochs = arguments.count(epochs, "epochs")
     batch_size = default if batch_size is None else arguments.count(batch_size, "batch_size")
     if network.dtype.kind == "c":
@@ -29,7 +29,7 @@ def check_counts(
 
 
 def check_validation(validation_data: Any, validation_split: Any, folds: Any = None) -> float:
-    """The split's share; raise an error if the options of validation contradict each other."""
+    """Return the fraction to hold out; raise an error if the validation options conflict."""
     share = arguments.number(validation_split, "validation_split", 0, 1)
     if folds is not None and (share or validation_data is not None):
         raise ValueError(
@@ -60,19 +60,19 @@ def training_batches(
     in_order: bool,
     folds: Any = None,
 ) -> Batches:
-    """The batches of an epoch, without the share of the rows that is held out.
+    """Return the batches of an epoch, without the rows that are held out.
 
     Parameters
     ----------
     network : Network
     x, y, sample_weight, class_weight, batch_size, shuffle
-        As `Sequential.fit` takes them.
+        As for `Sequential.fit`.
     held_out : float
-        Share of the rows for validation: `batches.held_out()` gives them.
+        Fraction of the rows for validation, which `batches.held_out()` returns.
     in_order : bool
-        Whether the last rows are held out, instead of rows drawn at random.
+        Whether to hold out the last rows instead of random rows.
     folds : True or array (n,), optional
-        Each member leaves out a fold: `batches.held_out()` gives them.
+        Each member leaves out one fold; `batches.held_out()` returns the folds.
     """
     if is_stream(x, y):
         weighted = class_weight is not None or sample_weight is not None
@@ -108,7 +108,7 @@ def training_batches(
 def _made(
     network: Network, x: Array, target: Array, weights: Array | None, trained: Any, **options: Any
 ) -> Minibatches:
-    """Minibatches of checked rows; `trained` is what the rows weigh for each member."""
+    """Return minibatches of checked rows; `trained` has the weights of the rows for each member."""
     if network.scales_by_member(trained):
         target = np.broadcast_to(target, (*network.lead, *target.shape[-2:]))
     dtype = network.dtype
@@ -127,7 +127,7 @@ def training_weights(
     class_weight: ClassWeight | None,
     rows: Array | None,
 ) -> Array | None:
-    """The weights to train with, class weights included; `rows` are those that are trained on."""
+    """Return the training weights including class weights; `rows` are the training rows."""
     weights = given
     if class_weight is not None:
         outputs = network.out_features or target.shape[-1]
@@ -143,7 +143,7 @@ def training_weights(
 
 
 def validation_rows(network: Network, batches: Batches, given: Any) -> Batch | None:
-    """The checked validation data: those given, else those that the batches hold out, if any."""
+    """Return checked validation data: those given, else any held-out rows of the batches."""
     if given is not None:
         return network.checked(*given, *[None] * (3 - len(given)))
     if isinstance(batches, Minibatches) and batches.rows is not None:
@@ -155,12 +155,12 @@ def validation_rows(network: Network, batches: Batches, given: Any) -> Batch | N
 
 
 def split_rows(network: Network, target: Array, share: float, in_order: bool) -> Array:
-    """The rows to train on; classes are held out in proportion where the loss has them."""
-    from mlpgrad.datasets import split_indices  # loads the readers of files, too
+    """Return the training rows; the held-out rows are stratified if the loss has classes."""
+    from mlpgrad.datasets import split_indices  # also loads the readers of files
 
     labels = None
     if network.loss.classifies and not in_order and target.ndim == 2:
         labels = network.loss.true_classes(target)
-        labels = labels if labels.ndim == 1 else None  # several labels a sample have no classes
+        labels = labels if labels.ndim == 1 else None  # several labels: not stratified
     rng, shuffle = network.stream("split"), not in_order
     return split_indices(target.shape[-2], share, labels=labels, rng=rng, shuffle=shuffle)[0]

@@ -1,4 +1,4 @@
-"""Divergence: the error that ends a training, where it began, and weights to go on from."""
+"""Divergence: the error, the place where it began, and weights from which to continue."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from mlpgrad.network.network import Network
 from mlpgrad.training.record import Record
 
 COPY_PERIOD = 16  # steps between copies of the weights
-FAR_ABOVE = 10  # times the lowest loss: weights beyond that are no longer worth a copy
-SMOOTHING = 0.1  # of a new loss in the mean of which the lowest counts
+FAR_ABOVE = 10  # times the lowest loss; above it, weights are not worth keeping
+SMOOTHING = 0.1  # weight of a new loss in the moving average whose minimum is kept
 
 
 class DivergenceError(ArithmeticError):
-    """The loss became infinite or NaN. The model holds weights that training can go on from.
+    """The loss became infinite or NaN. The model holds weights from which training can continue.
 
-    They are the last ones copied (every 16 steps, since a copy at every step would cost up to a
-    tenth of the time) whose loss and gradient were finite, and whose loss was not above ten times
-    the lowest of this training: while a training diverges, its last finite weights are useless.
-    In an ensemble this holds for each member by itself. BatchNorm's statistics are put back with
-    them. The optimizer is reset: momentum and similar state have diverged too, so its state and its
-    count of steps begin anew; its options stay.
+    The weights are copied every 16 steps, since a copy at every step would cost up to a tenth of
+    the time. The model is given the last copy whose loss and gradient were finite and whose loss
+    was at most ten times the lowest of this training: the last finite weights before a divergence
+    are useless. In an ensemble this applies to each member separately. The statistics of BatchNorm
+    are restored with the weights. The optimizer is reset, because momentum and similar state have
+    diverged as well: its state and its count of steps start over; its options remain.
 
-    To go on, call `fit` again with a lower `learning_rate`.
+    To continue, call `fit` again with a lower `learning_rate`.
 
     Attributes
     ----------
     history : History
-        What was recorded before.
+        The values recorded before the divergence.
     epoch, batch : int
-        Where it happened, counted from 0.
+        Epoch and batch of the divergence, counted from 0.
 
     Examples
     --------
@@ -55,15 +55,16 @@ class DivergenceError(ArithmeticError):
 
 
 class LastSane:
-    """A copy of the weights and statistics of a step that training can go on from.
+    """A copy of weights and statistics from which training can continue.
 
-    A step is sane if its loss and its gradient are finite, and the loss is not far above the
-    lowest, which is that of a mean over about 160 steps: single batches may be easy by chance.
+    A step is sane if its loss and its gradient are finite and the loss is not far above the
+    lowest. The lowest is taken of a moving average over about 160 steps, because a single batch
+    may be easy by chance.
 
     Attributes
     ----------
     known : bool or array (E,)
-        Whether a sane step has been seen; before, the copy is of the first weights.
+        Whether there has been a sane step; until then, the copy holds the initial weights.
     """
 
     def __init__(self, network: Network) -> None:
@@ -73,17 +74,17 @@ class LastSane:
         self.mean: Any = None
         self.lowest: Any = math.inf
         self.bound: Any = math.inf
-        one = network.ensemble_size is None  # Python's numbers cost a tenth of NumPy's
+        one = network.ensemble_size is None  # Python's floats are ten times as fast as NumPy's
         self._lower: Any = min if one else np.fmin
         self._finite: Any = _finite if one else _finite_rows
 
     def keep(self, loss: Any) -> None:
-        """Copy the weights as they are, if they are sane; call it between gradient and update.
+        """Copy the current weights if they are sane; call it between gradient and update.
 
         Parameters
         ----------
         loss : number or array (E,)
-            The loss of the weights, finite.
+            The loss at the current weights, finite.
         """
         network = self.network
         sane = (loss <= self.bound) & self._finite(network.grads)
@@ -104,14 +105,14 @@ class LastSane:
 
 
 def _finite(grads: Array) -> bool:
-    """Whether a gradient is finite, and its square too."""
+    """Return whether a gradient and its sum of squares are finite."""
     if grads.dtype.itemsize < 4:  # a sum of squares overflows early
         return bool(np.isfinite(grads).all())
     return math.isfinite(grads.dot(grads))
 
 
 def _finite_rows(grads: Array) -> Any:
-    """The same for each network of an ensemble."""
+    """Return the same for each network of an ensemble."""
     if grads.dtype.itemsize < 4:  # a sum of squares overflows early
         return np.isfinite(grads).all(axis=-1)
     return np.isfinite(np.vecdot(grads, grads))
@@ -120,11 +121,11 @@ def _finite_rows(grads: Array) -> Any:
 def raise_divergence(
     network: Network, record: Record, epoch: int, batch: int, rate: object, place: str, known: bool
 ) -> NoReturn:
-    """Say where the first bad value is, and what helps."""
-    holds = "the model holds weights from before again, and the optimizer begins anew"
+    """Raise DivergenceError, which says where the first non-finite value is, and what helps."""
+    holds = "the model has earlier weights again, and the optimizer has been reset"
     advice = f"lower the learning rate (now {rate}), clip the gradients (clip_norm=1.0)"
     if not known:
-        holds = "the weights that this training began with give it already"
+        holds = "the initial weights of this training already give it"
         advice = "make a new model"
     error = DivergenceError(
         f"training diverged in epoch {epoch + 1}, batch {batch + 1}: the first value that is "
@@ -135,14 +136,14 @@ def raise_divergence(
 
 
 def first_non_finite(network: Network) -> str:
-    """The first layer, in the order of computation, with an infinite or NaN value."""
+    """Return the first place, in the order of computation, with an infinite or NaN value."""
 
     def bad(array: Array | None) -> bool:
         return array is not None and not np.isfinite(array).all()
 
     for position, layer in walk(network.layers):
         if layer.children() and not bad(layer._inputs):
-            continue  # the layers inside it come next, and say more
+            continue  # the layers inside it come next and locate it better
         name = f"layer {position} {layer!r}"
         if bad(layer._inputs):
             return f"the input of {name}"

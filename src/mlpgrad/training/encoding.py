@@ -1,4 +1,4 @@
-"""A table on the way into a training: its encoder learns from the rows that are trained on."""
+"""Tables in training: the encoder is fitted to the training rows."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from mlpgrad.network.network import Network
 
 
 class Unencoded:
-    """A table whose network has an encoder that has learnt nothing yet.
+    """A table for a network whose encoder is not fitted yet.
 
     Parameters
     ----------
     network : Network
     table : DataFrame, dict of columns, or array
-        As `TableEncoder.fit` takes it.
+        As for `TableEncoder.fit`.
 
     Attributes
     ----------
     shape : tuple of int
-        Number of rows, and of the features that they will become.
+        Number of rows, and of features after encoding.
     """
 
     def __init__(self, network: Network, table: Any) -> None:
@@ -44,16 +44,16 @@ class Unencoded:
         rows: Array | None,
         members: list[Array] | None = None,
     ) -> Array:
-        """Let the encoder learn, give it to the network, and return the features of all rows.
+        """Fit the encoder, give it to the network, and return the features of all rows.
 
         Parameters
         ----------
         target, weights : array
-            Checked.
+            Checked targets and weights.
         rows : array of int or None
-            The rows to learn from.
+            The rows to fit the encoder to; None for all.
         members : list of array of int, optional
-            The rows that each member is trained on.
+            The training rows of each member.
         """
         if weights is not None:
             weights = weights.astype(np.float64)[..., 0]

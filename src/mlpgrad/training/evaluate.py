@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlpgrad.network.target_scaling import TargetScaling
 
 OF_TARGETS = {"baseline_accuracy"}
-"""What depends on the targets alone: it is the same for members and for the ensemble."""
+"""Metrics that depend on the targets alone: they are the same for members and the ensemble."""
 ROWS_AT_ONCE = 1024  # bounds the memory, not the result
 
 
@@ -31,20 +31,20 @@ def evaluate(
     *,
     together: bool = False,
 ) -> dict[str, Any]:
-    """The objective and metrics of a model on checked data, a bounded number of rows at a time.
+    """Return the objective and metrics on checked data, computed some rows at a time.
 
-    Means are weighted by `weights`, and taken in float64. With `together`, the usual
-    metrics stand beside their baselines, and an ensemble whose members share the data is measured
-    as a whole, too: the same names after `ensemble_`. The loss
-    is in the unit of the training (that of the first member, for an ensemble as a whole), metrics
-    are in that of the data.
+    Means are weighted by `weights` and computed in float64. With `together`, the default metrics
+    are given with their baselines, and an ensemble whose members share the data is also measured
+    as a whole, under the same names with the prefix `ensemble_`. The loss is in the scaled units
+    of the training (those of the first member, for an ensemble as a whole); metrics are in the
+    units of the data.
     """
     model.check_fitted()
     loss, scaling = model.loss, model.scaling_of_targets
     if metrics is None:
         metrics = usual_metrics(model, target) if together else default_metrics(loss)
     each, shared = Figures(loss, metrics), None
-    one_x = x.ndim == 2 or model.encoder is not None  # members encode one table by themselves
+    one_x = x.ndim == 2 or model.encoder is not None  # each member encodes the one table itself
     in_common = one_x and all(array is None or array.ndim == 2 for array in (target, weights))
     if together and model.lead and in_common:
         shared = Figures(loss, metrics)
@@ -71,19 +71,19 @@ def evaluate(
 
 
 def default_metrics(loss: Loss) -> list[Metric]:
-    """The metrics beside the loss where none are given."""
+    """Return the metrics of a loss that are used if none are given."""
     return [Accuracy()] if loss.classifies else []
 
 
 def in_own_unit(
     scaling: TargetScaling | None, loss: Loss, prediction: Array, target: Array
 ) -> tuple[Array, Array] | None:
-    """Outputs and targets for metrics, where targets are scaled."""
+    """Convert scaled outputs and targets to the units of the data, for metrics."""
     return None if scaling is None else (scaling.prediction(prediction, loss), target)
 
 
 class Figures:
-    """The mean loss and the metrics of predictions that come in parts.
+    """The mean loss and the metrics of predictions that are given in parts.
 
     Parameters
     ----------
@@ -103,9 +103,9 @@ class Figures:
         weights: Array | None,
         in_own_unit: tuple[Array, Array] | None = None,
     ) -> None:
-        """Take some rows into account; weights are `(..., B, 1)` in float64.
+        """Add some rows; weights are `(..., B, 1)` in float64.
 
-        Metrics measure predictions and targets in the unit of the data, where that is another.
+        Metrics are computed in the units of the data, if these differ from the scaled units.
         """
         w = np.ones((target.shape[-2], 1)) if weights is None else weights
         share = w.sum(axis=(-2, -1))
@@ -117,7 +117,7 @@ class Figures:
             accumulator.add(prediction, target, weights, self.loss)
 
     def result(self) -> dict[str, Any]:
-        """The loss, without penalties, and each metric by its name."""
+        """Return the loss (without penalties) and each metric by its name."""
         means = {"loss": weighted_mean(self.total, self.weight)}
         return means | {name: found.result() for name, found in self.accumulators.items()}
 

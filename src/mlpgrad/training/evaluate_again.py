@@ -1,4 +1,4 @@
-"""The loss or a metric of a training's rows with the present weights, after an epoch."""
+"""The loss or a metric on the training rows with the current weights, after an epoch."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from mlpgrad.training.streams import Stream
 
 
 def evaluate_again(session: Session, network: Network, name: str, logged: Any) -> Any:
-    """What `session` has logged as `name`, evaluated again with the weights of `network`.
+    """Evaluate the value that `session` logged as `name` again, with the weights of `network`.
 
-    A value measured on the training batches belongs to as many weights as there were batches.
-    Batches from an iterable are read again, for the loss; where that cannot be done, the logged
-    value is returned.
+    A value measured on the training batches is a mean over the different weights of each step.
+    Batches from an iterable are read again for the loss; if that is not possible, the logged value
+    is returned.
 
     Parameters
     ----------
     session : Session
     network : Network
-        The weights to evaluate.
+        A network with the weights to evaluate.
     name : str
         `"loss"`, or the name of a training metric.
     logged : number or array (E,)

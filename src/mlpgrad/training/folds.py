@@ -1,7 +1,7 @@
-"""Fold-out members: each member of an ensemble trains on all folds but one, and stops on that one.
+"""Fold-out members: each member of an ensemble trains on all folds but one, its validation set.
 
-One training is a cross-validation: every row is trained on, and every row has a prediction by
-members that have not seen it.
+One training is a cross-validation: every row is used for training, and every row has a prediction
+by members that have not seen it.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ ROWS_AT_ONCE = 1024  # bounds the memory, not the result
 
 
 def fold_of_rows(network: Network, folds: Any, target: Array) -> Array:
-    """The fold of each row, `(n,)` ints from 0: drawn, or those given, numbered in their order.
+    """Return the fold of each row, `(n,)` ints from 0: drawn at random, or those given, renumbered.
 
-    Drawn folds have as many rows each, to within one, and as many of each class.
+    Drawn folds are stratified by class, and their sizes differ by at most one row.
 
     Parameters
     ----------
     network : Network
-        An ensemble. With fewer folds than members, several members leave out the same fold.
+        An ensemble. If there are fewer folds than members, several members leave out the same fold.
     folds : True or array (n,)
         True draws as many folds as there are members.
     target : array (n, O)
-        Checked.
+        Checked targets.
     """
     members, samples = network.ensemble_size, target.shape[-2]
     if members is None or members < 2:
@@ -46,12 +46,12 @@ def fold_of_rows(network: Network, folds: Any, target: Array) -> Array:
     if target.ndim == 3:
         raise ValueError(
             f"folds expects the same target for all members, (n, O), got shape {target.shape}; "
-            f"give one, or train the members one by one"
+            "give one target for all, or train the members one by one"
         )
     if folds is True:
         if samples < members:
             raise ValueError(
-                f"folds expects at least a row for each of {members} members, got {samples} rows"
+                f"folds expects at least one row for each of {members} members, got {samples} rows"
             )
         return _drawn(network, target, members)
     given = arguments.as_array(folds, "folds")
@@ -70,12 +70,12 @@ def fold_of_rows(network: Network, folds: Any, target: Array) -> Array:
 
 
 def _drawn(network: Network, target: Array, count: int) -> Array:
-    """Folds drawn at random, each class in proportion."""
+    """Draw folds at random, stratified by class."""
     rng, samples = network.stream("folds"), target.shape[-2]
     order = rng.permutation(samples)
     if network.loss.classifies:
         labels = network.loss.true_classes(target)
-        if labels.ndim == 1:  # several labels a sample have no classes
+        if labels.ndim == 1:  # several labels per sample cannot be stratified
             order = order[np.argsort(labels[order], kind="stable")]
     folds = np.empty(samples, np.intp)
     folds[order] = np.arange(samples) % count
@@ -83,7 +83,7 @@ def _drawn(network: Network, target: Array, count: int) -> Array:
 
 
 class Split:
-    """Which rows each member of an ensemble leaves out.
+    """The rows that each member of an ensemble leaves out.
 
     Parameters
     ----------
@@ -97,15 +97,15 @@ class Split:
         self.folds, self.members, self.count = folds, members, int(folds.max()) + 1
 
     def rows_left_out(self) -> list[Array]:
-        """The rows that each member leaves out."""
+        """Return the rows that each member leaves out."""
         return [np.flatnonzero(self.folds == j % self.count) for j in range(self.members)]
 
     def rows_of_members(self) -> list[Array]:
-        """The rows that each member trains on."""
+        """Return the rows that each member trains on."""
         return [np.flatnonzero(self.folds != j % self.count) for j in range(self.members)]
 
     def without_fold(self, weights: Array | None) -> Array:
-        """Weights `(E, n, 1)` of which each member's are 0 in the fold that it leaves out."""
+        """Return weights `(E, n, 1)`; those of each member are 0 in the fold that it leaves out."""
         trained = np.ones((self.members, len(self.folds), 1))
         for own, rows in zip(trained, self.rows_left_out(), strict=True):
             own[rows] = 0
@@ -113,19 +113,20 @@ class Split:
 
 
 class FoldBatches(Minibatches):
-    """Minibatches of members that train on different rows, each in an order of its own.
+    """Minibatches for members that train on different rows, each in its own order.
 
-    A batch is `(x, target, weights)` with the axis of members in front, gathered from rows that
-    lie in memory once. Where members have fewer rows than others, some of their rows come twice in
-    an epoch, other ones in each.
+    A batch is `(x, target, weights)` with a leading axis of members; the rows themselves are in
+    memory only once. If a member has fewer rows than others, some of its rows, different ones in
+    each epoch, occur twice.
 
     Parameters
     ----------
     arrays : list of array or None
         Input, target and weights, rows on axis -2.
     dtypes : list of dtype
-        What the batches are cast to.
+        The types to which the batches are cast.
     split : Split
+        The rows that each member leaves out.
     **options
         As for `Minibatches`.
     """
@@ -156,7 +157,7 @@ class FoldBatches(Minibatches):
     # an epoch
 
     def blocks(self) -> Iterator[list[Batch]]:
-        """An epoch as lists of batches that are gathered together."""
+        """Yield the batches of an epoch in lists that are gathered together."""
         if self.order is None or not self.resumes:
             self.order = self._drawn_order()
         self.resumes = False
@@ -166,7 +167,7 @@ class FoldBatches(Minibatches):
             yield self._split(rows.shape[-1])
 
     def _drawn_order(self) -> Array:
-        """The order of each member's rows in an epoch, `(members, samples)`."""
+        """Return the order of each member's rows in an epoch, `(members, samples)`."""
         order = np.empty((self.members, self.samples), np.intp)
         for own, rows in zip(order, self.split.rows_of_members(), strict=True):
             if self.shuffle:
@@ -175,7 +176,7 @@ class FoldBatches(Minibatches):
         return order
 
     def _gather(self, rows: Array) -> None:
-        """Copy each member's rows into the front of its buffers."""
+        """Copy each member's rows to the start of its buffers."""
         part = np.s_[..., : rows.shape[-1], :]
         for array, uncast, buffer, cast in self.copies:
             for member, own in enumerate(rows):
@@ -191,14 +192,14 @@ class FoldBatches(Minibatches):
         return np.empty((self.members, self.block, array.shape[-1]), dtype)
 
     def conclude(self, network: Network, metrics: Sequence[Metric] | None, record: Record) -> None:
-        """Write down the prediction of each row by members that left it out, and its figures."""
+        """Record the out-of-fold prediction of each row, and its scores."""
         record.folds = self.folds
         record.oof_prediction, record.oof_scores = out_of_fold(network, self, metrics)
 
     # all rows
 
     def data(self) -> Batch:
-        """All rows, with weights `(E, n, 1)` that are 0 in the fold that a member leaves out."""
+        """Return all rows, with weights `(E, n, 1)` that are 0 in each member's fold."""
         x, target, weights = self.arrays
         return x, target, self.split.without_fold(weights)
 
@@ -210,9 +211,9 @@ class FoldBatches(Minibatches):
         return np.arange(0, samples, -(-samples // count))
 
     def held_out(self) -> Any:
-        """The rows that each member leaves out, gathered when they are sliced.
+        """Return the rows that each member leaves out, gathered when they are sliced.
 
-        The rows of a smaller fold are followed by one that weighs 0.
+        A smaller fold is padded with a row of weight 0.
         """
         rows, there = self._rows_left_out()
         x, target, _ = self.arrays
@@ -224,14 +225,14 @@ class FoldBatches(Minibatches):
         return OfMembers(x, rows), OfMembers(target, rows), weights
 
     def _rows_left_out(self) -> tuple[Array, Array]:
-        """The rows that each member leaves out, `(E, k)`, and which of them are not padding."""
+        """Return the rows that each member leaves out, `(E, k)`, and a mask without padding."""
         own = self.split.rows_left_out()
         longest = max(map(len, own))
         there = np.arange(longest) < np.array([*map(len, own)])[:, None]
         return np.array([np.append(r, np.full(longest - len(r), r[-1])) for r in own]), there
 
     def _weight_and_rows(self) -> tuple[Array, Any]:
-        """The sum of each member's weights, and the number of its rows, both `(E, 1, 1)`."""
+        """Return the sum of each member's weights, and the number of its rows, both `(E, 1, 1)`."""
         rows = np.array([*map(len, self.split.rows_of_members())]).reshape(-1, 1, 1)
         if self.arrays[2] is None:
             return rows, rows
@@ -241,7 +242,7 @@ class FoldBatches(Minibatches):
 
 
 class OfMembers:
-    """Rows of each member, `(E, k, ...)`, gathered when they are sliced."""
+    """Rows of each member, `(E, k, ...)`, gathered when sliced."""
 
     def __init__(self, array: Array, rows: Array) -> None:
         self.array, self.rows = array, rows
@@ -249,20 +250,20 @@ class OfMembers:
         self.ndim, self.dtype = 3, array.dtype
 
     def __getitem__(self, part: Any) -> Array:
-        """The rows of a slice `[..., start:stop, :]`."""
+        """Return the rows of a slice `[..., start:stop, :]`."""
         rows = self.rows[:, part[-2]]
         if self.array.ndim == 2:
             return self.array[rows]
         return self.array[np.arange(len(rows))[:, None], rows]
 
 
-# what members say of the rows that they have not seen
+# out-of-fold predictions
 
 
 def out_of_fold(
     network: Network, batches: FoldBatches, metrics: Sequence[Metric] | None
 ) -> tuple[Array, dict[str, Any]]:
-    """The prediction of each row by the members that left it out, `(n, O)`, and its figures."""
+    """Return the out-of-fold prediction of each row, `(n, O)`, and its scores."""
     scaling, loss = network.scaling_of_targets, network.loss
     first = None if scaling is None else scaling.of_first_member()
     x, _, _ = batches.held_out()
@@ -286,7 +287,7 @@ def out_of_fold(
 def _figures(
     network: Network, batches: FoldBatches, outputs: Array, metrics: Sequence[Metric] | None
 ) -> dict[str, Any]:
-    """The loss and the metrics of the outputs of all rows, where members share the targets."""
+    """Return the loss and the metrics of the outputs for all rows."""
     scaling, loss = network.scaling_of_targets, network.loss
     first = None if scaling is None else scaling.of_first_member()
     target, weights = batches.arrays[1], batches.sample_weight

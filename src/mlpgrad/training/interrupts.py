@@ -1,4 +1,4 @@
-"""Ctrl-C ends a training after the running batch, and keeps what was learnt."""
+"""Ctrl-C ends a training after the current batch, and keeps what was learned."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlpgrad.training.record import Record
 
 @contextmanager
 def interrupts_end_training(network: Network, record: Record) -> Iterator[None]:
-    """Let the first Ctrl-C set `stop_training`; a second one interrupts as ever."""
+    """Let the first Ctrl-C set `stop_training`; a second one interrupts as usual."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals reach the main thread only
         return
@@ -25,7 +25,7 @@ def interrupts_end_training(network: Network, record: Record) -> Iterator[None]:
 
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.default_int_handler:
-        yield  # somebody else handles Ctrl-C
+        yield  # other code handles Ctrl-C
         return
     signal.signal(signal.SIGINT, stop)
     try:

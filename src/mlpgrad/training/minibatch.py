@@ -1,9 +1,8 @@
-"""The method of most trainings: an optimizer's steps on one minibatch after the other.
+"""Minibatch training: one step of an optimizer for each minibatch.
 
-The members of an ensemble share nothing but the data. So each thread takes some of them through
-the same batches, and they get the weights that one thread would give them, to the last bit. NumPy
-works without Python's lock: where its calls are long enough, two threads need two thirds of the
-time.
+The members of an ensemble share only the data. Each thread therefore trains some of them on the
+same batches, and the resulting weights are bit for bit those of a single thread. NumPy releases
+Python's lock: if its calls are long enough, two threads need two thirds of the time.
 """
 
 from __future__ import annotations
@@ -36,17 +35,17 @@ from mlpgrad.training.worker import Worker, part_of
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-BATCHES_AT_ONCE = 32  # in threads, between two looks at Ctrl-C
+BATCHES_AT_ONCE = 32  # in threads, between two checks for Ctrl-C
 
 
 class Minibatch(Method):
-    """Stochastic gradient descent by the rule of an optimizer: what `fit` does with one.
+    """Stochastic gradient descent with an optimizer, the default method of `fit`.
 
     Parameters
     ----------
     optimizer : Optimizer
     compiled : bool, optional
-        Whether steps are compiled (True raises an error where they cannot be); None chooses.
+        Whether to compile the steps; True raises an error if that is not possible, None chooses.
     """
 
     rows_at_once = 32
@@ -69,7 +68,7 @@ class Minibatch(Method):
 
     def train(self, session: Session) -> None:
         self.optimizer.attach(session.network)
-        if not (session.epoch or session.in_epoch):  # else it goes on, and knows already
+        if not (session.epoch or session.in_epoch):  # otherwise it continues, and has decided
             count = session.batches.count
             self.optimizer.begin_training(None if count is None else session.epochs * count)
         self._workers, self._session = [], session
@@ -77,7 +76,7 @@ class Minibatch(Method):
         self._streams = not isinstance(session.batches, Minibatches)
         rate = self.optimizer.learning_rate
         own = callable(rate) and not isinstance(rate, Schedule)
-        # whether the user's code runs while training
+        # whether user code runs during training
         self._watchful = bool(own or session.callbacks or session.metrics or self._streams)
         session.fitting.close()
         try:
@@ -106,7 +105,7 @@ class Minibatch(Method):
     # an epoch
 
     def _prepare(self, session: Session) -> None:
-        """Workers for an epoch: new ones at first, and where a callback may have changed things."""
+        """Make the workers for an epoch, again if a callback may have changed something."""
         changed = self._watchful or assignments.count != self._assignments
         self._assignments = assignments.count
         if changed:
@@ -126,7 +125,7 @@ class Minibatch(Method):
             worker.begin()
 
     def _make_workers(self, session: Session) -> list[Worker]:
-        """One for the whole network, or one for the members of each thread."""
+        """Make one worker for the whole network, or one for the members of each thread."""
         network, optimizer, batches = session.network, self.optimizer, session.batches
         size = batches.batch_size
         steps = None
@@ -145,12 +144,12 @@ class Minibatch(Method):
             return [compiled]
         members = [] if alone or size is None else shares(network, optimizer, size)
         if not members:
-            # user code may change anything between two batches
+            # user code may change options between two batches
             step = choose_step(network, optimizer, size, 0 if callbacks else steps, mean_weight)
             options: Any = {"callbacks": callbacks, "metrics": metrics, "join": join}
             return [Worker(network, optimizer, step, **options)]
         if self._watchful and steps is not None:
-            steps //= session.epochs  # until they are made anew
+            steps //= session.epochs  # until they are made again
         optimizer.prepare(network.params, network.grads)
         workers = []
         for some in members:
@@ -160,17 +159,17 @@ class Minibatch(Method):
         return workers
 
     def _compiled_worker(self, session: Session, alone: bool, steps: int | None) -> Worker | None:
-        """The worker whose steps are compiled, where that is wanted and can be done."""
+        """Return the worker whose steps are compiled, if that is wanted and possible."""
         from mlpgrad.training.compiled import deciding
 
         network, optimizer, batches = session.network, self.optimizer, session.batches
         wish, reason = deciding.wanted(self._wish), None
-        if self._compiled is not None:  # decided already, perhaps in the training resumed here
+        if self._compiled is not None:  # decided, perhaps before a resumption
             wish = self._compiled
         if wish is False:
-            reason = "it was not to be compiled"
+            reason = "it was told not to compile"
         elif alone or steps is None:
-            reason = "something looks at single batches, or batches come from an iterable"
+            reason = "a callback or metric uses single batches, or batches come from an iterable"
         else:
             reason = deciding.why_not(network, optimizer, batches)
             if wish is None and reason is None:
@@ -196,8 +195,8 @@ class Minibatch(Method):
         return going
 
     def _run(self, session: Session, seen: int) -> None:
-        """Train on the batches of an epoch that have not been seen yet."""
-        if seen and session.network.stop_training:  # resumed where it was to stop
+        """Train on the remaining batches of an epoch."""
+        if seen and session.network.stop_training:  # resumed after a request to stop
             return
         if len(self._workers) == 1:
             self._run_here(session, seen)
@@ -205,7 +204,7 @@ class Minibatch(Method):
             self._run_in_threads(session, seen)
 
     def _run_here(self, session: Session, seen: int) -> None:
-        """One worker through the batches, in this thread."""
+        """Run one worker over the batches, in this thread."""
         if not self._streams:
             self._workers[0].epoch(session.batches, seen)
             return
@@ -237,7 +236,7 @@ class Minibatch(Method):
         self._show_last_step(session)
 
     def _show_last_step(self, session: Session) -> None:
-        """Let the network's layers show what those of the workers have seen."""
+        """Let the network's layers hold the last batch of the workers."""
         networks = [session.network, *(worker.network for worker in self._workers)]
         layers = (walk(network.layers) for network in networks)
         for (_, layer), *theirs in zip(*layers, strict=True):
@@ -247,14 +246,14 @@ class Minibatch(Method):
                 setattr(layer, name, arrays[0] if shared else np.concatenate(arrays))
 
     def _look_for_divergence(self, session: Session) -> None:
-        """Put weights back from before and say where the first bad value is, if there is one."""
+        """If the loss is not finite, restore earlier weights and raise DivergenceError."""
         diverged = [worker for worker in self._workers if worker.diverged_at is not None]
         if not diverged or (batch := diverged[0].diverged_at) is None:
             return
         place = first_non_finite(diverged[0].network)
         for worker in self._workers:
             worker.last_sane.put_back()
-        if session.communicator is not None:  # each rank has judged by the loss of its own rows
+        if session.communicator is not None:  # each rank judged by its own rows
             for flat in (session.network.params, session.network.state):
                 session.communicator.broadcast(flat)
         rate = self.optimizer.current_learning_rate
@@ -264,16 +263,16 @@ class Minibatch(Method):
         raise_divergence(session.network, record, epoch, batch, rate, place, known)
 
     def _joined(self, name: str) -> Any:
-        """The sums of all members."""
+        """Join the sums of all members."""
         sums = [getattr(worker, name) for worker in self._workers]
-        if len(sums) == 1 or np.ndim(sums[0]) == 0:  # the weight may be the same for all
+        if len(sums) == 1 or np.ndim(sums[0]) == 0:  # the weight may be common to all members
             return sums[0]
         return np.concatenate(sums)
 
     # exact continuation
 
     def snapshot(self) -> dict[str, Any]:
-        """The optimizer's state, and the sums and the number of batches of the epoch begun."""
+        """Return the optimizer's state, and the sums and the batch count of an unfinished epoch."""
         taken: dict[str, Any] = {"optimizer": self.optimizer.snapshot(), "epoch": None}
         taken["compiled"] = self._compiled
         if self._workers and self._session is not None and self._session.in_epoch:
@@ -287,17 +286,17 @@ class Minibatch(Method):
         return taken
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Put back what `snapshot` has returned."""
+        """Restore the result of `snapshot`."""
         self.optimizer.restore(snapshot["optimizer"])
         self._resume = snapshot["epoch"]
         self._compiled = snapshot.get("compiled", self._compiled)
 
     def _resume_workers(self, begun: Mapping[str, Any]) -> None:
-        """Go on in the middle of an epoch."""
+        """Continue in the middle of an epoch."""
         for worker in self._workers:
             worker.begin()
             worker.batches = begun["batches"]
-            worker.earlier = -worker.batches  # so that the first step's weights are kept
+            worker.earlier = -worker.batches  # so that the weights of the first step are kept
             for name in ("total", "weight"):
                 value = begun[name]
                 if worker.members is not None and np.ndim(value):
@@ -308,7 +307,7 @@ class Minibatch(Method):
 
 
 def _outside(session: Session, batches: Iterable[Batch]) -> Iterator[Batch]:
-    """The user's batches: other threads may read weights while the next one is made."""
+    """Yield the user's batches; other threads may read weights while the next one is made."""
     waiting = iter(batches)
     while True:
         with session.fitting.opened():
@@ -319,13 +318,13 @@ def _outside(session: Session, batches: Iterable[Batch]) -> Iterator[Batch]:
 
 
 def _sums(accumulator: Accumulator) -> dict[str, Any]:
-    """What an accumulator has summed up, without the metric that it is for."""
+    """Return the sums of an accumulator, without its metric."""
     kept = vars(accumulator).items()
     return {name: copy.deepcopy(v) for name, v in kept if not isinstance(v, Metric)}
 
 
 def method_of(optimizer: Any, compiled: bool | None = None) -> Method:
-    """The method that `fit` trains by: the one given, or the minibatch loop of an optimizer."""
+    """Return the training method: the one given, or the minibatch loop of an optimizer."""
     if isinstance(optimizer, Method):
         if compiled:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Weighted mean and standard deviation of columns, gathered from some rows at a time."""
+"""Weighted mean and standard deviation of columns, accumulated over blocks of rows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ ROUNDING = 4 * float(np.finfo(PRECISE).eps)
 
 
 class Moments:
-    """Mean and deviation of each column, `(..., F)` in float64, of all rows so far.
+    """Mean and standard deviation of each column over all rows so far, `(..., F)` in float64.
 
-    Blocks of rows are joined as Chan, Golub and LeVeque 1983, "Algorithms for computing the sample
-    variance", do it, here with deviations in place of sums of squares: they neither overflow nor
-    vanish, whatever the unit of a column. Numbers are counted from the first row, `origin`, so
-    that a large mean takes no digits from a small deviation, and a constant column has none.
+    Blocks of rows are combined as in Chan, Golub and LeVeque 1983, "Algorithms for computing the
+    sample variance", but with standard deviations instead of sums of squares, which neither
+    overflow nor underflow for any unit of a column. Values are taken relative to the first row,
+    `origin`, so that a large mean does not cost digits of a small standard deviation, and that of
+    a constant column is exactly 0.
     """
 
     def __init__(self) -> None:
@@ -30,12 +31,12 @@ class Moments:
         self.deviation: Any = PRECISE(0)
 
     def add(self, rows: Array, weights: Array | None) -> None:
-        """Take rows `(..., B, F)` into account, with weights `(..., B, 1)` or all alike."""
+        """Add rows `(..., B, F)`, with weights `(..., B, 1)` or unweighted."""
         rows = rows.astype(PRECISE)
         if weights is None:
             weights = np.ones((rows.shape[-2], 1))
         used = weights.any(axis=(*range(weights.ndim - 2), -1))
-        if not used.all():  # their numbers may be anything
+        if not used.all():  # rows of weight 0 may hold any values
             rows, weights = rows[..., used, :], weights[..., used, :]
         if not used.any():
             return
@@ -48,12 +49,12 @@ class Moments:
         size = np.abs(rows).max(axis=-2, keepdims=True)
         rows /= np.where(size > 0, size, 1)
         mean = (share * rows).sum(axis=-2, keepdims=True)
-        mean += (share * (rows - mean)).sum(axis=-2, keepdims=True)  # what has been rounded away
+        mean += (share * (rows - mean)).sum(axis=-2, keepdims=True)  # corrects for rounding
         deviation = np.sqrt((share * np.square(rows - mean)).sum(axis=-2, keepdims=True))
         self._join(total, (size * mean)[..., 0, :], (size * deviation)[..., 0, :])
 
     def _join(self, weight: Array, mean: Array, deviation: Array) -> None:
-        """Join the rows so far with others."""
+        """Combine the rows so far with others."""
         share = weighted_mean(weight, self.weight + weight)
         step = mean - self.mean
         within = np.hypot(np.sqrt(1 - share) * self.deviation, np.sqrt(share) * deviation)
@@ -62,7 +63,7 @@ class Moments:
         self.weight = self.weight + weight
 
     def join_ranks(self, communicator: Communicator) -> None:
-        """Replace the moments of this rank's rows by those of the rows of all ranks."""
+        """Replace the moments of this rank's rows by those of all ranks' rows."""
         origin = self.origin.copy()
         communicator.broadcast(origin)
         own = self.mean + (self.origin - origin)
@@ -77,7 +78,9 @@ class Moments:
         self.deviation = size * np.sqrt(square)
 
     def scaling(self) -> tuple[Array, Array]:
-        """Mean and deviation, which is 1 for a column that is constant, up to rounding."""
+        """Return mean and standard deviation; the latter is 1 for a column that is constant to
+        rounding.
+        """
         mean = self.origin + self.mean
         constant = self.deviation <= ROUNDING * np.abs(mean)
         return mean, np.where(constant, 1.0, self.deviation)

@@ -1,4 +1,4 @@
-"""Which of two logged values is better, and whose weights a logged value belongs to."""
+"""Comparison of logged values, and the weights to which a logged value belongs."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from mlpgrad.training.minibatch import Minibatch
 
 
 def larger_is_better(name: str, metrics: Iterable[Metric] = ()) -> bool | None:
-    """Whether an improvement of a logged value is an increase; None where it is not known.
+    """Return whether larger values of a logged quantity are better; None if not known.
 
-    A metric knows its direction (`Metric.larger_is_better`), and a smaller loss is always better.
-    This is the one place that decides it: early stopping, checkpoints, plateaus and plots ask here.
+    A metric declares its direction (`Metric.larger_is_better`), and a smaller loss is always
+    better. Early stopping, checkpoints, `ReduceOnPlateau` and plots all use this function.
 
     Parameters
     ----------
     name : str
         A key of `History`, such as `val_accuracy`.
     metrics : iterable of Metric, default ()
-        The metrics of the training; those of the package need not be given.
+        The metrics of the training; those of mlpgrad need not be given.
 
     Examples
     --------
@@ -44,14 +44,14 @@ def larger_is_better(name: str, metrics: Iterable[Metric] = ()) -> bool | None:
 
 
 def check_options(callback: Any, *counts: str) -> None:
-    """Raise an error if the options of a callback that watches a value are not valid.
+    """Raise an error if the options of a callback that monitors a value are not valid.
 
     Parameters
     ----------
     callback : Callback
-        With the options `monitor` and `mode`.
+        A callback with the options `monitor` and `mode`.
     *counts : str
-        Names of its options that are counts from 0.
+        Names of its options that are counts, at least 0.
     """
     kind = type(callback).__name__
     mode = callback.mode
@@ -70,7 +70,7 @@ def check_options(callback: Any, *counts: str) -> None:
 
 
 class Measured(NamedTuple):
-    """A logged value, and the weights and statistics with which the network has it."""
+    """A logged value, and the weights and statistics that it belongs to."""
 
     value: Any
     params: Array
@@ -78,19 +78,19 @@ class Measured(NamedTuple):
 
 
 class Monitor:
-    """One logged value of a training: its name, its direction, its weights.
+    """A monitored value of a training: its name, its direction and its weights.
 
     Parameters
     ----------
     callback : Callback
-        Has the options `monitor` and `mode`, and is about to begin a training.
+        A callback with the options `monitor` and `mode`, at the beginning of a training.
 
     Attributes
     ----------
     larger : bool
-        Whether larger is better.
+        Whether larger values are better.
     worst : float
-        What every number is better than.
+        The value that every number is better than.
 
     Raises
     ------
@@ -103,23 +103,22 @@ class Monitor:
         known = larger_is_better(self.name or "loss", self.session.metrics or ())
         if callback.mode is None and known is None:
             raise ValueError(
-                f"{callback!r}: whether a larger {self.name} is better is not known; "
-                f'write mode="max" or mode="min", or set larger_is_better in the class of the '
-                f"metric"
+                f"{callback!r}: it is not known whether a larger {self.name} is better; write "
+                'mode="max" or mode="min", or set larger_is_better in the class of the metric'
             )
         self.larger = bool(known) if callback.mode is None else callback.mode == "max"
         self.worst = -np.inf if self.larger else np.inf
         if getattr(callback, "validation_data", None) is None:
             self.expect(self.name or "")
-        callback._before = None  # there, so that a snapshot has it
+        callback._before = None  # defined, so that snapshots contain it
 
     @property
     def session(self) -> Any:
-        """The running training; a copy of the callback has none."""
+        """The running training; None in a copy of the callback."""
         return self.callback.session
 
     def expect(self, name: str) -> None:
-        """Raise an error if training will log no such value, as far as that is known."""
+        """Raise an error if it is known that training will not log this value."""
         session = self.session
         earlier = session.callbacks[: session.callbacks.index(self.callback)]
         if name.startswith("val_") and session.validation is None and not any(map(_adds, earlier)):
@@ -129,17 +128,17 @@ class Monitor:
             )
 
     def better(self, value: Any, best: Any, margin: Any = 0.0) -> Any:
-        """Whether a value is better than the best so far by more than a margin; NaN never is."""
+        """Return whether a value is better than the best so far by over a margin; NaN never is."""
         return value > best + margin if self.larger else value < best - margin
 
     def named(self, logs: Mapping[str, Any]) -> str:
-        """The name of the value: `val_loss` where there is one, else `loss`, or the one given."""
+        """Return the name of the value: the given one, else `val_loss` if it exists, or `loss`."""
         return self.name or ("val_loss" if "val_loss" in logs else "loss")
 
-    # whose weights a value belongs to
+    # the weights that a value belongs to
 
     def begin_epoch(self) -> None:
-        """Keep the weights of an epoch with one step: its training loss is theirs."""
+        """Keep the weights before an epoch with one step, since its training loss is theirs."""
         session, network = self.session, self.session.network
         batches = session.batches
         watched = self.name is None or not self.name.startswith("val_")
@@ -150,12 +149,11 @@ class Monitor:
             self.callback._before = [network.params.copy(), network.state.copy()]
 
     def measured(self, logs: dict[str, Any]) -> Measured:
-        """The value of this epoch, with the weights that it was measured with.
+        """Return the value of this epoch, and the weights with which it was measured.
 
-        A value of the validation set is that of the present weights. What was measured on the
-        training batches is not: with one batch an epoch it belongs to the weights before the
-        step, with several it is evaluated again. A value that another callback has put into
-        the logs is taken as it is.
+        A value on the validation set belongs to the current weights. A value on the training
+        batches does not: with one batch per epoch it belongs to the weights before the step; with
+        several it is evaluated again. A value that another callback has logged is used as it is.
         """
         value = self.callback.monitored(logs, self.name)
         network, name = self.session.result(), self.named(logs)
@@ -167,13 +165,13 @@ class Monitor:
         return Measured(value, network.params, network.state)
 
     def _is_of_batches(self, name: str, value: Any) -> bool:
-        """Whether the session has measured this value on the training batches."""
+        """Return whether the session has measured this value on the training batches."""
         names = ["loss", *(metric.name for metric in self.session.metrics or ())]
         return name in names and value is self.session.record[name][-1]
 
 
 def _adds(callback: Callback) -> bool:
-    """Whether a callback may add values to the logs: those of this package do not."""
+    """Return whether a callback may add values to the logs; those of mlpgrad do not."""
     cls = type(callback)
     own = cls.__module__.startswith("mlpgrad.")
     return not own and cls.on_epoch_end is not Callback.on_epoch_end

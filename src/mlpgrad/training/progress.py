@@ -1,4 +1,4 @@
-"""Progress on stderr while training."""
+"""Progress on stderr during training."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.record import as_text
 
 SHORTEST = 0.1  # seconds between two updates of a terminal's last line
-CLOSED = (AttributeError, ValueError, OSError)  # what an stderr that is gone leads to
-LONGEST = 5.0  # seconds between two lines where stderr is no terminal
+CLOSED = (AttributeError, ValueError, OSError)  # errors of a missing or closed stderr
+LONGEST = 5.0  # seconds between two lines if stderr is not a terminal
 
 
 class ProgressBar(Callback):
-    """Epoch, losses and time left, on stderr: `fit(verbose=1)` adds one.
+    """Show epoch, losses and time left on stderr; `fit(verbose=1)` adds a progress bar.
 
-    At a terminal and in a notebook it is one line: tqdm's bar where that is installed (the extra
-    `progress`), else a plain one. Elsewhere, as in a file of a batch job, it is a new line after
-    every tenth of the epochs, and every five seconds where epochs take longer. Nothing is written
-    where there is no stderr, or where another callback (`LivePlot`) shows the training. Beside the
-    accuracy, or the loss, on validation data stands in brackets what a guess reaches that does not
-    look at the inputs: the largest class, or the mean.
+    In a terminal or a notebook it is one line: a bar of tqdm if it is installed (the extra
+    `progress`), else plain text. Elsewhere, for example in the log of a batch job, a new line is
+    written after every tenth of the epochs, and every five seconds if epochs take longer. Nothing
+    is written if there is no stderr, or if another callback (`LivePlot`) shows the training. The
+    accuracy or the loss on validation data is followed, in parentheses, by that of a constant
+    prediction: the most frequent class, or the mean.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class ProgressBar(Callback):
 
 
 class _Log:
-    """A line now and then, for a file."""
+    """Occasional lines, for a file."""
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
@@ -85,7 +85,7 @@ class _Log:
             self.write(self._text(epoch, values))
 
     def is_due(self, epoch: int, now: float) -> bool:
-        """Whether to write after this epoch."""
+        """Return whether to write after this epoch."""
         tenth = epoch * 10 // self._epochs < (epoch + 1) * 10 // self._epochs
         return tenth or now - self._shown >= LONGEST
 
@@ -98,11 +98,11 @@ class _Log:
         write(f"{line}\n")
 
     def close(self) -> None:
-        """Nothing to do: each line is complete."""
+        """Do nothing: each line is complete."""
 
 
 class _Line(_Log):
-    """The last line of a terminal, written again and again."""
+    """The last line of a terminal, which is overwritten."""
 
     def is_due(self, epoch: int, now: float) -> bool:
         return now - self._shown >= SHORTEST
@@ -132,12 +132,12 @@ class _Bar:
 
 
 def _bar(epochs: int) -> _Bar | None:
-    """A bar of tqdm, where that is installed."""
+    """Return a bar of tqdm; None if tqdm is not installed."""
     from importlib.util import find_spec
 
     try:
         if _in_notebook() and find_spec("ipywidgets") is None:
-            from tqdm.std import tqdm  # the one for notebooks would warn
+            from tqdm.std import tqdm  # the notebook version would warn
         else:
             from tqdm.auto import tqdm
     except ImportError:
@@ -148,14 +148,14 @@ def _bar(epochs: int) -> _Bar | None:
 
 
 def _in_notebook() -> bool:
-    """Whether this code runs in a notebook's kernel, without importing anything."""
+    """Return whether this code runs in a notebook's kernel, without importing anything."""
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return type(shell).__name__ == "ZMQInteractiveShell"
 
 
 def progress_bars(verbose: Any) -> list[Callback]:
-    """What `verbose` asks for: a progress bar for any int above 0, as in other libraries."""
+    """Return the progress bar for `verbose`: one for any int above 0, as in other libraries."""
     if not isinstance(verbose, (bool, np.bool_)):
         verbose = arguments.count(verbose, "verbose", 0, fix="0 is silent, 1 shows progress") > 0
     return [ProgressBar()] if verbose else []

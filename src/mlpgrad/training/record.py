@@ -1,4 +1,4 @@
-"""`Record`: what training writes down, one value an epoch."""
+"""`Record`: the values that training records, one per epoch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlpgrad._core.arrays import Array
 
 
 class Record(dict[str, list[Any]]):
-    """Losses, metrics and the learning rate by name: lists with one value an epoch.
+    """Losses, metrics and the learning rate by name: lists with one value per epoch.
 
     For an ensemble each value is an array `(E,)`.
 
@@ -24,11 +24,11 @@ class Record(dict[str, list[Any]]):
     compiled : bool
         Whether the steps were compiled.
     live : bool
-        Whether a callback shows the curves while training: a progress bar is then silent.
+        Whether a callback shows the curves during training; the progress bar is then silent.
     oof_prediction : array (n, O) or None
-        After a training with `folds`: the prediction of each row by members that left it out.
+        After a training with `folds`: the out-of-fold prediction of each row.
     oof_scores : dict
-        The loss and the metrics of these predictions, by name.
+        The loss and the metrics of the out-of-fold predictions, by name.
     folds : array (n,) of int, or None
         The fold of each row.
 
@@ -57,7 +57,7 @@ class Record(dict[str, list[Any]]):
         return max(map(len, self.values()), default=0)
 
     def record(self, logs: dict[str, Any]) -> None:
-        """Append one epoch's values."""
+        """Append the values of an epoch."""
         try:
             items = logs.items()
         except AttributeError:
@@ -67,7 +67,7 @@ class Record(dict[str, list[Any]]):
             self.setdefault(name, []).append(value)
 
     def last(self) -> dict[str, Any]:
-        """The latest epoch's values."""
+        """Return the values of the last epoch."""
         return {name: values[-1] for name, values in self.items() if values}
 
     def __repr__(self) -> str:
@@ -78,7 +78,7 @@ class Record(dict[str, list[Any]]):
 
 
 def as_text(value: Any) -> str:
-    """A logged value as a short text: the mean of the members, or the value if not a number."""
+    """Return a logged value as short text: the mean over the members, or the value itself."""
     try:
         return f"{float(np.mean(value)):.4g}"
     except (TypeError, ValueError):

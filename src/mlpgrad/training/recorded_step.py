@@ -1,15 +1,15 @@
-"""A step of training as a list of NumPy calls: recorded once, then made without the Python around.
+"""A step of training as a list of NumPy calls, recorded once and then replayed.
 
-In a network of a few dozen units half of a step's time goes into Python: methods, attributes,
-look-ups. All buffers of a step are made once, so that every batch of one shape leads to the same
-NumPy calls on the same arrays; `fit` writes them down and repeats them.
+In a network of a few dozen units, half of the time of a step is spent in Python on method calls
+and attribute look-ups. All buffers of a step are allocated once, so that every batch of the same
+shape leads to the same NumPy calls on the same arrays; `fit` records these calls and replays them.
 
-Three things keep it correct. Only classes that say so are recorded (`repeatable = True` in the
-class itself, so that a subclass has to say it again). The arrays they are recorded with refuse
-whatever would depend on values. And before it is used, the repetition must give the same loss,
+Three rules keep this correct. Only classes that declare it are recorded (`repeatable = True` in
+the class itself, so that a subclass must declare it again). The arrays used for recording refuse
+every operation that depends on values. Before it is used, the replay must give the same loss,
 gradients and statistics, bit for bit, as the layers on other data with other parameters. All of
 this happens on a private copy of the network, whose calls are then moved to the live parameters.
-Otherwise `fit` calls the layers as ever; so do `backpropagate` and the gradient checker, always.
+Otherwise `fit` calls the layers; `backpropagate` and the gradient checker always do.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from mlpgrad.training.step import LayerStep
 from mlpgrad.training.tape import Call, NotRepeatableError, Tape, twin
 
 MANY_STEPS = 200  # recording costs as much as a hundred steps of the smallest network
-SMALL_STEP = 1 << 23  # parameters times samples: above, Python's share is below a few per cent
+SMALL_STEP = 1 << 23  # parameters times samples; above it, Python takes only a few per cent
 
 
 class RecordedStep:
-    """Recorded calls where that is possible, else those of the layers and the optimizer."""
+    """A step that replays recorded calls if possible, and else calls layers and optimizer."""
 
     mean_weight: Any = 1.0
 
@@ -50,12 +50,12 @@ class RecordedStep:
     def serves(
         cls, network: Network, optimizer: Optimizer, batch_size: int | None, steps: int | None
     ) -> bool:
-        """Whether there are many steps, and small ones, so that Python's share counts."""
+        """Return whether there are many small steps, so that the time spent in Python matters."""
         many = steps is None or steps >= MANY_STEPS
         return many and network.params.size * (batch_size or 1) <= SMALL_STEP
 
     def gradient(self, x: Array, target: Array, weights: Array | None) -> Any:
-        """Write the gradient on a batch into `network.grads`; returns the loss."""
+        """Write the gradient on a batch into `network.grads`, and return the loss."""
         recording = self.recording
         if recording is None:
             recording = self._record(x, target, weights)
@@ -75,7 +75,7 @@ class RecordedStep:
         return recording.value
 
     def update(self) -> None:
-        """Change the parameters by the gradient."""
+        """Update the parameters from the gradient."""
         optimizer = self.optimizer
         if not self._repeats_update:
             self.plain.update()
@@ -88,26 +88,26 @@ class RecordedStep:
             function(*args)
 
     def refresh(self) -> None:
-        """Record anew if an option, a layer, a penalty or a generator is not what it was."""
-        self._shown = False  # the user's code may have taken other steps in between
+        """Record again if an option, a layer, a penalty or a generator has changed."""
+        self._shown = False  # the user's code may have made other steps since
         if self._noticed or self._watched.changed(self._things()):
             self._forget()
 
     def _notice(self, thing: Any) -> None:
-        """An option has been assigned: call the layers until the end of the epoch."""
-        if thing is not self.optimizer:  # which makes new views, and so is recorded anew itself
+        """Call the layers until the end of the epoch, since an option was assigned."""
+        if thing is not self.optimizer:  # which is recorded again itself
             self._repeats, self._noticed = False, True
             if self.recording is not None:
                 self.recording.retire()
 
     def _things(self) -> list[Any]:
-        """Everything on whose options the calls depend."""
+        """Return all objects on whose options the calls depend."""
         network = self.network
         layers = [layer for _, layer in walk(network.layers)]
         return [*layers, network.loss, *network.penalties, self.optimizer, *network.rngs]
 
     def _forget(self) -> None:
-        """Record anew."""
+        """Discard the recording, so that the step is recorded again."""
         self.recording: Recording | None = None
         self.updates: list[Any] = []
         self._shown = False
@@ -121,7 +121,7 @@ class RecordedStep:
             assignments.listen(thing, self)
 
     def _record(self, x: Array, target: Array, weights: Array | None) -> Recording | None:
-        """Record the step, if it can be repeated; otherwise it is not tried again."""
+        """Record the step if it can be replayed; otherwise do not try again."""
         if self._repeats:
             with suppress(NotRepeatableError):
                 trial = Trial(self.network.copy(), x, target, weights, self.mean_weight)
@@ -131,13 +131,13 @@ class RecordedStep:
         return self.recording
 
     def _record_update(self) -> None:
-        """Make the update and write it down, if it depends on no values."""
+        """Make the update, and record it if it does not depend on values."""
         tape, self._update_of = Tape(), self.optimizer._prepared
         arrays = [self.network._params, self.network._grads, *self.optimizer.state.values()]
         before = [array.copy() for array in arrays]
         try:
             self.optimizer.apply(Prepared(*map(tape.recorded, self._update_of)))
-        except NotRepeatableError:  # it does look at values, so that it is made anew each time
+        except NotRepeatableError:  # it depends on values, so the optimizer is called each time
             for array, values in zip(arrays, before, strict=True):
                 array[...] = values
             self._repeats_update = False
@@ -147,7 +147,7 @@ class RecordedStep:
 
 
 class Trial:
-    """A step of a private copy, recorded: for the shapes of one batch."""
+    """A recorded step of a private copy of the network, for batches of one shape."""
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class Trial:
         self.calls = tape.calls
 
     def agrees(self) -> bool:
-        """Whether the calls do as the layers, bit for bit, on other data with other parameters."""
+        """Return whether the calls equal the layers bit for bit, on other data and parameters."""
         network = self.network
         x, target = self.x[..., ::-1, :] * self.x.dtype.type(0.75), self.target[..., ::-1, :].copy()
         weights = None if self.weights is None else self.weights[..., ::-1, :] * x.dtype.type(0.5)
@@ -210,19 +210,19 @@ class Recording:
         self._seen = trial.seen
 
     def retire(self) -> None:
-        """Fit no batch any more."""
+        """Make this recording match no batch any more."""
         self.shapes = None
 
     def show(self) -> None:
-        """Let the layers show this step's arrays: another shape's may have come between."""
+        """Let the layers refer to this step's arrays; those of another shape may be in place."""
         for layer, seen in zip(self._layers, self._seen, strict=True):
             layer._inputs, layer._outputs, layer._delta = seen
 
 
 def mover(source: Network, network: Network) -> Callable[[Any], Any]:
-    """What takes a view of one network's flat arrays to the same view of another's.
+    """Return a function that maps a view of one network's flat arrays to that of another's.
 
-    The same place is one object afterwards, too: see `Tape`. Other arrays stay as they are.
+    A place in memory remains one object: see `Tape`. Other arrays are not changed.
     """
     names = ("_params", "_grads", "_state")
     flats = [(getattr(source, name), getattr(network, name)) for name in names]
@@ -233,14 +233,14 @@ def mover(source: Network, network: Network) -> Callable[[Any], Any]:
         if not isinstance(value, np.ndarray):
             return others.get(id(value), value)
         if id(value) not in moved:
-            moved[id(value)] = value, _moved(value, flats)  # the first is kept, and so its id
+            moved[id(value)] = value, _moved(value, flats)  # the original keeps its id
         return moved[id(value)][1]
 
     return place
 
 
 def _moved(view: Array, flats: list[tuple[Array, Array]]) -> Array:
-    """The same part of the second of two flat arrays, if the view is part of the first."""
+    """Return the same part of the second flat array if the view is part of the first."""
     for flat, other in flats:
         if np.may_share_memory(view, flat):
             offset = view.ctypes.data - flat.ctypes.data
@@ -249,12 +249,12 @@ def _moved(view: Array, flats: list[tuple[Array, Array]]) -> Array:
 
 
 def repeatable(network: Network, *others: object) -> bool:
-    """Whether layers and penalties say that their calls may be repeated, and other things, too."""
+    """Return whether layers, penalties and other objects declare their calls repeatable."""
     layers = [layer for _, layer in walk(network.layers)]
     return all(map(_repeatable, (*layers, *network.penalties, *others)))
 
 
 def _repeatable(thing: object) -> bool:
-    """Whether the class says so itself, and this object has no methods of its own."""
+    """Return whether the class itself declares it, and the object has no methods of its own."""
     own = vars(type(thing)).get("repeatable", False) is True
     return own and not any(callable(getattr(type(thing), name, None)) for name in vars(thing))

@@ -20,38 +20,39 @@ if TYPE_CHECKING:
 class ModelCheckpoint(Callback):
     """Save the model after each epoch that is the best so far (or after every epoch).
 
-    The best is remembered from one `fit` to the next: a worse model never replaces a better one
-    in the file. Weights and value belong together, as in `EarlyStopping`: with a training loss,
-    the weights are saved that it was measured with, and with `ExponentialMovingAverage` the
-    averaged ones. For an ensemble the mean of the members decides.
+    The best value is kept from one `fit` to the next, so that a worse model never replaces a
+    better one in the file. The saved weights are those of the monitored value, as in
+    `EarlyStopping`: for a training loss, the weights with which it was measured; with
+    `ExponentialMovingAverage`, the averaged weights. For an ensemble, the mean over the members is
+    compared.
 
     Parameters
     ----------
     path : str or Path
-        `{epoch}` is replaced by the epoch's number, counted from 1, and the name of every logged
-        value by that value, as in `"model-{epoch:02d}-{val_loss:.3f}.npz"`. A brace that stands
-        for itself is doubled.
+        Name of the file. `{epoch}` is replaced by the number of the epoch, counted from 1, and the
+        name of a logged value by that value, as in `"model-{epoch:02d}-{val_loss:.3f}.npz"`.
+        Literal braces are doubled.
     monitor : str, optional
-        By default `val_loss` where there is validation data, else `loss`.
+        Name of the value to watch; by default `val_loss` if there are validation data, else `loss`.
     best_only : bool, default True
-        False saves after every epoch, with the weights as they are then.
+        If False, save after every epoch, with the current weights.
     mode : {"min", "max"}, optional
-        Whether smaller or larger is better: for names that no metric of the training has, and
-        for metrics that do not say it.
+        Whether smaller or larger values are better. Needed only for names that are not metrics of
+        the training, and for metrics that do not declare it.
     initial_best : float, optional
-        Only what is better than this is saved: the value of a model that was saved earlier, say
-        in another process.
+        Save only models that are better than this value, for instance that of a model saved
+        earlier by another process.
 
     Attributes
     ----------
     best : float or None
-        The best value so far; None before there is one.
+        The best value so far; None before the first.
 
     Raises
     ------
     ValueError
-        If the path has a placeholder that is not valid, or that is the name of no logged value;
-        or if a second `fit` logs another value than that of which `best` is the best.
+        If the path has an invalid placeholder, or one that does not name a logged value; or if a
+        second `fit` monitors a different value than the one `best` was measured in.
 
     Examples
     --------
@@ -108,21 +109,22 @@ class ModelCheckpoint(Callback):
             self._save(path, measured)
 
     def _present(self, logs: dict[str, Any]) -> Measured:
-        """The logged value, and the weights as they are."""
+        """Return the logged value and the current weights."""
         network = self.session.result()
         return Measured(self.monitored(logs, self.monitor), network.params, network.state)
 
     def _compare_alike(self, name: str) -> None:
-        """Raise an error if `best` is the best of another value."""
+        """Raise an error if `best` belongs to another logged value."""
         if self._best_of not in (None, name) and self.best is not None:
             raise ValueError(
-                f"{self!r}: the best so far, {self.best:.4g}, is of {self._best_of}, and this "
-                f"training logs {name}; choose one with monitor=, or make a new ModelCheckpoint"
+                f"{self!r}: the best value so far, {self.best:.4g}, is one of {self._best_of}, "
+                f"but this training monitors {name}; choose one with monitor=, or make a new "
+                "ModelCheckpoint"
             )
         self._best_of = name
 
     def _path(self, epoch: int, logs: dict[str, Any]) -> str:
-        """The file for this epoch."""
+        """Return the name of the file for this epoch."""
         known = [*logs, "epoch"]
         for name in self._names:
             if name not in known:
@@ -137,7 +139,7 @@ class ModelCheckpoint(Callback):
 
     def _save(self, path: str, measured: Measured) -> None:
         """Write the model with the weights that were measured."""
-        from mlpgrad.exchange import npz  # archives and JSON: only where something is saved
+        from mlpgrad.exchange import npz  # loads archives and JSON, only if something is saved
 
         model = self.model
         if measured.params is not model.params:
@@ -151,7 +153,7 @@ class ModelCheckpoint(Callback):
 
 
 def _names_in(path: Any) -> list[str]:
-    """The placeholders of a path, which are checked."""
+    """Check a path and return the placeholders in it."""
     if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
         raise TypeError(f'ModelCheckpoint: path expects a name such as "best.npz", got {path!r}')
     text = os.fspath(path)

@@ -1,4 +1,4 @@
-"""The scalings of a network's inputs and targets, fitted to the rows that it is trained on."""
+"""Scaling of a network's inputs and targets, fitted to its training rows."""
 
 from __future__ import annotations
 
@@ -24,21 +24,20 @@ ELEMENTS_AT_ONCE = 1 << 18  # bounds the memory, not the result
 
 @suggesting
 def fit_scaling(network: Network, x: Any, y: Any = None, *, sample_weight: Any = None) -> None:
-    """Fit what scales inputs and targets to data, in place of what earlier data have given.
+    """Fit the scaling of inputs and targets to data, replacing any earlier scaling.
 
-    `fit` does this by itself at the first training. It has to be called for a training by other
-    means, or from an iterable; and where a trained model is to go on with data of other units:
-    the weights then stay as they are, and mean something else.
+    The first `fit` does this by itself. Call it before training from an iterable or by other
+    means, or when a trained model is to be trained further on data in other units: the weights are
+    not changed, but then refer to the new units.
 
     Parameters
     ----------
     x : array (n, I), or (E, n, I) for an ensemble; or an iterable
-        As `fit` takes them; an iterable of batches `(x, y)` or `(x, y, sample_weight)` is read
-        once.
+        As for `fit`; an iterable of batches `(x, y)` or `(x, y, sample_weight)` is iterated once.
     y : array (n, O) or (E, n, O), optional
-        The targets, where they are scaled.
+        The targets; needed only if the model scales them.
     sample_weight : array (n,) or (E, n), optional
-        Weights of the rows in mean and deviation.
+        Weights of the rows in the mean and the standard deviation.
 
     Raises
     ------
@@ -61,7 +60,8 @@ def fit_scaling(network: Network, x: Any, y: Any = None, *, sample_weight: Any =
     if not network.scales():
         raise ValueError(
             "fit_scaling expects a model that scales inputs or targets, got one that does "
-            'neither; make it with Standardize as first layer, or with target_scaling="standard"'
+            "neither; make it with Standardize as its first layer, or with "
+            'target_scaling="standard"'
         )
     if is_stream(x, y):
         fit_to(network, Stream(network, x).checked())
@@ -78,14 +78,14 @@ def fit_scaling(network: Network, x: Any, y: Any = None, *, sample_weight: Any =
 
 
 def fit_unfitted(network: Network, batches: Batches, communicator: Communicator | None) -> None:
-    """Fit what scales inputs and targets to the training rows, unless that has been done.
+    """Fit the scaling of inputs and targets to the training rows, unless it is already fitted.
 
-    Ranks that train together get the scalings of all their rows.
+    Ranks that train together use the rows of all ranks.
 
     Raises
     ------
     ValueError
-        If the rows come from an iterable, which would have to be read again.
+        If the rows come from an iterable, which is not iterated a second time for this.
     """
     unfitted = bool(network.unfitted())
     if communicator is not None and network.scales():
@@ -94,15 +94,15 @@ def fit_unfitted(network: Network, batches: Batches, communicator: Communicator 
         return
     if not isinstance(batches, Minibatches):
         raise ValueError(
-            "the scaling of inputs or targets is fitted to all rows before training, and batches "
-            "from an iterable are not read again for that; call "
-            "model.fit_scaling(batches) first, with all of them or some"
+            "the scaling of inputs or targets is fitted to all rows before training, but an "
+            "iterable of batches is not read twice; call model.fit_scaling(batches) first, with "
+            "all or some of the batches"
         )
     fit_to(network, rows_at_once(network, *batches.trained()), communicator)
 
 
 def rows_at_once(network: Network, x: Any, target: Any, weights: Any) -> Iterator[Batch]:
-    """All rows, some at a time."""
+    """Yield all rows, some at a time."""
     width = max(x.shape[-1], target.shape[-1])
     step = max(1, ELEMENTS_AT_ONCE // (width * (network.ensemble_size or 1)))
     for start in range(0, x.shape[-2], step):
@@ -113,7 +113,7 @@ def rows_at_once(network: Network, x: Any, target: Any, weights: Any) -> Iterato
 def fit_to(
     network: Network, batches: Iterable[Batch], communicator: Communicator | None = None
 ) -> None:
-    """Fit what scales inputs and targets to checked rows, whether or not that has been done."""
+    """Fit the scaling of inputs and targets to checked rows, even if it is already fitted."""
     layer, target_scaling = network.input_scaling, network.scaling_of_targets
     of_x, of_y = Moments(), Moments()
     for x, target, weights in batches:
@@ -134,13 +134,13 @@ def fit_to(
 
 
 def _warn_of_lost_digits(layer: Standardize, mean: Array, deviation: Array) -> None:
-    """Give a TrainingWarning for a column whose numbers are nearly alike in the layer's dtype."""
+    """Warn about a column whose values are hardly distinguishable in the layer's dtype."""
     steps = np.spacing(np.abs(mean).astype(layer.dtype)).astype(np.float64)
     lost = np.argwhere(steps > deviation / 4)
     if len(lost):
         place = tuple(lost[0])
         warn(
             f"column {place[-1]} of x is {mean[place]:.9g} +- {deviation[place]:.3g}, but the "
-            f"numbers that {layer.dtype} holds there are {steps[place]:.3g} apart; subtract "
+            f"spacing of {layer.dtype} numbers there is {steps[place]:.3g}; subtract "
             f"{mean[place]:.9g} from it, or make the model with dtype='float64'"
         )

@@ -1,4 +1,4 @@
-"""`Method` owns the loop of a training; `Session` is everything that goes on around it."""
+"""`Method` owns the training loop; `Session` does everything around it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from mlpgrad.training.scalings import fit_unfitted
 
 
 class Method(Described, Stateful):
-    """A way to train: `fit(..., optimizer=method)` hands it the session.
+    """A training method: `fit(..., optimizer=method)` gives it the session.
 
-    The session calls callbacks, validates, records, and ends training at Ctrl-C. A method owns
-    the loop, of which each round is an epoch. The rows are in `session.batches`, or as one
-    function in `session.objective()`.
+    The session calls callbacks, validates, records, and ends training at Ctrl-C. A method owns the
+    loop, in which each iteration is an epoch. The training data are in `session.batches`;
+    `session.objective()` is the objective over all of them as one function.
 
     Examples
     --------
@@ -49,27 +49,27 @@ class Method(Described, Stateful):
     """
 
     rows_at_once: int = ROWS_AT_ONCE
-    """The `batch_size` of `fit` where none is given: for a method that sees all rows, a bound."""
+    """Default `batch_size` of `fit`; for a full-batch method, the rows computed at once."""
 
     @property
     def optimizer(self) -> Any:
-        """What callbacks see as their `optimizer`: the method itself, where there is no other."""
+        """The `optimizer` of callbacks: the method itself unless it has an optimizer."""
         return self
 
     def train(self, session: Session) -> None:
-        """Train until `session.end_epoch` says that it is enough."""
+        """Train until `session.end_epoch` returns False."""
         raise NotImplementedError
 
     def conclude(self, session: Session) -> None:
-        """Called when training has ended, with the weights that callbacks have put back."""
+        """Called after training, when callbacks have restored their weights."""
 
     def logs(self) -> dict[str, Any]:
-        """What to record of an epoch beside losses and metrics, such as a learning rate."""
+        """Return what else to record for an epoch, such as a learning rate."""
         return {}
 
 
 class Session(Stateful):
-    """A training: callbacks, record, validation, interrupts; the loop is the method's.
+    """A training: callbacks, record, validation and interrupts around the loop of a method.
 
     Parameters
     ----------
@@ -78,14 +78,14 @@ class Session(Stateful):
     batches : Batches
         An epoch of training data.
     validation : tuple (x, target, weights), optional
-        Checked data that are evaluated after every epoch.
+        Checked data to evaluate after every epoch.
     callbacks : sequence of Callback
     metrics : sequence of Metric, optional
-        Recorded on the training batches as well.
+        Metrics to record, on the training batches as well.
     epochs : int
-        How many, at most.
+        Maximum number of epochs.
     record : Record
-        Gets the losses and metrics of every epoch.
+        Receives the losses and metrics of every epoch.
     communicator : Communicator, optional
     before : Before, optional
         The network as it was before anything was prepared for this training.
@@ -93,12 +93,12 @@ class Session(Stateful):
     Attributes
     ----------
     epoch : int
-        Epochs that have ended.
+        Number of completed epochs.
     settled : bool
-        Whether the network has got the weights that training ends with: those that a callback
-        has kept, or those from before a divergence.
+        Whether the network already has the final weights: those that a callback kept, or those
+        from before a divergence.
     speaks : bool
-        Whether a training that cannot learn says so: the first rank does, a test does not.
+        Whether to warn about training that cannot learn: only on the first rank.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Session(Stateful):
         self.network, self.method, self.batches = network, method, batches
         self.validation, self.metrics, self.epochs = validation, metrics, epochs
         self.callbacks, self.record, self.communicator = list(callbacks), record, communicator
-        self.epoch, self.fitting = 0, Fitting(network)  # until it runs
+        self.epoch, self.fitting = 0, Fitting(network)  # replaced when it runs
         self.in_epoch = self.settled = self._resumed = False
         self.speaks = communicator is None or communicator.rank == 0
         self._others = OtherWeights(network)
@@ -129,7 +129,7 @@ class Session(Stateful):
             callback.optimizer, callback.history = method.optimizer, record
 
     def run(self, resume: Mapping[str, Any] | None = None) -> None:
-        """Train, with the callbacks around; go on from a snapshot where there is one."""
+        """Train and call the callbacks; continue from a snapshot if one is given."""
         started, failed = time.perf_counter(), True
         with (
             fitted(self.network, self.method.optimizer) as self.fitting,
@@ -140,10 +140,10 @@ class Session(Stateful):
             try:
                 self._begin(resume)
                 going = self.epoch < self.epochs and not self.network.stop_training
-                if going or self.in_epoch:  # an epoch that has begun is recorded in any case
+                if going or self.in_epoch:  # an epoch that has begun is always recorded
                     self.method.train(self)
                 failed = False
-            except KeyboardInterrupt as error:  # where no signal handler can be set
+            except KeyboardInterrupt as error:  # in threads, where no signal handler can be set
                 self.record.interrupted, failed = True, False
                 if self.communicator is not None:
                     self.communicator.abort(error)
@@ -161,7 +161,7 @@ class Session(Stateful):
             warn_at_end(self.network, self.batches)
 
     def _begin(self, resume: Mapping[str, Any] | None) -> None:
-        """Fit the scalings, begin each callback, put a snapshot back: nothing of it is wiped."""
+        """Fit the scalings, start each callback, and only then restore a snapshot."""
         fit_unfitted(self.network, self.batches, self.communicator)
         for callback in self.callbacks:
             callback.on_train_begin()
@@ -177,7 +177,7 @@ class Session(Stateful):
                     self.communicator.broadcast(flat)
 
     def _end(self, failed: bool) -> None:
-        """End each callback, whatever the others do; raise the first error if none came before."""
+        """End each callback, even if others fail; raise the first error if training raised none."""
         errors = []
         for callback in self._begun:
             try:
@@ -192,7 +192,7 @@ class Session(Stateful):
         self.batches.conclude(self.network, self.metrics, self.record)
 
     def result(self) -> Network:
-        """The network as training would end now: with the weights that a callback has averaged.
+        """Return the network as training would end now, with the averaged weights of a callback.
 
         It is `network` itself where no callback gives other weights (`Callback.final_params`);
         otherwise the next call gives the same copy other weights.
@@ -203,11 +203,11 @@ class Session(Stateful):
                 return self._others.with_params(params)
         return self.network
 
-    # what a method calls
+    # called by methods
 
     def begin_epoch(self) -> None:
         """Call the callbacks before an epoch."""
-        if self._resumed:  # in the middle of an epoch, which has begun already
+        if self._resumed:  # in the middle of an epoch whose callbacks have been called
             self._resumed = False
             return
         if self.callbacks:
@@ -219,14 +219,14 @@ class Session(Stateful):
     def end_epoch(
         self, loss: Any, weight: Any, measured: Any = None, *, whole: bool = False
     ) -> bool:
-        """Record an epoch, validate, and call the callbacks; whether training goes on.
+        """Record an epoch, validate, and call the callbacks; return whether training continues.
 
         Parameters
         ----------
         loss : number or array (E,)
-            Sum over the epoch's samples of their losses, weighted where samples have weights.
+            Sum of the losses of the epoch's samples, weighted by any sample weights.
         weight : number or array (E,)
-            The number of samples: `end_epoch(mean, 1)` where the mean is known.
+            The number of samples; use `end_epoch(mean, 1)` if the mean is known.
         measured : dict of Accumulator, optional
             Training metrics by name; otherwise evaluated on the training data.
         whole : bool
@@ -260,27 +260,27 @@ class Session(Stateful):
         return self.epoch < self.epochs and not self._stops()
 
     def _agreed(self, values: dict[str, Any], rows: Any) -> dict[str, Any]:
-        """Means over all ranks, weighted by their rows, so that callbacks decide alike on each."""
+        """Return means over all ranks, weighted by rows, so that callbacks agree on all ranks."""
         if self.communicator is None:
             return values
         joint = {name: summed(self.communicator, v * rows, rows) for name, v in values.items()}
         return {name: as_number(weighted_mean(*sums)) for name, sums in joint.items()}
 
     def _trained(self, measured: Mapping[str, Accumulator] | None) -> dict[str, Any]:
-        """The metrics of the training data."""
+        """Return the metrics on the training data."""
         if measured is not None:
             return {name: as_number(kept.result()) for name, kept in measured.items()}
         found = evaluate(self.network, *self.training_data(), self.metrics)
         return {name: value for name, value in found.items() if name != "loss"}
 
     def _stops(self) -> bool:
-        """Whether training has been asked to stop, by this rank or by another."""
+        """Return whether training should stop, on request of this rank or another."""
         if self.communicator is None:
             return self.network.stop_training
         return bool(summed(self.communicator, float(self.network.stop_training))[0])
 
     def training_data(self) -> Batch:
-        """All training rows: input, target, and weights or None."""
+        """Return all training rows: inputs, targets, and weights or None."""
         if not isinstance(self.batches, Minibatches):
             raise TypeError(
                 f"{type(self.method).__name__} needs all rows at once; give arrays, not batches"
@@ -288,14 +288,14 @@ class Session(Stateful):
         return self.batches.data()
 
     def objective(self, *, dtype: Any = None, batch_size: int | None = None) -> Objective:
-        """The training objective as a function of the parameters, on a copy of the network.
+        """Return the training objective as a function of the parameters, on a copy of the network.
 
         Parameters
         ----------
         dtype : dtype, optional
-            In which it computes; that of the network by default.
+            Type of the computation; that of the network by default.
         batch_size : int, optional
-            Rows that are computed at once; by default the `batch_size` of `fit`.
+            Number of rows computed at once; by default the `batch_size` of `fit`.
         """
         size = batch_size or self.batches.batch_size
         return Objective(self.network, *self.training_data(), dtype=dtype, batch_size=size)
@@ -303,10 +303,10 @@ class Session(Stateful):
     # exact continuation
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that a training with the same options needs to go on exactly from here.
+        """Return all that a training with the same options needs to continue exactly from here.
 
         It may be taken between epochs or, in a callback's `on_train_batch_end`, between batches.
-        Later callbacks of the list have then not seen this moment yet: take it in the last one.
+        Take it in the last callback of the list, since later callbacks have not been called yet.
         """
         return {
             "epoch": self.epoch,
@@ -322,7 +322,7 @@ class Session(Stateful):
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Put back what `snapshot` has returned, in a session that was made alike."""
+        """Restore the result of `snapshot` in a session made with the same options."""
         names = [type(callback).__name__ for callback in self.callbacks]
         taken = dict(snapshot["callbacks"])
         missing = [name for name in taken if name not in names and taken[name]]
@@ -342,7 +342,7 @@ class Session(Stateful):
         self._restore_callbacks(snapshot["callbacks"])
 
     def _restore_callbacks(self, taken: Sequence[Any]) -> None:
-        """Give each kind of callback its states, in the order of the list."""
+        """Give the callbacks of each kind their states, in the order of the list."""
         for callback in self.callbacks:
             state = next((pair for pair in taken if pair[0] == type(callback).__name__), None)
             if state is not None:

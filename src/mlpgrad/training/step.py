@@ -12,16 +12,17 @@ from mlpgrad.optimizers.base import Optimizer
 
 
 class Step(Protocol):
-    """What a training does with each batch; made for a network and an optimizer.
+    """One step of training on a batch; made for a network and an optimizer.
 
     Attributes
     ----------
     gradient : callable (x, target, weights) -> loss
-        Writes the gradient on a batch into `network.grads`; the loss is a number or `(E,)`.
+        Writes the gradient on a batch into `network.grads`; the loss is a number or an array
+        `(E,)`.
     update : callable ()
-        Changes the parameters by the gradient.
+        Updates the parameters from the gradient.
     mean_weight : number or array (E, 1, 1)
-        What `gradient` divides sample weights by: see `Loss.forward`. Set by `choose_step`.
+        Divisor of the sample weights in `gradient`: see `Loss.forward`. Set by `choose_step`.
     """
 
     mean_weight: Any
@@ -38,7 +39,7 @@ class Step(Protocol):
     def serves(
         cls, network: Network, optimizer: Optimizer, batch_size: int | None, steps: int | None
     ) -> bool:
-        """Whether this kind of step can make `steps` steps on such batches, and is worth it."""
+        """Return whether this kind of step can make `steps` such steps, and is worth it."""
         ...
 
     def refresh(self) -> None:
@@ -47,7 +48,7 @@ class Step(Protocol):
 
 
 class LayerStep:
-    """The step that calls the layers and the optimizer; every other kind does the same."""
+    """The step that calls the layers and the optimizer, the reference for every other kind."""
 
     mean_weight: Any = 1.0
 
@@ -61,8 +62,8 @@ class LayerStep:
 
     @classmethod
     def serves(cls, *_: Any) -> bool:
-        """Whether it can be taken: always."""
+        """Return True: it can always be used."""
         return True
 
     def refresh(self) -> None:
-        """Nothing to notice: layers and optimizer are asked at every step."""
+        """Do nothing: layers and optimizer are called at every step."""

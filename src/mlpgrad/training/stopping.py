@@ -18,36 +18,38 @@ from mlpgrad.training.monitor import Measured, Monitor, check_options
 class EarlyStopping(Callback):
     """Stop when the monitored value has not improved for `patience` epochs; keep the best weights.
 
-    The best weights are always restored, however training ends. Each member of an ensemble has
-    its own best weights and its own patience, as if trained alone; training ends with the last.
+    The best weights are always restored, however training ends. Each member of an ensemble has its
+    own best weights and its own patience, as if trained alone; training ends when the last member
+    has stopped.
 
-    Whether smaller or larger is better is known of the losses and metrics here. A training loss is
-    compared with the weights that it was measured with: where an epoch has one batch, with those
-    before the step; where it has several, it is evaluated again after the epoch, which takes
-    about a third of the epoch's time. With `ExponentialMovingAverage` among the callbacks, in
-    whatever order, the averaged weights are validated, compared and restored.
+    The losses and metrics of mlpgrad declare whether smaller or larger values are better. For a
+    training loss, the weights that are kept are those with which it was measured: if an epoch has
+    one batch, those before the step; if it has several, the loss is evaluated again after the
+    epoch, which takes about a third of the epoch's time. With `ExponentialMovingAverage` among the
+    callbacks, in any order, the averaged weights are validated, compared and restored.
 
     Parameters
     ----------
     patience : int, default 10
-        Epochs without improvement to wait for. With 0, as with 1, training stops at the first
-        epoch that is not better than the best; never in the first epoch.
+        Number of epochs without improvement after which training stops. With 0, as with 1, it
+        stops at the first epoch that is not better than the best, but never in the first epoch.
     monitor : str, optional
-        By default `val_loss` where there is validation data, else `loss`.
+        Name of the value to watch; by default `val_loss` if there are validation data, else
+        `loss`.
     min_delta : float, default 0
         Improvements smaller than this do not count.
     mode : {"min", "max"}, optional
-        Whether smaller or larger is better: for names that no metric of the training has, and
-        for metrics that do not say it.
+        Whether smaller or larger values are better. Needed only for names that are not metrics of
+        the training, and for metrics that do not declare it.
     validation_data : tuple (x, y) or (x, y, sample_weight), optional
-        A validation set of its own, on which `monitor` is measured: by default its loss.
+        A separate validation set on which `monitor` is measured; by default its loss.
 
     Attributes
     ----------
     best : array (E,)
-        The best value of each network, an array of one number for a single network.
+        The best value of each network; an array of one element for a single network.
     best_epoch : int, or array (E,) for an ensemble
-        The epoch of that value, counted from 0; -1 before there is one.
+        The epoch of the best value, counted from 0; -1 before the first.
 
     Warns
     -----
@@ -87,7 +89,7 @@ class EarlyStopping(Callback):
 
     @property
     def best_epoch(self) -> Any:
-        """The epoch of the best value: an int, or an array with one for each member."""
+        """The epoch of the best value: an int, or an array with one element per member."""
         single = self.model.ensemble_size is None
         return int(self._best_epoch[0]) if single else self._best_epoch
 
@@ -125,7 +127,7 @@ class EarlyStopping(Callback):
         self.session.settled = True
 
     def _measured(self, logs: dict[str, Any]) -> Measured:
-        """The value to judge by, and the weights that have it."""
+        """Return the monitored value, and the weights that have it."""
         if self.validation_data is None:
             return self._monitor.measured(logs)
         network = self.session.result()
@@ -136,7 +138,7 @@ class EarlyStopping(Callback):
         return Measured(value, network.params, network.state)
 
     def _waited_out(self, epoch: int) -> Any:
-        """Whether each network's patience was over at the end of an epoch; never at the first."""
+        """Return whether each network's patience is exhausted; never in the first epoch."""
         waited = epoch - self._best_epoch
         return (waited >= max(self.patience, 1)) & (epoch > 0)
 
@@ -147,13 +149,13 @@ class EarlyStopping(Callback):
         own = self.validation_data is not None
         name = self.monitor or "loss" if own else self._monitor.named(logs)
         warn(
-            f"EarlyStopping stopped after epoch {epoch + 1}: {name} was in no epoch better than "
-            f"in the first, whose weights are kept; lower the learning rate, scale inputs and "
-            f"targets, or have more patience (now {self.patience})"
+            f"EarlyStopping stopped after epoch {epoch + 1}: {name} was never better than in the "
+            "first epoch, whose weights are kept; lower the learning rate, scale inputs and "
+            f"targets, or increase patience (now {self.patience})"
         )
 
     def _rows(self, flat: Array) -> Array:
-        """A flat array with one row a network."""
+        """Return a flat array with one row per network."""
         return flat.reshape(self.model.ensemble_size or 1, -1)
 
     @classmethod
@@ -162,33 +164,33 @@ class EarlyStopping(Callback):
 
 
 class ReduceOnPlateau(Callback):
-    """Multiply the learning rate by `factor` after more than `patience` epochs without improvement.
+    """Multiply the learning rate by `factor` after over `patience` epochs without improvement.
 
-    For an ensemble the mean of the members is watched. Whether smaller or larger is better is
-    known of the losses and metrics here.
+    For an ensemble, the mean over the members is watched. The losses and metrics of mlpgrad
+    declare whether smaller or larger values are better.
 
     Parameters
     ----------
     factor : float, default 0.1
-        Between 0 and 1.
+        Factor between 0 and 1.
     patience : int, default 10
-        Epochs without improvement that are borne; 0 lowers the rate at the first of them.
+        Number of epochs without improvement to allow; 0 lowers the learning rate at the first.
     monitor : str, optional
-        By default `val_loss` where there is validation data, else `loss`.
+        Name of the value to watch; by default `val_loss` if there are validation data, else `loss`.
     min_delta : float, default 1e-4
         Relative improvement that counts (PyTorch's `threshold`).
     lowest : float, default 0
-        The scale of the learning rate is not reduced below this.
+        Lower bound of the factor by which the learning rate is scaled.
     mode : {"min", "max"}, optional
-        Whether smaller or larger is better: for names that no metric of the training has, and
-        for metrics that do not say it.
+        Whether smaller or larger values are better. Needed only for names that are not metrics of
+        the training, and for metrics that do not declare it.
 
     Attributes
     ----------
     best : float
         The best value so far.
     waited : int
-        Epochs since then, or since the rate was lowered.
+        Number of epochs since the best value, or since the learning rate was lowered.
 
     Examples
     --------

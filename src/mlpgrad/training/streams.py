@@ -1,4 +1,4 @@
-"""Batches from anything that can be iterated: a reader of files, a generator of samples."""
+"""Batches from any iterable, such as a reader of files or a generator of samples."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mlpgrad.training.batches import ROWS_SEEN, Batch, Batches
 
 
 class Stream(Batches):
-    """An iterable of `(x, y)` or `(x, y, sample_weight)`, begun anew at each epoch.
+    """An iterable of `(x, y)` or `(x, y, sample_weight)`, iterated again in each epoch.
 
-    Each batch is checked and cast like data in arrays. Weights count as they are: a step divides
-    their weighted sum by the number of rows of the batch. How many there are and how large they are
-    is the reader's affair. A generator can be iterated only once, so it is good for one epoch.
+    Each batch is checked and cast like data in arrays. Weights are used as given: a step divides
+    the weighted sum by the number of rows of the batch. The reader decides the number and the size
+    of batches. A generator can be iterated only once, so it lasts for one epoch.
 
     Parameters
     ----------
@@ -31,11 +31,11 @@ class Stream(Batches):
 
     @property
     def count(self) -> int | None:  # type: ignore[override]
-        """Batches of an epoch, where the reader has a length."""
+        """Batches per epoch, if the reader has a length."""
         return len(self.source) if isinstance(self.source, Sized) else None
 
     def sample(self) -> Batch | None:
-        """The first rows of the first epoch, as the network takes them."""
+        """Return the first rows of the first epoch, as the network takes them."""
         if len({weights is None for *_, weights in self._seen}) != 1:
             return None
         columns = [
@@ -45,7 +45,7 @@ class Stream(Batches):
         return tuple(columns)  # type: ignore[return-value]
 
     def _keep(self, batch: Batch) -> None:
-        """Copy rows while there are few of them: the reader may use its arrays again."""
+        """Copy rows until there are enough; a reader may reuse its arrays."""
         rows = np.s_[..., : ROWS_SEEN - self._rows, :]
         x, target, weights = batch
         self.largest = max(self.largest or 0, x.shape[-2])
@@ -62,12 +62,12 @@ class Stream(Batches):
             yield [batch]
 
     def checked(self) -> Iterator[Batch]:
-        """The batches of an epoch, checked but not cast."""
+        """Yield the batches of an epoch, checked but not cast."""
         for item, number in self._items():
             yield self._read(self.network.checked, item, number)
 
     def _items(self) -> Iterator[tuple[Any, int]]:
-        """What the reader yields, with its number from 0."""
+        """Yield the items of the reader, numbered from 0."""
         reader, number = iter(self.source), 0
         while (item := self._next(reader, number)) is not None:
             yield item, number
@@ -75,7 +75,7 @@ class Stream(Batches):
         if not number:
             once = iter(self.source) is self.source
             fix = (
-                "it can be iterated only once: pass an object whose __iter__ begins anew, or "
+                "it can be iterated only once: pass an object whose __iter__ starts over, or "
                 "train for one epoch"
                 if once
                 else "it must yield at least one batch (x, y) each time it is iterated"
@@ -83,7 +83,7 @@ class Stream(Batches):
             raise ValueError(f"{self.name} ended before its first batch; {fix}")
 
     def _next(self, reader: Iterator[Any], number: int) -> Any:
-        """The next item, None at the end; what the reader raises is raised with its name."""
+        """Return the next item, or None at the end; errors are raised with the reader's name."""
         try:
             return next(reader, None)
         except Exception as error:
@@ -92,7 +92,7 @@ class Stream(Batches):
             ) from error
 
     def _read(self, read: Callable[..., Batch], item: Any, number: int) -> Batch:
-        """One item, checked by a method of the network."""
+        """Check one item with a method of the network."""
         if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
             kind = type(item).__name__
             length = f" of length {len(item)}" if isinstance(item, (tuple, list)) else ""
@@ -108,12 +108,12 @@ class Stream(Batches):
 
     @property
     def name(self) -> str:
-        """What to call the reader in messages."""
+        """The name of the reader in messages."""
         name = getattr(self.source, "__qualname__", None)
         return f"the reader {name or type(self.source).__name__}"
 
 
 def is_stream(x: Any, y: Any) -> bool:
-    """Whether `x` is not an array, but something that yields batches of inputs and targets."""
+    """Return whether `x` is an iterable of batches instead of an array."""
     array = hasattr(x, "__array__") or hasattr(x, "toarray")
     return y is None and isinstance(x, Iterable) and not array

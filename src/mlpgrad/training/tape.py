@@ -1,4 +1,4 @@
-"""A tape: the NumPy calls of a step, written down as data while they are made."""
+"""A tape: the NumPy calls of a step, recorded as data while they are made."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from mlpgrad.layers.base import Layer
 
 ATTRIBUTES = {"tape", "shape", "ndim", "dtype", "size", "real", "T", "mT"}
 ATTRIBUTES |= {"dot", "argmax", "take", "fill", "reshape", "_view"}
-"""What code may ask of a recorded array; everything else would depend on its values."""
+"""Attributes of a recorded array that may be used; all others would depend on its values."""
 
 METHODS = {"dot", "argmax", "take", "fill", "__setitem__", "random"}
 """Names of calls that are methods of their first input."""
 
 
 class NotRepeatableError(Exception):
-    """A step does what a list of calls cannot repeat."""
+    """The step does something that a list of calls cannot repeat."""
 
 
 class Call(NamedTuple):
-    """One call as data; `prepared` makes it anew on the same arrays.
+    """One call as data; `prepared` repeats it on the same arrays.
 
     The arrays are the step's own buffers. A read-only array never changes: it is a constant.
     """
 
     name: str
-    """Of a ufunc (`add`, `add.reduce`), a method in METHODS, or a function (`copyto`)."""
+    """Name of a ufunc (`add`, `add.reduce`), a method in METHODS, or a function (`copyto`)."""
     function: Callable[..., Any]
     """The ufunc or function; a method's is unbound."""
     inputs: tuple[Any, ...]
-    """Arrays, numbers and indices by position; a method's object first."""
+    """Arrays, numbers and indices by position; for a method, its object is the first."""
     output: Array | None
-    """The array that is written into, where that is not the first of the inputs."""
+    """The array that is written to, if it is not the first input."""
     options: dict[str, Any]
 
     def prepared(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """The callable and its arguments by position, in the form that NumPy is fastest in."""
+        """Return the callable and its positional arguments, in the fastest form for NumPy."""
         function, inputs, out = self.function, self.inputs, self.output
         if self.name in METHODS:
             function, inputs = getattr(inputs[0], self.name), inputs[1:]
@@ -55,7 +55,7 @@ class Call(NamedTuple):
         return function, inputs
 
     def moved(self, place: Callable[[Any], Any]) -> Call:
-        """The same call on other arrays: `place(array)` says which."""
+        """Return the same call on other arrays, given by `place(array)`."""
         inputs = tuple(map(place, self.inputs))
         return self._replace(inputs=inputs, output=place(self.output))
 
@@ -63,8 +63,9 @@ class Call(NamedTuple):
 class Tape:
     """The calls of a step, in order.
 
-    Each place in memory is one object in them: NumPy sees at once that `multiply(a, b, a)` may be
-    done in place where both `a` are the same object, and searches for overlaps else (150 ns).
+    Each place in memory is represented by one object: if both `a` in `multiply(a, b, a)` are the
+    same object, NumPy sees at once that it may work in place; otherwise it searches for overlaps
+    (150 ns).
     """
 
     def __init__(self) -> None:
@@ -72,18 +73,18 @@ class Tape:
         self._arrays: dict[Any, Array] = {}
 
     def plain(self, value: Any) -> Any:
-        """The array itself, where it is recorded."""
+        """Return the array under a recorded array."""
         if not isinstance(value, Recorded):
             return value
         return self._one(np.ndarray.view(value, np.ndarray))
 
     def _one(self, array: Array) -> Array:
-        """The object that stands for a place in memory."""
+        """Return the object that represents a place in memory."""
         place = array.ctypes.data, array.shape, array.strides, array.dtype
         return self._arrays.setdefault(place, array)
 
     def recorded(self, value: Any) -> Any:
-        """A view of an array, or of what is in a list, dict or layer, whose calls come here."""
+        """Return a recording view of an array, or of the arrays in a list, dict or layer."""
         if isinstance(value, np.ndarray) and value.flags.writeable:
             view = np.ndarray.view(value, Recorded)
             view.tape = self
@@ -94,7 +95,7 @@ class Tape:
             return type(value)(map(self.recorded, value))
         if isinstance(value, np.random.Generator):
             return RecordedGenerator(self, value)
-        if isinstance(value, Layer):  # inside another
+        if isinstance(value, Layer):  # a layer inside another
             return twin(value, self)
         return Recorded.dot if value is np.ndarray.dot else value
 
@@ -106,7 +107,7 @@ class Tape:
         output: Any = None,
         **options: Any,
     ) -> Any:
-        """Make a call and write it down; returns its recorded output, if it has one."""
+        """Make a call and record it; return its recorded output, if any."""
         inputs, output = tuple(map(self.plain, inputs)), self.plain(output)
         call = Call(name, function, inputs, output, options)
         prepared, args = call.prepared()
@@ -116,9 +117,9 @@ class Tape:
 
 
 class Recorded(np.ndarray[Any, np.dtype[Any]]):
-    """A view whose NumPy calls are made and written on a tape.
+    """A view whose NumPy calls are made and recorded on a tape.
 
-    What would look at values, or make a copy that the tape does not see, raises NotRepeatableError.
+    An operation that depends on values, or makes an unrecorded copy, raises NotRepeatableError.
     """
 
     tape: Tape
@@ -139,7 +140,7 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
         function: Any = ufunc if called else getattr(ufunc, method)
         name = ufunc.__name__ if called else f"{ufunc.__name__}.{method}"
         result = out[0]
-        if result is None:  # a new array: the repetition writes into this one
+        if result is None:  # a new array, which the replay writes to
             result = self.tape._one(np.asarray(function(*map(self.tape.plain, inputs), **options)))
         return self.tape.make(name, function, inputs, result, **options)
 
@@ -152,33 +153,33 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
 
     def dot(self, other: Any, out: Any = None) -> Any:
         """The matrix product."""
-        # called as `_multiply(ones, delta, out)` as well, where the first is no recorded array
+        # also called as `_multiply(ones, delta, out)`, where the first is not a recorded array
         tape = next(value.tape for value in (self, other, out) if isinstance(value, Recorded))
         if out is None:
             out = tape._one(np.asarray(tape.plain(self).dot(tape.plain(other))))
         return tape.make("dot", np.ndarray.dot, (self, other), out)
 
     def argmax(self, axis: Any, out: Any, *, keepdims: bool) -> Any:  # type: ignore[override]
-        """Places of the largest numbers, into `out`."""
+        """Write the indices of the largest elements to `out`."""
         return self.tape.make("argmax", np.ndarray.argmax, (self, axis), out, keepdims=keepdims)
 
     def take(self, indices: Any, axis: Any, out: Any, mode: Any) -> Any:  # type: ignore[override]
-        """Rows by their numbers, into `out`."""
+        """Write the rows with the given indices to `out`."""
         return self.tape.make("take", np.ndarray.take, (self, indices, axis, mode), out)
 
     def fill(self, value: Any) -> None:
-        """One value everywhere."""
+        """Fill with one value."""
         self.tape.make("fill", np.ndarray.fill, (self, value))
 
     def reshape(self, *shape: int) -> Any:  # type: ignore[override]
-        """A view in another shape."""
+        """Return a view in another shape."""
         return self._view(self.tape.plain(self).reshape(*shape), "array.reshape")
 
     def __getitem__(self, key: Any) -> Any:
         return self._view(self.tape.plain(self)[key], "array[numbers]")
 
     def _view(self, view: Any, made_by: str) -> Any:
-        """A part of this array, recorded; the tape would not see the making of a copy."""
+        """Return a recorded part of this array; it must be a view: copies are not recorded."""
         if not isinstance(view, np.ndarray) or not np.may_share_memory(view, self.tape.plain(self)):
             raise NotRepeatableError(made_by)
         return self.tape.recorded(view)
@@ -187,20 +188,20 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
         self.tape.make("__setitem__", np.ndarray.__setitem__, (self, key, value))
 
     def _refuse(self: Any, *_: Any) -> Any:
-        raise NotRepeatableError("a look at values")
+        raise NotRepeatableError("a read of values")
 
     __bool__ = __float__ = __int__ = __complex__ = __index__ = _refuse
     __iter__ = __contains__ = __array__ = _refuse  # type: ignore[assignment]
 
 
 class RecordedGenerator:
-    """A generator that draws anew at every repetition."""
+    """A generator that draws new numbers at every replay."""
 
     def __init__(self, tape: Tape, generator: np.random.Generator) -> None:
         self.tape, self.generator = tape, generator
 
     def random(self, size: Any, dtype: Any, out: Any) -> Any:
-        """Uniform numbers in [0, 1), into `out`."""
+        """Write uniform numbers in [0, 1) to `out`."""
         draw = np.random.Generator.random
         return self.tape.make("random", draw, (self.generator, size, dtype), out)
 
@@ -209,7 +210,7 @@ class RecordedGenerator:
 
 
 def twin(thing: Any, tape: Tape) -> Any:
-    """A layer or loss on the same memory, whose arrays are recorded."""
+    """Return a layer or loss on the same memory whose arrays are recorded."""
     double = object.__new__(type(thing))
     double.__dict__.update({name: tape.recorded(value) for name, value in vars(thing).items()})
     return double

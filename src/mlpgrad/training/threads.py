@@ -1,4 +1,4 @@
-"""Which members of an ensemble each thread trains."""
+"""Distribution of the members of an ensemble to threads."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from mlpgrad.optimizers.base import Optimizer
 
 
-THREADS = 4  # at most: one of them at a time holds Python's lock, for a fifth of its time
+THREADS = 4  # at most, since each holds Python's lock for a fifth of its time
 
 
-THREAD_WORK = 1 << 20  # parameters times samples of a thread: with less the lock costs too much
+THREAD_WORK = 1 << 20  # parameters times samples per thread; with less, the lock costs too much
 
 
 BLAS_WORK = 1 << 18  # multiplications: a larger product gets threads from OpenBLAS
 
 
 def shares(model: Network, optimizer: Optimizer, batch_size: int) -> list[slice]:
-    """Which networks of an ensemble each thread trains; empty where one thread is as fast."""
+    """Return the members that each thread trains; empty if one thread is as fast."""
     networks = model.ensemble_size or 1
     work = model.params.size * batch_size
     count = min(threads(), networks, work // THREAD_WORK)
@@ -35,7 +35,7 @@ def shares(model: Network, optimizer: Optimizer, batch_size: int) -> list[slice]
 
 
 def threads() -> int:
-    """As many as this process may use: its cores, or fewer where the environment says so."""
+    """Return the number of threads to use: the cores, or fewer if the environment says so."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     limits = [int(n) for name in names if (n := os.environ.get(name, "")).isdigit() and int(n)]
     affinity = getattr(os, "sched_getaffinity", None)

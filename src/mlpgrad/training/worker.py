@@ -1,4 +1,4 @@
-"""The loop over batches, from batch to update: of a network, or of some members of an ensemble."""
+"""The loop over batches, for a network or for some members of an ensemble."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ from mlpgrad.training.step import Step
 
 
 class Worker:
-    """What makes the steps of an epoch, and sums up what they give.
+    """The loop over the batches of an epoch, which makes the steps and sums their losses.
 
     Parameters
     ----------
     network : Network
-        All of it, or some members of an ensemble on the same memory.
+        The whole network, or some members of an ensemble on the same memory.
     optimizer : Optimizer
-        The one for that network.
+        The optimizer of that network.
     step : Step
     members : slice, optional
-        Which members they are.
+        The members in `network`.
     callbacks : sequence of Callback
-        Called around each batch.
+        Callbacks to call around each batch.
     metrics : sequence of Metric
-        Measured on each batch.
+        Metrics to measure on each batch.
     join : Joined, optional
-        Sums the gradient of all ranks.
+        Sums the gradients of all ranks.
 
     Attributes
     ----------
     total, weight : number or array (E,), and int
-        The sum of the samples' losses in this epoch, and the number of samples.
+        The sum of the losses of this epoch's samples, and their number.
     measured : dict of Accumulator
         The epoch's training metrics, by name.
     batches : int
-        Batches of the epoch so far.
+        Number of batches of the epoch so far.
     diverged_at : int or None
         The batch whose loss was not finite.
     """
@@ -83,13 +83,13 @@ class Worker:
         self.diverged_at: int | None = None
 
     def take_over(self, earlier: Worker) -> None:
-        """Go on where the worker of the same members has ended an epoch."""
+        """Continue where the worker of the same members ended an epoch."""
         self.earlier = earlier.earlier + earlier.batches
         if np.shape(earlier.last_sane.params) == np.shape(self.last_sane.params):
             self.last_sane = earlier.last_sane
 
     def epoch(self, batches: Batches, seen: int) -> None:
-        """Train on the batches of an epoch that have not been seen yet."""
+        """Train on the remaining batches of an epoch."""
         left = itertools.chain.from_iterable(batches.after(seen)) if seen else batches
         self.run(left)
 
@@ -105,7 +105,7 @@ class Worker:
         self.step.refresh()
 
     def close(self) -> None:
-        """End what was begun for this training."""
+        """Release what was set up for this training."""
 
     def run(self, batches: Iterable[Batch]) -> None:
         """Train on batches, until the loss is not finite or `stop_training` is set."""
@@ -114,7 +114,7 @@ class Worker:
         callbacks, watched = self.callbacks, bool(self.callbacks or self.metrics)
         first, total, weight = self.batches, self.total, self.weight
         batch = first - 1
-        # an overflow shows in the loss, which is looked at after every step
+        # an overflow shows in the loss, which is checked after every step
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for batch, (x, target, weights) in enumerate(self._own(batches), first):
                 if callbacks:
@@ -141,19 +141,19 @@ class Worker:
         self.batches, self.total, self.weight = batch + 1, total, weight
 
     def _attend(self) -> bool:
-        """Let other threads read weights, if they have asked; whether training is to stop."""
+        """Let waiting threads read the weights; return whether training should stop."""
         if self.network._fitting is not None:
             self.network._fitting.serve()
-        # ranks end an epoch in the same batch: the one in which all of them have been told
+        # all ranks end an epoch after the same batch, the one in which all know of the stop
         return self.network.stop_training if self.join is None else self.join.stops
 
     def _outside(self) -> AbstractContextManager[None]:
-        """A context for user code between two steps: other threads may read weights at once."""
+        """Return a context for user code between steps; other threads may read weights in it."""
         fitting = self.network._fitting
         return nullcontext() if fitting is None else fitting.opened()
 
     def _own(self, batches: Iterable[Batch]) -> Iterable[Batch]:
-        """The batches as these members see them."""
+        """Yield the batches as these members see them."""
         members = self.members
         if members is not None:
             return (
@@ -169,7 +169,7 @@ class Worker:
                 callback.on_train_batch_begin(batch, {})
 
     def _look(self, batch: int, value: Any, target: Array, weights: Array | None) -> None:
-        """Measure the metrics on a batch, and call the callbacks after it."""
+        """Measure the metrics on a batch, and call the callbacks for it."""
         prediction, loss = self.network.layers[-1]._outputs, self.network.loss
         assert prediction is not None
         with self._outside():
@@ -183,7 +183,7 @@ class Worker:
 
 
 def part_of(members: slice, array: Any) -> Any:
-    """What some members of an ensemble see of an array: all of it, where they share it."""
+    """Return the part of an array for some members of an ensemble; all of it if they share it."""
     return array[members] if np.ndim(array) == 3 else array
 
 

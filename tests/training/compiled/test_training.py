@@ -14,9 +14,9 @@ pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
 from mlpgrad.training.compiled import deciding, machine, numbers
 
 NOT_COVERED = {
-    "Elementwise": "does not say that its calls can be repeated",
+    "Elementwise": "does not declare that its calls can be repeated",
     "Embedding": "is not compiled",
-    "RAdam": "does not say that its calls can be repeated",
+    "RAdam": "does not declare that its calls can be repeated",
 }
 """What is trained by NumPy's steps, with what `compiled_because` says of it."""
 
@@ -276,7 +276,7 @@ def test_another_thread_predicts_while_a_compiled_training_runs():
 def test_it_is_decided_from_what_was_asked():
     few, many = {"epochs": 2}, {"epochs": 1500}
     short, history = trained(moons_model, *MOONS, mg.Adam, None, **few)
-    assert "made sooner than they are compiled" in short.compiled_because
+    assert "take less time than compiling them" in short.compiled_because
     assert not history.compiled
     long, history = trained(moons_model, *MOONS, mg.Adam, None, batch_size=32, **many)
     assert long.compiled_because is None
@@ -306,7 +306,7 @@ def test_what_looks_into_steps_keeps_to_numpys(reason):
     ("model", "optimizer", "reason"),
     [
         (lambda: moons_model(dtype=np.longdouble), mg.Adam, "only float32 and float64"),
-        (moons_model, lambda: mg.Adam(lambda steps: 1e-3), "a schedule of your own"),
+        (moons_model, lambda: mg.Adam(lambda steps: 1e-3), "a user-defined schedule"),
         (lambda: moons_model([mg.Elementwise(np.sin, np.cos)]), mg.Adam, "Elementwise"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Where sgemm and dgemm are: in NumPy's own OpenBLAS, else in the one that SciPy has."""
+"""Addresses of sgemm and dgemm: those of NumPy's OpenBLAS, else those of SciPy."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Blas:
     Attributes
     ----------
     integer : str
-        LLVM's type of its integers.
+        LLVM type of the integers of the interface.
     addresses : dict of str to int
-        By the type of numbers.
+        The addresses by element type.
     """
 
     def __init__(self, integer: str, addresses: dict[str, int]) -> None:
@@ -27,7 +27,7 @@ class Blas:
 
     @classmethod
     def of_numpy(cls) -> Blas | None:
-        """NumPy's own, which its wheels bring: faster than SciPy's, but a private place."""
+        """Return that of NumPy's wheels: faster than SciPy's, but not a public interface."""
         folder = Path(np.__file__).parent.parent / "numpy.libs"
         for path in sorted(folder.glob("libscipy_openblas64*")):
             try:
@@ -41,7 +41,7 @@ class Blas:
 
     @classmethod
     def of_scipy(cls) -> Blas | None:
-        """SciPy's, by its public table of pointers for Cython."""
+        """Return that of SciPy, from its public table of pointers for Cython."""
         try:
             from scipy.linalg import cython_blas
 
@@ -52,12 +52,12 @@ class Blas:
 
     @classmethod
     def found(cls) -> Blas | None:
-        """The first that is there; without one, our own kernels compute large products, too."""
+        """Return the first available; without one, our own kernels also compute large products."""
         return cls.of_numpy() or cls.of_scipy()
 
 
 def _pointer(capsule: Any) -> int:
-    """The address in a capsule."""
+    """Return the address in a capsule."""
     name, get = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
     name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]

@@ -1,4 +1,4 @@
-"""Kernels of products: blocks of sums in registers, and sums along rows."""
+"""Kernels for matrix products: blocks of sums in registers, and sums along rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mlpgrad.training.compiled.writing import (
 
 
 class Matrix(NamedTuple):
-    """A matrix by its first address and its strides in bytes, or a constant."""
+    """A matrix, given by its address and strides in bytes, or a constant."""
 
     value: Any
     root: int | str
@@ -29,7 +29,7 @@ class Matrix(NamedTuple):
 
     @classmethod
     def of(cls, operand: Operand, strides: Sequence[int]) -> Self:
-        """An operand seen as a matrix."""
+        """Return an operand as a matrix."""
         return cls(operand.value, operand.root, operand.offset, strides)
 
     @property
@@ -38,16 +38,16 @@ class Matrix(NamedTuple):
 
     @property
     def T(self) -> Matrix:  # noqa: N802  # NumPy's name
-        """Rows and columns exchanged."""
+        """The transpose."""
         return self._replace(strides=self.strides[::-1])
 
     def pointer(self, code: Code, pairs: Iterable[tuple[Index, int]] = (), offset: int = 0) -> str:
-        """The address of an element."""
+        """Return the address of an element."""
         return code.pointer(self.root, self.offset + offset, pairs)
 
 
 class Blocks:
-    """c = a b by blocks of rows x vectors of sums that stay in registers; b has contiguous rows."""
+    """c = a b in blocks of rows x vectors of sums kept in registers; b has contiguous rows."""
 
     def __init__(self, code: Code, kind: str, k: int, a: Matrix, b: Matrix, c: Matrix) -> None:
         self.code, self.kind, self.k, self.a, self.b, self.c = code, kind, k, a, b, c
@@ -63,14 +63,14 @@ class Blocks:
         if columns <= vectors:
             self._panel(0, columns, m, rows)
             return
-        whole = n // self.lanes // vectors  # panels whose vectors are all full
+        whole = n // self.lanes // vectors  # panels of full vectors only
         if whole:
             code.loop(whole, lambda j, _: self._panel(code.times(j, vectors), vectors, m, rows))
         if columns > whole * vectors:
             self._panel(whole * vectors, columns - whole * vectors, m, rows)
 
     def _choice(self, m: int, columns: int) -> tuple[int, int]:
-        """The size of a block with the fewest cycles, among those that fit into the registers."""
+        """Return the block size with the fewest cycles among those that fit into the registers."""
         choices = [
             (rows, vectors)
             for vectors in range(1, min(columns, 6) + 1)
@@ -90,7 +90,7 @@ class Blocks:
         return min(choices, key=lambda choice: cost(*choice))
 
     def _panel(self, j: Index, vectors: int, m: int, rows: int) -> None:
-        """All rows of some columns."""
+        """Write the code for all rows of some columns."""
         whole, rest = divmod(m, rows)
         if whole:
             self.code.loop(
@@ -100,7 +100,7 @@ class Blocks:
             self._block(whole * rows, j, rest, vectors)
 
     def _block(self, i: Index, j: Index, rows: int, vectors: int) -> None:
-        """The sums of one block, along all of k, and where they go."""
+        """Write the sums of one block over all of k, and their stores."""
         code, lanes = self.code, self.lanes
         used = [lanes] * vectors
         if isinstance(j, int):
@@ -128,7 +128,7 @@ class Blocks:
     def _sums(
         self, step: Index, sums: Values, across: str, down: str, rows: int, used: Sequence[int]
     ) -> Values:
-        """The sums with one more product each."""
+        """Add one more product to each sum."""
         code, kind, lanes, vector = self.code, self.kind, self.lanes, self.vector
         size = SIZES[kind]
         factors = []
@@ -153,14 +153,14 @@ class Blocks:
 
 
 class RowSums:
-    """c_i = sum_k a_ik b_k, along the rows of a: vectors of partial sums."""
+    """c_i = sum_k a_ik b_k, along the rows of a, with vectors of partial sums."""
 
     def __init__(self, code: Code, kind: str, k: int, a: Matrix, b: Matrix, c: Matrix) -> None:
         self.code, self.kind, self.k, self.a, self.b, self.c = code, kind, k, a, b, c
         self.moving = False
 
     def write(self, m: int, *, moving: bool = False) -> None:
-        """Write the sums of m rows; `moving` where each has a row of b of its own."""
+        """Write the sums of m rows; with `moving`, each row has its own row of b."""
         self.moving = moving
         self.lanes = min(self.code.lanes(SIZES[self.kind], m * self.k), lanes_for(self.k))
         self.vector = vector_of(self.kind, self.lanes)
@@ -172,7 +172,7 @@ class RowSums:
             self._block(whole * rows, rest)
 
     def _block(self, i: Index, rows: int) -> None:
-        """Some rows at once, so that their sums do not wait for one another."""
+        """Write several rows at once, so that their sums do not depend on one another."""
         code, kind, lanes = self.code, self.kind, self.lanes
         whole, rest = divmod(self.k, lanes)
         sums: Values = []
@@ -201,7 +201,7 @@ class RowSums:
         return self.code.load(at, self.kind, self.lanes, used, column)
 
     def _sums(self, i: Index, start: Index, used: int, sums: Values, rows: int) -> Values:
-        """The sums with one more vector each; the first ones begin them."""
+        """Add one more vector to each sum; the first vectors start the sums."""
         code, vector = self.code, self.vector
         factor = ""
         if self.b.constant and self.b.value != 1:

@@ -1,4 +1,4 @@
-"""Coefficients of the functions, highest power first: Cephes', except for tanh in float32."""
+"""Coefficients of the functions, highest power first, from Cephes except for tanh in float32."""
 
 EXP: tuple[float, ...] = (
     0.000198756915,

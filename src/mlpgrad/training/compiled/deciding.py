@@ -1,4 +1,4 @@
-"""Whether a training runs compiled: from what was asked, never from the clock."""
+"""The decision whether a training is compiled, which depends on the request, never on timings."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from mlpgrad.optimizers.base import Optimizer
 
 VARIABLE = "MLPGRAD_COMPILED"
-"""The environment variable that stands for `compiled=` where `fit` is not told: 0 or 1."""
+"""The environment variable, 0 or 1, that replaces `compiled=` if it is not given to `fit`."""
 
 SECONDS = 0.25
-"""What importing llvmlite and compiling may take: less must not be saved."""
+"""Seconds that importing llvmlite and compiling may take: compiling must save at least this."""
 SAVED_BY_STEP = 25e-6
-"""Seconds that a step of a small network takes less: Python and the overhead of NumPy's calls."""
+"""Seconds saved per step of a small network: Python and the overhead of NumPy's calls."""
 SAVED_BY_PARAMETER = 2e-9
-"""The same for each parameter: the update in one pass over the arrays in place of ten."""
+"""Seconds saved per parameter: the update takes one pass over the arrays instead of ten."""
 FEWEST_BATCHES = 8
 """The fewest batches in an epoch of an ensemble: NumPy computes the last of them."""
 
 
 def wanted(compiled: bool | None) -> bool | None:
-    """What `fit` was told, or else the environment variable: True, False, or None for a choice."""
+    """Return the option of `fit`, else the environment variable: True, False, or None to choose."""
     if compiled is not None:
         return compiled
     text = os.environ.get(VARIABLE, "").strip()
@@ -39,29 +39,29 @@ def wanted(compiled: bool | None) -> bool | None:
 
 
 def why_not(network: Network, optimizer: Optimizer, batches: Any) -> str | None:
-    """Why a training cannot run compiled; None where nothing is known against it yet."""
+    """Return why a training cannot be compiled; None if no reason is known yet."""
     if importlib.util.find_spec("llvmlite") is None:
         return "llvmlite is not installed (pip install 'mlpgrad[compiled]')"
     if network.dtype not in (np.float32, np.float64):
         return f"only float32 and float64 are compiled, not {network.dtype}"
     rate = optimizer.learning_rate
     if callable(rate) and not isinstance(rate, Schedule):
-        return "a schedule of your own is asked at every step"
+        return "a user-defined schedule is called at every step"
     things = [layer for _, layer in walk(network.layers)]
     for thing in (*things, network.loss, *network.penalties, optimizer):
         if vars(type(thing)).get("repeatable") is not True:
-            return f"{type(thing).__name__} does not say that its calls can be repeated"
+            return f"{type(thing).__name__} does not declare that its calls can be repeated"
     several = network.ensemble_size is not None
     if several and np.size(batches.mean_weight()) > 1:
-        return "the members have sample weights of their own"
+        return "each member has its own sample weights"
     if several and len(batches) < FEWEST_BATCHES:
         return f"an ensemble's epoch has fewer than {FEWEST_BATCHES} batches"
     return None
 
 
 def too_short(network: Network, steps: int) -> str | None:
-    """Why compiling does not pay; None where it does."""
+    """Return why compiling does not pay; None if it does."""
     saved = steps * (SAVED_BY_STEP + SAVED_BY_PARAMETER * network.params.size)
     if saved >= SECONDS:
         return None
-    return f"{steps} steps of this network are made sooner than they are compiled"
+    return f"{steps} steps of this network take less time than compiling them"

@@ -19,14 +19,14 @@ from mlpgrad.training.compiled.operands import (
 )
 from mlpgrad.training.compiled.writing import Code, Index, lanes_for, splatted, vector_of
 
-AT_ONCE = 8  # vectors of a short loop over outer axes that are written one after the other
+AT_ONCE = 8  # vectors of a short loop over outer axes, which is unrolled
 
 INTEGER = {"add": "add", "subtract": "sub", "multiply": "mul"}
-"""LLVM's instructions on integers."""
+"""LLVM's instructions for integers."""
 
 
 class Lanes(NamedTuple):
-    """The elements that one pass of the body handles: `used` of `lanes`, from `start` on."""
+    """The elements that one pass of the body handles: `used` of `lanes`, starting at `start`."""
 
     indices: Sequence[Index]
     start: Index
@@ -35,14 +35,14 @@ class Lanes(NamedTuple):
 
 
 class Elementwise:
-    """A group, written into a function.
+    """The code of a group of operations.
 
     Parameters
     ----------
     code : Code
     group : Group
     read_later : sequence of Operand
-        What somebody reads from memory: only that is stored.
+        Operands that are read from memory later; only these are stored.
     """
 
     def __init__(self, code: Code, group: Group, read_later: Sequence[Operand]) -> None:
@@ -64,12 +64,12 @@ class Elementwise:
         self.lanes = code.lanes(widest, math.prod(group.shape))
 
     def write(self) -> None:
-        """Write the loops; nothing where their results are never read."""
+        """Write the loops, unless their results are never read."""
         if self.stored:
             self._axis(0, [])
 
     def _axis(self, depth: int, indices: list[Index]) -> None:
-        """One of the outer axes, and those inside it."""
+        """Write the loop over an outer axis, and those inside it."""
         if depth == len(self.outer):
             self._row(indices)
             return
@@ -81,7 +81,7 @@ class Elementwise:
         self.code.loop(self.outer[depth], lambda i, _: self._axis(depth + 1, [*indices, i]))
 
     def _row(self, indices: list[Index]) -> None:
-        """The innermost axis: whole vectors, some of them at once, and what is left."""
+        """Write the loop over the innermost axis: whole vectors, several at once, and the rest."""
         lanes, (whole, rest) = self.lanes, divmod(self.inner, self.lanes)
         heavy = any(operation.kind in FUNCTION for operation in self.operations)
         together = 1 if heavy else max(1, min(4, 12 // len(self.operations)))
@@ -101,7 +101,7 @@ class Elementwise:
             self._body(Lanes(indices, whole * lanes, lanes_for(rest), rest))
 
     def _body(self, at: Lanes) -> None:
-        """Every operation on some elements: read what is exposed, store what is read later."""
+        """Write all operations on some elements: read what is exposed, store what is read later."""
         values: dict[Place, str] = {}
         for number, operation in enumerate(self.operations):
             args = [self._read(r, operation, values, at) for r in operation.reads]
@@ -118,7 +118,7 @@ class Elementwise:
     def _read(
         self, operand: Operand, operation: Operation, values: dict[Place, str], at: Lanes
     ) -> str:
-        """A vector: a constant, what an operation before has computed, or from memory."""
+        """Return a vector: a constant, the result of an earlier operation, or one from memory."""
         kind = operand.kind
         if operand.value is not None:
             if kind == "b1":
@@ -139,11 +139,11 @@ class Elementwise:
         if kind == "b1":
             value = self.code.op(f"zext <{at.lanes} x i1> {value} to <{at.lanes} x i8>")
         if stride == 0 and self.inner > 1:
-            raise NotCoveredError("an output that is broadcast")
+            raise NotCoveredError("a broadcast output")
         self.code.store(self._pointer(key, at), value, kind, at.lanes, at.used, stride)
 
     def _apply(self, operation: Operation, args: list[str], lanes: int) -> str:
-        """The instruction of one operation, on vectors."""
+        """Write the instruction of one operation on vectors."""
         kinds = [read.kind for read in operation.reads]
         out = operation.write.kind
         if operation.kind == "copy":
@@ -165,7 +165,7 @@ class Elementwise:
         return self._converted(value, kind, out, lanes)
 
     def _converted(self, value: str, kind: str, out: str, lanes: int) -> str:
-        """Numbers of one type as numbers of another."""
+        """Convert numbers of one type to another."""
         if kind == out:
             return value
         if out not in ("f4", "f8") or kind in ("f4", "f8"):
@@ -179,7 +179,7 @@ class Elementwise:
 def collapsed(
     shape: Sequence[int], strides: Mapping[Place, Sequence[int]]
 ) -> tuple[list[int], dict[Place, list[int]]]:
-    """Fewer axes for the same elements: neighbours that all operands run through without a gap."""
+    """Merge neighbouring axes that are contiguous in all operands."""
     dims = [shape[-1]]
     fewer = {key: [per[-1]] for key, per in strides.items()}
     for axis in range(len(shape) - 2, -1, -1):

@@ -1,4 +1,4 @@
-"""The loop over batches: step, look at the loss, keep weights to go back to, update."""
+"""The loop over batches: step, check of the loss, copy of the weights, update."""
 
 from __future__ import annotations
 
@@ -166,27 +166,27 @@ mean:
   store double %b1, ptr %bp
   ret void
 }"""
-"""`LastSane.keep`: copy the weights if loss and gradient are sane.
+"""`LastSane.keep`: copy the weights if the loss and the gradient are sane.
 
 `sane` points to (mean, lowest, bound, known, address of the copy, address of the state's).
 """
 
 
 class Layout(NamedTuple):
-    """What the loop has to know of a step.
+    """The properties of a step that the loop needs.
 
     Attributes
     ----------
     value : Operand
         The loss.
     data : sequence of (root, bytes)
-        The buffers of a batch, which are pointed at the data instead, and the bytes of a batch.
+        The buffers of a batch, whose pointers are set to the data, and their size in bytes.
     scalars : sequence of Operand
-        What gets new numbers before each update.
+        The operands that get new values before each update.
     params, state : (root, bytes)
-        The flat arrays; `state` may be of 0 bytes.
+        The flat arrays and their sizes; `state` may have 0 bytes.
     kind : str
-        The type of the model's numbers.
+        The element type of the model.
     """
 
     value: Operand
@@ -228,7 +228,7 @@ def loop(layout: Layout, processor: str) -> str:
 
 
 def _place(name: str, operand: Operand) -> str:
-    """The address of an operand."""
+    """Return the code for the address of an operand."""
     return f"""\
   %{name}_t = getelementptr ptr, ptr %table, i64 {operand.root}
   %{name}_r = load ptr, ptr %{name}_t
@@ -247,7 +247,7 @@ def _pointed(k: int, root: int, size: int) -> str:
 
 
 def _renewed(k: int, count: int, element: str) -> str:
-    """Copy a scalar of this step from the table of numbers."""
+    """Return the code that copies a scalar of this step from the table of numbers."""
     return f"""\
   %n{k}i = mul nuw nsw i64 %b, {count}
   %n{k}j = add nuw nsw i64 %n{k}i, {k}

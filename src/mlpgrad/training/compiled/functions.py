@@ -1,8 +1,8 @@
-"""Functions of vectors by NumPy's names: arithmetic, comparisons, exp, log, tanh and their like.
+"""Functions of vectors under NumPy's names: arithmetic, comparisons, exp, log, tanh and others.
 
 Polynomials are those of Cephes (S. L. Moshier, "Methods and programs for mathematical functions",
-1989), with the argument reduced as there; tanh in float32 is Eigen's rational function. Multiply,
-add, divide and sqrt are never contracted, so that these calls give NumPy's bits.
+1989), with the same argument reduction; tanh in float32 is Eigen's rational function. Multiply,
+add, divide and sqrt are never contracted, so that their results equal NumPy's bit for bit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LOG2_E = math.log2(math.e)
 
 
 class Functions:
-    """Functions of `lanes` numbers of one floating type, by the names of NumPy's ufuncs."""
+    """Functions of `lanes` numbers of one floating type, under the names of NumPy's ufuncs."""
 
     def __init__(self, code: Code, kind: str, lanes: int) -> None:
         self.code, self.kind, self.lanes = code, kind, lanes
@@ -29,24 +29,24 @@ class Functions:
     # pieces
 
     def number(self, value: float) -> str:
-        """A constant in all lanes."""
+        """Return a constant in all lanes."""
         return splatted(value, self.kind, self.lanes)
 
     def integer(self, value: int) -> str:
-        """An integer of the same width in all lanes."""
+        """Return an integer of the same width in all lanes."""
         one = f"i{8 * SIZES[self.kind]} {value}"
         return "<" + ", ".join([one] * self.lanes) + ">"
 
     def two(self, name: str, a: str, b: str) -> str:
-        """An instruction on two vectors of numbers."""
+        """Write an instruction on two vectors of numbers."""
         return self.code.op(f"{name} {self.type} {a}, {b}")
 
     def bits(self, name: str, a: str, b: str) -> str:
-        """An instruction on two vectors of integers."""
+        """Write an instruction on two vectors of integers."""
         return self.code.op(f"{name} {self.bits_type} {a}, {b}")
 
     def intrinsic(self, name: str, *args: str) -> str:
-        """One of LLVM's own functions."""
+        """Call one of LLVM's intrinsic functions."""
         full = f"llvm.{name}.{suffix(self.kind, self.lanes)}"
         return self.code.call(full, self.type, *(f"{self.type} {a}" for a in args))
 
@@ -55,15 +55,15 @@ class Functions:
         return self.intrinsic("fma", a, b, c)
 
     def compare(self, how: str, a: str, b: str) -> str:
-        """A vector of flags."""
+        """Return a vector of flags."""
         return self.code.op(f"fcmp {how} {self.type} {a}, {b}")
 
     def select(self, flags: str, a: str, b: str) -> str:
-        """`a` where a flag is set, else `b`."""
+        """Return `a` where a flag is set, else `b`."""
         return self.code.op(f"select <{self.lanes} x i1> {flags}, {self.type} {a}, {self.type} {b}")
 
     def polynomial(self, x: str, numbers: tuple[float, ...]) -> str:
-        """Horner's rule; the highest power comes first."""
+        """Evaluate by Horner's rule, highest power first."""
         total = self.number(numbers[0])
         for number in numbers[1:]:
             total = self.fma(total, x, self.number(number))
@@ -76,7 +76,7 @@ class Functions:
         return self.code.op(f"bitcast {self.bits_type} {bits} to {self.type}")
 
     def clamped(self, x: str, low: float, high: float) -> str:
-        """The nearest number in a range; NaN stays NaN."""
+        """Clip to a range; NaN stays NaN."""
         top, bottom = self.number(high), self.number(low)
         x = self.select(self.compare("olt", top, x), top, x)
         return self.select(self.compare("ogt", bottom, x), bottom, x)

@@ -1,4 +1,4 @@
-"""Element-wise calls that share one loop: what one has just computed stays in a register."""
+"""Fusion of element-wise calls into one loop, so that intermediate results stay in registers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mlpgrad.training.compiled.operands import Operand, Operation, Place, place
 
 
 def squeezed(shape: Sequence[int]) -> tuple[int, ...]:
-    """A shape without axes of length 1."""
+    """Return a shape without axes of length 1."""
     return tuple(n for n in shape if n != 1)
 
 
@@ -20,7 +20,7 @@ class Group:
         self.shape = squeezed(operations[0].write.shape)
 
     def takes(self, operation: Operation) -> bool:
-        """Whether an operation may join: where two overlap, they meet at the same element."""
+        """Return whether an operation may join: overlapping operands must match by element."""
         if squeezed(operation.write.shape) != self.shape:
             return False
         for before in self.operations:
@@ -32,7 +32,7 @@ class Group:
         return True
 
     def exposed(self) -> list[tuple[Operand, Operation]]:
-        """What is read from memory, and by which operation: not what the loop has computed."""
+        """Return the operands read from memory, not computed in the loop, with their operations."""
         known: set[Place] = set()
         found = []
         for operation in self.operations:
@@ -45,7 +45,7 @@ class Group:
         return found
 
     def split(self) -> list[Group]:
-        """Parts of which the later reads nothing of the earlier, such as blocks of an update."""
+        """Split into independent parts, such as the blocks of an update."""
         for at in range(1, len(self.operations)):
             first, second = Group(self.operations[:at]), Group(self.operations[at:])
             seen = {
@@ -65,7 +65,7 @@ Nest = Group | Operation
 
 
 def grouped(operations: Sequence[Operation]) -> list[Nest]:
-    """Runs of element-wise operations that may share a loop, and the others by themselves."""
+    """Group runs of element-wise operations that may share a loop; leave others by themselves."""
     nests: list[Nest] = []
     for operation in operations:
         last = nests[-1] if nests else None
@@ -82,7 +82,7 @@ def grouped(operations: Sequence[Operation]) -> list[Nest]:
 
 
 def read_from_memory(nests: Sequence[Nest]) -> list[Operand]:
-    """Everything that some nest reads from memory; other results need not be stored."""
+    """Return all operands that a nest reads from memory; other results need not be stored."""
     found: list[Operand] = []
     for nest in nests:
         if isinstance(nest, Group):

@@ -1,4 +1,4 @@
-"""This processor, and machine code for it: compiled, or read from the cache on disk."""
+"""This processor, and machine code for it, compiled or read from the cache on disk."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from mlpgrad._core.version import __version__
 from mlpgrad.training.compiled.epoch import SIGNATURE
 
 CACHE = "MLPGRAD_CACHE"
-"""The environment variable that names the folder of machine code; empty for none."""
+"""The environment variable that names the cache folder; empty disables the cache."""
 MOST_CACHED = 200
-"""Files; the oldest are removed first."""
+"""Maximum number of files; the oldest are removed first."""
 
 
 class Machine:
@@ -29,7 +29,7 @@ class Machine:
     width : int
         Bytes of a vector register.
     registers : int
-        How many there are.
+        Number of vector registers.
     processor : str
         Its family: x86, arm, or empty.
     """
@@ -54,7 +54,7 @@ class Machine:
         self.identity = f"{self.cpu} {self.features} {versions}"
 
     def _target_machine(self) -> Any:
-        """A new one each time: an engine owns the one that it gets."""
+        """Return a new target machine, since an engine takes ownership of its own."""
         target = self.llvm.Target.from_default_triple()
         return target.create_target_machine(cpu=self.cpu, features=self.features, opt=1, jit=True)
 
@@ -77,21 +77,21 @@ class Machine:
 
 @functools.cache
 def machine() -> Machine:
-    """The one of this process."""
+    """Return the machine of this process."""
     return Machine()
 
 
 @functools.lru_cache(maxsize=32)
 def compiled(text: str) -> tuple[Any, int]:
-    """The machine code of a module, made once in a process."""
+    """Return the machine code of a module, compiled once per process."""
     return machine().compiled(text)
 
 
-# the cache: machine code is run, so that it must be one's own
+# the cache holds code that is executed, so it must belong to the user
 
 
 def cache_folder() -> Path | None:
-    """The folder of machine code, made if need be; None where there is none to be trusted."""
+    """Return the cache folder, created if necessary; None if there is no trusted folder."""
     given = os.environ.get(CACHE)
     if given == "":
         return None
@@ -110,16 +110,16 @@ def cache_folder() -> Path | None:
 
 
 def _own(path: Path) -> bool:
-    """Whether it belongs to this user, and nobody else may write to it."""
+    """Return whether it belongs to this user, and no other user may write to it."""
     if sys.platform == "win32":
-        return True  # the profile's folders are the user's own
+        return True  # folders of the profile belong to the user
     found = path.lstat()
     others = stat.S_IWGRP | stat.S_IWOTH
     return found.st_uid == os.geteuid() and not found.st_mode & others and not path.is_symlink()
 
 
 def read(folder: Path | None, key: str) -> bytes | None:
-    """Machine code from the cache; None if it is not there, or is damaged."""
+    """Return machine code from the cache; None if it is missing or damaged."""
     if folder is None:
         return None
     path = folder / f"{key}.o"
@@ -132,11 +132,11 @@ def read(folder: Path | None, key: str) -> bytes | None:
 
 
 def keep(folder: Path | None, key: str, code: bytes) -> None:
-    """Write machine code into the cache, whole or not at all, and remove the oldest."""
+    """Write machine code to the cache, completely or not at all, and remove the oldest."""
     if folder is None:
         return
     with suppress(OSError):
-        handle, draft = tempfile.mkstemp(dir=folder, suffix=".draft")  # readable by its owner
+        handle, draft = tempfile.mkstemp(dir=folder, suffix=".draft")  # readable only by its owner
         with os.fdopen(handle, "wb") as file:
             file.write(hashlib.sha256(code).hexdigest().encode() + b"\n" + code)
         Path(draft).replace(folder / f"{key}.o")

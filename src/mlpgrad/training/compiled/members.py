@@ -1,4 +1,4 @@
-"""One member's step and update, recorded on private copies, and the tables for all members."""
+"""The step and update of one member, recorded on private copies, and the tables of all members."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mlpgrad.training.tape import Tape
 
 
 class Member:
-    """A member of a network (or the only one), whose step and update are recorded.
+    """A member of an ensemble, or a single network, whose step and update are recorded.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Member:
         mean = np.reshape(mean, (1, 1)) if np.ndim(mean) else mean
         self.trial = trial = Trial(own, x, target, weights, mean)
         if not trial.agrees():
-            raise NotCoveredError("a step that is not the same when it is repeated")
+            raise NotCoveredError("a step whose replay differs")
         self.rule = rule_of(optimizer, self.several)
         update = self._recorded_update(own)
         shown = [a for seen in trial.seen for a in seen if a is not None]
@@ -54,27 +54,27 @@ class Member:
         )
 
     def _recorded_update(self, own: Network) -> Any:
-        """The calls of an update of the private copy."""
+        """Return the calls of an update of the private copy."""
         tape, rule = Tape(), self.rule
         rule.advance(own.params, own.grads)
         rule.apply(Prepared(*map(tape.recorded, rule._prepared)))
         return tape.calls
 
     def moved_to(self) -> list[Any]:
-        """What the members' tables point to in the network and its optimizer."""
+        """Return the targets of the members' pointers in the network and its optimizer."""
         network, state = self.network, self.optimizer.state
         flats = [network._params, network._grads, network._state]
         return [*flats, *network.rngs, *(state[name] for name in self.rule.state)]
 
     def place(self, index: int, buffers: dict[int, Array]) -> Callable[[Any], Any]:
-        """From what was recorded to a member's own parameters, state and generator.
+        """Map what was recorded to a member's own parameters, state and generator.
 
         Parameters
         ----------
         index : int
-            Which member.
+            Index of the member.
         buffers : dict
-            The thread's copies of everything else, by the id of what is copied; filled as needed.
+            The thread's copies of all other arrays, by the id of the original; filled as needed.
         """
         own, network, row = self.trial.network, self.network, index if self.several else ...
         moved = {
@@ -109,7 +109,7 @@ class Member:
 
 
 def rule_of(optimizer: Optimizer, several: bool) -> Optimizer:
-    """The optimizer of one member, on a copy of its state."""
+    """Return the optimizer of one member, on a copy of its state."""
     rule = copy.copy(optimizer)
     rule.state = {
         name: (array[0] if several else array).copy() for name, array in optimizer.state.items()
@@ -122,5 +122,5 @@ def rule_of(optimizer: Optimizer, several: bool) -> Optimizer:
 
 
 def part(index: int, array: Any) -> Any:
-    """What a member sees of an array: all of it where it is shared."""
+    """Return the part of an array for a member; all of it if it is shared."""
     return array[index] if np.ndim(array) == 3 else array

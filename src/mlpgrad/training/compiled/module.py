@@ -1,4 +1,4 @@
-"""All functions of a compiled step as one module: the text that LLVM reads."""
+"""All functions of a compiled step as one module, in LLVM's text format."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ PRELUDE = """@one_f4 = private constant float 1.0
 
 
 class Description(NamedTuple):
-    """What decides the text of a module: equal descriptions have equal machine code.
+    """The inputs of a module's text: equal descriptions give equal machine code.
 
     Attributes
     ----------
     step, update : tuple of Operation
     looks : tuple of Operand
-        What somebody reads afterwards.
+        Operands that are read after the step.
     grads : Operand
     layout : Layout
     roots, generators : int
-        How many buffers and random generators the table points to.
+        Numbers of buffers and random generators in the table of pointers.
     """
 
     step: tuple[Operation, ...]
@@ -50,7 +50,7 @@ class Description(NamedTuple):
 
 
 def table_names(description: Description) -> list[tuple[str, bool]]:
-    """The table's entries in order: the name, and whether the code wants what is in it."""
+    """Return the table's entries in order: the name, and whether the code loads the pointer."""
     names = [(f"base{k}", True) for k in range(description.roots)]
     for k in range(description.generators):
         names += [(f"state{k}", False), (f"next{k}_i32", False), (f"next{k}_i64", False)]
@@ -64,7 +64,7 @@ class Module:
     ----------
     text : str
     scratch : int
-        Bytes of scratch memory that its functions need.
+        Bytes of scratch memory that the functions need.
     """
 
     def __init__(self, description: Description, machine: Machine, blas: Blas | None) -> None:
@@ -87,7 +87,7 @@ class Module:
         return "\n".join([PRELUDE, *self._constants, *declared, *functions, last])
 
     def _nests(self, code: Code, nests: Sequence[Nest], later: Sequence[Operand]) -> str:
-        """Write one part of the step."""
+        """Write the loops of one part of the step."""
         writers = Products(code, self.blas), Rows(code), Norms(code)
         for nest in nests:
             if isinstance(nest, Group):
@@ -100,7 +100,7 @@ class Module:
         return "void"
 
     def _squares(self, code: Code) -> str:
-        """Write the sum of the gradient's squares."""
+        """Write the sum of squares of the gradient."""
         grads, kind = self.description.grads, self.description.layout.kind
         base, element = code.scratch, ELEMENTS[kind]
         code.scratch += 64
@@ -110,7 +110,7 @@ class Module:
         return f"{element} " + code.op(f"load {element}, ptr {code.pointer('%scratch', base)}")
 
     def _function(self, result: str, name: str, write: Callable[[Code], str]) -> str:
-        """A function of the table of pointers, whose entries are loaded as far as it uses them."""
+        """Return a function of the table of pointers, which loads only the entries that it uses."""
         code = Code(self.machine.width, self.machine.registers)
         code.constants, code.declared = self._constants, self._declared
         code.do(f"ret {write(code)}")

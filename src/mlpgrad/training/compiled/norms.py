@@ -1,4 +1,4 @@
-"""Norms that bound: of a gradient, and of each column of a matrix of weights."""
+"""Bounds on norms: of a gradient, and of each column of a weight matrix."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from mlpgrad.training.compiled.operands import NotCoveredError, Operation
 from mlpgrad.training.compiled.writing import SIZES, Code, Index, Values, lanes_for, vector_of
 
 FAR = 2.0**-600
-"""Numbers whose squares overflow are multiplied by this; those of float32 do not, in float64."""
+"""Numbers whose squares overflow are scaled by this; float32 squares do not overflow in float64."""
 
 
 class Norms:
-    """Writes `clip_norm` and `max_norm` into a function."""
+    """Write the code of `clip_norm` and `max_norm`."""
 
     def __init__(self, code: Code) -> None:
         self.code = code
@@ -54,14 +54,14 @@ class Norms:
             scaled(whole * lanes, rest, factor)
 
     def _widened(self, x: str, kind: str, lanes: int) -> str:
-        """The same numbers in float64."""
+        """Return the same numbers in float64."""
         if kind == "f8":
             return x
         types = vector_of(kind, lanes), vector_of("f8", lanes)
         return self.code.op(f"fpext {types[0]} {x} to {types[1]}")
 
     def _factor(self, sums: Values, bound: float, kind: str, lanes: int) -> str:
-        """bound / max(norm, bound), in all lanes, from vectors of partial sums of squares."""
+        """Return bound / max(norm, bound) in all lanes, from vectors of partial sums of squares."""
         code, wide = self.code, Functions(self.code, "f8", lanes)
         name = f"llvm.vector.reduce.fadd.v{lanes}f64"
         near, far = (
@@ -80,7 +80,7 @@ class Norms:
         return code.op(f"fptrunc {wide.type} {factor} to {vector_of(kind, lanes)}")
 
     def bound_columns(self, operation: Operation) -> None:
-        """w_j <- w_j min(1, bound / |w_j|) for each column of weights (in, out)."""
+        """Write w_j <- w_j min(1, bound / |w_j|) for each column of weights (in, out)."""
         w = operation.write
         size, columns = SIZES[w.kind], w.shape[1]
         if w.strides[1] != size and columns > 1:
@@ -90,7 +90,7 @@ class Norms:
             self._columns(operation, start, min(lanes, columns - start))
 
     def _columns(self, operation: Operation, start: int, used: int) -> None:
-        """Some neighbouring columns: their norms, and then their numbers."""
+        """Write the norms and the scaling of some neighbouring columns."""
         code, w, bound = self.code, operation.write, operation.option
         size, lanes, step = SIZES[w.kind], lanes_for(used), w.strides[0]
         functions = Functions(code, w.kind, lanes)

@@ -1,4 +1,4 @@
-"""An optimizer's scalars of many steps at once, from the one formula that it has for them."""
+"""An optimizer's scalars for many steps at once, from its formula for one step."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mlpgrad.optimizers.base import Optimizer
 
 
 def numbers(optimizer: Optimizer, first: int, count: int, dtype: Any) -> Array:
-    """The scalars of `count` steps after the first `first`: (count, scalars + 1).
+    """Return the scalars of `count` steps after the first `first`, (count, scalars + 1).
 
-    The last column is what decoupled weight decay leaves of a weight.
+    The last column is the factor of the weights for decoupled weight decay.
     """
     rate = optimizer._learning_rate
     values: Any = None
@@ -35,9 +35,9 @@ def numbers(optimizer: Optimizer, first: int, count: int, dtype: Any) -> Array:
 
 
 def at_once(optimizer: Optimizer, rate: float, steps: Array) -> Any:
-    """`optimizer.scalars` of an array of steps, with NumPy's functions for those of `math`.
+    """Evaluate `optimizer.scalars` for an array of steps, with NumPy's functions for `math`'s.
 
-    None where the formula is not one of arrays, or does not give the same numbers so.
+    Returns None if the formula does not work on arrays, or gives different numbers.
     """
     method: Any = optimizer.scalars
     function = method.__func__

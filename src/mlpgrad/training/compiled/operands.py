@@ -1,4 +1,4 @@
-"""The tape as data: each call with the places in memory that it reads and writes."""
+"""The tape as data: each call with the memory that it reads and writes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ Place = tuple[int, tuple[int, ...]]
 
 
 class NotCoveredError(Exception):
-    """A call that is not compiled, so that the step stays with NumPy."""
+    """The call cannot be compiled, so the step is made by NumPy."""
 
 
 class Operand:
-    """An array of the tape: a place in one of the buffers, or a constant.
+    """An array of the tape: a part of one of the buffers, or a constant.
 
     Attributes
     ----------
@@ -40,9 +40,9 @@ class Operand:
     kind : str
         One of KINDS.
     value : number or None
-        The number in a constant, a read-only array of one number throughout.
+        The number in a constant, which is a read-only array filled with one number.
     root, offset : int
-        The buffer, by its number in `Roots`, and the first byte in it.
+        The number of the buffer in `Roots`, and the offset in bytes.
     low, high : int
         The range of addresses.
     """
@@ -53,7 +53,7 @@ class Operand:
         if self.kind not in KINDS:
             raise NotCoveredError(f"numbers of type {array.dtype}")
         if not array.size or min(array.strides, default=0) < 0:
-            raise NotCoveredError("an array that is empty, or runs backwards")
+            raise NotCoveredError("an array that is empty or has negative strides")
         pairs = zip(array.shape, array.strides, strict=True)
         self.strides = tuple(0 if n == 1 else s for n, s in pairs)
         self.itemsize = array.itemsize
@@ -67,26 +67,26 @@ class Operand:
             self.root, self.offset = roots.place_of(array)
 
     def spread(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Strides in a loop over `shape`, as NumPy broadcasts."""
+        """Return the strides in a loop over `shape`, with NumPy's broadcasting."""
         extra = len(shape) - len(self.shape)
         if any(n not in (1, m) for n, m in zip(self.shape, shape[extra:], strict=True)):
-            raise NotCoveredError("a shape that is not broadcast")
+            raise NotCoveredError("a shape that cannot be broadcast")
         own = [0] * extra + list(self.strides)
         return tuple(0 if m == 1 else s for s, m in zip(own, shape, strict=True))
 
     def overlaps(self, other: Operand) -> bool:
-        """Whether both may have a byte in common."""
+        """Return whether the two may share a byte."""
         constant = self.value is not None or other.value is not None
         return not constant and self.low < other.high and other.low < self.high
 
 
 def address(array: Array) -> int:
-    """Where an array begins."""
+    """Return the address of an array's first element."""
     return int(array.__array_interface__["data"][0])
 
 
 class Roots:
-    """The buffers in the order of their first use: what the table of pointers points to."""
+    """The buffers in the order of their first use, as in the table of pointers."""
 
     def __init__(self) -> None:
         self.arrays: list[Array] = []
@@ -94,9 +94,9 @@ class Roots:
         self._numbers: dict[int, int] = {}
 
     def place_of(self, array: Array) -> tuple[int, int]:
-        """The number of the buffer that an array is part of, and the array's first byte in it."""
+        """Return the number of the buffer that an array belongs to, and its offset in bytes."""
         owner = array
-        # past the recorded views of a buffer, which refuse to be asked
+        # skips the recorded views of a buffer, which refuse attribute access
         while isinstance(base := object.__getattribute__(owner, "base"), np.ndarray):
             owner = base
         start = address(owner)
@@ -109,14 +109,14 @@ class Roots:
         return self._numbers[start], offset
 
     def number_of(self, generator: np.random.Generator) -> int:
-        """The number of a random generator."""
+        """Return the number of a random generator."""
         if generator not in self.generators:
             self.generators.append(generator)
         return self.generators.index(generator)
 
 
 def place(operand: Operand, operation: Operation) -> Place:
-    """Where each element lies in the loop of an operation: the same for equal places."""
+    """Return a key for the positions of the elements in an operation's loop."""
     shape = operation.write.shape
     strides = operand.spread(shape)
     first = operand.low if operand.value is None else -1
@@ -124,7 +124,7 @@ def place(operand: Operand, operation: Operation) -> Place:
 
 
 class Operation(NamedTuple):
-    """One call: what it does, what it reads, and what it writes."""
+    """One call: its kind, the operands that it reads, and the one that it writes."""
 
     kind: str
     reads: list[Operand]
@@ -137,7 +137,7 @@ class Operation(NamedTuple):
 
 
 def read(calls: Sequence[Call], roots: Roots) -> list[Operation]:
-    """The calls of a tape as operations."""
+    """Return the calls of a tape as operations."""
     operations = [Reader(roots).read(call) for call in calls]
     for operation in operations:
         _check_in_place(operation)
@@ -145,7 +145,7 @@ def read(calls: Sequence[Call], roots: Roots) -> list[Operation]:
 
 
 def _check_in_place(operation: Operation) -> None:
-    """Raise NotCoveredError for a call that reads elsewhere what it overwrites: NumPy copies."""
+    """Raise NotCoveredError for a call that overwrites its input elsewhere: NumPy would copy."""
     write = operation.write
     for operand in operation.reads:
         in_place = operation.elementwise or operation.kind == "clip_norm"
@@ -158,13 +158,13 @@ def _same(operand: Operand, operation: Operation) -> bool:
 
 
 class Reader:
-    """From one recorded call to an operation; raises NotCoveredError where there is none."""
+    """Convert recorded calls to operations; raise NotCoveredError for a call that has none."""
 
     def __init__(self, roots: Roots) -> None:
         self.roots = roots
 
     def read(self, call: Call) -> Operation:
-        """The operation of a call."""
+        """Return the operation of a call."""
         name = call.name.replace(".", "_").strip("_")
         reader = getattr(self, f"_{name}", None)
         if reader is not None:
@@ -175,7 +175,7 @@ class Reader:
         return Operation(name, [self._one(a, first) for a in call.inputs], self._out(call))
 
     def _one(self, value: Any, dtype: Any = None) -> Operand:
-        """An operand; a number becomes a constant."""
+        """Return an operand; a number becomes a constant."""
         if not isinstance(value, np.ndarray):
             value = np.array(value, dtype)
             value.flags.writeable = False
@@ -230,7 +230,7 @@ class Reader:
 
     def _take(self, call: Call) -> Operation:
         table, places, axis, mode = call.inputs
-        if axis is None and table.flags.c_contiguous:  # by numbers in the flattened array
+        if axis is None and table.flags.c_contiguous:  # by indices into the flattened array
             table, axis = table.reshape(-1, 1), 0
         if mode != "clip" or axis not in (0, -1):
             raise NotCoveredError(f"take along axis {axis}")
@@ -240,7 +240,7 @@ class Reader:
     def _random(self, call: Call) -> Operation:
         generator, size, _ = call.inputs
         if size is not None or call.output is None or not call.output.flags.c_contiguous:
-            raise NotCoveredError("random numbers of a size")
+            raise NotCoveredError("random numbers with a size")
         number = self.roots.number_of(generator)
         return Operation("random", [], self._out(call), number)
 
@@ -258,5 +258,5 @@ class Reader:
 
 
 def rows_of(shape: Sequence[int]) -> int:
-    """The number of rows: the product of all axes but the last."""
+    """Return the number of rows: the product of all axes but the last."""
     return math.prod(shape[:-1])

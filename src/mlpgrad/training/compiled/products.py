@@ -1,4 +1,4 @@
-"""Matrix products and sums: which kernel each gets, and BLAS for the large ones."""
+"""Matrix products and sums: the choice of a kernel for each, and BLAS for large products."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Operati
 from mlpgrad.training.compiled.writing import SIZES, Code, Index
 
 BLAS_FROM = 1 << 20
-"""Multiplications: larger products go to BLAS, whose packing pays from there on."""
+"""Number of multiplications above which BLAS is used, since its packing then pays."""
 
 
 class Product(NamedTuple):
@@ -27,12 +27,12 @@ class Product(NamedTuple):
 
     @property
     def transposed(self) -> Product:
-        """The same product as c' = b' a'."""
+        """The same product, written as c' = b' a'."""
         return Product(self.kind, self.n, self.k, self.m, self.b.T, self.a.T, self.c.T)
 
 
 class Products:
-    """Writes products and sums into a function."""
+    """Write the code of products and sums."""
 
     def __init__(self, code: Code, blas: Blas | None) -> None:
         self.code, self.blas = code, blas
@@ -40,7 +40,7 @@ class Products:
     # the operations
 
     def dot(self, operation: Operation) -> None:
-        """NumPy's dot of matrices and vectors."""
+        """Write NumPy's dot of matrices and vectors."""
         a, b = operation.reads
         out = operation.write
         if max(len(a.shape), len(b.shape)) > 2:
@@ -56,7 +56,7 @@ class Products:
         self.product(Product(_kind(operation), m, a.shape[-1], n, *matrices))
 
     def matmul(self, operation: Operation) -> None:
-        """A product for each index of the leading axes."""
+        """Write a product for each index of the leading axes."""
         a, b, out = *operation.reads, operation.write
         if min(len(a.shape), len(b.shape)) < 2:
             raise NotCoveredError("matmul of vectors")
@@ -74,7 +74,7 @@ class Products:
         member(0, [])
 
     def _part(self, operand: Operand, lead: Sequence[int], indices: Sequence[Index]) -> Matrix:
-        """The matrix of an operand at an index of the leading axes."""
+        """Return the matrix of an operand at an index of the leading axes."""
         if operand.value is not None:
             return Matrix.of(operand, operand.strides[-2:])
         own = operand.strides[:-2]
@@ -83,7 +83,7 @@ class Products:
         return Matrix(None, at, 0, operand.strides[-2:])
 
     def vecdot(self, operation: Operation) -> None:
-        """The scalar product of each row of one matrix with the same row of another."""
+        """Write the scalar product of each row of one matrix with the same row of another."""
         a, b = operation.reads
         out = operation.write
         if a.shape != b.shape or len(a.shape) > 2:
@@ -96,7 +96,7 @@ class Products:
         sums.write(rows, moving=True)
 
     def row_sum(self, operation: Operation) -> None:
-        """Sums along the last axis."""
+        """Write sums along the last axis."""
         x, out = operation.reads[0], operation.write
         if len(x.shape) > 2:
             raise NotCoveredError("sums of more than two axes")
@@ -108,7 +108,7 @@ class Products:
         RowSums(self.code, _kind(operation), x.shape[-1], *matrices, written).write(rows)
 
     def column_sum(self, operation: Operation) -> None:
-        """Sums along the last axis but one."""
+        """Write sums along the second-to-last axis."""
         x, out = operation.reads[0], operation.write
         if len(x.shape) != 2:
             raise NotCoveredError("sums of more than two axes")
@@ -117,10 +117,10 @@ class Products:
         k, n = x.shape
         self.product(Product(_kind(operation), 1, k, n, ones, Matrix.of(x, x.strides), written))
 
-    # which kernel
+    # choice of the kernel
 
     def product(self, p: Product) -> None:
-        """Write a product by the kernel that suits its shape and strides."""
+        """Write a product with the kernel that suits its shape and strides."""
         size = SIZES[p.kind]
         if self.blas and p.m * p.k * p.n >= BLAS_FROM and min(p.m, p.n, p.k) > 1:
             self._by_blas(p)
@@ -143,7 +143,7 @@ class Products:
         Blocks(self.code, p.kind, p.k, p.a, p.b, p.c).write(p.m, p.n)
 
     def _transposed(self, p: Product) -> Matrix:
-        """A copy of b with contiguous rows, made of small squares, in scratch memory."""
+        """Copy b to contiguous rows in scratch memory, in small squares."""
         size, base = SIZES[p.kind], self.code.scratch
         self.code.scratch += p.k * p.n * size + 64
         copy = Matrix(None, "%scratch", base, (p.n * size, size))
@@ -151,7 +151,7 @@ class Products:
         return copy
 
     def _by_blas(self, p: Product) -> None:
-        """By gemm, which counts in columns: c' = b' a'."""
+        """Write a call of gemm, which is column-major: c' = b' a'."""
         assert self.blas is not None
         size, integer = SIZES[p.kind], self.blas.integer
         if p.a.constant or p.b.constant or p.c.strides[1] != size:
@@ -171,7 +171,7 @@ class Products:
         self.code.do(f"call void {gemm}({', '.join('ptr ' + arg for arg in args)})")
 
     def _constant(self, integer: str, numbers: Sequence[int]) -> str:
-        """A constant array: equal ones share a name, whatever function they are written in."""
+        """Return the name of a constant array; equal arrays share a name, also across functions."""
         name = "@k" + "_".join(map(str, numbers))
         values = ", ".join(f"{integer} {number}" for number in numbers)
         line = f"{name} = private constant [{len(numbers)} x {integer}] [{values}]"
@@ -181,7 +181,7 @@ class Products:
 
 
 class Squares:
-    """Copies a matrix with contiguous columns to one with contiguous rows."""
+    """Copy a matrix with contiguous columns to one with contiguous rows."""
 
     def __init__(self, code: Code, kind: str, source: Matrix, target: Matrix) -> None:
         self.code, self.kind, self.source, self.target = code, kind, source, target
@@ -207,7 +207,7 @@ class Squares:
             )
 
     def _square(self, i: Index, j: Index, down: int, across: int) -> None:
-        """One square: columns are read, and swapped in blocks of growing size."""
+        """Write one square: columns are read, and exchanged in blocks of growing size."""
         code, kind, side = self.code, self.kind, self.side
         size, (row, column) = SIZES[kind], self.source.strides
         lines = ["zeroinitializer"] * side
@@ -237,14 +237,14 @@ class Squares:
 
 
 def _steps(count: int, side: int) -> list[tuple[int, int, int]]:
-    """First element, number of steps and size of a step: the whole ones, and what is left."""
+    """Return first element, number of steps and step size for the full steps and for the rest."""
     whole, rest = divmod(count, side)
     steps = [(0, whole, side)] if whole else []
     return [*steps, (whole * side, 1, rest)] if rest else steps
 
 
 def _leading(strides: Sequence[int], rows: int, columns: int, size: int) -> tuple[str, int]:
-    """How BLAS is told of a matrix: whether it is transposed, and its leading dimension."""
+    """Return a matrix's arguments for BLAS: whether it is transposed, and its leading dimension."""
     if strides[1] == size or columns == 1:
         return "N", strides[0] // size or columns
     if strides[0] == size or rows == 1:
@@ -253,7 +253,7 @@ def _leading(strides: Sequence[int], rows: int, columns: int, size: int) -> tupl
 
 
 def _kind(operation: Operation) -> str:
-    """The one floating type of all operands."""
+    """Return the common floating type of all operands."""
     kinds = {operand.kind for operand in (*operation.reads, operation.write)}
     if len(kinds) > 1 or not kinds <= {"f4", "f8"}:
         raise NotCoveredError(f"{operation.kind} of {sorted(kinds)}")

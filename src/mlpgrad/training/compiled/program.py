@@ -1,4 +1,4 @@
-"""A recorded step and update as one compiled function, and the tables of pointers it works on."""
+"""A recorded step and update as one compiled function, and its tables of pointers."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Roots, 
 from mlpgrad.training.tape import Call
 
 MOST_KNOWN = 64
-"""Descriptions whose text is kept: `fit` called again and again writes it once."""
+"""Number of descriptions whose text is kept, so that repeated calls of `fit` write it once."""
 
 
 class Tapes:
-    """What is compiled: the calls of a step and of an update, and the arrays that matter in them.
+    """The calls of a step and of an update to compile, and the arrays with a special role.
 
     Parameters
     ----------
     step, update : sequence of Call
     data : sequence of array
-        The buffers of a batch: input, target, and weights if there are any.
+        The buffers of a batch: inputs, targets, and any weights.
     value : array ()
         The loss.
     scalars : sequence of array ()
-        What gets new numbers before each update.
+        Arrays that get new values before each update.
     params, state, grads : array (P,), (S,) and (P,)
     kept : sequence of array
-        What somebody looks at afterwards, beside these.
+        Other arrays that are read after the step.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Tapes:
         self.kept = kept
 
     def described(self, roots: Roots) -> Description:
-        """The calls as operations, on the places of their arrays in the buffers."""
+        """Return the calls as operations on parts of the buffers."""
         if not self.params.size:
             raise NotCoveredError("a network without parameters")
         kind = self.params.dtype.str[1:]
@@ -129,12 +129,12 @@ class Program:
         self._function(*map(address, arrays), *strides, *losses.shape, before)
 
     def table(self, place: Callable[[Any], Any]) -> tuple[Array, list[Any]]:
-        """The pointers for one network, and what has to live as long as they are used.
+        """Return the pointers for one network, and the objects that must outlive them.
 
         Parameters
         ----------
         place : callable
-            From an array or generator of the tapes to the one to work on instead.
+            Maps an array or generator of the tapes to the one to use instead.
         """
         arrays = [place(array) for array in self.roots.arrays]
         generators = [place(generator) for generator in self.roots.generators]
@@ -154,7 +154,7 @@ _known: dict[Any, tuple[str, int]] = {}
 
 
 def _written(description: Description, blas: Blas | None) -> tuple[str, int]:
-    """The text of a module and the scratch memory that it needs; written once for equal ones."""
+    """Return the text of a module and its scratch size; equal descriptions share one."""
     key = signature(description), blas is None
     if key not in _known:
         module = Module(description, machine(), blas)
@@ -165,7 +165,7 @@ def _written(description: Description, blas: Blas | None) -> tuple[str, int]:
 
 
 def signature(thing: Any) -> Any:
-    """What decides the text, as a key: places are counted from the beginnings of the buffers."""
+    """Return a key for the text; positions are relative to the starts of the buffers."""
     if isinstance(thing, Operand):
         return thing.shape, thing.strides, thing.kind, repr(thing.value), thing.root, thing.offset
     if isinstance(thing, (tuple, list)):
@@ -174,8 +174,8 @@ def signature(thing: Any) -> Any:
 
 
 def _check_apart(roots: Roots) -> None:
-    """Raise NotCoveredError where two buffers share memory: their accesses would be reordered."""
+    """Raise NotCoveredError if two buffers share memory, since accesses might be reordered."""
     ranges = sorted((address(array), array.nbytes) for array in roots.arrays)
     for (start, size), (following, _) in itertools.pairwise(ranges):
         if start + size > following:
-            raise NotCoveredError("two buffers on the same memory")
+            raise NotCoveredError("two buffers that share memory")

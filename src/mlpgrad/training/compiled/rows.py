@@ -1,4 +1,4 @@
-"""Rows by their numbers: the largest of a row, and the rows of a table; and random numbers."""
+"""Operations on rows: argmax and take; and random numbers."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from mlpgrad.training.compiled.writing import (
 )
 
 MOST_COLUMNS = 64
-"""The widest row of an argmax: a row is one vector."""
+"""The widest row of an argmax, in which a row is one vector."""
 
 
 class Rows:
-    """Writes operations on rows into a function."""
+    """Write the code of operations on rows."""
 
     def __init__(self, code: Code) -> None:
         self.code = code
 
     def argmax(self, operation: Operation) -> None:
-        """The place of the largest number of each row; with a NaN in it, some place."""
+        """Write the index of the largest number of each row; of any number if there is a NaN."""
         code, x, out = self.code, operation.reads[0], operation.write
         kind, n = x.kind, x.shape[-1]
         size, lanes = SIZES[kind], lanes_for(x.shape[-1])
@@ -54,7 +54,7 @@ class Rows:
         code.loop(math.prod(x.shape[:-1]), row)
 
     def _first(self, flags: str, lanes: int) -> str:
-        """The place of the first flag that is set."""
+        """Return the index of the first flag that is set."""
         code = self.code
         bits = code.op(f"bitcast <{lanes} x i1> {flags} to i{lanes}")
         if lanes < 64:
@@ -62,7 +62,7 @@ class Rows:
         return code.call("llvm.cttz.i64", "i64", f"i64 {bits}", "i1 0")
 
     def take_rows(self, operation: Operation) -> None:
-        """Rows of a table, by their numbers."""
+        """Write rows of a table, taken by index."""
         table, _ = operation.reads
         width = math.prod(table.shape[1:])
         if table.strides[1:] not in ((SIZES[table.kind],), (0,)) or len(table.shape) != 2:
@@ -70,7 +70,7 @@ class Rows:
         self._taken(operation, table.shape[0], table.strides[0], width)
 
     def take_columns(self, operation: Operation) -> None:
-        """Columns of each row of a table, by their numbers: one number at a time."""
+        """Write columns of each row of a table, taken by index, one number at a time."""
         table, places = operation.reads
         out = operation.write
         if len(table.shape) != 2 or len(places.shape) != 1 or len(out.shape) != 2:
@@ -91,13 +91,13 @@ class Rows:
         code.loop(table.shape[0], row)
 
     def _number(self, at: str, count: int) -> str:
-        """A row's number, clipped to those that there are."""
+        """Return a row index, clipped to the valid range."""
         number = self.code.op(f"load i64, ptr {at}, align 8")
         number = self.code.call("llvm.smax.i64", "i64", f"i64 {number}", "i64 0")
         return self.code.call("llvm.smin.i64", "i64", f"i64 {number}", f"i64 {count - 1}")
 
     def _taken(self, operation: Operation, count: int, step: int, width: int) -> None:
-        """Copy `width` numbers for each place."""
+        """Copy `width` numbers for each index."""
         code, out = self.code, operation.write
         table, places = operation.reads
         kind, size = table.kind, SIZES[table.kind]

@@ -1,4 +1,4 @@
-"""The loop over batches, compiled: what `fit` runs in place of the loop over NumPy's steps."""
+"""The compiled loop over batches, which `fit` runs instead of the loop over NumPy's steps."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from mlpgrad.training.threads import threads
 from mlpgrad.training.worker import Worker
 
 MEAN, LOWEST, BOUND, KNOWN = range(4)
-"""The columns of what `keep` of the compiled loop knows of a member; two addresses follow."""
+"""The columns of a member's state for `keep` in the compiled loop; two addresses follow."""
 
 
 class CompiledWorker(Worker):
-    """A worker whose whole batches are compiled; NumPy's step makes the shorter ones.
+    """A worker with compiled steps for full batches; smaller batches use NumPy's step.
 
     Attributes
     ----------
     refused : str or None
-        Why the step could not be compiled after all: then NumPy's step makes all of them.
+        Why the step could not be compiled, so that all steps are NumPy's.
     """
 
     def __init__(self, network: Network, optimizer: Optimizer, step: RecordedStep) -> None:
@@ -90,7 +90,7 @@ class CompiledWorker(Worker):
 
     def _ready(self, batches: Minibatches) -> bool:
         """Whether the next whole batches are compiled: now, if they have not been before."""
-        # an option that has just been assigned, by another thread, acts at once in the layers
+        # an option that another thread has just assigned takes effect at once in the layers
         if self.step._noticed:
             return False
         if self._program is None and self.refused is None:
@@ -111,7 +111,7 @@ class CompiledWorker(Worker):
             self._program = None
 
     def _compile(self, batch: Batch) -> None:
-        """Record and compile; from now on NumPy's step makes all where that fails."""
+        """Record and compile the step; if that fails, all further steps are NumPy's."""
         self.optimizer.prepare(self.network.params, self.network.grads)
         try:
             member = Member(self.network, self.optimizer, batch, self.step.mean_weight)
@@ -134,10 +134,10 @@ class CompiledWorker(Worker):
                 self._alive.append(alive)
         self._tables = np.array(tables)
 
-    # what is kept to go back to
+    # the copy of sane weights
 
     def _knowledge(self) -> Array:
-        """`LastSane` as the compiled loop reads and writes it: a row for each member."""
+        """Return `LastSane` as the compiled loop reads and writes it, a row for each member."""
         last, table = self.last_sane, np.empty((self._size, 6))
         values = math.nan if last.mean is None else last.mean, last.lowest, last.bound, last.known
         for column, value in zip((MEAN, LOWEST, BOUND, KNOWN), values, strict=True):
@@ -149,7 +149,7 @@ class CompiledWorker(Worker):
         return table
 
     def _learn(self, rows: Array) -> None:
-        """Put into `LastSane` what the compiled loop has found."""
+        """Store the results of the compiled loop in `LastSane`."""
         last = self.last_sane
         if self._several:
             last.mean, last.lowest, last.bound = (rows[:, c].copy() for c in (MEAN, LOWEST, BOUND))
@@ -231,7 +231,7 @@ class CompiledWorker(Worker):
                 future.result()
 
     def _show(self, batch: Batch) -> None:
-        """Let the layers show the last step; those of an ensemble show that of its last batch."""
+        """Let the layers hold the last step; those of an ensemble hold its last batch."""
         self.step._shown = False
         layers = [layer for _, layer in walk(self.network.layers)]
         shown = self._member.shown(batch, len(layers))

@@ -1,4 +1,4 @@
-"""LLVM's language: the body of a function, written instruction by instruction."""
+"""LLVM's language: a function body, written instruction by instruction."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 
 ELEMENTS = {"f4": "float", "f8": "double", "i8": "i64", "b1": "i8"}
-"""LLVM's names of the types of numbers."""
+"""LLVM's names of the element types."""
 SIZES = {"f4": 4, "f8": 8, "i8": 8, "b1": 1}
 
 FEW = 31
 """Elements of a small array."""
 
 Index = int | str
-"""A number that is known, or the name of a value."""
+"""A known number, or the name of a value."""
 Values = Sequence[str]
 
 
 def literal(value: float, kind: str) -> str:
-    """A number as LLVM writes it."""
+    """Return a number as LLVM writes it."""
     if kind in ("f4", "f8"):
         rounded = struct.unpack("<f", struct.pack("<f", value))[0] if kind == "f4" else value
         return "0x" + struct.pack(">d", rounded).hex().upper()
@@ -26,35 +26,35 @@ def literal(value: float, kind: str) -> str:
 
 
 def splatted(value: float, kind: str, lanes: int) -> str:
-    """A vector of one number throughout."""
+    """Return a vector filled with one number."""
     one = f"{ELEMENTS[kind]} {literal(value, kind)}"
     return "<" + ", ".join([one] * lanes) + ">"
 
 
 def vector_of(kind: str, lanes: int) -> str:
-    """The type of a vector."""
+    """Return the type of a vector."""
     return f"<{lanes} x {ELEMENTS[kind]}>"
 
 
 def suffix(kind: str, lanes: int) -> str:
-    """What an intrinsic's name ends with for a vector of this type."""
+    """Return the suffix of an intrinsic's name for a vector of this type."""
     return f"v{lanes}{'f' if kind[0] == 'f' else 'i'}{8 * SIZES[kind]}"
 
 
 def lanes_for(count: int) -> int:
-    """The smallest power of two that is at least `count`."""
+    """Return the smallest power of two that is at least `count`."""
     return 1 << (count - 1).bit_length()
 
 
 class Code:
-    """A function being written.
+    """A function that is being written.
 
     Parameters
     ----------
     width : int
         Bytes of a vector register.
     registers : int
-        How many of them there are.
+        Number of vector registers.
     """
 
     def __init__(self, width: int, registers: int) -> None:
@@ -80,18 +80,18 @@ class Code:
         self.lines.append("  " + text)
 
     def op(self, text: str) -> str:
-        """Write an instruction; returns the name of its result."""
+        """Write an instruction, and return the name of its result."""
         self.count += 1
         self.do(f"%v{self.count} = {text}")
         return f"%v{self.count}"
 
     def label(self, name: str) -> None:
-        """Begin a block."""
+        """Start a block."""
         self.lines.append(f"{name}:")
         self.block = name
 
     def call(self, name: str, result: str, *args: str, flags: str = "") -> str:
-        """Call a function; an argument is its type and its value."""
+        """Call a function; each argument is given as its type and value."""
         types = ", ".join(a[: a.index(">") + 1] if a[0] == "<" else a.split()[0] for a in args)
         self.declared[name] = f"declare {result} @{name}({types})"
         text = f"call {flags}{result} @{name}({', '.join(args)})"
@@ -106,7 +106,7 @@ class Code:
         body: Callable[[Index, Values], Values | None],
         carried: Sequence[tuple[str, str]] = (),
     ) -> Values:
-        """Repeat a body, which gets an index and values and returns the new values.
+        """Write a loop; the body gets an index and values, and returns the new values.
 
         Parameters
         ----------
@@ -137,13 +137,13 @@ class Code:
         return new
 
     def times(self, index: Index, factor: int) -> Index:
-        """A product of an index and a number."""
+        """Return the product of an index and a number."""
         if isinstance(index, int):
             return index * factor
         return index if factor == 1 else self.op(f"mul nuw nsw i64 {index}, {factor}")
 
     def plus(self, index: Index, number: int) -> Index:
-        """A sum of an index and a number."""
+        """Return the sum of an index and a number."""
         if isinstance(index, int):
             return index + number
         return self.op(f"add nuw nsw i64 {index}, {number}") if number else index
@@ -151,7 +151,7 @@ class Code:
     def pointer(
         self, root: int | str, offset: int = 0, pairs: Iterable[tuple[Index, int]] = ()
     ) -> str:
-        """The address root + offset + sum of index * stride, in bytes."""
+        """Return the address root + offset + sum of index * stride, in bytes."""
         at = f"%base{root}" if isinstance(root, int) else root
         for index, stride in pairs:
             if isinstance(index, int):
@@ -182,7 +182,7 @@ class Code:
         return value
 
     def store(self, at: str, value: str, kind: str, lanes: int, used: int, stride: int) -> None:
-        """Write numbers; what is no power of two in pieces, since masked stores are slow on AMD."""
+        """Write numbers, in powers of two, since masked stores are slow on AMD processors."""
         element, size, vector = ELEMENTS[kind], SIZES[kind], vector_of(kind, lanes)
         start = 0
         while start < used:
@@ -199,14 +199,14 @@ class Code:
             start += piece
 
     def shuffle(self, a: str, b: str, places: Iterable[int], kind: str, lanes: int) -> str:
-        """Numbers of two vectors, by their places in both together."""
+        """Return elements of two vectors, by their positions in the concatenation."""
         picked = [f"i32 {p}" for p in places]
         vector = vector_of(kind, lanes)
         mask = f"<{len(picked)} x i32> <{', '.join(picked)}>"
         return self.op(f"shufflevector {vector} {a}, {vector} {b}, {mask}")
 
     def splat(self, value: str, kind: str, lanes: int) -> str:
-        """One value in all lanes."""
+        """Return one value in all lanes."""
         vector = vector_of(kind, lanes)
         one = self.op(f"insertelement {vector} poison, {ELEMENTS[kind]} {value}, i32 0")
         return self.shuffle(one, "poison", [0] * lanes, kind, lanes)

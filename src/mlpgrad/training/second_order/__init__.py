@@ -1,4 +1,4 @@
-"""Methods of second order: they see all rows at every iteration, and an iteration is an epoch."""
+"""Second-order methods: an iteration uses all rows and counts as an epoch."""
 
 from mlpgrad.training.second_order.lbfgs import LBFGS
 from mlpgrad.training.second_order.levenberg_marquardt import LevenbergMarquardt

@@ -1,4 +1,4 @@
-"""Cholesky's factor of a damped matrix: systems, the diagonal of the inverse, the determinant."""
+"""Cholesky factor of a damped matrix: linear systems, diagonal of the inverse, determinant."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ class Factor:
     Parameters
     ----------
     lower : array (P, P)
-        L, in Fortran's order, with zeros above the diagonal.
+        L in Fortran order, with zeros above the diagonal.
     """
 
     def __init__(self, lower: Array) -> None:
         self.lower = lower
 
     def solve(self, right: Array) -> Array:
-        """x in A x = `right`."""
+        """Return x in A x = `right`."""
         from scipy.linalg.lapack import dpotrs
 
         solution: Array = dpotrs(self.lower, right, lower=1)[0]
         return solution
 
     def inverse_diagonal(self) -> Array:
-        """The diagonal of A^-1: sums over the columns of L^-1 of their squares."""
+        """Return the diagonal of A^-1: the sums of squares of the columns of L^-1."""
         from scipy.linalg.lapack import dtrtri
 
         inverse = dtrtri(self.lower, lower=1)[0]
@@ -35,17 +35,17 @@ class Factor:
         return diagonal
 
     def log_determinant(self) -> float:
-        """log det A."""
+        """Return log det A."""
         return 2 * float(np.log(np.diagonal(self.lower)).sum())
 
 
 def factorise(matrix: Array, scale: float, added: Array) -> Factor | None:
-    """The factor of `scale matrix + diag(added)`; None where it is not positive definite.
+    """Return the factor of `scale matrix + diag(added)`; None if it is not positive definite.
 
     Parameters
     ----------
     matrix : array (P, P)
-        Symmetric; it stays as it is.
+        A symmetric matrix, which is not changed.
     scale : float
     added : array (P,)
     """

@@ -1,4 +1,4 @@
-"""Weight decay and noise from the training data alone: the evidence framework of MacKay."""
+"""Weight decay and noise estimated from the training data alone: MacKay's evidence framework."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from mlpgrad.network.network import Network
 from mlpgrad.training.second_order.cholesky import Factor
 
 FIRST_DECAY = 0.01
-"""A weak prior to begin with: a strong one decays the weights before the data have had a say."""
+"""A weak initial prior: a strong one would decay the weights before the data determine them."""
 LARGEST = 1e12
 """The upper bound of alpha and beta."""
 FEWEST = 1e-6
-"""Share of a group's parameters that the data determine at least, so that alpha stays positive."""
+"""Lower bound of the fraction of a group's parameters determined by the data; keeps alpha > 0."""
 
 
 class Groups(NamedTuple):
-    """Which parameters share a weight decay."""
+    """The groups of parameters that share a weight decay."""
 
     names: list[str]
     of: Array
@@ -29,20 +29,20 @@ class Groups(NamedTuple):
     """The number of parameters of each group, `(G,)`."""
 
     def sums(self, values: Array) -> Array:
-        """Sums over the groups: `(P,)` to `(G,)`."""
+        """Return sums over the groups: `(P,)` to `(G,)`."""
         return np.bincount(self.of, values, len(self.names))
 
 
 def groups_of(network: Network, kind: str) -> Groups:
-    """The groups of a network's parameters.
+    """Return the groups of a network's parameters.
 
     Parameters
     ----------
     network : Network
     kind : "all", "layers" or "inputs"
-        "all": the weights of all layers together, and each other array, such as the biases of a
-        layer, by itself. "layers": each array by itself. "inputs": as "layers", but in the first
-        array the weights of each input by themselves.
+        "all": one group for the weights of all layers, and one for each other array, such as the
+        biases of a layer. "layers": one group for each array. "inputs": as "layers", but in the
+        first array one group for the weights of each input.
     """
     of, names = np.zeros(network.params.shape[-1], np.intp), list[str]()
     for slot in network.parameters:
@@ -59,7 +59,7 @@ def groups_of(network: Network, kind: str) -> Groups:
 
 
 class Estimate(NamedTuple):
-    """What the evidence says about one network."""
+    """The evidence estimate for one network."""
 
     alpha: Array
     """The weight decay of each group, `(G,)`: the precision of a normal prior around 0."""
@@ -68,22 +68,22 @@ class Estimate(NamedTuple):
     gamma: Array
     """The number of parameters of each group that the data determine, `(G,)`."""
     log_evidence: float
-    """log p(data | alpha, beta), by a normal approximation around the present weights."""
+    """log p(data | alpha, beta), in a normal approximation around the current weights."""
 
 
 class Misfit(NamedTuple):
-    """How one network misses the training data."""
+    """The misfit of one network to the training data."""
 
     value: float
     """E_D: half of the sum of squared residuals, or the sum of cross-entropies."""
     residuals: float
-    """Their number N."""
+    """The number N of targets."""
     noisy: bool
     """Whether the likelihood has a noise variance."""
 
 
 def first_estimate(groups: Groups) -> Estimate:
-    """The estimate before anything is known: weak decay, noise as large as scaled targets."""
+    """Return the initial estimate: weak decay, and noise as large as scaled targets."""
     alpha = np.full(len(groups.names), FIRST_DECAY)
     return Estimate(alpha, 1.0, groups.sizes.astype(np.float64), math.nan)
 
@@ -91,7 +91,7 @@ def first_estimate(groups: Groups) -> Estimate:
 def improved(
     before: Estimate, groups: Groups, params: Array, factor: Factor, misfit: Misfit
 ) -> Estimate:
-    """One step of the fixed-point iteration for alpha and beta.
+    """Make one step of the fixed-point iteration for alpha and beta.
 
         gamma_g = P_g - alpha_g sum of (A^-1)_ii over i in g,  A = beta J^T J + diag(alpha)
         alpha_g = gamma_g / sum of w_i^2 over i in g,  beta = (N - sum of gamma_g) / (2 E_D)
@@ -127,5 +127,5 @@ def improved(
 
 
 def _ratio(over: Any, under: Any) -> Any:
-    """A precision: bounded, also where the squares vanish."""
+    """Return a precision, bounded even if the squares vanish."""
     return np.minimum(over / np.maximum(under, np.finfo(np.float64).tiny), LARGEST)

@@ -1,4 +1,4 @@
-"""What an evidence fit has found out about the weights: kept with the model as its uncertainty."""
+"""The posterior that an evidence fit has estimated, kept with the model as its uncertainty."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from mlpgrad.uncertainty.tails import kurtosis_of
 
 
 def uncertainty_of(network: Network, state: State, make: Callable[[Array], Part]) -> Laplace:
-    """The normal law of the weights around those that training has ended with.
+    """Return the normal approximation of the posterior around the final weights.
 
-    A callback may have put back weights of an earlier epoch: decay and noise are estimated once
-    more, at the weights of the network. One member at a time, for the sake of memory.
+    A callback may have restored the weights of an earlier epoch, so decay and noise are estimated
+    again at the final weights. Members are handled one at a time to save memory.
 
     Parameters
     ----------
     network : Network
-        With its final weights.
+        A network with its final weights.
     state : State
         The state of the training.
     make : callable
-        Returns the part of some members.
+        Returns the `Part` for some members.
     """
     state = copy.deepcopy(state)
     state.params[...] = np.reshape(network.params, state.params.shape)
@@ -44,7 +44,7 @@ def uncertainty_of(network: Network, state: State, make: Callable[[Array], Part]
 def _of_member(
     network: Network, member: int, state: State, make: Callable[[Array], Part]
 ) -> Laplace:
-    """The law of one network's weights."""
+    """Return the posterior of one network's weights."""
     part = make(np.array([member]))
     assert part.groups is not None
     value, _, matrix = part.objective.normal_equations(state.params[[member]])

@@ -1,4 +1,4 @@
-"""A loop of somebody else's, such as a minimization of SciPy, that pauses after each iteration."""
+"""A loop in other code, such as a minimization of SciPy, that pauses after each iteration."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from mlpgrad.training.threads import threads
 
 
 class EndedError(Exception):
-    """Raised where a loop is to end at once, in the middle of an iteration."""
+    """Raised to end a loop at once, in the middle of an iteration."""
 
 
 class Iterations:
-    """Runs `loop(pause)` in a thread of its own, one iteration at a time.
+    """Run `loop(pause)` in a separate thread, one iteration at a time.
 
     SciPy owns its loop, and so does a training, which validates and calls callbacks in its own
-    thread. So the two wait for each other, and the members of an ensemble, each with iterations of
-    its own, stay abreast.
+    thread. The two loops therefore wait for each other, and the members of an ensemble, each with
+    its own iterations, stay synchronized.
 
     Parameters
     ----------
     loop : callable
-        Calls `pause()` after each iteration, and ends where that raises StopIteration.
+        Calls `pause()` after each iteration, and ends when that raises StopIteration.
 
     Attributes
     ----------
     ended : bool
         Whether the loop has ended.
     closing : bool
-        Whether it is to end at once.
+        Whether the loop should end at once.
     """
 
     def __init__(self, loop: Callable[[Callable[[], None]], None]) -> None:
@@ -45,7 +45,7 @@ class Iterations:
         self._go.release()
 
     def wait(self) -> None:
-        """Wait until the iteration, or the loop, has ended; raise what the loop has raised."""
+        """Wait until the iteration or the loop has ended; raise any error of the loop."""
         # only this thread handles Ctrl-C, which may reach another and would not wake this one
         while not self._paused.acquire(timeout=0.1):
             pass
@@ -53,7 +53,7 @@ class Iterations:
             raise self._error
 
     def close(self) -> None:
-        """End the loop, which may have ended."""
+        """End the loop, if it has not ended."""
         self.closing = True
         self._go.release()
         self._thread.join()
@@ -76,7 +76,7 @@ class Iterations:
 
 
 def advance_all(loops: Sequence[Iterations]) -> None:
-    """One iteration of each, several at a time where there are several cores."""
+    """Make one iteration of each, in parallel if there are several cores."""
     count = threads()
     for some in (loops[i : i + count] for i in range(0, len(loops), count)):
         for loop in some:

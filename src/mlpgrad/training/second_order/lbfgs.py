@@ -1,4 +1,4 @@
-"""L-BFGS: curvature from the last few gradients, by SciPy."""
+"""L-BFGS: curvature from the last few gradients, with SciPy."""
 
 from __future__ import annotations
 
@@ -12,55 +12,56 @@ from mlpgrad.training.second_order.search import Search
 UNBOUNDED = 1 << 30
 
 
-MOST_PAIRS = 10_000  # of changes that are kept
+MOST_PAIRS = 10_000  # of steps and gradient differences that are kept
 MOST_SEARCHES = 1 << 20  # a line search ends far earlier
 
 
 class LBFGS(Minimizer):
-    """The method of Broyden, Fletcher, Goldfarb and Shanno with limited memory, by SciPy.
+    """Limited-memory BFGS (Broyden, Fletcher, Goldfarb and Shanno), with SciPy.
 
     Liu and Nocedal 1989, "On the limited memory BFGS method for large scale optimization"; the
-    implementation is `scipy.optimize.minimize(method="L-BFGS-B")`. For up to some ten thousand
-    samples and a smooth objective it needs fewer passes than an optimizer on minibatches, and there
-    is no learning rate.
+    implementation is `scipy.optimize.minimize(method="L-BFGS-B")`. For a smooth objective and up
+    to about ten thousand samples it needs fewer passes over the data than minibatch optimizers,
+    and it has no learning rate.
 
-    An epoch of `fit` is an iteration, which sees all rows, usually once. `batch_size` bounds how
-    many of them are computed at once (8,192 by default), and nothing else. Training ends after
-    `epochs` iterations, or earlier where a tolerance is met; `messages` says why. Where a line
-    search fails, the method begins anew from the best weights, without memory; if that fails as
-    well, a `TrainingWarning` says so. Each member of an ensemble is minimized by itself: one that
-    has ended keeps its weights while the others go on.
+    An epoch of `fit` is one iteration, which uses all rows, usually once. `batch_size` only bounds
+    the number of rows computed at once (8,192 by default). Training ends after `epochs`
+    iterations, or earlier if a tolerance is met; `messages` says why. If a line search fails, the
+    method restarts from the best weights with an empty memory; if that fails as well, it gives a
+    `TrainingWarning`. Each member of an ensemble is minimized separately: a member that has ended
+    keeps its weights while the others continue.
 
     The objective is computed in float64; a float32 model gets the rounded weights after each
-    iteration. SciPy does not hand out its memory: a second `fit`, or one with `resume=`, goes on
-    from the weights with an empty memory, so that its further steps are others than without the
-    interruption. The same holds where a callback changes the weights or an option of the model.
+    iteration. SciPy does not give access to its memory: a second `fit`, or one with `resume=`,
+    continues from the weights with an empty memory, so its steps differ from those of an
+    uninterrupted training. The same holds if a callback changes the weights or an option of the
+    model.
 
     Parameters
     ----------
     memory : int, default 10
-        How many pairs of steps and gradient differences are kept; each costs two vectors.
+        Number of pairs of steps and gradient differences to keep; each takes two vectors.
     ftol : float, default 2.2e-9
-        Ends where an iteration lowers the objective L by less than `ftol * max(L, 1)`.
+        Training ends when an iteration lowers the objective L by less than `ftol * max(L, 1)`.
     gtol : float, default 1e-5
-        Ends where no element of the gradient is larger than this.
+        Training ends when no element of the gradient is larger than this in absolute value.
     max_fun : int, optional
-        Ends after the iteration in which the objective has been evaluated this often; no limit by
-        default.
+        Maximum number of evaluations of the objective; training ends after the iteration that
+        reaches it. No limit by default.
     max_line_search : int, default 20
         Evaluations of a line search, at most; up to 1,048,576.
 
     Attributes
     ----------
     messages : list of str
-        For each network, why its minimization has ended; "" where `epochs`, a callback or Ctrl-C
-        has ended it.
+        For each network, why its minimization has ended; "" if `epochs`, a callback or Ctrl-C has
+        ended it.
 
     Raises
     ------
     ValueError
-        By `fit`, if the objective is not a smooth function of the parameters alone: with an L1
-        penalty, Dropout or BatchNorm, and with a communicator.
+        In `fit`, if the objective is not a smooth function of the parameters alone, which excludes
+        an L1 penalty, Dropout and BatchNorm; or if a communicator is given.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The method of Levenberg and Marquardt, with weight decay and noise from the evidence."""
+"""Levenberg-Marquardt, with weight decay and noise estimated from the evidence."""
 
 from __future__ import annotations
 
@@ -23,50 +23,51 @@ from mlpgrad.training.session import Method, Session
 class LevenbergMarquardt(Method):
     """(beta J^T J + diag(alpha) + mu I) step = -(beta J^T r + alpha w)
 
-    Solves small problems outright: a few dozen iterations in place of thousands of steps. J are
-    the derivatives of all residuals r to the P parameters w. mu blends Newton's step (without the
-    curvature of the network itself) with a short one downhill: it becomes smaller after a step
-    that lowers the objective; a step that does not is tried again with a larger one. Levenberg
+    Levenberg-Marquardt solves small problems in a few dozen iterations instead of thousands of
+    steps. J is the Jacobian of all residuals r with respect to the P parameters w. The damping mu
+    interpolates between a Gauss-Newton step and a short gradient-descent step: it is reduced after
+    a step that lowers the objective; otherwise the step is tried again with a larger mu. Levenberg
     1944, "A method for the solution of certain non-linear problems in least squares"; Marquardt
     1963, "An algorithm for least-squares estimation of nonlinear parameters"; Hagan and Menhaj
     1994, "Training feedforward networks with the Marquardt algorithm".
 
-    With `regularisation="bayes"` the training data alone say how strongly the weights are to decay
-    (alpha) and how large the noise is (1 / beta): both are estimated anew at every iteration, and
-    no validation data are needed. MacKay 1992, "A practical Bayesian framework for backpropagation
-    networks"; Foresee and Hagan 1997, "Gauss-Newton approximation to Bayesian learning" (MATLAB's
-    `trainbr`).
+    With `regularisation="bayes"`, the weight decay (alpha) and the variance of the noise (1 /
+    beta) are estimated from the training data at every iteration, and no validation data are
+    needed. MacKay 1992, "A practical Bayesian framework for backpropagation networks"; Foresee and
+    Hagan 1997, "Gauss-Newton approximation to Bayesian learning" (MATLAB's `trainbr`).
 
-    Squared errors are served exactly; cross-entropies on logits and Poisson by the generalised
-    Gauss-Newton matrix J^T H J, where H are the second derivatives of the loss to the outputs, and
-    beta is 1. An iteration sees all rows and counts as an epoch of `fit`; it takes time as N P^2
-    and memory as P^2, whatever the number N of rows: `fit(batch_size=...)` bounds the rows at once.
-    It suits up to some thousand parameters. A network of float32 is lifted to float64 while it
-    trains. Members of an ensemble have each their own mu, alpha and beta, and leave when they have
-    finished; training ends with the last.
+    The formula above is for squared errors. Cross-entropies on logits and the Poisson loss use the
+    generalized Gauss-Newton matrix J^T H J, where H is the second derivative of the loss with
+    respect to the outputs, and beta = 1. An iteration uses all N rows and counts as an epoch of
+    `fit`. Its time grows as N P^2 and its memory as P^2, independently of N; `fit(batch_size=...)`
+    bounds the number of rows computed at once. The method is suited to networks of up to a few
+    thousand parameters. A float32 network is trained in float64. Each member of an ensemble has
+    its own mu, alpha and beta, and stops when it has converged; training ends when the last member
+    has.
 
     Parameters
     ----------
     regularisation : "bayes" or None, default "bayes"
-        None minimises the loss, with `L2` penalties if the model has some; "bayes" takes none.
+        None minimizes the loss, including any `L2` penalties of the model; "bayes" does not allow
+        penalties.
     groups : "all", "layers" or "inputs", default "all"
-        Which parameters share a weight decay. "all": the weights of all layers, while the biases
-        of each layer have one of their own. "layers": the weights of each layer, and its biases.
-        "inputs": as "layers", but each input of the network has one for its weights (automatic
-        relevance determination: the weights of an input that says nothing decay).
+        The parameters that share a weight decay. "all": the weights of all layers; the biases of
+        each layer have their own. "layers": the weights of each layer, and its biases. "inputs":
+        as "layers", but each input of the network has one for its weights (automatic relevance
+        determination: the weights of an input that says nothing decay).
     mu : float, default 1.0
-        The damping to begin with, in units of J^T J, summed over the rows; above 0.
+        Initial damping, above 0, in units of J^T J, a sum over the rows.
     decrease : float, default 0.3
-        What mu is multiplied by after a step that is accepted; above 0, below 1.
+        The factor of mu after an accepted step, between 0 and 1.
     increase : float, default 3.0
-        The factor of mu after a step that does not reduce the objective; above 1.
+        The factor of mu after a step that does not lower the objective; above 1.
     max_mu : float, default 1e10
-        A network whose mu would become larger has finished: no step lowers its objective.
+        Training of a network ends when mu would exceed this value: no step lowers its objective.
 
     Attributes
     ----------
     state : State or None
-        The state of the last training, with one row a network: `alpha` (E, G), `beta` (E,) and
+        The state of the last training, with one row per network: `alpha` (E, G), `beta` (E,) and
         `gamma` (E, G) for the G groups of `group_names`, `mu`, `log_evidence` (E,), `steps` (E,).
     group_names : list of str
         The groups of the last training.
@@ -75,37 +76,37 @@ class LevenbergMarquardt(Method):
     ------
     ValueError
         From `fit`, if a layer is random (Dropout) or mixes samples (BatchNorm), if the matrices
-        need more memory than there is, or if there are penalties beside "bayes".
+        need more memory than is available, or if there are penalties in addition to "bayes".
     TypeError
         From `fit`, for a loss or penalty without second derivatives, such as L1.
     DivergenceError
-        If the first weights give a loss that is not finite.
+        If the loss at the initial weights is not finite.
 
     Warns
     -----
     TrainingWarning
-        If fewer targets than parameters are fitted without anything that restrains the weights; if
-        no step was found at all; or if the weights have decayed to 0, since to the evidence all is
-        noise.
+        If there are fewer targets than parameters and no regularization; if no step was accepted
+        at all; or if all weights have decayed to 0, because the evidence explains the targets as
+        noise alone.
 
     Notes
     -----
     MATLAB's `trainlm` is `regularisation=None, mu=1e-3, decrease=0.1, increase=10`.
 
-    Weights of samples are divided by their mean over the rows whose weight is not 0, so that their
-    size does not matter; the evidence counts these rows.
+    Sample weights are divided by their mean over the rows of nonzero weight, so that a common
+    factor has no effect; the evidence counts these rows.
 
     The history has `mu`, and with "bayes" `effective_parameters` (gamma, the number of parameters
-    that the data determine), `noise` (its standard deviation, where the loss is a squared error)
-    and `log_evidence`, by which networks that were trained on the same data can be compared.
+    determined by the data), `noise` (its standard deviation, for squared errors) and
+    `log_evidence`, by which networks trained on the same data can be compared.
 
-    With "bayes", `model.uncertainty` is afterwards the normal law of the weights that the evidence
-    gives (`mlpgrad.uncertainty.Laplace`): `predict(x, std=True)`, intervals and `log_likelihood`
-    use it, and files keep it. Where the residuals have heavier tails than a normal law, so has the
-    noise there: Student's law, of the same variance.
+    After a training with "bayes", `model.uncertainty` is the normal approximation of the posterior
+    of the weights (`mlpgrad.uncertainty.Laplace`). `predict(x, std=True)`, intervals and
+    `log_likelihood` use it, and it is saved with the model. Where the residuals have heavier tails
+    than a normal law, so has the noise there: Student's law, of the same variance.
 
-    Training ends before `epochs` when mu is larger than `max_mu`, or when the log evidence stays
-    within 0.5 for 10 iterations.
+    Training ends before `epochs` when mu exceeds `max_mu`, or when the log evidence stays within
+    0.5 for 10 iterations.
 
     Examples
     --------
@@ -165,20 +166,20 @@ class LevenbergMarquardt(Method):
                 session.begin_epoch()
                 going = self._iterate(session, state, teams)
         except BaseException:
-            self._part = None  # it keeps the data
+            self._part = None  # it would keep the data alive
             raise
         finally:
             teams.close()
         warn_of_end(state, bayes)
 
     def conclude(self, session: Session) -> None:
-        """Keep the law of the weights as `uncertainty` of the model."""
+        """Keep the posterior of the weights as the model's `uncertainty`."""
         make, self._part = self._part, None
         if make is not None and self.state is not None and self.regularisation is not None:
             session.network.uncertainty = uncertainty_of(session.network, self.state, make)
 
     def _begin(self, params: Array, groups: Groups | None) -> State:
-        """The state of a new training, or of one that goes on."""
+        """Set up the state of a new training, or of one that continues."""
         first = None if groups is None else first_estimate(groups)
         self.state = state = State(np.array(params, np.float64, ndmin=2), self.mu, first)
         if self._resume:
@@ -187,7 +188,7 @@ class LevenbergMarquardt(Method):
         return state
 
     def _iterate(self, session: Session, state: State, teams: Teams) -> bool:
-        """An epoch; whether another one is to follow."""
+        """Run an epoch; return whether training continues."""
         network, record = session.network, session.record
         self._follow(network.params, state)
         damping = Damping(self.decrease, self.increase, self.max_mu)
@@ -195,8 +196,8 @@ class LevenbergMarquardt(Method):
         teams.run(lambda part: part.iterate(state, damping, lambda: record.interrupted))
         if not np.isfinite(state.loss).all():
             error = DivergenceError(
-                "the loss is not finite with the weights that this training began with; scale "
-                "inputs and targets, or make a new model"
+                "the loss is not finite at the initial weights of this training; scale inputs "
+                "and targets, or make a new model"
             )
             error.history, error.epoch, error.batch = session.record, session.epoch, 0
             raise error
@@ -204,7 +205,7 @@ class LevenbergMarquardt(Method):
         return session.end_epoch(_as_logged(state.loss), 1)
 
     def _follow(self, params: Array, state: State) -> None:
-        """Take over weights that a callback has changed, in the dtype of the network."""
+        """Use the weights of the network where a callback has changed them."""
         given = np.reshape(params, state.params.shape)
         changed = (state.params.astype(params.dtype) != given).any(axis=-1)
         state.params[changed] = given[changed]
@@ -222,7 +223,7 @@ class LevenbergMarquardt(Method):
         return {name: _as_logged(values) for name, values in logs.items()}
 
     def snapshot(self) -> dict[str, Any]:
-        """The state of the training, if there was one."""
+        """Return the state of the training, if there was one."""
         return {} if self.state is None else self.state.snapshot()
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -230,12 +231,12 @@ class LevenbergMarquardt(Method):
 
 
 def _as_logged(values: Array) -> Any:
-    """A number for one network, a copy for several."""
+    """Return a number for one network, a copy for several."""
     return values.copy() if len(values) > 1 else float(values[0])
 
 
 def _one_of(value: Any, known: tuple[Any, ...], name: str) -> None:
-    """Raise ValueError if an option is not among those known."""
+    """Raise ValueError if an option is not one of the known values."""
     if not any(value is each or (isinstance(value, str) and value == each) for each in known):
         raise ValueError(
             f"LevenbergMarquardt: {name} expects one of {known}, got {shown(value)}; "

@@ -1,4 +1,4 @@
-"""Training by a minimizer of SciPy: each iteration is an epoch."""
+"""Training with a minimizer of SciPy, in which each iteration is an epoch."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from mlpgrad.training.session import Method, Session
 
 
 class Minimizer(Method):
-    """What the minimizers have in common; a subclass says how SciPy is called.
+    """Base class of the minimizers; a subclass defines the call of SciPy.
 
-    The objective is computed in double precision, also for a model of float32, whose weights are
-    rounded after each iteration. Each member of an ensemble has a minimization of its own, in a
-    thread; one that has ended keeps its weights while the others go on.
+    The objective is computed in double precision, even for a float32 model, whose weights are
+    rounded after each iteration. Each member of an ensemble has its own minimization, in a thread;
+    a member that has ended keeps its weights while the others continue.
     """
 
     messages: list[str]
@@ -33,11 +33,11 @@ class Minimizer(Method):
         self.messages, self._searches = [], []
 
     def minimize(self, search: Search, callback: Callable[..., None]) -> Any:
-        """Call `scipy.optimize.minimize` from where a search stands, and return its result."""
+        """Call `scipy.optimize.minimize` from the position of a search, and return its result."""
         raise NotImplementedError
 
     def why(self, result: Any) -> tuple[str, bool]:
-        """Why a minimization has ended, in words, and whether that is a failure."""
+        """Return why a minimization has ended, in words, and whether that is a failure."""
         raise NotImplementedError
 
     def train(self, session: Session) -> None:
@@ -52,7 +52,7 @@ class Minimizer(Method):
             self._close()
 
     def logs(self) -> dict[str, Any]:
-        """The largest element of the gradient, and the evaluations of the objective so far."""
+        """Return the largest gradient element, and the number of evaluations so far."""
         largest = [float(np.abs(search.gradient).max(initial=0)) for search in self._searches]
         counts = [search.evaluations for search in self._searches]
         if self._single:
@@ -62,7 +62,7 @@ class Minimizer(Method):
     # the loop
 
     def _begin(self, session: Session) -> None:
-        """Begin to minimize from the weights as they are."""
+        """Start minimizing from the current weights."""
         self._close()
         network, data = session.network, session.training_data()
         self._single = network.ensemble_size is None
@@ -79,25 +79,25 @@ class Minimizer(Method):
         self.messages = [""] * len(self._searches)
 
     def _close(self) -> None:
-        """End the threads, and keep neither the data nor the networks."""
+        """End the threads, and release the data and the networks."""
         for search in self._searches:
             search.iterations.close()
         self._searches = []
 
     def _iterate(self, session: Session) -> bool:
-        """Iterate until nothing is left to do; whether to begin anew, with another objective."""
+        """Iterate to the end; return whether to restart with another objective."""
         watched = Watched(_things(session))
         while True:
             active = [search for search in self._searches if search.result is None]
             try:
                 advance_all([search.iterations for search in active])
-            except EndedError:  # by Ctrl-C, in the middle of an iteration
+            except EndedError:  # on Ctrl-C, in the middle of an iteration
                 return False
             if session.record.interrupted:
                 return False
             self._note_ends()
             ended = all(search.result is not None for search in active)
-            if ended and session.epoch > self._first:  # a training has one epoch at least
+            if ended and session.epoch > self._first:  # a training has at least one epoch
                 return False
             session.begin_epoch()
             params, values = self._joined()
@@ -110,37 +110,36 @@ class Minimizer(Method):
                 return True
 
     def _joined(self) -> tuple[Any, Any]:
-        """Weights and values of all members, or those of the only network."""
+        """Return weights and values of all members, or those of the only network."""
         if self._single:
             return self._searches[0].params, self._searches[0].value
         params = np.stack([search.params for search in self._searches])
         return params, np.array([search.value for search in self._searches])
 
     def _note_ends(self) -> None:
-        """Keep in words why searches have ended, and warn of those that have failed."""
+        """Keep the reasons why searches have ended, and warn about those that failed."""
         for number, search in enumerate(self._searches):
             if search.result is None or self.messages[number]:
                 continue
             self.messages[number], failed = self.why(search.result)
             if failed and search.is_exact():
-                self.messages[number] = "float64 cannot tell lower values of the objective apart"
+                self.messages[number] = "float64 cannot resolve a further decrease of the objective"
             elif failed:
                 member = "" if self._single else f" of member {number}"
                 warn(
-                    f"{type(self).__name__} has ended the training{member} after "
-                    f"{search.evaluations} evaluations: {self.messages[number]}; the weights with "
-                    f"the lowest objective found are kept. Either a gradient is wrong "
-                    f"(mg.check_gradients tells), or the objective has kinks, or inputs and "
-                    f"targets need scaling"
+                    f"{type(self).__name__} ended the training{member} after {search.evaluations} "
+                    f"evaluations: {self.messages[number]}; the weights with the lowest objective "
+                    "found are kept. Either a gradient is wrong (mg.check_gradients shows it), "
+                    "or the objective has kinks, or inputs and targets need scaling"
                 )
 
 
 def part_of_member(number: int, array: Any) -> Any:
-    """What a member sees of an array: all of it, where the members share it."""
+    """Return the part of an array for a member; all of it if the members share it."""
     return array[number] if np.ndim(array) == 3 else array
 
 
 def _things(session: Session) -> list[Any]:
-    """What the objective depends on beside the weights."""
+    """Return what the objective depends on besides the weights."""
     network = session.network
     return [*(layer for _, layer in walk(network.layers)), network.loss, *network.penalties]

@@ -1,4 +1,4 @@
-"""One iteration of Levenberg and Marquardt for some members of an ensemble, together."""
+"""One Levenberg-Marquardt iteration for several members of an ensemble together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mlpgrad.training.second_order.evidence import Groups, Misfit, improved
 from mlpgrad.training.second_order.state import State
 
 FLAT = 1e-14
-"""A slope that is smaller, relative to the objective, is rounding."""
+"""A slope that is smaller than this, relative to the objective, is rounding error."""
 
 
 class Damping(NamedTuple):
@@ -28,7 +28,7 @@ class Damping(NamedTuple):
 
 
 class Local(NamedTuple):
-    """F around the present weights: a row, or a matrix, for each member."""
+    """F around the current weights: a row or a matrix for each member."""
 
     value: Array
     """`(E,)`"""
@@ -37,28 +37,28 @@ class Local(NamedTuple):
     alpha: Array
     """The weight decay of each parameter, `(E, P)`."""
     weight: Array
-    """What L, its gradient and its matrix are multiplied by in F, `(E,)`."""
+    """The factor of L, its gradient and its matrix in F, `(E,)`."""
     matrix: Array
     """The Gauss-Newton matrix of L, `(E, P, P)`."""
 
 
 class Part:
-    """Members that are computed together, with their rows and their own copy of the network.
+    """Members that are computed together, with their data and their own copy of the network.
 
-    What is minimised is F = beta E_D + 1/2 sum of alpha w^2, where E_D = N L / c is the negative
-    log likelihood by L, the mean of the losses: half of the sum of squared residuals, or the sum
-    of cross-entropies. Penalties belong to L.
+    The objective is F = beta E_D + 1/2 sum of alpha w^2, where E_D = N L / c is the negative log
+    likelihood that corresponds to the mean loss L: half of the sum of squared residuals, or the
+    sum of cross-entropies. Penalties are included in L.
 
     Parameters
     ----------
     network : Network
-        All of it, in float64.
+        The whole network, in float64.
     members : array of int
-        Which members they are.
+        The indices of the members.
     data : tuple (x, target, weights)
         All training rows.
     batch_size : int or None
-        Rows at once, at most.
+        Maximum number of rows computed at once.
     groups : Groups or None
         Parameters that share a weight decay; None does not estimate any.
     """
@@ -84,17 +84,18 @@ class Part:
         self.noisy = own.loss.leaves_noise_open
 
     def iterate(self, state: State, damping: Damping, stops: Callable[[], bool]) -> None:
-        """One accepted step of each member, or the end of those that find none.
+        """Make one accepted step for each member, or end those that find none.
 
-        A step that is not accepted is tried again with more damping, by the same matrix.
+        A step that is not accepted is tried again with more damping and the same matrix.
 
         Parameters
         ----------
         state : State
-            The state of all members; the rows of this part are changed.
+            The state of all members; the rows of this part are updated.
         damping : Damping
+            How mu changes.
         stops : callable
-            Whether training is to end at once, before the iteration does.
+            Returns whether training should end at once, before the iteration does.
         """
         with np.errstate(all="ignore"):  # what overflows is not accepted
             params = state.params[self.members]
@@ -116,12 +117,12 @@ class Part:
         return Local(value, weight[:, None] * grads + alpha * params, alpha, weight, matrix)
 
     def _objective(self, alpha: Array, weight: Array, params: Array, loss: Array) -> Array:
-        """F, `(E,)`."""
+        """Return F, `(E,)`."""
         decay: Array = 0.5 * (alpha * params * params).sum(axis=-1)
         return weight * loss + decay
 
     def _try(self, state: State, local: Local, waiting: Array, damping: Damping) -> Array:
-        """One step of the members that wait; returns who waits still.
+        """Try one step for each waiting member; return the members that still wait.
 
         (beta J^T J + diag(alpha) + mu I) step = -dF/dw. Marquardt 1963, "An algorithm for
         least-squares estimation of nonlinear parameters".
@@ -145,17 +146,17 @@ class Part:
         return waiting & ~better & ~state.finished[members]
 
     def _decays(self, state: State) -> Array:
-        """alpha of each parameter, `(E, P)`; 0 where none is estimated."""
+        """Return alpha of each parameter, `(E, P)`; 0 if it is not estimated."""
         if self.groups is None:
             return np.zeros((len(self.members), state.params.shape[-1]))
         return state.alpha[self.members][:, self.groups.of]
 
     def estimate(self, state: State, matrix: Array) -> None:
-        """Estimate decay and noise anew, from the matrix at the present weights."""
+        """Estimate decay and noise again, from the matrix at the current weights."""
         assert self.groups is not None
         decays = self._decays(state)
         for i, member in enumerate(self.members):
-            if not state.steps[member]:  # biases may be 0 still, which says nothing about alpha
+            if not state.steps[member]:  # biases may still be 0, which does not determine alpha
                 continue
             before = state.estimate(member)
             factor = factorise(matrix[i], before.beta * self.scale[i], decays[i])
@@ -164,11 +165,11 @@ class Part:
                 state.learn(member, improved(before, self.groups, params, factor, misfit))
 
     def misfit(self, state: State, i: int) -> Misfit:
-        """How the i-th of these members misses the training data."""
+        """Return the misfit of the i-th of these members to the training data."""
         value = float(state.loss[self.members[i]] * self.scale[i])
         return Misfit(value, float(self.residuals[i]), self.noisy)
 
 
 def _of(members: Array, array: Array) -> Array:
-    """What some members see of an array: all of it, where all members share it."""
+    """Return the part of an array for some members; all of it if all members share it."""
     return array[members] if array.ndim == 3 else array

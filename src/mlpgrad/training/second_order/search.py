@@ -1,4 +1,4 @@
-"""The minimization of one network's objective: where it stands, and what SciPy calls."""
+"""The minimization of one network's objective: its position, and the function for SciPy."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.derivatives.objective import Objective
 from mlpgrad.training.second_order.iterations import EndedError, Iterations
 
-ROUNDINGS = 1000  # of the objective, as a bound: it is a sum over many samples
-LARGE = 1e100  # in place of a value that is not finite: a line search turns back
+ROUNDINGS = 1000  # of the objective, as a bound, since it is a sum over many samples
+LARGE = 1e100  # replaces a value that is not finite, so that a line search turns back
 
 
 class Search:
-    """The minimization of one network's objective, from its weights on.
+    """The minimization of one network's objective, starting from its weights.
 
     Parameters
     ----------
     objective : Objective
-        In double precision.
+        The objective in double precision.
     minimize : callable
         `minimize(search, callback)` returns SciPy's result.
     stops : callable
-        Whether to end at once, in the middle of an iteration.
+        Returns whether to end at once, in the middle of an iteration.
 
     Attributes
     ----------
     params, value, gradient : array (P,), float, array (P,)
-        After the last iteration.
+        Parameters, objective and gradient after the last iteration.
     evaluations : int
         The number of evaluations of the objective so far.
     result : OptimizeResult or None
-        SciPy's, once the minimization has ended by itself.
+        The result of SciPy, once the minimization has ended by itself.
     """
 
     def __init__(
@@ -53,9 +53,9 @@ class Search:
         self.iterations = Iterations(self._loop)
 
     def is_exact(self) -> bool:
-        """Whether a step along the gradient would lower the objective by rounding errors only.
+        """Return whether a step along the gradient would lower the objective only within rounding.
 
-        Along it the objective falls by at most (g^T g)^2 / (2 g^T H g), to second order.
+        To second order, the objective falls by at most (g^T g)^2 / (2 g^T H g) along the gradient.
         """
         gradient, eps = self.gradient, float(np.finfo(np.float64).eps)
         curvature = gradient @ self.objective.product(self.params, gradient)
@@ -63,12 +63,12 @@ class Search:
         return bool((gradient @ gradient) ** 2 <= 2 * curvature * noise)
 
     def check_going(self) -> None:
-        """Raise EndedError if the minimization is to end at once."""
+        """Raise EndedError if the minimization should end at once."""
         if self._stops() or self.iterations.closing:
             raise EndedError
 
     def evaluate(self, params: Array) -> tuple[float, Array]:
-        """Value and gradient; a large value without a slope where they are not finite."""
+        """Return value and gradient; a large value and no slope if they are not finite."""
         self.check_going()
         self.evaluations += 1
         with np.errstate(all="ignore"):

@@ -1,4 +1,4 @@
-"""What Levenberg and Marquardt's method cannot train, with the reason, and what may disappoint."""
+"""Checks of Levenberg-Marquardt: errors for what it cannot train, and warnings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INSTEAD = "train with a first-order optimizer such as mg.Adam(1e-3)"
 
 
 def check_served(session: Session, data: Batch, estimates: bool) -> None:
-    """Raise an error if the method cannot train this network; warn where it will only memorise.
+    """Raise an error if the method cannot train this network; warn if it will overfit.
 
     Parameters
     ----------
@@ -38,8 +38,9 @@ def check_served(session: Session, data: Batch, estimates: bool) -> None:
     if numbers < size and free:
         warn(
             f"{NAME}: {numbers:,} training targets cannot determine {size:,} parameters, and "
-            f'nothing restrains them: noise will be learnt by heart; use regularisation="bayes", '
-            f"penalties=[mg.L2(1e-4)], or validation data with EarlyStopping"
+            "there is no regularization, so the noise will be fitted; use "
+            'regularisation="bayes", penalties=[mg.L2(1e-4)], or validation data with '
+            "EarlyStopping"
         )
 
 
@@ -55,8 +56,8 @@ def _check_objective(network: Network, estimates: bool) -> None:
     for penalty in network.penalties:
         if type(penalty).curvature is Penalty.curvature:
             raise TypeError(
-                f"{NAME} expects penalties with second derivatives, got {penalty!r}; use L2, "
-                f"or {INSTEAD}"
+                f"{NAME} expects penalties with second derivatives, got {penalty!r}; use L2, or "
+                f"{INSTEAD}"
             )
     if network.penalties and estimates:
         raise ValueError(
@@ -66,30 +67,31 @@ def _check_objective(network: Network, estimates: bool) -> None:
 
 
 def _check_memory(network: Network) -> None:
-    """Raise ValueError if the matrices need more memory than there is."""
+    """Raise ValueError if the matrices need more memory than is available."""
     members, size = network.ensemble_size or 1, network.params.shape[-1]
     matrices = 3 * members + 3 * min(members, threads())  # sums, and a factor kept; factors
     check_memory(
         8 * size**2 * matrices,
         f"the matrices of {NAME} for {size:,} parameters",
-        f"make the layers narrower, or {INSTEAD}, whose memory grows with the parameters alone",
+        f"make the layers narrower, or {INSTEAD}, whose memory grows only linearly with the "
+        "number of parameters",
     )
 
 
 def warn_of_end(state: State, estimates: bool) -> None:
-    """Warn of members that found no step at all, or whose weights have all decayed."""
+    """Warn about members that found no step at all, or whose weights have all decayed."""
     members = len(state.steps)
     stuck = int((state.steps == 0).sum())
     if stuck and state.finished.all():
         warn(
             f"{NAME} found no step that lowers the objective for {stuck} of {members} networks: "
-            f"they are at a minimum already, or their equations are singular; scale inputs and "
-            f"targets, or begin with other weights"
+            "they are already at a minimum, or their equations are singular; scale inputs and "
+            "targets, or start from other weights"
         )
     empty = int((state.gamma.sum(axis=-1) < 0.5).sum())
     if estimates and empty:
         warn(
-            f"{NAME}: to the evidence all is noise for {empty} of {members} networks, so that "
-            f"their weights have decayed to 0; scale inputs and targets, or use "
-            f"regularisation=None with validation data and EarlyStopping"
+            f"{NAME}: the evidence explains the targets as noise alone for {empty} of {members} "
+            "networks, so that their weights have decayed to 0; scale inputs and targets, or use "
+            "regularisation=None with validation data and EarlyStopping"
         )

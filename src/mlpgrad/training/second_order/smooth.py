@@ -1,4 +1,4 @@
-"""What a method that sees all rows cannot train, with the reason and what to do instead."""
+"""Checks of full-batch methods: errors for what they cannot train, with the alternative."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from mlpgrad.training.session import Session
 
 
 def check_smooth(session: Session) -> None:
-    """Raise ValueError where the objective is not one smooth function of the parameters."""
+    """Raise ValueError if the objective is not a single smooth function of the parameters."""
     network, name = session.network, type(session.method).__name__
     for penalty in network.penalties:
         if penalty.kink_signature(network.params) is not None:
             raise ValueError(
-                f"{name} expects a smooth objective, got {penalty!r}, which has a kink just where "
-                f"it drives the weights; use L2, or an optimizer such as Adam(1e-3)"
+                f"{name} expects a smooth objective, got {penalty!r}, which has a kink at 0, "
+                "where it drives the weights; use L2, or an optimizer such as Adam(1e-3)"
             )
     for position, layer in walk(network.layers):
         reason = ""
@@ -22,13 +22,13 @@ def check_smooth(session: Session) -> None:
         elif layer.mixes_samples:
             reason = (
                 "its output depends on which rows are computed together, and its running "
-                "statistics do not follow"
+                "statistics are not updated"
             )
         if reason:
             raise ValueError(
                 f"{name} expects an objective that depends on the parameters alone, got layer "
-                f"{position} {layer!r}: {reason}; leave the layer out (L2 regularises, LayerNorm "
-                f"normalises), or use an optimizer such as Adam(1e-3)"
+                f"{position} {layer!r}: {reason}; leave the layer out (use L2 to regularize, "
+                "LayerNorm to normalize), or use an optimizer such as Adam(1e-3)"
             )
     if session.communicator is not None:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What Levenberg and Marquardt's method knows of each member of an ensemble."""
+"""The state of Levenberg-Marquardt for each member of an ensemble."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from mlpgrad._core.stateful import Stateful
 from mlpgrad.training.second_order.evidence import Estimate
 
 ALIKE = 0.5
-"""Values of the log evidence that differ by less say the same about the data."""
+"""Differences of the log evidence below this are not significant."""
 PATIENCE = 10
-"""Iterations with like evidence after which a member has finished."""
+"""Number of iterations without significant change of the evidence after which a member ends."""
 
 
 class State(Stateful):
-    """One row a member; a single network is one member.
+    """The state with one row per member; a single network is one member.
 
     Parameters
     ----------
     params : array (E, P)
-        In float64.
+        The parameters, in float64.
     mu : float
-        The damping to begin with.
+        The initial damping.
     first : Estimate or None
-        The first estimate of decay and noise; None where they are not estimated.
+        The initial estimate of decay and noise; None if they are not estimated.
 
     Attributes
     ----------
     loss : array (E,)
-        L of the parameters.
+        L at the parameters.
     alpha, gamma : array (E, G)
     beta, log_evidence : array (E,)
         See `Estimate`.
     steps : array (E,)
-        Accepted steps.
+        Number of accepted steps.
     finished : array (E,)
         Whether no further step lowers the objective, or the evidence has settled.
     """
@@ -55,7 +55,7 @@ class State(Stateful):
         self.steps, self.finished = np.zeros(members, int), np.zeros(members, bool)
 
     def estimate(self, member: int) -> Estimate:
-        """What the evidence says about a member."""
+        """Return the evidence estimate of a member."""
         return Estimate(
             self.alpha[member],
             float(self.beta[member]),
@@ -64,7 +64,7 @@ class State(Stateful):
         )
 
     def learn(self, member: int, estimate: Estimate) -> None:
-        """Take over an estimate; a member whose evidence stays alike has finished."""
+        """Store an estimate; a member whose evidence no longer changes has finished."""
         self.alpha[member], self.beta[member] = estimate.alpha, estimate.beta
         self.gamma[member], self.log_evidence[member] = estimate.gamma, estimate.log_evidence
         self.waited[member] += 1

@@ -1,4 +1,4 @@
-"""Which members of an ensemble are computed together, and in which thread."""
+"""Distribution of the members of an ensemble to joint computations and threads."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 TOGETHER = 1 << 17
-"""Numbers of all matrices: up to here one call for all members costs less than one for each."""
+"""Elements of all matrices; up to this, one call for all members is faster than one for each."""
 THREAD_WORK = 1 << 24
-"""Multiplications of a member's matrix: with fewer, threads cost more than they save."""
+"""Multiplications of a member's matrix; with fewer, threads cost more than they save."""
 
 
 class Teams:
@@ -26,7 +26,7 @@ class Teams:
     Parameters
     ----------
     make : callable
-        Returns the part of some members.
+        Returns the `Part` for some members.
     join : callable
         Called by each thread before it works.
     """
@@ -37,7 +37,7 @@ class Teams:
         self._pool: Executor | None = None
 
     def choose(self, active: Array, parameters: int) -> None:
-        """Let the parts be those of the active members; one that stays the same is kept."""
+        """Make the parts for the active members; unchanged parts are kept."""
         few = active.size * parameters**2 <= TOGETHER
         shares = [active] if few else np.split(active, active.size)
         kept = {part.members.tobytes(): part for part in self.parts}
@@ -49,7 +49,7 @@ class Teams:
             self._pool = ThreadPoolExecutor(threads(), initializer=self.join)
 
     def run(self, work: Callable[[Part], None]) -> None:
-        """Do the work of each part."""
+        """Apply a function to each part."""
         list((map if self._pool is None else self._pool.map)(work, self.parts))
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Newton's method in a trust region, with exact products with the curvature, by SciPy."""
+"""Trust-region Newton method with exact Hessian-vector products, with SciPy."""
 
 from __future__ import annotations
 
@@ -12,47 +12,48 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.training.second_order.minimizer import Minimizer
 from mlpgrad.training.second_order.search import Search
 
-REJECTED = 30  # steps in a row: each makes the region four times smaller
+REJECTED = 30  # consecutive steps, each of which makes the region four times smaller
 
 
 class TrustNewton(Minimizer):
-    """Newton's method in a trust region, whose steps are found by conjugate gradients, by SciPy.
+    """Trust-region Newton method with steps found by conjugate gradients, with SciPy.
 
     Steihaug 1983, "The conjugate gradient method and trust regions in large scale optimization";
-    the implementation is `scipy.optimize.minimize(method="trust-ncg")`. The curvature is never
-    formed: each product with it is exact, and costs three to five gradients. Directions of negative
-    curvature are followed to the border of the region, so that saddle points do not stop it. Near a
-    minimum the digits that are correct double with each iteration.
+    the implementation is `scipy.optimize.minimize(method="trust-ncg")`. The Hessian is never
+    formed: each product with it is exact and costs three to five gradients. Directions of negative
+    curvature are followed to the boundary of the region, so that saddle points do not stop the
+    method. Near a minimum, convergence is quadratic.
 
-    An epoch of `fit` is an iteration; one whose step would raise the objective leaves the weights
-    as they are, and makes the region smaller. Everything else is as for `LBFGS`: all rows are seen,
-    in float64; members of an ensemble are minimized by themselves; a second `fit`, or one with
-    `resume=`, begins with the first region again, since SciPy does not hand out the present one.
+    An epoch of `fit` is one iteration; if its step would raise the objective, the weights are not
+    changed and the region is made smaller. The rest is as for `LBFGS`: each iteration uses all
+    rows, in float64; members of an ensemble are minimized separately; a second `fit`, or one with
+    `resume=`, starts again with the initial region, since SciPy does not give access to the
+    current one.
 
     Parameters
     ----------
     curvature : "hessian" or "gauss_newton", default "hessian"
-        What the steps are computed with: see `Sequential.curvature`. The Gauss-Newton matrix has no
-        negative eigenvalues where the loss is convex in the outputs.
+        The curvature matrix of the steps: see `Sequential.curvature`. The Gauss-Newton matrix has
+        no negative eigenvalues if the loss is convex in the outputs.
     ftol : float, default 2.2e-9
-        Ends where a step lowers the objective L, but by less than `ftol * max(L, 1)`.
+        Training ends when a step lowers the objective L by less than `ftol * max(L, 1)`.
     gtol : float, default 1e-5
-        Ends where the norm of the gradient is below this.
+        Training ends when the norm of the gradient is below this.
     initial_radius : float, default 1.0
-        Length of the first step, at most.
+        Maximum length of the first step.
     max_radius : float, default 1000.0
-        Length of any step, at most.
+        Maximum length of any step.
 
     Attributes
     ----------
     messages : list of str
-        For each network, why its minimization has ended; "" where `epochs`, a callback or Ctrl-C
-        has ended it.
+        For each network, why its minimization has ended; "" if `epochs`, a callback or Ctrl-C has
+        ended it.
 
     Raises
     ------
     ValueError
-        By `fit`, as for `LBFGS`.
+        In `fit`, as for `LBFGS`.
 
     Examples
     --------
@@ -128,17 +129,17 @@ class TrustNewton(Minimizer):
         return STUCK, True
 
 
-STUCK = "no step, however short, has lowered the objective"
+STUCK = "no step, however short, lowered the objective"
 
 
 class _Last:
-    """Looks whether iterations still lower the objective, which SciPy leaves to the gradient."""
+    """Check that iterations still lower the objective; SciPy only checks the gradient."""
 
     def __init__(self, ftol: float, search: Search) -> None:
         self.ftol, self.value, self.rejected, self.reason = ftol, search.value, 0, ""
 
     def look(self, result: Any) -> None:
-        """Raise StopIteration where they do not."""
+        """Raise StopIteration if they do not."""
         fall = self.value - result.fun
         self.rejected = 0 if fall else self.rejected + 1
         if self.rejected >= REJECTED:
