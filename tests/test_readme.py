@@ -82,8 +82,10 @@ def test_a_reader_finds_what_they_look_for_near_the_top(reader, places, line):
 
 def test_the_list_of_parts_is_complete():
     """Whoever adds a class of these kinds adds its name to the README."""
-    for kind in (mg.layers, mg.losses, mg.metrics, mg.optimizers):
-        bases = {"Activation", "Layer", "Loss", "Metric", "Optimizer", "Schedule"}
+    kinds = (mg.layers, mg.losses, mg.metrics, mg.optimizers, mg.penalties, mg.initializers)
+    bases = {"Activation", "Layer", "Loss", "Metric", "Optimizer", "Schedule"}
+    bases |= {"Penalty", "Initializer"}
+    for kind in kinds:
         classes = {name for name in kind.__all__ if isinstance(getattr(mg, name), type)}
         named = set(re.findall(r"`(\w+)`", README)) | bases | {"ConstantSchedule"}
         assert not classes - named
