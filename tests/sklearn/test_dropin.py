@@ -117,6 +117,19 @@ def test_lbfgs_takes_the_same_way(kind, activation):
     assert abs(a.loss_ - b.loss_) < 1e-6
 
 
+def test_lbfgs_strays_no_further_than_theirs_does_by_rounding():
+    # its line search doubles a difference every few iterations, whatever made it
+    options = {"solver": "lbfgs", "activation": "tanh", "hidden_layer_sizes": (20,)}
+    x, strays, by_rounding = PATIENTS * 20, [], []
+    for seed in range(3):
+        options |= {"max_iter": 100, "random_state": seed}
+        a, b = both("MLPRegressor", x, PROGRESS, **options)
+        moved = theirs.MLPRegressor(**options).fit(np.nextafter(x, np.inf), PROGRESS)
+        strays.append(abs(a.loss_ - b.loss_))
+        by_rounding.append(abs(a.loss_ - moved.loss_))
+    assert max(strays) < 10 * max(by_rounding)
+
+
 @pytest.mark.parametrize("case", ["adam", "numbers", "counts", "sgd constant, Nesterov True"])
 def test_single_precision_is_close(case):
     kind, x, y, options = CASES[case]

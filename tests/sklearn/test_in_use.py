@@ -23,10 +23,10 @@ from sklearn.model_selection import (
 )
 from sklearn.multioutput import ClassifierChain
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import mlpgrad as mg
-from mlpgrad.sklearn import MLPClassifier, MLPRegressor
+from mlpgrad.sklearn import MLPClassifier, MLPRegressor, TabularMLPClassifier
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer", "ignore:lbfgs failed to converge"
@@ -133,3 +133,40 @@ def test_frames_of_nullable_columns():
         small().fit(FLOWERS, NAMES).predict_proba(FLOWERS),
     )
     assert isinstance(nullable.dtypes.iloc[0], pd.Float64Dtype)
+
+
+# the pair for tables
+
+
+def test_tables_pass_through_pipelines_and_searches():
+    table = FLOWERS.assign(colour=np.where(np.arange(150) % 2, "blue", None))
+    few = {"candidates": ["plain"], "n_members": 2, "max_epochs": 20, "learning_rate": 0.01}
+    flowers = TabularMLPClassifier((16,), **few, random_state=0)
+    pipeline = make_pipeline(FunctionTransformer(lambda x: x.iloc[:, 2:]), flowers)
+    grid = {"tabularmlpclassifier__dropout": [0.0, 0.2]}
+    assert GridSearchCV(pipeline, grid, cv=2).fit(table, NAMES).best_score_ > 0.8
+    halving = HalvingGridSearchCV(
+        flowers, {"dropout": [0.0, 0.2]}, resource="max_epochs", max_resources=20, cv=2
+    )
+    assert halving.fit(table, NAMES).best_estimator_.max_epochs > 6
+    probabilities = cross_val_predict(flowers, table, NAMES, method="predict_proba", cv=2)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert "dropout" in flowers._repr_html_()
+
+
+def test_folds_and_weights_are_routed_to_tables():
+    weights, folds = np.random.default_rng(0).uniform(0.5, 2, 150), np.arange(150) % 2
+    few = {"candidates": ["plain"], "n_members": 2, "max_epochs": 3, "random_state": 0}
+    with sklearn.config_context(enable_metadata_routing=True):
+        asking = TabularMLPClassifier((8,), **few).set_fit_request(sample_weight=True, folds=True)
+        pipeline = make_pipeline(FunctionTransformer(lambda x: x.iloc[:, 2:]), asking)
+        found = pipeline.fit(FLOWERS, NAMES, sample_weight=weights, folds=folds)[-1]
+    np.testing.assert_array_equal(found.folds_, folds)
+    rows = FLOWERS.iloc[:, 2:]
+    unweighted = TabularMLPClassifier((8,), **few).fit(rows, NAMES, folds=folds)
+    assert found.oof_loss_ != unweighted.oof_loss_
+    file = io.BytesIO()
+    joblib.dump(found, file)
+    file.seek(0)
+    loaded = joblib.load(file)
+    np.testing.assert_array_equal(loaded.predict_proba(rows), found.predict_proba(rows))
