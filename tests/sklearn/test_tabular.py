@@ -107,10 +107,10 @@ def test_the_advice_of_a_refusal_can_be_followed():
     X["block"] = X["block"].astype("category")
     TabularMLPClassifier(**FAST).fit(X, WEALTH)
     X = TABLE.assign(block=codes)
-    assert "make it None, a gap" in found
+    assert "make it None, a missing value" in found
     X.loc[3, "block"] = None
     model = TabularMLPClassifier(**FAST).fit(X, WEALTH)
-    with pytest.raises(ValueError, match=r"expects a number, got 'unknown'.*make it None, a gap"):
+    with pytest.raises(ValueError, match=r"got 'unknown'.*make it None, a missing value"):
         model.predict(TABLE.assign(block=codes))
     y = WEALTH.astype(object)
     y[5] = None
@@ -187,7 +187,7 @@ def test_small_tables_with_little_noise_are_left_to_the_evidence():
     assert found.all_rows_
     assert found.oof_score_ > 0.999
     large = np.arange(200_000)[:, None]
-    with pytest.raises(ValueError, match="none that suits a table of 200000 rows"):
+    with pytest.raises(ValueError, match="no candidate that suits a table as large as 200000 rows"):
         TabularMLPRegressor(candidates=["evidence"]).fit(large, large[:, 0])
 
 

@@ -385,7 +385,7 @@ def test_wrong_options_are_refused():
         with pytest.raises(ValueError, match=rf"{name} expects a number in \(0"):
             model.laplace(X, Y, **{name: 0})
     both = mg.Sequential([mg.Dense(3, 2)], loss=mg.MeanSquaredError())
-    with pytest.raises(ValueError, match="noise expects a model with one target"):
+    with pytest.raises(ValueError, match="noise expects a model with a single numeric target"):
         both.laplace(X, np.hstack([Y, Y]), noise=1.0)
     with pytest.raises(ValueError, match=r"with parameters.*mg\.Noise"):
         mg.Sequential([mg.Identity()], loss=mg.MeanSquaredError()).laplace(Y, Y)

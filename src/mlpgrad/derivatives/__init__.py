@@ -1,4 +1,4 @@
-"""Derivatives beyond the gradient: of each sample, of each output, and of second order."""
+"""Derivatives beyond the gradient: per sample, per output, and of second order."""
 
 from mlpgrad.derivatives.differentiable import Differentiable
 from mlpgrad.derivatives.objective import Objective

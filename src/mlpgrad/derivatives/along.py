@@ -1,9 +1,9 @@
-"""The derivative along a vector of anything that a network computes: by a complex step.
+"""Directional derivatives of anything that a network computes, by complex steps.
 
-f(p + i h v) = f(p) + i h f'(p) v + O(h^2): with h = 1e-30 the imaginary part, divided by h, is
-exact to rounding, since nothing is subtracted. So the gradient, run once in complex numbers, gives
-a Hessian-vector product, and no layer needs a second backward. Squire and Trapp 1998, "Using
-complex variables to estimate derivatives of real functions".
+f(p + i h v) = f(p) + i h f'(p) v + O(h^2). With h = 1e-30, the imaginary part divided by h is
+exact to rounding, since nothing is subtracted. The gradient, computed once in complex numbers,
+thus gives a Hessian-vector product, and layers need no second-order backward pass. Squire and
+Trapp 1998, "Using complex variables to estimate derivatives of real functions".
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from mlpgrad.derivatives.modes import parts_of_users
 from mlpgrad.network.network import Network
 
 TINY = 1e-30
-CLOSE = 1e-4  # a complex step that is wrong misses whole terms
-STEP = 1e-5  # of differences, in units of the largest parameter
+CLOSE = 1e-4  # a wrong complex step lacks whole terms
+STEP = 1e-5  # of finite differences, in units of the largest parameter
 
 Quantity = Callable[[Network], Array]
-"""What a network computes with the parameters that it has now."""
+"""A quantity that a network computes with its current parameters."""
 
 
 class Along:
     """d/dh f(params + h v) at h = 0, for quantities `f(network)`.
 
-    A network with layers, a loss or penalties of the user's own is checked once, on few rows,
-    against differences. Where one of them loses the imaginary part, as `np.abs` does, or does not
-    take complex numbers, a warning says so, and derivatives are differences from then on.
+    A network with user-defined layers, losses or penalties is checked once, on a few rows, against
+    finite differences. If one of them loses the imaginary part, as `np.abs` does, or does not
+    accept complex numbers, a warning says so, and finite differences are used from then on.
 
     Parameters
     ----------
     network : Network
-        Whose layers compute; a copy in complex numbers is made.
+        The network; a complex copy of it is made.
     """
 
     def __init__(self, network: Network) -> None:
@@ -45,18 +45,19 @@ class Along:
         self.exact: bool | None = None
 
     def __call__(self, f: Quantity, params: Array, vector: Array) -> Array:
-        """The derivative of `f` at `params` along `vector`, in the shape of f."""
+        """Return the derivative of `f` at `params` along `vector`, in the shape of f."""
         return (self._differences if self.exact is False else self._complex_step)(f, params, vector)
 
     def check(self, f: Quantity, params: Array) -> None:
-        """Decide, by a quantity that costs little, whether complex steps can be trusted.
+        """Decide with an inexpensive quantity whether complex steps are correct.
 
-        Beside the parameters, at random: a point on a kink has several derivatives.
+        The check is made at a random point near the parameters, since the derivative is not unique
+        on a kink.
         """
         if self.exact is not None:
             return
         if not parts_of_users(self.complex):
-            self.exact = True  # tests check each class of this package
+            self.exact = True  # tests check each class of mlpgrad
             return
         rng = np.random.default_rng(0)
         size = 1e-3 * max(1.0, float(np.abs(params).max(initial=0)))
@@ -66,7 +67,7 @@ class Along:
         try:
             with np.errstate(all="ignore"):
                 exact, reason = self._complex_step(f, params, vector), ""
-        except Exception as error:  # whatever the user's code raises on complex numbers
+        except Exception as error:  # any error of user code on complex numbers
             exact, reason = np.full_like(fine, np.nan), f" ({type(error).__name__}: {error})"
         values = f(self._at(self.real, params))
         rounding = 1e-8 * np.abs(values).max(initial=0)
@@ -76,16 +77,16 @@ class Along:
         self.exact = not wrong or (bool(doubt) and not reason)
         if not self.exact:
             warn(
-                f"{self._suspects()} cannot be differentiated by complex numbers{reason}; "
-                f"differences of gradients are used instead, with about 9 correct digits. Exact "
-                f"derivatives need operations that keep imaginary parts: np.maximum(z, -z) in "
-                f"place of np.abs(z), (z * z).sum() in place of np.linalg.norm, np.vecdot or a "
-                f"conjugate, and buffers of the model's dtype"
+                f"{self._suspects()} cannot be differentiated by complex numbers{reason}; finite "
+                "differences of gradients are used instead, with about 9 correct digits. Exact "
+                "derivatives need operations that keep imaginary parts: np.maximum(z, -z) "
+                "instead of np.abs(z), (z * z).sum() instead of np.linalg.norm, np.vecdot or a "
+                "conjugate, and buffers of the model's dtype"
             )
 
     @functools.cached_property
     def real(self) -> Network:
-        """A copy for differences."""
+        """A copy for finite differences."""
         return self.network.lifted(np.result_type(self.network.dtype, np.float64))
 
     def _complex_step(self, f: Quantity, params: Array, vector: Array) -> Array:
@@ -95,7 +96,7 @@ class Along:
         return np.asarray(found.imag * (size / TINY))
 
     def _differences(self, f: Quantity, params: Array, vector: Array, scale: float = 1) -> Array:
-        """By four values, with an error of order h^4."""
+        """Return the derivative from four values, with an error of order h^4."""
         largest = np.abs(vector).max(initial=0) or 1.0
         h = scale * (STEP * max(1.0, float(np.abs(params).max(initial=0))) / largest)
 
@@ -111,5 +112,5 @@ class Along:
         return network
 
     def _suspects(self) -> str:
-        """The parts of the network that users have defined, or all of them."""
+        """Return the user-defined parts of the network, or all parts."""
         return " or ".join(dict.fromkeys(map(repr, parts_of_users(self.complex)))) or "this network"

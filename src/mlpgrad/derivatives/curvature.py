@@ -1,4 +1,4 @@
-"""The curvature of the objective as a linear operator of SciPy: products without a matrix."""
+"""The curvature of the objective as a linear operator of SciPy, without forming a matrix."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mlpgrad.derivatives.objective import Objective
 from mlpgrad.network.storage import check_memory
 
 INSTEAD = (
-    "use model.curvature(x, y) with scipy.sparse.linalg.eigsh or cg, which need products with it "
-    "only"
+    "use model.curvature(x, y) with scipy.sparse.linalg.eigsh or cg, which only need products "
+    "with it only"
 )
 
 Product = Callable[[Array], Array]
@@ -41,20 +41,21 @@ KINDS = {
     "gauss_newton": gauss_newton_product,
     "fisher": fisher_product,
 }
-"""What each kind of curvature multiplies by; a new kind is a line here."""
+"""The product of each kind of curvature; add a new kind here."""
 
 
 class Curvature(LinearOperator):  # type: ignore[misc]  # SciPy has no types
     """A symmetric matrix of second derivatives, `(P, P)`, at fixed parameters.
 
-    Everything in `scipy.sparse.linalg` takes it: `eigsh`, `cg`, `svds`. For an ensemble it is block
-    diagonal, `(E P, E P)`, with a block for each member: one product serves them all.
+    All functions of `scipy.sparse.linalg` accept it, such as `eigsh`, `cg` and `svds`. For an
+    ensemble it is block diagonal, `(E P, E P)`, with a block for each member, and a single product
+    covers all members.
 
     Parameters
     ----------
     objective : Objective
     params : array (P,) or (E, P)
-        Where the second derivatives are taken.
+        The point of the second derivatives.
     kind : str
         One of KINDS.
     """
@@ -75,12 +76,12 @@ class Curvature(LinearOperator):  # type: ignore[misc]  # SciPy has no types
     _transpose = _adjoint
 
     def todense(self) -> Array:
-        """The matrix as an array: P products.
+        """Return the matrix as an array, which takes P products.
 
         Raises
         ------
         ValueError
-            If it is larger than this machine's memory.
+            If it is larger than the memory of this machine.
         """
         blocks = dense_blocks(self._product, self.params)
         if self.params.ndim == 1:
@@ -92,7 +93,7 @@ class Curvature(LinearOperator):  # type: ignore[misc]  # SciPy has no types
 
 
 def dense_blocks(product: Product, params: Array) -> Array:
-    """The symmetric matrix `(P, P)`, or `(E, P, P)` of each member, column by column."""
+    """Return the symmetric matrix `(P, P)`, or `(E, P, P)`, computed column by column."""
     size = params.shape[-1]
     check_memory(params.size * size * params.itemsize, f"{size:,} x {size:,} matrices", INSTEAD)
     matrix = np.empty((*params.shape, size), params.dtype)

@@ -1,4 +1,4 @@
-"""`Differentiable`: the side of a model that gives derivatives beyond the gradient."""
+"""`Differentiable`: derivatives of a model beyond the gradient."""
 
 from __future__ import annotations
 
@@ -18,30 +18,31 @@ if TYPE_CHECKING:
 
 
 class Differentiable(FirstOrder):
-    """A network with its Jacobians, its curvature, and the gradients of single samples."""
+    """A network with Jacobians, curvature and per-example gradients."""
 
     @suggesting
     def hessian_vector_product(
         self, x: Any, y: Any, v: Any, *, sample_weight: Any = None, training: bool = True
     ) -> Array:
-        """The Hessian of the objective to the parameters, times a vector, exact to rounding.
+        """Multiply the Hessian of the objective by a vector, exact to rounding.
 
-        By one gradient in complex numbers, which takes the time of three to five real ones; see
-        `curvature` for many products at the same parameters.
+        The Hessian is with respect to the parameters. The product is computed from one complex
+        gradient, which takes the time of three to five real ones. For many products at the same
+        parameters, see `curvature`.
 
         Parameters
         ----------
         x, y, sample_weight
             As for `backpropagate`.
         v : array (P,) or (E, P)
-            A vector like `params`.
+            A vector with the shape of `params`.
         training : bool, default True
             As for `per_example_gradients`.
 
         Returns
         -------
         array (P,) or (E, P)
-            In float64, also for a model of float32, whose numbers are lifted.
+            The product, in float64; a float32 model is converted to float64.
 
         Raises
         ------
@@ -51,8 +52,8 @@ class Differentiable(FirstOrder):
         Warns
         -----
         TrainingWarning
-            If a layer, loss or penalty of your own loses the imaginary parts of complex numbers.
-            Differences of gradients are used then.
+            If a user-defined layer, loss or penalty loses the imaginary parts of complex numbers.
+            Finite differences of gradients are then used.
 
         Examples
         --------
@@ -84,7 +85,7 @@ class Differentiable(FirstOrder):
         training: bool = True,
         batch_size: int | None = None,
     ) -> Curvature:
-        """Second derivatives of the objective as a linear operator of SciPy, at these parameters.
+        """Return the second derivatives of the objective as a linear operator of SciPy.
 
         Parameters
         ----------
@@ -92,24 +93,25 @@ class Differentiable(FirstOrder):
             As for `backpropagate`.
         kind : "hessian", "gauss_newton" or "fisher", default "hessian"
             "hessian" is exact, and may have negative eigenvalues. With the Jacobian J of the
-            outputs and the second derivatives H_l of the loss to the outputs, "gauss_newton" is the
-            weighted mean of J^T H_l J over the samples, without negative eigenvalues where the
-            loss is convex in the outputs. "fisher" replaces H_l by its expectation under the law
-            whose negative log likelihood the loss is: the Fisher information, in the scale of the
-            objective (a loss that is a mean over outputs has that of its mean). For squared errors,
-            for `SoftmaxCrossEntropy`, `SigmoidCrossEntropy` and `Poisson` both are the same.
-            Penalties add their own second derivatives to each kind. Martens 2020, "New insights and
-            perspectives on the natural gradient method".
+            outputs and the second derivatives H_l of the loss with respect to the outputs,
+            "gauss_newton" is the weighted mean of J^T H_l J over the samples; it has no negative
+            eigenvalues if the loss is convex in the outputs. "fisher" replaces H_l by its
+            expectation under the distribution whose negative log likelihood is the loss. This is
+            the Fisher information in the scale of the objective (for a loss that is a mean over
+            outputs, that of the mean). For squared errors, `SoftmaxCrossEntropy`,
+            `SigmoidCrossEntropy` and `Poisson`, the two are equal. Penalties add their own second
+            derivatives to each kind. Martens 2020, "New insights and perspectives on the natural
+            gradient method".
         training : bool, default True
             As for `per_example_gradients`.
         batch_size : int, optional
-            Rows that are computed at once, 8,192 by default; bounds the memory.
+            Number of rows computed at once, 8,192 by default, which bounds the memory.
 
         Returns
         -------
         scipy.sparse.linalg.LinearOperator (P, P), or (E P, E P) for an ensemble
-            Symmetric, in float64, with `todense()`. Blocks of an ensemble's members lie on the
-            diagonal. Later changes of the model do not act on it.
+            A symmetric operator in float64, at the current parameters, with a method `todense()`.
+            For an ensemble it is block diagonal. Later changes of the model do not affect it.
 
         Raises
         ------
@@ -129,12 +131,12 @@ class Differentiable(FirstOrder):
         >>> np.allclose(largest[-1], np.linalg.eigvalsh(model.hessian(x, y))[-1])
         True
 
-        The empirical Fisher matrix, which is another thing, is made of the gradients themselves:
+        The empirical Fisher matrix, which is different, is computed from the gradients:
 
         >>> gradients = model.per_example_gradients(x, y)
         >>> empirical = gradients.T @ gradients / len(gradients)
         """
-        from mlpgrad.derivatives.curvature import KINDS, Curvature  # SciPy's part takes long
+        from mlpgrad.derivatives.curvature import KINDS, Curvature  # a slow import
 
         kind = arguments.choice(kind, "kind", KINDS)
         if batch_size is not None:
@@ -144,9 +146,9 @@ class Differentiable(FirstOrder):
 
     @suggesting
     def hessian(self, x: Any, y: Any, *, sample_weight: Any = None, training: bool = True) -> Array:
-        """The Hessian of the objective to the parameters, for a small network.
+        """Compute the Hessian of the objective with respect to the parameters of a small network.
 
-        It needs P^2 numbers, and as many exact products as there are parameters.
+        It needs memory for P^2 numbers, and P exact Hessian-vector products.
 
         Parameters
         ----------
@@ -156,12 +158,12 @@ class Differentiable(FirstOrder):
         Returns
         -------
         array (P, P), or (E, P, P) for an ensemble
-            In float64, symmetric.
+            The symmetric Hessian, in float64.
 
         Raises
         ------
         ValueError
-            If it is larger than this machine's memory; `curvature` gives products with it.
+            If it is larger than the memory of this machine; use `curvature` for products with it.
 
         Examples
         --------
@@ -185,7 +187,7 @@ class Differentiable(FirstOrder):
     def _objective_of(
         self, x: Any, y: Any, weights: Any, training: bool, batch_size: int | None, what: str
     ) -> Objective:
-        """The objective on fixed rows, as a function of the parameters, in double precision."""
+        """Return the objective on fixed rows as a function of the parameters, in float64."""
         if arguments.flag(training, "training"):
             refuse_in_training(self, what)
         with self.reading() as network:

@@ -1,4 +1,4 @@
-"""The side of a model that gives first derivatives: of single samples, and of the outputs."""
+"""First derivatives of a model: per-example gradients, and Jacobians of the outputs."""
 
 from __future__ import annotations
 
@@ -19,37 +19,38 @@ from mlpgrad.penalties import penalise
 
 
 class FirstOrder(Network):
-    """A network with its Jacobians and the gradients of single samples."""
+    """A network with Jacobians and per-example gradients."""
 
     @suggesting
     def per_example_gradients(
         self, x: Any, y: Any, *, sample_weight: Any = None, training: bool = True
     ) -> Array:
-        """The gradient of each sample's objective to the parameters, `(B, P)` or `(E, B, P)`.
+        """Compute the gradient of each sample's objective, `(B, P)` or `(E, B, P)`.
 
-        Row b is the gradient of v_b l_b plus penalties, with v_b = w_b / mean(w), or 1 without
-        weights: the mean over the rows is the gradient that `backpropagate` gives. It is made from
-        one step, whose gradient is in `grads` afterwards.
+        Row b is the gradient of v_b l_b plus penalties with respect to the parameters, with v_b =
+        w_b / mean(w), or 1 without weights. The mean over the rows is the gradient of
+        `backpropagate`. All rows are computed from one step, whose gradient is in `grads`
+        afterwards.
 
         Parameters
         ----------
         x, y, sample_weight
             As for `backpropagate`.
         training : bool, default True
-            False differentiates what the model predicts: without dropout, and with the running
-            statistics of BatchNorm.
+            If False, differentiate the model in prediction mode: without dropout, and with the
+            running statistics of BatchNorm.
 
         Returns
         -------
         array (B, P), or (E, B, P) for an ensemble
-            In the model's dtype.
+            The gradients, in the model's dtype.
 
         Raises
         ------
         ValueError
-            If in training mode a sample's output depends on others or on chance (BatchNorm,
-            Dropout), so that it has no gradient of its own; or if the result is too large for this
-            machine's memory.
+            If, in training mode, a sample's output depends on other samples (BatchNorm) or is
+            random (Dropout), so that per-example gradients are not defined; or if the result is
+            larger than the memory of this machine.
 
         Examples
         --------
@@ -83,10 +84,10 @@ class FirstOrder(Network):
     def per_example_gradient_norms(
         self, x: Any, y: Any, *, sample_weight: Any = None, training: bool = True
     ) -> Array:
-        """The Euclidean norms of `per_example_gradients`, `(B,)` or `(E, B)`, without forming them.
+        """Compute the Euclidean norms of `per_example_gradients` without forming the gradients.
 
-        They take about the time and memory of one gradient. Samples with large norms are those
-        that the model learns most from, or cannot learn.
+        This takes about the time and memory of one gradient. Samples with large norms are those
+        from which the model learns most, or which it cannot fit.
 
         Parameters
         ----------
@@ -96,8 +97,8 @@ class FirstOrder(Network):
         Returns
         -------
         array (B,), or (E, B) for an ensemble
-            In the model's dtype. With penalties, the norm of a gradient whose two parts cancel is
-            exact to about the square root of the machine precision.
+            The norms, in the model's dtype. With penalties, the norm of a gradient whose two parts
+            cancel is accurate only to about the square root of the machine precision.
 
         Examples
         --------
@@ -119,26 +120,25 @@ class FirstOrder(Network):
 
     @suggesting
     def jacobian(self, x: Any, *, to: str = "parameters") -> Array:
-        """The derivatives of the outputs that `predict` gives, at each sample.
+        """Compute the derivatives of the outputs of `predict`, for each sample.
 
         Parameters
         ----------
         x : array (B, I) or (E, B, I)
         to : "parameters" or "inputs", default "parameters"
-            What to differentiate by.
+            The variables with respect to which the outputs are differentiated.
 
         Returns
         -------
         array (B, O, P) or (B, O, I), with the ensemble axis in front where there is one
-            In the model's dtype. Predictions are differentiated: without dropout, and with the
-            running statistics of BatchNorm; with `target_scaling` in the unit of the targets, in
-            float64.
+            The Jacobians in prediction mode: without dropout, and with the running statistics of
+            BatchNorm. The dtype is that of the model; with `target_scaling` it is float64, in the
+            units of the targets.
 
         Raises
         ------
         ValueError
-            If a scaling has not been fitted yet, or the result is too large for this machine's
-            memory.
+            If a scaling is not fitted yet, or the result is larger than the memory of this machine.
 
         Examples
         --------
@@ -170,10 +170,10 @@ class FirstOrder(Network):
                 self._grads[...] = grads
             return found if self.scaling_of_targets is None else self._unit(outputs) * found
 
-    # what they have in common
+    # common parts
 
     def _step_of_samples(self, x: Any, y: Any, weights: Any, training: bool, what: str) -> int:
-        """One step on samples that do not depend on one another; returns their number."""
+        """Make one step on samples that do not depend on one another, and return their number."""
         self.check_fitted()
         x, target, weights = self._cast(x, y, weights)
         if training:
@@ -183,13 +183,13 @@ class FirstOrder(Network):
         return int(x.shape[-2])
 
     def _unit(self, outputs: int) -> Array:
-        """What one unit of each output is in the unit of the data, `(..., 1, O, 1)`."""
+        """Return one scaled unit of each output in the units of the data, `(..., 1, O, 1)`."""
         steps = np.stack([np.zeros((1, outputs)), np.ones((1, outputs))])
         none, one = (self.in_own_unit(np.broadcast_to(s, (*self.lead, 1, outputs))) for s in steps)
         return np.asarray((one - none)[..., None])
 
     def _penalty_gradient(self) -> Array | None:
-        """The gradient of the penalties alone, in the shape of `params`; None without any."""
+        """Return the gradient of the penalties, in the shape of `params`; None without any."""
         if not self._penalised:
             return None
         before = self._grads.copy()

@@ -1,4 +1,4 @@
-"""The generalised Gauss-Newton matrix, summed over blocks of rows: memory P x P, whatever N is."""
+"""The generalized Gauss-Newton matrix, summed over blocks of rows in P x P memory."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mlpgrad.derivatives.samples import write_gradients
 from mlpgrad.layers.chain import run_backward
 from mlpgrad.network.network import Network
 
-BLOCK = 1 << 21  # numbers of a block of the Jacobian
+BLOCK = 1 << 21  # elements of a block of the Jacobian
 
 
 class GaussNewton:
     """G = sum_b w_b J_b^T H_b J_b,  J = d(outputs)/d(params),  H = d2l/d(outputs)2
 
-    With H = S S^T, a column of S is passed backward as a delta, and the layers hold what gives the
-    rows of S^T J (`write_gradients`). For squared errors this is J^T J. Schraudolph 2002, "Fast
-    curvature matrix-vector products for second-order gradient descent".
+    With H = S S^T, each column of S is passed backward as a delta, after which the layers hold
+    what is needed for the rows of S^T J (`write_gradients`). For squared errors, G is J^T J.
+    Schraudolph 2002, "Fast curvature matrix-vector products for second-order gradient descent".
 
     Parameters
     ----------
@@ -38,16 +38,16 @@ class GaussNewton:
         """G, `(P, P)` or `(E, P, P)`."""
 
     def clear(self) -> None:
-        """Begin a new sum."""
+        """Start a new sum."""
         self._empty = True
 
     def add(self, target: Array, weights: Any) -> None:
-        """Add the samples of the step just made; `grads` and the layers' deltas are overwritten.
+        """Add the samples of the last step; `grads` and the layers' deltas are overwritten.
 
         Parameters
         ----------
         target : array (..., B, T)
-            As `loss.cast` returns it.
+            The target as returned by `loss.cast`.
         weights : number or array (..., B, 1)
             w_b.
         """
@@ -62,14 +62,14 @@ class GaussNewton:
             self._add_products(rows)
 
     def _buffer(self, count: int) -> Array:
-        """Room for the rows of `count` samples."""
+        """Return a buffer for the rows of `count` samples."""
         if self._rows.shape[-2] < count:
             *lead, _, size = self._rows.shape
             self._rows = np.empty((*lead, count, size))
         return self._rows[..., :count, :]
 
     def _add_products(self, rows: Array) -> None:
-        """matrix += rows^T rows; NumPy calls BLAS's syrk for it, without Python's lock."""
+        """Compute matrix += rows^T rows; NumPy calls syrk of BLAS, and releases Python's lock."""
         if self._empty:
             self._empty = False
             np.matmul(rows.mT, rows, self.matrix)

@@ -1,4 +1,4 @@
-"""In which mode a network is differentiated, and what has no derivative in that mode."""
+"""The mode in which a network is differentiated, and checks that it is differentiable in it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import run_forward, walk
 from mlpgrad.network.network import Network
 
-FEW = 16  # rows that are enough to see whether samples depend on one another
+FEW = 16  # rows that suffice to see whether samples depend on one another
 
 
 def set_mode(network: Network, training: bool) -> None:
-    """Let every layer compute as in a training step, or as in predictions."""
+    """Set every layer to training mode or prediction mode."""
     for _, layer in walk(network.layers):
         layer.training = training
 
 
 def in_mode(network: Network, training: bool) -> AbstractContextManager[None]:
-    """Within `with`: the layers compute as in a training step, or as in predictions."""
+    """Context manager in which the layers are in training mode or prediction mode."""
     others = [layer for layer in plan_of(network).layers if layer.training is not training]
     return _switched(others, training) if others else UNCHANGED
 
@@ -45,13 +45,13 @@ def _switched(others: Sequence[Layer], training: bool) -> Iterator[None]:
 
 
 def refuse_in_training(network: Network, what: str) -> None:
-    """Raise ValueError where, in training, a sample's output depends on others or on chance.
+    """Raise ValueError if, in training, a sample's output depends on others or is random.
 
     Parameters
     ----------
     network : Network
     what : str
-        The derivative that is asked for.
+        The requested derivative.
     """
     if not plan_of(network).coupled:
         return
@@ -62,10 +62,10 @@ def refuse_in_training(network: Network, what: str) -> None:
 
 
 def refuse_mixing(network: Network, x: Array, what: str) -> None:
-    """Raise ValueError where layers that do not say so mix samples or draw random numbers.
+    """Raise ValueError if layers mix samples or draw random numbers without declaring it.
 
-    The outputs of some rows are compared with those of the same rows by themselves, where there
-    are layers that this package does not define.
+    If there are user-defined layers, the outputs of some rows in a batch are compared with those
+    of the same rows computed one by one.
     """
     if x.shape[-2] < 2 or not plan_of(network).foreign:
         return
@@ -78,7 +78,7 @@ def refuse_mixing(network: Network, x: Array, what: str) -> None:
 
 
 def parts_of_users(network: Network) -> list[Any]:
-    """The layers, loss and penalties whose code is not of this package."""
+    """Return the user-defined layers, loss and penalties."""
     parts = [*plan_of(network).layers, network.loss, *network.penalties]
     return list(filter(is_of_users, parts))
 

@@ -19,23 +19,23 @@ ROWS_AT_ONCE = 8192  # bounds the memory, not the result
 
 
 class Objective:
-    """L(params) over fixed rows, with its derivatives, on a copy of the network.
+    """The objective L(params) over fixed rows, with its derivatives, on a copy of the network.
 
-    The network itself keeps its weights until they are assigned: what a line search tries does
-    not show. Randomness (dropout) is the same at every call, and statistics (BatchNorm's)
-    do not move. BatchNorm's mean and variance are those of a chunk.
+    The weights of the network itself are not changed, for instance by the trial steps of a line
+    search. Random numbers (dropout) are the same at every call, and running statistics (BatchNorm)
+    are not updated. BatchNorm's mean and variance are those of a chunk.
 
     Parameters
     ----------
     network : Network
     x, target, weights : array (n, I), (n, O), (n, 1) or None
-        Checked rows, as `network.checked` gives them.
+        Checked rows, as returned by `network.checked`.
     dtype : dtype, optional
-        In which it computes; that of the network by default.
+        Type of the computation; that of the network by default.
     batch_size : int, optional
-        Rows at once, 8,192 by default.
+        Number of rows computed at once, 8,192 by default.
     training : bool, default True
-        Whether the layers compute as in a training step, or as in predictions.
+        Whether the layers are in training mode or in prediction mode.
 
     Examples
     --------
@@ -72,9 +72,10 @@ class Objective:
     def chunks(
         self, network: Network, most: int | None = None, at_once: int | None = None
     ) -> Iterator[tuple[Any, Array, Array, Array | None]]:
-        """Some rows at a time: their share of the weight, input, target and weights, cast.
+        """Yield some rows at a time: share of the weight, and cast inputs, targets and weights.
 
-        All rows, or the first `most` of them; `rows_at_once`, or `at_once` where that is fewer.
+        These are all rows, or the first `most` rows, in chunks of at most `rows_at_once` and
+        `at_once`.
         """
         end = self.x.shape[-2] if most is None else min(most, self.x.shape[-2])
         size = min(self.rows_at_once, at_once or self.rows_at_once)
@@ -86,7 +87,7 @@ class Objective:
             yield (count / self._total, *cast)
 
     def value(self, params: Any) -> Any:
-        """L at `params`, a number or `(E,)`: as in `value_and_grads`, by forward passes alone."""
+        """Return L at `params`, a number or `(E,)`, with forward passes only."""
         network = self.network
         network.params, network.state = params, self._state
         value: Any = 0.0
@@ -97,14 +98,14 @@ class Objective:
         return value + network.penalty()
 
     def value_and_grads(self, params: Any) -> tuple[Any, Array]:
-        """L at `params (P,)` or `(E, P)`, and dL/d(params) in the same shape."""
+        """Return L at `params (P,)` or `(E, P)`, and dL/d(params) in the same shape."""
         return self._sums(self.network, params)
 
     def normal_equations(self, params: Any) -> tuple[Any, Array, Array]:
-        """L at `params`, its gradient, and its generalised Gauss-Newton matrix.
+        """Return L at `params`, its gradient, and its generalized Gauss-Newton matrix.
 
-        The matrix, `(P, P)` or `(E, P, P)`, is overwritten by the next call. The curvature of
-        penalties is in its diagonal. Samples must not depend on one another: see `GaussNewton`.
+        The matrix, `(P, P)` or `(E, P, P)`, is overwritten by the next call. Its diagonal includes
+        the curvature of penalties. Samples must not depend on one another: see `GaussNewton`.
         """
         if self._gauss_newton is None:
             self._gauss_newton = GaussNewton(self.network)
@@ -133,17 +134,18 @@ class Objective:
                     diagonal[part] += curvature
 
     def product(self, params: Any, vector: Any) -> Array:
-        """The Hessian of L at `params` times `vector`, both `(P,)` or `(E, P)`: see `Along`."""
+        """Return the Hessian of L at `params` times `vector`, each `(P,)` or `(E, P)`."""
         along, params, vector = self._along_at(params, vector)
         return along(lambda network: self._sums(network, network.params.copy())[1], params, vector)
 
     def gauss_newton_product(self, params: Any, vector: Any, expected: bool = False) -> Array:
-        """J^T H_l J times `vector`, with the outputs' Jacobian J; and the penalties' Hessian.
+        """Return J^T H_l J times `vector`, with the outputs' Jacobian J, plus the penalties' part.
 
-        H_l holds the second derivatives of the samples' losses to the outputs: what is left of the
-        Hessian where the network is linear in its parameters. With `expected` they are those that
-        the model itself expects of the targets: see `Loss.expected_targets`. Schraudolph 2002,
-        "Fast curvature matrix-vector products for second-order gradient descent".
+        H_l holds the second derivatives of the samples' losses with respect to the outputs. The
+        product equals that with the Hessian if the network is linear in its parameters. With
+        `expected`, H_l is the expectation under the model's own predictive distribution: see
+        `Loss.expected_targets`. Schraudolph 2002, "Fast curvature matrix-vector products for
+        second-order gradient descent".
         """
         along, params, vector = self._along_at(params, vector)
         network, total = self.network, np.zeros_like(self.network.grads)
@@ -160,12 +162,12 @@ class Objective:
         return np.asarray(total + along(_penalty_gradient, params, vector))
 
     def check_likelihood(self) -> None:
-        """Raise TypeError unless the loss is the negative log likelihood of a law."""
+        """Raise TypeError unless the loss is a negative log likelihood."""
         _, x, _, weights = next(self.chunks(self.network, 1))
         self.network.loss.expected_targets(run_forward(self.network.layers, x, weights))
 
     def _first_delta(self, x: Array, target: Array, weights: Array | None) -> Quantity:
-        """The slopes of the loss to the outputs, as a function of the parameters."""
+        """Return dl/d(outputs) as a function of the parameters."""
 
         def first_delta(network: Network) -> Array:
             network.state = self._state
@@ -178,7 +180,7 @@ class Objective:
         return first_delta
 
     def _along_at(self, params: Any, vector: Any) -> tuple[Along, Array, Array]:
-        """What takes derivatives along vectors, checked on a few rows; and arrays for it."""
+        """Return an `Along`, checked on a few rows, and its arrays."""
         params, vector = np.asarray(params), np.asarray(vector)
         if not hasattr(self, "_along"):
             self._along = Along(self.network)
@@ -188,7 +190,7 @@ class Objective:
         return self._along, params, vector
 
     def _sums(self, network: Network, params: Any, most: int | None = None) -> tuple[Any, Array]:
-        """Value and gradient, summed over the chunks of all rows, or of the first `most`."""
+        """Return value and gradient, summed over the chunks of all rows or of the first `most`."""
         network.params, network.state = params, self._state
         value: Any = 0.0
         grads = np.zeros_like(network.grads)
@@ -200,12 +202,12 @@ class Objective:
 
 
 def _penalty_gradient(network: Network) -> Array:
-    """The gradient of the penalties alone."""
+    """Return the gradient of the penalties alone."""
     network.grads = 0
     penalise(0.0, network._penalised, network._slopes)
     return np.array(network.grads)
 
 
 def by_member(share: Any) -> Any:
-    """A number, or `(E,)` as `(E, 1)`, to be multiplied with gradients."""
+    """Return a number, or `(E,)` as `(E, 1)`, that can be multiplied with gradients."""
     return np.reshape(share, np.shape(share) + (1,) * (np.ndim(share) > 0))

@@ -1,4 +1,4 @@
-"""The Jacobian of a network's outputs: to its parameters and to its inputs."""
+"""The Jacobian of a network's outputs with respect to its parameters or inputs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mlpgrad.derivatives.samples import write_gradients
 from mlpgrad.layers.chain import run_backward, run_forward
 from mlpgrad.network.network import Network
 
-ROWS_AT_ONCE = 1024  # rows of the batch, one for each output of a sample; bounds the memory
+ROWS_AT_ONCE = 1024  # rows of a batch, one for each output of a sample; bounds the memory
 
 
 def jacobian_to_parameters(network: Network, x: Array, out_features: int) -> Array:
-    """d(output)/d(params) of predictions, `(..., B, O, P)`, for a checked `x`."""
+    """Return d(output)/d(params) of predictions, `(..., B, O, P)`, for a checked `x`."""
     parameters = network.params.shape[-1]
     samples = x.shape[-2]
     out = np.empty((*network.lead, samples * out_features, parameters), network.dtype)
@@ -27,7 +27,7 @@ def jacobian_to_parameters(network: Network, x: Array, out_features: int) -> Arr
 
 
 def jacobian_to_inputs(network: Network, x: Array, out_features: int) -> Array:
-    """d(output)/d(x) of predictions, `(..., B, O, I)`, for a checked `x`."""
+    """Return d(output)/d(x) of predictions, `(..., B, O, I)`, for a checked `x`."""
     first, samples = network.layers[0], x.shape[-2]
     out = np.empty((*network.lead, samples * out_features, x.shape[-1]), network.dtype)
     first.wants_input_delta = True
@@ -44,13 +44,13 @@ def jacobian_to_inputs(network: Network, x: Array, out_features: int) -> Array:
 
 
 def _blocks(samples: int, out_features: int) -> list[slice]:
-    """Some samples at a time."""
+    """Yield some samples at a time."""
     size = max(ROWS_AT_ONCE // out_features, 1)
     return [slice(i, min(i + size, samples)) for i in range(0, samples, size)]
 
 
 def _send_back(network: Network, x: Array, out_features: int) -> Array | None:
-    """Run each sample once for each output, with the delta of that output alone."""
+    """Run each sample once for each output, with a delta for that output only."""
     rows = x.repeat(out_features, axis=-2).astype(network.dtype, copy=False)
     prediction = run_forward(network.layers, rows)
     one = np.eye(out_features, dtype=network.dtype)

@@ -1,4 +1,4 @@
-"""What the derivatives of a network need to know of its layers: found once, since they stay."""
+"""The properties of a network's layers that derivatives need, determined once."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ class Plan(NamedTuple):
     """The layers of a network."""
 
     layers: list[Layer]
-    """All of them, also those inside others."""
+    """All layers, including those inside others."""
     units: list[tuple[Layer, list[Slot]]]
-    """Layers with the slots of all their parameters; a Residual stands for those inside it."""
+    """Layers with the slots of all their parameters; a Residual represents the layers inside it."""
     foreign: bool
-    """Whether there are layers whose code is not of this package."""
+    """Whether there are user-defined layers."""
     coupled: bool
     """Whether, in training, a sample's output depends on other samples or on chance."""
 
 
 def plan_of(network: Network) -> Plan:
-    """The plan, which is kept with the network's slots: they are made anew with its layers."""
+    """Return the plan, which is cached with the network's slots and made again with its layers."""
     slots = network.parameters
     if slots.plan is None:
         by_layer = slots.by_layer()
@@ -44,7 +44,7 @@ def plan_of(network: Network) -> Plan:
 
 
 def is_of_users(part: object) -> bool:
-    """Whether the code of a layer, loss or penalty is not of this package."""
+    """Return whether a layer, loss or penalty is user-defined."""
     return type(part).__module__.partition(".")[0] != "mlpgrad" or isinstance(part, Elementwise)
 
 

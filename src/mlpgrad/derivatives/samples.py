@@ -1,10 +1,10 @@
-"""The gradient of each sample, from what the layers have kept of one step.
+"""Per-example gradients, from what the layers hold after one step.
 
-After a step each layer has its inputs x and deltas, a row for each sample. The gradient of a sample
-b in a Dense layer is the outer product of row b of both: x_b^T delta_b. So nothing is computed
-twice, and the squared norm ||x_b||^2 ||delta_b||^2 needs no product at all. Goodfellow 2015,
-"Efficient per-example gradient computations". A layer of another kind is run once more, as an
-ensemble with a copy of its parameters for each sample.
+After a step each layer has its inputs x and deltas, a row for each sample. The gradient of sample
+b in a Dense layer is the outer product of row b of both, x_b^T delta_b. Nothing is therefore
+computed twice, and the squared norm ||x_b||^2 ||delta_b||^2 does not need the outer product.
+Goodfellow 2015, "Efficient per-example gradient computations". Layers of other kinds are run once
+more, as an ensemble with a copy of the parameters for each sample.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def write_gradients(network: Network, scale: Any, out: Array) -> None:
     Parameters
     ----------
     network : Network
-        After a step.
+        The network after a step.
     scale : number or array (..., 1, 1)
-        Multiplies the rows' deltas.
+        Factor of the rows' deltas.
     out : array (..., B, P)
         The result; the sum over B, divided by `scale`, is that of the step.
     """
@@ -48,9 +48,10 @@ def write_gradients(network: Network, scale: Any, out: Array) -> None:
 
 
 def squared_norms(network: Network, added: Array | None) -> Array:
-    """The squared norms of the gradients of rows, each plus `added (..., P)`: `(..., B)`.
+    """Return the squared norms, `(..., B)`, of the gradients of rows, each plus `added (..., P)`.
 
-    By ||g + r||^2 = ||g||^2 + 2 g r + ||r||^2; no gradient of a Dense layer is formed.
+    They are computed from ||g + r||^2 = ||g||^2 + 2 g r + ||r||^2, without forming gradients of
+    Dense layers.
     """
     total: Any = None
     for layer, slots in plan_of(network).units:
@@ -79,7 +80,7 @@ def squared_norms(network: Network, added: Array | None) -> Array:
 def _dense_norms(
     x: Array, delta: Array, bias: bool, slots: Sequence[Slot], added: Array | None
 ) -> Array:
-    """`squared_norms` of a Dense layer, without ||r||^2; a bias is the weight of an input of 1."""
+    """`squared_norms` of a Dense layer without ||r||^2; a bias is the weight of an input of 1."""
     norms: Array = np.vecdot(delta, delta)
     norms *= np.vecdot(x, x) + 1.0 if bias else np.vecdot(x, x)
     if added is not None:
@@ -102,7 +103,7 @@ def _outer_products(x: Array, delta: Array, slots: Sequence[Slot], out: Array) -
 def _one_by_one(
     layer: Layer, slots: Sequence[Slot], network: Network, x: Array, delta: Array
 ) -> Array:
-    """The gradients `(..., B, p)` of any layer: each sample is the batch of a copy of its own."""
+    """Return the gradients `(..., B, p)` of any layer, with each sample as the batch of a copy."""
     lead, count = delta.shape[:-1], int(np.prod(delta.shape[:-1]))
 
     def repeated(flat: Array) -> Array:
@@ -120,7 +121,7 @@ def _one_by_one(
 
 
 def _state_of(layer: Layer, network: Network) -> Array:
-    """The statistics of a layer and of those inside it."""
+    """Return the statistics of a layer and of those inside it."""
     inside = {id(part) for _, part in walk([layer])}
     slots = [slot for slot in network.statistics if id(slot.layer) in inside]
     start, stop = (slots[0].start, slots[-1].stop) if slots else (0, 0)

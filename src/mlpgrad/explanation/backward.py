@@ -36,7 +36,7 @@ def backward_steps(trace: Trace) -> Iterator[Step]:
     for index in reversed(range(len(trace.layers))):
         slots = trace.slots(index)
         if index == 0 and isinstance(trace.layers[0], Standardize):
-            continue  # nothing to learn in it, and nothing before it
+            continue  # there are no parameters in it or before it
         if index == 0 or not (trace.activation[index] and _is_inline(trace, index)):
             yield _delta(trace, index)
         if slots:
@@ -60,7 +60,7 @@ def _gradient_note(trace: Trace, index: int) -> str:
 
 
 def _is_inline(trace: Trace, index: int) -> bool:
-    """Whether dL/d(output) of an activation is written out in the formula of the delta."""
+    """Return whether dL/d(output) of an activation is written out in the formula of the delta."""
     return index == len(trace.layers) - 1 or trace.dense[index + 1]
 
 

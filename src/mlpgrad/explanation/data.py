@@ -1,4 +1,4 @@
-"""The data of an explanation: what is shown, without the renderers that show it."""
+"""The data of an explanation, independent of how they are rendered."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class ExplanationData:
     trace: Trace
 
     def find(self, symbol: str, layer: int | None = None) -> Quantity:
-        """The first quantity with a symbol: `find("delta", layer=2)`, `find("dL/dw^b")`.
+        """Return the first quantity with a symbol: `find("delta", layer=2)`, `find("dL/dw^b")`.
 
         Parameters
         ----------
         symbol : str
-            The symbol without indices, as in `Quantity.symbol`; without a layer's letter, too.
+            The symbol without indices, as in `Quantity.symbol`; the layer's letter may be left out.
         layer : int, optional
             The position of the layer that the quantity belongs to; by default any layer.
 

@@ -101,14 +101,15 @@ def explain(
 
     One step of back-propagation and one update by gradient descent, formula by formula. It works
     on a copy, so that the model is not changed; the numbers are those of `model.backpropagate`.
-    Every loss of the library is written with its numbers, cross-entropies with their probabilities;
-    layers that do not appear in the lecture, and losses of your own, show the formula of their
-    docstring. In networks with more than one hidden layer the layers are counted by letters.
+    Every loss of mlpgrad is written with its numbers, and cross-entropies with their
+    probabilities; for layers that do not appear in the lecture, and for user-defined losses, the
+    formula of the docstring is shown. In networks with more than one hidden layer, the layers are
+    labelled with letters.
 
     Parameters
     ----------
     model : Sequential
-        One network; for an ensemble pass `model.member(i)`.
+        A single network; for an ensemble pass `model.member(i)`.
     x : array (I,) or (B, I)
         One sample, or up to 32 samples; for a model with an encoder a table of 1 to 32 rows.
     y : array (O,) or (B, O), or classes (B,), or one number
@@ -170,7 +171,7 @@ def explain(
 
 
 def _samples(model: Network, x: Any, y: Any) -> tuple[Any, Any]:
-    """Input and target as rows; raise ValueError if the model or the input cannot be explained."""
+    """Return inputs and targets as rows; raise ValueError if they cannot be explained."""
     arguments.instance(model, "explain", Network, "Sequential(layers, loss=loss)")
     if model.ensemble_size is not None:
         raise ValueError("explain expects one network, got an ensemble; pass model.member(0)")

@@ -35,7 +35,7 @@ def gradient(trace: Trace, index: int, slot: Slot) -> Quantity:
 
 
 def _right_side(trace: Trace, index: int, slot: Slot) -> str:
-    """The rule of a Dense or a normalisation; empty for layers that have other rules."""
+    """Return the rule of a Dense or a normalization layer; empty for layers with other rules."""
     n = trace.names_of(index, slot)
     rules = {}
     if is_dense(slot.layer):

@@ -1,4 +1,4 @@
-"""The losses of the library in symbols and numbers."""
+"""The losses of mlpgrad in symbols and numbers."""
 
 from __future__ import annotations
 
@@ -185,14 +185,14 @@ class _SigmoidFocal(_Sigmoid):
         super().__init__(loss, *rest)
 
     def both(self, yes: str, no: str) -> str:
-        """The template for any target, of those for yes and for no."""
+        """Return the template for any target, from those for targets 1 and 0."""
         return f"{self.sides[0]}{yes} + {self.sides[1]}{no}"
 
     def target(self, target: Array) -> Array:
         return target
 
     def slope_at(self, at: At) -> str:
-        """The side of a target of 0 or 1 alone."""
+        """Return the template for a target of 0 or 1 only."""
         only = self.slopes.get(float(self.values["t"][1][at]), self.slope)
         return only if only is self.slope else only.split(" * ", 1)[1]
 
@@ -248,23 +248,23 @@ WRITTEN: dict[type[Loss], type[Written]] = {
 def written(
     loss: Loss, y: str, k: str, outputs: Array, target: Array, show: Numbers
 ) -> Written | None:
-    """A loss of the library in symbols and numbers, for these outputs; None for other losses.
+    """Return a loss of mlpgrad in symbols and numbers for these outputs; None for other losses.
 
     Parameters
     ----------
     loss : Loss
     y, k : str
-        The symbol of the outputs, and the letter that counts them.
+        The symbol of the outputs, and their index letter.
     outputs : array (B, O)
     target : array (B, T)
-        As `loss.cast` returned it.
+        The target as returned by `loss.cast`.
     show : Numbers
-        Writes the numbers.
+        Formats the numbers.
     """
     known = WRITTEN.get(type(loss))
     return None if known is None else known(loss, y, k, outputs, target, show)
 
 
 def one_hot(classes: Array, count: int) -> Array:
-    """Class indices `(B, 1)` as one-hot rows `(B, count)`."""
+    """Return class indices `(B, 1)` as one-hot rows `(B, count)`."""
     return np.equal(np.arange(count), classes).astype(np.float64)

@@ -18,12 +18,12 @@ TOKEN = re.compile(
 
 
 def is_formula(text: str, documented: bool) -> bool:
-    """Whether a text uses the lecture's symbols, not words or the notation of a docstring."""
+    """Return whether a text uses the lecture's symbols, not words or docstring notation."""
     return "=" in text and not documented
 
 
 def bracketed(text: str) -> str:
-    """The text in brackets if it is a sum, a difference, a quotient or negative.
+    """Return the text in parentheses if it is a sum, a difference, a quotient or negative.
 
     Examples
     --------
@@ -31,14 +31,14 @@ def bracketed(text: str) -> str:
     ('(p - t)', 'sigma(x - y)')
     """
     depth, outside = 0, ""
-    for sign in re.sub(r"\|[^|]*\|", "d", text):  # |y - t| is in brackets of its own
+    for sign in re.sub(r"\|[^|]*\|", "d", text):  # |y - t| needs no parentheses
         depth += (sign == "(") - (sign == ")")
         outside += sign if depth == 0 else ""
     return f"({text})" if re.search(r"^-| [-+/] |^sum_", outside) else text
 
 
 def latex(text: str) -> str:
-    r"""A formula as LaTeX, which MathJax typesets.
+    r"""Return a formula as LaTeX, which MathJax typesets.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def latex(text: str) -> str:
 
 
 def labelled(name: str) -> str:
-    """The name of a feature or class behind a formula, as LaTeX; signs of LaTeX are left out."""
+    """Return the name of a feature or class as LaTeX, without LaTeX's special characters."""
     return r" \quad \text{(" + re.sub(r"[\\$^~#%&_{}]", " ", name) + ")}"
 
 

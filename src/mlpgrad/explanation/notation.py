@@ -42,10 +42,10 @@ OUTPUT = Names("y", "j", "s", "z", "k", "w^b", "b^b", "delta", "", "", "", "b")
 
 
 def names(layers: Sequence[Layer], blocks: Sequence[tuple[int, ...]]) -> list[Names]:
-    """The symbols of each layer: the lecture's x, y, z if there is one hidden layer of neurons.
+    """Return the symbols of each layer: the lecture's x, y, z if there is one hidden layer.
 
-    In other networks each layer of neurons, and each layer that is none, has a letter, in the order
-    of the forward pass, so that no two neurons have the same name: y^a_1, y^b_1, ...
+    In other networks each layer, with or without neurons, has a letter, in the order of the
+    forward pass, so that no two neurons have the same name: y^a_1, y^b_1, ...
     """
     kinds = [is_dense(layer) for layer in layers]
     activations = [is_activation(layer) for layer in layers]
@@ -84,7 +84,7 @@ def letter_of(number: int) -> str:
 
 
 def is_dense(layer: Layer) -> bool:
-    """Whether a layer computes what `Dense` does; a subclass with another formula does not."""
+    """Return whether a layer computes what `Dense` does; subclasses may have other formulas."""
     cls = type(layer)
     return (
         isinstance(layer, Dense) and cls.forward is Dense.forward and cls.backward is Dense.backward
@@ -102,14 +102,14 @@ def is_activation(layer: Layer) -> bool:
 
 
 def documented(described: Any) -> str:
-    """The formula of a layer or a loss: the first line of the docstring of its class."""
+    """Return the formula of a layer or a loss: the first line of the docstring of its class."""
     text = type(described).__doc__ or ""
     first = text.strip().partition("\n")[0].strip()
     return first or f"as {type(described).__name__} computes it"
 
 
 def passed_back(layer: Layer) -> str:
-    """The formula of dL/d(input) from the layer's docstring, or else the layer's own formula."""
+    """Return the formula of dL/d(input) from the layer's docstring, or else the layer's formula."""
     for paragraph in re.split(r"\n\s*\n", type(layer).__doc__ or ""):
         found = re.search(r"(With [^:]+: )?dL/d\w+ = .*?(?=\. |\.?$)", " ".join(paragraph.split()))
         if found:
@@ -124,7 +124,7 @@ def call(layer: Layer, argument: str) -> str:
 
 
 def slope_formula(layer: Layer, argument: str, output: str) -> str:
-    """The slope of an activation, in terms of its output where the lecture writes it so."""
+    """Return the slope of an activation, in terms of its output if the lecture writes it so."""
     if type(layer) is Sigmoid:
         return f"{output} (1 - {output})"
     if type(layer) is Identity:
@@ -133,7 +133,7 @@ def slope_formula(layer: Layer, argument: str, output: str) -> str:
 
 
 def slopes(layer: Activation, z: Array, a: Array) -> Array:
-    """The slope f'(z), which the layer itself computes."""
+    """Return the slope f'(z), which the layer itself computes."""
     out = np.empty_like(a)
     layer.slope(z, a, out)
     return out

@@ -40,14 +40,14 @@ def page_data(e: ExplanationData) -> dict[str, Any]:
 
 
 class Drawing:
-    """The picture of the network, and which of its neurons or weights a number belongs to."""
+    """The drawing of the network, and the neuron or weight that a number belongs to."""
 
     def __init__(self, e: ExplanationData) -> None:
         trace = self.trace = e.trace
         self.widths, self.kept, self.labels = [*trace.widths], [*trace.kept], [*trace.labels]
         made = None if trace.written is None else trace.written.reading
         self.reading = made if made is not None and made.neurons else None
-        if self.reading is not None:  # a column of its own behind the outputs
+        if self.reading is not None:  # an additional column after the outputs
             self.widths.append(self.widths[-1])
             self.kept.append(self.kept[-1])
             self.labels.append(self.labels[-1])
@@ -108,7 +108,7 @@ class Drawing:
         ]
 
     def _position(self, column: int, unit: int) -> int | None:
-        """Where a neuron stands in its column; None if it is not drawn."""
+        """Return the position of a neuron in its column; None if it is not drawn."""
         kept = self.kept[column]
         return kept.index(unit) if unit in kept else None
 
@@ -117,7 +117,7 @@ class Drawing:
         at = index[1:] if quantity.per_sample else index
         if quantity.role == "loss" or not at:
             return "loss"
-        if quantity.role == "unit":  # not what the loss sees
+        if quantity.role == "unit":  # not an input of the loss
             return ""
         if "." in quantity.parameter.partition("]")[0]:  # layers inside a Residual are not drawn
             return ""
@@ -190,6 +190,6 @@ def _quantity(q: Quantity, drawing: Drawing, samples: int, limit: int) -> dict[s
 
 
 def _more(quantity: Quantity, limit: int, sample: int) -> str:
-    """What the lists leave out, in words with one number."""
+    """Return what the lists leave out, in words with one number."""
     words, size, number = hidden(quantity, limit, sample).partition("size is ")
     return words + size + as_html(number)

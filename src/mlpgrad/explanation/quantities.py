@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
     @property
     def sides(self) -> list[str]:
-        """What the equals signs stand between."""
+        """The parts between the equals signs."""
         return [part for part in self[:3] if part]
 
     def __str__(self) -> str:
@@ -54,8 +54,8 @@ class Quantity:
     layer : int or None
         The position of its layer in the model.
     role : str
-        `input`, `sum`, `output`, `reading` (what the loss makes of the outputs), `unit` (the
-        outputs in the unit of the data), `target`, `loss`, `delta`, `gradient`, `update`,
+        `input`, `sum`, `output`, `reading` (what the loss computes from the outputs), `unit` (the
+        outputs in the units of the data), `target`, `loss`, `delta`, `gradient`, `update`,
         `new output` or `new reading`.
     substitute : function of an index
         Writes the formula with the numbers of one element.
@@ -143,12 +143,12 @@ class Step:
 
 
 def shown(count: int, limit: int) -> int:
-    """How many of `count` numbers to show: all if they are within the limit, else half of it."""
+    """Return how many of `count` numbers to show: all if within the limit, else half of it."""
     return count if count <= limit else max(1, limit // 2)
 
 
 def element(symbol: str, index: Sequence[int]) -> str:
-    """The symbol with indices: `w^b` and (0, 1) give `w^b_12`; (0, 11) gives `w^b_1,12`."""
+    """Return the symbol with indices: `w^b` and (0, 1) give `w^b_12`; (0, 11) gives `w^b_1,12`."""
     if not index:
         return symbol
     counted = [str(i + 1) for i in index]
@@ -157,7 +157,7 @@ def element(symbol: str, index: Sequence[int]) -> str:
 
 
 class Numbers:
-    """Writes numbers, products and sums as text that Python can evaluate.
+    """Format numbers, products and sums as text that Python can evaluate.
 
     Examples
     --------
@@ -180,7 +180,7 @@ class Numbers:
         return "0" if text == "-0" else text
 
     def factor(self, value: Any) -> str:
-        """A number, in brackets if it is negative."""
+        """Return a number, in parentheses if it is negative."""
         text = self(value)
         return f"({text})" if text.startswith("-") else text
 
@@ -189,18 +189,18 @@ class Numbers:
         return " * ".join(f if isinstance(f, str) else self.factor(f) for f in factors)
 
     def sum_of_products(self, first: Iterable[Any], second: Iterable[Any]) -> str:
-        """`a_1 * b_1 + a_2 * b_2 + ...`: of a long sum the largest terms."""
+        """Return `a_1 * b_1 + a_2 * b_2 + ...`; for a long sum, its largest terms."""
         pairs = list(zip(first, second, strict=True))
         sizes = [abs(float(a) * float(b)) for a, b in pairs]
         return self.added([self.product(*pair) for pair in pairs], sizes)
 
     def sum(self, numbers: Iterable[Any]) -> str:
-        """`a_1 + a_2 + ...`: of a long sum the largest terms."""
+        """Return `a_1 + a_2 + ...`; for a long sum, its largest terms."""
         numbers = list(numbers)
         return self.added(map(self.factor, numbers), [abs(float(number)) for number in numbers])
 
     def added(self, terms: Iterable[str], sizes: Sequence[float]) -> str:
-        """The sum of some terms: of many those with the largest sizes, in their order."""
+        """Return the sum of some terms; for many, those with the largest sizes, in their order."""
         terms = list(terms)
         kept = largest(np.asarray(sizes, float), self.terms)
         texts = [terms[i] for i in kept]
@@ -208,7 +208,7 @@ class Numbers:
 
 
 def largest(sizes: Array, limit: int) -> tuple[int, ...]:
-    """The positions of all numbers if they are within the limit, else of the largest, in order."""
+    """Return the positions of all numbers if they are within the limit, else of the largest."""
     count = shown(len(sizes), limit)
     if count == len(sizes):
         return tuple(range(count))

@@ -45,7 +45,7 @@ class Trace:
     labels : list of tuple of str
         Their names, where they are known.
     written : Written or None
-        The loss in symbols and numbers, if it is one of the library's.
+        The loss in symbols and numbers, if it is a loss of mlpgrad.
     """
 
     def __init__(self, model: Network, x: Array, y: Any, digits: int, terms: int) -> None:
@@ -83,7 +83,7 @@ class Trace:
             known = range(outputs) if model.classes_ is None else model.classes_.tolist()
             labels[-1] = tuple(map(_class_name, known))
         elif model.classes_ is not None and outputs == 1:
-            labels[-1] = (_class_name(model.classes_.tolist()[-1]),)  # the output says how likely
+            labels[-1] = (_class_name(model.classes_.tolist()[-1]),)  # its probability
         return labels
 
     def _blocks(self) -> list[tuple[int, ...]]:
@@ -191,7 +191,7 @@ class LayerNumbers(NamedTuple):
     inputs: Array
     delta: Array
     normalized: Array | None
-    """The normalised inputs xhat; None if the layer does not normalise."""
+    """The normalized inputs xhat; None if the layer does not normalize."""
 
 
 def layer_numbers(layer: Layer) -> LayerNumbers:

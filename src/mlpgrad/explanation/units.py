@@ -1,4 +1,4 @@
-"""Scaled inputs and targets: from the unit of the data to that of the training, and back."""
+"""Scaled inputs and targets: from the units of the data to scaled units, and back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def standardized(trace: Trace, index: int) -> tuple[str, Callable[[At], str]]:
 
 
 def scaled_target(trace: Trace) -> Callable[[At], str] | None:
-    """The function that writes how a target is scaled; None where it is not."""
+    """Return the function that writes the scaling of a target; None if targets are not scaled."""
     scaling, show = trace.model.scaling_of_targets, trace.show
     if scaling is None:
         return None
@@ -43,7 +43,7 @@ def scaled_target(trace: Trace) -> Callable[[At], str] | None:
 
 
 def in_own_unit(trace: Trace, outputs: Array, new: str = "") -> Quantity | None:
-    """The outputs in the unit of the data; None where targets are not scaled."""
+    """Return the outputs in the units of the data; None if targets are not scaled."""
     scaling, n, show = trace.model.scaling_of_targets, trace.names[-1], trace.show
     if scaling is None:
         return None

@@ -1,7 +1,7 @@
 """A loss in symbols and numbers: what the outputs mean, each output's term, and its slope.
 
-A template such as `2 * ({y} - {t})` is a formula once symbols stand in its braces, and a line of
-numbers once numbers do.
+A template such as `2 * ({y} - {t})` gives a formula when its fields are filled with symbols, and a
+line of numbers when they are filled with numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mlpgrad.explanation.quantities import At, Numbers
 
 
 class Reading(NamedTuple):
-    """What a loss makes of the outputs before it compares them: probabilities, rates, variances."""
+    """What a loss computes from the outputs, such as probabilities, rates or variances."""
 
     symbol: str
     words: str
@@ -45,12 +45,12 @@ def softmax_in_numbers(x: Array, show: Numbers) -> Callable[[At], str]:
 
 
 class Written:
-    """The mean of squared differences; base of what other losses are in symbols and numbers."""
+    """The mean of squared differences; the base class of losses in symbols and numbers."""
 
     term = "({y} - {t})^2"
     slope = "2 * ({y} - {t})"
     factor = ""
-    """In front of the sum: `-`, or `1/2 * `."""
+    """The factor of the sum: `-`, or `1/2 * `."""
     mean = "O"
     """The letter of the number of terms that the sum is divided by; empty for a sum."""
     slope_in_words = False
@@ -65,45 +65,45 @@ class Written:
         self.values["t"] = (f"{self.target_symbol}_{k}", self.target(target))
         self.columns = outputs.shape[1]
         self.reading = self.read()
-        """What the outputs mean, where that is not themselves."""
+        """The meaning of the outputs, if the loss does not take them as they are."""
         if self.reading is not None:
             self.values["p"] = (f"{self.reading.symbol}_{k}", self.reading.value)
 
-    # what a loss may say differently
+    # overridden by some losses
 
     @property
     def target_symbol(self) -> str:
         return "t"
 
     def target(self, target: Array) -> Array:
-        """The target as the terms take it."""
+        """Return the target as the terms take it."""
         return target
 
     def read(self) -> Reading | None:
-        """What the outputs mean, where that is not themselves."""
+        """The meaning of the outputs, if the loss does not take them as they are."""
         return None
 
     def term_at(self, at: At) -> str:
-        """The template of one term; empty where the target makes it zero."""
+        """Return the template of one term; empty if the target makes it zero."""
         return self.term
 
     def slope_at(self, at: At) -> str:
-        """The template of one slope, without the factor and the mean."""
+        """Return the template of one slope, without the factor and the mean."""
         return self.slope
 
-    # in writing
+    # rendering
 
     def divisor(self) -> list[tuple[str, int]]:
-        """The letter and the number that the sum is divided by, if it is a mean of several."""
+        """Return the letter and the value of the divisor, if it is a mean of several."""
         return [(self.mean, self.columns)] if self.mean and self.columns > 1 else []
 
     def symbols(self, template: str) -> str:
-        """A template as a formula: `2 (y_k - t_k)`."""
+        """Return a template as a formula: `2 (y_k - t_k)`."""
         named = {name: symbol for name, (symbol, _) in self.values.items()}
         return template.format(**named).replace(" * ", " ")
 
     def numbers(self, template: str, at: At) -> str:
-        """A template with the numbers of one element: `2 * (0.5 - 1)`."""
+        """Return a template with the numbers of one element: `2 * (0.5 - 1)`."""
 
         def number(found: re.Match[str]) -> str:
             value = self.values[found[2]][1][at]
@@ -112,7 +112,7 @@ class Written:
         return re.sub(r"([(|]?)\{(\w+)\}", number, template)
 
     def formula(self) -> str:
-        """The loss of one sample."""
+        """Return the formula of the loss of one sample."""
         several = self.columns > 1 or self.sums_one
         term = self.symbols(self.term)
         total = f"sum_{self.k} {bracketed(term)}" if several else term
@@ -120,7 +120,7 @@ class Written:
         return head.replace(" * ", " ") + (bracketed(total) if head and not several else total)
 
     def in_numbers(self, row: int) -> str:
-        """The loss of one sample in numbers; a long sum keeps the terms of the largest targets."""
+        """Return the loss of one sample in numbers; long sums keep terms of the largest targets."""
         places = [(row, column) for column in range(self.columns)]
         terms = {at: template for at in places if (template := self.term_at(at))}
         texts = [self.numbers(template, at) for at, template in terms.items()]

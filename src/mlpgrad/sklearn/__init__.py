@@ -1,4 +1,4 @@
-"""scikit-learn's estimators on mlpgrad's networks (the extra `sklearn`): change one import line.
+"""scikit-learn estimators with mlpgrad's networks (the extra `sklearn`): change one import.
 
 >>> from mlpgrad.sklearn import MLPClassifier  # was: from sklearn.neural_network import ...
 >>> from sklearn.datasets import load_iris

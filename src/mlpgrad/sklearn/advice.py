@@ -1,4 +1,4 @@
-"""What a table's encoder advises, in words that hold where only the table can be changed."""
+"""The errors of a table's encoder, with advice for estimators, which have no encoder options."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from contextlib import contextmanager
 
 _LEFT_OUT = re.compile(r"with columns=\{(.+?): None\}")
 _CATEGORIES = re.compile(r"write columns=\{(.+?): OneHot\(\)\}")
-_GAP = re.compile(r"name it as a gap with missing=\[.*?\]")
+_GAP = re.compile(r"mark it as missing with missing=\[.*?\]")
 
 
 @contextmanager
 def advising_on_frames() -> Iterator[None]:
-    """Errors of an encoder name no options of the encoder, which an estimator does not have."""
+    """Rewrite advice about encoder options, which an estimator does not have, for data frames."""
     try:
         yield
     except (TypeError, ValueError) as error:
         given = str(error)
         message = _LEFT_OUT.sub(r"with X.drop(columns=[\1])", given)
         message = _CATEGORIES.sub(r"write X[\1] = X[\1].astype('category')", message)
-        message = _GAP.sub("make it None, a gap", message)
+        message = _GAP.sub("make it None, a missing value", message)
         if message == given:
             raise
         raise type(error)(message) from error

@@ -1,4 +1,4 @@
-"""What the two estimators share: options, fitting, warm starts, parameters that may be assigned."""
+"""Common base of the two estimators: options, fitting, warm starts, assignable parameters."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from mlpgrad.sklearn.tasks import CallbackSupportMixin
 
 
 def makes_steps(estimator: Any) -> bool:
-    """Whether the solver trains on some rows at a time; AttributeError if it does not."""
+    """Return whether the solver trains on minibatches; raise AttributeError if not."""
     if estimator.solver == "lbfgs":
         raise AttributeError(
             "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
@@ -49,7 +49,7 @@ def makes_steps(estimator: Any) -> bool:
 
 
 class BaseMLP(CallbackSupportMixin, BaseEstimator):
-    """Base of `MLPClassifier` and `MLPRegressor`; not to be used directly."""
+    """Base class of `MLPClassifier` and `MLPRegressor`; not to be used directly."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -89,38 +89,38 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     intercepts_: list[Array]
 
     def _keep(self, options: Mapping[str, Any]) -> None:
-        """Keep the constructor's arguments, given as its `locals()`, under their own names."""
+        """Set the constructor's arguments, given as its `locals()`, as attributes."""
         for name in self._get_param_names():
             setattr(self, name, options[name])
 
-    # what a subclass says
+    # implemented by subclasses
 
     @abstractmethod
     def _checked(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        """Input, and targets of shape (n, n_outputs_)."""
+        """Check and return the input, and targets of shape (n, n_outputs_)."""
 
     @abstractmethod
     def _checked_targets(self, y: Any) -> Array:
-        """Further targets as `_checked` gives them, without learning labels."""
+        """Check further targets as `_checked` does, without learning labels."""
 
     @abstractmethod
     def _new_loss(self) -> tuple[Loss, int, str]:
-        """The network's loss, its outputs, and the name of the activation of predictions."""
+        """Return the loss, the number of outputs, and the name of the output activation."""
 
     @abstractmethod
     def _targets(self, y: Array, dtype: Any) -> Array:
-        """Checked targets as the loss takes them."""
+        """Convert checked targets to the form that the loss takes."""
 
     @abstractmethod
     def _labels(self, y: Array) -> Array:
-        """Checked targets as `_score` takes them."""
+        """Convert checked targets to the form that `_score` takes."""
 
     @abstractmethod
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
-        """The score of held-out rows; NaN where a prediction is not finite."""
+        """Return the score of held-out rows; NaN if a prediction is not finite."""
 
     def _fit_scaling(self, rows: Rows) -> None:
-        """Fit what scales the targets of a fresh network."""
+        """Fit the scaling of the targets of a new network."""
 
     # fitting
 
@@ -131,16 +131,17 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         Parameters
         ----------
         X : array or sparse matrix of shape (n_samples, n_features)
-            Sparse matrices (CSR, CSC) are never made dense.
+            The input. Sparse matrices (CSR, CSC) are never converted to dense arrays.
         y : array of shape (n_samples,) or (n_samples, n_outputs)
             Classes, or numbers.
         sample_weight : array of shape (n_samples,), default=None
-            Weights. As in scikit-learn, the loss of a batch is divided by the sum of its weights,
-            and so is the L2 term. Hence the average step is not the gradient of the weighted loss
-            of all rows, unless a batch holds all of them: in a batch of one row its weight changes
-            nothing at all. `mlpgrad.Sequential.fit` divides by the mean weight of all rows.
+            Sample weights. As in scikit-learn, the loss of a batch and the L2 term are divided by
+            the sum of the batch's weights. The average step is therefore not the gradient of the
+            weighted loss over all rows, unless a batch holds all of them; in a batch of one row,
+            the weight has no effect. `mlpgrad.Sequential.fit` divides by the mean weight of all
+            rows instead.
         validation_data : tuple (X, y) or (X, y, sample_weight), default=None
-            Rows by which `early_stopping` or `stop_on_loss` decide, in place of a share of `X`.
+            Validation rows for `early_stopping` or `stop_on_loss`, instead of a fraction of `X`.
 
         Returns
         -------
@@ -180,8 +181,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         stops = self.early_stopping or self.stop_on_loss
         if self.early_stopping and self.stop_on_loss:
             raise ValueError(
-                "early_stopping and stop_on_loss are both True; choose one: the score or the loss "
-                "of the held-out rows decides"
+                "early_stopping and stop_on_loss are both True; choose one, to stop on the score "
+                "or on the loss of the held-out rows"
             )
         if stops and incremental:
             name = "early_stopping" if self.early_stopping else "stop_on_loss"
@@ -191,7 +192,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             raise ValueError(f"{name} needs early_stopping=True or stop_on_loss=True")
 
     def _fit_in_epochs(self, rows: Rows, incremental: bool, validation_data: Any) -> None:
-        """Train by steps; on all rows again, where `refit` says so."""
+        """Train on minibatches; with `refit`, train on all rows again."""
         held_out, trained = None, rows
         if validation_data is not None:
             held_out = self._checked_validation(*validation_data)
@@ -206,7 +207,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             train_in_epochs(self, self.model_, with_class_weight(self, rows), epochs=epochs)
 
     def _checked_validation(self, X: Any, y: Any, sample_weight: Any = None) -> Rows:
-        """The user's own rows for early stopping."""
+        """Check and return the validation rows given by the user."""
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         y = self._checked_targets(y)
         if sample_weight is not None:
@@ -214,7 +215,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return Rows(X, y, sample_weight)
 
     def _initialize(self, rows: Rows) -> None:
-        """Begin anew: weights, counts and records."""
+        """Reset weights, counts and records."""
         self.n_iter_ = self.t_ = 0
         self.model_ = self._new_model(rows.x)
         self._fit_scaling(rows)
@@ -234,7 +235,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             self.best_validation_losses_ = np.full(self.n_members, np.inf)
 
     def _new_model(self, X: Any) -> Sequential:
-        """A network for such an input, with weights drawn by `_random_state`."""
+        """Return a network for such an input, with weights drawn from `_random_state`."""
         sizes = tuple(int(size) for size in np.atleast_1d(self.hidden_layer_sizes))
         activations = activations_of(self.activation, len(sizes))
         plan = Plan(sizes, activations, self.dropout, self.normalization, self.residual)
@@ -245,7 +246,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             X.shape[1],
             outputs,
             loss,
-            # scikit-learn's L-BFGS computes in double precision, whatever it is given
+            # scikit-learn's L-BFGS always computes in double precision
             dtype=np.float64 if self.solver == "lbfgs" else X.dtype,
             sparse=issparse(X),
             random_state=self._random_state,
@@ -256,13 +257,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     # parameters
 
     def _views(self) -> tuple[list[Array], list[Array]]:
-        """`coefs_` and `intercepts_`: the arrays that the network computes with."""
+        """Return `coefs_` and `intercepts_`, the arrays that the network computes with."""
         layers = list(dense_layers(self.model_))
         return [a.params.weights for a in layers], [a.params.bias for a in layers]
 
     def _model(self, X: Any) -> Sequential:
-        """The network, with the values of `coefs_` and `intercepts_`, which may be assigned."""
-        if not hasattr(self, "model_"):  # somebody has assigned them before any fit
+        """Return the network, with any values assigned to `coefs_` and `intercepts_`."""
+        if not hasattr(self, "model_"):  # they were assigned before any fit
             self.model_ = self._new_model(X)
         for given, views in zip((self.coefs_, self.intercepts_), self._views(), strict=True):
             for number, (array, view) in enumerate(zip(given, views, strict=True)):
@@ -274,7 +275,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     # predictions
 
     def _raw(self, X: Any, check_input: bool = True) -> Array:
-        """The network's output in the unit of its training; `(E, B, O)` for members."""
+        """Return the network's output in scaled units; `(E, B, O)` for an ensemble."""
         if check_input:
             check_is_fitted(self)
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
@@ -282,13 +283,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return predict_sparse(model, X) if issparse(X) else model._predict(X)
 
     def _output(self, X: Any, check_input: bool = True) -> Array:
-        """The output `(B, O)` that stands for all members: their mean, of probabilities."""
+        """Return the output `(B, O)` for all members: the mean, taken over probabilities."""
         output = self._raw(X, check_input)
         output = self.model_.in_own_unit(output)
         return output if output.ndim == 2 else self.model_.loss.averaged(output)
 
     def _loss_of(self, rows: Rows) -> Array:
-        """The loss of each member on checked rows, `(E,)`, without the L2 term."""
+        """Return the loss of each member on checked rows, `(E,)`, without the L2 term."""
         _, target, weights = network_data(self, self.model_, rows)
         output = self._raw(rows.x, check_input=False)
         with np.errstate(all="ignore"):
@@ -296,10 +297,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return np.atleast_1d(np.asarray(losses, np.float64))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the arrays that the network holds already."""
+        """Leave out the arrays that the network already holds."""
         state: dict[str, Any] = super().__getstate__().copy()
         if "model_" in state and "coefs_" in state:
-            self._model(None)  # which takes up what has been assigned
+            self._model(None)  # which stores any assigned values
             del state["coefs_"], state["intercepts_"]
         return state
 

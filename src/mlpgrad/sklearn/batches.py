@@ -1,4 +1,4 @@
-"""Minibatches in the order that scikit-learn draws, of arrays and of sparse matrices."""
+"""Minibatches of arrays and of sparse matrices, in scikit-learn's random order."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from mlpgrad.training.batches import Batch, Batches, Minibatches
 
 
 class Order:
-    """The rows' order: shuffled anew at every epoch, from that of the epoch before."""
+    """The order of the rows, which shuffles that of the epoch before."""
 
     def __init__(self, samples: int, shuffle: bool, random_state: np.random.RandomState) -> None:
         self.rows = np.arange(samples)
         self.shuffle, self.random_state = shuffle, random_state
 
     def drawn(self) -> Array:
-        """The order of the next epoch."""
+        """Return the order of the next epoch."""
         if self.shuffle:
             places = np.arange(len(self.rows))
             self.random_state.shuffle(places)
@@ -28,7 +28,7 @@ class Order:
 
 
 class DenseBatches(Minibatches):
-    """Rows of arrays: input, target and weights or None."""
+    """Minibatches of arrays: inputs, targets, and weights or None."""
 
     def __init__(self, data: Batch, dtypes: list[np.dtype[Any]], size: int, order: Order) -> None:
         unused = np.random.default_rng(0)
@@ -40,7 +40,7 @@ class DenseBatches(Minibatches):
 
 
 class SparseBatches(Batches):
-    """Rows of a SciPy matrix in CSR form, with target and weights; nothing is made dense."""
+    """Minibatches of a SciPy matrix in CSR form, never made dense, with targets and weights."""
 
     batch_size: int
     samples: int
@@ -59,7 +59,7 @@ class SparseBatches(Batches):
 
 
 def batches_of(data: Batch, size: int, order: Order, *, sparse: bool) -> Batches:
-    """An epoch of checked data, whose dtypes are those that the network computes in."""
+    """Return the minibatches of checked data, in the dtypes of the network."""
     if sparse:
         return SparseBatches(data, size, order)
     return DenseBatches(data, [(data[0] if a is None else a).dtype for a in data], size, order)

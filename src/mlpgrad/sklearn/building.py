@@ -1,4 +1,4 @@
-"""From an estimator's options to a network, with the initial weights that scikit-learn draws."""
+"""Building a network from an estimator's options, with scikit-learn's initial weights."""
 
 from __future__ import annotations
 
@@ -41,18 +41,19 @@ NORMALIZATIONS: dict[str, type[BatchNorm] | type[LayerNorm]] = {
 
 
 class Plan(NamedTuple):
-    """What the hidden layers of an estimator consist of."""
+    """The components of the hidden layers of an estimator."""
 
     sizes: tuple[int, ...]
     activations: tuple[str | Activation, ...]
-    """One a hidden layer: a name, or an object of the library's or the user's class. One more for
-    the output, which has no activation, but initial weights drawn as for this one."""
+    """For each hidden layer, a name or an `Activation`; and one more for the output, which has no
+    activation but draws its initial weights as for this one.
+    """
     dropout: float = 0.0
     normalization: str | None = None
     residual: bool = False
 
     def layers(self, inputs: int, outputs: int, *, sparse: bool) -> list[Layer]:
-        """Fresh layers between the given numbers of inputs and outputs."""
+        """Return new layers for the given numbers of inputs and outputs."""
         widths = [inputs, *self.sizes, outputs]
         layers: list[Layer] = []
         for number, (into, out) in enumerate(itertools.pairwise(widths)):
@@ -63,7 +64,7 @@ class Plan(NamedTuple):
         return layers
 
     def _following(self, number: int, width: int) -> Iterator[Layer]:
-        """What comes after a hidden layer's weighted sums."""
+        """Return the layers after a hidden `Dense` layer."""
         if number == len(self.sizes):
             return
         if self.normalization is not None:
@@ -77,19 +78,19 @@ class Plan(NamedTuple):
             yield Dropout(self.dropout)
 
     def factors(self) -> list[float] | None:
-        """scikit-learn's factor for each layer's initial weights; None where it has none."""
+        """Return scikit-learn's factor for each layer's initial weights; None if it has none."""
         if any(isinstance(activation, Activation) for activation in self.activations):
             return None
         return [2.0 if activation == "logistic" else 6.0 for activation in self.activations]
 
 
 def activations_of(given: Any, count: int) -> tuple[str | Activation, ...]:
-    """The activation of each of so many hidden layers, and the last one's again: see `Plan`.
+    """Return the activation of each hidden layer, with the last one repeated: see `Plan`.
 
     Parameters
     ----------
     given : str, Activation, or sequence of these
-        One for all, or one per layer.
+        One activation for all hidden layers, or one per layer.
     count : int
     """
     one = isinstance(given, (str, Activation))
@@ -97,7 +98,7 @@ def activations_of(given: Any, count: int) -> tuple[str | Activation, ...]:
     if len(each) != count:
         raise ValueError(
             f"activation expects one for each of {count} hidden layers, got {len(each)}; give as "
-            f"many as hidden_layer_sizes, or a single one for all"
+            "many as there are hidden_layer_sizes, or a single one for all"
         )
     for activation in each:
         if not isinstance(activation, Activation) and activation not in ACTIVATIONS:
@@ -120,7 +121,7 @@ def build(
     members: int = 1,
     target_scaling: str | None = None,
 ) -> Sequential:
-    """The network of an estimator.
+    """Return the network of an estimator.
 
     Parameters
     ----------
@@ -131,11 +132,11 @@ def build(
     sparse : bool
         Whether the network is trained on a SciPy matrix.
     random_state : RandomState
-        Draws the initial weights; and a seed, where the layers need random numbers of their own.
+        Draws the initial weights, and a seed if layers need random numbers.
     members : int
-        Networks of the ensemble.
+        Number of networks of the ensemble.
     target_scaling : None or "standard"
-        Whether targets are scaled: by whom the network is trained, fits that.
+        Whether targets are scaled; the scaling is fitted by the caller that trains the network.
     """
     layers, factors = plan.layers(inputs, outputs, sparse=sparse), plan.factors()
     needs_seed = factors is None or any(layer.is_random for _, layer in walk(layers))
@@ -155,15 +156,15 @@ def build(
 
 
 def dense_layers(network: Network) -> Iterator[Dense]:
-    """The layers that `coefs_` and `intercepts_` list, in order."""
+    """Return the layers of `coefs_` and `intercepts_`, in order."""
     return (layer for _, layer in walk(network.layers) if isinstance(layer, Dense))
 
 
 def draw(network: Network, random_state: np.random.RandomState, factors: Sequence[float]) -> None:
-    """Weights and biases from U(-b, b), b = sqrt(factor / (inputs + outputs)), layer by layer.
+    """Draw weights and biases from U(-b, b), b = sqrt(factor / (inputs + outputs)), layer by layer.
 
     Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural
-    networks"; scikit-learn takes the factor 2 for logistic units, and draws the biases as well.
+    networks"; scikit-learn uses the factor 2 for logistic units, and also draws the biases.
     """
     for member in range(network.ensemble_size or 1):
         for layer, factor in zip(dense_layers(network), factors, strict=True):

@@ -1,4 +1,4 @@
-"""One way to train on a table, judged by predictions of rows that its members have not seen."""
+"""Candidates: ways to train on a table, compared by their out-of-fold predictions."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ LEAST_DECAY = 0.5
 
 
 class Table(NamedTuple):
-    """The rows that are trained on."""
+    """The training data."""
 
     x: Any
-    """As the user gives them: a frame, or an array."""
+    """The features as given by the user: a data frame or an array."""
     target: Array
     """Numbers (n, T), or indices of classes (n, 1)."""
     indicators: Array
-    """What an encoding sees of the target: numbers (n, T), or a column for each class."""
+    """The target for encodings: numbers (n, T), or one column per class."""
     weights: Array | None
-    """(n,), with those of the classes."""
+    """Weights (n,), including class weights."""
     folds: Array
     """(n,)"""
 
 
 class Recipe(NamedTuple):
-    """How networks are made and trained: the same for every encoding."""
+    """How networks are made and trained, the same for every encoding."""
 
     hidden: tuple[int, ...]
     outputs: int
@@ -59,7 +59,7 @@ class Recipe(NamedTuple):
 
 
 class Candidate:
-    """An encoding, with members that have each left out a fold.
+    """An encoding, with an ensemble whose members each leave out a fold.
 
     Attributes
     ----------
@@ -68,15 +68,15 @@ class Candidate:
     model : Sequential
         With its encoder.
     outputs : array (n, O)
-        The output for each row by members that have not seen it.
+        The out-of-fold output for each row.
     loss, standard_error : float
         The mean loss of these outputs, and its standard error.
     bar : float
         The loss that another candidate has reached: training above it is given up early.
     common_epochs, common_loss : int and float
-        The number of epochs that is best for all members alike, and their mean loss there.
+        The common number of epochs that is best over all members, and their mean loss then.
     seconds : float
-        How long it has trained.
+        Training time.
     """
 
     encoding: Callable[[], ColumnEncoding] = Standard
@@ -98,7 +98,7 @@ class Candidate:
 
     @classmethod
     def suits(cls, table: Table, recipe: Recipe) -> bool:
-        """Whether it is worth a try on such a table."""
+        """Return whether it is worth trying on such a table."""
         return True
 
     def _encoder(self, table: Table, rows: list[Array] | None) -> TableEncoder:
@@ -147,7 +147,7 @@ class Candidate:
         )
 
     def _judged(self, table: Table) -> tuple[float, float]:
-        """The mean loss of the outputs, in the unit of all rows' training; its standard error."""
+        """Return the mean loss of the outputs, in scaled units, and its standard error."""
         loss, dtype = self.model.loss.reader(), np.dtype(np.float64)
         outputs, target = self.outputs.astype(dtype), table.target
         if self.recipe.target_scaling is not None:
@@ -163,11 +163,11 @@ class Candidate:
         return float(mean_loss), float(np.sqrt(spread / len(losses)))
 
     def fits_all_rows(self) -> bool:
-        """Whether one number of epochs is as good for every member as stopping on its own fold.
+        """Return whether a common number of epochs is as good as stopping each member on its fold.
 
-        As good means: within a standard error of the loss. Then members may train on all rows,
-        where nothing tells them when to stop. Breiman, Friedman, Olshen and Stone 1984,
-        "Classification and regression trees", section 3.4.3, have the rule of one standard error.
+        It is as good if the loss is within one standard error. Members may then train on all rows,
+        without validation data. The one-standard-error rule is that of Breiman, Friedman, Olshen
+        and Stone 1984, "Classification and regression trees", section 3.4.3.
         """
         return self.common_loss <= self.loss + self.standard_error
 
@@ -179,24 +179,24 @@ class Candidate:
 
 
 class InQuantileBins(Candidate):
-    """The same with numbers in bins of equally many rows."""
+    """A candidate with numbers in bins of equally many rows."""
 
     encoding = QuantileBins
     turn = 2
 
 
 class InTargetBins(Candidate):
-    """The same with numbers in bins where the target changes."""
+    """A candidate with numbers in bins where the target changes most."""
 
     encoding = TargetBins
     turn = 2
 
 
 class ByEvidence(Candidate):
-    """Small smooth networks by Levenberg and Marquardt's method, with decay from the evidence.
+    """Small smooth networks trained with Levenberg-Marquardt and the evidence framework.
 
-    Where numbers depend on a few others with little noise, it finds what thousands of steps do not.
-    It needs no rows to stop on: the members that predict may always train on all of them.
+    It finds smooth functions of a few inputs with little noise that thousands of gradient steps do
+    not find. It needs no validation rows, so its members may always train on all rows.
     """
 
     turn = 1
@@ -239,4 +239,4 @@ CANDIDATES: dict[str, type[Candidate]] = {
     "target": InTargetBins,
     "evidence": ByEvidence,
 }
-"""A further way to train is a class here."""
+"""The candidates by name; add a new way to train here."""

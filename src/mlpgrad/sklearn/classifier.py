@@ -26,25 +26,25 @@ from mlpgrad.sklearn.losses import loss_of_classes
 
 @documented
 class MLPClassifier(ClassifierMixin, BaseMLP):
-    """Classification by a multilayer perceptron: scikit-learn's `MLPClassifier`, faster.
+    """Multilayer perceptron classifier, a faster drop-in for scikit-learn's `MLPClassifier`.
 
-    The same parameters, defaults, attributes and random numbers, so that the same seed gives the
-    same loss curve to rounding. Two classes and several labels have logistic outputs, more classes
-    a softmax; the loss is the log-loss, summed over labels.
+    Parameters, defaults, attributes and random numbers are the same, so that the same seed gives
+    the same loss curve up to rounding. Outputs are logistic for two classes and for multilabel
+    targets, and a softmax for more classes; the loss is the log-loss, summed over labels.
 
-    One thing differs: the log-loss is computed from logits, so it keeps growing where scikit-learn
-    clips the reported loss of a row at 36.04, the logarithm of the precision.
+    There is one difference: the log-loss is computed from logits, so it is not clipped, whereas
+    scikit-learn clips the reported loss of a row at 36.04, the logarithm of the precision.
 
     Parameters
     ----------
     {options}
     loss : 'log_loss' or Loss, default='log_loss'
-        Beyond scikit-learn, as all that follows: another loss on logits, one for each class or
-        label.
+        This and the following parameters are not in scikit-learn. A loss object takes logits, one
+        for each class or label.
     label_smoothing : float, default=0.0
-        Share of each label that is spread over all classes.
+        Fraction of each label that is spread over all classes.
     class_weight : dict, 'balanced' or None, default=None
-        Multiplies the weights of each class's rows in training: see `sample_weight` in `fit`.
+        Factors for the weights of each class's rows in training: see `sample_weight` in `fit`.
     {further}
 
     Attributes
@@ -55,7 +55,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     See Also
     --------
-    MLPRegressor : The same for numbers.
+    MLPRegressor : The regressor.
 
     Examples
     --------
@@ -141,7 +141,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.classes_ = self._label_binarizer.classes_
 
     def _check_labels(self, classes: Array) -> None:
-        """Raise ValueError if a fit that goes on gets other classes."""
+        """Raise ValueError if a continued fit is given other classes."""
         if self.warm_start and set(classes) != set(self.classes_):
             raise ValueError(
                 f"warm_start can only be used where `y` has the same classes as in the previous "
@@ -176,7 +176,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return float(accuracy_score(y, self._decided(output), sample_weight=sample_weight))
 
     def _decided(self, output: Array) -> Array:
-        """Labels of the likeliest class, or of all that are likelier than not."""
+        """Return the label of the most probable class, or all labels with probability above 1/2."""
         found = self.model_.loss.classes(output)
         if self.out_activation_ == "softmax":
             return np.asarray(self.classes_.take(found))
@@ -187,18 +187,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
     ) -> MLPClassifier:
-        """Train for one epoch, going on from the weights there are. Not with 'lbfgs'.
+        """Train for one epoch from the current weights. Not available with 'lbfgs'.
 
         Parameters
         ----------
         X : array or sparse matrix of shape (n_samples, n_features)
-            Some rows.
+            Some rows of input.
         y : array of shape (n_samples,) or (n_samples, n_outputs)
-            Their classes.
+            Their classes or labels.
         sample_weight : array of shape (n_samples,), default=None
-            Their weights: see `fit`.
+            Sample weights: see `fit`.
         classes : array of shape (n_classes,), default=None
-            All classes that may occur. The first call needs them, later ones may leave them out.
+            All classes that may occur. Required in the first call, optional in later ones.
 
         Returns
         -------
@@ -222,12 +222,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         y : array of shape (n_samples,) or (n_samples, n_classes)
-            Labels; 0 or 1 for each of several labels.
+            Class labels; for multilabel targets, 0 or 1 for each label.
         """
         return self._decided(self._output(X))
 
     def predict_proba(self, X: Any) -> Array:
-        """Probabilities of the classes.
+        """Predict probabilities of the classes.
 
         Parameters
         ----------
@@ -237,19 +237,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         probabilities : array of shape (n_samples, n_classes)
-            Columns in the order of `classes_`. Each of several labels has its own.
+            Columns in the order of `classes_`; for multilabel targets, the probability of each
+            label.
         """
         output = self._output(X)
         if self.n_outputs_ == 1:
             output = np.hstack([-output, output])
         loss = self.model_.loss
-        # the loss's own sigmoid rounds small probabilities to 0
+        # the sigmoid of the loss would round small probabilities to 0
         exact = isinstance(loss, _SigmoidLoss)
         found: Array = expit(output) if exact else loss.probabilities(output)
         return found
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Logarithms of `predict_proba`.
+        """Predict logarithms of the probabilities.
 
         Parameters
         ----------
@@ -259,7 +260,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         logarithms : array of shape (n_samples, n_classes)
-            -inf where a probability is 0, below 1e-308.
+            Logarithms of `predict_proba`; -inf where a probability underflows to 0.
         """
         probabilities = self.predict_proba(X)
         with np.errstate(divide="ignore"):

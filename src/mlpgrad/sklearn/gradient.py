@@ -1,4 +1,4 @@
-"""The gradient on a batch of scikit-learn's objective, by recorded steps where they pay."""
+"""The gradient of scikit-learn's objective on a batch, with recorded steps if they pay."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from mlpgrad.training.step import LayerStep, Step
 
 
 class BatchGradient:
-    """L = sum_b w_b l_b / W + alpha / (2 W) sum of the squared weights,  W = sum_b w_b
+    """L = sum_b w_b l_b / W + alpha / (2 W) sum of squared weights,  W = sum_b w_b
 
-    W is the batch's own: its number of rows where there are no weights. So the L2 term acts more in
-    a small batch than in a large one, and sample weights of a small mean act against it.
+    W is that of the batch, its number of rows if there are no sample weights. The L2 term is
+    therefore stronger in a small batch than in a large one, and stronger if the sample weights are
+    small.
 
     Parameters
     ----------
     network : Network
-        Without penalties.
+        A network without penalties.
     alpha : float
-        Strength of the L2 term on the weights; biases have none.
+        Strength of the L2 term on the weights, which excludes biases.
     optimizer : Optimizer, optional
-        The one that `update` applies.
+        The optimizer that `update` applies.
     steps : callable
-        `steps(rows)` says how many batches of so many rows there will be, at most.
+        `steps(rows)` returns the maximum number of batches of that size.
     sparse : bool
-        Whether the input is a SciPy matrix, whose steps cannot be recorded.
+        Whether the input is a SciPy sparse matrix, whose steps cannot be recorded.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class BatchGradient:
         self._scaled: tuple[float, Array] = 0.0, self._strengths
 
     def __call__(self, x: Any, target: Array, weights: Array | None) -> Any:
-        """Write the gradient into `network.grads`; returns the value, a number or `(E,)`."""
+        """Write the gradient into `network.grads`, and return the value, a number or `(E,)`."""
         rows = x.shape[0]
         step = self._by_rows.get(rows) or self._made(rows)
         value = step.gradient(x, target, weights)
@@ -67,7 +68,7 @@ class BatchGradient:
         return value
 
     def _shrink(self, total: float) -> Any:
-        """Add the slopes of the L2 term to the gradient; returns its value."""
+        """Add the gradient of the L2 term, and return its value."""
         if self._scaled[0] != total:
             self._scaled = total, self._strengths / self._strengths.dtype.type(total)
         params, grads = self.network.params, self.network.grads
@@ -78,16 +79,16 @@ class BatchGradient:
         return 0.5 * np.vecdot(slopes, params)
 
     def _made(self, rows: int) -> Step:
-        """The step for batches of so many rows."""
+        """Return the step for batches of this size."""
         if self.sparse:
             step: Step = LayerStep(self.network, self.optimizer)
         else:
             step = choose_step(self.network, self.optimizer, rows, self.count(rows))
-        step.mean_weight = None  # the batch's own
+        step.mean_weight = None  # that of the batch
         return self._by_rows.setdefault(rows, step)
 
     def update(self, rows: int) -> Callable[[], None]:
-        """The optimizer's step: of one object, whatever the rows of the batches."""
+        """Apply the optimizer, whose state is common to all batch sizes."""
         return (self._by_rows.get(rows) or self._made(rows)).update
 
     def refresh(self) -> None:

@@ -1,4 +1,4 @@
-"""The losses of the estimators: by name, with scikit-learn's sums and factors where it has them."""
+"""The losses of the estimators by name, with scikit-learn's sums and factors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mlpgrad.losses.base import Loss
 
 
 class _SummedCrossEntropy(SigmoidCrossEntropy):
-    """l = sum_k (log(1 + e^z_k) - t_k z_k): summed over the labels instead of averaged."""
+    """l = sum_k (log(1 + e^z_k) - t_k z_k), summed over the labels instead of averaged."""
 
     repeatable = True
 
@@ -30,9 +30,9 @@ class _SummedCrossEntropy(SigmoidCrossEntropy):
 
 
 class _HalfMeanSquaredError(MeanSquaredError):
-    """l = 1/(2 O) sum_k (y_k - t_k)^2, with the slope (y_k - t_k) / O that belongs to it.
+    """l = 1/(2 O) sum_k (y_k - t_k)^2, with its correct derivative (y_k - t_k) / O.
 
-    scikit-learn's slope lacks the 1/O: its issue 8349.
+    scikit-learn's derivative lacks the factor 1/O: its issue 8349.
     """
 
     repeatable = True
@@ -62,7 +62,7 @@ class _HalfPoissonDeviance(Poisson):
 
 
 def _sum_over_outputs(shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
-    """What makes a sum of a mean over the outputs."""
+    """Return the factor that turns a mean over the outputs into a sum."""
     return {
         "_per_output": np.ones((), dtype),
         "_output_weights": ones((shape[-1],), dtype),
@@ -79,7 +79,7 @@ OF_NUMBERS: dict[str, type[Loss]] = {
 
 
 def loss_of_numbers(given: str | Loss, targets: int) -> Loss:
-    """A regressor's loss for a number of targets."""
+    """Return a regressor's loss for a number of targets."""
     if isinstance(given, Loss):
         return given.reader()
     kind = OF_NUMBERS[given]
@@ -88,7 +88,7 @@ def loss_of_numbers(given: str | Loss, targets: int) -> Loss:
 
 
 def loss_of_classes(given: str | Loss, *, softmax: bool, labels: int, smoothing: float) -> Loss:
-    """A classifier's loss: one output a class under a softmax, else one for each label."""
+    """Return a classifier's loss: a softmax over classes, else one logistic output per label."""
     if isinstance(given, Loss):
         return given.reader()
     several = SoftmaxCrossEntropy if softmax else _SummedCrossEntropy
@@ -98,12 +98,12 @@ def loss_of_classes(given: str | Loss, *, softmax: bool, labels: int, smoothing:
 
 
 def outputs_for(loss: Loss, targets: int) -> int:
-    """How many outputs a network needs for a number of targets under a loss."""
+    """Return how many outputs a network needs for a number of targets under a loss."""
     levels = np.size(getattr(loss, "levels", 0))
     for outputs in (targets, 2 * targets, levels * targets):
         try:
             if loss.target_features(outputs) == targets:
                 return outputs
-        except ValueError:  # this loss cannot have so many
+        except ValueError:  # the loss cannot have this many outputs
             continue
-    raise ValueError(f"loss expects one that takes {targets} targets a row, got {loss!r}")
+    raise ValueError(f"loss expects a loss that takes {targets} targets per row, got {loss!r}")

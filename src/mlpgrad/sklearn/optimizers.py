@@ -1,4 +1,4 @@
-"""scikit-learn's forms of two rules: where epsilon stands, and what the velocity holds."""
+"""scikit-learn's forms of two update rules: the position of epsilon, and the velocity."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mlpgrad.optimizers import Adam, Optimizer
 class _Adam(Adam):
     """p <- p - rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon)
 
-    Epsilon is added to the square root of v as it is, not of the corrected v': the form at the
-    end of section 2 of Kingma and Ba 2015.
+    Epsilon is added to the square root of v, not of the bias-corrected v': the form at the end of
+    section 2 of Kingma and Ba 2015.
     """
 
     repeatable = True
@@ -29,8 +29,8 @@ class _Adam(Adam):
 class _HeldRateSGD(Optimizer):
     """v <- momentum v - rate g,  p <- p + v;  with Nesterov's  p <- p + momentum v - rate g
 
-    The velocity holds the rates of the steps that it was made in, so that a change of the rate acts
-    on new gradients alone; in `mlpgrad.SGD` it acts on the velocity as well.
+    The velocity includes the learning rates of past steps, so that a change of the learning rate
+    affects only new gradients; in `mlpgrad.SGD` it also affects the velocity.
     """
 
     repeatable = True

@@ -13,7 +13,7 @@ from mlpgrad.training.session import Method, Session
 
 
 class LBFGS(Method):
-    """Limited-memory BFGS, an iteration an epoch.
+    """Limited-memory BFGS, in which an iteration is an epoch.
 
     Liu and Nocedal 1989, "On the limited memory BFGS method for large scale optimization".
 
@@ -23,9 +23,9 @@ class LBFGS(Method):
     data : tuple (x, target, weights)
         All rows.
     tolerance : float
-        Ends where no component of the gradient is larger.
+        Training ends when no component of the gradient is larger than this.
     iterations, calls : int
-        The most iterations, and the most calls of the function.
+        Maximum numbers of iterations and of function calls.
 
     Attributes
     ----------
@@ -70,10 +70,10 @@ class LBFGS(Method):
 
 
 def packed_order(network: Network) -> Array:
-    """Where each number of scikit-learn's vector lies in the flat parameters.
+    """Return the index in the flat parameters of each element of scikit-learn's vector.
 
-    The weights of all layers, then all biases: the sums of SciPy's minimizer are then made in the
-    same order.
+    The vector holds the weights of all layers, then all biases, so that the sums in SciPy's
+    minimizer have the same order.
     """
     kinds = {"weights": 0, "bias": 1}
     slots = sorted(network.parameters, key=lambda slot: kinds.get(slot.kind, 2))

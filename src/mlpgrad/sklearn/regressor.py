@@ -23,29 +23,30 @@ from mlpgrad.sklearn.solving import Rows
 
 @documented
 class MLPRegressor(RegressorMixin, BaseMLP):
-    """Regression by a multilayer perceptron: scikit-learn's `MLPRegressor`, faster.
+    """Multilayer perceptron regressor, a faster drop-in for scikit-learn's `MLPRegressor`.
 
-    The same parameters, defaults, attributes and random numbers, so that the same seed gives the
-    same loss curve to rounding. Two things differ:
+    Parameters, defaults, attributes and random numbers are the same, so that the same seed gives
+    the same loss curve up to rounding. There are two differences:
 
-    - The gradient of the squared error of several outputs belongs to the loss, which is averaged
-      over the outputs. scikit-learn's is as many times larger as there are outputs (its issue
-      8349): there, multiply `learning_rate_init` for 'sgd', and divide `alpha`, by that number to
-      compare.
+    - For several outputs, the gradient of the squared error is that of the loss, which is averaged
+      over the outputs. scikit-learn's gradient is larger by the number of outputs (its issue
+      8349): to compare, multiply `learning_rate_init` for 'sgd' here by that number, and divide
+      `alpha` by it.
     - With 'lbfgs' there is no `partial_fit`; scikit-learn's regressor has the method, which fails.
 
     Parameters
     ----------
     loss : {'squared_error', 'poisson', 'huber', 'absolute_error', 'gaussian_nll'} or Loss
-        Half the squared error, averaged over the outputs, or half the Poisson deviance, summed over
-        them; with 'poisson' the output is an exponential, and `y >= 0`. Beyond scikit-learn: the
-        losses `mlpgrad.Huber()`, `MeanAbsoluteError()` and `GaussianNLL()`, which predicts a
-        variance too, or another one, such as `mlpgrad.Quantile([0.05, 0.5, 0.95])`. The default is
-        'squared_error'.
+        Half the squared error, averaged over the outputs, or half the Poisson deviance, summed
+        over them; with 'poisson' the output is exponentiated, and `y >= 0`. Beyond scikit-learn,
+        'huber', 'absolute_error' and 'gaussian_nll' are `mlpgrad.Huber()`, `MeanAbsoluteError()`
+        and `GaussianNLL()`, which also predicts a variance; any other loss can be given as an
+        object, such as `mlpgrad.Quantile([0.05, 0.5, 0.95])`. The default is 'squared_error'.
     {options}
     target_scaling : {'standard'} or None, default=None
-        Beyond scikit-learn, as all that follows: whether to train on targets of mean 0 and standard
-        deviation 1. Losses are then in that unit, predictions in that of `y`.
+        This and the following parameters are not in scikit-learn. Whether to train on targets
+        scaled to mean 0 and standard deviation 1. Losses are then in scaled units, predictions in
+        those of `y`.
     {further}
 
     Attributes
@@ -54,7 +55,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     See Also
     --------
-    MLPClassifier : The same for classes.
+    MLPClassifier : The classifier.
 
     Examples
     --------
@@ -157,23 +158,23 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return float(r2_score(y, prediction, sample_weight=sample_weight))
 
     def _numbers(self, X: Any, check_input: bool = True) -> Array:
-        """The mean of the members' predictions, in the unit of the target."""
+        """Return the mean of the members' predictions, in the units of the target."""
         numbers = self.model_.loss.numbers(self._output(X, check_input))
         return _column(numbers.astype(self.model_.dtype, copy=False))
 
     @available_if(makes_steps)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
-        """Train for one epoch, going on from the weights there are. Not with 'lbfgs'.
+        """Train for one epoch from the current weights. Not available with 'lbfgs'.
 
         Parameters
         ----------
         X : array or sparse matrix of shape (n_samples, n_features)
-            Some rows.
+            Some rows of input.
         y : array of shape (n_samples,) or (n_samples, n_outputs)
             Their targets.
         sample_weight : array of shape (n_samples,), default=None
-            Their weights: see `fit`.
+            Sample weights: see `fit`.
 
         Returns
         -------
@@ -200,10 +201,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._numbers(X)
 
     def predict_std(self, X: Any) -> Array:
-        """The standard deviation of a new target, or, where no noise is known, of its mean.
+        """Predict the standard deviation of a new target, or of its mean if the noise is not known.
 
-        `loss="gaussian_nll"` and `"poisson"` predict the noise; members (`n_members`) differ where
-        the data leave the function open. `model_.predict(X, std=True)` says what is included.
+        `loss="gaussian_nll"` and `"poisson"` predict the noise; the spread of ensemble members
+        (`n_members`) shows where the data do not determine the function. The documentation of
+        `model_.predict(X, std=True)` says what is included.
 
         Parameters
         ----------
@@ -213,15 +215,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         std : array of shape (n_samples,) or (n_samples, n_outputs)
-            Standard deviations, in the unit of the target.
+            Standard deviations, in the units of the target.
         """
         return _column(self._uncertain(X, std=True).std)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[Array, Array]:
-        """Bounds that hold a target with this probability.
+        """Predict an interval that contains a target with the given probability.
 
-        Under `loss=mlpgrad.Quantile([0.05, 0.5, 0.95])` these are the two quantiles that belong
-        to it; otherwise those of a law with the mean and standard deviation of `predict_std`.
+        With `loss=mlpgrad.Quantile([0.05, 0.5, 0.95])` the bounds are the two predicted quantiles;
+        otherwise those of a distribution with the mean and standard deviation of `predict_std`.
 
         Parameters
         ----------
@@ -233,18 +235,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         low, high : array of shape (n_samples,) or (n_samples, n_outputs)
-            In the unit of the target.
+            Bounds, in the units of the target.
         """
         low, high = self._uncertain(X, interval=coverage)
         return _column(low), _column(high)
 
     def _uncertain(self, X: Any, **asked: Any) -> Any:
-        """The network's answer with its uncertainty."""
+        """Return the network's prediction with its uncertainty."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False)
         return self._model(X).predict(X, **asked)
 
 
 def _column(numbers: Array) -> Array:
-    """Numbers as they are, or a single column as a vector."""
+    """Return numbers unchanged, but a single column as a vector."""
     return numbers.ravel() if numbers.shape[1] == 1 else numbers

@@ -1,4 +1,4 @@
-"""How an estimator trains its network: in epochs, or on all rows at once; in a session each."""
+"""Training of an estimator's network in a session, in epochs or on all rows at once."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ def train_in_epochs(
     incremental: bool = False,
     epochs: int | None = None,
 ) -> None:
-    """Train by steps on minibatches.
+    """Train on minibatches.
 
     Parameters
     ----------
     estimator : BaseMLP
     model : Sequential
     rows, held_out : Rows
-        Those that are trained on, and those that decide when to stop.
+        Training rows, and validation rows for early stopping.
     incremental : bool
-        One epoch, for `partial_fit`.
+        Whether to train for one epoch, for `partial_fit`.
     epochs : int, optional
-        So many epochs and no rule of stopping; `max_iter` at most otherwise.
+        Exact number of epochs, without a stopping rule; by default at most `max_iter`.
     """
     samples, sparse = rows.x.shape[0], issparse(rows.x)
     size = _rows_of_a_batch(estimator, samples)
@@ -80,7 +80,7 @@ def train_in_epochs(
 
 
 def train_at_once(estimator: Any, model: Sequential, rows: Rows) -> None:
-    """Train by L-BFGS on all rows."""
+    """Train with L-BFGS on all rows."""
     samples, sparse = rows.x.shape[0], issparse(rows.x)
     gradient = BatchGradient(
         model, estimator.alpha, steps=lambda rows: int(estimator.max_iter), sparse=sparse
@@ -105,7 +105,7 @@ def train_at_once(estimator: Any, model: Sequential, rows: Rows) -> None:
 
 
 def _run(estimator: Any, method: Method, batches: Batches, epochs: int, rows: Rows) -> None:
-    """Run a method in a session of its own."""
+    """Run a method in a new session."""
     estimator.history_ = History()
     session = Session(
         estimator.model_,
@@ -121,14 +121,14 @@ def _run(estimator: Any, method: Method, batches: Batches, epochs: int, rows: Ro
         epochs=epochs,
         record=estimator.history_,
     )
-    session.speaks = False  # scikit-learn's estimators warn of other things
+    session.speaks = False  # scikit-learn's estimators have their own warnings
     session.run()
     if estimator.history_.interrupted:
         warnings.warn("Training interrupted by user.", stacklevel=2)
 
 
 def _new_optimizer(estimator: Any) -> Optimizer:
-    """The rule of `solver`, at its first step."""
+    """Return a new optimizer for `solver`."""
     if isinstance(estimator.solver, Optimizer):
         optimizer = copy.deepcopy(estimator.solver)
         optimizer.reset()
@@ -141,7 +141,7 @@ def _new_optimizer(estimator: Any) -> Optimizer:
 
 
 def _rows_of_a_batch(estimator: Any, samples: int) -> int:
-    """`batch_size` as a number that the rows allow."""
+    """Return `batch_size` as a number, clipped to the number of rows."""
     if estimator.batch_size == "auto":
         return min(200, samples)
     if estimator.batch_size > samples:
@@ -153,7 +153,7 @@ def _rows_of_a_batch(estimator: Any, samples: int) -> int:
 
 
 def split(estimator: Any, rows: Rows) -> tuple[Rows, Rows]:
-    """Rows to train on and rows to hold out, drawn as scikit-learn does."""
+    """Split rows into training and held-out rows, drawn as in scikit-learn."""
     arrays = [array for array in rows if array is not None]
     parts = train_test_split(
         *arrays,
@@ -171,7 +171,7 @@ def split(estimator: Any, rows: Rows) -> tuple[Rows, Rows]:
 
 
 def with_class_weight(estimator: Any, rows: Rows) -> Rows:
-    """Rows whose weights are multiplied by those of their classes."""
+    """Return rows whose weights include the class weights."""
     class_weight = getattr(estimator, "class_weight", None)
     if class_weight is None:
         return rows
@@ -180,7 +180,7 @@ def with_class_weight(estimator: Any, rows: Rows) -> Rows:
 
 
 def network_data(estimator: Any, model: Sequential, rows: Rows) -> tuple[Any, ...]:
-    """Input, target and weights as the network's step takes them."""
+    """Return inputs, targets and weights as the network's step takes them."""
     x = rows.x.tocsr() if issparse(rows.x) else rows.x
     weights = rows.weights
     if weights is not None:

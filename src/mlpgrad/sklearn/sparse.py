@@ -14,7 +14,7 @@ from mlpgrad.network.network import Network
 
 
 class _SparseDense(Dense):
-    """`Dense` on a SciPy matrix in CSR form: only its numbers that are not zero are multiplied."""
+    """`Dense` for a SciPy matrix in CSR form, which multiplies only its nonzero elements."""
 
     def forward(self, x: Any) -> Array:
         if isinstance(x, np.ndarray):
@@ -33,7 +33,7 @@ class _SparseDense(Dense):
 
 
 def product(x: Any, layer: Layer) -> Array:
-    """x W + b, `(..., B, out)`, for a sparse x."""
+    """Return x W + b, `(..., B, out)`, for a sparse x."""
     weights, bias = layer.params.weights, layer.params.bias
     z = np.stack([x @ member for member in _members(weights)])
     z = z if weights.ndim == 3 else z[0]
@@ -42,12 +42,12 @@ def product(x: Any, layer: Layer) -> Array:
 
 
 def predict_sparse(network: Network, x: Any) -> Array:
-    """The output of a network whose first layer is a `Dense` for a sparse input."""
+    """Return the output of a network, whose first layer is a `Dense`, for a sparse input."""
     first, *others = (layer.reader() for layer in network.layers)
     with np.errstate(all="ignore"):
         return run_forward(others, product(x, first)).copy()
 
 
 def _members(array: Array) -> Array:
-    """The matrices of all members of an ensemble; of one network it is the only one."""
+    """Return the matrices of all members of an ensemble, or the only one of a single network."""
     return array if array.ndim == 3 else array[None]

@@ -1,4 +1,4 @@
-"""Solvers `adam` and `sgd`: epochs of minibatches, and scikit-learn's rules of when to stop."""
+"""Solvers `adam` and `sgd`: epochs of minibatches, with scikit-learn's stopping rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlpgrad.training.session import Method, Session
 
 
 class Epochs(Method):
-    """One step after another; `after_epoch(loss)` says whether to go on.
+    """Training in epochs of minibatches; `after_epoch(loss)` returns whether to continue.
 
     In contrast to `mlpgrad.training.Minibatch`, a loss that is not finite does not end training:
     scikit-learn's estimators may still return the weights of an earlier epoch.
@@ -48,7 +48,7 @@ class Epochs(Method):
             session.fitting.open()
 
     def _epoch(self, session: Session) -> tuple[Any, int]:
-        """The sum of the losses of an epoch, and its number of rows."""
+        """Train for an epoch; return the sum of the losses, and the number of rows."""
         gradient, network = self._gradient, session.network
         size = session.batches.batch_size
         assert size is not None

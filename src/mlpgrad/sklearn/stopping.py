@@ -1,4 +1,4 @@
-"""What an estimator keeps of its epochs, and the rules of when training ends."""
+"""The records that an estimator keeps of its epochs, and the stopping rules."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from sklearn.exceptions import ConvergenceWarning
 from mlpgrad._core.arrays import Array
 
 SMALLEST_RATE = 1e-6
-"""`learning_rate="adaptive"` stops instead of going on with less."""
+"""`learning_rate="adaptive"` stops instead of using a smaller learning rate."""
 
 
 class Progress:
-    """Writes an estimator's `loss_curve_` and counts, and judges each epoch.
+    """Record an estimator's `loss_curve_` and counts, and apply the stopping rule to each epoch.
 
     Parameters
     ----------
     estimator : BaseMLP
-        Its public attributes are what is known of the epochs so far, also of an earlier fit.
+        Its public attributes record the epochs so far, including those of an earlier fit.
     samples : int
-        Rows of an epoch.
+        Number of rows per epoch.
     held_out : Rows, optional
-        Rows whose score or loss decides, instead of the training loss.
+        Validation rows whose score or loss is used instead of the training loss.
     incremental : bool
         Whether this is `partial_fit`: one epoch.
     epochs : int, optional
-        So many epochs without any rule.
+        Exact number of epochs, without a stopping rule.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Progress:
             self.held_out = held_out._replace(y=estimator._labels(held_out.y))
 
     def __call__(self, loss: float) -> bool:
-        """Note the mean loss of an epoch; whether to go on."""
+        """Record the mean loss of an epoch; return whether to continue."""
         estimator = self.estimator
         estimator.n_iter_ += 1
         estimator.t_ += self.samples
@@ -81,7 +81,7 @@ class Progress:
         return True
 
     def _judge(self, loss: float) -> None:
-        """Whether the epoch was better than those before, by the rows that decide."""
+        """Return whether the epoch improved on the earlier ones."""
         if self.held_out is None:
             self._look(loss)
         elif self.losses is None:
@@ -90,7 +90,7 @@ class Progress:
             self.estimator._no_improvement_count = self.losses.look()
 
     def _look(self, loss: float) -> None:
-        """Whether the training loss improves; one that is NaN counts as better."""
+        """Return whether the training loss improves; NaN counts as an improvement."""
         estimator = self.estimator
         fails = loss > estimator.best_loss_ - estimator.tol
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if fails else 0
@@ -98,7 +98,7 @@ class Progress:
             estimator.best_loss_ = loss
 
     def _score(self, x: Any, y: Any, weights: Any) -> None:
-        """Whether the score of the held-out rows improves; keep the best weights."""
+        """Return whether the score of the held-out rows improves; keep the best weights."""
         estimator = self.estimator
         score = estimator._score(x, y, weights)
         estimator.validation_scores_.append(score)
@@ -112,13 +112,13 @@ class Progress:
             estimator.best_epochs_[...] = estimator.n_iter_
 
     def restore_best(self) -> None:
-        """Give the network the weights of the best epoch by the held-out rows."""
+        """Restore the weights of the epoch that was best on the held-out rows."""
         if self.held_out is not None:
             model = self.estimator.model_
             model.params, model.state = self.best
 
     def _stops(self) -> bool:
-        """Whether too many epochs without improvement end training, or lower the rate."""
+        """Return whether training ends after epochs without improvement, or lower the rate."""
         estimator = self.estimator
         decides = "Validation score" if self.losses is None else "Validation loss"
         what = "Training loss" if self.held_out is None else decides
@@ -139,7 +139,7 @@ class Progress:
         return stops
 
     def _set_rate(self, rate: float) -> None:
-        """The rate of the steps to come, without a new record of the step."""
+        """Set the learning rate of further steps without recording the step again."""
         self.estimator._optimizer._learning_rate = float(rate)
 
 
@@ -151,7 +151,7 @@ class HeldOutLoss:
     estimator : BaseMLP
     held_out : Rows
     best : tuple of array
-        Parameters and statistics, into which the best are written.
+        Parameters and statistics to which the best values are written.
     """
 
     def __init__(self, estimator: Any, held_out: Any, best: tuple[Array, Array]) -> None:
@@ -161,7 +161,7 @@ class HeldOutLoss:
         self.done = np.zeros(self.members, bool)
 
     def look(self) -> int:
-        """Judge an epoch; the epochs without improvement of the member that waited least."""
+        """Evaluate an epoch; return the smallest count of epochs without improvement."""
         estimator, model = self.estimator, self.estimator.model_
         losses = estimator._loss_of(self.held_out)
         estimator.validation_losses_.append(float(losses.mean()))
@@ -169,7 +169,7 @@ class HeldOutLoss:
             print(f"Validation loss: {losses.mean():f}")
         best = estimator.best_validation_losses_
         self.waited = np.where(losses < best - estimator.tol, 0, self.waited + 1)
-        better = (losses < best) & ~self.done  # as if each were trained alone
+        better = (losses < best) & ~self.done  # as if each member were trained alone
         self.done |= self.waited > estimator.n_iter_no_change
         best[better] = losses[better]
         estimator.best_epochs_[better] = estimator.n_iter_

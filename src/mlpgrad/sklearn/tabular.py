@@ -1,4 +1,4 @@
-"""What the two estimators for tables share: folds, the choice among candidates, answers."""
+"""Common base of the two estimators for tables: folds, choice of a candidate, predictions."""
 
 from __future__ import annotations
 
@@ -30,34 +30,34 @@ BATCHES = 10
 BATCH_SIZES = 32, 256
 EPOCHS = 50, 1000
 STEPS = 10_000
-"""The most steps of a training, if `max_epochs` does not say it; stopping comes long before."""
+"""Maximum number of steps if `max_epochs` is not given; early stopping usually ends it sooner."""
 PATIENCE = 10, 100
 WAITED = 300
 """Steps without improvement that are waited for, if `patience` does not say it."""
 
 
 class Choice(NamedTuple):
-    """What was tried: an entry of `candidates_`."""
+    """A candidate that was tried: an entry of `candidates_`."""
 
     name: str
     loss: float
     """The loss of the out-of-fold predictions."""
     standard_error: float
     epochs: int
-    """The number of epochs that is best for all members together."""
+    """The common number of epochs that is best over all members."""
     all_rows: bool
     """Whether its members may train on all rows: see `rows`."""
     seconds: float
 
     @classmethod
     def of(cls, candidate: Candidate) -> Choice:
-        """What is worth keeping of a candidate."""
+        """Return the results of a candidate."""
         c, all_rows = candidate, candidate.fits_all_rows()
         return cls(c.name, c.loss, c.standard_error, c.common_epochs, all_rows, c.seconds)
 
 
 class TabularMLP(BaseEstimator):
-    """Base of `TabularMLPClassifier` and `TabularMLPRegressor`; not to be used directly."""
+    """Base class of `TabularMLPClassifier` and `TabularMLPRegressor`; not to be used directly."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -76,49 +76,49 @@ class TabularMLP(BaseEstimator):
     }
 
     def _keep(self, options: Mapping[str, Any]) -> None:
-        """Keep the constructor's arguments, given as its `locals()`, under their own names."""
+        """Set the constructor's arguments, given as its `locals()`, as attributes."""
         for name in self._get_param_names():
             setattr(self, name, options[name])
 
-    # what a subclass says
+    # implemented by subclasses
 
     @abstractmethod
     def _learn_target(self, y: Any) -> tuple[Array, Array]:
-        """The target as the loss takes it, and as encodings see it."""
+        """Return the target as the loss takes it, and as encodings take it."""
 
     @abstractmethod
     def _new_loss(self) -> tuple[Callable[[], Loss], int, str | None]:
-        """A loss, the number of outputs, and how targets are scaled."""
+        """Return a loss, the number of outputs, and the target scaling."""
 
     @abstractmethod
     def _conclude(self, table: Table, weights: Array | None) -> None:
-        """Learn from the out-of-fold outputs, `_outputs`, what predictions are made of.
+        """Set the out-of-fold attributes and the calibration from the outputs `_outputs`.
 
-        `weights` are those that the user gave, without the weights of classes.
+        `weights` are those given by the user, without class weights.
         """
 
     def _weighted(self, y: Array, weights: Array | None) -> Array | None:
-        """The weights of the rows times those of their classes."""
+        """Return the weights of the rows times their class weights."""
         return weights
 
     # fitting
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, folds: Any = None) -> Any:
-        """Fit networks to a table, choosing how it is encoded and trained on.
+        """Fit networks to a table, and choose the best candidate.
 
         Parameters
         ----------
         X : DataFrame (pandas, polars) or array of shape (n_samples, n_features)
-            Numbers, categories and gaps as they are.
+            The table, with numbers, categories and missing values.
         y : array of shape (n_samples,) or (n_samples, n_outputs)
             Classes, or numbers.
         sample_weight : array of shape (n_samples,), default=None
-            Weights, as `mlpgrad.Sequential.fit` counts them: a row of weight 2 counts as two rows.
+            Sample weights, as in `mlpgrad.Sequential.fit`: a row of weight 2 counts as two rows.
         folds : array of int of shape (n_samples,), default=None
-            The fold of each row, at most as many as members: rows that belong together, such as
-            those of one person, must be in one fold. By default `n_folds` are drawn, each class in
-            proportion.
+            The fold of each row, with at most as many folds as members. Rows that belong together,
+            such as those of one person, must be in the same fold. By default `n_folds` folds are
+            drawn at random, stratified by class.
 
         Returns
         -------
@@ -150,7 +150,7 @@ class TabularMLP(BaseEstimator):
         return self
 
     def _checked_rows(self, X: Any, reset: bool) -> Any:
-        """A frame as it is, or an array of which only the shape and the numbers are checked."""
+        """Return a data frame unchanged, or an array after a check of its shape and numbers."""
         if not hasattr(X, "columns"):
             X = check_array(X, dtype=None, ensure_all_finite="allow-nan", estimator=self)
         validate_data(self, X, skip_check_array=True, reset=reset)
@@ -159,7 +159,7 @@ class TabularMLP(BaseEstimator):
         return X
 
     def _checked_y(self, y: Any) -> Array:
-        """The target as an array without gaps."""
+        """Return the target as an array without missing values."""
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
@@ -176,7 +176,7 @@ class TabularMLP(BaseEstimator):
         return found
 
     def _drawn_folds(self, y: Array, rng: np.random.RandomState) -> Array:
-        """The fold of each row."""
+        """Draw the fold of each row."""
         folds = np.empty(len(y), int)
         count = min(self.n_folds, self.n_members, len(y))
         if count < 2:
@@ -194,7 +194,7 @@ class TabularMLP(BaseEstimator):
         return folds
 
     def _names(self, table: Table, recipe: Recipe) -> list[str]:
-        """The candidates to try: of those asked for, the ones that suit the table."""
+        """Return the candidates to try: those of `candidates` that suit the table."""
         unknown = [name for name in self.candidates if name not in CANDIDATES]
         if unknown or not len(self.candidates):
             raise ValueError(
@@ -203,8 +203,8 @@ class TabularMLP(BaseEstimator):
         suiting = [name for name in self.candidates if CANDIDATES[name].suits(table, recipe)]
         if not suiting:
             raise ValueError(
-                f"candidates={list(self.candidates)!r} has none that suits a table of "
-                f"{len(table.target)} rows, which is too large; add 'plain'"
+                f"candidates={list(self.candidates)!r} has no candidate that suits a table as "
+                f"large as {len(table.target)} rows; add 'plain'"
             )
         return suiting
 
@@ -218,7 +218,7 @@ class TabularMLP(BaseEstimator):
         return [tried[name] for name in names]
 
     def _recipe(self, rows: int, rng: np.random.RandomState) -> Recipe:
-        """How all candidates are trained."""
+        """Return the training options common to all candidates."""
         loss, outputs, target_scaling = self._new_loss()
         batch, epochs, patience = self.batch_size, self.max_epochs, self.patience
         if batch == "auto":

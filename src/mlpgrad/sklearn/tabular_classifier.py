@@ -1,4 +1,4 @@
-"""`TabularMLPClassifier`: classes from a table as it is."""
+"""`TabularMLPClassifier`: classification of table rows without preprocessing."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from mlpgrad.sklearn.tabular import TabularMLP
 
 @documented
 class TabularMLPClassifier(ClassifierMixin, TabularMLP):
-    """Classes from a table as it is, by multilayer perceptrons: nothing to prepare or to tune.
+    """Classification of table rows by multilayer perceptrons, without preprocessing or tuning.
 
     {tabular}
 
-    The probabilities of the members are averaged, and calibrated: one temperature for all logits
-    makes the out-of-fold log-loss smallest. Guo, Pleiss, Sun and Weinberger 2017, "On calibration
-    of modern neural networks".
+    The probabilities of the members are averaged and calibrated: one temperature for all logits
+    minimizes the out-of-fold log-loss. Guo, Pleiss, Sun and Weinberger 2017, "On calibration of
+    modern neural networks".
 
     Parameters
     ----------
     {tabular_options}
     class_weight : dict, 'balanced' or None, default=None
-        Multiplies the weights of each class's rows, in training and where a fold tells a member
-        when to stop; keys are labels.
+        Factors for the weights of each class's rows, in training and in early stopping; the keys
+        are labels.
     calibrate : bool, default=True
         Whether to calibrate the probabilities. With False the temperature is 1.
 
@@ -49,15 +49,16 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
     temperature_ : float
         What the logits of `model_` have been divided by: above 1 where they were too sure.
     oof_prediction_ : array of shape (n_samples, n_classes)
-        Calibrated probabilities of each training row by members that have not seen it.
+        Calibrated out-of-fold probabilities of each training row.
     oof_score_ : float
-        The accuracy of these predictions. It is a little too good, since each member has stopped
-        where its own fold was predicted best, and the candidate was chosen by it.
+        Accuracy of the out-of-fold predictions. It is slightly optimistic, because each member
+        stopped where its own fold was predicted best, and the candidate was chosen by these
+        predictions.
     {tabular_attributes}
 
     See Also
     --------
-    TabularMLPRegressor : The same for numbers.
+    TabularMLPRegressor : The regressor.
     MLPClassifier : A single network on an array of numbers, with scikit-learn's options.
 
     Examples
@@ -150,7 +151,7 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
         return np.asarray(self.classes_[likeliest])
 
     def predict_proba(self, X: Any) -> Array:
-        """Probabilities of the classes.
+        """Predict probabilities of the classes.
 
         Parameters
         ----------
@@ -165,7 +166,7 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
         return np.asarray(_probabilities(self._predicted(X)).mean(axis=0))
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Logarithms of `predict_proba`.
+        """Predict logarithms of the probabilities.
 
         Parameters
         ----------
@@ -175,14 +176,14 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
         Returns
         -------
         logarithms : array of shape (n_samples, n_classes)
-            -inf where a probability is 0.
+            Logarithms of `predict_proba`; -inf where a probability is 0.
         """
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(self.predict_proba(X)))
 
 
 def _probabilities(logits: Array) -> Array:
-    """A column for each class; of one logit, that of the second class, two columns."""
+    """Return a column for each class; a single logit, of the second class, gives two columns."""
     logits = logits.astype(np.float64)
     if logits.shape[-1] == 1:
         return np.asarray(expit(np.concatenate([-logits, logits], axis=-1)))
@@ -190,7 +191,7 @@ def _probabilities(logits: Array) -> Array:
 
 
 def _temperature(logits: Array, labels: Array, weights: Array | None) -> float:
-    """The temperature with the smallest log-loss, between 1/10 and 10."""
+    """Return the temperature with the smallest log-loss, between 1/10 and 10."""
     rows = np.arange(len(labels))
 
     def log_loss(log_temperature: float) -> float:

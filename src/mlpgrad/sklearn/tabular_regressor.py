@@ -1,4 +1,4 @@
-"""`TabularMLPRegressor`: numbers from a table as it is."""
+"""`TabularMLPRegressor`: regression on table rows without preprocessing."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ LEAST_NOISE = 1e-4
 
 @documented
 class TabularMLPRegressor(RegressorMixin, TabularMLP):
-    """Numbers from a table as it is, by multilayer perceptrons: nothing to prepare or to tune.
+    """Regression on table rows by multilayer perceptrons, without preprocessing or tuning.
 
     {tabular}
 
-    Training is on targets of mean 0 and standard deviation 1 by the squared error; the members'
-    predictions, in the unit of `y`, are averaged.
+    The networks are trained on targets scaled to mean 0 and standard deviation 1, with the squared
+    error; the members' predictions, in the units of `y`, are averaged.
 
     Parameters
     ----------
@@ -39,15 +39,15 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
     Attributes
     ----------
     oof_prediction_ : array of shape (n_samples,) or (n_samples, n_outputs)
-        The prediction of each training row by members that have not seen it.
+        Out-of-fold prediction of each training row.
     oof_score_ : float
-        R^2 of these predictions. It is a little too good, since each member has stopped where its
-        own fold was predicted best, and the candidate was chosen by it.
+        R^2 of the out-of-fold predictions. It is slightly optimistic, because each member stopped
+        where its own fold was predicted best, and the candidate was chosen by these predictions.
     {tabular_attributes}
 
     See Also
     --------
-    TabularMLPClassifier : The same for classes.
+    TabularMLPClassifier : The classifier.
     MLPRegressor : A single network on an array of numbers, with scikit-learn's options.
 
     Examples
@@ -107,7 +107,7 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
         return Noise(np.sqrt(np.maximum(errors - known, least)))
 
     def _as_given(self, numbers: Array) -> Array:
-        """In the shape of the `y` of `fit`."""
+        """Return numbers in the shape of the `y` of `fit`."""
         return numbers[:, 0] if self._one_column else numbers
 
     def predict(self, X: Any) -> Array:

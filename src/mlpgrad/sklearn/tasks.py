@@ -1,4 +1,4 @@
-"""scikit-learn's callback protocol (from its version 1.9 on), where it is installed."""
+"""scikit-learn's callback protocol, available from its version 1.9 on."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ try:
 except ImportError:
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Nothing to support: this scikit-learn has no callbacks."""
+        """Empty mixin, since this version of scikit-learn has no callbacks."""
 
 
 class _FitTasks(Callback):
-    """Tells scikit-learn's callbacks of each epoch: a task below that of the whole fit."""
+    """Notify scikit-learn's callbacks of each epoch, a subtask of the whole fit."""
 
     def __init__(self, estimator: Any, rows: Any) -> None:
         self.estimator, self.rows = estimator, rows
@@ -43,12 +43,12 @@ class _FitTasks(Callback):
             self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        if self._task is not None:  # of an epoch that was not made
+        if self._task is not None:  # the task of an epoch that was not run
             self._task.call_on_fit_task_end(estimator=self.estimator)
         self._whole.call_on_fit_task_end(**self._told)
 
     def _fitted(self) -> dict[str, Any]:
-        """What an estimator needs to predict as if training had ended now."""
+        """Return what an estimator needs to predict as if training had ended now."""
         model = self.estimator.model_.copy()
         twin = copy.copy(self.estimator)
         twin.model_ = model
@@ -57,5 +57,5 @@ class _FitTasks(Callback):
 
 
 def fit_tasks(estimator: Any, rows: Any) -> list[Callback]:
-    """The callback that tells scikit-learn's, where the estimator has some."""
+    """Return the callback that notifies scikit-learn's callbacks, if the estimator has any."""
     return [_FitTasks(estimator, rows)] if getattr(estimator, "_skl_callbacks", None) else []

@@ -1,8 +1,4 @@
-"""What makes numbers of a person's columns: an encoder of tables, and the ways to encode a column.
-
-`TableEncoder` recognises what each column holds and encodes it in one of the ways below. A new way
-is a subclass of `ColumnEncoding`.
-"""
+"""Encoding of tables as numbers: `TableEncoder`, and the encodings of single columns."""
 
 from mlpgrad.tables.base import ColumnEncoding
 from mlpgrad.tables.bins import QuantileBins, TargetBins

@@ -1,4 +1,4 @@
-"""`ColumnEncoding`: a way to make numbers of one column."""
+"""`ColumnEncoding`: the encoding of one column as numbers."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from mlpgrad._core.described import Described
 from mlpgrad.tables.columns import Column
 
 State = dict[str, Any]
-"""What an encoding has learnt of a column: numbers, arrays and lists of texts, by name."""
+"""The state of an encoding for one column: numbers, arrays and lists of strings, by name."""
 
 
 class ColumnEncoding(Described):
-    """Base of the ways to encode a column. An object has options only; what it learns of a column
-    is a dict of its own, so that one object serves any number of columns.
+    """Base class of the encodings of a column.
 
-    A subclass implements `learn`, `names` and `write`, and `most_features` where a column can
-    become more than two.
+    An object only has options; what it learns about a column is a separate dict, so that one
+    object can encode any number of columns. A subclass implements `learn`, `names` and `write`,
+    and also `most_features` if a column can have more than two features.
 
     Attributes
     ----------
     of_numbers : bool
-        Whether it encodes numbers; else categories.
+        Whether it encodes numbers; otherwise categories.
     sees_target : bool
-        Whether `learn` looks at the target.
+        Whether `learn` uses the target.
 
     Examples
     --------
-    Ranks in place of numbers:
+    Ranks instead of numbers:
 
     >>> import numpy as np
     >>> from mlpgrad.tables import ColumnEncoding, TableEncoder
@@ -55,50 +55,51 @@ class ColumnEncoding(Described):
     sees_target: ClassVar[bool] = False
 
     def learn(self, column: Column, target: Array | None, weights: Array) -> State:
-        """Learn what the encoding needs to know about a column, from the training rows.
+        """Learn the state of the encoding for a column from the training rows.
 
         Parameters
         ----------
         column : Column
-            With `numbers (n,)`, NaN where missing, or `codes (n,)` and `levels`.
+            A column with `numbers (n,)`, NaN where missing, or with `codes (n,)` and `levels`.
         target : array (n, O) or None
-            Numbers, or one column a class. None unless `sees_target`.
+            Numbers, or one column per class. None unless `sees_target`.
         weights : array (n,)
             The weights of the rows, all above 0.
 
         Returns
         -------
         dict
-            Numbers, arrays, and lists of texts, by name: it is saved with a model.
+            The state: numbers, arrays and lists of strings, by name. It is saved with a model.
         """
         raise NotImplementedError
 
     def names(self, state: State) -> list[str]:
-        """What to add to the column's name for each feature that it becomes."""
+        """Return the suffix of the column's name for each of its features."""
         raise NotImplementedError
 
     def write(self, column: Column, state: State, out: Array) -> None:
-        """Write the features of a column into `out (n, features)`, which holds zeros."""
+        """Write the features of a column to `out (n, features)`, which is zero-filled."""
         raise NotImplementedError
 
     def most_features(self, column: Column) -> int:
-        """How many features this column, or any part of its rows, can become."""
+        """Return the maximum number of features of this column or of any subset of its rows."""
         return 1 + int(column.missing.any())
 
     @classmethod
     def example(cls) -> Self:
-        """A new object, for tests that go through every class."""
+        """Return a new object, for tests that go through every class."""
         return cls()
 
 
 class NumericEncoding(ColumnEncoding):
-    """Base of those of numbers: a gap has a column of its own, where there were gaps in training.
+    """Base class of encodings of numbers, with a feature that marks missing values.
 
-    A subclass implements `learn_numbers`, `parts` and `write_numbers`, which see numbers only.
+    A subclass implements `learn_numbers`, `parts` and `write_numbers`, which are only given
+    numbers. The feature that marks missing values exists if there were missing values in training.
     """
 
     def learn(self, column: Column, target: Array | None, weights: Array) -> State:
-        """The state of the numbers that are there, their median, and whether there are gaps."""
+        """Learn the state of the present numbers, their median, and whether values are missing."""
         there = ~column.missing
         values = column.numbers[there]
         state: State = {"gaps": bool(not there.all()), "median": 0.0}
@@ -109,11 +110,11 @@ class NumericEncoding(ColumnEncoding):
         return state | self.learn_numbers(values, given, weights[there])
 
     def names(self, state: State) -> list[str]:
-        """The endings of the names of the numbers' features, and one for gaps."""
+        """Return the suffixes of the numbers' features, and one for missing values."""
         return self.parts(state) + ["=missing"] * state["gaps"]
 
     def write(self, column: Column, state: State, out: Array) -> None:
-        """The numbers' features; a gap as the median, or as zeros beside a column of its own."""
+        """Write the features; a missing value is written as the median, or as zeros and a mark."""
         parts, missing = len(self.parts(state)), column.missing
         values = np.where(missing, state["median"], column.numbers)
         with np.errstate(over="ignore"):
@@ -124,28 +125,28 @@ class NumericEncoding(ColumnEncoding):
         if not np.isfinite(out[:, :parts]).all():
             row = int((~np.isfinite(out[:, :parts])).any(axis=1).argmax())
             raise ValueError(
-                f"column {column.name!r}, row {row}: {column.numbers[row]} lies too far from the "
-                f"numbers in training to be scaled; are the units the same?"
+                f"column {column.name!r}, row {row}: {column.numbers[row]} is too far from the "
+                "numbers in training to be scaled; check that the units are the same"
             )
 
     median_where_missing: ClassVar[bool] = True
-    """Whether a gap is also encoded as the median; else its other features are 0."""
+    """Whether a missing value is encoded as the median; otherwise its other features are 0."""
 
     def learn_numbers(self, values: Array, target: Array | None, weights: Array) -> State:
-        """Learn what the encoding needs to know about numbers without gaps, at least one."""
+        """Learn the state from numbers without missing values, at least one."""
         raise NotImplementedError
 
     def parts(self, state: State) -> list[str]:
-        """What to add to the column's name for each feature of its numbers."""
+        """Return the suffix of the column's name for each feature of its numbers."""
         return [""]
 
     def write_numbers(self, values: Array, state: State, out: Array) -> None:
-        """Write the features of numbers without gaps."""
+        """Write the features of numbers without missing values."""
         raise NotImplementedError
 
 
 def quantiles(values: Array, weights: Array, shares: Array) -> Array:
-    """The smallest value with at least each share of the weight at or below it.
+    """Return weighted quantiles: the smallest value with each fraction of weight at or below it.
 
     Examples
     --------
@@ -154,7 +155,7 @@ def quantiles(values: Array, weights: Array, shares: Array) -> Array:
     """
     order = np.argsort(values)
     total = np.cumsum(weights[order])
-    # a share such as 0.7 of 10 rows is the 7th, whatever the rounding of the product
+    # the fraction 0.7 of 10 rows is the 7th row, despite rounding of the product
     places = np.searchsorted(total, shares * total[-1] * (1 - 1e-12))
     found: Array = values[order][places]
     return found

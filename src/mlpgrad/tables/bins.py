@@ -1,4 +1,4 @@
-"""Numbers in bins, piecewise linear: between two edges a feature goes from 0 to 1."""
+"""Piecewise-linear binning of numbers: a feature rises from 0 to 1 between two edges."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS_AT_ONCE = 4096  # bounds the memory, and fits the cache
 
 
 class _Bins(NumericEncoding):
-    """A number x becomes e_t = clip((x - b_(t-1)) / (b_t - b_(t-1)), 0, 1), a feature a bin t."""
+    """Encode x as e_t = clip((x - b_(t-1)) / (b_t - b_(t-1)), 0, 1), one feature per bin t."""
 
     median_where_missing = False
 
@@ -25,22 +25,22 @@ class _Bins(NumericEncoding):
         self.bins = count(bins, f"{type(self).__name__}: bins", 1, MOST_BINS)
 
     def edges(self, values: Array, target: Array | None, weights: Array) -> Array:
-        """Sorted edges of the bins, each once."""
+        """Return the sorted, distinct edges of the bins."""
         raise NotImplementedError
 
     def learn_numbers(self, values: Array, target: Array | None, weights: Array) -> State:
-        """The edges."""
+        """Learn the edges."""
         return {"edges": self.edges(values, target, weights) + 0.0}  # -0.0 becomes 0.0
 
     def parts(self, state: State) -> list[str]:
-        """The upper edge of each bin but the last, whose lower edge is told."""
+        """Return names with the upper edge of each bin, for the last bin with the lower edge."""
         edges = state["edges"]
         if len(edges) < 3:
             return [""] * (len(edges) - 1)
         return [f"<{edge:.6g}" for edge in edges[1:-1]] + [f">={edges[-2]:.6g}"]
 
     def write_numbers(self, values: Array, state: State, out: Array) -> None:
-        """How far through each bin the numbers are."""
+        """Write the position of the numbers in each bin."""
         edges = state["edges"]
         if len(edges) < 2:
             return
@@ -52,13 +52,13 @@ class _Bins(NumericEncoding):
             out[rows] = np.clip(through, 0, 1, out=through)
 
     def most_features(self, column: Column) -> int:
-        """A bin lies between two different numbers."""
+        """Return the maximum number of bins, each of which lies between two distinct numbers."""
         there = column.numbers[~column.missing]
         bins = self.most_of(len(np.unique(there)))
         return max(min(self.bins, bins), 0) + int(there.size < len(column.numbers))
 
     def most_of(self, different: int) -> int:
-        """How many bins a number of different values can need."""
+        """Return the maximum number of bins for a number of distinct values."""
         return different - 1
 
     @classmethod
@@ -67,20 +67,20 @@ class _Bins(NumericEncoding):
 
 
 class QuantileBins(_Bins):
-    """Piecewise-linear bins of about as many training rows each.
+    """Piecewise-linear encoding with bins of about equally many training rows.
 
-    With edges b_0 < b_1 < ... < b_T, a number x becomes T features,
-    e_t = clip((x - b_(t-1)) / (b_t - b_(t-1)), 0, 1): 1 in the bins below it, 0 in those above, and
-    in its own bin how far through it is. So the layer that follows sees a different slope in each
-    bin. The edges are the quantiles t / T of the training rows; equal ones count once. Gorishniy,
-    Rubachev and Babenko 2022, "On embeddings for numerical features in tabular deep learning".
-    Numbers beyond the first and last edge are encoded as that edge. A gap has a bin of its own,
-    where there were gaps in training, and else is the median.
+    With edges b_0 < b_1 < ... < b_T, a number x becomes T features, e_t = clip((x - b_(t-1)) /
+    (b_t - b_(t-1)), 0, 1): 1 for the bins below x, 0 for those above, and in the bin of x its
+    relative position. The following layer can thus have a different slope in each bin. The edges
+    are the quantiles t / T of the training rows, without duplicates. Gorishniy, Rubachev and
+    Babenko 2022, "On embeddings for numerical features in tabular deep learning". Numbers beyond
+    the first or last edge are encoded as that edge. A missing value has its own feature if there
+    were missing values in training; otherwise it is encoded as the median.
 
     Parameters
     ----------
     bins : int, default 32
-        How many bins, at most.
+        Maximum number of bins.
 
     Examples
     --------
@@ -95,28 +95,28 @@ class QuantileBins(_Bins):
     """
 
     def edges(self, values: Array, target: Array | None, weights: Array) -> Array:
-        """The quantiles."""
+        """Return the quantiles."""
         shares = np.arange(self.bins + 1) / self.bins
         return np.unique(quantiles(values, weights, shares))
 
 
 class TargetBins(_Bins):
-    """Piecewise-linear bins whose edges are where the target changes most.
+    """Piecewise-linear encoding whose bin edges are where the target changes most.
 
-    The features are those of `QuantileBins`; the edges are the thresholds of a regression tree
-    on this column alone, which splits next where the squared error of the target falls most (for
-    classes: the Gini impurity). Gorishniy, Rubachev and Babenko 2022, "On embeddings for numerical
-    features in tabular deep learning".
+    The features are those of `QuantileBins`; the edges are the thresholds of a regression tree on
+    this column alone, grown by the split with the largest decrease of the squared error of the
+    target (for classes, of the Gini impurity). Gorishniy, Rubachev and Babenko 2022, "On
+    embeddings for numerical features in tabular deep learning".
 
-    The edges have seen the target: rows that are to judge a model must not be among those that
-    the encoder is fitted on. `Sequential(..., encoder=...)` sees to that.
+    The edges depend on the target, so the encoder must not be fitted on rows that are used to
+    evaluate a model. `Sequential(..., encoder=...)` ensures this.
 
     Parameters
     ----------
     bins : int, default 32
-        How many bins, at most.
+        Maximum number of bins.
     least_rows : int, default 16
-        Training rows in a bin, at least.
+        Minimum number of training rows in a bin.
 
     Examples
     --------
@@ -135,7 +135,7 @@ class TargetBins(_Bins):
         self.least_rows = count(least_rows, "TargetBins: least_rows")
 
     def edges(self, values: Array, target: Array | None, weights: Array) -> Array:
-        """The smallest number, the thresholds of the tree, the largest number."""
+        """Return the smallest number, the thresholds of the tree and the largest number."""
         low, high = values.min(), values.max()
         inner = np.empty(0)
         if target is not None and ((values != low) & (values != high)).any():
@@ -143,7 +143,7 @@ class TargetBins(_Bins):
         return np.unique([low, *inner, high])
 
     def most_of(self, different: int) -> int:
-        """Each number can be a leaf of the tree, except two numbers, which one bin tells apart."""
+        """Return the number of distinct values, each of which can be a leaf; 1 for two values."""
         return different - (different < 3)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Categories: a feature for each level, or one number that an `Embedding` layer looks up."""
+"""Encodings of categories: one feature per level, or one code for an `Embedding` layer."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.tables.base import ColumnEncoding, State
 from mlpgrad.tables.columns import Column
 
-MOST_LEVELS = 1 << 24  # up to here float32 holds every whole number
+MOST_LEVELS = 1 << 24  # up to this, float32 represents every integer exactly
 
 
 class _Categories(ColumnEncoding):
-    """Base: the levels that have a place of their own."""
+    """Base class of encodings of categories: the levels with their own position."""
 
     of_numbers = False
 
@@ -26,7 +26,7 @@ class _Categories(ColumnEncoding):
         self.least_rows = count(least_rows, f"{name}: least_rows")
 
     def learn(self, column: Column, target: Array | None, weights: Array) -> State:
-        """The levels with enough rows, the most frequent ones where there are too many."""
+        """Learn the levels with enough rows; if there are too many, the most frequent ones."""
         counts = np.bincount(column.codes + 1, minlength=len(column.levels) + 1)
         gaps, counts = bool(counts[0]), counts[1:]
         by_count = np.argsort(-counts, kind="stable")[: self.most]
@@ -35,7 +35,7 @@ class _Categories(ColumnEncoding):
         return {"levels": [column.levels[i] for i in chosen], "rare": rare, "gaps": gaps}
 
     def places(self, column: Column, state: State, unseen: int, missing: int) -> Array:
-        """The place of each value: that of its level, or one of the two others."""
+        """Return the position of each value: its level, other levels, or missing values."""
         known = {level: place for place, level in enumerate(state["levels"])}
         table = [known.get(level, unseen) for level in column.levels]
         places: Array = np.array([*table, missing], np.intp)[column.codes]
@@ -43,18 +43,19 @@ class _Categories(ColumnEncoding):
 
 
 class OneHot(_Categories):
-    """A feature for each level: 1 where the value is that level, else 0.
+    """One-hot encoding: a feature for each level, which is 1 for that level and 0 for others.
 
-    Levels that are too rare or too many share a feature, and a level that was not there in
-    training belongs to them. Where no levels are shared, it gives zeros. A gap has a feature of its
-    own where there were gaps in training, and else counts as a level that was not there.
+    Levels that are too rare, or exceed `most`, share one feature, which is also that of levels
+    that did not occur in training. If no levels share a feature, a new level gives zeros. A
+    missing value has its own feature if there were missing values in training; otherwise it is
+    treated as a new level.
 
     Parameters
     ----------
     most : int, default 64
-        Levels with a feature of their own: the most frequent ones.
+        Maximum number of levels with their own feature; the most frequent ones are chosen.
     least_rows : int, default 1
-        Training rows that such a level has, at least.
+        Minimum number of training rows of such a level.
 
     Examples
     --------
@@ -74,12 +75,12 @@ class OneHot(_Categories):
         super().__init__(most, least_rows)
 
     def names(self, state: State) -> list[str]:
-        """The endings of the features' names, one for each level."""
+        """Return the suffixes of the features' names, one for each level."""
         own = [f"={level}" for level in state["levels"]]
         return own + ["=other"] * state["rare"] + ["=missing"] * state["gaps"]
 
     def write(self, column: Column, state: State, out: Array) -> None:
-        """A 1 at the place of each value."""
+        """Write a 1 at the position of each value."""
         levels = len(state["levels"])
         other = levels if state["rare"] else -1
         missing = levels + state["rare"] if state["gaps"] else other
@@ -88,7 +89,7 @@ class OneHot(_Categories):
         out[rows, places[rows]] = 1
 
     def most_features(self, column: Column) -> int:
-        """The levels, the shared feature, and that of gaps."""
+        """Return the number of levels, plus the shared feature and that of missing values."""
         levels = len(column.levels)
         shared = levels > self.most or self.least_rows > 1
         return min(levels, self.most) + int(shared) + int(column.missing.any())
@@ -99,18 +100,19 @@ class OneHot(_Categories):
 
 
 class Codes(_Categories):
-    """One number a value, for an `Embedding` layer: 1, 2, 3 ... for the levels in order.
+    """Integer codes for an `Embedding` layer: 1, 2, 3 ... for the levels in order.
 
-    0 stands for levels that are too rare or too many, and for those that were not there in
-    training. A gap has the number after the last level where there were gaps in training, and
-    else 0. `TableEncoder.codes()` tells the layer which features are codes, and how many there are.
+    The code 0 is for levels that are too rare or exceed `most`, and for levels that did not occur
+    in training. A missing value has the code after the last level if there were missing values in
+    training, and otherwise 0. `TableEncoder.codes()` returns which features are codes, and the
+    number of codes of each, as `Embedding` takes them.
 
     Parameters
     ----------
     most : int, default 16777214
-        Levels with a number of their own: the most frequent ones.
+        Maximum number of levels with their own code; the most frequent ones are chosen.
     least_rows : int, default 1
-        Training rows that such a level has, at least.
+        Minimum number of training rows of such a level.
 
     Examples
     --------
@@ -126,18 +128,18 @@ class Codes(_Categories):
         super().__init__(most, least_rows)
 
     def names(self, state: State) -> list[str]:
-        """One."""
+        """Return one feature."""
         return [""]
 
     def write(self, column: Column, state: State, out: Array) -> None:
-        """The numbers of the levels."""
+        """Write the codes of the levels."""
         missing = len(state["levels"]) if state["gaps"] else -1
         out[:, 0] = self.places(column, state, -1, missing) + 1
 
     def most_features(self, column: Column) -> int:
-        """One."""
+        """Return one feature."""
         return 1
 
     def most_codes(self, levels: Sequence[str]) -> int:
-        """How many numbers so many levels, or fewer, can need: 0, their own, that of a gap."""
+        """Return the maximum number of codes: 0, one per level, and one for missing values."""
         return min(len(levels), self.most) + 2

@@ -1,4 +1,4 @@
-"""The values of a column, read as numbers or as categories; errors name the row and the column."""
+"""Reading the values of a column as numbers or as categories; errors name row and column."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlpgrad.datasets.fields import Fields
 from mlpgrad.tables.frames import RawColumn
 
 NO_VALUE = {"NoneType", "NAType", "NaTType"}
-"""Types of which every value is missing."""
+"""Types whose values are all missing."""
 
 
 class Column(NamedTuple):
@@ -27,27 +27,27 @@ class Column(NamedTuple):
     numbers: Array = np.empty(0)
     """`(n,)`, float64; NaN where it is missing."""
     codes: Array = np.empty(0, np.intp)
-    """`(n,)`: the place of each value in `levels`; -1 where it is missing."""
+    """`(n,)`: the index of each value in `levels`; -1 where it is missing."""
     levels: Sequence[str] = ()
-    """The different texts, sorted."""
+    """The distinct levels, sorted."""
     categorical: bool = False
-    """Whether it is codes and levels; else numbers."""
+    """Whether the column has codes and levels; otherwise it has numbers."""
 
     @property
     def missing(self) -> Array:
-        """Whether each value is missing, `(n,)`."""
+        """Return whether each value is missing, `(n,)`."""
         missing: Array = self.codes < 0 if self.categorical else np.isnan(self.numbers)
         return missing
 
     def take(self, rows: Array) -> Column:
-        """Some of its rows."""
+        """Return some of its rows."""
         if self.categorical:
             return self._replace(codes=self.codes[rows])
         return self._replace(numbers=self.numbers[rows])
 
 
 def as_numbers(raw: RawColumn, fields: Fields) -> Column:
-    """A column read as numbers; text is, if it is plain numbers.
+    """Read a column as numbers; text is accepted if it consists of plain numbers.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def as_numbers(raw: RawColumn, fields: Fields) -> Column:
 
 
 def as_categories(raw: RawColumn, fields: Fields) -> Column:
-    """A column read as categories: whatever it holds is the name of a level."""
+    """Read a column as categories: each distinct value is a level."""
     if raw.values.dtype.kind in "mMc":
         refuse_type(raw)
     texts = {value: _text(value, fields) for value in distinct(raw)}
@@ -89,7 +89,7 @@ def as_categories(raw: RawColumn, fields: Fields) -> Column:
 
 
 def distinct(raw: RawColumn) -> Iterable[Any]:
-    """The different values of a column; raise TypeError for one that is neither text nor number."""
+    """Return the distinct values of a column; raise TypeError unless text or numbers."""
     wrong = {cls for cls in set(map(type, raw.objects)) if not _is_known(cls)}
     if not wrong:
         return raw.counts
@@ -105,7 +105,7 @@ def distinct(raw: RawColumn) -> Iterable[Any]:
 
 
 def is_gap(value: Any) -> bool:
-    """Whether a value stands for a missing one, whatever the column holds: None, NaN, pandas.NA."""
+    """Return whether a value is missing in any kind of column: None, NaN, pandas.NA."""
     return type(value).__name__ in NO_VALUE or bool(value != value)
 
 
@@ -115,7 +115,7 @@ def _is_known(cls: type) -> bool:
 
 
 def _number(value: Any, fields: Fields) -> float | None:
-    """A value as a number, NaN where it is missing, None where it is something else."""
+    """Return a value as a number; NaN if it is missing, None if it is something else."""
     if is_gap(value):
         return math.nan
     if isinstance(value, (str, bytes)):
@@ -127,7 +127,7 @@ def _number(value: Any, fields: Fields) -> float | None:
 
 
 def _text(value: Any, fields: Fields) -> str | None:
-    """A value as the name of a level, None where it is missing."""
+    """Return a value as the name of a level, None if it is missing."""
     if is_gap(value):
         return None
     if isinstance(value, (str, bytes)):
@@ -136,23 +136,23 @@ def _text(value: Any, fields: Fields) -> str | None:
     if isinstance(value, (bool, np.bool_)):
         return str(value)
     number = float(value)
-    return str(int(value)) if number.is_integer() else str(number)  # 1.0, since gaps make floats
+    return str(int(value)) if number.is_integer() else str(number)  # 1.0 of integers with gaps
 
 
 def decoded(value: str | bytes) -> str:
-    """A text without blanks around it."""
+    """Return a text without surrounding blanks."""
     return (value.decode("utf-8", "replace") if isinstance(value, bytes) else value).strip()
 
 
 def refuse_type(raw: RawColumn) -> NoReturn:
-    """Raise an error for dates, spans of time and complex numbers."""
+    """Raise an error for dates, time differences and complex numbers."""
     if raw.values.dtype.kind == "c":
         raise TypeError(f"column {raw.name!r} expects real numbers, got complex ones; take .real")
     refuse_dates(raw.name, raw.values[0], 0)
 
 
 def refuse_dates(name: str | int, value: Any, row: int) -> NoReturn:
-    """Raise TypeError for a column of dates, with what to do about them."""
+    """Raise TypeError for a column of dates, with a fix."""
     column = f"table[{name!r}]"
     if isinstance(value, (np.timedelta64, datetime.timedelta)):
         fix = f"give days, {column} / numpy.timedelta64(1, 'D')"
@@ -166,8 +166,8 @@ def refuse_dates(name: str | int, value: Any, row: int) -> NoReturn:
 
 
 def refuse_text(name: str | int, row: int, text: str, fix: str | None) -> NoReturn:
-    """Raise ValueError for a text in a column of numbers, with a fix where one is known."""
-    fix = fix or f"correct it, or name it as a gap with missing=['', {text!r}]"
+    """Raise ValueError for a text in a column of numbers, with a fix if one is known."""
+    fix = fix or f"correct it, or mark it as missing with missing=['', {text!r}]"
     raise ValueError(
         f"column {name!r}, row {row}: expects a number, got {shown(text)}; {fix}; if the column "
         f"holds categories, write columns={{{name!r}: OneHot()}}"

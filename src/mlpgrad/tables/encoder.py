@@ -1,4 +1,4 @@
-"""`TableEncoder`: from a person's columns to the numbers that a network takes."""
+"""`TableEncoder`: from the columns of a table to the features of a network."""
 
 from __future__ import annotations
 
@@ -34,40 +34,41 @@ from mlpgrad.tables.target import target_columns, weights_of
 
 
 class TableEncoder(Described, Stateful):
-    """Makes float32 features of a table's columns: numbers, categories, gaps.
+    """Encode the columns of a table as float32 features: numbers, categories, missing values.
 
-    What a column holds is recognised when the encoder is fitted, and is the same from then on:
+    The kind of each column is recognized when the encoder is fitted, and fixed from then on:
 
-    - A column is *numbers* if its type says so, if it is true or false (1 and 0), or if it is text
-      and every text is a plain number. Texts with leading zeros, such as "0049", are codes, and so
-      categories.
-    - Other text is *categories*, and so are columns of a categorical type.
-    - It is *left out* if every value is missing or the same, or if it is text and no text comes
-      twice, as in an id. `summary()` names such columns.
-    - It is *refused*, by row and column, with what to do about it, if it holds dates, amounts that
-      are not plain numbers ("$5", "1,200", "3 kg"), text among numbers, or objects.
+    - A column is *numbers* if it has a numeric type, if it is boolean (encoded as 1 and 0), or if
+      it is text that consists of plain numbers. Texts with leading zeros, such as "0049", are
+      codes, and therefore categories.
+    - Other text and columns of a categorical type are *categories*.
+    - A column is *left out* if all values are missing or equal, or if it is text in which no value
+      occurs twice, as in an identifier. `summary()` lists such columns.
+    - A column is *refused*, with an error that names row, column and a fix, if it holds dates,
+      objects, text among numbers, or amounts ("$5", "1,200", "3 kg") that are not plain numbers.
 
-    `columns` decides otherwise. Each encoding documents where levels and gaps go that were not
-    there in training.
+    `columns` overrides this. Each encoding documents how it treats levels and missing values that
+    did not occur in training.
 
     Parameters
     ----------
     numeric : ColumnEncoding, default Standard()
-        How numbers are encoded: `Standard()`, `Robust()`, `QuantileBins()` or `TargetBins()`.
+        The encoding of numbers: `Standard()`, `Robust()`, `QuantileBins()` or `TargetBins()`.
     categories : ColumnEncoding, default OneHot()
-        How categories are encoded: `OneHot()` or `Codes()`.
+        The encoding of categories: `OneHot()` or `Codes()`.
     columns : dict of name to ColumnEncoding or None, optional
-        What to do with single columns in place of the above; None leaves a column out. The columns
-        of an array are named 0, 1, 2 ...
+        Encodings of single columns, which override the above; None leaves a column out. The
+        columns of an array are named 0, 1, 2 ...
     missing : sequence of str, default ("", "?", "NA", "N/A", "NaN", "null")
-        Texts that stand for a gap, in upper or lower case. NaN, None and similar values always do.
+        Texts that mean a missing value, regardless of case. NaN, None and similar values are
+        always missing.
 
     Attributes
     ----------
     width : int
         Number of features.
     planned, fitted : bool
-        Whether it knows what becomes of each column; whether it can transform.
+        Whether the kind of each column has been decided; whether the encoder can transform.
 
     Examples
     --------
@@ -108,10 +109,10 @@ class TableEncoder(Described, Stateful):
         self._members: int | None = None
 
     def _option_changed(self) -> None:
-        """Forget what was learnt with other options."""
+        """Forget what was learned with other options."""
         self._plan, self._states, self._members = [], [], None
 
-    # what it is
+    # description
 
     @property
     def width(self) -> int:
@@ -127,42 +128,41 @@ class TableEncoder(Described, Stateful):
         return bool(self._states)
 
     def column_names(self) -> tuple[str, ...]:
-        """The names of the columns that it needs, as text."""
+        """Return the names of the required columns, as strings."""
         return tuple(str(column.name) for column in self._plan if column.encoding)
 
     def codes(self) -> dict[int, int]:
-        """For an `Embedding` layer: the features that are codes, and how many codes each has."""
+        """Return the features that are codes with their numbers of codes, for an `Embedding`."""
         self._check_planned()
         starts = itertools.accumulate((column.width for column in self._plan), initial=0)
         placed = zip(starts, self._plan, strict=False)
         return {start: column.codes for start, column in placed if column.codes}
 
     def feature_names_out(self) -> list[str]:
-        """The names of the features: that of the column, and what the encoding adds."""
+        """Return the names of the features: that of the column with a suffix by the encoding."""
         self._check_fitted()
         names = map(feature_names, self._plan, self._states)
         return [*itertools.chain.from_iterable(names)]
 
     def summary(self) -> str:
-        """A line for each column: what it was taken for, why, and what it becomes."""
+        """Return a line for each column: its kind, the reason, and its features."""
         self._check_planned()
         return summary(self._plan)
 
-    # what people call
+    # public methods
 
     @suggesting
     def fit(self, x: Any, y: Any = None, *, sample_weight: Any = None) -> Self:
-        """Recognise the columns of a table, and learn how to encode them.
+        """Recognize the columns of a table, and learn how to encode them.
 
         Parameters
         ----------
         x : DataFrame (pandas, polars), dict of columns, structured array, or array (n, columns)
-            The rows that are trained on, and no others.
+            The training rows only.
         y : array (n,) or (n, O), optional
-            The target, for encodings that look at it: numbers, or text or booleans, which are
-            classes.
+            The target, for encodings that use it: numbers, or classes as text or booleans.
         sample_weight : array (n,), optional
-            Numbers >= 0; a row of weight 0 only counts for the kinds of columns.
+            Numbers >= 0; a row of weight 0 is only used to recognize the kinds of columns.
 
         Returns
         -------
@@ -172,7 +172,7 @@ class TableEncoder(Described, Stateful):
         Raises
         ------
         ValueError, TypeError
-            If a column cannot be used as it is; the message says where and what to do.
+            If a column cannot be used as it is; the message says where, and how to fix it.
         """
         table = raw_table(x)
         target, weights = target_columns(y, table.rows), weights_of(sample_weight, table.rows)
@@ -183,23 +183,24 @@ class TableEncoder(Described, Stateful):
         return self
 
     def transform(self, x: Any) -> Array:
-        """The features of a table.
+        """Return the features of a table.
 
         Parameters
         ----------
         x : DataFrame (pandas, polars), dict of columns, structured array, or array (n, columns)
-            With the columns that were fitted, by name in any order.
+            A table with the fitted columns, by name in any order.
 
         Returns
         -------
         array (n, width), or (E, n, width)
-            float32. With an axis of members where `fit_members` has learnt an encoding for each.
+            The features, float32. They have an axis of members if `fit_members` has learned an
+            encoding for each.
 
         Raises
         ------
         ValueError
-            If a column is missing or was not there in training, or holds something else than in
-            training; the message says where and what to do.
+            If a column is missing, did not exist in training, or holds something else than in
+            training; the message says where, and how to fix it.
         """
         self._check_fitted()
         table = raw_table(x)
@@ -224,18 +225,18 @@ class TableEncoder(Described, Stateful):
         """`fit` and `transform` on the same rows."""
         return self.fit(x, y, sample_weight=sample_weight).transform(x)
 
-    # what a model calls
+    # methods for models
 
     def plan(self, x: Any) -> Self:
-        """Recognise the columns, and set aside features for all that they can become.
+        """Recognize the columns, and reserve all features that they may need.
 
-        Then `width` and `codes()` are known before a model is made, and stay as they are when the
-        encoder is fitted on some of the rows: features that are not needed hold zeros.
+        `width` and `codes()` are then known before a model is made, and do not change when the
+        encoder is fitted on a part of the rows: features that are not needed are zero.
 
         Parameters
         ----------
         x : DataFrame (pandas, polars), dict of columns, structured array, or array (n, columns)
-            All rows that are there.
+            All available rows.
 
         Returns
         -------
@@ -259,13 +260,13 @@ class TableEncoder(Described, Stateful):
         ----------
         x : DataFrame (pandas, polars), dict of columns, structured array, or array (n, columns)
         target : array (n, O) or None
-            Numbers, or one column a class.
+            Numbers, or one column per class.
         weights : array (n,) or None
         rows : array of int or None
-            The rows to learn from; None for all.
+            The rows to learn from; None for all rows.
         members : sequence of array of int, optional
-            The rows that each member of an ensemble trains on. Encodings that look at the target
-            learn from these rows, once for each member; the others learn from `rows`.
+            The rows that each member of an ensemble trains on. Encodings that use the target learn
+            from these rows, once for each member; the others learn from `rows`.
 
         Returns
         -------
@@ -282,7 +283,7 @@ class TableEncoder(Described, Stateful):
         return self
 
     def of_members(self, members: Sequence[int], *, alone: bool = False) -> Self:
-        """A copy that has learnt what it has for some members of an ensemble."""
+        """Return a copy with the state of some members of an ensemble."""
         twin = copy.deepcopy(self)
         if self._members is not None:
             twin._members = None if alone else len(members)
@@ -293,20 +294,20 @@ class TableEncoder(Described, Stateful):
         return twin
 
     def member(self, index: int) -> Self:
-        """A copy for one member as a model of its own."""
+        """Return a copy for one member as a separate model."""
         return self.of_members([index], alone=True)
 
     def _read_plan(self, table: RawTable) -> None:
-        """Decide on each column, and forget what was learnt."""
+        """Decide the kind of each column, and forget what was learned."""
         self._plan = planned(table, self.numeric, self.categories, self._by_column, self._fields)
         self._states, self._members = [], None
 
     def _fit(
         self, table: RawTable, target: Array | None, weights: Array, rows: list[Array] | None
     ) -> None:
-        """Learn each column's state, from the first of `rows` or, by the target, from each other.
+        """Learn each column's state from the first of `rows`, or from each of the others.
 
-        None stands for all rows.
+        The others are for encodings that use the target. None stands for all rows.
         """
         counted = np.flatnonzero(weights)
         chosen = [counted] if rows is None else [np.intersect1d(some, counted) for some in rows]
@@ -320,7 +321,7 @@ class TableEncoder(Described, Stateful):
 
     def _check_planned(self) -> None:
         if not self._plan:
-            raise RuntimeError("the encoder knows no table yet; call encoder.fit(x, y) first")
+            raise RuntimeError("the encoder is not planned yet; call encoder.fit(x, y) first")
 
     def _check_fitted(self) -> None:
         if not self.fitted:
@@ -329,13 +330,13 @@ class TableEncoder(Described, Stateful):
     # saving
 
     def snapshot(self) -> dict[str, Any]:
-        """What it has learnt: texts, numbers, arrays, encodings, and lists and dicts of these."""
+        """Return the state: strings, numbers, arrays, encodings, and lists and dicts of these."""
         plan = [list(column) for column in self._plan]
         kept = {"plan": plan, "states": self._states, "members": self._members}
         return copy.deepcopy(kept)
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Put back what `snapshot` has returned."""
+        """Restore the result of `snapshot`."""
         kept = copy.deepcopy(dict(snapshot))
         plan = [Planned(*column) for column in kept["plan"]]
         states, members = kept["states"], kept["members"]

@@ -1,4 +1,4 @@
-"""The columns of a table, whatever holds them: frames, dicts, structured and 2-d arrays."""
+"""The columns of a table in any form: data frames, dicts, structured and 2-d arrays."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RawColumn:
     values : array (n,)
         The values of the column, in any dtype.
     categorical : bool
-        Whether its type says that it holds categories, as that of pandas and polars does.
+        Whether it has a categorical type of pandas or polars.
     """
 
     def __init__(self, name: str | int, values: Array, categorical: bool) -> None:
@@ -33,27 +33,27 @@ class RawColumn:
 
     @cached_property
     def objects(self) -> list[Any]:
-        """The values as Python's objects."""
+        """The values as Python objects."""
         return self.values.tolist()  # type: ignore[no-any-return]  # one axis: a list
 
     @cached_property
     def counts(self) -> Counter[Any]:
-        """How often each value is there: what is asked of text is asked of these."""
+        """The number of occurrences of each value; text is checked once per distinct value."""
         return Counter(self.objects)
 
     def row_of(self, wanted: Callable[[Any], bool]) -> int:
-        """The first row with such a value; there must be one."""
+        """Return the first row with such a value; there must be one."""
         return next(row for row, value in enumerate(self.objects) if wanted(value))
 
 
 class RawTable:
-    """The columns of a table by name, each made an array when it is asked for.
+    """The columns of a table by name, converted to arrays on access.
 
     Parameters
     ----------
     table : DataFrame, dict, or array
-        pandas or polars by the names of the columns; a dict of columns; a structured array; an
-        array `(n, columns)` of any dtype, or lists of rows, whose columns are named 0, 1, 2 ...
+        A pandas or polars DataFrame, a dict of columns, a structured array, or an array
+        `(n, columns)` of any dtype or a list of rows, whose columns are then named 0, 1, 2 ...
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class RawTable:
     Raises
     ------
     TypeError
-        If it is something else.
+        If it is none of these.
     ValueError
         If it has no rows or no columns, columns of different lengths, or two of the same name.
     """
@@ -77,7 +77,7 @@ class RawTable:
         lengths = {len(self[name].values) for name in self.names}
         if len(lengths) > 1:
             raise ValueError(
-                f"a table expects columns of one length, got lengths {sorted(lengths)}"
+                f"a table expects columns of equal length, got lengths {sorted(lengths)}"
             )
         self.rows = lengths.pop() if lengths else 0
         if not self.rows or not self.names:
@@ -91,18 +91,18 @@ class RawTable:
         for name in self.names:
             if not isinstance(name, (str, int, np.integer)):
                 raise TypeError(
-                    f"a column's name expects a str or an int, got {shown(name)}; name it with "
-                    f"table.columns = [...]"
+                    f"a column name must be a str or an int, got {shown(name)}; name it with "
+                    "table.columns = [...]"
                 )
             if name in seen:
                 raise ValueError(
-                    f"two columns are named {name!r}; give each column a name of its own"
+                    f"two columns are named {name!r}; give each column a different name"
                 )
             seen.add(name)
         self.names = [name if isinstance(name, str) else int(name) for name in self.names]
 
     def __getitem__(self, name: str | int) -> RawColumn:
-        """A column by its name."""
+        """Return a column by its name."""
         values = self._columns[name]
         dtype = str(getattr(values, "dtype", ""))
         categorical = dtype == "category" or dtype.startswith(("Categorical", "Enum"))
@@ -111,7 +111,7 @@ class RawTable:
 
 
 def raw_table(table: Any) -> RawTable:
-    """A table by its columns; one that is so already stays as it is."""
+    """Return a table as a `RawTable`; one that already is a `RawTable` is returned unchanged."""
     return table if isinstance(table, RawTable) else RawTable(table)
 
 
@@ -127,7 +127,7 @@ def _named_columns(table: Any) -> list[tuple[Any, Any]]:
 
 
 def _as_array(table: Any) -> Array:
-    """An array of rows and columns, or with named fields."""
+    """Return an array of rows and columns, or one with named fields."""
     if hasattr(table, "toarray"):
         raise TypeError("the table is a sparse matrix; pass table.toarray()")
     if not hasattr(table, "dtype"):
@@ -135,7 +135,7 @@ def _as_array(table: Any) -> Array:
             raise TypeError(f"a table expects {FORMS}, got {shown(table)}")
         widths = {len(row) if isinstance(row, (list, tuple)) else -1 for row in table}
         if len(widths) != 1 or -1 in widths:
-            raise ValueError("a table as a list expects rows of one length")
+            raise ValueError("a table as a list expects rows of equal length")
         table = np.array(table, object)
     array = np.asarray(table)
     if array.ndim != (1 if array.dtype.names else 2):
@@ -145,7 +145,7 @@ def _as_array(table: Any) -> Array:
 
 
 def _as_column(values: Any, name: str | int) -> Array:
-    """One column as an array, text and numbers as they are."""
+    """Return one column as an array, with text and numbers unchanged."""
     if not hasattr(values, "dtype"):
         if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
             raise TypeError(f"column {name!r} expects a list of values, got {shown(values)}")

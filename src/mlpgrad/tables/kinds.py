@@ -1,7 +1,4 @@
-"""What a column holds, recognised by its values: numbers, categories, or nothing of use.
-
-The rule is written down in `TableEncoder`'s docstring.
-"""
+"""The kind of a column, recognized from its values: numbers, categories, or left out."""
 
 from __future__ import annotations
 
@@ -39,18 +36,18 @@ DATE = re.compile(
 
 
 class Kind(NamedTuple):
-    """What a column was taken for."""
+    """The kind of a column."""
 
     column: Column
-    """As it was read."""
+    """The column as it was read."""
     reason: str
-    """Why it was taken for that, or why it is left out."""
+    """Why it has this kind, or why it is left out."""
     used: bool
-    """Whether it holds information."""
+    """Whether it holds information, so that it is used."""
 
 
 def recognised(raw: RawColumn, fields: Fields) -> Kind:
-    """What a column holds; raise an error where that is not clear, by row and column."""
+    """Return the kind of a column; raise an error with row and column if it is not clear."""
     if raw.categorical:
         return judged(as_categories(raw, fields), "its type is categorical")
     if raw.values.dtype.kind == "b":
@@ -69,7 +66,7 @@ def recognised(raw: RawColumn, fields: Fields) -> Kind:
 
 
 def judged(column: Column, reason: str, all_different: bool = False) -> Kind:
-    """Whether a column holds information: a constant does not, nor does an identifier."""
+    """Decide whether a column holds information; constants and identifiers do not."""
     if column.categorical:
         present = int((column.codes >= 0).sum())
         levels = len(column.levels)
@@ -82,12 +79,12 @@ def judged(column: Column, reason: str, all_different: bool = False) -> Kind:
     if levels == 1 and present == len(column.missing):
         return Kind(column, "every value is the same", used=False)
     if all_different and levels == present and present > 2:
-        return Kind(column, "every text is another one, as in an id or a name", used=False)
+        return Kind(column, "every text is different, as in an id or a name", used=False)
     return Kind(column, reason, used=True)
 
 
 def _refuse_mixed(raw: RawColumn, found: set[type]) -> None:
-    """Raise ValueError where numbers stand among texts."""
+    """Raise ValueError for a column that mixes numbers and text."""
     others = {cls for cls in found if not issubclass(cls, (str, bytes))}
     if not others:
         return
@@ -95,13 +92,13 @@ def _refuse_mixed(raw: RawColumn, found: set[type]) -> None:
     text = raw.row_of(lambda value: isinstance(value, (str, bytes)))
     raise ValueError(
         f"column {raw.name!r} mixes text and numbers: {raw.objects[text]!r} in row {text}, "
-        f"{raw.objects[number]!r} in row {number}; make all of it numbers, or, if it holds "
+        f"{raw.objects[number]!r} in row {number}; make all values numbers, or, if it holds "
         f"categories, write columns={{{raw.name!r}: OneHot()}}"
     )
 
 
 def _kind_of_text(raw: RawColumn, fields: Fields) -> str:
-    """Why a column of text is numbers or categories; an error where it should be numbers."""
+    """Return why a column of text is numbers or categories; raise an error if it is ambiguous."""
     counts: Counter[str] = Counter()
     for value, count in raw.counts.items():
         if isinstance(value, (str, bytes)) and not fields.is_missing(decoded(value)):

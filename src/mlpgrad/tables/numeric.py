@@ -1,4 +1,4 @@
-"""Numbers scaled: to mean 0 and deviation 1, or robustly with smooth clipping."""
+"""Scaling of numbers: to mean 0 and standard deviation 1, or robustly with smooth clipping."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad.tables.base import NumericEncoding, State, quantiles
 
-LARGEST = 1e150  # whose square is a number
+LARGEST = 1e150  # its square does not overflow
 
 
 class Standard(NumericEncoding):
-    """x <- (x - mean) / standard deviation,  of the training rows, by their weights
+    """x <- (x - mean) / standard deviation, both weighted and of the training rows
 
-    A gap is filled with the median, and marked by a feature of its own where there were gaps in
-    training. A column that is constant in training becomes 0.
+    A missing value is replaced by the median, and marked by an additional feature if there were
+    missing values in training. A column that is constant in training becomes 0.
 
     Examples
     --------
@@ -27,11 +27,11 @@ class Standard(NumericEncoding):
     """
 
     def learn_numbers(self, values: Array, target: Array | None, weights: Array) -> State:
-        """Mean and deviation, of numbers between -1 and 1 whose squares are numbers, too."""
+        """Learn mean and standard deviation, of numbers scaled to -1 .. 1 to avoid overflow."""
         size = int(np.frexp(np.abs(values).max())[1])
         values = np.ldexp(values, -size)
         share = weights / weights.sum()
-        origin = values[0]  # a large mean takes no digits from a small deviation
+        origin = values[0]  # a large mean does not cost digits of a small deviation
         mean = share @ (values - origin)
         centred = values - origin - mean
         spread = np.abs(centred).max()
@@ -43,7 +43,6 @@ class Standard(NumericEncoding):
         }
 
     def write_numbers(self, values: Array, state: State, out: Array) -> None:
-        """The scaled numbers."""
         if state["deviation"]:
             out[:, 0] = (values - state["mean"]) / state["deviation"]
 
@@ -51,11 +50,11 @@ class Standard(NumericEncoding):
 class Robust(NumericEncoding):
     """x <- z / sqrt(1 + (z / 3)^2),  z = (x - median) / (interquartile range)
 
-    Where the quartiles are equal, half the range from the smallest to the largest number takes
-    the place of the interquartile range. Numbers near the median stay as z is, and none goes
-    beyond -3 or 3, however far away it is. A gap is filled with the median, and marked by a
-    feature of its own where there were gaps in training. Holzmueller, Grinsztajn and Steinwart
-    2024, "Better by default: strong pre-tuned MLPs and boosted trees on tabular data".
+    If the quartiles are equal, half the range from the smallest to the largest number replaces the
+    interquartile range. Near the median the result is about z; it is always between -3 and 3. A
+    missing value is replaced by the median, and marked by an additional feature if there were
+    missing values in training. Holzmueller, Grinsztajn and Steinwart 2024, "Better by default:
+    strong pre-tuned MLPs and boosted trees on tabular data".
 
     Examples
     --------
@@ -69,13 +68,13 @@ class Robust(NumericEncoding):
     """
 
     def learn_numbers(self, values: Array, target: Array | None, weights: Array) -> State:
-        """Median and scale."""
+        """Learn median and scale."""
         low, centre, high = quantiles(values, weights, np.array([0.25, 0.5, 0.75]))
         scale = high - low or values.max() / 2 - values.min() / 2
         return {"centre": float(centre), "scale": float(scale)}
 
     def write_numbers(self, values: Array, state: State, out: Array) -> None:
-        """The scaled and clipped numbers."""
+        """Write the scaled and clipped numbers."""
         if state["scale"]:
             with np.errstate(over="ignore"):
                 z = (values - state["centre"]) / state["scale"]

@@ -1,4 +1,4 @@
-"""What becomes of each column of a table: decided from what it holds, before anything is learnt."""
+"""The plan for the columns of a table, decided from their kinds before anything is learned."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ ByColumn = Mapping[str | int, ColumnEncoding | None]
 
 
 class Planned(NamedTuple):
-    """What becomes of a column."""
+    """The plan for a column."""
 
     name: str | int
     encoding: ColumnEncoding | None
-    """None where it is left out."""
+    """None if the column is left out."""
     reason: str
-    """Why."""
+    """The reason."""
     width: int
-    """How many features it becomes."""
+    """Number of features."""
     codes: int
-    """How many numbers there are for an `Embedding` layer to look up; else 0."""
+    """Number of codes for an `Embedding` layer; 0 for other encodings."""
 
 
 def is_sound(column: Planned) -> bool:
-    """Whether this is of the types that it has to be: it may come from a file."""
+    """Return whether the fields have valid types, since they may come from a file."""
     counts = column.width, column.codes
     return (
         type(column.name) in (str, int)
@@ -51,7 +51,7 @@ def planned(
     columns: ByColumn,
     fields: Fields,
 ) -> list[Planned]:
-    """Decide on each column of a table; raise an error where one cannot be used, or none tells."""
+    """Plan each column of a table; raise an error if one cannot be used or none is informative."""
     unknown = [name for name in columns if name not in table.names]
     if unknown:
         raise ValueError(
@@ -76,7 +76,7 @@ def planned(
 
 
 def _as_given(raw: RawColumn, encoding: ColumnEncoding | None, fields: Fields) -> Planned:
-    """What becomes of a column that `columns` names."""
+    """Return the plan for a column that `columns` names."""
     reason = "as given in columns"
     if encoding is None:
         return Planned(raw.name, None, reason, 0, 0)
@@ -84,7 +84,7 @@ def _as_given(raw: RawColumn, encoding: ColumnEncoding | None, fields: Fields) -
 
 
 def _become(kind: Kind, encoding: ColumnEncoding) -> Planned:
-    """A column of this kind, encoded in this way if it holds information."""
+    """Return the plan for a column of this kind, with this encoding if it holds information."""
     column = kind.column
     if not kind.used:
         return Planned(column.name, None, kind.reason, 0, 0)
@@ -94,13 +94,13 @@ def _become(kind: Kind, encoding: ColumnEncoding) -> Planned:
 
 
 def read_column(raw: RawColumn, encoding: ColumnEncoding, fields: Fields) -> Column:
-    """A column as an encoding takes it."""
+    """Read a column as an encoding takes it."""
     read = as_numbers if encoding.of_numbers else as_categories
     return read(raw, fields)
 
 
 def check_names(plan: Sequence[Planned], table: RawTable) -> None:
-    """Raise ValueError unless a table has the columns that are needed, and no unknown one."""
+    """Raise ValueError unless a table has the required columns and no unknown ones."""
     needed = [column.name for column in plan if column.encoding]
     known = {column.name for column in plan}
     missing = [name for name in needed if name not in table.names]
@@ -108,7 +108,7 @@ def check_names(plan: Sequence[Planned], table: RawTable) -> None:
     if not missing and not further:
         return
     lacks = f"it lacks {_listed(missing)}" if missing else ""
-    new = f"{_listed(further)} {'was' if len(further) == 1 else 'were'} not there in training"
+    new = f"{_listed(further)} {'was' if len(further) == 1 else 'were'} not in the training data"
     problem = " and ".join(filter(None, [lacks, new if further else ""]))
     raise ValueError(
         f"the table expects the columns {_listed(needed)}; {problem}; give the columns of "
@@ -117,14 +117,14 @@ def check_names(plan: Sequence[Planned], table: RawTable) -> None:
 
 
 def encoding_or(given: Any, name: str, default: ColumnEncoding) -> ColumnEncoding:
-    """An encoding that was given, or the one by default."""
+    """Return the given encoding, or the default one."""
     if given is None:
         return default
     return arguments.instance(given, name, ColumnEncoding, repr(default))
 
 
 def by_column(columns: Any) -> dict[str | int, ColumnEncoding | None]:
-    """The encodings of single columns, checked."""
+    """Check the encodings of single columns."""
     if columns is None:
         return {}
     if not isinstance(columns, Mapping):
@@ -146,9 +146,9 @@ def learnt(
     weights: Array,
     rows: Sequence[Array],
 ) -> list[State]:
-    """What an encoding learns of its column: from the first of `rows`.
+    """Return the states of an encoding, learned from the first of `rows`.
 
-    One that looks at the target learns from each of the others, where there are any.
+    An encoding that uses the target learns from each of the others, if there are any.
     """
     encoding = column.encoding
     if encoding is None:
@@ -157,7 +157,7 @@ def learnt(
         target = None
     elif target is None:
         raise ValueError(
-            f"{encoding!r} of column {column.name!r} looks at the target; call fit(x, y), or use "
+            f"{encoding!r} of column {column.name!r} uses the target; call fit(x, y), or use "
             f"QuantileBins({getattr(encoding, 'bins', '')})"
         )
     read = read_column(table[column.name], encoding, fields)
@@ -169,7 +169,7 @@ def learnt(
 
 
 def shrunk(column: Planned, states: Sequence[State]) -> Planned:
-    """The column without features that are not needed, where all the rows there are were seen."""
+    """Return the plan without unnecessary features, if all rows have been seen."""
     if column.encoding is None:
         return column
     codes = column.codes
@@ -179,7 +179,7 @@ def shrunk(column: Planned, states: Sequence[State]) -> Planned:
 
 
 def feature_names(column: Planned, states: Sequence[State]) -> list[str]:
-    """The names of the features of a column: its own, and what the encoding adds."""
+    """Return the names of the features of a column: its own with the encoding's suffixes."""
     if column.encoding is None:
         return []
     each = [column.encoding.names(state) for state in states]
@@ -191,7 +191,7 @@ def feature_names(column: Planned, states: Sequence[State]) -> list[str]:
 
 
 def summary(plan: Sequence[Planned]) -> str:
-    """A line for each column: what it was taken for, what it becomes, and why."""
+    """Return a line for each column: its kind, its features, and the reason."""
     rows = []
     for column in plan:
         taken = "left out" if column.encoding is None else repr(column.encoding)
@@ -202,6 +202,6 @@ def summary(plan: Sequence[Planned]) -> str:
 
 
 def _listed(names: Iterable[Any]) -> str:
-    """Some names in a message."""
+    """Return some names for a message."""
     shown = [repr(name) for name in names]
     return ", ".join(shown[:8]) + (f" and {len(shown) - 8} more" if len(shown) > 8 else "")

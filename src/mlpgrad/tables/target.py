@@ -1,4 +1,4 @@
-"""The target and the weights as encodings see them."""
+"""The target and the weights in the form that encodings take."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mlpgrad._core.arrays import Array
 
 
 def target_columns(y: Any, rows: int) -> Array | None:
-    """A target as `(n, O)` numbers: text and booleans as a column for each class.
+    """Return a target as `(n, O)` numbers; text and booleans become one column per class.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def target_columns(y: Any, rows: int) -> Array | None:
 
 
 def weights_of(sample_weight: Any, rows: int) -> Array:
-    """Weights `(n,)`, checked; ones where none are given."""
+    """Return checked weights `(n,)`; ones if none are given."""
     if sample_weight is None:
         return np.ones(rows)
     weights = checks.numeric(sample_weight, "sample_weight").astype(np.float64)
@@ -50,7 +50,7 @@ def weights_of(sample_weight: Any, rows: int) -> Array:
         raise ValueError(f"sample_weight expects shape ({rows},), got {weights.shape}; flatten it")
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
         raise ValueError(
-            "sample_weight expects finite numbers >= 0, at least one above 0; weight 0 leaves a "
-            "row out"
+            "sample_weight expects finite numbers >= 0, at least one above 0; a weight of 0 "
+            "leaves a row out"
         )
     return weights

@@ -1,4 +1,4 @@
-"""A greedy regression tree on one column: where to cut it so that the target differs most."""
+"""A greedy regression tree on one column, which gives cuts where the target changes most."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 
-LEAST_GAIN = 1e-12  # of the target's variance: less is rounding
+LEAST_GAIN = 1e-12  # of the target's variance; below this it is rounding error
 
 
 def cuts(values: Array, target: Array, weights: Array, leaves: int, least_rows: int) -> Array:
-    """Thresholds of the tree that reduces the squared error most with each split, sorted.
+    """Return the sorted thresholds of a tree in which each split reduces the squared error most.
 
-    The leaf whose best split gains most is split first, until there are `leaves`, as by
+    The leaf whose best split gains most is split first, until there are `leaves`, as in
     scikit-learn's `DecisionTreeRegressor(max_leaf_nodes=leaves, min_samples_leaf=least_rows)`. For
-    targets of one column a class, the squared error is the Gini impurity.
+    targets with one column per class, the squared error is the Gini impurity.
 
     Parameters
     ----------
@@ -25,14 +25,14 @@ def cuts(values: Array, target: Array, weights: Array, leaves: int, least_rows: 
     weights : array (n,)
         All above 0.
     leaves : int
-        How many, at most.
+        Maximum number of leaves.
     least_rows : int
-        Rows on each side of a cut.
+        Minimum number of rows on each side of a cut.
 
     Returns
     -------
     array (at most leaves - 1,)
-        Each in the middle between two neighbouring values.
+        The thresholds, each midway between two neighbouring values.
     """
     tree = _Tree(values, target, weights, least_rows)
     waiting: list[tuple[float, int, int, int]] = []
@@ -49,10 +49,10 @@ def cuts(values: Array, target: Array, weights: Array, leaves: int, least_rows: 
 
 
 class _Tree:
-    """Sums over the rows below each different value, from which every split's gain follows."""
+    """Sums over the rows below each distinct value, from which every split's gain follows."""
 
     def __init__(self, values: Array, target: Array, weights: Array, least_rows: int) -> None:
-        # by all that a row has, so that the order of the rows changes no sum
+        # sorted by all columns, so that the order of the rows does not change the sums
         order = np.lexsort((*target.T, weights, values))
         values, weights = values[order], weights[order] / weights.max()
         target = target[order] - np.average(target, axis=0, weights=weights)
@@ -66,7 +66,7 @@ class _Tree:
         self.least_gain = LEAST_GAIN * float((weights[:, None] * target**2).sum())
 
     def offer(self, waiting: list[tuple[float, int, int, int]], start: int, stop: int) -> None:
-        """Put the best cut between two places on the heap, if there is one."""
+        """Push the best cut between two positions on the heap, if there is one."""
         inner = np.arange(start + 1, stop)
         rows = self.count[inner]
         wide = (rows - self.count[start] >= self.least_rows) & (
@@ -81,7 +81,7 @@ class _Tree:
             heapq.heappush(waiting, (-float(gain[best]), int(inner[best]), start, stop))
 
     def _score(self, start: Array | int, stop: Array | int) -> Array:
-        """What the mean between two places explains: the square of the sum over the weight."""
+        """Return the gain explained by the mean between two positions: squared sum over weight."""
         total = self.sums[stop] - self.sums[start]
         weight = self.weight[stop] - self.weight[start]
         score: Array = np.square(total).sum(axis=-1) / weight

@@ -1,4 +1,4 @@
-"""How sure a model is: laws of its answers, MC-dropout, noise, and Laplace approximations."""
+"""Predictive uncertainty: predictive distributions, MC dropout, noise, Laplace approximations."""
 
 from mlpgrad.uncertainty.laplace import Laplace
 from mlpgrad.uncertainty.noise import Noise

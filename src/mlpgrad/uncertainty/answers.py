@@ -1,4 +1,4 @@
-"""The side of a model that answers: predictions with their uncertainty, probabilities, classes."""
+"""Predictions of a model: with their uncertainty, as probabilities, and as classes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlpgrad.uncertainty.results import Estimate, Interval
 
 
 class Answers(Network):
-    """A network whose predictions come with their uncertainty, where something defines it."""
+    """A network with predictions, and with their uncertainty if it is defined."""
 
     @overload
     def predict(
@@ -42,53 +42,55 @@ class Answers(Network):
         interval: float | None = None,
         samples: int | None = None,
     ) -> Any:
-        """The network's output, `(B, O)` or `(E, B, O)`: logits where the loss expects them.
+        """Predict: the network's output, `(B, O)` or `(E, B, O)`; logits if the loss expects them.
 
-        Dropout is off and BatchNorm uses its running statistics. Safe from several threads: also
-        while another one fits the model, from whose weights it takes a copy between two steps.
+        Dropout is off and BatchNorm uses its running statistics. The method may be called from
+        several threads, even while another thread fits the model: it then uses a copy of the
+        weights taken between two steps.
 
         Parameters
         ----------
         x : array (B, I), or (E, B, I) for an ensemble
         std : bool, default False
-            Return `(mean, std)`: the mean over the members, and the standard deviation, in the
-            unit of the target.
+            Whether to return `(mean, std)`: the mean over the members, and the standard deviation
+            in the units of the target.
         interval : float, optional
             Between 0 and 1. Return `(low, high)`, which hold a target with this probability: under
             a normal law with that mean and standard deviation, or Student's law where
             `uncertainty` has found heavy tails, and for Poisson under one of counts. For Quantile
             these are the outputs of the two levels that belong to it.
         samples : int, optional
-            The number of MC-dropout passes, with Dropout active, such as 100, each counted as a
-            network of its own. Alone it returns all outputs, `(samples, B, O)` or
-            `(samples, E, B, O)`. The same call draws the same masks.
+            Number of passes of MC dropout, for instance 100, in which Dropout is active; each
+            counts as a separate network. Without `std` and `interval`, all outputs are returned,
+            `(samples, B, O)` or `(samples, E, B, O)`. The same call draws the same masks.
 
         Returns
         -------
         array, or Estimate `(mean, std)`, or Interval `(low, high)`
-            Each of the pairs is of arrays `(B, T)`, and has an attribute `includes_noise`: see the
-            notes. In the model's dtype; with `target_scaling` in the unit of the targets, in
-            float64.
+            The pairs consist of arrays `(B, T)`, and have an attribute `includes_noise`: see the
+            notes. The dtype is that of the model; with `target_scaling` it is float64, in the
+            units of the targets.
 
         Raises
         ------
         TypeError
-            If `std` or `interval` is asked for and the targets are classes.
+            If `std` or `interval` is given and the targets are classes.
         ValueError
-            If nothing tells how far off predictions may be: one network, whose loss predicts no
-            noise, without `samples` and `uncertainty`. If a scaling of inputs or targets has not
-            been fitted yet. If the weights have changed since `uncertainty` was fitted, a Quantile
-            loss does not have the levels for `interval`, or `samples` is given without Dropout
-            layers.
+            If the uncertainty is not defined, because the model is a single network whose loss
+            predicts no noise, without `samples` and `uncertainty`. If a scaling of inputs or
+            targets is not fitted yet. If the weights have changed since `uncertainty` was fitted,
+            if a Quantile loss does not have the levels of `interval`, or if `samples` is given
+            without Dropout layers.
 
         Notes
         -----
         The variance is the sum of up to three parts: the *noise* of the targets, which GaussianNLL
-        and Poisson predict and `model.uncertainty` estimates; what the data leave open about the
-        weights, which a Laplace approximation in `model.uncertainty` tells; and the variance of the
-        means of members and passes. Where the noise is known, the result is about a new target, and
-        `includes_noise` is True. Where it is not (an ensemble with a squared error, for instance),
-        it is about the mean alone, and `includes_noise` is False: targets scatter more.
+        and Poisson predict and `model.uncertainty` estimates; the posterior variance due to the
+        weights, which a Laplace approximation in `model.uncertainty` gives; and the variance of
+        the means of members and passes. If the noise is known, the result describes a new target,
+        and `includes_noise` is True. If it is not known (an ensemble with a squared error, for
+        instance), the result describes the mean only, and `includes_noise` is False: targets
+        scatter more.
 
         Examples
         --------
@@ -109,7 +111,7 @@ class Answers(Network):
         True
         """
         if std is False and interval is None and samples is None:
-            # as Network.predict does, without its calls
+            # inlined Network.predict
             if type(x) is np.ndarray and self.encoder is None:
                 x = boundary.inputs(x, self.in_features, self.lead, self.dtype)
             else:
@@ -125,7 +127,7 @@ class Answers(Network):
         return self._outputs(x, samples)
 
     def _estimate(self, x: Any, level: float | None, samples: int | None) -> Estimate | Interval:
-        """Mean and standard deviation; or the bounds of an interval, if it has a level."""
+        """Return mean and standard deviation, or the bounds of an interval if a level is given."""
         if self.loss.classifies:
             raise TypeError(
                 f"std and interval expect a loss on numbers, got {self.loss!r}, whose targets are "
@@ -145,7 +147,7 @@ class Answers(Network):
             return bounds
 
     def _outputs(self, x: Any, samples: int | None, average: bool = False) -> Array:
-        """Outputs, with logits of the expected probabilities; `average` joins all to one."""
+        """Return outputs, with logits of expected probabilities; `average` combines the members."""
         with self.reading() as network:
             found, _ = expected_outputs(network, _checked(network, x), samples)
             found = network.in_own_unit(found)
@@ -154,26 +156,28 @@ class Answers(Network):
             return found.astype(np.result_type(network.dtype, network.prediction_dtype))
 
     def predict_proba(self, x: Any, *, average: bool = False, samples: int | None = None) -> Array:
-        """Probabilities, `(..., B, O)`, where the loss defines them; a TypeError elsewhere.
+        """Predict probabilities, `(..., B, O)`; TypeError if the loss does not define them.
 
-        A softmax has a column for each class, in the order of `classes_`; those of a row sum to 1.
-        A network with one output for two classes has **one column**, the probability p of class 1:
-        `np.hstack([1 - p, p])` makes the two columns of scikit-learn. Several outputs of a binary
-        loss are labels, each with the probability that it applies.
+        A softmax has a column for each class, in the order of `classes_`; rows sum to 1. A network
+        with one output for two classes has **one column**, the probability p of class 1:
+        `np.hstack([1 - p, p])` gives the two columns of scikit-learn. Several outputs of a binary
+        loss are labels (multilabel classification), each with the probability that it applies.
 
         Parameters
         ----------
         x : array (B, I), or (E, B, I) for an ensemble
         average : bool, default False
-            Return the mean of the members' probabilities, `(B, O)`: the ensemble's answer.
+            Whether to return the mean of the members' probabilities, `(B, O)`, which is the
+            prediction of the ensemble.
         samples : int, optional
-            MC-dropout, as for `predict`: `(samples, ..., B, O)`, or `(B, O)` with `average`.
+            Passes of MC dropout, as for `predict`: `(samples, ..., B, O)`, or `(B, O)` with
+            `average`.
 
         Notes
         -----
-        With a Laplace approximation in `model.uncertainty` these are the expected probabilities
-        over the weights that the data leave open: less sure than those of the weights found,
-        away from the data.
+        With a Laplace approximation in `model.uncertainty` these are expected probabilities over
+        the posterior of the weights: away from the data, they are less confident than those of the
+        trained weights.
 
         Examples
         --------
@@ -193,17 +197,18 @@ class Answers(Network):
     def predict_classes(
         self, x: Any, *, average: bool = False, samples: int | None = None
     ) -> Array:
-        """The likeliest class of each sample, `(..., B)`, by its label in `classes_`.
+        """Predict the most probable class of each sample, `(..., B)`, as its label in `classes_`.
 
-        Several outputs of a binary loss are labels: 0 or 1 for each, `(..., B, O)`.
+        For multilabel models (several outputs of a binary loss), return 0 or 1 for each label,
+        `(..., B, O)`.
 
         Parameters
         ----------
         x : array (B, I), or (E, B, I) for an ensemble
         average : bool, default False
-            Return the likeliest class by the mean of the members' probabilities, `(B,)`.
+            Whether to use the mean of the members' probabilities, `(B,)`.
         samples : int, optional
-            MC-dropout, as for `predict`: `(samples, ..., B)`, or `(B,)` with `average`.
+            Passes of MC dropout, as for `predict`: `(samples, ..., B)`, or `(B,)` with `average`.
         """
         if average is False and samples is None and self.uncertainty is None:
             return super().predict_classes(x)
@@ -213,25 +218,25 @@ class Answers(Network):
     def log_likelihood(
         self, x: Any, y: Any, *, sample_weight: Any = None, samples: int | None = None
     ) -> float:
-        """The mean logarithm of the probability (density) that the model gave to the targets.
+        """Compute the mean log predictive probability (density) of the targets.
 
-        Larger is better. It judges predictions and their uncertainty together, in the unit of the
-        targets: nats a sample, summed over the targets of a sample. Members of an ensemble and
-        passes of MC-dropout are a mixture, log(1/D sum_d p_d(t)).
+        Larger is better. It measures predictions and their uncertainty together, in the units of
+        the targets: nats per sample, summed over the targets of a sample. Members of an ensemble
+        and passes of MC dropout form a mixture, log(1/D sum_d p_d(t)).
 
         Parameters
         ----------
         x, y, sample_weight
             As for `evaluate`; the mean is weighted.
         samples : int, optional
-            MC-dropout, as for `predict`.
+            MC dropout, as for `predict`.
 
         Raises
         ------
         TypeError
             If the loss defines neither probabilities nor numbers.
         ValueError
-            If nothing tells the noise of the targets: see `predict`.
+            If the noise of the targets is not known: see `predict`.
 
         Examples
         --------
@@ -246,7 +251,7 @@ class Answers(Network):
             x, target, weights = network.checked(x, y, sample_weight)
             law = Law(network, x, samples)
             if network.loss.classifies:
-                network.loss.probabilities(law.outputs[:1])  # a TypeError where there are none
+                network.loss.probabilities(law.outputs[:1])  # raises TypeError if there are none
             density = law.log_density(network.loss.cast(target, np.dtype(np.float64)))
         if weights is None:
             return float(density.mean())
@@ -262,38 +267,38 @@ class Answers(Network):
         prior_precision: float | None = None,
         noise: float | None = None,
     ) -> Laplace:
-        """Estimate what the training data leave open about the weights, and keep it.
+        """Fit a Laplace approximation to the posterior of the weights, and keep it.
 
-        Afterwards `predict(x, std=True)`, intervals, probabilities and `log_likelihood` take it
-        into account. The weights stay as they are. An ensemble gets one for each member.
+        `predict(x, std=True)`, intervals, probabilities and `log_likelihood` then take it into
+        account. The weights are not changed. An ensemble gets an approximation for each member.
 
         Parameters
         ----------
         x, y, sample_weight
-            The rows that the model was trained on. Only the proportions of the weights matter.
+            The training data of the model. A common factor of the sample weights has no effect.
         layers : "all" or "last", default "all"
-            The weights that are uncertain: all P of them, which takes memory for a few matrices of
-            P x P numbers and time for P^3 operations, or those of the last layer that has some.
+            The weights that are uncertain: all P weights, which needs memory for a few P x P
+            matrices and time for P^3 operations, or those of the last layer with parameters.
         prior_precision : float, optional
-            The precision alpha of the normal prior around 0, positive; by default the one that
-            makes the data likeliest (MacKay's evidence).
+            The precision alpha of the normal prior with mean 0, positive; by default it maximizes
+            MacKay's evidence.
         noise : float, optional
-            The standard deviation of the noise, positive, in the unit of the target, of a model
-            with one target that is a number; by default the one that makes the data likeliest.
-            Several targets have each a noise of their own.
+            The standard deviation of the noise, positive, in the units of the target, for a model
+            with a single numeric target; by default it maximizes the evidence. With several
+            targets, the noise of each is estimated.
 
         Returns
         -------
         Laplace
-            The value of `model.uncertainty` from now on. It is saved with the model.
+            The new value of `model.uncertainty`. It is saved with the model.
 
         Raises
         ------
         TypeError
             If the loss is neither a squared error nor a cross-entropy on logits.
         ValueError
-            If the matrices would not fit into memory; if the noise cannot be estimated, because all
-            targets are met exactly.
+            If the matrices would not fit into memory; if the noise cannot be estimated because all
+            targets are fitted exactly.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""Prior precision and noise from the training data alone, at fixed weights: MacKay's evidence."""
+"""Prior precision and noise at fixed weights, estimated from MacKay's evidence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLOSE = 1e-10
 
 
 class Evident(NamedTuple):
-    """What makes the data likeliest."""
+    """The values that maximize the evidence."""
 
     prior_precision: float
     noise_variance: float
@@ -30,12 +30,12 @@ def most_evident(
     prior_precision: float | None,
     noise_variance: float | None,
 ) -> Evident:
-    """The prior precision alpha and the noise variance s^2 that make the data likeliest.
+    """Return the prior precision alpha and the noise variance s^2 that maximize the evidence.
 
         gamma = sum_i l_i / (l_i + alpha s^2)
         alpha = gamma / sum w^2,  s^2 = sum r^2 / (N - gamma)
 
-    repeated until they stay; gamma is the number of parameters that the data determine. MacKay
+    repeated until convergence; gamma is the number of parameters determined by the data. MacKay
     1992, "Bayesian interpolation", equations 2.21 to 2.27.
 
     Parameters
@@ -43,13 +43,13 @@ def most_evident(
     eigenvalues : array (P,)
         The eigenvalues l_i of the Hessian of the negative log likelihood with unit noise.
     squares : float
-        The sum of the squared weights.
+        The sum of squared weights.
     errors : float
-        The sum of the squared residuals, sum r^2.
+        The sum of squared residuals, sum r^2.
     residuals : float
         The number N of residuals.
     prior_precision, noise_variance : float or None
-        Numbers that are given; None is estimated. A likelihood without noise has the variance 1.
+        Given values; None is estimated. A likelihood without noise has variance 1.
     """
     eigenvalues = np.maximum(eigenvalues, 0)
     alpha = prior_precision or _bounded(len(eigenvalues), squares)
@@ -65,5 +65,5 @@ def most_evident(
 
 
 def _bounded(over: Any, under: Any) -> float:
-    """A precision: positive and finite, also where nothing is determined or all weights are 0."""
+    """Return a positive, finite precision, also if no parameter is determined."""
     return float(np.clip(over / max(under, 1e-300), 1 / LARGEST, LARGEST))

@@ -17,11 +17,11 @@ from mlpgrad.uncertainty.part import Part, begin_of
 from mlpgrad.uncertainty.tails import kurtosis_of
 
 COPIES = 4
-"""The most copies of the curvature matrix in memory: it is made, decomposed and inverted."""
+"""Maximum number of copies of the curvature matrix in memory."""
 
 
 class Given(NamedTuple):
-    """Numbers that a person has given; None is estimated."""
+    """Values given by the user; None is estimated."""
 
     prior_precision: float | None
     noise_variance: float | None
@@ -30,13 +30,13 @@ class Given(NamedTuple):
 def fit_laplace(
     network: Network, x: Array, target: Array, weights: Array | None, layers: str, given: Given
 ) -> Laplace:
-    """The approximation for checked rows, for each member by itself; see `Answers.laplace`.
+    """Fit the approximation to checked rows, for each member separately; see `Answers.laplace`.
 
     Parameters
     ----------
     network : Network
     x, target, weights
-        As `network.checked` gives them.
+        Data as returned by `network.checked`.
     layers : "all" or "last"
     given : Given
     """
@@ -58,7 +58,7 @@ def fit_laplace(
 def _fit(
     network: Network, x: Array, target: Array, weights: Array | None, layers: str, given: Given
 ) -> Laplace:
-    """The approximation of one network, in the unit of its training."""
+    """Return the approximation for one network, in its scaled units."""
     from scipy.linalg import eigvalsh
 
     part, scaling, noise = Part(network, layers), network.scaling_of_targets, given.noise_variance
@@ -94,9 +94,10 @@ def _fit(
 def _measured(
     part: Part, x: Array, target: Array, weights: Array | None
 ) -> tuple[Array, float, float]:
-    """Curvature and value of the negative log likelihood with unit noise; the number of residuals.
+    """Return curvature and value of the negative log likelihood with unit noise, and N.
 
-    The value is half of the sum of squared residuals, or the sum of cross-entropies.
+    N is the number of residuals. The value is half of the sum of squared residuals, or the sum of
+    cross-entropies.
     """
     network = part.network
     objective = Objective(network, part.inputs(x), target, weights, training=False)
@@ -108,17 +109,17 @@ def _measured(
 
 
 def _shares(errors: Array, weights: Array | None) -> Array:
-    """The mean squared residual of each target, relative to that of all, `(T,)`."""
+    """Return the mean squared residual of each target, relative to that of all, `(T,)`."""
     squares = np.square(errors)
     of_each = np.average(squares, axis=0, weights=None if weights is None else weights[:, 0])
     return np.asarray(of_each / of_each.mean())
 
 
 def _check_errors(square: float, target: Array) -> None:
-    """Raise ValueError if all that is left of the targets is rounding."""
+    """Raise ValueError if the residuals are only rounding errors."""
     if square <= (np.finfo(np.float32).eps * float(np.abs(target).max())) ** 2:
         raise ValueError(
-            "the model fits all targets exactly, so that their noise cannot be estimated; write "
+            "the model fits all targets exactly, so their noise cannot be estimated; pass "
             "noise=, its standard deviation, or stop training earlier"
         )
 
@@ -128,8 +129,8 @@ def _check_loss(network: Network, given: Given) -> None:
     loss, outputs = network.loss, network.out_features or 1
     if given.noise_variance is not None and not (loss.leaves_noise_open and outputs == 1):
         raise ValueError(
-            f"noise expects a model with one target that is a number, got {loss!r} and {outputs} "
-            f"outputs; leave it out"
+            f"noise expects a model with a single numeric target, got {loss!r} and {outputs} "
+            "outputs; leave it out"
         )
     if loss.leaves_noise_open or (loss.classifies and loss.expects_logits):
         return

@@ -1,4 +1,4 @@
-"""`Laplace`: the weights that the data leave open, as a normal law around those found."""
+"""`Laplace`: a normal approximation of the posterior around the trained weights."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ if TYPE_CHECKING:
     from mlpgrad.network.network import Network
 
 ELEMENTS = 1 << 22
-"""About how many elements of Jacobians are held at once: bounds the memory of predictions."""
+"""About how many elements of Jacobians are held at once, which bounds the memory of predictions."""
 
 
 class Laplace(Uncertainty):
-    """w ~ N(w_found, A^-1),  A = sum_n J_n^T H_n J_n + diag(alpha):  what the data leave open
+    """w ~ N(w_trained, A^-1),  A = sum_n J_n^T H_n J_n + diag(alpha)
 
-    J are the derivatives of the outputs to the weights, H those of the negative log likelihood to
-    the outputs (1 / noise variance for a squared error), and alpha is the precision of the prior
-    around 0. Outputs follow the weights linearly: their covariance is J A^-1 J^T.
-    `model.laplace(x, y)` makes one, and so does a fit by `LevenbergMarquardt` with "bayes". MacKay
-    1992, "A practical Bayesian framework for backpropagation networks"; Immer, Korzepa and Bauer
-    2021, "Improving predictions of Bayesian neural nets via local linearization".
+    A normal approximation of the posterior of the weights. J is the Jacobian of the outputs with
+    respect to the weights, H is the second derivative of the negative log likelihood with respect
+    to the outputs (1 / noise variance for a squared error), and alpha is the precision of the
+    prior, whose mean is 0. Outputs are linearized in the weights, so their covariance is J A^-1
+    J^T. `model.laplace(x, y)` makes one, and so does a fit by `LevenbergMarquardt` with "bayes".
+    MacKay 1992, "A practical Bayesian framework for backpropagation networks"; Immer, Korzepa and
+    Bauer 2021, "Improving predictions of Bayesian neural nets via local linearization".
 
-    It belongs to the weights that the model had: where these have changed, predictions that need it
-    raise an error.
+    The approximation is valid only for the weights that the model had: if these have changed,
+    predictions that need it raise an error.
 
     Parameters
     ----------
     factor : array (P, P) or (E, P, P)
-        R in A^-1 = R R^T, for the P parameters that it is about.
+        R in A^-1 = R R^T, for P parameters.
     layers : "all" or "last", default "all"
-        Which parameters these are: all, or those of the last layer that has some.
+        The P parameters: all, or those of the last layer with parameters.
     noise : array (T,) or (E, T), optional
-        The standard deviation of the noise, in the units that the network is trained in; none for
-        classes.
+        The standard deviation of the noise, in the scaled units of the training; None for classes.
     kurtosis : float or array (E,), default 0.0
         The excess kurtosis of the noise. Where it is above 0, the noise has Student's law with
         4 + 6 / kurtosis degrees of freedom, whose tails are heavier than those of the normal law.
         A fit estimates it from the residuals, and keeps 0 where Student's law is not clearly
         likelier (Schwarz 1978, "Estimating the dimension of a model").
     prior_precision : float or array (P,), with the ensemble axis in front, default 1.0
-        alpha.
+        The precision alpha of the prior.
     effective_parameters : float or array (E,), default 0.0
-        How many parameters the data determine: P - sum_i alpha_i (A^-1)_ii.
+        The number of parameters determined by the data, P - sum_i alpha_i (A^-1)_ii.
     log_evidence : float or array (E,), optional
-        The log marginal likelihood of the training data, to compare models by.
+        The log marginal likelihood of the training data, for model comparison.
     checksum : array () or (E,), optional
-        The checksum of the weights that the fit belongs to. Without one, any weights are accepted.
+        The checksum of the weights of the fit. Without it, any weights are accepted.
 
     Examples
     --------
@@ -107,9 +107,10 @@ class Laplace(Uncertainty):
         log_likelihood: float | None = None,
         layers: str = "all",
     ) -> Self:
-        """The approximation at the present weights of one network, from a curvature matrix.
+        """Return the approximation at the current weights of one network, from a curvature matrix.
 
-        For methods that have the matrix already. An ensemble has one for each member: `joined`.
+        This is for methods that already have the matrix. For an ensemble, make one for each
+        member, and combine them with `joined`.
 
         Parameters
         ----------
@@ -122,13 +123,13 @@ class Laplace(Uncertainty):
         prior_precision : float or array (P,)
             The precision of each weight in the prior, positive.
         noise_variance : float or array (T,), optional
-            The variance of the targets, where they are numbers, in the units of the training.
+            The variance of numeric targets, in the scaled units of the training.
         kurtosis : float, default 0.0
             The excess kurtosis of the noise.
         log_likelihood : float, optional
             The log probability of all training targets at these weights, for `log_evidence`.
         layers : "all" or "last", default "all"
-            Which parameters the P are: all, or those of the last layer that has some.
+            The P parameters: all, or those of the last layer with parameters.
 
         Returns
         -------
@@ -160,7 +161,7 @@ class Laplace(Uncertainty):
 
     @classmethod
     def joined(cls, members: Sequence[Self]) -> Self:
-        """The approximation of an ensemble, from those of its members in their order."""
+        """Return the approximation of an ensemble, from those of its members in order."""
         configs = [member.config() for member in members]
         common: dict[str, Any] = {"layers": configs[0].pop("layers")}
         for name, first in configs[0].items():
@@ -179,8 +180,8 @@ class Laplace(Uncertainty):
             )
         if self.checksum is not None and not np.array_equal(self.checksum, checksum(network)):
             raise ValueError(
-                "the weights have changed since the uncertainty was fitted, so that it does not "
-                "belong to them; call model.laplace(x, y) again, or write model.uncertainty = None"
+                "the weights have changed since the uncertainty was fitted, so it is no longer "
+                "valid; call model.laplace(x, y) again, or set model.uncertainty = None"
             )
 
     def noise_variance(self, network: Network) -> Array | None:
@@ -221,9 +222,9 @@ class Laplace(Uncertainty):
 
 
 def checksum(network: Network) -> Array:
-    """A number for the weights and statistics of each network, `()` or `(E,)`.
+    """Return a checksum of the weights and statistics of each network, `()` or `(E,)`.
 
-    It is that of single precision, so that a copy in another dtype has the same.
+    It is computed in single precision, so that a copy in another dtype has the same checksum.
     """
     import zlib
 

@@ -1,4 +1,4 @@
-"""What several equally likely networks say about the targets: a mixture of their laws."""
+"""The predictive distribution of several equally weighted networks: a mixture."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from mlpgrad.uncertainty.tails import half_width, log_density
 
 
 def outputs(network: Network, x: Array, samples: int | None) -> Array:
-    """The outputs for checked inputs in float64, `(..., B, O)` or `(samples, ..., B, O)`."""
+    """Return the outputs for checked inputs in float64, `(..., B, O)` or `(samples, ..., B, O)`."""
     found = network._predict(x) if samples is None else dropped_out(network, x, samples)
     return np.asarray(found.real, np.float64)
 
 
 def expected_outputs(network: Network, x: Array, samples: int | None) -> tuple[Array, Any]:
-    """The outputs for checked inputs in float64, and their covariance where it is known.
+    """Return the outputs for checked inputs in float64, and their covariance if it is known.
 
     Parameters
     ----------
@@ -30,13 +30,14 @@ def expected_outputs(network: Network, x: Array, samples: int | None) -> tuple[A
     x : array (B, I) or (E, B, I)
         Checked inputs.
     samples : int or None
-        Passes of MC-dropout; None is one pass without dropout.
+        Number of MC dropout passes; None is one pass without dropout.
 
     Returns
     -------
     tuple of array (..., B, O) and array (..., B, O, O) or None
-        `(samples, ..., B, O)` where `samples` is given. Logits are those of the expected
-        probabilities. The covariance is that of a Laplace approximation, whose place dropout takes.
+        `(samples, ..., B, O)` if `samples` is given. Logits are those of the expected
+        probabilities. The covariance is that of a Laplace approximation, which MC dropout
+        replaces.
     """
     found, known = outputs(network, x, samples), network.uncertainty
     if known is None:
@@ -47,11 +48,12 @@ def expected_outputs(network: Network, x: Array, samples: int | None) -> tuple[A
 
 
 class Law:
-    """The mixture of D laws, one for each member and each pass of MC-dropout.
+    """A mixture of D distributions, one for each member and each pass of MC dropout.
 
-    Each has the mean that its network predicts, and a variance of two parts: the noise of the
-    targets, and what the weights leave open (Laplace). In float64, in the unit of the data. It is
-    normal, or Student's law where the noise has heavy tails: see `tails`.
+    Each component has the mean that its network predicts, and a variance of two parts: the noise
+    of the targets, and the posterior variance due to the weights (Laplace). Values are float64, in
+    the units of the data. It is normal, or Student's law where the noise has heavy tails: see
+    `tails`.
 
     Parameters
     ----------
@@ -78,7 +80,7 @@ class Law:
         )
 
     def of(self, index: int) -> Law:
-        """The law of one network, or of one pass, by itself."""
+        """Return the distribution of one network or one pass."""
         one: Law = copy.copy(self)
         for name in ("means", "mean", "variance", "average"):
             vars(one).pop(name, None)
@@ -94,19 +96,19 @@ class Law:
 
     @cached_property
     def means(self) -> Array:
-        """The mean of each law, `(D, B, T)`."""
+        """The mean of each component, `(D, B, T)`."""
         return self.loss.numbers(self.outputs)
 
     @property
     def variances(self) -> Any:
-        """The variance of each law, `(D, B, T)`, as far as it is known; None if it is not."""
+        """The known variance of each component, `(D, B, T)`; None if it is not known."""
         if self.noise is None or self.open is None:
             return self.open if self.noise is None else self.noise
         return self.noise + self.open
 
     @cached_property
     def average(self) -> Array:
-        """The outputs of one network that says what all say together, `(B, O)`."""
+        """Return the outputs of a single network equivalent to the mixture, `(B, O)`."""
         return self.loss.averaged(self.outputs)
 
     @cached_property
@@ -120,14 +122,14 @@ class Law:
         variances = self.variances
         if variances is None and len(self.outputs) == 1:
             raise ValueError(
-                f"std and interval expect something that tells how far predictions may be off, got "
-                f"one network with {self.loss!r}; {ways(self.network, of_mean=True)}"
+                "std and interval expect a model whose uncertainty is known, got one network "
+                f"with {self.loss!r}; {ways(self.network, of_mean=True)}"
             )
         spread = np.asarray(self.means.var(axis=0))
         return spread if variances is None else spread + variances.mean(axis=0)
 
     def interval(self, level: float) -> tuple[Array, Array, bool]:
-        """The bounds of the central interval, and whether they include the noise."""
+        """Return the bounds of the central interval, and whether they include the noise."""
         predicted = self.loss.predicted_interval(self.average, level)
         if predicted is not None:
             return (*predicted, True)
@@ -138,11 +140,11 @@ class Law:
         return self.mean - half, self.mean + half, True
 
     def log_density(self, target: Array) -> Array:
-        """The logarithm of the mixture's density at each target, `(B,)`."""
+        """Return the log density of the mixture at each target, `(B,)`."""
         if self.noise is None and not self.loss.classifies:
             raise ValueError(
-                f"log_likelihood expects the noise of the targets, got {self.loss!r}, which "
-                f"predicts none; {ways(self.network, of_mean=False)}"
+                f"log_likelihood expects the noise of the targets, got {self.loss!r}, which does "
+                f"not predict it; {ways(self.network, of_mean=False)}"
             )
         if self.kurtosis is None or self.noise is None:
             density = self.loss.log_density(self.outputs, target, self.variances)
@@ -153,20 +155,20 @@ class Law:
 
 
 def _of_each(variance: Array, outputs: Array) -> Array:
-    """A variance that may be common to networks or rows, as `(D, B, T)`."""
+    """Return a variance that may be common to networks or rows as `(D, B, T)`."""
     rows, width = outputs.shape[-2], variance.shape[-1]
     whole = np.broadcast_to(variance, (*outputs.shape[:-1], width))
     return whole.reshape(-1, rows, width)
 
 
 def ways(network: Network, *, of_mean: bool) -> str:
-    """How a network can get to know its errors: those ways that are open to it.
+    """Return the ways in which a network's uncertainty can be estimated.
 
     Parameters
     ----------
     network : Network
     of_mean : bool
-        Whether it is enough to know how far the mean may be off, without the noise.
+        Whether the uncertainty of the mean suffices, without the noise.
     """
     found = ["call model.laplace(x, y)"] if network.loss.leaves_noise_open else []
     if of_mean:

@@ -1,4 +1,4 @@
-"""MC-dropout: the outputs of one network with some of its units switched off, many times."""
+"""MC dropout: the outputs of one network in many passes with active Dropout layers."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ STREAM = "mc-dropout"
 
 
 def dropped_out(network: Network, x: Array, samples: int) -> Array:
-    """The outputs of passes in which Dropout is active, `(samples, ..., B, O)`: MC-dropout.
+    """Return the outputs of MC dropout passes, `(samples, ..., B, O)`.
 
-    Every sample has a mask of its own in every pass. The masks come from the network's seed alone:
-    the same call gives the same numbers, and no other random numbers are drawn. All other layers
-    predict. Gal and Ghahramani 2016, "Dropout as a Bayesian approximation".
+    Every sample has its own mask in every pass. The masks depend only on the network's seed: the
+    same call gives the same numbers, and does not affect other random numbers. All other layers
+    are in prediction mode. Gal and Ghahramani 2016, "Dropout as a Bayesian approximation".
 
     Parameters
     ----------
     network : Network
-        With a Dropout layer.
+        A network with a Dropout layer.
     x : array (B, I) or (E, B, I)
         Checked inputs.
     samples : int
@@ -46,7 +46,7 @@ def dropped_out(network: Network, x: Array, samples: int) -> Array:
 
 
 def _passes(layers: list[Layer], rows: Array, count: int) -> Array:
-    """The outputs of `count` passes at once, `(count, ..., B, O)`: so many copies of the rows."""
+    """Return the outputs of `count` passes at once, `(count, ..., B, O)`, on copies of the rows."""
     with np.errstate(all="ignore"):  # as in `Prediction`
         out = run_forward(layers, np.concatenate([rows] * count, axis=-2))
     apart = out.reshape(*out.shape[:-2], count, rows.shape[-2], out.shape[-1])
@@ -54,7 +54,7 @@ def _passes(layers: list[Layer], rows: Array, count: int) -> Array:
 
 
 def _dropping(network: Network) -> list[Layer]:
-    """Layers that predict, on the same parameters, except Dropout, which is active."""
+    """Return layers in prediction mode on the same parameters, but with active Dropout."""
     if not has_dropout(network.layers):
         raise ValueError(
             f"samples expects a network with Dropout layers, which make its passes differ, got "
@@ -70,5 +70,5 @@ def _dropping(network: Network) -> list[Layer]:
 
 
 def has_dropout(layers: Sequence[Layer]) -> bool:
-    """Whether there is a Dropout layer among these, or within one of them."""
+    """Return whether there is a Dropout layer among these layers or inside one of them."""
     return any(isinstance(layer, Dropout) for _, layer in walk(layers))

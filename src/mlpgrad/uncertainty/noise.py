@@ -1,4 +1,4 @@
-"""`Noise`: how far targets scatter around the predictions, the same everywhere."""
+"""`Noise`: constant noise of the targets around the predictions."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from mlpgrad.network.network import Network
 
 SMALLEST = 1e-6
-"""The lower end of the range searched for the noise, as a share of the errors' size."""
+"""The lower end of the range searched for the noise, as a fraction of the errors' size."""
 
 
 class Noise(Uncertainty):
-    """t = y(x) + e,  e ~ N(0, std^2): the noise of the targets, which most losses do not predict.
+    """t = y(x) + e,  e ~ N(0, std^2): noise of the targets, which most losses do not predict.
 
-    With `model.uncertainty = mg.Noise(...)`, the uncertainty of an ensemble or of MC-dropout
-    includes the noise, `predict(x, std=True)` answers for one network as well, and
+    With `model.uncertainty = mg.Noise(...)`, the uncertainty of an ensemble or of MC dropout
+    includes the noise, `predict(x, std=True)` also works for a single network, and
     `log_likelihood` is defined.
 
     Parameters
     ----------
     std : float or sequence of float
-        The standard deviation of the noise, positive: one number for all targets of a sample, or
-        one for each. In the unit of the target.
+        The standard deviation of the noise, positive, in the units of the target: one number for
+        all targets of a sample, or one for each.
 
     Raises
     ------
@@ -57,19 +57,19 @@ class Noise(Uncertainty):
 
     @classmethod
     def fit(cls, model: Network, x: Any, y: Any, *, samples: int | None = None) -> Self:
-        """The noise that makes these targets likeliest, with the model as it is.
+        """Return the maximum-likelihood noise for these targets, at the current weights.
 
-        Without disagreement that is the root of the mean squared error, for each target. Where
-        members or passes disagree, that part is not counted twice.
+        For a single network it is the root mean squared error of each target. The variance between
+        members or passes is not counted twice.
 
         Parameters
         ----------
         model : Sequential
-            Trained with a loss on numbers that predicts no noise.
+            A model trained with a loss on numbers that does not predict noise.
         x, y
-            Rows that were not trained on: on training rows errors are smaller.
+            Held-out rows, since errors on training rows are smaller.
         samples : int, optional
-            MC-dropout, as for `predict`, which should then be asked for as many.
+            Number of MC dropout passes, as for `predict`; use the same number in predictions.
 
         Returns
         -------
@@ -107,7 +107,7 @@ class Noise(Uncertainty):
 
 
 def _check_loss(network: Network) -> None:
-    """Raise TypeError where the noise is known already, or there is none."""
+    """Raise TypeError if the loss already predicts the noise, or its targets are classes."""
     loss = network.loss
     if loss.classifies or loss.noise(np.zeros((1, network.out_features or 1))) is not None:
         what = "its targets are classes" if loss.classifies else "it predicts the noise itself"
@@ -115,14 +115,14 @@ def _check_loss(network: Network) -> None:
 
 
 def _likeliest(errors: Array) -> float:
-    """The s that maximises the mean of log(1/D sum_d N(e_d; 0, s^2)) for errors `(D, B)`."""
+    """Return the s that maximizes the mean of log(1/D sum_d N(e_d; 0, s^2)) for errors `(D, B)`."""
     from scipy.optimize import minimize_scalar
 
     size = float(np.sqrt(np.square(errors).mean()))
     if size == 0 or not np.isfinite(size):
         raise ValueError(
-            f"Noise.fit expects errors that are finite and not all 0, got a root mean square of "
-            f"{size}; give rows that were not trained on"
+            "Noise.fit expects errors that are finite and not all 0, got a root mean square of "
+            f"{size}; give held-out rows"
         )
     if len(errors) == 1:
         return size

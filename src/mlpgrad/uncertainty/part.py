@@ -1,4 +1,4 @@
-"""The part of a network whose weights a posterior is about, and what comes before it."""
+"""The part of a network with uncertain weights, and the layers before it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mlpgrad.network.storage import lay_out
 
 
 class Part:
-    """All layers of a network, or those from the last one with parameters on, in float64.
+    """All layers of a network, or those from the last layer with parameters on, in float64.
 
     Parameters
     ----------
     network : Network
-        It stays as it is: the part is a copy, without penalties and scaling of targets.
+        The network, which is not changed: the part is a copy without penalties and target scaling.
     layers : "all" or "last"
     """
 
@@ -45,7 +45,7 @@ class Part:
         self.network.__setstate__(copy.deepcopy(described))
 
     def inputs(self, x: Array) -> Array:
-        """What the part takes for checked inputs of the network."""
+        """Return the inputs of the part for checked inputs of the network."""
         with np.errstate(all="ignore"):
             return run_forward(self.before, x.astype(np.float64)).copy()
 
@@ -56,7 +56,7 @@ class Part:
 
 
 def begin_of(network: Network, layers: str) -> int:
-    """The index of the first layer of a part: 0, or that of the last one that has parameters."""
+    """Return the index of the first layer of a part: 0, or that of the last with parameters."""
     owners = {id(slot.layer) for slot in network.parameters}
     with_parameters = [
         index
@@ -67,5 +67,5 @@ def begin_of(network: Network, layers: str) -> int:
 
 
 def _size(slots: Any) -> int:
-    """The number of elements that some slots, from the first on, take in a flat array."""
+    """Return the number of elements of some slots, from the first on, in a flat array."""
     return int(slots[-1].stop) if slots else 0

@@ -1,4 +1,4 @@
-"""A normal law of weights from a curvature matrix and a prior."""
+"""A normal posterior of weights from a curvature matrix and a prior."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 
 ROUNDING = 1e-14
-"""A precision smaller than this share of the largest curvature is lost in rounding."""
+"""A precision below this fraction of the largest curvature is lost in rounding."""
 
 
 class Posterior(NamedTuple):
-    """N(w, A^-1) for one network."""
+    """The posterior N(w, A^-1) of one network."""
 
     root: Array
     """R in A^-1 = R R^T."""
     effective: float
-    """The number of parameters that the data determine, P - sum_i alpha_i (A^-1)_ii."""
+    """The number of parameters determined by the data, P - sum_i alpha_i (A^-1)_ii."""
     log_prior: float
-    """What log p(data) has beside log p(data | w): MacKay's Occam factor.
+    """The difference log p(data) - log p(data | w), MacKay's Occam factor.
 
     1/2 sum log alpha - 1/2 sum alpha w^2 - 1/2 log det A.
     """
 
 
 def posterior(curvature: Array, precision: Array, weights: Array) -> Posterior:
-    """The posterior with A = curvature + diag(precision).
+    """Return the posterior with A = curvature + diag(precision).
 
     Parameters
     ----------
@@ -51,15 +51,15 @@ def posterior(curvature: Array, precision: Array, weights: Array) -> Posterior:
             f"curvature up to {diagonal.max():.3g} and a precision of {precision.min():.3g}; the "
             "model's outputs may be too large, or its training may have diverged"
         )
-    matrix = np.tril(curvature).T  # in Fortran's order, the upper triangle of A
+    matrix = np.tril(curvature).T  # the upper triangle of A, in Fortran order
     smallest = ROUNDING * len(diagonal) * float(diagonal.max(initial=0))
     np.einsum("ii->i", matrix)[...] += np.maximum(precision, smallest)
     upper, failed = dpotrf(matrix, lower=0, overwrite_a=1)
     root, singular = dtrtri(upper, lower=0)  # A = U^T U, so that A^-1 = U^-1 U^-T
     if failed or singular:
         raise ValueError(
-            "a Laplace approximation expects a curvature matrix that is positive definite with "
-            "the prior, got one that is not; give a larger prior_precision"
+            "a Laplace approximation expects curvature plus prior precision to be positive "
+            "definite, got a matrix that is not; give a larger prior_precision"
         )
     log_determinant = 2 * float(np.log(np.diagonal(upper)).sum())
     open_ = float((precision * np.square(root).sum(axis=-1)).sum())

@@ -1,4 +1,4 @@
-"""What predictions with an uncertainty are returned as: pairs that say what they include."""
+"""Results of predictions with uncertainty: pairs that say what they include."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ class Estimate(_MeanAndStd):
     mean : array (B, T)
         The prediction.
     std : array (B, T)
-        The standard deviation, in the unit of the target.
+        The standard deviation, in the units of the target.
     includes_noise : bool
-        True if `std` is the whole uncertainty of a target: noise, and what the networks do not
-        know. False if it is only how far the networks disagree, because nothing is known about
-        the noise.
+        True if `std` is the total uncertainty of a target, including the noise. False if it is
+        only the uncertainty of the mean, because the noise is not known.
 
     Examples
     --------
@@ -47,10 +46,10 @@ class Interval(_LowAndHigh):
     Attributes
     ----------
     low, high : array (B, T)
-        The bounds, in the unit of the target.
+        The bounds, in the units of the target.
     includes_noise : bool
-        True if the interval is for a target. False if it is for the mean alone, because nothing is
-        known about the noise: then fewer targets lie in it than its level says.
+        True if the interval is for a target. False if it is for the mean only, because the noise
+        is not known: it then contains fewer targets than its level says.
 
     Examples
     --------
