@@ -330,7 +330,7 @@ def test_users_own_classes_show_their_own_formula():
     model.backpropagate([[1.0, 0.5]], [[0.2]])
     np.testing.assert_array_equal(e.grads, model.grads)
     text = str(e)
-    assert "Cube: a = z^3;  da/dz = 3 z^2" in text
+    assert "Cube of a number z: a = z^3; da/dz = 3 z^2" in " ".join(text.split())
     assert "Fourth: l = sum_k (z_k - t_k)^4" in text
     assert "Double: z = 2 (x W + b)" in text
     assert "_j = (sum_k" not in text  # Double is no Dense: its backward is its own
@@ -403,6 +403,22 @@ def test_every_loss_of_the_library_is_written_with_its_numbers():
         line = e.find("L").line(())
         assert line.substitution
         np.testing.assert_allclose(computed(line.substitution, functions(e)), e.loss, rtol=1e-9)
+
+
+@every_case
+def test_each_delta_is_named_in_its_formula_and_letters_do_not_clash(case, cls):
+    model, x, y = case_data(case, cls)
+    e = mg.explain(model, x[:1], y[:1])
+    known = {type(layer).__name__ for layer in model.layers} | {type(model.loss).__name__}
+    for q in quantities(e):
+        if q.role == "delta":
+            start = q.formula.split(" = ")[0]
+            assert start.startswith(("delta", "dL/d")) or start.split(":")[0] in known
+    if issubclass(cls, mg.Activation):  # s is the neuron's sum
+        own = f"{cls.__name__} of a number z: "
+        formula = next(s.note.partition(own)[2] for s in e.steps if own in s.note)
+        assert formula.startswith("a = ")
+        assert not re.search(r"\bs\b", formula)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from mlpgrad.explanation.notation import (
 from mlpgrad.explanation.quantities import At, Step
 from mlpgrad.explanation.trace import Trace
 from mlpgrad.layers.activations.sigmoids import Sigmoid
+from mlpgrad.layers.embedding import Embedding
 from mlpgrad.layers.softmax import Softmax
 from mlpgrad.layers.standardize import Standardize
 from mlpgrad.losses.regression import HalfSquaredError
@@ -29,6 +30,8 @@ class Part(NamedTuple):
     substitute: Callable[[At], str]
     documented: bool = False
     lecture: bool = False
+    words: bool = False
+    """Whether it needs words beside symbols."""
 
 
 def backward_steps(trace: Trace) -> Iterator[Step]:
@@ -54,6 +57,11 @@ def _gradient_note(trace: Trace, index: int) -> str:
         )
     if trace.layers[index].children():
         return "The same rules hold for the layers inside, whose deltas are not listed here."
+    if isinstance(trace.layers[index], Embedding):
+        return (
+            "A vector collects the dL/dy of the places that it was put in; those of categories "
+            "that do not occur get 0."
+        )
     if is_normalization(trace.layers[index]):
         return "dL/dy, from the step before, is how the loss changes with this layer's outputs y."
     return ""
@@ -72,7 +80,8 @@ def _delta(trace: Trace, index: int) -> Step:
     else:
         part = _arriving(trace, index)._replace(lecture=False)  # (8) has a slope
     symbol = n.delta if trace.dense[index] else f"dL/d{n.y}"
-    formula = part.formula if part.documented else f"{symbol}_{n.j} = {part.formula}"
+    of_class = part.documented and not part.words
+    formula = part.formula if of_class else f"{symbol}_{n.j} = {part.formula}"
     delta = trace.quantity(
         symbol, n.j, formula, trace.deltas[index], index, "delta", part.substitute,
         per_sample=True, documented=part.documented,
@@ -172,5 +181,6 @@ def _from_loss(trace: Trace) -> Part:
         letters + (bracketed(formula) if letters else formula),
         substitute,
         documented=known.slope_in_words,
+        words=known.slope_in_words,
         lecture=type(trace.model.loss) is HalfSquaredError,
     )

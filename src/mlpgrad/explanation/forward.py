@@ -15,6 +15,7 @@ from mlpgrad.explanation.trace import Trace
 from mlpgrad.explanation.units import in_own_unit, scaled_target, standardized
 from mlpgrad.explanation.written import softmax, softmax_in_numbers
 from mlpgrad.layers.activations.sigmoids import Sigmoid
+from mlpgrad.layers.normalization import BatchNorm
 from mlpgrad.layers.softmax import Softmax
 from mlpgrad.layers.standardize import Standardize
 from mlpgrad.losses.regression import HalfSquaredError
@@ -38,6 +39,8 @@ def forward_steps(trace: Trace) -> Iterator[Step]:
                 note = _note(trace, index)
             else:
                 quantities.append(_generic(trace, index))
+                if isinstance(trace.layers[index], BatchNorm) and len(trace.x) == 1:
+                    note = "In a batch of one sample xhat is 0; give several samples to see more."
         yield Step("forward", f"Forward: {trace.title(block)}", note, tuple(quantities), block)
     yield _loss(trace)
 
@@ -45,7 +48,7 @@ def forward_steps(trace: Trace) -> Iterator[Step]:
 def _note(trace: Trace, index: int) -> str:
     """What a neuron does, and the formula of the activation as its class states it."""
     layer = trace.layers[index]
-    formula = f"{type(layer).__name__}: {documented(layer)}"
+    formula = f"{type(layer).__name__} of a number z: {' '.join(documented(layer).split())}"
     if not trace.argument(index).startswith("s"):
         return formula
     return (

@@ -52,7 +52,7 @@ class ReLU(Activation):
 
 
 class LeakyReLU(Activation):
-    """a = z for z > 0, else s z;  da/dz = 1 for z > 0, else s
+    """a = z for z > 0, else r z;  da/dz = 1 for z > 0, else r
 
     Units that are off still learn. Maas, Hannun and Ng 2013, "Rectifier nonlinearities improve
     neural network acoustic models".
@@ -60,7 +60,7 @@ class LeakyReLU(Activation):
     Parameters
     ----------
     negative_slope : float, default 0.01
-        The slope s for negative z, from 0 to below 1.
+        The slope r for negative z, from 0 to below 1.
 
     Raises
     ------
@@ -143,13 +143,13 @@ class ELU(Activation):
 
 
 class SELU(Activation):
-    """a = s z for z > 0, else s alpha (e^z - 1);  da/dz = s for z > 0, else s alpha e^z
+    """a = c z for z > 0, else c alpha (e^z - 1);  da/dz = c for z > 0, else c alpha e^z
 
-    With s = 1.0507 and alpha = 1.6733 the activations of a deep network tend to mean 0 and variance
+    With c = 1.0507 and alpha = 1.6733 the activations of a deep network tend to mean 0 and variance
     1, if the weights are drawn by `LeCunNormal`, as they are by default in front of this layer.
     Klambauer, Unterthiner, Mayr and Hochreiter 2017, "Self-normalizing neural networks".
 
-    Where s z is larger than the largest number of the dtype, the activation is infinite.
+    Where c z is larger than the largest number of the dtype, the activation is infinite.
 
     Examples
     --------

@@ -46,7 +46,7 @@ class Softplus(Activation):
 
 
 class SiLU(Activation):
-    """a = z s,  s = sigmoid(z);  da/dz = s + a (1 - s)
+    """a = z g,  g = sigmoid(z);  da/dz = g + a (1 - g)
 
     Also called Swish. Elfwing, Uchibe and Doya 2018, "Sigmoid-weighted linear units for neural
     network function approximation in reinforcement learning".
@@ -73,15 +73,15 @@ class SiLU(Activation):
         np.divide(z, out, out)
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
-        # r = 1 / (1 + e^z) and s = 1 - r: a times a rounded 1 - s would lose digits for large z
-        s, one = self.scratch(out), constant(1, out.dtype)
+        # r = 1 / (1 + e^z) and g = 1 - r: a times a rounded 1 - g would lose digits for large z
+        g, one = self.scratch(out), constant(1, out.dtype)
         with np.errstate(over="ignore"):
             np.exp(z, out)
         np.add(out, one, out)
         np.reciprocal(out, out)
-        np.subtract(one, out, s)
+        np.subtract(one, out, g)
         np.multiply(out, a, out)
-        np.add(out, s, out)
+        np.add(out, g, out)
 
 
 class GELU(Activation):
