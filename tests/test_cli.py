@@ -160,7 +160,10 @@ def test_options_reach_the_model(capsys, tmp_path):
         (["train", "xor", "--activation", "rel"], "no activation 'rel'; did you mean 'relu'?"),
         (["train", "xor", "--optimizer", "adan"], "no optimizer 'adan'; did you mean 'adam'?"),
         (["train", "xor", "--hidden", "a,b"], "--hidden expects widths such as 64,32, got 'a,b'"),
-        (["train", "xor", "--epochs", "x"], "--epochs expects a whole number, got 'x'"),
+        (
+            ["train", "xor", "--epochs", "x"],
+            "--epochs expects a whole number of at least 1, got 'x'",
+        ),
         (["train", "xor", "--hiden", "3"], "`mlpgrad train`; did you mean '--hidden'?"),
         (["trian", "xor"], "no command 'trian'; did you mean 'train'?"),
     ],

@@ -256,7 +256,10 @@ def test_explain_reads_the_same_tables(capsys, tmp_path):
         (["predict", ".", "t.csv"], "expects a file, got the directory '.'"),
         (["train", "t.csv", "--target", "z"], "has no column 'z'"),
         (["train", "t.csv", "--without", "z"], "--without: the table has no column 'z'"),
-        (["train", "t.csv", "--members", "x"], "expects a whole number, got "),
+        (
+            ["train", "t.csv", "--members", "x"],
+            "--members expects a whole number of at least 1, got 'x'",
+        ),
         (["predict"], "the following arguments are required: MODEL, FILE"),
     ],
 )

@@ -158,7 +158,10 @@ def test_usual_tables_raise_no_doubt(path, text):
             "got '\u22121.5'; write the minus sign '\u2212' as '-'",
         ),
         (with_column(["1e400", "2.5", "3.5"]), "line 2, column 'b': expects a number, got '1e400'"),
-        (b"PK\x03\x04" + bytes(range(256)), "is a zip archive, as Excel workbooks are, not a text"),
+        (
+            b"PK\x03\x04" + bytes(range(256)),
+            "is a zip archive, as Excel workbooks and .npz files are, not",
+        ),
         (b"\xd0\xcf\x11\xe0" + bytes(99), "is an old Excel workbook, .*; save the sheet as CSV"),
         (b"PAR1" + bytes(99), "is a Parquet file, not a text table; read it with pandas"),
         ('[{"a": 1, "y": 2}]', "is JSON, not a text table"),

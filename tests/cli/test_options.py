@@ -100,8 +100,8 @@ def test_every_option_is_known_by_the_table_of_names():
         ("--versoin", "did you mean '--version'"),
         ("trian xor", "no command 'trian'; did you mean 'train'?"),
         ("xor", "no command 'xor'; write `mlpgrad train xor` to train on it"),
-        ("train xor --epochs 1e3", "--epochs expects a whole number, got '1e3'"),
-        ("train xor --dropout half", "--dropout expects a number, got 'half'"),
+        ("train xor --epochs 1e3", "--epochs expects a whole number of at least 1, got '1e3'"),
+        ("train xor --dropout half", "--dropout expects a number from 0 to below 1, got 'half'"),
         ("train xor --epochs", "--epochs expects a value after it"),
     ],
 )  # fmt: skip

@@ -52,6 +52,11 @@ def decide(
         )
         for name in listed(getattr(options, option), table.names, f"--{option}")
     }
+    if target := next((name for name in wanted if name not in names), None):
+        raise CommandError(
+            f"--without, --categories and --numbers are about the other columns, got the target "
+            f"{target!r}; --target names another one, and --task says what it is"
+        )
     decided = {}
     for name in names:
         if name in wanted:

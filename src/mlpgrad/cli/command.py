@@ -40,8 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (CommandError, ValueError, TypeError, ArithmeticError, OSError) as error:
-        print(f"mlpgrad: error: {error}", file=sys.stderr)
+        print(f"mlpgrad: error: {_told(error)}", file=sys.stderr)
         return 2 if isinstance(error, CommandError) else 1
+
+
+def _told(error: Exception) -> str:
+    """What an error says; of one of the system the file and the reason, without its number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}"
+    return str(error)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -16,7 +16,7 @@ from mlpgrad.cli.doubts import copies, doubts
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.target import SEVERAL, Target, numbers_target, read_target
 from mlpgrad.cli.text import TextTable, check_file, read_text
-from mlpgrad.datasets.files import load_idx
+from mlpgrad.datasets.files import is_idx, load_idx
 from mlpgrad.datasets.splitting import split_indices
 
 TOY_DATA = ("circles", "digits", "moons", "regression", "spirals", "xor")
@@ -67,7 +67,14 @@ def load_data(options: argparse.Namespace) -> Data:
 
 def is_images(path: Path, options: argparse.Namespace) -> bool:
     """Whether a file holds images in MNIST's format."""
-    return "idx" in path.name or options.labels is not None
+    if is_idx(path):
+        return True
+    if options.labels is not None:
+        raise CommandError(
+            f"--labels is for images in IDX files, which {path} is not; --target names the column "
+            f"of a table"
+        )
+    return False
 
 
 def _data(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,8 @@ from mlpgrad.cli.data import load_data, take
 from mlpgrad.cli.encoding import encoder_of
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.models import load_model
-from mlpgrad.cli.networks import hidden_widths
 from mlpgrad.cli.rows import read_rows, targets
+from mlpgrad.cli.text import check_directory
 from mlpgrad.datasets.splitting import standardize
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 def explain_step(options: argparse.Namespace) -> int:
     """Run `mlpgrad explain`: the lecture's network, or a trained one, on one sample."""
+    if options.file is None and options.data.endswith(".npz"):
+        raise CommandError(
+            f"a model needs a file with the sample: `mlpgrad explain {options.data} FILE`"
+        )
     explanation = _of_lecture(options) if options.file is None else _of_model(options)
     if options.text:
         print(explanation)
@@ -46,6 +51,9 @@ def _of_model(options: argparse.Namespace) -> Explanation:
     y = targets(rows, model, about, options)
     row = _row(options.sample or 0, len(y))
     one = model if model.ensemble_size is None else model.member(0)
+    if one is not model:
+        others = f"the first of {model.ensemble_size} networks that answer together"
+        print(f"note: this is {others}", file=sys.stderr)
     return mg.explain(one, take(rows.x, row), y[row], learning_rate=options.learning_rate)
 
 
@@ -72,7 +80,7 @@ def _of_lecture(options: argparse.Namespace) -> Explanation:
     classes = len(data.target.classes)
     y = np.eye(classes)[labels] if classes > 2 else labels[:, None].astype(float)
     rate = options.learning_rate
-    model = _lecture_network([x.shape[1], *hidden_widths(options), y.shape[1]], options.seed)
+    model = _lecture_network([x.shape[1], *options.hidden, y.shape[1]], options.seed)
     if options.epochs:
         sgd = mg.SGD(rate)
         model.fit(x, y, optimizer=sgd, epochs=options.epochs, batch_size=4, verbose=0)
@@ -90,6 +98,7 @@ def _lecture_network(widths: list[int], seed: int) -> Sequential:
 
 def show_page(explanation: Explanation, options: argparse.Namespace) -> None:
     """Write an explanation as a page, and open it unless that is not wanted."""
+    check_directory(options.output)
     options.output.mkdir(parents=True, exist_ok=True)
     page = options.output / "explain.html"
     explanation.to_html(page)

@@ -27,5 +27,5 @@ def tell_about(options: argparse.Namespace) -> int:
         print("columns:")
     for name, column in about.columns.items():
         print(f"  {name!r}: {column}")
-    print(f"then:\n{about.figures}")
+    print(f"in training:\n{about.figures}")
     return 0

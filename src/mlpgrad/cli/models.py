@@ -11,6 +11,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.cli.columns import Decided
+from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.text import check_file
 
 if TYPE_CHECKING:
@@ -75,6 +76,11 @@ def load_model(path: Path) -> tuple[Sequential, About | None]:
     import mlpgrad as mg
 
     check_file(path)
+    if not zipfile.is_zipfile(path):
+        raise CommandError(
+            f"{path} is not a model: name a model.npz that `mlpgrad train` has written, and then "
+            f"the file"
+        )
     model = mg.load(path)
     with zipfile.ZipFile(path) as archive:
         if MEMBER not in archive.namelist():

@@ -31,7 +31,7 @@ def build_model(data: Data, options: argparse.Namespace) -> Sequential:
     if encoder is None and data.scaled:
         layers.append(mg.Standardize(features))
     activation = choose(mg.Activation, options.activation, "activation")
-    for width in hidden_widths(options):
+    for width in options.hidden:
         layers += [mg.Dense(features, width), activation()]
         if options.dropout:
             layers.append(mg.Dropout(options.dropout))
@@ -61,16 +61,6 @@ def _loss(classes: int) -> mg.Loss:
     if classes == 2:
         return mg.SigmoidCrossEntropy()
     return mg.SoftmaxCrossEntropy() if classes else mg.MeanSquaredError()
-
-
-def hidden_widths(options: argparse.Namespace) -> list[int]:
-    """The widths of hidden layers that the user gives as `64,32`."""
-    try:
-        return [int(width) for width in options.hidden.split(",") if width]
-    except ValueError:
-        raise CommandError(
-            f"--hidden expects widths such as 64,32, got {options.hidden!r}"
-        ) from None
 
 
 def known(base: type) -> dict[str, type]:

@@ -18,6 +18,7 @@ from mlpgrad.cli.options import advice
 from mlpgrad.cli.predict import predict_rows
 from mlpgrad.cli.target import RULE
 from mlpgrad.cli.train import train_network
+from mlpgrad.cli.values import positive, share, whole, widths
 
 GUIDE = """\
 examples:
@@ -36,9 +37,9 @@ exit codes: 0 done (a gradient check that could not judge is a note), 1 failed, 
 
 
 _NO_COMMAND = re.compile(r"argument COMMAND: invalid choice: '(.*?)' \(choose from (.*)\)")
-_NO_NUMBER = re.compile(r"argument (--\S+): invalid (int|float) value: (.*)")
+_VALUE = re.compile(r"argument (--\S+): (expects .*)")
 _NO_VALUE = re.compile(r"argument (--\S+): expected one argument")
-"""What argparse says."""
+"""What argparse says, with what the types of values say."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -78,9 +79,8 @@ class _Parser(argparse.ArgumentParser):
                 message += f"; write `mlpgrad train {found[1]}` to train on it"
             else:
                 message += nearest(found[1], found[2].replace("'", "").split(", "))
-        elif found := _NO_NUMBER.match(message):
-            kind = "a whole number" if found[2] == "int" else "a number"
-            message = f"{found[1]} expects {kind}, got {found[3]}"
+        elif found := _VALUE.match(message):
+            message = f"{found[1]} {found[2]}"
         elif found := _NO_VALUE.match(message):
             message = f"{found[1]} expects a value after it"
         self.exit(2, f"mlpgrad: error: {message}\n")
@@ -119,19 +119,19 @@ def _add_train(commands: Any) -> None:
     option = train.add_argument
     option("data", metavar="DATASET-or-FILE", help=f"{', '.join(TOY_DATA)}, or a file")
     add_file_options(train, training=True)
-    option("--hidden", default="128", help="widths of hidden layers (default: 128)")
+    option("--hidden", type=widths, default="128", help="widths of hidden layers (default: 128)")
     names = ", ".join(sorted(known(mg.Activation)))
     option("--activation", default="relu", help=f"of the hidden layers: {names} (default: relu)")
-    option("--dropout", type=float, default=0.0, help="dropout probability (default: 0)")
+    option("--dropout", type=share, default=0.0, help="dropout probability (default: 0)")
     names = ", ".join(sorted(known(mg.Optimizer)))
     option("--optimizer", default="adam", help=f"update rule: {names} (default: adam)")
-    option("--learning-rate", type=float, help="learning rate (default: that of the optimizer)")
-    option("--epochs", type=int, default=1000, help="largest number of epochs (default: 1000)")
-    option("--patience", type=int, default=30, help="epochs without improvement (default: 30)")
-    option("--batch-size", type=int, default=32, help="samples in a step (default: 32)")
+    option("--learning-rate", type=positive, help="learning rate (default: that of the optimizer)")
+    option("--epochs", type=whole(1), default=1000, help="largest number of epochs (default: 1000)")
+    option("--patience", type=whole(0), default=30, help="epochs without improvement (default: 30)")
+    option("--batch-size", type=whole(1), default=32, help="samples in a step (default: 32)")
     members = "networks that are trained and answer together (default: 1); predict --std needs some"
-    option("--members", type=int, default=1, help=members)
-    option("--seed", type=int, default=0, help="seed of weights and order (default: 0)")
+    option("--members", type=whole(1), default=1, help=members)
+    option("--seed", type=whole(0), default=0, help="seed of weights and order (default: 0)")
     option("--output", type=Path, default=Path("mlpgrad-output"), help="directory to write to")
     option("--quiet", action="store_true", help="no progress bar")
     train.set_defaults(run=train_network)
@@ -199,12 +199,17 @@ def _add_explain(commands: Any) -> None:
     option("data", metavar="DATASET-or-FILE", nargs="?", default="xor", help=data)
     option("file", metavar="FILE", nargs="?", help="after a MODEL: the file with the sample")
     add_file_options(explain, training=True)
-    option("--hidden", default="2", help="widths of hidden layers (default: 2); not for a MODEL")
+    option(
+        "--hidden",
+        type=widths,
+        default="2",
+        help="widths of hidden layers (default: 2); not for a MODEL",
+    )
     row = "row of the data, counted from 0 (default: 1; for a MODEL 0)"
-    option("--sample", type=int, help=row)
-    option("--epochs", type=int, default=0, help="epochs of training beforehand (default: 0)")
-    option("--learning-rate", type=float, default=0.5, help="learning rate (default: 0.5)")
-    option("--seed", type=int, default=0, help="seed of the weights (default: 0)")
+    option("--sample", type=whole(0), help=row)
+    option("--epochs", type=whole(0), default=0, help="epochs of training beforehand (default: 0)")
+    option("--learning-rate", type=positive, default=0.5, help="learning rate (default: 0.5)")
+    option("--seed", type=whole(0), default=0, help="seed of the weights (default: 0)")
     option("--output", type=Path, default=Path("mlpgrad-output"), help="directory to write to")
     option("--text", action="store_true", help="print it as text instead")
     option("--no-open", action="store_true", help="write the page, but do not open it")

@@ -23,6 +23,10 @@ Columns = dict[str, Iterable[Any]]
 
 def predict_rows(options: argparse.Namespace) -> int:
     """Run `mlpgrad predict`."""
+    if options.output is not None and options.output.is_dir():
+        raise CommandError(
+            f"--output expects a file to write to, got the directory {options.output}"
+        )
     model, about = load_model(options.model)
     rows = read_rows(model, about, options)
     name = "prediction" if about is None else about.target

@@ -92,6 +92,12 @@ def check_file(path: Path) -> None:
         raise CommandError(f"found no file {str(path)!r}")
 
 
+def check_directory(path: Path) -> None:
+    """Raise CommandError if what is to be a directory is a file."""
+    if path.exists() and not path.is_dir():
+        raise CommandError(f"--output expects a directory, got the file {str(path)!r}")
+
+
 def _table(
     path: Path,
     numbered: list[tuple[int, list[str]]],

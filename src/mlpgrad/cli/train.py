@@ -12,7 +12,7 @@ from mlpgrad.cli.data import Data, load_data, take
 from mlpgrad.cli.models import About, labels_of, predicted, save_model
 from mlpgrad.cli.networks import build_model, build_optimizer
 from mlpgrad.cli.results import Result, compared
-from mlpgrad.cli.text import missing_texts
+from mlpgrad.cli.text import check_directory, missing_texts
 
 if TYPE_CHECKING:
     from mlpgrad.gradcheck import GradientReport
@@ -28,6 +28,7 @@ def train_network(options: argparse.Namespace) -> int:
     """Run `mlpgrad train`: load data, train, report, check the gradient, and save."""
     import mlpgrad as mg
 
+    check_directory(options.output)
     data = load_data(options)
     if len(data.target.y) < FEWEST_ROWS:
         raise ValueError(
@@ -117,7 +118,8 @@ def save(model: Sequential, about: About, history: History, options: argparse.Na
     save_model(model, about, path)
     print(f"{written} {path}: `mlpgrad predict {path} FILE` answers for the rows of a file")
     method = "predict_classes" if about.classes else "predict"
-    print(f'in Python: mg.load("{path}").{method}(x), with x as it is in the data')
+    what = "a DataFrame of the columns above" if about.columns else "as it is in the data"
+    print(f'in Python: mg.load("{path}").{method}(x), with x {what}')
     if model.loss.classifies:
         labels = labels_of(model).tolist()
         more = f" and {len(labels) - MOST_NAMES} more" if len(labels) > MOST_NAMES else ""

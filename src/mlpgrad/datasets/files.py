@@ -82,6 +82,13 @@ def load_idx(path: str | Path) -> Array:
     return data.astype(dtype.newbyteorder("="))
 
 
+def is_idx(path: str | Path) -> bool:
+    """Whether a file begins as IDX files do."""
+    with _opened(path) as file:
+        start = file.read(4)
+    return start[:2] == b"\0\0" and len(start) == 4 and start[2] in IDX_TYPES
+
+
 @suggesting
 def load_csv(
     path: str | Path,

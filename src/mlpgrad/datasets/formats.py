@@ -7,7 +7,10 @@ import codecs
 AS_CSV = "save the sheet as CSV"
 IN_PANDAS = "read it with pandas, and save it by to_csv(..., index=False)"
 STARTS = {
-    b"PK\x03\x04": ("a zip archive, as Excel workbooks are", f"unpack it, or {AS_CSV}"),
+    b"PK\x03\x04": (
+        "a zip archive, as Excel workbooks and .npz files are",
+        f"unpack it, or {AS_CSV}",
+    ),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook", AS_CSV),
     b"PAR1": ("a Parquet file", IN_PANDAS),
     b"ARROW1": ("a Feather file", IN_PANDAS),

@@ -9,6 +9,7 @@ from mlpgrad.explanation.notation import SAMPLES
 
 HATS = {"xhat": "x̂", "yhat": "ŷ", "zhat": "ẑ"}
 GREEK = {"delta": "δ", "eta": "η", "sigma": "σ", "sum": "Σ", "gamma": "γ", "beta": "β"}
+RAISED = str.maketrans("0123456789abcdefghijklmnoprstuvwxyz", "⁰¹²³⁴⁵⁶⁷⁸⁹ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ")
 TOKEN = re.compile(
     rf"(?P<samples>{SAMPLES})"
     r"|(?P<number>\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?P<square>\^2)?"
@@ -120,11 +121,19 @@ def _html(match: re.Match[str]) -> str:
 
 
 def plain(text: str) -> str:
-    """A formula for SVG texts and screen readers: Greek letters, but no sub- or superscripts.
+    """A formula for SVG texts and screen readers: Greek letters, and only letters raised.
 
     Examples
     --------
     >>> plain("dL/dw^b_11 = delta_1 * 2")
-    '∂L/∂wb11 = δ1 · 2'
+    '∂L/∂wᵇ11 = δ1 · 2'
     """
-    return html.unescape(re.sub(r"<[^>]*>", "", as_html(text)))
+    raised = re.sub(
+        r"<sup>([a-z]+\d*)</sup>", lambda found: raised_letters(found[1]), as_html(text)
+    )
+    return html.unescape(re.sub(r"<[^>]*>", "", raised))
+
+
+def raised_letters(letters: str) -> str:
+    """Letters and digits as superscripts, which all but q have."""
+    return letters.translate(RAISED)

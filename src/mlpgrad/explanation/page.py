@@ -12,7 +12,7 @@ import numpy as np
 
 from mlpgrad.explanation.data import ExplanationData
 from mlpgrad.explanation.excerpt import hidden
-from mlpgrad.explanation.markup import GREEK, as_html, is_formula, plain
+from mlpgrad.explanation.markup import GREEK, as_html, is_formula, plain, raised_letters
 from mlpgrad.explanation.quantities import At, Quantity, Step, element
 
 SAMPLES = 8
@@ -134,15 +134,13 @@ class Drawing:
         return len(self.widths) - 1 if quantity.layer is None else self.trace.column[quantity.layer]
 
 
-SCRIPTS = str.maketrans(
-    "0123456789^abcdefghijklmnoprstuvwxyz", "₀₁₂₃₄₅₆₇₈₉ ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ"
-)
+LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def plain_name(symbol: str, unit: int) -> str:
     """The name of a neuron as plain text: `yᵇ₁`."""
     name, over, letter = symbol.partition("^")
-    return name + (letter.translate(SCRIPTS) if over else "") + str(unit + 1).translate(SCRIPTS)
+    return name + (raised_letters(letter) if over else "") + str(unit + 1).translate(LOWERED)
 
 
 def _step(step: Step, drawing: Drawing, samples: int, limit: int) -> dict[str, Any]:

@@ -1,0 +1,55 @@
+"""What the options of numbers take: whole numbers from a smallest one on, and ranges."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """Reads a whole number of at least this size."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(
+                f"expects a whole number of at least {least}, got {text!r}"
+            )
+        return value
+
+    return read
+
+
+def share(text: str) -> float:
+    """Reads a number from 0 to below 1."""
+    value = _number(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"expects a number from 0 to below 1, got {text!r}")
+    return value
+
+
+def positive(text: str) -> float:
+    """Reads a number above 0."""
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expects a number above 0, got {text!r}")
+    return value
+
+
+def widths(text: str) -> list[int]:
+    """Reads the widths of hidden layers, as `64,32`; none for a network without."""
+    try:
+        return [whole(1)(width.strip()) for width in text.split(",") if width.strip()]
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"expects widths such as 64,32, got {text!r}") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
