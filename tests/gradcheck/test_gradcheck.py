@@ -290,3 +290,12 @@ def test_nothing_else_imports_the_inner_modules_of_the_checker():
     assert len(files) > 30
     inside = [path.name for path in files if "mlpgrad.gradcheck." in path.read_text("utf-8")]
     assert not inside
+
+
+@pytest.mark.parametrize(("net", "seed"), [("tanh", 18), ("tanh", 3), ("relu", 7), ("squared", 11)])
+def test_an_error_of_a_few_billionths_is_found_in_a_layer_of_ones_own(net, seed):
+    """Truncation hides it at order 2: a buffer in float32 moves the gradient by 1e-9 to 1e-7."""
+    mutant = next(m for m in mutants.MUTANTS if m.name == "buffer_of_another_dtype")
+    model, x, y = mutants.NETS[net](seed)
+    mutant.apply(model)
+    assert mg.check_gradients(model, x, y, seed=seed, explain=False).verdict.value == "FAIL"

@@ -88,6 +88,30 @@ def test_parameters_far_smaller_than_the_scale_of_the_function(size):
             assert found == expected
 
 
+class BiasOff(mg.Dense):
+    """The gradient of the bias is wrong by 1e-4."""
+
+    def backward(self, delta):
+        below = super().backward(delta)
+        self.grads.bias[...] *= 1.0001
+        return below
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-9, 1e-13, 1e-20])
+@pytest.mark.parametrize("dense", [mg.Dense, BiasOff])
+@pytest.mark.parametrize("activation", [mg.Tanh, mg.ReLU])
+def test_biases_that_training_has_brought_close_to_zero(size, dense, activation):
+    """As the evidence of Levenberg-Marquardt does: steps of their size show nothing."""
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        layers = [dense(3, 6), activation(), mg.Dense(6, 1)]
+        model = mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=seed)
+        for layer in (layers[0], layers[2]):
+            layer.params.bias[...] = size * rng.normal(size=layer.out_features)
+        report = mg.check_gradients(model, rng.normal(size=(30, 3)), rng.normal(size=30), seed=seed)
+        assert report.verdict.value == ("PASS" if dense is mg.Dense else "FAIL")
+
+
 @pytest.mark.parametrize("method", ["auto", "coordinates"])
 @pytest.mark.parametrize("others", [0, 1, 6])
 def test_at_a_kink_only_what_lies_between_its_slopes_is_accepted(method, others):

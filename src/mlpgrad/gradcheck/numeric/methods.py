@@ -22,6 +22,8 @@ RESOLVED = 5e-3
 """A tolerance that is enough where rounding of f allows no smaller one."""
 LARGEST = 1.0
 """The largest step tried where the parameters are smaller than that."""
+SMALL = 1e-6
+"""First steps below it are those of parameters that training has brought close to 0."""
 
 
 def by_differences(direction: Direction, settings: Settings) -> Run[Finding]:
@@ -34,14 +36,17 @@ def by_differences(direction: Direction, settings: Settings) -> Run[Finding]:
     if settings.precision > HALF:
         return (yield from by_averages(direction, settings))
     finding = yield from by_central_differences(direction, settings)
-    doubtful = (Outcome.UNSURE,) if settings.shows_kinks else (Outcome.UNSURE, Outcome.EMPTY)
+    usual = settings.shows_kinks and direction.step > SMALL  # the parameters of a network
+    doubtful = (Outcome.UNSURE,) if usual else (Outcome.UNSURE, Outcome.EMPTY)
     if finding.outcome in doubtful:
         finding = sharper(finding, (yield from by_ridders(direction, settings)))
-    if settings.shows_kinks or finding.outcome not in doubtful:
+    if usual or finding.outcome not in doubtful:
         return finding
     found = yield from derivative.ridders(settings.along(direction), 2 * LARGEST)
     larger = yield from confirmed(judge(direction, found, settings), settings)
     finding = sharper(finding, larger)
+    if settings.shows_kinks:
+        return finding
     if finding.outcome is Outcome.UNSURE:
         finding = resolved(finding, settings)
     if finding.outcome is Outcome.UNSURE and finding.estimate.is_rounding:
