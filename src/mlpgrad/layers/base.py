@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array, Shape, Views
 from mlpgrad._core.described import Described
+from mlpgrad._core.missing import missing
 from mlpgrad.initializers import Initializer
+from mlpgrad.layers.boundary import check_shape
 
 
 class Layer(Described):
@@ -139,10 +141,9 @@ class Layer(Described):
     _outputs: Array | None = None
     _delta: Array | None = None
 
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """What `allocate` has made."""
+    def __getattr__(self, name: str) -> Any:
+        """What `allocate` makes: not there before the first batch."""
+        raise missing(self, name)
 
     # what a subclass says
 
@@ -232,6 +233,7 @@ class Layer(Described):
         """
         sets = self.__dict__.setdefault("_sets", {})
         if shape not in sets:
+            check_shape(self, shape)
             if len(sets) >= 3:
                 sets.clear()
             sets[shape] = self.allocate(shape)

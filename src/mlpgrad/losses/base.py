@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array, Shape, constant, fitting, ones, summing_dtype
 from mlpgrad._core.checks import is_within
 from mlpgrad._core.described import Described
+from mlpgrad._core.missing import missing
+from mlpgrad.losses.boundary import check_arguments, check_weights, not_arrays
 from mlpgrad.losses.curvature import Curvature
 from mlpgrad.losses.meaning import Meaning
 
@@ -88,12 +90,12 @@ class Loss(Curvature, Meaning, Described):
     """True if targets cannot be shifted and scaled, such as counts: no `target_scaling`."""
     repeatable: bool = False
     """True, in the class itself, if every batch of one shape leads to the same NumPy calls."""
-    _key: Any = None  # shapes that the current buffers are for
+    _key: Any = None  # classes, shapes and dtypes of the batch before
+    _weights_key: Any = None
 
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """What `allocate` has made."""
+    def __getattr__(self, name: str) -> Any:
+        """What `allocate` makes: not there before the first batch."""
+        raise missing(self, name)
 
     # what a subclass says
 
@@ -198,13 +200,21 @@ class Loss(Curvature, Meaning, Described):
         mean_weight : number or array (E, 1, 1), optional
             What the weights are divided by; their own mean by default.
         """
-        fresh = (prediction.shape, prediction.dtype) != self._key
+        x, t = prediction, target
+        try:
+            key = x.__class__, x.shape, x.dtype, t.__class__, t.shape, t.dtype
+        except AttributeError:
+            raise not_arrays(self, prediction, target) from None
+        fresh = key != self._key
         if fresh:
+            self._key = self._weights_key = None
+            check_arguments(self, prediction, target)
             self.resize(prediction.shape, prediction.dtype)
         self._prediction, self._target = prediction, target
         losses = self.losses(prediction, target)
         if fresh:
             self._check_losses(losses, prediction.shape[:-1])
+            self._key = key
         self._absent: Array | None = None
         if weights is not None:
             return self._weigh(losses, weights, mean_weight)
@@ -216,6 +226,11 @@ class Loss(Curvature, Meaning, Described):
 
     def _weigh(self, losses: Array, weights: Array, mean_weight: Any) -> Any:
         """The weighted mean of the losses, and the scale of their slopes."""
+        w = weights
+        key = (w.__class__, w.shape, w.dtype) if isinstance(w, np.ndarray) else None
+        if key is None or key != self._weights_key:
+            check_weights(self, w, losses.shape)
+            self._weights_key = key
         if mean_weight is None:
             axes, dtype = self._weight_axes, self._sum_dtype
             total = np.add.reduce(weights, axis=axes, dtype=dtype, keepdims=True)
@@ -238,7 +253,6 @@ class Loss(Curvature, Meaning, Described):
     def _check_losses(self, losses: Any, shape: Shape) -> None:
         """Raise ValueError if `losses` has not returned one number for each sample."""
         if np.shape(losses) != shape:
-            self._key = None  # the next call is to be checked, too
             raise ValueError(
                 f"{type(self).__name__}.losses: expected an array of shape {shape}, got "
                 f"{np.shape(losses)}; return one number for each sample, such as the sum over the "
@@ -263,7 +277,6 @@ class Loss(Curvature, Meaning, Described):
                 sets.clear()
             sets[key] = self.allocate(shape, dtype)
         self.__dict__.update(sets[key])
-        self._key = key
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
         """Attributes to set for predictions of `shape`: buffers and constants, by name."""

@@ -1,0 +1,73 @@
+"""What `Loss.forward` takes, looked at where shapes or dtypes are other than in the call before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlpgrad._core import arguments
+from mlpgrad._core.arrays import Array, Shape
+
+
+def not_arrays(loss: Any, prediction: Any, target: Any) -> TypeError:
+    """The error for arguments that have neither shape nor dtype."""
+    pairs = (("prediction", prediction), ("target", target))
+    name, value = next((n, v) for n, v in pairs if not isinstance(v, np.ndarray))
+    return _type_error(loss, name, value)
+
+
+def check_arguments(loss: Any, prediction: Array, target: Array) -> None:
+    """Raise an error unless these are a batch of outputs with its targets."""
+    for name, array in (("prediction", prediction), ("target", target)):
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufc":
+            raise _type_error(loss, name, array)
+    if prediction.dtype.kind not in "fc":
+        raise _type_error(loss, "prediction", prediction)
+    if prediction.ndim < 2 or not prediction.size:
+        raise ValueError(
+            f"{type(loss).__name__}.forward expects prediction of shape (..., B, O), got "
+            f"{prediction.shape}; one row for each sample, one column for each output"
+        )
+    *lead, samples, outputs = prediction.shape
+    rows, widths = target.shape[:-1], _widths(loss, outputs)
+    fits = rows in ((samples,), (*lead, samples))
+    if not fits or (widths and target.shape[-1] not in widths):
+        width = " or ".join(map(str, sorted(widths))) or "T"
+        raise ValueError(
+            f"{type(loss).__name__}.forward expects target of shape ({samples}, {width}) for a "
+            f"prediction of shape {prediction.shape}, got {target.shape}; one row for each sample"
+        )
+    expected = loss.cast(target[..., :0, :], prediction.dtype).dtype if widths else target.dtype
+    if not np.can_cast(target.dtype, expected, "same_kind"):
+        raise TypeError(
+            f"{type(loss).__name__}.forward expects target as {expected}, got {target.dtype}; "
+            f"convert it with loss.cast(target, prediction.dtype)"
+        )
+
+
+def check_weights(loss: Any, weights: Any, shape: Shape) -> None:
+    """Raise an error unless these are the weights of a batch of `shape`, `(..., B)`."""
+    if not isinstance(weights, np.ndarray) or weights.dtype.kind != "f":
+        raise _type_error(loss, "weights", weights)
+    if weights.shape not in ((*shape, 1), (shape[-1], 1)):
+        raise ValueError(
+            f"{type(loss).__name__}.forward expects weights of shape {(*shape, 1)}, got "
+            f"{weights.shape}; a column with a number for each sample, weights[:, None]"
+        )
+
+
+def _widths(loss: Any, outputs: int) -> set[int]:
+    """Numbers of columns that a target may have; none where a user's own `cast` decides."""
+    if not type(loss).cast.__module__.startswith("mlpgrad."):
+        return set()
+    return {loss.target_features(outputs)} | ({1} if loss.classifies else set())
+
+
+def _type_error(loss: Any, name: str, value: Any) -> TypeError:
+    found = getattr(value, "dtype", None)
+    got = f"an array of {found}" if isinstance(value, np.ndarray) else arguments.shown(value)
+    return TypeError(
+        f"{type(loss).__name__}.forward expects {name} as an array of numbers such as float64, "
+        f"got {got}; convert it with numpy.asarray({name}, dtype=float)"
+    )
