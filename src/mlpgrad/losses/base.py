@@ -90,7 +90,7 @@ class Loss(Curvature, Meaning, Described):
     """True if targets cannot be shifted and scaled, such as counts: no `target_scaling`."""
     repeatable: bool = False
     """True, in the class itself, if every batch of one shape leads to the same NumPy calls."""
-    _key: Any = None  # classes, shapes and dtypes of the batch before
+    _key: Any = None  # shapes and dtypes of the batch before
     _weights_key: Any = None
 
     def __getattr__(self, name: str) -> Any:
@@ -202,8 +202,8 @@ class Loss(Curvature, Meaning, Described):
         """
         x, t = prediction, target
         try:
-            key = x.__class__, x.shape, x.dtype, t.__class__, t.shape, t.dtype
-        except AttributeError:
+            key = x.shape, x.dtype, x.itemsize, t.shape, t.dtype, t.itemsize
+        except AttributeError:  # lists, and arrays of other libraries, lack one of these
             raise not_arrays(self, prediction, target) from None
         fresh = key != self._key
         if fresh:
@@ -226,10 +226,12 @@ class Loss(Curvature, Meaning, Described):
 
     def _weigh(self, losses: Array, weights: Array, mean_weight: Any) -> Any:
         """The weighted mean of the losses, and the scale of their slopes."""
-        w = weights
-        key = (w.__class__, w.shape, w.dtype) if isinstance(w, np.ndarray) else None
+        try:
+            key = weights.shape, weights.dtype, weights.itemsize
+        except AttributeError:
+            key = None
         if key is None or key != self._weights_key:
-            check_weights(self, w, losses.shape)
+            check_weights(self, weights, losses.shape)
             self._weights_key = key
         if mean_weight is None:
             axes, dtype = self._weight_axes, self._sum_dtype

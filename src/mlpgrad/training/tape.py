@@ -11,7 +11,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad.layers.base import Layer
 
-ATTRIBUTES = {"tape", "shape", "ndim", "dtype", "size", "real", "T", "mT"}
+ATTRIBUTES = {"tape", "shape", "ndim", "dtype", "size", "itemsize", "real", "T", "mT"}
 ATTRIBUTES |= {"dot", "argmax", "take", "fill", "reshape", "_view"}
 """Attributes of a recorded array that may be used; all others would depend on its values."""
 
