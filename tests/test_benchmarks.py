@@ -122,19 +122,22 @@ def test_the_estimators_are_judged_by_means_over_seeds_that_are_complete():
 
     found = entries("iris", 0, [4, 6, 5, 8, 3]) | entries("iris", 1, [2, 6, 1, 8, 3])
     found |= entries("yacht", 0, [0.5, 0.4, 0.6, 0.8, 0.5])
+    found |= entries("wine", 0, [2, 0, 0, 0, 3])  # without a ratio
     found |= entries("gene1", 0, [30, 10, 10, 10, 10])  # not counted
     found["iris/ours/2"] = {"error": 50, "seconds": 1.0}  # the others have not come so far
     drawn = estimators.table(found)
     assert [row[:3] for row in drawn.rows] == [
+        ["wine", "1", "2.00 %, 1.0 s"],
         ["iris", "2", "**3.00 %**, 1.0 s"],
         ["yacht", "1", "0.500, 1.0 s"],
         ["(gene1)", "1", "30.00 %, 1.0 s"],
     ]
-    assert "early stopping on 2 of 2 sets" in drawn.text
-    assert "equal to MLP on 1 of 2 sets (goal: 12); worse on yacht." in drawn.text
-    assert "equal to gradient boosting on 2 of 2 sets (goal: 13)." in drawn.text
-    assert f"defaults {(3 / 6 + 0.5 / 0.4) / 2:.3f} (goal: 0.9)" in drawn.text
-    assert "test set on yacht (goal: none)" in drawn.text
+    assert "early stopping on 2 of 3 sets (goal: all); worse on wine." in drawn.text
+    assert "equal to MLP on 1 of 3 sets (goal: 12); worse on wine, yacht." in drawn.text
+    assert "equal to gradient boosting on 3 of 3 sets (goal: 13)." in drawn.text
+    ratio = f"{(3 / 6 + 0.5 / 0.4) / 2:.3f}"
+    assert f"defaults {ratio}, without wine, where it makes no errors (goal: 0.9)" in drawn.text
+    assert "test set on wine, yacht (goal: none)" in drawn.text
 
 
 def three(options):
