@@ -167,7 +167,7 @@ def test_it_has_no_steps_to_compile():
 
 
 def test_targets_that_are_all_equal_are_met_exactly():
-    model = network()
+    model = network(dtype="float32")
     model.fit(X, np.ones_like(Y), optimizer=mg.LevenbergMarquardt(), epochs=40, verbose=0)
     np.testing.assert_allclose(model.predict(X, std=True).mean, 1, atol=1e-3)
 
