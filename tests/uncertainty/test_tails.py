@@ -79,6 +79,7 @@ def test_predictions_are_of_the_law_that_was_found(method, size):
     known = model.uncertainty
     assert known.kurtosis.shape == (() if size is None else (2,))
     assert (known.kurtosis > 0.5).all()
+    assert f"kurtosis={known.kurtosis.mean():.2g}" in repr(known)
     at = [[0.3, -1.0]]
 
     def density(target):

@@ -218,7 +218,8 @@ class Laplace(Uncertainty):
         size = self.factor.shape[-1]
         used = np.mean(self.effective_parameters)
         noise = "" if self.noise is None else f", noise={np.mean(self.noise):.4g}"
-        return f"Laplace({self.layers!r}, {used:.1f} of {size} parameters determined{noise})"
+        heavy = f", kurtosis={np.mean(self.kurtosis):.2g}" if self.kurtosis.any() else ""
+        return f"Laplace({self.layers!r}, {used:.1f} of {size} parameters determined{noise}{heavy})"
 
 
 def checksum(network: Network) -> Array:
