@@ -1,7 +1,7 @@
 """Four UCI sets with a number as target, on their official splits, beside gradient boosting.
 
-The recipe was chosen on training rows by out-of-fold error, and fixed before the test rows were
-looked at.
+One recipe for all of them: a fifth of the training rows of the first splits was held out to choose
+it by, and the test rows were not looked at.
 """
 
 from __future__ import annotations
@@ -28,58 +28,66 @@ SETS = {
 SPLITS = {"protein": 5}
 
 
+HIDDEN, RATE, DECAY, LEAST_ROWS = 256, 2e-3, 1e-2, 4
+DROPS = (0.1, 0.3)
+"""Dropout that is tried: the lower error of the out-of-fold predictions decides."""
+STEPS = 6000
+FEW_ROWS = 4000
+
+
 class Recipe(NamedTuple):
-    """What differs from set to set, with the number of its rows and their noise."""
+    """What follows from the number of training rows; all else is the same for all sets."""
 
     members: int
-    hidden: tuple[int, ...]
-    drop: float
-    rate: float
     batch: int
     epochs: int
     patience: int
 
+    @classmethod
+    def of(cls, rows: int) -> Recipe:
+        """More members for few rows, whose folds are small; steps enough for many."""
+        batch = int(np.clip(rows // 20, 16, 256))
+        epochs = int(np.clip(STEPS * batch // rows, 30, 1000))
+        return cls(10 if rows < FEW_ROWS else 5, batch, epochs, max(10, epochs // 20))
 
-RECIPES = {
-    "energy": Recipe(10, (64,), 0.0, 3e-3, 32, 200, 15),
-    "wine red": Recipe(10, (64,), 0.5, 2e-3, 64, 200, 15),
-    "protein": Recipe(5, (128, 64), 0.1, 3e-3, 256, 40, 5),
-    "power plant": Recipe(5, (128, 64), 0.0, 3e-3, 64, 80, 8),
-}
+
+def ours(split: Split, seed: int, smoke: bool) -> np.ndarray:
+    """Predictions of the test rows by fold-out members, with the dropout that suits the set."""
+    tried = [trained(split, drop, seed, smoke) for drop in DROPS]
+    best = min(tried, key=lambda found: found[1])[0]
+    return best.predict(split.x_test).mean(axis=0)[:, 0]
 
 
-def ours(name: str, split: Split, seed: int, smoke: bool) -> np.ndarray:
-    """Predictions of the test rows by fold-out members."""
-    recipe = RECIPES[name]
-    encoder = TableEncoder(TargetBins()).plan(split.x)
-    layers: list[mg.Layer] = []
-    width = encoder.width
-    for units in recipe.hidden:
-        layers += [mg.Dense(width, units), mg.ReLU()]
-        layers += [mg.Dropout(recipe.drop)] if recipe.drop else []
-        width = units
+def trained(split: Split, drop: float, seed: int, smoke: bool) -> tuple[mg.Sequential, float]:
+    """Fold-out members, and their out-of-fold error on the training rows."""
+    recipe = Recipe.of(len(split.x))
+    encoder = TableEncoder(TargetBins(least_rows=LEAST_ROWS)).plan(split.x)
     model = mg.Sequential(
-        [*layers, mg.Dense(width, 1)],
-        loss=mg.MeanSquaredError(),
+        [
+            *(mg.Dense(encoder.width, HIDDEN), mg.ReLU(), mg.Dropout(drop)),
+            mg.Dense(HIDDEN, 1),
+        ],
+        loss=mg.HalfSquaredError(),
         target_scaling="standard",
         encoder=encoder,
         ensemble_size=recipe.members,
         random_state=seed,
     )
-    model.fit(
+    history = model.fit(
         split.x,
         split.y,
-        optimizer=mg.Adam(recipe.rate),
+        optimizer=mg.AdamW(RATE, weight_decay=DECAY),
         epochs=2 if smoke else recipe.epochs,
         batch_size=recipe.batch,
         folds=True,
         callbacks=[mg.EarlyStopping(recipe.patience)],
         verbose=0,
     )
-    return model.predict(split.x_test).mean(axis=0)[:, 0]
+    residual = history.oof_prediction[:, 0] - split.y
+    return model, float(np.mean(residual**2))
 
 
-def boosted(name: str, split: Split, seed: int, smoke: bool) -> np.ndarray:
+def boosted(split: Split, seed: int, smoke: bool) -> np.ndarray:
     """Predictions of the test rows by scikit-learn's gradient boosting, with its defaults."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -97,7 +105,7 @@ def figures(data: Path, name: str, method: str, number: int, smoke: bool) -> Fig
     if smoke:
         split = Split(*(part[:300] for part in split))
     started = time.process_time()
-    residual = METHODS[method](name, split, number, smoke) - split.y_test
+    residual = METHODS[method](split, number, smoke) - split.y_test
     seconds = time.process_time() - started
     return {"RMSE": float(np.sqrt(np.mean(residual**2))), "seconds": seconds}
 
@@ -134,10 +142,12 @@ def table(found: Mapping[str, Figures]) -> Table:
     """A row for each set."""
     return Table(
         "Numbers: RMSE on official splits, beside gradient boosting",
-        "Mean and standard error over splits; the mean of 5 fold-out members (10 for energy, "
-        "wine: few rows) with target-aware bins, target scaled, beside scikit-learn's "
-        "HistGradientBoostingRegressor with its defaults. Recipes were chosen on training rows, "
-        "out of fold.",
+        f"Mean and standard error over splits; the mean of 5 fold-out members (10 where there are "
+        f"fewer than {FEW_ROWS:,} rows) with one hidden layer of {HIDDEN}, target-aware bins, "
+        f"the target scaled, and dropout {DROPS[0]} or {DROPS[1]}, whichever predicts the training "
+        f"rows better out of fold: one recipe for all sets, chosen on training rows. "
+        f"Beside them scikit-learn's HistGradientBoostingRegressor with its defaults, on the same "
+        f"rows.",
         [
             *("set", "splits", *METHODS, "difference"),
             *("CPU seconds a split", "of boosting"),
@@ -148,7 +158,8 @@ def table(found: Mapping[str, Figures]) -> Table:
 
 SECTION = Section(
     "four UCI sets with a number as target, beside gradient boosting",
-    repr(RECIPES),
+    f"hidden {HIDDEN}, dropout {DROPS}, rate {RATE}, decay {DECAY}, steps {STEPS}, few {FEW_ROWS}, "
+    f"least rows {LEAST_ROWS}",
     tuple(SETS),
     tasks,
     table,

@@ -112,10 +112,43 @@ def an_index_without_a_name():
     return _lines(["", "a", "y"], rows), ("--members", "3")
 
 
+def excels_first_line():
+    rows = [[str(a).replace(".", ","), str(b).replace(".", ",")] for a, b in _numbers(2)]
+    return "sep=;\r\n" + _lines(["a", "y"], rows, ";").replace("\n", "\r\n"), ()
+
+
+def a_title_comments_and_commas_at_the_end():
+    rows = [[f"{a}", f"{b}", f"{a + b:.3f}", ""] for a, b in _numbers(2)]
+    return "Sales 2024\n# in thousands\n" + _lines(["a", "b", "y", ""], rows) + "# the end\n", ()
+
+
+def blanks_between_columns():
+    rows = [[f"{a:9.3f}", f"{b:9.3f}", f"{a - b:9.3f}"] for a, b in _numbers(2)]
+    return _lines(rows[0], rows[1:], " "), ()
+
+
+def utf_16_without_a_mark():
+    rows = [[f"{a}", ["ja", "nein"][i % 2], f"{b}"] for i, (a, b) in enumerate(_numbers(2))]
+    return _lines(["a", "größer", "y"], rows).encode("utf-16-le"), ()
+
+
+def row_names_without_a_name():
+    rows = [[f'"{i + 1}"', f"{a}", f"{a + b:.3f}"] for i, (a, b) in enumerate(_numbers(2))]
+    return _lines(['"a"', '"y"'], rows), ()
+
+
+def carriage_returns_and_numbers_for_gaps():
+    rows = [[f"{a}", "-999" if i % 5 == 2 else f"{b}", f"{a + b:.3f}"]
+            for i, (a, b) in enumerate(_numbers(2))]  # fmt: skip
+    return _lines(["a", "b", "y"], rows).replace("\n", "\r"), ("--missing", ",-999")
+
+
 FILES = [
     money, thousands_and_percent, mixed_types_in_a_column, leading_zeros_in_ids,
     one_level_of_99_percent, a_constant_column, a_column_equal_to_the_target,
     more_columns_than_rows, semicolons_commas_and_umlauts, tabs_without_header, gaps,
     quoted_text_in_gzip, a_spreadsheets_unicode_text, many_towns_and_units, labels_below_zero,
-    an_index_without_a_name,
+    an_index_without_a_name, excels_first_line, a_title_comments_and_commas_at_the_end,
+    blanks_between_columns, utf_16_without_a_mark, row_names_without_a_name,
+    carriage_returns_and_numbers_for_gaps,
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Sixteen files that a person could have: trained on, saved, and predicted in a new process."""
+"""Files that a person could have: trained on, saved, and predicted in a new process."""
 
 import csv
 import subprocess
