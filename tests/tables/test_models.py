@@ -212,6 +212,47 @@ def test_a_damaged_file_is_refused(tmp_path):
         model.copy().know_of_data({"encoder": snapshot})
 
 
+def places(value, place=()):
+    """Where something lies in nested lists, tuples and dicts."""
+    yield place
+    if isinstance(value, (dict, list, tuple)):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(part, (*place, key))
+
+
+def changed(value, place, new):
+    """A copy in which something else stands at a place."""
+    if not place:
+        return new
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    found = {k: changed(v, place[1:], new) if k == place[0] else v for k, v in pairs}
+    return found if isinstance(value, dict) else type(value)(found.values())
+
+
+@pytest.mark.parametrize("junk", [None, "abc", -1, [], [1, 2], {}, {"a": 1}, [[[]]]], ids=repr)
+@pytest.mark.parametrize("size", [None, MEMBERS])
+def test_what_a_file_says_of_an_encoder_is_tried_before_it_is_taken(size, junk):
+    table, y = houses()
+    model = model_for(TableEncoder(numeric=TargetBins(3)), table, size=size)
+    fit(model, table, y, epochs=1)
+    states = model.encoder.snapshot()
+    for place in places(states["states"]):
+        damaged = states | {"states": changed(states["states"], place, junk)}
+        twin = model.copy()
+        try:
+            twin.know_of_data({"encoder": damaged})
+        except (TypeError, ValueError):
+            continue
+        if twin.encoder.fitted:  # it can be used, whatever it means now
+            assert twin.predict(table).shape == model.predict(table).shape
+
+
+@pytest.mark.parametrize("noise", [np.nan, -1.0, np.inf, np.zeros((2, 2, 2, 2)), "a"], ids=repr)
+def test_the_noise_that_a_file_names_is_checked(noise):
+    with pytest.raises((TypeError, ValueError), match="Laplace: noise"):
+        mg.Laplace(np.eye(2), noise=noise)
+
+
 def test_the_encoder_is_fitted_once_or_given():
     table, y = houses()
     model = model_for(TableEncoder(), table)

@@ -21,9 +21,9 @@ from mlpgrad.tables.plan import (
     Planned,
     by_column,
     check_names,
+    check_restored,
     encoding_or,
     feature_names,
-    is_sound,
     learnt,
     planned,
     read_column,
@@ -340,9 +340,7 @@ class TableEncoder(Described, Stateful):
         kept = copy.deepcopy(dict(snapshot))
         plan = [Planned(*column) for column in kept["plan"]]
         states, members = kept["states"], kept["members"]
-        whole = isinstance(members, int) or members is None
-        if not whole or len(states) not in (0, len(plan)) or not all(map(is_sound, plan)):
-            raise ValueError("its description of a table's encoder is inconsistent")
+        check_restored(plan, states, members, self._fields)
         self._plan, self._states, self._members = plan, states, members
 
     @classmethod

@@ -6,6 +6,8 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import nearest
@@ -13,7 +15,7 @@ from mlpgrad.datasets.fields import Fields
 from mlpgrad.tables.base import ColumnEncoding, State
 from mlpgrad.tables.categories import Codes
 from mlpgrad.tables.columns import Column, as_categories, as_numbers
-from mlpgrad.tables.frames import RawColumn, RawTable
+from mlpgrad.tables.frames import RawColumn, RawTable, raw_table
 from mlpgrad.tables.kinds import Kind, recognised
 
 MOST_FEATURES = 1 << 24
@@ -42,6 +44,24 @@ def is_sound(column: Planned) -> bool:
         and isinstance(column.encoding, ColumnEncoding | None)
         and all(type(count) is int and 0 <= count <= MOST_FEATURES for count in counts)
     )
+
+
+def check_restored(plan: list[Planned], states: Any, members: Any, fields: Any) -> None:
+    """Raise ValueError unless each column encodes a gap and a value, by what a file says of it."""
+    sound = type(members) in (int, type(None)) and all(map(is_sound, plan))
+    try:
+        sound = sound and len(states) in (0, len(plan))
+        for column, each in zip(plan, states, strict=False) if sound else ():
+            if column.encoding is not None:
+                table = raw_table({"column": np.array([None, "1"] * 4 + [None], object)})
+                read = read_column(table["column"], column.encoding, fields)
+                sound = sound and len(each) in {1, members or 1}
+                for state in each:
+                    column.encoding.write(read, state, np.zeros((9, column.width), np.float32))
+    except Exception as error:
+        raise ValueError(f"its description of a table's encoder cannot be used: {error}") from error
+    if not sound:
+        raise ValueError("its description of a table's encoder is inconsistent")
 
 
 def planned(

@@ -90,7 +90,14 @@ class Laplace(Uncertainty):
                 f"model.laplace(x, y) makes one"
             )
         self.layers = arguments.choice(layers, "Laplace: layers", ("all", "last"))
-        self.noise = None if noise is None else np.asarray(noise)
+        self.noise = None if noise is None else arguments.numbers(noise, "Laplace: noise", "iuf")
+        if self.noise is not None:
+            sound = (np.isfinite(self.noise) & (self.noise >= 0)).all()
+            if not sound or self.noise.ndim >= self.factor.ndim:
+                raise ValueError(
+                    f"Laplace: noise expects finite numbers >= 0 of shape (T,) or (E, T), got "
+                    f"{arguments.shown(self.noise)}"
+                )
         self.kurtosis = np.broadcast_to(np.float64(kurtosis), self.factor.shape[:-2])
         self.prior_precision, self.effective_parameters = prior_precision, effective_parameters
         self.log_evidence, self.checksum = log_evidence, checksum
