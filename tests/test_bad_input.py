@@ -453,6 +453,7 @@ def test_a_number_too_large_for_its_message_ends_in_no_other_warning():
         (lambda: fitted(y=np.array([], dtype=object).reshape(0, 4)), "y is empty"),
         (lambda: fitted(x=np.array([], dtype="U3").reshape(0, 1)), "x is empty"),
         (lambda: fitted(class_weight=[[1, 2], [3]]), "class_weight expects a dict"),
+        (lambda: fitted(y=pytest.importorskip("pandas").DataFrame()), "y is empty"),
     ],
 )
 def test_what_was_an_error_of_numpy_is_told_in_words(call, message):

@@ -38,7 +38,7 @@ def given_labels(y: Any) -> Given:
         return Given(y)
     if getattr(y, "ndim", 0) == 2 and hasattr(y, "columns"):
         names = tuple(y.columns)
-        if len(names) > 1:
+        if len(names) != 1:
             text = all(isinstance(name, str) for name in names)
             return Given(_array(y), names=names if text else None)
         y = y.iloc[:, 0] if hasattr(y, "iloc") else y[names[0]]
