@@ -1,6 +1,7 @@
 """What a release says of itself is the same everywhere."""
 
 import re
+from datetime import datetime
 from pathlib import Path
 
 import mlpgrad as mg
@@ -14,6 +15,14 @@ def test_the_version_is_one():
     assert re.search(r"^version: (.*)$", citation, re.MULTILINE)[1] == mg.__version__
     released = re.findall(r"^## (\S+)", changes, re.MULTILINE)
     assert mg.__version__ in released[:2]  # the first may be what is not released yet
+
+
+def test_the_date_is_one():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    heading = re.search(rf"^## {re.escape(mg.__version__)} \((.*)\)$", changes, re.MULTILINE)[1]
+    stated = re.search(r"^date-released: \"(.*)\"$", citation, re.MULTILINE)[1]
+    assert datetime.strptime(heading, "%d %B %Y") == datetime.strptime(stated, "%Y-%m-%d")
 
 
 def test_every_extra_is_told_of_where_it_is_needed():
