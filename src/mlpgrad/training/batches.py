@@ -16,7 +16,8 @@ from mlpgrad.training.record import Record
 
 BLOCK_BYTES = 1 << 19  # gathered at once: one gather for many small batches, which fit the cache
 SHUFFLED_AT_ONCE = 1 << 20  # rows: an epoch's order never takes more memory than this
-ROWS_SEEN = 1024  # that `sample` returns, at most
+SEVERAL = 1 << 16  # rows of several epochs whose order is made at once
+ROWS_SEEN = 1024  # that `sample` gives, at most
 RUN = 512  # consecutive rows that stay together in a larger set until they meet in the pool
 
 Batch = tuple[Array, Array, Array | None]
@@ -123,8 +124,9 @@ class Minibatches(Batches):
         self.dtypes = dtypes
         self.arrays: Batch = tuple(arrays)  # type: ignore[assignment]
         whole = self.samples % self.batch_size == 0
-        self.epochs_at_once = max(1, per_block // self.samples) if whole else 1
         self._make_room(min(per_block, self.samples))
+        at_once = SEVERAL if self.direct else per_block
+        self.epochs_at_once = max(1, at_once // self.samples) if whole else 1
 
     def __len__(self) -> int:
         return -(-self.samples // self.batch_size)
@@ -153,16 +155,28 @@ class Minibatches(Batches):
                 self._gather(rows if self.rows is None else self.rows[rows])
                 yield self._split(len(rows))
 
-    def gather_epochs(self, count: int) -> None:
-        """Gather the next epochs, one after the other.
+    @property
+    def direct(self) -> bool:
+        """Whether the rows can be read where they are: they are gathered as they are."""
+        return all(a.flags.c_contiguous and uncast is out for a, uncast, out, _ in self.copies)
 
-        There may be up to `epochs_at_once`: so many fit into what is gathered together anyway,
-        and none of them ends with a shorter batch.
+    def several(self, count: int) -> tuple[Batch, Array]:
+        """Several epochs, up to `epochs_at_once`, none of which has a shorter batch.
+
+        Returns
+        -------
+        arrays : tuple (input, target, weights)
+        order : array of int
+            Their rows in the order of the batches, one epoch after the other.
         """
-        if self.block < count * self.samples:
+        order = np.concatenate([order for _ in range(count) for order in self._orders()])
+        order = order if self.rows is None else self.rows[order]
+        if self.direct:
+            return self.arrays, order
+        if self.block < len(order):
             self._make_room(self.epochs_at_once * self.samples)
-        rows = np.concatenate([order for _ in range(count) for order in self._orders()])
-        self._gather(rows if self.rows is None else self.rows[rows])
+        self._gather(order)
+        return tuple(self.buffers), np.arange(len(order))  # type: ignore[return-value]
 
     def _orders(self) -> Iterator[Array]:
         """Yield the epoch's order of rows, in pieces of whole batches."""

@@ -49,9 +49,9 @@ def compiled(write, *arrays, blas=None, kept=()):
             array[...] = values
     sane, saved = np.zeros((1, 6)), np.zeros(4, dtype)
     sane.view(np.uintp)[:, 4:] = address(saved)
-    data, made = np.array([[address(batch)]], np.uintp), np.zeros(1, np.int64)
-    numbers, losses = np.zeros((1, 1, 1), dtype), np.zeros((1, 1))
-    program.run(table[None], data, numbers, losses, sane, made, 1)
+    data, made = np.array([[address(batch)]], np.uintp), np.zeros((1, 1), int)
+    order, numbers, losses = np.zeros((1, 1), int), np.zeros((1, 1, 1), dtype), np.zeros((1, 1))
+    program.run([table[None], data, order, numbers, losses, sane, made], 1, 1)
     assert made == 1
     assert alive
     return list(zip(by_numpy, arrays, strict=True))

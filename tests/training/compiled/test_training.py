@@ -11,6 +11,7 @@ from tests.kinds import FEATURES, LAYERS, LOSSES, OPTIMIZERS, layer_case, loss_c
 
 pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
 
+from mlpgrad.training.batches import SEVERAL
 from mlpgrad.training.compiled import deciding, machine, numbers
 
 NOT_COVERED = {
@@ -457,9 +458,9 @@ def calls(monkeypatch):
 
     made, train = [], CompiledWorker._train
 
-    def counted(self, batches, count):
+    def counted(self, rows, count):
         made.append(count)
-        return train(self, batches, count)
+        return train(self, rows, count)
 
     monkeypatch.setattr(CompiledWorker, "_train", counted)
     return made
@@ -513,8 +514,8 @@ def test_ctrl_c_keeps_the_epochs_that_were_whole(monkeypatch):
 
     train = CompiledWorker._train
 
-    def interrupted(self, batches, count):
-        losses = train(self, batches, count)
+    def interrupted(self, rows, count):
+        losses = train(self, rows, count)
         if count > 10:
             signal.raise_signal(signal.SIGINT)
         return losses
@@ -522,7 +523,7 @@ def test_ctrl_c_keeps_the_epochs_that_were_whole(monkeypatch):
     monkeypatch.setattr(CompiledWorker, "_train", interrupted)
     _, history = trained(moons_model, *MOONS, mg.Adam, True, epochs=1000, batch_size=32)
     assert history.interrupted
-    at_once = 1 + (1 << 19) // (2 * 4 * 320)
+    at_once = 1 + SEVERAL // 320
     assert history.epochs == at_once
     assert len(history["loss"]) == at_once
 

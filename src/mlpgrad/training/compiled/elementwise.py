@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from mlpgrad.training.compiled.functions import Functions
+from mlpgrad.training.compiled.functions import COMPARISONS, Functions
 from mlpgrad.training.compiled.fusing import Group
 from mlpgrad.training.compiled.operands import (
-    COMPARISON,
     FUNCTION,
     NotCoveredError,
     Operand,
@@ -159,8 +158,8 @@ class Elementwise:
         if not kind:
             raise NotCoveredError(f"{operation.kind} of {kinds}")
         args = [self._converted(a, k, kind, lanes) for a, k in zip(args, kinds, strict=True)]
-        value = str(getattr(Functions(self.code, kind, lanes), operation.kind)(*args))
-        if operation.kind in COMPARISON:
+        value = Functions(self.code, kind, lanes).apply(operation.kind, *args)
+        if operation.kind in COMPARISONS:
             return value if out == "b1" else self._converted(value, "b1", out, lanes)
         return self._converted(value, kind, out, lanes)
 
@@ -168,7 +167,11 @@ class Elementwise:
         """Convert numbers of one type to another."""
         if kind == out:
             return value
-        if out not in ("f4", "f8") or kind in ("f4", "f8"):
+        if kind in ("f4", "f8") and out in ("f4", "f8"):
+            types = vector_of(kind, lanes), vector_of(out, lanes)
+            name = "fpext" if out == "f8" else "fptrunc"
+            return self.code.op(f"{name} {types[0]} {value} to {types[1]}")
+        if out not in ("f4", "f8"):
             raise NotCoveredError(f"{kind} to {out}")
         if kind == "b1":
             one, zero = (splatted(number, out, lanes) for number in (1, 0))

@@ -10,7 +10,9 @@ from mlpgrad.training.compiled.operands import Operand
 from mlpgrad.training.compiled.writing import ELEMENTS, literal
 from mlpgrad.training.divergence import COPY_PERIOD, FAR_ABOVE, SMOOTHING
 
-SIGNATURE = f"void @train({', '.join(['ptr'] * 6 + ['i64'] * 6)})"
+SIGNATURE = "void @train(ptr, i64, i64, i64)"
+ROW = ("table", "data", "order", "numbers", "losses", "sane", "made")
+"""The pointers of a member: see TRAIN."""
 
 SUBNORMAL = {
     "x86": """
@@ -48,27 +50,14 @@ An operation on one takes a hundred cycles. `mode` of what it has returned puts 
 """
 
 TRAIN = """
-define void @train(ptr %tables, ptr %data, ptr %numbers, ptr %losses, ptr %sane, ptr %made,
-                   i64 %ts, i64 %ds, i64 %ns, i64 %members, i64 %batches, i64 %before) {
+define void @train(ptr %rows, i64 %members, i64 %batches, i64 %before) {
 entry:
   %mode = call i64 @mode(i64 0)
-  %ls = mul i64 %batches, 8
   br label %member
 member:
   %m = phi i64 [ 0, %entry ], [ %m1, %member ]
-  %to = mul i64 %m, %ts
-  %t = getelementptr i8, ptr %tables, i64 %to
-  %do = mul i64 %m, %ds
-  %d = getelementptr i8, ptr %data, i64 %do
-  %no = mul i64 %m, %ns
-  %n = getelementptr i8, ptr %numbers, i64 %no
-  %lo = mul i64 %m, %ls
-  %l = getelementptr i8, ptr %losses, i64 %lo
-  %so = mul i64 %m, 48
-  %s = getelementptr i8, ptr %sane, i64 %so
-  %done = call i64 @epoch(ptr %t, ptr %d, i64 %batches, ptr %n, ptr %l, i64 %before, ptr %s)
-  %at = getelementptr i64, ptr %made, i64 %m
-  store i64 %done, ptr %at
+  %row = getelementptr [$pointers x ptr], ptr %rows, i64 %m
+  call void @epoch(ptr %row, i64 %batches, i64 %before)
   %m1 = add i64 %m, 1
   %more = icmp ult i64 %m1, %members
   br i1 %more, label %member, label %end
@@ -76,21 +65,29 @@ end:
   %fast = call i64 @mode(i64 %mode)
   ret void
 }
-define internal i64 @epoch(ptr %table, ptr %data, i64 %batches, ptr %numbers, ptr %losses,
-                           i64 %before, ptr %sane) {
+define internal void @epoch(ptr %row, i64 %batches, i64 %before) {
 entry:
 $places
   br label %batch
 batch:
   %b = phi i64 [ 0, %entry ], [ %b1, %good ]
-$pointed
+  %from = mul i64 %b, $rows
+  br label %gather
+gather:
+  %r = phi i64 [ 0, %batch ], [ %r1, %gather ]
+  %at = add i64 %from, %r
+  %numberat = getelementptr i64, ptr %order, i64 %at
+  %number = load i64, ptr %numberat
+$gathered
+  %r1 = add i64 %r, 1
+  %another = icmp ult i64 %r1, $rows
+  br i1 %another, label %gather, label %step
+step:
   call void @step(ptr %table)
   %value = load $element, ptr %loss
   %wide = $widened
   %lossat = getelementptr double, ptr %losses, i64 %b
   store double %wide, ptr %lossat
-  br label %judge
-judge:
   %zero = fmul double %wide, 0.0
   %finite = fcmp oeq double %zero, 0.0
   br i1 %finite, label %perhaps, label %end
@@ -109,15 +106,16 @@ $renewed
   %again = icmp ult i64 %b1, %batches
   br i1 %again, label %batch, label %end
 end:
-  %done = phi i64 [ %b, %judge ], [ %b1, %good ]
-  ret i64 %done
+  %done = phi i64 [ %b, %step ], [ %b1, %good ]
+  store i64 %done, ptr %made
+  ret void
 }"""
 """`train` makes the steps of some members, one after the other; `epoch` those of one.
 
-A member has a row of each argument: its table of pointers, the addresses of the first batch (which
-the others follow in memory), the scalars of each step, its losses, and what `keep` knows. `before`
-is the number of steps before. The number of steps made, fewer than `batches` where a loss is not
-finite, goes into `made`; the weights are then those of that moment.
+A member has a row of pointers: to its table of pointers, the addresses of the data, the numbers of
+the rows of all batches, the scalars of each step, the losses, what `keep` knows, and the number of
+steps made: fewer than `batches` where a loss is not finite. The weights are then those of that
+moment. `before` is the number of steps before.
 """
 
 KEEP = """
@@ -179,8 +177,10 @@ class Layout(NamedTuple):
     ----------
     value : Operand
         The loss.
+    rows : int
+        Those of a batch.
     data : sequence of (root, bytes)
-        The buffers of a batch, whose pointers are set to the data, and their size in bytes.
+        The buffers of a batch, and the bytes of a row in each.
     scalars : sequence of Operand
         The operands that get new values before each update.
     params, state : (root, bytes)
@@ -190,6 +190,7 @@ class Layout(NamedTuple):
     """
 
     value: Operand
+    rows: int
     data: Sequence[tuple[int, int]]
     scalars: Sequence[Operand]
     params: tuple[int, int]
@@ -206,15 +207,19 @@ def loop(layout: Layout, processor: str) -> str:
         A key of SUBNORMAL.
     """
     element, scalars = ELEMENTS[layout.kind], layout.scalars
-    places = [_place("loss", layout.value)]
+    places = [_loaded(name, "row", k) for k, name in enumerate(ROW)]
+    places += [_place("loss", layout.value)]
     places += [_place(f"scalar{k}", scalar) for k, scalar in enumerate(scalars)]
-    pointed = [_pointed(k, root, size) for k, (root, size) in enumerate(layout.data)]
+    for k, (root, _) in enumerate(layout.data):
+        places += [_loaded(f"d{k}", "data", k), _loaded(f"buffer{k}", "table", root)]
     single = f"fpext {element} %value to double"
     text = Template(SUBNORMAL[processor] + KEEP + TRAIN)
     return text.substitute(
         element=element,
         places="\n".join(places),
-        pointed="\n".join(pointed),
+        pointers=len(ROW),
+        rows=layout.rows,
+        gathered="\n".join(_gathered(k, size) for k, (_, size) in enumerate(layout.data)),
         widened=single if element == "float" else "fadd double %value, 0.0",
         renewed="\n".join(_renewed(k, len(scalars), element) for k in range(len(scalars))),
         period=COPY_PERIOD,
@@ -227,23 +232,28 @@ def loop(layout: Layout, processor: str) -> str:
     )
 
 
+def _loaded(name: str, table: str, number: int) -> str:
+    """A pointer from a table."""
+    return f"""\
+  %{name}_t = getelementptr ptr, ptr %{table}, i64 {number}
+  %{name} = load ptr, ptr %{name}_t"""
+
+
 def _place(name: str, operand: Operand) -> str:
     """Return the code for the address of an operand."""
     return f"""\
-  %{name}_t = getelementptr ptr, ptr %table, i64 {operand.root}
-  %{name}_r = load ptr, ptr %{name}_t
+{_loaded(name + "_r", "table", int(operand.root))}
   %{name} = getelementptr i8, ptr %{name}_r, i64 {operand.offset}"""
 
 
-def _pointed(k: int, root: int, size: int) -> str:
-    """Point the table at this batch's part of the data."""
+def _gathered(k: int, size: int) -> str:
+    """Copy a row of the data into the buffer."""
     return f"""\
-  %d{k}p = getelementptr ptr, ptr %data, i64 {k}
-  %d{k} = load ptr, ptr %d{k}p
-  %d{k}o = mul nuw nsw i64 %b, {size}
+  %d{k}o = mul i64 %number, {size}
   %d{k}a = getelementptr i8, ptr %d{k}, i64 %d{k}o
-  %d{k}t = getelementptr ptr, ptr %table, i64 {root}
-  store ptr %d{k}a, ptr %d{k}t"""
+  %buffer{k}o = mul i64 %r, {size}
+  %buffer{k}a = getelementptr i8, ptr %buffer{k}, i64 %buffer{k}o
+  call void @llvm.memcpy.p0.p0.i64(ptr %buffer{k}a, ptr %d{k}a, i64 {size}, i1 0)"""
 
 
 def _renewed(k: int, count: int, element: str) -> str:

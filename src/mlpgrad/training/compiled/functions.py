@@ -13,6 +13,12 @@ import struct
 from mlpgrad.training.compiled import coefficients as of
 from mlpgrad.training.compiled.writing import SIZES, Code, splatted, suffix, vector_of
 
+COMPARISONS = {"equal": "oeq", "not_equal": "une", "greater": "ogt", "less": "olt"}
+COMPARISONS |= {"greater_equal": "oge", "less_equal": "ole"}
+INTRINSICS = {"sqrt": "sqrt", "rint": "rint", "absolute": "fabs", "fabs": "fabs"}
+INTRINSICS |= {"copysign": "copysign"}
+"""LLVM's names of NumPy's functions."""
+
 LOG2_E = math.log2(math.e)
 
 
@@ -25,6 +31,14 @@ class Functions:
         self.type = vector_of(kind, lanes)
         self.bits_type = f"<{lanes} x i{8 * SIZES[kind]}>"
         self.mantissa, self.bias = (23, 127) if self.single else (52, 1023)
+
+    def apply(self, name: str, *args: str) -> str:
+        """A function by its name in NumPy."""
+        if name in COMPARISONS:
+            return self.compare(COMPARISONS[name], *args)
+        if name in INTRINSICS:
+            return self.intrinsic(INTRINSICS[name], *args)
+        return str(getattr(self, name)(*args))
 
     # pieces
 
@@ -98,59 +112,26 @@ class Functions:
     def negative(self, a: str) -> str:
         return self.code.op(f"fneg {self.type} {a}")
 
-    def sqrt(self, a: str) -> str:
-        return self.intrinsic("sqrt", a)
-
-    def rint(self, a: str) -> str:
-        return self.intrinsic("rint", a)
-
     def reciprocal(self, a: str) -> str:
         return self.divide(self.number(1), a)
 
     def square(self, a: str) -> str:
         return self.multiply(a, a)
 
-    def absolute(self, a: str) -> str:
-        return self.intrinsic("fabs", a)
-
-    fabs = absolute
-
-    def copysign(self, a: str, b: str) -> str:
-        return self.intrinsic("copysign", a, b)
-
     def sign(self, a: str) -> str:
-        one = self.copysign(self.number(1), a)
+        one = self.intrinsic("copysign", self.number(1), a)
         return self.select(self.compare("one", a, self.number(0)), one, a)
 
-    # a vector of a constant is written with "<": one instruction keeps the other's NaN
-
     def maximum(self, a: str, b: str) -> str:
-        if b.startswith("<"):
-            return self.select(self.compare("ogt", b, a), b, a)
-        return self.intrinsic("maximum", a, b)
+        return self._extreme("maximum", "ogt", a, b)
 
     def minimum(self, a: str, b: str) -> str:
-        if b.startswith("<"):
-            return self.select(self.compare("olt", b, a), b, a)
-        return self.intrinsic("minimum", a, b)
+        return self._extreme("minimum", "olt", a, b)
 
-    def greater(self, a: str, b: str) -> str:
-        return self.compare("ogt", a, b)
-
-    def greater_equal(self, a: str, b: str) -> str:
-        return self.compare("oge", a, b)
-
-    def less(self, a: str, b: str) -> str:
-        return self.compare("olt", a, b)
-
-    def less_equal(self, a: str, b: str) -> str:
-        return self.compare("ole", a, b)
-
-    def equal(self, a: str, b: str) -> str:
-        return self.compare("oeq", a, b)
-
-    def not_equal(self, a: str, b: str) -> str:
-        return self.compare("une", a, b)
+    def _extreme(self, name: str, how: str, a: str, b: str) -> str:
+        if b.startswith("<"):  # a vector of a constant: one instruction keeps the other's NaN
+            return self.select(self.compare(how, b, a), b, a)
+        return self.intrinsic(name, a, b)
 
     # transcendental functions
 
@@ -240,15 +221,15 @@ class Functions:
             z = self.multiply(y, y)
             top = self.multiply(y, self.polynomial(z, of.TANH_TOP))
             y = self.divide(top, self.polynomial(z, of.TANH_BOTTOM))
-            tiny = self.compare("olt", self.absolute(x), self.number(0.0004))
+            tiny = self.compare("olt", self.intrinsic("fabs", x), self.number(0.0004))
             return self.select(tiny, x, y)
         z = self.multiply(x, x)
         near = self.divide(self.polynomial(z, of.NEAR_TOP), self.polynomial(z, of.NEAR_BOTTOM))
         near = self.fma(self.multiply(x, z), near, x)
-        size = self.absolute(x)
+        size = self.intrinsic("fabs", x)
         e = self.exp(self.multiply(size, self.number(-2)))
         far = self.divide(self.subtract(self.number(1), e), self.add(self.number(1), e))
-        far = self.copysign(far, x)
+        far = self.intrinsic("copysign", far, x)
         return self.select(self.compare("olt", size, self.number(0.625)), near, far)
 
     def ndtr(self, x: str) -> str:
@@ -258,7 +239,7 @@ class Functions:
             y = wide.ndtr(self.code.op(f"fpext {self.type} {x} to {wide.type}"))
             return self.code.op(f"fptrunc {wide.type} {y} to {self.type}")
         u = self.multiply(x, self.number(math.sqrt(0.5)))
-        size, square = self.absolute(u), self.multiply(u, u)
+        size, square = self.intrinsic("fabs", u), self.multiply(u, u)
         erf = self._quotient(square, of.ERF_TOP, of.ERF_BOTTOM)
         half = self.number(0.5)
         near = self.fma(self.multiply(u, erf), half, half)

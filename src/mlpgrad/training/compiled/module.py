@@ -11,7 +11,6 @@ from mlpgrad.training.compiled.elementwise import Elementwise
 from mlpgrad.training.compiled.epoch import Layout, loop
 from mlpgrad.training.compiled.fusing import Group, Nest, grouped, read_from_memory
 from mlpgrad.training.compiled.machine import Machine
-from mlpgrad.training.compiled.norms import Norms
 from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Operation
 from mlpgrad.training.compiled.products import Products
 from mlpgrad.training.compiled.rows import Rows
@@ -87,8 +86,8 @@ class Module:
         return "\n".join([PRELUDE, *self._constants, *declared, *functions, last])
 
     def _nests(self, code: Code, nests: Sequence[Nest], later: Sequence[Operand]) -> str:
-        """Write the loops of one part of the step."""
-        writers = Products(code, self.blas), Rows(code), Norms(code)
+        """Write one part of the step."""
+        writers = Products(code, self.blas), Rows(code)
         for nest in nests:
             if isinstance(nest, Group):
                 Elementwise(code, nest, later).write()

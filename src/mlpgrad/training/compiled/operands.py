@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad.training.compiled.norms import written_out
 from mlpgrad.training.tape import Call
 
-ARITHMETIC = {"add", "subtract", "multiply", "divide", "negative", "sqrt", "reciprocal"}
-ARITHMETIC |= {"rint", "square"}
-SELECTION = {"maximum", "minimum", "absolute", "fabs", "copysign", "sign", "copy", "masked"}
-COMPARISON = {"greater", "greater_equal", "less", "less_equal", "equal", "not_equal"}
+ELEMENTWISE = {"add", "subtract", "multiply", "divide", "negative", "sqrt", "reciprocal", "rint"}
+ELEMENTWISE |= {"square", "maximum", "minimum", "absolute", "fabs", "copysign", "sign"}
+ELEMENTWISE |= {"greater", "greater_equal", "less", "less_equal", "equal", "not_equal"}
+ELEMENTWISE |= {"copy", "masked"}
 FUNCTION = {"exp", "expm1", "log", "log1p", "ndtr", "tanh"}
-ELEMENTWISE = ARITHMETIC | SELECTION | COMPARISON | FUNCTION
+ELEMENTWISE |= FUNCTION
 
 KINDS = ("f4", "f8", "i8", "b1")
 """The types of numbers that can be read: float32, float64, int64 and bool."""
@@ -137,8 +137,8 @@ class Operation(NamedTuple):
 
 
 def read(calls: Sequence[Call], roots: Roots) -> list[Operation]:
-    """Return the calls of a tape as operations."""
-    operations = [Reader(roots).read(call) for call in calls]
+    """The calls of a tape as operations."""
+    operations = [Reader(roots).read(call) for call in written_out(calls)]
     for operation in operations:
         _check_in_place(operation)
     return operations
@@ -148,8 +148,7 @@ def _check_in_place(operation: Operation) -> None:
     """Raise NotCoveredError for a call that overwrites its input elsewhere: NumPy would copy."""
     write = operation.write
     for operand in operation.reads:
-        in_place = operation.elementwise or operation.kind == "clip_norm"
-        if operand.overlaps(write) and not (in_place and _same(operand, operation)):
+        if operand.overlaps(write) and not (operation.elementwise and _same(operand, operation)):
             raise NotCoveredError(f"{operation.kind} into a part of what it reads")
 
 
@@ -208,19 +207,22 @@ class Reader:
     def _dot(self, call: Call) -> Operation:
         return Operation(call.name, [self._one(a) for a in call.inputs], self._out(call))
 
-    _matmul = _dot
-
-    def _vecdot(self, call: Call) -> Operation:
-        return Operation("vecdot", [self._one(a) for a in call.inputs], self._out(call))
+    _matmul = _vecdot = _dot
 
     def _add_reduce(self, call: Call) -> Operation:
-        (x,) = call.inputs
+        """A sum is a product with ones."""
+        (x,), out = call.inputs, call.output
         axis, dtype = call.options.get("axis"), call.options.get("dtype")
         axis = 0 if axis is None and x.ndim == 1 else axis
-        if axis not in (-1, -2, x.ndim - 1) or dtype not in (None, x.dtype):
+        if axis not in (-1, -2, x.ndim - 1) or dtype not in (None, x.dtype) or out is None:
             raise NotCoveredError(f"add.reduce {call.options}")
         last = axis in (-1, x.ndim - 1)
-        return Operation("row_sum" if last else "column_sum", [self._one(x)], self._out(call))
+        if call.options.get("keepdims"):
+            out = out[..., 0] if last else out[..., 0, :]
+        ones = np.ones(x.shape[axis], x.dtype)
+        ones.flags.writeable = False
+        factors = (x, ones) if last else (ones, x)
+        return Operation("dot", [self._one(factor) for factor in factors], self._one(out))
 
     def _argmax(self, call: Call) -> Operation:
         x, axis = call.inputs
@@ -234,8 +236,7 @@ class Reader:
             table, axis = table.reshape(-1, 1), 0
         if mode != "clip" or axis not in (0, -1):
             raise NotCoveredError(f"take along axis {axis}")
-        name = "take_rows" if axis == 0 else "take_columns"
-        return Operation(name, [self._one(table), self._one(places)], self._out(call))
+        return Operation("take", [self._one(table), self._one(places)], self._out(call), axis)
 
     def _random(self, call: Call) -> Operation:
         generator, size, _ = call.inputs
@@ -243,20 +244,3 @@ class Reader:
             raise NotCoveredError("random numbers with a size")
         number = self.roots.number_of(generator)
         return Operation("random", [], self._out(call), number)
-
-    def _clip_norm(self, call: Call) -> Operation:
-        grads, bound, out = call.inputs
-        if grads.ndim != 1:
-            raise NotCoveredError("clip_norm of an ensemble")
-        return Operation("clip_norm", [self._one(grads)], self._one(out), float(bound))
-
-    def _bound_columns(self, call: Call) -> Operation:
-        weights, bound = call.inputs
-        if weights.ndim != 2:
-            raise NotCoveredError("max_norm of an ensemble")
-        return Operation("bound_columns", [], self._one(weights), float(bound))
-
-
-def rows_of(shape: Sequence[int]) -> int:
-    """Return the number of rows: the product of all axes but the last."""
-    return math.prod(shape[:-1])

@@ -95,29 +95,7 @@ class Products:
         sums = RowSums(self.code, _kind(operation), a.shape[-1], left, right, written)
         sums.write(rows, moving=True)
 
-    def row_sum(self, operation: Operation) -> None:
-        """Write sums along the last axis."""
-        x, out = operation.reads[0], operation.write
-        if len(x.shape) > 2:
-            raise NotCoveredError("sums of more than two axes")
-        rows = x.shape[0] if len(x.shape) == 2 else 1
-        first = x.strides[0] if len(x.shape) == 2 else 0
-        step = out.strides[0] if len(x.shape) == 2 and out.strides else 0
-        matrices = Matrix.of(x, (first, x.strides[-1])), Matrix(1.0, "", 0, (0, 0))
-        written = Matrix.of(out, (step, 0))
-        RowSums(self.code, _kind(operation), x.shape[-1], *matrices, written).write(rows)
-
-    def column_sum(self, operation: Operation) -> None:
-        """Write sums along the second-to-last axis."""
-        x, out = operation.reads[0], operation.write
-        if len(x.shape) != 2:
-            raise NotCoveredError("sums of more than two axes")
-        ones = Matrix(1.0, "", 0, (0, 0))
-        written = Matrix.of(out, (0, out.strides[-1] if out.strides else 0))
-        k, n = x.shape
-        self.product(Product(_kind(operation), 1, k, n, ones, Matrix.of(x, x.strides), written))
-
-    # choice of the kernel
+    # which kernel
 
     def product(self, p: Product) -> None:
         """Write a product with the kernel that suits its shape and strides."""

@@ -65,12 +65,13 @@ class Tapes:
         value = Operand(self.value, roots)
         scalars = tuple(Operand(scalar, roots) for scalar in self.scalars)
         looks = tuple(Operand(array, roots) for array in looked_at)
-        data = tuple((roots.place_of(array)[0], array.nbytes) for array in self.data)
+        rows = self.data[0].shape[0]
+        data = tuple((roots.place_of(array)[0], array.nbytes // rows) for array in self.data)
         step, update = (tuple(read(calls, roots)) for calls in (self.step, self.update))
         params = roots.place_of(self.params)[0]
         state = roots.place_of(self.state)[0] if self.state.size else params
         sizes = (params, self.params.nbytes), (state, self.state.nbytes)
-        layout = Layout(value, data, scalars, *sizes, kind)
+        layout = Layout(value, rows, data, scalars, *sizes, kind)
         _check_apart(roots)
         looks = (value, *scalars, *looks)
         return Description(
@@ -91,42 +92,22 @@ class Program:
         self.blas, self.roots = blas, Roots()
         text, self._scratch = _written(tapes.described(self.roots), blas)
         self._engine, place = compiled(text)
-        self._function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 6, *[ctypes.c_int64] * 6)(
-            place
-        )
+        self._function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)(place)
 
-    def run(
-        self,
-        tables: Array,
-        data: Array,
-        numbers: Array,
-        losses: Array,
-        sane: Array,
-        made: Array,
-        before: int,
-    ) -> None:
+    def run(self, arrays: Sequence[Array], batches: int, before: int) -> None:
         """Train members one after the other, without Python's lock.
 
         Parameters
         ----------
-        tables : array (members, pointers)
-            See `table`.
-        data : array (members, 2 or 3)
-            The addresses of each one's first batch, which the others follow.
-        numbers : array (members, batches, scalars)
-            What the scalars are in each step.
-        losses : array (members, batches)
-            Gets the losses.
-        sane : array (members, 6)
-            See `keep` in `epoch`.
-        made : array (members,) of int
-            Gets the number of steps of each: fewer than `batches` where a loss is not finite.
-        before : int
-            The number of steps before.
+        arrays : sequence of array (members, ...)
+            What TRAIN of `epoch` wants of each member, in the order of its ROW.
+        batches, before : int
+            The number of steps to make, and of those before.
         """
-        arrays = tables, data, numbers, losses, sane, made
-        strides = tables.strides[0], data.strides[0], numbers.strides[0]
-        self._function(*map(address, arrays), *strides, *losses.shape, before)
+        members = len(arrays[0])
+        starts = [address(array) + array.strides[0] * np.arange(members) for array in arrays]
+        rows = np.stack(starts, axis=-1)
+        self._function(address(rows), members, batches, before)
 
     def table(self, place: Callable[[Any], Any]) -> tuple[Array, list[Any]]:
         """Return the pointers for one network, and the objects that must outlive them.

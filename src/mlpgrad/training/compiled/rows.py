@@ -61,64 +61,35 @@ class Rows:
             bits = code.op(f"zext i{lanes} {bits} to i64")
         return code.call("llvm.cttz.i64", "i64", f"i64 {bits}", "i1 0")
 
-    def take_rows(self, operation: Operation) -> None:
-        """Write rows of a table, taken by index."""
-        table, _ = operation.reads
-        width = math.prod(table.shape[1:])
-        if table.strides[1:] not in ((SIZES[table.kind],), (0,)) or len(table.shape) != 2:
-            raise NotCoveredError("take of a table with gaps")
-        self._taken(operation, table.shape[0], table.strides[0], width)
-
-    def take_columns(self, operation: Operation) -> None:
-        """Write columns of each row of a table, taken by index, one number at a time."""
+    def take(self, operation: Operation) -> None:
+        """Rows of a table, or columns, by their numbers: clipped to those that there are."""
+        code, axis, out = self.code, operation.option, operation.write
         table, places = operation.reads
-        out = operation.write
-        if len(table.shape) != 2 or len(places.shape) != 1 or len(out.shape) != 2:
+        if places.kind != "i8" or len(table.shape) != 2 or out.kind != table.kind:
             raise NotCoveredError("take of more than two axes")
-        code, element, size = self.code, ELEMENTS[table.kind], SIZES[table.kind]
-
-        def row(i: Index, _: object) -> None:
-            for q in range(places.shape[0]):
-                at = code.pointer(places.root, places.offset, [(q, places.strides[0])])
-                number = self._number(at, table.shape[1])
-                pairs = [(i, table.strides[0]), (number, table.strides[1])]
-                source = code.pointer(table.root, table.offset, pairs)
-                value = code.op(f"load {element}, ptr {source}, align {size}")
-                pairs = [(i, out.strides[0]), (q, out.strides[1])]
-                target = code.pointer(out.root, out.offset, pairs)
-                code.do(f"store {element} {value}, ptr {target}, align {size}")
-
-        code.loop(table.shape[0], row)
-
-    def _number(self, at: str, count: int) -> str:
-        """Return a row index, clipped to the valid range."""
-        number = self.code.op(f"load i64, ptr {at}, align 8")
-        number = self.code.call("llvm.smax.i64", "i64", f"i64 {number}", "i64 0")
-        return self.code.call("llvm.smin.i64", "i64", f"i64 {number}", f"i64 {count - 1}")
-
-    def _taken(self, operation: Operation, count: int, step: int, width: int) -> None:
-        """Copy `width` numbers for each index."""
-        code, out = self.code, operation.write
-        table, places = operation.reads
-        kind, size = table.kind, SIZES[table.kind]
-        total = math.prod(places.shape)
-        if places.kind != "i8" or math.prod(out.shape) != total * width or out.kind != kind:
+        (count, step), (width, stride) = _across(table, axis)
+        (taken, out_step), (wide, out_stride) = _across(out, axis)
+        if (taken, wide) != (math.prod(places.shape), width):
             raise NotCoveredError("take into another shape")
-        steps = [s for s, n in zip(places.strides, places.shape, strict=True) if n > 1]
-        lanes = min(code.width // size, lanes_for(width))
+        from_one_to_the_next = _row_step(places, 0)
 
-        def row(i: Index, _: object) -> None:
-            at = code.pointer(places.root, places.offset, [(i, steps[0] if steps else 0)])
-            number = self._number(at, count)
+        def line(i: Index, _: object) -> None:
+            at = code.pointer(places.root, places.offset, [(i, from_one_to_the_next)])
+            number = code.op(f"load i64, ptr {at}, align 8")
+            number = code.call("llvm.smax.i64", "i64", f"i64 {number}", "i64 0")
+            number = code.call("llvm.smin.i64", "i64", f"i64 {number}", f"i64 {count - 1}")
             source = code.pointer(table.root, table.offset, [(number, step)])
-            target = code.pointer(out.root, out.offset, [(i, width * size)])
+            target = code.pointer(out.root, out.offset, [(i, out_step)])
+            lanes = min(code.width // SIZES[out.kind], lanes_for(width))
             for start in range(0, width, lanes):
                 used = min(lanes, width - start)
-                part = lanes_for(used)
-                value = code.load(code.pointer(source, start * size), kind, part, used, size)
-                code.store(code.pointer(target, start * size), value, kind, part, used, size)
+                shape = out.kind, lanes_for(used)
+                value = code.load(code.pointer(source, start * stride), *shape, used, stride)
+                code.store(
+                    code.pointer(target, start * out_stride), value, *shape, used, out_stride
+                )
 
-        code.loop(total, row)
+        code.loop(math.prod(places.shape), line)
 
     def random(self, operation: Operation) -> None:
         """Uniform numbers in [0, 1) from NumPy's bit generator: `Generator.random`, bit for bit."""
@@ -141,11 +112,17 @@ class Rows:
         code.loop(math.prod(out.shape), one)
 
 
-def _row_step(operand: Operand) -> int:
-    """Bytes from one row to the next, through all axes but the last."""
-    axes = zip(operand.strides[:-1], operand.shape[:-1], strict=True)
-    steps = [(s, n) for s, n in axes if n > 1]
-    for (outer, _), (inner, n) in itertools.pairwise(steps):
-        if outer != inner * n:
+def _row_step(operand: Operand, inner: int = 1) -> int:
+    """Bytes from one row to the next, through all axes but the `inner` last ones."""
+    axes = list(zip(operand.strides, operand.shape, strict=True))
+    steps = [(s, n) for s, n in axes[: len(axes) - inner] if n > 1]
+    for (outer, _), (following, n) in itertools.pairwise(steps):
+        if outer != following * n:
             raise NotCoveredError("rows with gaps")
     return steps[-1][0] if steps else 0
+
+
+def _across(operand: Operand, axis: int) -> list[tuple[int, int]]:
+    """Size and stride of what is taken, rows (axis 0) or columns, and of each of them."""
+    rows = math.prod(operand.shape[:-1]), _row_step(operand)
+    return [rows, (operand.shape[-1], operand.strides[-1])][:: 1 if axis == 0 else -1]

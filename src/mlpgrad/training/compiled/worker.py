@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,23 @@ from mlpgrad.training.worker import Worker
 
 MEAN, LOWEST, BOUND, KNOWN = range(4)
 """The columns of a member's state for `keep` in the compiled loop; two addresses follow."""
+
+
+WORK = 1 << 28
+"""Rows times parameters of a call of several epochs, at most: some hundredths of a second."""
+
+
+class _Rows(NamedTuple):
+    """Batches as rows of some arrays, by their numbers."""
+
+    arrays: Sequence[Array | None]
+    order: Array
+    size: int
+
+    def batch(self, number: int) -> Any:
+        """One of the batches."""
+        own = self.order[number * self.size : (number + 1) * self.size]
+        return tuple(None if array is None else array[..., own, :] for array in self.arrays)
 
 
 class CompiledWorker(Worker):
@@ -55,7 +72,8 @@ class CompiledWorker(Worker):
         for block in batches.blocks():
             whole = self._whole(block, batches.batch_size) if self._ready(batches) else 0
             if whole:
-                self._count(batches, self._train(batches, whole), whole)
+                order = np.arange(whole * batches.batch_size)
+                self._make(_Rows(batches.buffers, order, batches.batch_size), whole)
             rest = block[whole:]
             if rest and self.diverged_at is None and not self._stopped():
                 self.run(rest)
@@ -70,19 +88,20 @@ class CompiledWorker(Worker):
     def epochs(self, batches: Batches, most: int) -> Iterator[bool]:
         """Train for several epochs of whole batches in one call; then show one after the other."""
         assert isinstance(batches, Minibatches)
-        count, steps = min(most, batches.epochs_at_once), len(batches)
+        bound = WORK // (batches.samples * self.network.params.size)
+        count, steps = min(most, batches.epochs_at_once, max(1, bound)), len(batches)
         ready = self._program is not None and not self.step._noticed and not self._several
         if count == 1 or self.batches or not ready:
             self.epoch(batches, self.batches)
             yield False
             return
-        batches.gather_epochs(count)
-        losses = self._train(batches, count * steps)
+        rows = _Rows(*batches.several(count), batches.batch_size)
+        losses = self._train(rows, count * steps)
         for start in range(0, count * steps, steps):
             if start:
                 self.begin()
             last = losses.shape[1] in (start + steps, min(start, losses.shape[1]))
-            self._count(batches, losses[:, start : start + steps], steps, start, looks=last)
+            self._count(rows, losses[:, start : start + steps], steps, start, looks=last)
             yield True
             if self.diverged_at is not None:
                 return
@@ -94,7 +113,9 @@ class CompiledWorker(Worker):
         if self.step._noticed:
             return False
         if self._program is None and self.refused is None:
-            self._compile(_batch(batches, 0))
+            self._compile(
+                _Rows(batches.buffers, np.arange(batches.batch_size), batches.batch_size).batch(0)
+            )
         return self._program is not None
 
     def _stopped(self) -> bool:
@@ -160,47 +181,49 @@ class CompiledWorker(Worker):
 
     # training
 
-    def _train(self, batches: Minibatches, count: int) -> Array:
-        """Make the steps of the batches in the buffers, up to the first that diverges.
+    def _make(self, rows: _Rows, count: int) -> None:
+        """Make the steps on some batches, and add up what they give."""
+        self._count(rows, self._train(rows, count), count)
+
+    def _train(self, rows: _Rows, count: int) -> Array:
+        """Make steps, up to the first whose loss is not finite.
 
         Returns
         -------
         losses : array (members, steps made)
         """
-        losses, sane = np.empty((self._size, count)), self._knowledge()
+        size, program = self._size, self._program
+        assert program is not None
+        losses, sane, made = np.empty((size, count)), self._knowledge(), np.empty((size, 1), int)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             scalars = self._numbers(count)
-        starts = [
-            [address(part(k, a)) for a in batches.buffers if a is not None]
-            for k in range(self._size)
-        ]
-        data, made = np.array(starts, np.uintp), np.empty(self._size, np.int64)
-        tables, before, program = self._tables, self.earlier + self.batches, self._program
-        assert program is not None
+        starts = [[address(part(k, a)) for a in rows.arrays if a is not None] for k in range(size)]
+        order = np.broadcast_to(rows.order, (size, len(rows.order)))
+        arrays = self._tables, np.array(starts, np.uintp), order, scalars, losses, sane, made
+        before = self.earlier + self.batches
 
         def train(share: range) -> None:
             own = slice(share.start, share.stop)
-            arrays = tables[own], data[own], scalars[own], losses[own], sane[own], made[own]
-            program.run(*arrays, before)
+            program.run([array[own] for array in arrays], count, before)
 
         self._in_threads(train)
         self._learn(sane)
-        self._show(_batch(batches, max(made[0], 1) - 1))
+        self._show()
         return losses[:, : made.min()]
 
     def _count(
-        self, batches: Minibatches, losses: Array, count: int, first: int = 0, looks: bool = True
+        self, rows: _Rows, losses: Array, count: int, first: int = 0, looks: bool = True
     ) -> None:
         """Add up the losses of `count` steps, if so many were made, and look for divergence."""
-        done, size = losses.shape[1], batches.batch_size
+        done = losses.shape[1]
         self.optimizer.steps += done
-        sums = losses.sum(axis=-1) * size
+        sums = losses.sum(axis=-1) * rows.size
         self.total = self.total + (sums if self._several else float(sums[0]))
-        self.weight += size * done
+        self.weight += rows.size * done
         if done < count:
             self.diverged_at = self.batches + done
             with np.errstate(all="ignore"):  # once more, so that it can be looked at
-                x, target, weights = _batch(batches, first + done)
+                x, target, weights = rows.batch(first + done)
                 self.network._step(x, target, weights, self.step.mean_weight)
         elif looks and not np.isfinite(self.network.params).all():
             self.diverged_at = self.batches + count - 1
@@ -230,11 +253,11 @@ class CompiledWorker(Worker):
             for future in running:
                 future.result()
 
-    def _show(self, batch: Batch) -> None:
-        """Let the layers hold the last step; those of an ensemble hold its last batch."""
+    def _show(self) -> None:
+        """Let the layers show the last step; those of an ensemble show that of its last batch."""
         self.step._shown = False
         layers = [layer for _, layer in walk(self.network.layers)]
-        shown = self._member.shown(batch, len(layers))
+        shown = self._member.shown(len(layers))
         for layer, seen in zip(layers, shown, strict=True):
             layer._inputs, layer._outputs, layer._delta = seen
 
@@ -243,9 +266,3 @@ class CompiledWorker(Worker):
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
-
-
-def _batch(batches: Minibatches, index: int) -> Any:
-    """One of the batches in the buffers."""
-    rows = slice(index * batches.batch_size, (index + 1) * batches.batch_size)
-    return tuple(None if array is None else array[..., rows, :] for array in batches.buffers)
