@@ -17,7 +17,7 @@ from mlpgrad.training.record import Record
 BLOCK_BYTES = 1 << 19  # gathered at once: one gather for many small batches, which fit the cache
 SHUFFLED_AT_ONCE = 1 << 20  # rows: an epoch's order never takes more memory than this
 SEVERAL = 1 << 16  # rows of several epochs whose order is made at once
-ROWS_SEEN = 1024  # that `sample` gives, at most
+ROWS_SEEN = 1024  # that `sample` returns, at most
 RUN = 512  # consecutive rows that stay together in a larger set until they meet in the pool
 
 Batch = tuple[Array, Array, Array | None]

@@ -86,7 +86,7 @@ class Module:
         return "\n".join([PRELUDE, *self._constants, *declared, *functions, last])
 
     def _nests(self, code: Code, nests: Sequence[Nest], later: Sequence[Operand]) -> str:
-        """Write one part of the step."""
+        """Write the loops of one part of the step."""
         writers = Products(code, self.blas), Rows(code)
         for nest in nests:
             if isinstance(nest, Group):

@@ -137,7 +137,7 @@ class Operation(NamedTuple):
 
 
 def read(calls: Sequence[Call], roots: Roots) -> list[Operation]:
-    """The calls of a tape as operations."""
+    """Return the calls of a tape as operations."""
     operations = [Reader(roots).read(call) for call in written_out(calls)]
     for operation in operations:
         _check_in_place(operation)

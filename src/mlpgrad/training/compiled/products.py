@@ -95,7 +95,7 @@ class Products:
         sums = RowSums(self.code, _kind(operation), a.shape[-1], left, right, written)
         sums.write(rows, moving=True)
 
-    # which kernel
+    # choice of the kernel
 
     def product(self, p: Product) -> None:
         """Write a product with the kernel that suits its shape and strides."""

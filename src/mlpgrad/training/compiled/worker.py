@@ -70,10 +70,11 @@ class CompiledWorker(Worker):
             super().epoch(batches, seen)
             return
         for block in batches.blocks():
-            whole = self._whole(block, batches.batch_size) if self._ready(batches) else 0
+            whole = self._whole(block, batches.batch_size) if self._ready(block[0]) else 0
             if whole:
                 order = np.arange(whole * batches.batch_size)
-                self._make(_Rows(batches.buffers, order, batches.batch_size), whole)
+                rows = _Rows(batches.buffers, order, batches.batch_size)
+                self._count(rows, self._train(rows, whole), whole)
             rest = block[whole:]
             if rest and self.diverged_at is None and not self._stopped():
                 self.run(rest)
@@ -81,14 +82,14 @@ class CompiledWorker(Worker):
                 return
 
     def _whole(self, block: Sequence[Batch], size: int) -> int:
-        """How many batches are compiled: the layers of an ensemble show its last one, by NumPy."""
-        shorter = block[-1][0].shape[-2] < size
-        return len(block) - (self._several or shorter)
+        """Return how many batches are compiled: not a smaller one, nor an ensemble's last one."""
+        smaller = block[-1][0].shape[-2] < size
+        return len(block) - (self._several or smaller)  # the layers hold what NumPy's step made
 
     def epochs(self, batches: Batches, most: int) -> Iterator[bool]:
-        """Train for several epochs of whole batches in one call; then show one after the other."""
+        """Train for several epochs of full batches in one call; then yield for each of them."""
         assert isinstance(batches, Minibatches)
-        bound = WORK // (batches.samples * self.network.params.size)
+        bound = WORK // (batches.samples * max(1, self.network.params.size))
         count, steps = min(most, batches.epochs_at_once, max(1, bound)), len(batches)
         ready = self._program is not None and not self.step._noticed and not self._several
         if count == 1 or self.batches or not ready:
@@ -100,22 +101,20 @@ class CompiledWorker(Worker):
         for start in range(0, count * steps, steps):
             if start:
                 self.begin()
-            last = losses.shape[1] in (start + steps, min(start, losses.shape[1]))
+            last = losses.shape[1] <= start + steps
             self._count(rows, losses[:, start : start + steps], steps, start, looks=last)
             yield True
             if self.diverged_at is not None:
                 return
         self._stopped()
 
-    def _ready(self, batches: Minibatches) -> bool:
-        """Whether the next whole batches are compiled: now, if they have not been before."""
+    def _ready(self, batch: Batch) -> bool:
+        """Return whether steps on such batches are compiled; they are now, if not before."""
         # an option that another thread has just assigned takes effect at once in the layers
         if self.step._noticed:
             return False
         if self._program is None and self.refused is None:
-            self._compile(
-                _Rows(batches.buffers, np.arange(batches.batch_size), batches.batch_size).batch(0)
-            )
+            self._compile(batch)
         return self._program is not None
 
     def _stopped(self) -> bool:
@@ -180,10 +179,6 @@ class CompiledWorker(Worker):
             last.known = bool(rows[0, KNOWN])
 
     # training
-
-    def _make(self, rows: _Rows, count: int) -> None:
-        """Make the steps on some batches, and add up what they give."""
-        self._count(rows, self._train(rows, count), count)
 
     def _train(self, rows: _Rows, count: int) -> Array:
         """Make steps, up to the first whose loss is not finite.
@@ -254,7 +249,7 @@ class CompiledWorker(Worker):
                 future.result()
 
     def _show(self) -> None:
-        """Let the layers show the last step; those of an ensemble show that of its last batch."""
+        """Let the layers hold the last step; those of an ensemble hold its last batch."""
         self.step._shown = False
         layers = [layer for _, layer in walk(self.network.layers)]
         shown = self._member.shown(len(layers))
