@@ -92,6 +92,8 @@ class Minibatch(Method):
                 measured = self._workers[0].measured
                 going = session.end_epoch(self._joined("total"), self._joined("weight"), measured)
         finally:
+            if session.network.compiled_because is not None:  # known only at the first batch
+                session.record.compiled = False
             for worker in self._workers:
                 worker.close()
             if self._pool is not None:

@@ -12,7 +12,7 @@ from tests.kinds import FEATURES, LAYERS, LOSSES, OPTIMIZERS, layer_case, loss_c
 pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
 
 from mlpgrad.training.batches import SEVERAL
-from mlpgrad.training.compiled import deciding, machine, numbers
+from mlpgrad.training.compiled import deciding, machine, numbers, program
 
 NOT_COVERED = {
     "Elementwise": "does not declare that its calls can be repeated",
@@ -332,6 +332,19 @@ def test_without_the_extra_numpy_trains(monkeypatch):
     model, history = trained(moons_model, *MOONS, mg.Adam, None, epochs=2)
     assert "pip install 'mlpgrad[compiled]'" in model.compiled_because
     assert not history.compiled
+
+
+@pytest.mark.parametrize("error", [ImportError, OSError, RuntimeError])
+def test_numpy_trains_where_llvm_fails(error, monkeypatch):
+    def fails(text):
+        raise error("no such pass")
+
+    monkeypatch.setattr(program, "compiled", fails)
+    model, history = trained(moons_model, *MOONS, mg.Adam, True)
+    plain, _ = trained(moons_model, *MOONS, mg.Adam, False)
+    assert "LLVM refuses (no such pass)" in model.compiled_because
+    assert not history.compiled
+    np.testing.assert_array_equal(model.params, plain.params)
 
 
 # the scalars of many steps

@@ -72,7 +72,9 @@ class Machine:
         engine = self.llvm.create_mcjit_compiler(empty, self._target_machine())
         engine.add_object_file(self.llvm.ObjectFileRef.from_data(code))
         engine.finalize_object()
-        return engine, engine.get_function_address("train")
+        if not (place := engine.get_function_address("train")):
+            raise RuntimeError("the compiled module has no function `train`")
+        return engine, place
 
 
 @functools.cache

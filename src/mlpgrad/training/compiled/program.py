@@ -91,7 +91,10 @@ class Program:
     def __init__(self, tapes: Tapes, blas: Blas | None) -> None:
         self.blas, self.roots = blas, Roots()
         text, self._scratch = _written(tapes.described(self.roots), blas)
-        self._engine, place = compiled(text)
+        try:
+            self._engine, place = compiled(text)
+        except (ImportError, OSError, RuntimeError) as error:  # another llvmlite, for instance
+            raise NotCoveredError(f"a step that LLVM refuses ({error})") from error
         self._function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)(place)
 
     def run(self, arrays: Sequence[Array], batches: int, before: int) -> None:
