@@ -91,13 +91,7 @@ class Blocks:
 
     def _panel(self, j: Index, vectors: int, m: int, rows: int) -> None:
         """Write the code for all rows of some columns."""
-        whole, rest = divmod(m, rows)
-        if whole:
-            self.code.loop(
-                whole, lambda i, _: self._block(self.code.times(i, rows), j, rows, vectors)
-            )
-        if rest:
-            self._block(whole * rows, j, rest, vectors)
+        self.code.strips(m, rows, lambda i, high: self._block(i, j, high, vectors))
 
     def _block(self, i: Index, j: Index, rows: int, vectors: int) -> None:
         """Write the sums of one block over all of k, and their stores."""
@@ -165,11 +159,7 @@ class RowSums:
         self.lanes = min(self.code.lanes(SIZES[self.kind], m * self.k), lanes_for(self.k))
         self.vector = vector_of(self.kind, self.lanes)
         rows = min(m, 8 if self.k // self.lanes <= 4 else 4)
-        whole, rest = divmod(m, rows)
-        if whole:
-            self.code.loop(whole, lambda i, _: self._block(self.code.times(i, rows), rows))
-        if rest:
-            self._block(whole * rows, rest)
+        self.code.strips(m, rows, self._block)
 
     def _block(self, i: Index, rows: int) -> None:
         """Write several rows at once, so that their sums do not depend on one another."""

@@ -167,22 +167,12 @@ class Squares:
 
     def write(self, rows: int, columns: int) -> None:
         """Write the copy of (rows, columns)."""
-        for first_column, wide, across in _steps(columns, self.side):
-            self.code.loop(
-                wide,
-                lambda j, _, f=first_column, a=across: self._strip(  # type: ignore[misc]
-                    self.code.plus(self.code.times(j, self.side), f), a, rows
-                ),
-            )
-
-    def _strip(self, j: Index, across: int, rows: int) -> None:
-        for first_row, high, down in _steps(rows, self.side):
-            self.code.loop(
-                high,
-                lambda i, _, f=first_row, d=down: self._square(  # type: ignore[misc]
-                    self.code.plus(self.code.times(i, self.side), f), j, d, across
-                ),
-            )
+        side, strips = self.side, self.code.strips
+        strips(
+            columns,
+            side,
+            lambda j, wide: strips(rows, side, lambda i, high: self._square(i, j, high, wide)),
+        )
 
     def _square(self, i: Index, j: Index, down: int, across: int) -> None:
         """Write one square: columns are read, and exchanged in blocks of growing size."""
@@ -212,13 +202,6 @@ class Squares:
                 new[q] = self.code.shuffle(*pair, low, self.kind, side)
                 new[q | step] = self.code.shuffle(*pair, high, self.kind, side)
         return new
-
-
-def _steps(count: int, side: int) -> list[tuple[int, int, int]]:
-    """Return first element, number of steps and step size for the full steps and for the rest."""
-    whole, rest = divmod(count, side)
-    steps = [(0, whole, side)] if whole else []
-    return [*steps, (whole * side, 1, rest)] if rest else steps
 
 
 def _leading(strides: Sequence[int], rows: int, columns: int, size: int) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ MOST_KNOWN = 64
 """Number of descriptions whose text is kept, so that repeated calls of `fit` write it once."""
 
 
-class Tapes:
+class Tapes(NamedTuple):
     """The calls of a step and of an update to compile, and the arrays with a special role.
 
     Parameters
@@ -38,22 +38,15 @@ class Tapes:
         Other arrays that are read after the step.
     """
 
-    def __init__(
-        self,
-        step: Sequence[Call],
-        update: Sequence[Call],
-        *,
-        data: Sequence[Array],
-        value: Array,
-        scalars: Sequence[Array],
-        params: Array,
-        state: Array,
-        grads: Array,
-        kept: Sequence[Array],
-    ) -> None:
-        self.step, self.update, self.data, self.value = step, update, data, value
-        self.scalars, self.params, self.state, self.grads = scalars, params, state, grads
-        self.kept = kept
+    step: Sequence[Call]
+    update: Sequence[Call]
+    data: Sequence[Array]
+    value: Array
+    scalars: Sequence[Array]
+    params: Array
+    state: Array
+    grads: Array
+    kept: Sequence[Array]
 
     def described(self, roots: Roots) -> Description:
         """Return the calls as operations on parts of the buffers."""

@@ -136,6 +136,14 @@ class Code:
         self.label(f"{label}e")
         return new
 
+    def strips(self, count: int, size: int, body: Callable[[Index, int], None]) -> None:
+        """Write `body(start, length)` for every `size` of `count` elements, and for the rest."""
+        whole, rest = divmod(count, size)
+        if whole:
+            self.loop(whole, lambda i, _: body(self.times(i, size), size))
+        if rest:
+            body(whole * size, rest)
+
     def times(self, index: Index, factor: int) -> Index:
         """Return the product of an index and a number."""
         if isinstance(index, int):
