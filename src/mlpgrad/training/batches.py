@@ -157,11 +157,11 @@ class Minibatches(Batches):
 
     @property
     def direct(self) -> bool:
-        """Whether the rows can be read where they are: they are gathered as they are."""
+        """Whether rows can be read from the arrays in place, since none of them is cast."""
         return all(a.flags.c_contiguous and uncast is out for a, uncast, out, _ in self.copies)
 
     def several(self, count: int) -> tuple[Batch, Array]:
-        """Several epochs, up to `epochs_at_once`, none of which has a shorter batch.
+        """Return several epochs of full batches, `epochs_at_once` of them at most.
 
         Returns
         -------
@@ -172,7 +172,7 @@ class Minibatches(Batches):
         order = np.concatenate([order for _ in range(count) for order in self._orders()])
         order = order if self.rows is None else self.rows[order]
         if self.direct:
-            return self.arrays, order
+            return self.arrays, order.clip(0, self.arrays[0].shape[-2] - 1)
         if self.block < len(order):
             self._make_room(self.epochs_at_once * self.samples)
         self._gather(order)

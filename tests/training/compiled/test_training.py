@@ -11,7 +11,7 @@ from tests.kinds import FEATURES, LAYERS, LOSSES, OPTIMIZERS, layer_case, loss_c
 
 pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
 
-from mlpgrad.training.batches import SEVERAL
+from mlpgrad.training.batches import SEVERAL, Minibatches
 from mlpgrad.training.compiled import deciding, machine, numbers, program
 
 NOT_COVERED = {
@@ -494,6 +494,33 @@ def test_epochs_in_one_call_are_the_same_training(rate, calls):
         np.testing.assert_array_equal(mine.outputs, theirs.outputs)
         np.testing.assert_array_equal(mine.delta, theirs.delta)
     assert one.rng.bit_generator.state == model.rng.bit_generator.state
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["in place", "cast"])
+def test_rows_are_read_in_place_or_cast(dtype, calls):
+    x, y = MOONS[0].astype(dtype), MOONS[1].astype(dtype)[:, None]
+    weights = np.linspace(0, 2, 320).astype(dtype)[:, None]
+    batches = Minibatches(
+        [x, y, weights],
+        [np.dtype(np.float32)] * 3,
+        batch_size=32,
+        shuffle=True,
+        rng=np.random.default_rng(0),
+    )
+    assert batches.direct == (dtype is np.float32)
+    first, order = batches.several(3)
+    again = np.random.default_rng(0)
+    rows = [np.arange(320) for _ in range(3)]
+    for own in rows:
+        again.shuffle(own)
+    for array, source in zip(first, (x, y, weights), strict=True):
+        np.testing.assert_array_equal(array[order], source[np.concatenate(rows)].astype(np.float32))
+    options = {"epochs": 5, "batch_size": 32, "sample_weight": weights[:, 0]}
+    one, each = trained(moons_model, x, y, mg.Adam, True, **options, callbacks=[Looks()])
+    model, together = trained(moons_model, x, y, mg.Adam, True, **options)
+    assert calls == [10] * 6 + [40]
+    np.testing.assert_array_equal(model.params, one.params)
+    assert dict(together) == dict(each)
 
 
 def test_a_shorter_last_batch_ends_each_epoch(calls):

@@ -189,11 +189,15 @@ class CompiledWorker(Worker):
         """
         size, program = self._size, self._program
         assert program is not None
-        losses, sane, made = np.empty((size, count)), self._knowledge(), np.empty((size, 1), int)
+        losses, sane, made = (
+            np.empty((size, count)),
+            self._knowledge(),
+            np.empty((size, 1), np.int64),
+        )
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             scalars = self._numbers(count)
         starts = [[address(part(k, a)) for a in rows.arrays if a is not None] for k in range(size)]
-        order = np.broadcast_to(rows.order, (size, len(rows.order)))
+        order = np.broadcast_to(rows.order.astype(np.int64), (size, len(rows.order)))
         arrays = self._tables, np.array(starts, np.uintp), order, scalars, losses, sane, made
         before = self.earlier + self.batches
 
