@@ -233,7 +233,7 @@ def loop(layout: Layout, processor: str) -> str:
 
 
 def _loaded(name: str, table: str, number: int) -> str:
-    """A pointer from a table."""
+    """Return the text that loads a pointer from a table."""
     return f"""\
   %{name}_t = getelementptr ptr, ptr %{table}, i64 {number}
   %{name} = load ptr, ptr %{name}_t"""
@@ -247,7 +247,7 @@ def _place(name: str, operand: Operand) -> str:
 
 
 def _gathered(k: int, size: int) -> str:
-    """Copy a row of the data into the buffer."""
+    """Return the text that copies a row of the data to the buffer."""
     return f"""\
   %d{k}o = mul i64 %number, {size}
   %d{k}a = getelementptr i8, ptr %d{k}, i64 %d{k}o

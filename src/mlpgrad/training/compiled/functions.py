@@ -33,7 +33,7 @@ class Functions:
         self.mantissa, self.bias = (23, 127) if self.single else (52, 1023)
 
     def apply(self, name: str, *args: str) -> str:
-        """A function by its name in NumPy."""
+        """Write a function, given by its name in NumPy."""
         if name in COMPARISONS:
             return self.compare(COMPARISONS[name], *args)
         if name in INTRINSICS:

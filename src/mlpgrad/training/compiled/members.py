@@ -98,7 +98,7 @@ class Member:
         return place
 
     def shown(self, layers: int) -> list[Any]:
-        """What each layer shows of the last step."""
+        """Return the inputs, outputs and delta of each layer in the last step."""
         return [(None, None, None)] * layers if self.several else self.trial.seen
 
 

@@ -1,4 +1,4 @@
-"""Norms that bound, of a gradient and of columns of weights, as calls that look at no value."""
+"""Bounds on norms, of a gradient and of the columns of weights, as calls that read no value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FAR = 2.0**-600
 
 
 def written_out(calls: Sequence[Call]) -> Iterator[Call]:
-    """The calls of a tape, with simpler ones in the place of `clip_norm` and `bound_columns`."""
+    """Yield the calls of a tape, with simpler calls instead of `clip_norm` and `bound_columns`."""
     forms: dict[str, Callable[..., Iterator[Call]]] = {}
     forms |= {"clip_norm": clip_norm, "bound_columns": bound_columns}
     for call in calls:
@@ -27,7 +27,7 @@ def written_out(calls: Sequence[Call]) -> Iterator[Call]:
 
 
 def clip_norm(grads: Array, bound: float, out: Array) -> Iterator[Call]:
-    """g min(1, bound / |g|), with the norm taken in float64."""
+    """Yield the calls that write g min(1, bound / |g|); the norm is taken in float64."""
     wide, (near, far) = np.empty(grads.shape), np.empty((2, *grads.shape[:-1], 1))
     factor = np.empty(near.shape, grads.dtype)
     overflows = np.empty(near.shape, bool)
@@ -47,7 +47,7 @@ def clip_norm(grads: Array, bound: float, out: Array) -> Iterator[Call]:
 
 
 def bound_columns(weights: Array, bound: float) -> Iterator[Call]:
-    """w_j min(1, bound / |w_j|) for each column of weights (in, out)."""
+    """Yield the calls that write w_j min(1, bound / |w_j|) for each column of weights (in, out)."""
     squares, norms = np.empty_like(weights), np.empty_like(weights[..., 0, :])
     yield _call(np.multiply, weights, weights, out=squares)
     yield Call("add.reduce", np.add.reduce, (squares,), norms, {"axis": -2})

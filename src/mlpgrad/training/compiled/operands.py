@@ -210,7 +210,7 @@ class Reader:
     _matmul = _vecdot = _dot
 
     def _add_reduce(self, call: Call) -> Operation:
-        """A sum is a product with ones."""
+        """Return a sum as a product with ones."""
         (x,), out = call.inputs, call.output
         axis, dtype = call.options.get("axis"), call.options.get("dtype")
         axis = 0 if axis is None and x.ndim == 1 else axis

@@ -96,9 +96,9 @@ class Program:
         Parameters
         ----------
         arrays : sequence of array (members, ...)
-            What TRAIN of `epoch` wants of each member, in the order of its ROW.
+            The arrays of ROW in `epoch`, in that order, with a row for each member.
         batches, before : int
-            The number of steps to make, and of those before.
+            The number of steps to make, and the number of steps made before.
         """
         members = len(arrays[0])
         starts = [address(array) + array.strides[0] * np.arange(members) for array in arrays]

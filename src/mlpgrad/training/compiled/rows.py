@@ -62,7 +62,7 @@ class Rows:
         return code.call("llvm.cttz.i64", "i64", f"i64 {bits}", "i1 0")
 
     def take(self, operation: Operation) -> None:
-        """Rows of a table, or columns, by their numbers: clipped to those that there are."""
+        """Write rows or columns of a table, taken by index and clipped to the valid range."""
         code, axis, out = self.code, operation.option, operation.write
         table, places = operation.reads
         if places.kind != "i8" or len(table.shape) != 2 or out.kind != table.kind:
@@ -71,10 +71,10 @@ class Rows:
         (taken, out_step), (wide, out_stride) = _across(out, axis)
         if (taken, wide) != (math.prod(places.shape), width):
             raise NotCoveredError("take into another shape")
-        from_one_to_the_next = _row_step(places, 0)
+        gap = _row_step(places, 0)
 
         def line(i: Index, _: object) -> None:
-            at = code.pointer(places.root, places.offset, [(i, from_one_to_the_next)])
+            at = code.pointer(places.root, places.offset, [(i, gap)])
             number = code.op(f"load i64, ptr {at}, align 8")
             number = code.call("llvm.smax.i64", "i64", f"i64 {number}", "i64 0")
             number = code.call("llvm.smin.i64", "i64", f"i64 {number}", f"i64 {count - 1}")
@@ -113,7 +113,7 @@ class Rows:
 
 
 def _row_step(operand: Operand, inner: int = 1) -> int:
-    """Bytes from one row to the next, through all axes but the `inner` last ones."""
+    """Return the bytes from one row to the next, through all axes but the `inner` last ones."""
     axes = list(zip(operand.strides, operand.shape, strict=True))
     steps = [(s, n) for s, n in axes[: len(axes) - inner] if n > 1]
     for (outer, _), (following, n) in itertools.pairwise(steps):
@@ -123,6 +123,6 @@ def _row_step(operand: Operand, inner: int = 1) -> int:
 
 
 def _across(operand: Operand, axis: int) -> list[tuple[int, int]]:
-    """Size and stride of what is taken, rows (axis 0) or columns, and of each of them."""
+    """Return count and stride of the rows (axis 0) or columns, and of the numbers in each."""
     rows = math.prod(operand.shape[:-1]), _row_step(operand)
     return [rows, (operand.shape[-1], operand.strides[-1])][:: 1 if axis == 0 else -1]

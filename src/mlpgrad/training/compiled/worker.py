@@ -29,18 +29,18 @@ MEAN, LOWEST, BOUND, KNOWN = range(4)
 
 
 WORK = 1 << 28
-"""Rows times parameters of a call of several epochs, at most: some hundredths of a second."""
+"""The most rows times parameters in a call of several epochs: some hundredths of a second."""
 
 
 class _Rows(NamedTuple):
-    """Batches as rows of some arrays, by their numbers."""
+    """Batches, given by arrays and by the indices of their rows."""
 
     arrays: Sequence[Array | None]
     order: Array
     size: int
 
     def batch(self, number: int) -> Any:
-        """One of the batches."""
+        """Return one of the batches."""
         own = self.order[number * self.size : (number + 1) * self.size]
         return tuple(None if array is None else array[..., own, :] for array in self.arrays)
 
@@ -229,7 +229,7 @@ class CompiledWorker(Worker):
         self.batches += min(done + 1, count)
 
     def _numbers(self, count: int) -> Array:
-        """The scalars of the next steps: (members, count, scalars)."""
+        """Return the scalars of the next steps, of shape (members, count, scalars)."""
         optimizer, dtype = self.optimizer, self.network.dtype
         if np.size(optimizer._rate(optimizer.steps)) == 1:
             alike = numbers(optimizer, optimizer.steps, count, dtype)

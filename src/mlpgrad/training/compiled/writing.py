@@ -10,7 +10,7 @@ ELEMENTS = {"f4": "float", "f8": "double", "i8": "i64", "b1": "i8"}
 SIZES = {"f4": 4, "f8": 8, "i8": 8, "b1": 1}
 
 FEW = 31
-"""Elements of a small array."""
+"""The most elements of a small array."""
 
 Index = int | str
 """A known number, or the name of a value."""
@@ -68,10 +68,10 @@ class Code:
         """Bytes of scratch memory that the function needs."""
 
     def lanes(self, kind_bytes: int, elements: int) -> int:
-        """How many numbers of so many bytes a vector has, in a loop over so many elements.
+        """Return how many numbers of `kind_bytes` bytes a vector holds in a loop over `elements`.
 
-        A processor hands on what has just been stored only to reads that lie within that store. So
-        everything small is done in the vectors of a few numbers that its neighbours use, too.
+        A processor forwards a store only to loads that lie within it. Therefore all loops over a
+        few elements use vectors of the same small width.
         """
         return max(1, (16 if elements <= FEW else self.width) // kind_bytes)
 
