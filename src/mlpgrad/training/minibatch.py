@@ -92,14 +92,18 @@ class Minibatch(Method):
                 measured = self._workers[0].measured
                 going = session.end_epoch(self._joined("total"), self._joined("weight"), measured)
         finally:
-            if session.network.compiled_because is not None:  # known only at the first batch
-                session.record.compiled = False
-            for worker in self._workers:
-                worker.close()
-            if self._pool is not None:
-                self._pool.shutdown()
-                self._pool = None
-            session.fitting.open()
+            self._close(session)
+
+    def _close(self, session: Session) -> None:
+        """End the threads, and record whether the steps were compiled."""
+        if session.network.compiled_because is not None:  # known only at the first batch
+            session.record.compiled = False
+        for worker in self._workers:
+            worker.close()
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+        session.fitting.open()
 
     def logs(self) -> dict[str, Any]:
         return {"learning_rate": as_number(self.optimizer.current_learning_rate)}
