@@ -14,7 +14,14 @@ from mlpgrad.training.compiled.blas import NAMES, Blas
 from mlpgrad.training.compiled.epoch import Layout
 from mlpgrad.training.compiled.machine import compiled, machine
 from mlpgrad.training.compiled.module import Description, Module
-from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Roots, address, read
+from mlpgrad.training.compiled.operands import (
+    NotCoveredError,
+    Operand,
+    Roots,
+    address,
+    addresses,
+    read,
+)
 from mlpgrad.training.tape import Call
 
 MOST_KNOWN = 64
@@ -101,8 +108,7 @@ class Program:
             The number of steps to make, and the number of steps made before.
         """
         members = len(arrays[0])
-        starts = [address(array) + array.strides[0] * np.arange(members) for array in arrays]
-        rows = np.stack(starts, axis=-1)
+        rows = np.stack([addresses(array, members) for array in arrays], axis=-1)
         self._function(address(rows), members, batches, before)
 
     def table(self, place: Callable[[Any], Any]) -> tuple[Array, list[Any]]:

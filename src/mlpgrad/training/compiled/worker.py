@@ -16,9 +16,9 @@ from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training.batches import Batch, Batches, Minibatches
 from mlpgrad.training.compiled.blas import Blas
-from mlpgrad.training.compiled.members import Member, part
+from mlpgrad.training.compiled.members import Member
 from mlpgrad.training.compiled.numbers import numbers
-from mlpgrad.training.compiled.operands import NotCoveredError, address
+from mlpgrad.training.compiled.operands import NotCoveredError, addresses
 from mlpgrad.training.compiled.program import Program
 from mlpgrad.training.recorded_step import RecordedStep
 from mlpgrad.training.threads import threads
@@ -162,10 +162,9 @@ class CompiledWorker(Worker):
         values = math.nan if last.mean is None else last.mean, last.lowest, last.bound, last.known
         for column, value in zip((MEAN, LOWEST, BOUND, KNOWN), values, strict=True):
             table[:, column] = value
-        places = table.view(np.uintp)
-        for index in range(self._size):
-            row = index if self._several else ...
-            places[index, 4:] = address(last.params[row]), address(last.state[row])
+        places = table.view(np.int64)
+        for column, kept in ((4, last.params), (5, last.state)):
+            places[:, column] = addresses(kept, self._size)
         return table
 
     def _learn(self, rows: Array) -> None:
@@ -196,9 +195,9 @@ class CompiledWorker(Worker):
         )
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             scalars = self._numbers(count)
-        starts = [[address(part(k, a)) for a in rows.arrays if a is not None] for k in range(size)]
+        data = [addresses(a, size, shared=a.ndim == 2) for a in rows.arrays if a is not None]
         order = np.broadcast_to(rows.order.astype(np.int64), (size, len(rows.order)))
-        arrays = self._tables, np.array(starts, np.uintp), order, scalars, losses, sane, made
+        arrays = self._tables, np.stack(data, axis=-1), order, scalars, losses, sane, made
         before = self.earlier + self.batches
 
         def train(share: range) -> None:
