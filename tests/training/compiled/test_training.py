@@ -561,7 +561,11 @@ def test_ctrl_c_keeps_the_epochs_that_were_whole(monkeypatch):
         return losses
 
     monkeypatch.setattr(CompiledWorker, "_train", interrupted)
-    _, history = trained(moons_model, *MOONS, mg.Adam, True, epochs=1000, batch_size=32)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
+    try:
+        _, history = trained(moons_model, *MOONS, mg.Adam, True, epochs=1000, batch_size=32)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert history.interrupted
     at_once = 1 + SEVERAL // 320
     assert history.epochs == at_once
