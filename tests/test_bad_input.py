@@ -192,7 +192,7 @@ def test_one_layer_object_twice():
 def test_one_layer_object_in_two_models():
     layers = [mg.Dense(2, 3)]
     classifier(layers=layers)
-    with pytest.raises(ValueError, match="belongs to a model already"):
+    with pytest.raises(ValueError, match="already belongs to a model"):
         classifier(layers=layers)
 
 
@@ -295,9 +295,9 @@ def test_a_complex_model_is_for_derivatives_not_for_training():
 
 
 def test_a_loss_without_probabilities_says_so():
-    with pytest.raises(TypeError, match="MeanSquaredError defines no probabilities; use predict"):
+    with pytest.raises(TypeError, match="does not define probabilities; use predict"):
         regressor().predict_proba(X)
-    with pytest.raises(TypeError, match="MeanSquaredError defines no classes"):
+    with pytest.raises(TypeError, match="MeanSquaredError does not define classes"):
         regressor().predict_classes(X)
 
 

@@ -187,8 +187,8 @@ def hidden(array, at):
 
 
 HIDDEN = {
-    "x": (hidden(X, (3, 1)), Y, None, r"x is a masked array that hides .* x\[3, 1\]"),
-    "y": (X, hidden(Y, 2), None, r"y is a masked array that hides .* y\[2\]"),
+    "x": (hidden(X, (3, 1)), Y, None, r"x is a masked array with a masked value .* x\[3, 1\]"),
+    "y": (X, hidden(Y, 2), None, r"y is a masked array with a masked value .* y\[2\]"),
     "weights": (X, Y, hidden(np.ones(4), 1), r"sample_weight is a .* sample_weight\[1\]"),
     "rows": ([X[0], hidden(X[1], 0), X[2], X[3]], Y, None, r"x\[1\] is .* at x\[1\]\[0\]"),
 }
@@ -206,7 +206,7 @@ def test_what_a_mask_hides_is_never_used(case, call):
 
 def test_a_mask_is_seen_before_training_too():
     x, y, _, message = HIDDEN["x"]
-    with pytest.raises(ValueError, match=r"hides .* at standardize\[3, 1\]"):
+    with pytest.raises(ValueError, match=r"masked value at standardize\[3, 1\]"):
         mg.datasets.standardize(x)
     with pytest.raises(ValueError, match=message):
         mg.datasets.split(x, y)
@@ -312,7 +312,7 @@ def test_the_dates_of_a_frame_become_days_as_the_message_says():
 
 def test_a_frame_of_one_column_is_a_target():
     y = pandas.DataFrame({"label": ["cat", "dog", "cow", "dog"]})
-    with pytest.raises(ValueError, match=r"does not know its classes yet; fit learns them"):
+    with pytest.raises(ValueError, match=r"does not know its classes yet; call fit"):
         classifier().backpropagate(X, y)
     model = mg.Sequential(
         [mg.Dense(2, 3)], loss=mg.SoftmaxCrossEntropy(), classes=["cat", "cow", "dog"]

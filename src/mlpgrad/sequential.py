@@ -152,8 +152,7 @@ class Sequential(Differentiable, Answers):
             True draws as many folds as there are members; an array gives the fold of each row.
             `history.oof_prediction` and `history.oof_scores` then hold out-of-fold predictions and
             their scores: no member has seen the rows that it predicts.
-        callbacks : sequence of Callback, default () Objects whose hooks are called around epochs
-        and batches. Objects whose hooks are called around epochs and batches.
+        callbacks : sequence of Callback, default ()
             Objects whose hooks are called around epochs and batches.
         metrics : sequence of Metric, optional
             Metrics to record on training batches and on validation data. By default only the

@@ -175,7 +175,7 @@ def test_evaluate_refuses_what_it_cannot_compare(capsys, tmp_path):
     (tmp_path / "gap.csv").write_text("a,b,kind\n" + rows + "1.5,2,\n")
     code, out, err = run(capsys, "evaluate", MODEL, "gap.csv")
     assert (code, "on 60 rows" in out) == (0, True)
-    assert "note: left out for want of a target: 1 row, line 62" in err
+    assert "note: left out, since the target is missing: 1 row, line 62" in err
 
 
 def test_rows_that_do_not_fit_the_model_are_refused_by_place(capsys, tmp_path):

@@ -180,7 +180,7 @@ def test_each_column_is_taken_for_something_and_said(path):
     told = "\n".join(data.notes)
     for name, column in data.columns.items():
         assert f"  {name!r}: {column}" in told
-    assert "an id, every whole number is another one" in told
+    assert "an id, all integers are different" in told
     assert "every value is the same" in told
     assert data.x["code"][:2].tolist() == ["0", "01"]
 
@@ -240,7 +240,7 @@ def test_gaps_stay_gaps_and_rows_without_a_target_are_left_out(path):
     rows[7] = "1.5,x,NA"
     data = read(path, "a,b,y\n" + "\n".join(rows))
     assert len(data.target.y) == 58
-    assert "left out for want of a target: 2 rows, lines 6, 9" in data.notes
+    assert "left out, since the target is missing: 2 rows, lines 6, 9" in data.notes
     assert np.isnan(data.x["a"][1])
     assert data.x["b"][:3].tolist() == ["x", None, "y"]
     assert data.columns["b"].reason.endswith("missing")

@@ -91,7 +91,7 @@ def test_a_loss_is_a_likelihood_or_says_that_it_is_not(cls):
     if cls in LIKELIHOODS:
         assert model.curvature(x, y, kind="fisher").shape == 2 * (model.params.size,)
     else:
-        with pytest.raises(TypeError, match=f"{cls.__name__} is not the negative log likelihood"):
+        with pytest.raises(TypeError, match=f"{cls.__name__} is not a negative log likelihood"):
             model.curvature(x, y, kind="fisher")
 
 

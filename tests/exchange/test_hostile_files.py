@@ -222,8 +222,8 @@ SIZES = {
     list_of('{"dict":[[1,2],[3,4]]}', 100_000): "too much memory",
     list_of('{"generator":["PCG64",{"tuple":[]},0]}', 20_000): "cannot be read",
     many_names: "unknown kind of value, 'a'|too much memory",
-    long_name: "in place of a name",
-    long_class: "in place of a name",
+    long_name: "instead of a name",
+    long_class: "instead of a name",
     long_number: "Exceeds the limit",
     same_array_often: "penalties expects",
 }
@@ -403,7 +403,7 @@ def test_a_users_constructor_does_not_change_what_was_saved(tmp_path):
 def test_a_network_among_the_options_is_not_saved(tmp_path):
     model = mg.Sequential([mg.Dense(2, 2, initializer=mg.Zeros())], loss=mg.HalfSquaredError())
     vars(model.layers[0])["bias"] = small()  # assigned, it would be refused at once
-    with pytest.raises(TypeError, match=r"Dense\.bias is a network, .* save it by itself"):
+    with pytest.raises(TypeError, match=r"Dense\.bias is a network, .* save it separately"):
         model.save(tmp_path / "model.npz")
 
 

@@ -248,6 +248,6 @@ def test_autograd():
 
 def test_a_masked_array_that_hides_a_value_is_refused():
     params = np.ma.masked_array([1.0, 2.0, 3.0], mask=[False, True, False])
-    with pytest.raises(ValueError, match=r"params is a masked array that hides .* at params\[1\]"):
+    with pytest.raises(ValueError, match=r"a masked array with a masked value at params\[1\]"):
         mg.check_gradient(lambda p: float((p**2).sum()), lambda p: 2 * p, params)
     assert mg.check_gradient(lambda p: float((p**2).sum()), lambda p: 2 * p, params.filled(0.5))

@@ -342,7 +342,7 @@ def test_balance_weighs_the_answers():
 @pytest.mark.parametrize("cls", [mg.SigmoidFocal, mg.SoftmaxFocal])
 def test_a_focal_loss_is_not_a_likelihood(cls):
     model, x, y = loss_case(cls)
-    with pytest.raises(TypeError, match="not the negative log likelihood"):
+    with pytest.raises(TypeError, match="not a negative log likelihood"):
         model.curvature(x, y, kind="fisher")
 
 
@@ -376,9 +376,9 @@ def test_true_classes_match_the_form_of_classes():
 
 def test_numbers_have_no_classes():
     for method in ("classes", "probabilities", "true_classes"):
-        with pytest.raises(TypeError, match="MeanSquaredError defines no"):
+        with pytest.raises(TypeError, match="MeanSquaredError does not define"):
             getattr(mg.MeanSquaredError(), method)(np.zeros((2, 1)))
-    with pytest.raises(TypeError, match="Hinge defines no probabilities"):
+    with pytest.raises(TypeError, match="Hinge does not define probabilities"):
         mg.Hinge().probabilities(np.zeros((2, 1)))
 
 

@@ -111,7 +111,7 @@ def test_other_losses_on_numbers_have_the_normal_density_of_a_given_noise():
     loss, target = mg.Huber(), np.array([[1.0, 2.0]])
     found = loss.log_density(np.zeros((1, 2)), target, np.array([4.0, 0.25]))
     np.testing.assert_allclose(found, stats.norm.logpdf([1, 2], 0, [2, 0.5]).sum())
-    with pytest.raises(TypeError, match="Huber predicts no noise"):
+    with pytest.raises(TypeError, match="Huber does not predict noise"):
         loss.log_density(np.zeros((1, 2)), target, None)
 
 

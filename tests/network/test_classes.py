@@ -245,8 +245,8 @@ def test_an_unknown_label_is_named_with_its_row():
     ("y", "outputs", "message"),
     [
         (TEXT, 2, "y has 3 classes, 'ant', 'bee', 'cat', .* give the last layer 3 outputs$"),
-        (TEXT, 4, "tells 4 apart; give the last layer 3 outputs, or name all classes"),
-        (TEXT, 1, "tells 2 apart; use SoftmaxCrossEntropy, with 3 outputs of the last layer"),
+        (TEXT, 4, "distinguishes 4; give the last layer 3 outputs, or name all classes"),
+        (TEXT, 1, "distinguishes 2; use SoftmaxCrossEntropy, with 3 outputs of the last layer"),
         (["a"] * 60, 1, "y has 1 class, 'a', .* name all classes: Sequential"),
         (np.arange(60).astype(str), 3, r"y has 60 classes, .* \.\.\. \(60 in all\)"),
     ],

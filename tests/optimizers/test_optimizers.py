@@ -409,7 +409,7 @@ def test_a_used_optimizer_goes_on_with_its_model_and_refuses_another():
     twin, taken = copy.deepcopy(optimizer), model.copy()
     twin.attach(taken)
     assert twin.steps == 2
-    with pytest.raises(ValueError, match="expects the model that it has made 2 steps"):
+    with pytest.raises(ValueError, match="expects the model that it made 2 steps"):
         twin.attach(mg.Sequential([mg.Dense(1, 1)], loss=mg.HalfSquaredError()))
     optimizer.reset()
     optimizer.attach(network())
@@ -519,7 +519,7 @@ def test_an_option_out_of_range_is_refused(make, message):
         (lambda: SGD(0.1, decay_kinds=None), r"such as \('weights',\), got None"),
         (lambda: SGD(0.1, decay_kinds=[1]), r"decay_kinds expects a tuple of names .* got \[1\]"),
         (lambda: SGD(0.1, decay_kinds="weights"), "decay_kinds expects a tuple of names"),
-        (lambda: Rprop(lambda steps: 0.1), "Rprop finds its own steps"),
+        (lambda: Rprop(lambda steps: 0.1), "Rprop adapts its own steps"),
     ],
 )
 def test_an_option_of_the_wrong_kind_is_refused(make, message):

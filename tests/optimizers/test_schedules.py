@@ -200,9 +200,7 @@ def test_a_stream_without_a_length_is_told_what_to_do():
             yield X, Y
 
     model = classifier()
-    with pytest.raises(
-        ValueError, match=r"CosineDecay\(0.5\) reaches over a whole training.*steps="
-    ):
+    with pytest.raises(ValueError, match=r"CosineDecay\(0.5\) spans the whole training.*steps="):
         fit(model, mg.SGD(CosineDecay(0.5)), x=Reader(), y=None)
     fit(model, mg.SGD(CosineDecay(0.5, steps=5)), x=Reader(), y=None)
 
@@ -210,7 +208,7 @@ def test_a_stream_without_a_length_is_told_what_to_do():
 @pytest.mark.parametrize("name", SPANNING)
 def test_outside_of_a_training_a_span_is_unknown(name):
     schedule = SPANNING[name][0]()
-    message = "reaches over a whole training, and nothing has said how many steps"
+    message = "spans a whole training, whose number of steps is not known"
     with pytest.raises(ValueError, match=message):
         schedule(0)
     with pytest.raises(ValueError, match=message):

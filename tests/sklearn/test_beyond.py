@@ -158,7 +158,7 @@ def test_every_loss_on_numbers_learns(loss, outputs):
 def test_a_classifier_takes_a_loss_for_one_output():
     found = classifier(loss=mg.Hinge()).fit(FLOWERS, SPECIES == 1)
     assert found.score(FLOWERS, SPECIES == 1) > 0.85
-    with pytest.raises(TypeError, match="Hinge defines no probabilities"):
+    with pytest.raises(TypeError, match="Hinge does not define probabilities"):
         found.predict_proba(FLOWERS)
 
 

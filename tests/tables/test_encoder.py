@@ -221,7 +221,7 @@ def test_a_numeric_array_is_not_copied_by_columns():
         ({"a": [1, 2], "b": [1]}, r"columns of equal length, got lengths \[1, 2\]"),
         ({"a": "text"}, "column 'a' expects a list of values"),
         (3, "a table expects a DataFrame"),
-        (np.ma.masked_array([[1, 2]], [[True, False]]), "masked array that hides"),
+        (np.ma.masked_array([[1, 2]], [[True, False]]), "masked array with a masked value"),
     ],
 )
 def test_what_is_no_table_is_refused(table, message):

@@ -288,7 +288,7 @@ def test_a_training_goes_on_with_the_same_encoder():
     fit(again, table, y, folds=True, epochs=4, resume=taken.snapshot, callbacks=[Taken()])
     np.testing.assert_array_equal(again.params, model.params)
     other = model_for(encoder, table, size=MEMBERS)
-    with pytest.raises(ValueError, match="whose encoder has learnt the same"):
+    with pytest.raises(ValueError, match="with the same fitted encoder"):
         fit(other, table, y[::-1], folds=True, epochs=4, resume=taken.snapshot, callbacks=[Taken()])
 
 

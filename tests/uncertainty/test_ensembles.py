@@ -262,5 +262,5 @@ def test_the_likelihood_of_a_mixture_is_the_mean_of_densities(size):
 
 def test_a_margin_is_no_probability():
     model = trained(mg.Hinge(), POINTS, LABELS)
-    with pytest.raises(TypeError, match="Hinge defines no probabilities"):
+    with pytest.raises(TypeError, match="Hinge does not define probabilities"):
         model.log_likelihood(POINTS, LABELS)

@@ -1,1 +1,1 @@
-"""What every other part uses: array operations, checks, descriptions, optional packages."""
+"""Common parts: array operations, checks, descriptions, optional packages."""

@@ -1,4 +1,4 @@
-"""Advice for an unknown name or a wrong object: what to write instead, from the habits' tables."""
+"""Advice for an unknown name or a wrong object: what to write instead, from tables of habits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mlpgrad._core.habits import FAMILIES
 
 
 def folded(name: str) -> str:
-    """A name without what libraries differ in: capitals, and marks between the words.
+    """Return a name in lower case without separators, in which libraries differ.
 
     Examples
     --------
@@ -20,7 +20,7 @@ def folded(name: str) -> str:
 
 
 def advice(name: str, table: dict[str, str], known: Iterable[str] = (), prefix: str = "") -> str:
-    """What to write instead of `name`: by the table, or where only capitals differ; or empty.
+    """Return what to write instead of `name`, by the table or if only case differs; or "".
 
     Examples
     --------
@@ -36,14 +36,14 @@ def advice(name: str, table: dict[str, str], known: Iterable[str] = (), prefix: 
 
 
 def instead_of(value: Any, family: type, *, in_list: bool = False) -> str:
-    """What to write where a class or a text is given in place of an object of `family`.
+    """Return what to write if a class or a text is given instead of an object of `family`.
 
     Parameters
     ----------
     value : object
-        What was given.
+        The given value.
     family : class
-        What was expected.
+        The expected class.
     in_list : bool
         Whether a list of objects was expected.
     """
@@ -62,7 +62,7 @@ def instead_of(value: Any, family: type, *, in_list: bool = False) -> str:
 
 
 def _object_called(text: str, family: type) -> str:
-    """The code for the object of `family` that is called `text`; empty where there is none."""
+    """Return the code for the object of `family` that is called `text`; empty if there is none."""
     meant = folded(text)
     named = {folded(name): code for name, code in FAMILIES.get(family.__name__, {}).items()}
     if meant in named:
@@ -74,7 +74,7 @@ def _object_called(text: str, family: type) -> str:
 
 
 def _classes_below(family: type) -> list[type]:
-    """Every class of this package below `family`."""
+    """Return every class of mlpgrad below `family`."""
     found: list[type] = []
     subclasses: list[type] = family.__subclasses__()
     for cls in subclasses:

@@ -1,7 +1,7 @@
-"""Checks of arguments, a function for each kind: expected / got / fix, and what may be used.
+"""Checks of arguments, one function for each kind, with errors: expected / got / fix.
 
-Each function returns its argument in the form in which the library computes with it: a NumPy
-integer becomes an `int`, for instance, which cannot wrap.
+Each function returns its argument in the form used internally: a NumPy integer becomes an `int`,
+for instance, which cannot overflow.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST = 60  # characters of a value that a message shows
 
 
 def shown(value: Any) -> str:
-    """A value in a message: short, on one line, whatever it is.
+    """Return a value as short text on one line, for messages.
 
     Examples
     --------
@@ -36,25 +36,25 @@ def shown(value: Any) -> str:
         return f"an array of shape {value.shape}"
     try:
         text = " ".join(repr(value).split())
-    except Exception:  # an object of the caller's that cannot be shown
+    except Exception:  # a user-defined object whose repr fails
         text = f"an object of the class {type(value).__name__}"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def is_integer(value: Any) -> bool:
-    """Whether `value` is an int or a NumPy integer; True and False are not."""
+    """Return whether `value` is an int or a NumPy integer, but not a bool."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
-    """Whether `value` is a real number that a float can hold; NaN and infinity are."""
+    """Return whether `value` is a real number that fits a float, including NaN and infinity."""
     if is_integer(value):
         return abs(int(value)) < 1 << 1023
     return isinstance(value, (float, np.floating))
 
 
 def unquoted(value: Any) -> str:
-    """Advice where a number is given as text; empty otherwise.
+    """Return advice if a number is given as text; empty otherwise.
 
     Examples
     --------
@@ -69,17 +69,17 @@ def unquoted(value: Any) -> str:
 
 
 def count(value: Any, name: str, least: int = 1, most: int | None = None, fix: str = "") -> int:
-    """`value` as an int from `least` to `most`.
+    """Return `value` as an int from `least` to `most`.
 
     Parameters
     ----------
     value : object
     name : str
-        What the message calls it.
+        Its name in the message.
     least, most : int
         The bounds, both included; None means unbounded.
     fix : str, optional
-        What to do instead.
+        Advice for the message.
 
     Examples
     --------
@@ -105,19 +105,19 @@ def number(
     ends: str = "[)",
     fix: str = "",
 ) -> float:
-    """`value` as a float within bounds; NaN is never within.
+    """Return `value` as a float within bounds; NaN is never within.
 
     Parameters
     ----------
     value : object
     name : str
-        What the message calls it.
+        Its name in the message.
     low, high : float
         The bounds.
     ends : str
         Whether each bound is included, "[" and "]", or not, "(" and ")".
     fix : str, optional
-        What to do instead.
+        Advice for the message.
 
     Examples
     --------
@@ -136,7 +136,7 @@ def number(
 
 
 def flag(value: Any, name: str) -> bool:
-    """`value` as a bool; 0 and 1 are taken, too."""
+    """Return `value` as a bool; 0 and 1 are also accepted."""
     if isinstance(value, (bool, np.bool_)) or (is_integer(value) and value in (0, 1)):
         return bool(value)
     raise TypeError(f"{name} expects True or False, got {shown(value)}")
@@ -150,7 +150,7 @@ def text(value: Any, name: str, example: str) -> str:
 
 
 def choice(value: Any, name: str, choices: Iterable[str]) -> str:
-    """`value`, which must be one of a few texts.
+    """Return `value`, which must be one of a few strings.
 
     Examples
     --------
@@ -166,19 +166,19 @@ def choice(value: Any, name: str, choices: Iterable[str]) -> str:
 
 
 def optional_text(value: Any, name: str, example: str) -> str | None:
-    """`value` as a str that is not empty, or None."""
+    """Return `value` as a non-empty str, or None."""
     return None if value is None else text(value, name, example)
 
 
 def function(value: Any, name: str, example: str) -> Callable[..., Any]:
-    """`value`, which must be callable."""
+    """Return `value`, which must be callable."""
     if callable(value) and not isinstance(value, type):
         return value  # type: ignore[no-any-return]
     raise TypeError(f"{name} expects a function such as {example}, got {shown(value)}")
 
 
 def instance(value: Any, name: str, family: type[Object], example: str, place: str = "") -> Object:
-    """`value`, which must be an object of the class `family`; the habits of others get advice.
+    """Return `value`, an object of the class `family`; names from other libraries get advice.
 
     Examples
     --------
@@ -195,7 +195,7 @@ def instance(value: Any, name: str, family: type[Object], example: str, place: s
 
 
 def objects(values: Any, name: str, family: type[Object], example: str) -> list[Object]:
-    """`values` as a list of objects of the class `family`.
+    """Return `values` as a list of objects of the class `family`.
 
     Examples
     --------
@@ -218,14 +218,14 @@ def objects(values: Any, name: str, family: type[Object], example: str) -> list[
 
 
 def generator(seed: Any, name: str = "random_state") -> np.random.Generator:
-    """A random generator from an int, a Generator (which is returned) or None."""
+    """Return a random generator from an int, a Generator (which is returned) or None."""
     if isinstance(seed, np.random.Generator):
         return seed
     return np.random.default_rng(checked_seed(seed, name))
 
 
 def checked_seed(seed: Any, name: str = "random_state") -> int | None:
-    """`seed` as an int of at least 0, or None."""
+    """Return `seed` as an int >= 0, or None."""
     if seed is None:
         return None
     if not is_integer(seed):
@@ -241,7 +241,7 @@ def checked_seed(seed: Any, name: str = "random_state") -> int | None:
 
 
 def path(value: Any, name: str = "path") -> str:
-    """`value` as the text of a path."""
+    """Return `value` as the text of a path."""
     found = value.__fspath__() if isinstance(value, os.PathLike) else value
     if not isinstance(found, str):
         raise TypeError(
@@ -253,7 +253,7 @@ def path(value: Any, name: str = "path") -> str:
 
 
 def floating(dtype: Any, name: str = "dtype") -> np.dtype[Any]:
-    """`dtype` as a real or complex floating type in the machine's byte order."""
+    """Return `dtype` as a real or complex floating type in native byte order."""
     fix = "float32 and float64 are usual"
     if not isinstance(dtype, (str, type, np.dtype)):
         raise TypeError(f"{name} expects a floating type, got {shown(dtype)}; {fix}")
@@ -269,14 +269,14 @@ def floating(dtype: Any, name: str = "dtype") -> np.dtype[Any]:
 
 
 def refuse_hidden(values: Any, name: str) -> None:
-    """Raise ValueError for a masked array that hides a value: NumPy would use what is hidden.
+    """Raise ValueError for a masked array with masked values, which NumPy would use.
 
     Parameters
     ----------
     values : object
-        Whatever was given in place of an array; lists are searched for masked arrays.
+        The value given for an array; lists are searched for masked arrays.
     name : str
-        What to call it in the message.
+        Its name in the message.
     """
     if isinstance(values, (list, tuple)):
         for index, item in enumerate(values):
@@ -289,14 +289,14 @@ def refuse_hidden(values: Any, name: str) -> None:
     if hidden.any():
         place = np.argwhere(hidden)[0].tolist()
         raise ValueError(
-            f"{name} is a masked array that hides the value at {name}{place}; remove such rows, "
-            f"or put numbers in their place with {name}.filled(0)"
+            f"{name} is a masked array with a masked value at {name}{place}; remove such rows, or "
+            f"fill them in with {name}.filled(0)"
         )
 
 
 def as_array(values: Any, name: str) -> Array:
-    """`values` as an array of any dtype; an array is not copied."""
-    if type(values) is np.ndarray:  # the questions below take longer than the answer is worth
+    """Return `values` as an array of any dtype; an array is not copied."""
+    if type(values) is np.ndarray:  # the common case, without the slower checks below
         return values
     if hasattr(values, "toarray"):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
@@ -311,7 +311,7 @@ def as_array(values: Any, name: str) -> Array:
 
 
 def rows(values: Any, name: str) -> Array:
-    """`values` as an array of any dtype that has an axis of rows; an array is not copied."""
+    """Return `values` as an array of any dtype with an axis of rows; an array is not copied."""
     array = as_array(values, name)
     if not array.ndim:
         raise ValueError(f"{name} expects rows, got {shown(values)}; an array of shape (n, ...)")
@@ -319,7 +319,7 @@ def rows(values: Any, name: str) -> Array:
 
 
 def numbers(values: Any, name: str, kinds: str = "biufc") -> Array:
-    """`values` as an array of numbers of any shape; an array is not copied."""
+    """Return `values` as an array of numbers of any shape; an array is not copied."""
     array = as_array(values, name)
     if array.dtype.kind not in kinds:
         real = "" if "c" in kinds else "real "
@@ -328,7 +328,7 @@ def numbers(values: Any, name: str, kinds: str = "biufc") -> Array:
 
 
 def copy_into(flat: Array, values: Any, name: str) -> None:
-    """Copy `values`, of the shape of `flat` or to be broadcast to it, into `flat`."""
+    """Copy `values`, which must be broadcastable to the shape of `flat`, into `flat`."""
     if type(values) is not np.ndarray or values.dtype != flat.dtype:
         values = numbers(values, name, "biuf" + flat.dtype.kind)
     if values.shape != flat.shape:
@@ -345,6 +345,6 @@ def copy_into(flat: Array, values: Any, name: str) -> None:
     except FloatingPointError:
         largest = np.finfo(flat.dtype).max
         raise ValueError(
-            f"{name} expects numbers that {flat.dtype} holds, up to {largest:.3g}, got "
+            f"{name} expects numbers that {flat.dtype} can hold, up to {largest:.3g}, got "
             f"{np.abs(values).max():.3g}; use smaller ones, or a model of float64"
         ) from None

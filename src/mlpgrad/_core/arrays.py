@@ -1,6 +1,6 @@
-"""Fast forms of small-array arithmetic: the one place for tricks.
+"""Fast forms of small-array arithmetic, the only place for such tricks.
 
-Every one of them is here because it was measured: see `benchmarks/`.
+Each of them was measured: see `benchmarks/`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Shape = tuple[int, ...]
 
 @functools.lru_cache(maxsize=256)
 def constant(value: float, dtype: np.dtype[Any]) -> Array:
-    """`value` as a 0-d array: a Python number would be converted anew at every call (400 ns).
+    """Return `value` as a 0-d array; a Python number is converted at every call (400 ns).
 
     Examples
     --------
@@ -32,7 +32,7 @@ def constant(value: float, dtype: np.dtype[Any]) -> Array:
 
 @functools.lru_cache(maxsize=64)
 def ones(shape: Shape, dtype: np.dtype[Any]) -> Array:
-    """A read-only array of ones: a dot product with it sums faster than `np.sum` (300 ns)."""
+    """Return a read-only array of ones; a dot product with it is faster than `np.sum` (300 ns)."""
     array = np.ones(shape, dtype)
     array.flags.writeable = False
     return array
@@ -40,10 +40,10 @@ def ones(shape: Shape, dtype: np.dtype[Any]) -> Array:
 
 @functools.lru_cache(maxsize=64)
 def zeros(shape: Shape, dtype: np.dtype[Any]) -> Array:
-    """A read-only array of zeros: `maximum` with an array is vectorized, with a number it is not.
+    """Return a read-only array of zeros; `maximum` is vectorized for arrays, not for a scalar.
 
-    A third of the time for 2,000 numbers and more. Large ones take no memory before they are
-    written to, which they never are.
+    This takes a third of the time for 2,000 numbers and more. Large arrays take no memory, since
+    they are never written to.
     """
     array = np.zeros(shape, dtype)
     array.flags.writeable = False
@@ -53,8 +53,9 @@ def zeros(shape: Shape, dtype: np.dtype[Any]) -> Array:
 def is_positive(z: Array, out: Array, flags: Array) -> None:
     """Write 1 where z > 0, else 0; `flags` is a buffer of bool.
 
-    Straight into an array of numbers it would take half as long again: NumPy would convert the
-    answers in small pieces. The real part decides: five times as fast for complex numbers.
+    Writing directly into an array of numbers would take 1.5 times as long, since NumPy would
+    convert the result in small pieces. For complex numbers only the real part is compared, which
+    is five times as fast.
     """
     real = z.real
     np.greater(real, constant(0, real.dtype), flags)
@@ -62,9 +63,9 @@ def is_positive(z: Array, out: Array, flags: Array) -> None:
 
 
 def product(ndim: int, dtype: np.dtype[Any] | None = None) -> Any:
-    """The matrix product `f(a, b, out)` for arrays of `ndim` axes, and of this dtype.
+    """Return the matrix product `f(a, b, out)` for arrays of `ndim` axes and this dtype.
 
-    The method `dot` is twice as fast as `np.matmul` and, free of dispatch, as `np.dot`.
+    The method `dot` is twice as fast as `np.matmul`, and as `np.dot` with its dispatch.
     """
     multiply = np.ndarray.dot if ndim == 2 else np.matmul
     if dtype is not None and dtype.kind == "c":
@@ -76,10 +77,10 @@ _ONE, _ANY = np.ones(1), np.ones(1)
 
 
 def _complex_product(multiply: Any, a: Array, b: Array, out: Array) -> Array:
-    """The product of complex matrices, after which other functions are as fast as before.
+    """Complex matrix product that does not slow down later functions.
 
-    OpenBLAS leaves the upper halves of the vector registers in use, in which state the complex
-    `tanh` or `exp` of the C library take fifteen times as long. A real `exp` of NumPy resets it.
+    OpenBLAS leaves the upper halves of the vector registers in use, which makes the complex `tanh`
+    or `exp` of the C library fifteen times slower. A real `exp` of NumPy resets them.
     """
     multiply(a, b, out)
     np.exp(_ONE, _ANY)
@@ -87,27 +88,27 @@ def _complex_product(multiply: Any, a: Array, b: Array, out: Array) -> Array:
 
 
 def row(vectors: Array) -> Array:
-    """`(..., N)` as `(..., 1, N)`, to be added to each row of a batch; a view."""
+    """Return a view of `(..., N)` as `(..., 1, N)`, to be added to each row of a batch."""
     return vectors[..., None, :]
 
 
 def fitting(buffer: Array, array: Array) -> Array:
-    """The buffer `(E, ...)`, or one network's part of it where the ensemble shares the array."""
+    """Return the buffer `(E, ...)`, or one network's part if the ensemble shares the array."""
     return buffer if buffer.ndim == array.ndim else buffer[0]
 
 
-SPREAD = 1 << 13  # numbers: larger arrays are broadcast as fast as they are copied
+SPREAD = 1 << 13  # numbers; larger arrays are broadcast as fast as they are copied
 
 
 def spread_buffer(shape: Shape, dtype: np.dtype[Any]) -> Array | None:
-    """The buffer that `spread` takes for this shape; None where broadcasting is as fast."""
+    """Return the buffer for `spread` for this shape; None if broadcasting is as fast."""
     return np.empty(shape, dtype) if math.prod(shape) <= SPREAD else None
 
 
 def spread(vector: Array, buffer: Array | None) -> Array:
-    """A row or column, repeated to the buffer's shape: `np.add(z, spread(row, buffer), z)`.
+    """Return a row or column repeated to the buffer's shape: `np.add(z, spread(row, buffer), z)`.
 
-    Broadcasting in a ufunc costs NumPy 0.7 us more than arrays of one shape, a copy 0.2 us.
+    Broadcasting in a ufunc takes 0.7 us longer than arrays of equal shape, a copy 0.2 us.
     """
     if buffer is None:
         return vector
@@ -116,10 +117,10 @@ def spread(vector: Array, buffer: Array | None) -> Array:
 
 
 def with_ones(shape: Shape, dtype: np.dtype[Any]) -> Array | None:
-    """Room for rows `(B, I)` with a one behind each: `(B, I + 1)`.
+    """Return a buffer for rows `(B, I)` followed by a 1: `(B, I + 1)`.
 
-    A product with those adds a bias as well, and sums its gradient: two calls fewer, a tenth of
-    the step of a small network. None where copying the rows costs more.
+    A product with these rows also adds the bias, or sums its gradient, which saves two calls, a
+    tenth of the step of a small network. None if copying the rows costs more.
     """
     if math.prod(shape) > SPREAD:
         return None
@@ -127,9 +128,9 @@ def with_ones(shape: Shape, dtype: np.dtype[Any]) -> Array | None:
 
 
 def sum_rows(rows: Array, weights: Array, out: Array) -> Array:
-    """Write the weighted sum of each of `rows: (..., B, K)` into `out: (..., B)`; returns it.
+    """Write the weighted sum of each of `rows: (..., B, K)` to `out: (..., B)`, and return it.
 
-    Contiguous arrays both: as one matrix, since `dot` has a fast form for those alone.
+    Contiguous arrays are treated as one matrix, since `dot` has a fast form only for these.
     """
     if rows.ndim > 2:
         rows.reshape(-1, rows.shape[-1]).dot(weights, out.reshape(-1))
@@ -137,21 +138,21 @@ def sum_rows(rows: Array, weights: Array, out: Array) -> Array:
     return rows.dot(weights, out)
 
 
-LONG = 1 << 14  # rows: sums over a longer batch are made in double precision
+LONG = 1 << 14  # rows; sums over a longer batch are computed in double precision
 BLOCK = 1 << 17  # numbers converted to double precision together, a megabyte
 
 
 def summing_dtype(dtype: np.dtype[Any], rows: int) -> np.dtype[Any] | None:
-    """The dtype for sums over so many rows; None where their own dtype is good enough.
+    """Return the dtype for sums over this many rows; None if their own dtype suffices.
 
-    A sum of equal float32 numbers by one dot product is off by 1e-4 after a million rows.
+    A sum of equal float32 numbers in one dot product has an error of 1e-4 after a million rows.
     """
     double = np.result_type(dtype, np.float64)
     return double if rows > LONG and double != dtype else None
 
 
 def block_buffers(left: Shape, right: Shape, dtype: np.dtype[Any]) -> dict[str, Array] | None:
-    """What `sum_products` needs for arrays of these shapes; None where it is not to be used."""
+    """Return the buffers of `sum_products` for these shapes; None if it should not be used."""
     double = summing_dtype(dtype, right[-2])
     if double is None:
         return None
@@ -165,7 +166,7 @@ def block_buffers(left: Shape, right: Shape, dtype: np.dtype[Any]) -> dict[str, 
 
 
 def sum_products(left: Array, right: Array, buffers: dict[str, Array]) -> Array:
-    """Sums over a long batch in double precision: of `left_i right_k`, and of `right_k` alone.
+    """Compute sums over a long batch in double precision, of `left_i right_k` and of `right_k`.
 
     Parameters
     ----------
@@ -197,10 +198,10 @@ def sum_products(left: Array, right: Array, buffers: dict[str, Array]) -> Array:
 
 
 def row_maxima(rows: Array, starts: Array, places: Array, out: Array) -> None:
-    """Write the largest number of each of `rows: (..., B, K)` into `out: (..., B, 1)`.
+    """Write the largest number of each of `rows: (..., B, K)` to `out: (..., B, 1)`.
 
-    By their places in the flat array, with the buffers of `maxima_buffers`: `argmax` has a fast
-    form for short rows, and `maximum.reduce` does not.
+    It uses their indices in the flat array, with the buffers of `maxima_buffers`, since `argmax`
+    has a fast form for short rows but `maximum.reduce` has not.
     """
     rows.argmax(-1, places, keepdims=True)
     np.add(places, starts, places)
@@ -208,7 +209,7 @@ def row_maxima(rows: Array, starts: Array, places: Array, out: Array) -> None:
 
 
 def maxima_buffers(shape: Shape) -> dict[str, Array]:
-    """What `row_maxima` needs for rows of this shape: where each begins, and room for places."""
+    """Return the buffers of `row_maxima` for this shape: start indices, and room for indices."""
     starts = np.arange(0, math.prod(shape), shape[-1]).reshape(*shape[:-1], 1)
     return {"_starts": starts, "_places": np.empty_like(starts)}
 
@@ -216,14 +217,14 @@ def maxima_buffers(shape: Shape) -> dict[str, Array]:
 class Views:
     """Named views into one of the model's flat arrays: `layer.params.weights[...] = w0`.
 
-    Assigning another array is refused: it would leave the model's as it was. `grads.weights += g`
-    works in place and ends by assigning the same array, which is allowed.
+    Assigning another array is refused, since it would not change the model's array.
+    `grads.weights += g` works in place and ends by assigning the same array, which is allowed.
     """
 
     __slots__ = ("__dict__", "_flat")
 
     _flat: Array
-    """All of them, one after the other: `(..., p)`."""
+    """All arrays, concatenated: `(..., p)`."""
 
     def __init__(self, flat: Array | None = None, /, **views: Array) -> None:
         object.__setattr__(self, "_flat", flat)
@@ -248,7 +249,7 @@ class Views:
         return len(self.__dict__)
 
     def items(self) -> list[tuple[str, Array]]:
-        """Names and views, in order."""
+        """Return names and views, in order."""
         return list(self.__dict__.items())
 
     def __repr__(self) -> str:

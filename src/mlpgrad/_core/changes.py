@@ -1,4 +1,4 @@
-"""`Watched`: whether options of objects have been changed since they were last looked at."""
+"""`Watched`: detects whether options of objects have changed since the last check."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ UNWATCHED = {"params", "grads", "state", "steps", "learning_rate_scale"}
 
 
 class Watched:
-    """Remembers the public attributes of some objects by value, arrays element by element."""
+    """Store the public attributes of some objects by value, arrays element by element."""
 
     def __init__(self, things: Iterable[Any]) -> None:
         self._seen = [(thing, options(thing)) for thing in things]
 
     def changed(self, things: Iterable[Any]) -> bool:
-        """Whether these are other objects, or one of them has another option than it had."""
+        """Return whether these are other objects, or an option of one of them has changed."""
         now = list(things)
         if len(now) != len(self._seen):
             return True
@@ -29,7 +29,7 @@ class Watched:
 
 
 def options(thing: Any) -> dict[str, Any]:
-    """Public attributes of an object; arrays and lists are copied, so that they can be compared."""
+    """Return public attributes of an object, with copies of arrays and lists for comparison."""
     return {
         name: frozen(value)
         for name, value in list(getattr(thing, "__dict__", {}).items())
@@ -38,7 +38,7 @@ def options(thing: Any) -> dict[str, Any]:
 
 
 def frozen(value: Any) -> Any:
-    """A value as it is now: a copy of what can be changed from outside."""
+    """Return the current value: a copy of what can be changed from outside."""
     if isinstance(value, np.ndarray):
         return value.copy()
     if isinstance(value, (list, tuple)):
@@ -49,7 +49,7 @@ def frozen(value: Any) -> Any:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two values are alike, arrays in every element (NaN equals NaN)."""
+    """Return whether two values are equal, arrays in every element (NaN equals NaN)."""
     if a is b:
         return True
     if type(a) is not type(b):
@@ -62,5 +62,5 @@ def same(a: Any, b: Any) -> bool:
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     try:
         return bool(a == b)
-    except Exception:  # such as a table of truth values: taken for another one
+    except Exception:  # such as an array of bools: treated as different
         return False

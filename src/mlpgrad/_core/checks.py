@@ -18,18 +18,18 @@ from mlpgrad._core.frames import is_frame, numbers
 if TYPE_CHECKING:
     from mlpgrad._core.arrays import Array
 
-CHUNK = 1 << 20  # elements checked at a time: a memory-mapped file is never read as a whole
+CHUNK = 1 << 20  # elements checked at a time, so that a memory-mapped file is never read as a whole
 
 
 def numeric(values: Any, name: str) -> Array:
-    """`values` as an array of numbers; an array is not copied.
+    """Return `values` as an array of numbers; an array is not copied.
 
     Raises
     ------
     TypeError
         If `values` is a sparse matrix or does not hold numbers.
     ValueError
-        If it is empty, or a masked array that hides a value.
+        If it is empty, or a masked array with masked values.
     """
     if type(values) is not np.ndarray and is_frame(values):
         values = numbers(values, name)
@@ -47,14 +47,14 @@ def finite(array: Array, name: str, dtype: np.dtype[Any] | None = None) -> None:
     Parameters
     ----------
     array : array
-        May be a memory-mapped file: it is read in blocks.
+        The array; a memory-mapped file is read in blocks.
     name : str
     dtype : floating dtype, optional
-        What the array is going to be cast to: numbers that are too large for it are refused, too.
+        The dtype to which the array will be cast; numbers that are too large for it are refused.
     """
     dtype = np.result_type(array, np.float16) if dtype is None else dtype
     largest = _largest(dtype)
-    if array.size <= CHUNK and _is_tame(array, largest):  # such as the one row of a prediction
+    if array.size <= CHUNK and _is_tame(array, largest):  # such as a single row of a prediction
         return
     if array.dtype.kind in "biu" and np.finfo(dtype).maxexp > 64:
         return
@@ -71,12 +71,12 @@ def finite(array: Array, name: str, dtype: np.dtype[Any] | None = None) -> None:
 
 @functools.lru_cache(maxsize=16)
 def _largest(dtype: np.dtype[Any]) -> Any:
-    """The largest number of a dtype; `np.finfo` takes as long as the check itself."""
+    """Return the largest number of a dtype; `np.finfo` takes as long as the check itself."""
     return np.finfo(dtype).max
 
 
 def _is_tame(array: Array, largest: Any) -> bool:
-    """Whether the sum of squares, the quickest look at all numbers, is within bounds."""
+    """Return whether the sum of squares, the fastest check of all numbers, is within bounds."""
     return array.dtype.kind in "fc" and bool(abs(np.vdot(array, array)) <= largest)
 
 
@@ -90,7 +90,7 @@ def _not_finite(name: str, value: Any, place: str, dtype: np.dtype[Any]) -> str:
 
 
 def blocks(array: Array) -> Iterator[tuple[tuple[int, ...], Array]]:
-    """All of an array, some rows at a time: the place where each block begins, and the block."""
+    """Yield an array in blocks of rows, each with its start index."""
     if array.ndim > 2:
         for index, part in enumerate(array):
             yield from (((index, *start), rows) for start, rows in blocks(part))
@@ -105,7 +105,7 @@ def blocks(array: Array) -> Iterator[tuple[tuple[int, ...], Array]]:
 def first_row(
     array: Array, wrong: Callable[[Array], Array], axis: int = -2
 ) -> tuple[int, ...] | None:
-    """The first index at which `wrong(rows)` is true, or None; some rows along `axis` at a time.
+    """Return the first index at which `wrong(rows)` is true, or None; checked in blocks of rows.
 
     Examples
     --------
@@ -114,10 +114,10 @@ def first_row(
     """
     axis %= array.ndim
     samples = array.shape[axis]
-    rows_at_once = max(1, CHUNK // 4 * samples // array.size)  # masks need memory, too
+    rows_at_once = max(1, CHUNK // 4 * samples // array.size)  # masks also need memory
     for start in range(0, samples, rows_at_once):
         places = (slice(None),) * axis + (slice(start, start + rows_at_once),)
-        with np.errstate(all="ignore"):  # a check of huge numbers may overflow, and says so
+        with np.errstate(all="ignore"):  # a check of huge numbers may overflow, which it reports
             mask = wrong(array[places])
         if mask.any():
             where = np.argwhere(mask)[0]
@@ -135,7 +135,7 @@ def real(array: Array, name: str, dtype: np.dtype[Any]) -> None:
 
 
 def random_generators(random_state: Any, count: int) -> list[np.random.Generator]:
-    """`count` independent generators, spawned from an int, a Generator or None."""
+    """Return `count` independent generators, spawned from an int, a Generator or None."""
     if isinstance(random_state, np.random.Generator):
         return list(random_state.spawn(count))
     seeds = np.random.SeedSequence(arguments.checked_seed(random_state)).spawn(count)
@@ -143,7 +143,7 @@ def random_generators(random_state: Any, count: int) -> list[np.random.Generator
 
 
 def is_within(value: Any, low: float, high: float = math.inf, *, open_below: bool = False) -> bool:
-    """Whether a value is a number in [low, high), or in (low, high)."""
+    """Return whether a value is a number in [low, high), or in (low, high)."""
     found = float(value) if arguments.is_number(value) else math.nan
     return low <= found < high and not (open_below and found == low)
 
@@ -164,7 +164,7 @@ def boolean(owner: Any, name: str) -> None:
 
 
 def names(owner: Any, name: str, value: Any) -> Any:
-    """The value of an option of `owner`, which must be names of parameters; a list as a tuple."""
+    """Return an option of `owner`, which must be names of parameters; a list becomes a tuple."""
     several = isinstance(value, (tuple, list, set, frozenset))
     if not several or not all(isinstance(item, str) for item in value):
         raise TypeError(

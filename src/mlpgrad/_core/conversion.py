@@ -1,4 +1,4 @@
-"""Objects, text and columns: converted where they are numbers, otherwise named in an error."""
+"""Conversion of objects, text and columns to numbers, with errors that name what fails."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 def converted(array: Array, name: str, *, code: str = "") -> Array:
-    """An array of numbers, made of one of another dtype.
+    """Convert an array of another dtype to an array of numbers.
 
     Parameters
     ----------
     array : array
-        The values, in a dtype that does not hold numbers.
+        The values, in a non-numeric dtype.
     name : str
-        What to call it in messages.
+        Its name in messages.
     code : str, optional
-        How to write it, for the column of a frame: `x['town']`.
+        The code for the column of a frame: `x['town']`.
 
     Raises
     ------
@@ -43,13 +43,13 @@ def converted(array: Array, name: str, *, code: str = "") -> Array:
         if value is None or type(value).__name__ in ("NAType", "NaTType"):
             fix = "remove or impute such rows"
         else:
-            fix = "convert it to numbers, one for each place of the array"
+            fix = "convert it to numbers, one for each element of the array"
         raise TypeError(f"{name} expects numbers, got object: {_shown(value)} at {place}; {fix}")
     return _numbers(array)
 
 
 def _fix(kind: str, name: str, code: str) -> str:
-    """What to write for dates and durations."""
+    """Return what to write for dates and durations."""
     if kind not in "Mm":
         return "convert it to an array of one kind of number"
     since = f"({code or name} - {code or name}.min())" if kind == "M" else code or name
@@ -63,7 +63,7 @@ def _shown(value: Any) -> str:
 
 
 def _refuse_text(array: Array, name: str, code: str) -> NoReturn:
-    """Raise TypeError for text, with what helps: for numbers in text, for columns, for others."""
+    """Raise TypeError for text, with advice for numbers as text, for columns, and for others."""
     if not array.size:
         raise ValueError(f"{name} is empty: shape {array.shape}; at least one sample is needed")
     text = [(row, value) for row, value in enumerate(array.flat) if isinstance(value, (str, bytes))]
@@ -71,8 +71,8 @@ def _refuse_text(array: Array, name: str, code: str) -> NoReturn:
     numbers_in_text = len(text) == array.size and _are_numbers(array)
     if not numbers_in_text and (name == "y" or code.startswith("y[")):
         raise TypeError(
-            f"y expects numbers, got strings such as {_shown(str(first))}; where these are "
-            f"classes, use a loss on classes, such as SoftmaxCrossEntropy"
+            f"y expects numbers, got strings such as {_shown(str(first))}; if these are classes, "
+            "use a loss on classes, such as SoftmaxCrossEntropy"
         )
     if code:
         table = code.partition("[")[0]
@@ -99,7 +99,7 @@ def _are_numbers(array: Array) -> bool:
 
 
 def _numbers(array: Array) -> Array:
-    """An array of objects that are numbers, in the narrowest of int64, float64 and so on."""
+    """Return an array of number objects in the narrowest of int64, float64 and so on."""
     kinds = {type(value) for value in array.flat}
     if all(issubclass(kind, (numbers.Integral, np.bool_)) for kind in kinds):
         try:
@@ -116,7 +116,7 @@ def _numbers(array: Array) -> Array:
 
 
 def _as_floats(array: Array) -> Array:
-    """Numbers as float64; integers that are too large for it are infinite."""
+    """Return numbers as float64; integers that are too large become infinite."""
 
     def number(value: Any) -> float:
         try:

@@ -18,18 +18,18 @@ FEW = 16  # names that an error lists
 
 
 class Described(Documented):
-    """Base of layers, losses, optimizers ...: keeps each constructor argument as an attribute.
+    """Base class of layers, losses, optimizers ...: keeps constructor arguments as attributes.
 
-    From that one rule follow a `repr` that can be pasted back, `config()` for saving, and an
-    error that names the nearest option when an argument is misspelt.
+    This rule makes possible a `repr` that can be evaluated, `config()` for saving, and an error
+    that names the nearest option for a misspelled argument.
 
-    A subclass may take `**options` and pass them on: the options of the base class are then its
-    own, too. A subclass that uses some of them itself keeps the dict as an attribute of the same
+    A subclass may take `**options` and pass them on: it then also has the options of the base
+    class. A subclass that uses some of them itself keeps the dict as an attribute of the same
     name.
 
-    A family of which `_options_act` is true notices when an option is assigned later: its
-    constructor checks the value, what it derives from it follows, and whoever uses the object is
-    told. Arrays are copied and read-only: `thing.levels[0] = 0.5` raises an error.
+    If `_options_act` is true, later assignments of options take effect: the constructor checks the
+    value, derived attributes are updated, and users of the object are notified. Arrays are copied
+    and read-only: `thing.levels[0] = 0.5` raises an error.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class Described(Documented):
     """
 
     _options_act = False
-    _options: tuple[str, ...] = ()  # those whose assignment is noticed
+    _options: tuple[str, ...] = ()  # options whose assignment takes effect
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -57,7 +57,7 @@ class Described(Documented):
         return super().__new__(cls)
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments by name.
+        """Return the constructor's arguments by name.
 
         Returns
         -------
@@ -85,16 +85,16 @@ class Described(Documented):
         return {name: getattr(self, name) for name in signature.named} | self._further_options()
 
     def _further_options(self) -> dict[str, Any]:
-        """What the constructors kept of their `**options`, except those that have names."""
+        """Return what the constructors kept of their `**options`, except named arguments."""
         signature = _signature(type(self))
         kept = [vars(self).get(name) for name in signature.keywords]
         options = {k: v for each in kept if isinstance(each, dict) for k, v in each.items()}
         return {k: v for k, v in options.items() if k not in signature.named}
 
     def _reassign(self, name: str, value: Any) -> None:
-        """Give an option another value, with all that the constructor derives from it."""
+        """Assign an option, and update all that the constructor derives from it."""
         config: dict[str, Any] = {}
-        with suppress(TypeError):  # an argument was not kept: then no constructor can check
+        with suppress(TypeError):  # an argument was not kept, so the constructor cannot check
             config = self.config() if name in _signature(type(self)).named else {}
         if name in config:
             config = self._for_trial(config)
@@ -103,7 +103,7 @@ class Described(Documented):
             after = assigned.made(type(self), config)
             self._check_change(name, before, after)
             assigned.renew(self, before, after)
-            if vars(after).get(name) is not given:  # the constructor keeps it in another form
+            if vars(after).get(name) is not given:  # the constructor converts it
                 value = vars(self).get(name, value)
         if name in self._options:
             vars(self)[name] = value
@@ -111,17 +111,17 @@ class Described(Documented):
         assigned.assignments.announce(self)
 
     def _for_trial(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Options for an object that is made only to see what its constructor does."""
+        """Return options for an object that is made only to run its constructor."""
         return config.copy()
 
     def _check_change(self, name: str, before: Any, after: Any) -> None:
-        """Raise AttributeError if an option cannot be changed any more."""
+        """Raise AttributeError if an option can no longer be changed."""
 
     def _option_changed(self) -> None:
-        """Forget what was prepared with the options as they were."""
+        """Discard what was prepared with the earlier options."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """As `copy` and `pickle` do, with arrays that are options read-only as before."""
+        """Restore the state as usual, and make arrays that are options read-only again."""
         self.__dict__.update(state)
         for name in self._options:
             if name in state:
@@ -130,7 +130,7 @@ class Described(Documented):
     def __repr__(self) -> str:
         try:
             config = self.config()
-        except TypeError:  # an argument was not kept: still to be shown, as in that very error
+        except TypeError:  # an argument was not kept; the object must be shown in that error
             config = vars(self)
         shown = []
         for name, default in _signature(type(self)).named.items():
@@ -150,7 +150,7 @@ def suggesting(function: Function) -> Function:
 
     @functools.wraps(function)
     def checked(*args: Any, **options: Any) -> Any:
-        # co_varnames instead of a signature: this runs at every call
+        # co_varnames instead of a signature, since this runs at every call
         code = function.__code__
         known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         if not options.keys() <= set(known):
@@ -161,7 +161,7 @@ def suggesting(function: Function) -> Function:
 
 
 def reject_unknown_options(owner: str, options: dict[str, Any], known: dict[str, Any]) -> None:
-    """Raise TypeError for the first of `options` that is not `known`, with what to write."""
+    """Raise TypeError for the first unknown option, with what to write."""
     for name in options:
         if name not in known:
             habit = advice(name, OPTIONS.get(owner, {})) or meant_by(name, known)
@@ -169,7 +169,7 @@ def reject_unknown_options(owner: str, options: dict[str, Any], known: dict[str,
 
 
 def nearest(name: str, known: Any) -> str:
-    """Advice for an unknown name: the nearest of `known`, else all of them where they are few.
+    """Return advice for an unknown name: the nearest of `known`, else all of them if few.
 
     Examples
     --------
@@ -191,14 +191,14 @@ _REQUIRED, _MISSING = object(), object()
 
 
 class _Signature(NamedTuple):
-    """What a constructor takes, with what it passes on to the base classes' constructors."""
+    """The arguments of a constructor, including those passed on to base classes."""
 
     named: dict[str, Any]
-    """Each argument's default by name, in order (`_REQUIRED` where it has none)."""
+    """The default of each argument by name, in order (`_REQUIRED` if it has none)."""
     keywords: tuple[str, ...]
-    """Names of the `**options` along the way."""
+    """Names of the `**options` on the way."""
     own: tuple[str, ...]
-    """Names of `*args` and `**options` that no base class takes: the class keeps them itself."""
+    """Names of `*args` and `**options` that no base class takes and the class keeps itself."""
     positional: str
     """Name of such `*args`, or ""."""
     takes_any: bool
@@ -206,7 +206,7 @@ class _Signature(NamedTuple):
 
 
 def _has(thing: Any, name: str) -> bool:
-    """Whether an object has an attribute of this name, not only its class an `Option`."""
+    """Return whether an object has this attribute itself, not only its class an `Option`."""
     return not isinstance(getattr(thing, name, None), assigned.Option) and hasattr(thing, name)
 
 
@@ -228,7 +228,7 @@ def _read_signature(cls: Any) -> _Signature:
         for p in parameters:
             if p.kind not in own:
                 named.setdefault(p.name, _REQUIRED if p.default is p.empty else p.default)
-        if inspect.Parameter.VAR_KEYWORD not in own:  # else they are those of the next
+        if inspect.Parameter.VAR_KEYWORD not in own:  # otherwise they are those of the next class
             break
         keywords.append(own[inspect.Parameter.VAR_KEYWORD])
     outside = bool(with_constructor) and not with_constructor[0].__module__.startswith("mlpgrad.")
@@ -238,7 +238,7 @@ def _read_signature(cls: Any) -> _Signature:
 
 
 def _show(value: Any) -> str:
-    """A value as a person would type it: `np.float32(0.1)` as `0.1`, a class by its name."""
+    """Return a value as it would be typed: `np.float32(0.1)` as `0.1`, a class by its name."""
     if hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0:
         value = value.item()
     if isinstance(value, list) or (isinstance(value, tuple) and _holds_objects(value)):

@@ -10,23 +10,23 @@ STARS: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Paramete
 
 
 class Entry(NamedTuple):
-    """What a docstring says about one or several parameters."""
+    """The docstring entry of one or several parameters."""
 
     kind: str
     body: tuple[str, ...]
 
 
 class _ConstructorSignature:
-    """The signature of a class, read when someone asks for it."""
+    """The signature of a class, computed on access."""
 
     def __get__(self, instance: object, owner: type) -> inspect.Signature:
-        if instance is not None:  # an object may be callable, which is something else
+        if instance is not None:  # a callable object has the signature of its call
             raise AttributeError("__signature__")
         return constructor_signature(owner)
 
 
 class _Docstring:
-    """The docstring of a class, completed when someone reads it."""
+    """The docstring of a class, completed on access."""
 
     def __init__(self, own: str) -> None:
         self.own = own
@@ -36,11 +36,11 @@ class _Docstring:
 
 
 class Documented:
-    """Base of classes whose options are written once, by the class that defines them.
+    """Base of classes whose options are documented once, by the class that defines them.
 
-    Where a subclass passes `**options` on to its base, its signature has the options of the base
-    in their place, and the "Parameters" of its docstring have the entries of the base, with the
-    defaults of the subclass. So `help`, `inspect.signature` and Shift+Tab show every option.
+    If a subclass passes `**options` on to its base, its signature contains the options of the base
+    instead, and the "Parameters" of its docstring contain the entries of the base, with the
+    defaults of the subclass. `help`, `inspect.signature` and Shift+Tab thus show every option.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class Documented:
 
 
 def constructor_signature(cls: type) -> inspect.Signature:
-    """What a class takes, with the options that `**options` passes on to its bases."""
+    """Return the signature of a class, with the options that it passes on to its bases."""
     taken: dict[str, inspect.Parameter] = {}
     rest: list[inspect.Parameter] = []
     constructors = [vars(base)["__init__"] for base in cls.__mro__[:-1] if "__init__" in vars(base)]
@@ -85,13 +85,13 @@ def constructor_signature(cls: type) -> inspect.Signature:
                 taken[p.name] = p
             elif p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
                 taken.setdefault(p.name, p.replace(kind=p.KEYWORD_ONLY))
-        if not rest:  # else they are the options of the next
+        if not rest:  # otherwise they are the options of the next class
             break
     return inspect.Signature([*taken.values(), *rest])
 
 
 def completed_docstring(cls: type, doc: str) -> str:
-    """The docstring with an entry for each parameter of the constructor."""
+    """Return the docstring with an entry for each parameter of the constructor."""
     parameters = constructor_signature(cls).parameters.values()
     taken = {STARS.get(p.kind, "") + p.name: p for p in parameters}
     head, own, tail = split_docstring(doc)
@@ -111,7 +111,7 @@ def completed_docstring(cls: type, doc: str) -> str:
 
 
 def _inherited_entries(cls: type) -> dict[str, Entry]:
-    """Entries of all bases, the nearest first; without defaults, which may be others here."""
+    """Return entries of all bases, the nearest first, without defaults, which may differ."""
     found: dict[str, Entry] = {}
     for base in reversed(cls.__mro__[1:-1]):
         for name, (kind, body) in split_docstring(base.__doc__ or "")[1].items():
@@ -120,7 +120,7 @@ def _inherited_entries(cls: type) -> dict[str, Entry]:
 
 
 def _neighbours(names: list[str], entries: dict[str, Entry]) -> list[list[str]]:
-    """The names in groups that share an entry: `beta1, beta2 : float`."""
+    """Return the names in groups that share an entry: `beta1, beta2 : float`."""
     groups: list[list[str]] = []
     for name in names:
         if groups and entries[groups[-1][0]] == entries[name]:
@@ -131,7 +131,7 @@ def _neighbours(names: list[str], entries: dict[str, Entry]) -> list[list[str]]:
 
 
 def _header(names: list[str], kind: str, defaults: list[Any]) -> str:
-    """The first line of an entry, with the defaults where it does not tell them."""
+    """Return the first line of an entry, with the defaults if they are not stated."""
     text = f"{', '.join(names)} : {kind}" if kind else ", ".join(names)
     told = not kind or "default" in kind or "optional" in kind
     shown = [repr(value) for value in defaults if value is not inspect.Parameter.empty]
@@ -141,7 +141,7 @@ def _header(names: list[str], kind: str, defaults: list[Any]) -> str:
 
 
 def split_docstring(doc: str) -> tuple[list[str], dict[str, Entry], list[str]]:
-    """The lines before "Parameters" of a numpydoc docstring, its entries, the lines after it."""
+    """Split a numpydoc docstring into the lines before "Parameters", entries, and lines after."""
     lines = inspect.cleandoc(doc).splitlines()
     titles = [i for i, below in enumerate(lines[1:]) if re.fullmatch("-{3,}", below)]
     place = next((i for i in titles if lines[i] == "Parameters"), None)

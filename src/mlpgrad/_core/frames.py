@@ -1,4 +1,4 @@
-"""Frames of pandas and polars: the names of their columns, and their numbers."""
+"""Data frames of pandas and polars: column names and numbers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def is_frame(values: Any) -> bool:
-    """Whether this is a DataFrame, of pandas or polars, or looks like one."""
+    """Return whether this is a DataFrame of pandas or polars, or similar."""
     return getattr(values, "ndim", 2) == 2 and hasattr(values, "columns")
 
 
 def column_names(values: Any) -> tuple[str, ...] | None:
-    """The names of a frame's columns where all of them are text; None for anything else."""
+    """Return the column names of a frame if all are text; None for anything else."""
     if not is_frame(values):
         return None
     names = tuple(values.columns)
@@ -27,7 +27,7 @@ def column_names(values: Any) -> tuple[str, ...] | None:
 
 
 def check_columns(names: tuple[str, ...], known: tuple[str, ...], what: str = "x") -> None:
-    """Raise ValueError unless the columns are those that are known, in their order.
+    """Raise ValueError unless the columns are the known ones in the same order.
 
     Examples
     --------
@@ -59,18 +59,18 @@ def check_columns(names: tuple[str, ...], known: tuple[str, ...], what: str = "x
 
 
 def numbers(frame: Any, name: str) -> Array:
-    """The numbers of a frame, `(n, columns)`, in the type that holds those of all columns.
+    """Return the numbers of a frame, `(n, columns)`, in the common dtype of all columns.
 
     Parameters
     ----------
     frame : DataFrame
     name : str
-        What messages call it.
+        Its name in messages.
 
     Raises
     ------
     TypeError
-        If a column does not hold numbers, or a number is missing; the column is named.
+        If a column does not hold numbers, or a number is missing; the message names the column.
     """
     columns = [_numbers_of(column, values, name) for column, values in columns_of(frame)]
     if not columns:
@@ -82,7 +82,7 @@ def numbers(frame: Any, name: str) -> Array:
 
 
 def columns_of(frame: Any) -> Iterator[tuple[Any, Any]]:
-    """The columns by name and place: two may have the same name."""
+    """Return the columns by name and position, since names may be repeated."""
     for position, column in enumerate(frame.columns):
         if hasattr(frame, "iloc"):
             yield column, frame.iloc[:, position]
@@ -93,7 +93,7 @@ def columns_of(frame: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def without_index(column: Any) -> Any:
-    """A column of a frame as an array; anything else as it is."""
+    """Return a column of a frame as an array; anything else unchanged."""
     return column.to_numpy() if hasattr(column, "to_numpy") else column
 
 

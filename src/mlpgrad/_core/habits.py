@@ -1,4 +1,4 @@
-"""What other libraries call it, and what to write here: one line for each habit.
+"""Names from other libraries, and what to write here: one line for each.
 
 Each table maps a name to the code to write; `# ...` at its end is the reason. The code runs: with
 the few variables that `tests/test_habits.py` defines, it is executed there.
@@ -107,7 +107,7 @@ PACKAGE: dict[str, str] = {
     "StandardScaler": "mg.Standardize(in_features)  # as first layer; fit takes mean and deviation",
     "LabelEncoder": f"{FIT}  # it learns the labels of y",
 }
-"""Names asked for in the package: `mg.Linear`."""
+"""Names that other libraries have for members of the package: `mg.Linear`."""
 
 MODEL: dict[str, str] = {
     "compile": FIT + "  # the loss belongs to the model",
@@ -158,12 +158,12 @@ MODEL: dict[str, str] = {
     "cpu": PREDICT + "  # models compute on the CPU",
     "get_params": "model.config()",
 }
-"""Attributes asked of a model: `model.compile`."""
+"""Attributes of models in other libraries: `model.compile`."""
 
 CALLED = PREDICT
-"""In place of `model(x)`."""
+"""What to write instead of `model(x)`."""
 PARAMETERS = f"model.params  # or {WEIGHTS}"
-"""In place of `model.parameters()`."""
+"""What to write instead of `model.parameters()`."""
 
 HISTORY: dict[str, str] = {
     "history": 'history["loss"]  # it is a dict of lists itself',
@@ -175,7 +175,7 @@ HISTORY: dict[str, str] = {
     "dataframe": "history.to_frame()",
     "df": "history.to_frame()",
 }
-"""Attributes asked of a History: `history.history`; a recorded name is found without a table."""
+"""Attributes of a History in other libraries: `history.history`."""
 
 DATASETS: dict[str, str] = {
     "train_test_split": SPLIT,
@@ -195,7 +195,7 @@ DATASETS: dict[str, str] = {
     "to_categorical": "np.eye(3)[y]  # not needed: classes may be integers or text",
     "one_hot": "np.eye(3)[y]  # not needed: classes may be integers or text",
 }
-"""Names asked for in `mg.datasets`."""
+"""Names that other libraries have for members of `mg.datasets`."""
 
 PLOTTING: dict[str, str] = {
     "plot_history": "mg.plotting.learning_curves(history)",
@@ -205,7 +205,7 @@ PLOTTING: dict[str, str] = {
     "DecisionBoundaryDisplay": "mg.plotting.decision_boundary(planar, x2, y2)",
     "ConfusionMatrixDisplay": "mg.plotting.confusion_matrix(model, x, y)",
 }
-"""Names asked for in `mg.plotting`."""
+"""Names that other libraries have for members of `mg.plotting`."""
 
 FAMILIES: dict[str, dict[str, str]] = {
     "Loss": {
@@ -252,7 +252,7 @@ FAMILIES: dict[str, dict[str, str]] = {
         "constant": "mg.Constant(0.1)",
     },
 }
-"""Text in place of an object, by the class of the object: `loss="mse"`."""
+"""Strings given instead of an object, by the class of the object: `loss="mse"`."""
 
 OPTIONS: dict[str, dict[str, str]] = {
     "Dense": {
@@ -331,4 +331,4 @@ OPTIONS: dict[str, dict[str, str]] = {
     "SoftmaxCrossEntropy": {"from_logits": LOGITS, "reduction": LOGITS},
     "SigmoidCrossEntropy": {"from_logits": BINARY, "reduction": BINARY},
 }
-"""Options that have no counterpart under another name, by who is asked for them."""
+"""Options without a counterpart of another name, by the class or function that takes them."""

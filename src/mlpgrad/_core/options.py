@@ -1,4 +1,4 @@
-"""Options that are assigned later: checked by the constructor, and noticed by all that use them."""
+"""Assignment of options: checked by the constructor, and announced to all users."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mlpgrad._core.changes import same
 
 
 class Option:
-    """One argument of a constructor, as a class attribute that sees every assignment.
+    """One argument of a constructor, as a descriptor that handles every assignment.
 
-    It has no `__get__`, so Python reads the object's own attribute as ever: that costs nothing.
+    It does not define `__get__`, so that reading the attribute costs nothing.
     """
 
     __slots__ = ("name",)
@@ -33,7 +33,7 @@ class Option:
 
 
 class _Trial(threading.local):
-    """Whether this thread constructs an object only to see what its constructor does."""
+    """Whether this thread makes an object only to run its constructor."""
 
     running = False
 
@@ -42,16 +42,16 @@ _trial = _Trial()
 
 
 def _is_being_made(thing: Any) -> bool:
-    """Whether the constructor still runs, or the object is a twin that nobody assigns to."""
+    """Return whether the constructor still runs, or the object is a twin."""
     own = vars(thing)
     if _trial.running or "_twin" in own:
         return True
-    # a class may never keep one of its arguments, so that this alone would not tell
+    # not sufficient, since a class may not keep all of its arguments
     return any(name not in own for name in type(thing)._options) and _is_in_constructor(thing)
 
 
 def _is_in_constructor(thing: Any) -> bool:
-    """Whether an `__init__` of this object is among the calls that lead here."""
+    """Return whether an `__init__` of this object is on the call stack."""
     frame = inspect.currentframe()
     while frame is not None:
         code = frame.f_code
@@ -70,13 +70,15 @@ def equip(cls: Any) -> None:
     names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] if code else ()
     for name in names:
         found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
-        if not hasattr(found, "__get__"):  # a method or a property of that name does its own
+        if not hasattr(
+            found, "__get__"
+        ):  # a method or property of that name handles assignments itself
             setattr(cls, name, Option(name))
             cls._options = (*cls._options, name)
 
 
 def unchangeable(value: Any) -> Any:
-    """An array as a read-only copy; anything else as it is."""
+    """Return an array as a read-only copy; anything else unchanged."""
     if not isinstance(value, np.ndarray) or (value.base is None and not value.flags.writeable):
         return value
     kept = np.array(value, subok=True)
@@ -85,7 +87,7 @@ def unchangeable(value: Any) -> Any:
 
 
 def made(cls: Any, config: dict[str, Any]) -> dict[str, Any]:
-    """An object made with these options, for comparison only."""
+    """Return an object made with these options, for comparison only."""
     before, _trial.running = _trial.running, True
     try:
         return cls(**config)  # type: ignore[no-any-return]
@@ -94,7 +96,7 @@ def made(cls: Any, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def renew(thing: Any, before: Any, after: Any) -> None:
-    """Change in `thing` what differs between two new objects."""
+    """Update in `thing` what differs between two new objects."""
     own, old, new = vars(thing), vars(before), vars(after)
     for name, value in new.items():
         if name not in old or not _alike(old[name], value):
@@ -104,37 +106,37 @@ def renew(thing: Any, before: Any, after: Any) -> None:
 
 
 def _alike(a: Any, b: Any) -> bool:
-    """Whether two attributes hold the same, objects as far as pickle can tell."""
+    """Return whether two attributes are equal, comparing objects by pickle."""
     if same(a, b):
         return True
     if type(a) is not type(b) or callable(a):
         return False
     try:
         return pickle.dumps(a) == pickle.dumps(b)
-    except Exception:  # cannot be pickled: taken for another one
+    except Exception:  # cannot be pickled: treated as different
         return False
 
 
 class Listener(Protocol):
-    """What wants to know when an option of some object has been assigned."""
+    """An object that is notified when an option of another object is assigned."""
 
     def _notice(self, thing: Any) -> None: ...
 
 
 class Followers:
-    """Who follows one object; lies in its attributes, and stays behind when it is copied."""
+    """The listeners of one object, kept in its attributes but not copied with it."""
 
     def __init__(self) -> None:
         self.first: weakref.ref[Any] | None = None
-        """The one that uses the object itself, where others take twins."""
+        """The listener that uses the object itself, while others use twins."""
         self._others: set[weakref.ref[Any]] = set()
 
     def add(self, listener: Listener) -> None:
-        """Call `listener._notice(thing)` from now on."""
+        """Add a listener, whose `_notice(thing)` is called."""
         self._others.add(weakref.ref(listener, self._others.discard))
 
     def all(self) -> list[Listener]:
-        """The listeners that still exist."""
+        """Return the listeners that still exist."""
         return [listener for ref in [*self._others] if (listener := ref()) is not None]
 
     def __reduce__(self) -> Any:
@@ -142,15 +144,15 @@ class Followers:
 
 
 class Assignments:
-    """Tells those concerned that an option has been assigned."""
+    """Notify listeners that an option has been assigned."""
 
     def __init__(self) -> None:
         self.count = 0
-        """Assignments so far, to objects of any kind."""
+        """Number of assignments so far, to any objects."""
         self.lock = threading.RLock()
 
     def followers(self, thing: Any) -> Followers:
-        """Who follows an object."""
+        """Return the listeners of an object."""
         return vars(thing).setdefault("_followers", Followers())  # type: ignore[no-any-return]
 
     def listen(self, thing: Any, listener: Listener) -> None:
@@ -159,7 +161,7 @@ class Assignments:
             self.followers(thing).add(listener)
 
     def announce(self, thing: Any) -> None:
-        """An option of `thing` has been assigned."""
+        """Announce that an option of `thing` has been assigned."""
         with self.lock:
             self.count += 1
             listeners = self.followers(thing).all()

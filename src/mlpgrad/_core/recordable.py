@@ -1,4 +1,4 @@
-"""Functions that a recorded step holds as one call, whatever they look at inside."""
+"""Functions that a recorded step contains as a single call."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def recordable(function: Function) -> Function:
-    """Decorate a function that writes into its arrays and depends on nothing but its arguments.
+    """Decorate a function that writes to its arrays and depends only on its arguments.
 
-    While a step is recorded, the function is written down whole, like a call of NumPy's; so it
-    may decide by values. Its first argument must be an array.
+    While a step is recorded, the function is recorded as a whole, like a NumPy call, so it may
+    depend on values. Its first argument must be an array.
     """
 
     @functools.wraps(function)

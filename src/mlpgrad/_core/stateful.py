@@ -1,4 +1,4 @@
-"""`Stateful`: what an object must remember for training to go on exactly where it was."""
+"""`Stateful`: the state of objects that is needed to continue training exactly."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import numpy as np
 
 
 class Stateful:
-    """Base of what changes while training: its state can be taken, kept and put back.
+    """Base class of objects that change during training and whose state can be saved.
 
-    A subclass names the attributes that change in `kept`; what they hold is numbers, texts, arrays,
-    or lists and dicts of these. Whoever keeps something else overrides both methods.
+    A subclass lists the attributes that change in `kept`; they hold numbers, strings, arrays, or
+    lists and dicts of these. A class with other state overrides both methods.
     """
 
     kept: tuple[str, ...] = ()
     """Names of the attributes that `snapshot` takes."""
 
     def snapshot(self) -> dict[str, Any]:
-        """A copy of the state: numbers, texts, arrays, and lists and dicts of these, by name."""
+        """Return a copy of the state: numbers, strings, arrays, lists and dicts, by name."""
         return {name: copy.deepcopy(getattr(self, name)) for name in self.kept}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Put back what `snapshot` has returned, in this process or in another.
+        """Restore the result of `snapshot`, in this process or in another.
 
         Parameters
         ----------
         snapshot : dict
-            From an object that was made with the same options.
+            A snapshot of an object that was made with the same options.
 
         Raises
         ------
@@ -46,10 +46,10 @@ class Stateful:
 
 
 def generator_state(rng: np.random.Generator) -> dict[str, Any]:
-    """The state of a generator, as numbers."""
+    """Return the state of a generator as numbers."""
     return copy.deepcopy(dict(rng.bit_generator.state))
 
 
 def restore_generator(rng: np.random.Generator, state: Mapping[str, Any]) -> None:
-    """Put a generator back; it must be of the kind that the state was taken of."""
+    """Restore a generator, which must be of the same kind as in the snapshot."""
     rng.bit_generator.state = copy.deepcopy(dict(state))

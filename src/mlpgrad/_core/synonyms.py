@@ -1,4 +1,4 @@
-"""Names that other libraries use for options, and what they are called here."""
+"""Names that other libraries use for options, and their names here."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "n_epochs": ("epochs",),
     "nb_epoch": ("epochs",),
 }
-"""What a person may mean; the meanings that belong together come in one entry."""
+"""The possible meanings of a name; meanings that belong together are in one entry."""
 
 TOGETHER = {"betas", "etas", "step_sizes"}
 """Names of pairs, which are two options here."""
@@ -57,7 +57,7 @@ CLASSES = {"amsgrad": "AMSGrad", "decoupled_weight_decay": "AdamW"}
 
 
 def meant_by(name: str, known: Iterable[str]) -> str:
-    """Advice for the name of an option in another library; empty where there is none.
+    """Return advice for the name of an option in another library; empty if there is none.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Output to stderr while training, which may be a terminal, a file, or nothing at all."""
+"""Output to stderr during training, which may be a terminal, a file, or missing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def is_terminal() -> bool:
-    """Whether stderr is a terminal: False if it is None, closed, or has no `isatty`."""
+    """Return whether stderr is a terminal: False if it is None, closed, or has no `isatty`."""
     try:
         return bool(sys.stderr.isatty())
     except (AttributeError, ValueError, OSError):
@@ -15,7 +15,7 @@ def is_terminal() -> bool:
 
 
 def write(text: str) -> bool:
-    """Write to stderr; False where that cannot be done: training must not fail because of it."""
+    """Write to stderr; return False if that fails, since training must not fail because of it."""
     stream: Any = sys.stderr
     try:
         stream.write(text)
@@ -26,7 +26,7 @@ def write(text: str) -> bool:
 
 
 class Text(str):
-    r"""A text that a notebook or an interpreter shows as it is, without quotes and escapes.
+    r"""A text that notebooks and interpreters show without quotes and escapes.
 
     Examples
     --------

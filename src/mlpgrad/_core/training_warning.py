@@ -1,4 +1,4 @@
-"""`TrainingWarning`: what a network or a training says when something cannot work."""
+"""`TrainingWarning`: the warning about networks and trainings that cannot work."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 class TrainingWarning(UserWarning):
-    """A network or a training that cannot learn, or hardly; the message says what to change.
+    """The network or its training can hardly learn; the message says what to change.
 
-    Given once: when the network is built, after the first epoch, or at the end of `fit`. Turn it
-    off by `warnings.simplefilter("ignore", mg.TrainingWarning)`.
+    It is given once: when the network is made, after the first epoch, or at the end of `fit`. Turn
+    it off with `warnings.simplefilter("ignore", mg.TrainingWarning)`.
 
     Examples
     --------
@@ -28,7 +28,7 @@ class TrainingWarning(UserWarning):
 
 
 def warn(message: str) -> None:
-    """Give a TrainingWarning at the line that has called this package."""
+    """Give a TrainingWarning at the line of the caller of mlpgrad."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame, level = frame.f_back, level + 1

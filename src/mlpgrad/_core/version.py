@@ -1,3 +1,3 @@
-"""The version, said once: the package's metadata take it from here."""
+"""The version, from which the package's metadata take it."""
 
 __version__ = "0.2.0"

@@ -1,4 +1,4 @@
-"""What the columns of a table hold, decided once; and the columns read by that decision."""
+"""The kinds of the columns of a table, decided once, and the columns read accordingly."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ ID = re.compile(  # user_id, Row, customerId; not paid
 
 
 class Decided(NamedTuple):
-    """What a column is taken for."""
+    """The decision about a column."""
 
     kind: str
     """`numbers`, `categories` or `left out`."""
     reason: str = ""
     unit: str = ""
-    """The sign or unit of each of its amounts, such as `$`."""
+    """The sign or unit of its amounts, such as `$`."""
 
     def __str__(self) -> str:
         unit = f" in {self.unit}" if self.unit else ""
@@ -42,7 +42,7 @@ class Decided(NamedTuple):
 def decide(
     table: TextTable, names: Sequence[str], options: argparse.Namespace
 ) -> dict[str, Decided]:
-    """What each of some columns holds; an error by line and column where that is not clear."""
+    """Decide the kinds of columns; raise an error with line and column if one is not clear."""
     wanted = {
         name: kind
         for option, kind in (
@@ -64,7 +64,7 @@ def decide(
         else:
             decided[name] = _decided(table, name)
     if all(column.kind == LEFT_OUT for column in decided.values()):
-        decided |= {  # an id is better than nothing
+        decided |= {  # use an id rather than no column
             name: Decided(NUMBERS)
             for name, column in decided.items()
             if column.reason.startswith("an id") and name not in wanted
@@ -76,7 +76,7 @@ def decide(
 
 
 def listed(text: str | None, names: Sequence[str], option: str) -> list[str]:
-    """The columns that an option names, with commas between them."""
+    """Return the columns that an option names, separated by commas."""
     if not text:
         return []
     if text in names:
@@ -89,7 +89,7 @@ def listed(text: str | None, names: Sequence[str], option: str) -> list[str]:
 
 
 def _as_wanted(table: TextTable, name: str, kind: str) -> Decided:
-    """A column as an option says; read once, so that a mistake is found."""
+    """Return the decision of an option; the column is read once to detect mistakes."""
     reason = "as the options say"
     if kind != NUMBERS:
         return Decided(kind, reason)
@@ -116,12 +116,12 @@ def _decided(table: TextTable, name: str) -> Decided:
         reason = f"{levels} different texts" if kind.reason == "text" else kind.reason
         return Decided(CATEGORIES, reason + _gaps(kind.column))
     if _is_id(name, kind.column.numbers):
-        return Decided(LEFT_OUT, f"an id, every whole number is another one (--numbers {name})")
+        return Decided(LEFT_OUT, f"an id, all integers are different (--numbers {name})")
     return Decided(NUMBERS, _gaps(kind.column)[2:])
 
 
 def _refuse_odd_numbers(table: TextTable, name: str) -> None:
-    """Raise ValueError for what Python reads as a number and tables do not mean by one."""
+    """Raise ValueError for Python number formats that are unusual in tables."""
     fields = table.fields
     for row, text in enumerate(table.columns[name]):
         if not fields.is_plain(text) and fields.is_float(text):
@@ -137,7 +137,7 @@ def _gaps(column: Column) -> str:
 
 
 def _is_id(name: str, numbers: Any) -> bool:
-    """Whether a column counts the rows: whole numbers, all different, without gaps or named so."""
+    """Return whether a column numbers the rows: distinct integers, without gaps or named so."""
     if not np.isfinite(numbers).all() or (numbers != np.floor(numbers)).any():
         return False
     if len(np.unique(numbers)) < len(numbers) or len(numbers) < 3:
@@ -146,7 +146,7 @@ def _is_id(name: str, numbers: Any) -> bool:
 
 
 def amounts_of(table: TextTable, name: str) -> Amounts | None:
-    """A column of amounts that are not plain numbers, such as `$1,200`; None for all others."""
+    """Return a column of amounts that are not plain numbers, such as `$1,200`, or None."""
     texts = [text for text in set(table.columns[name]) if not table.fields.is_missing(text)]
     if all(map(table.fields.is_number, texts)):
         return None
@@ -154,12 +154,12 @@ def amounts_of(table: TextTable, name: str) -> Amounts | None:
 
 
 def read(table: TextTable, decided: dict[str, Decided]) -> dict[str, Any]:
-    """The columns that are not left out, by name: numbers with NaN, or texts with None, for gaps.
+    """Return the columns that are used, by name: numbers, or texts, with NaN or None for missing.
 
     Raises
     ------
     ValueError
-        If a column is not there, or holds something else than was decided, by line and column.
+        If a column is missing, or does not hold what was decided (with line and column).
     """
     needed = {name: column for name, column in decided.items() if column.kind != LEFT_OUT}
     lacking = [name for name in needed if name not in table.columns]
@@ -173,7 +173,7 @@ def read(table: TextTable, decided: dict[str, Decided]) -> dict[str, Any]:
 
 
 def _values(table: TextTable, name: str, decided: Decided) -> Any:
-    """One column as the encoder takes it."""
+    """Return one column as the encoder takes it."""
     if decided.kind == CATEGORIES:
         column = as_categories(_raw(table, name), table.fields)
         levels = np.array([*column.levels, None], object)
@@ -196,7 +196,7 @@ def _values(table: TextTable, name: str, decided: Decided) -> Any:
 
 
 def _without_unit(table: TextTable, name: str, unit: str) -> TextTable:
-    """The table with a column's unit taken away, where it has one: some rows may lack it."""
+    """Return the table without a column's unit, which some rows may lack."""
     if not unit:
         return table
     plain = [text.removeprefix(unit).removesuffix(unit).strip() for text in table.columns[name]]

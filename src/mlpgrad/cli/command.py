@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = int(options.run(options))
         sys.stdout.flush()
         return code
-    except BrokenPipeError:  # `| head` has read enough
+    except BrokenPipeError:  # the reader, such as `| head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (CommandError, ValueError, TypeError, ArithmeticError, OSError) as error:
@@ -52,5 +52,5 @@ def _told(error: Exception) -> str:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """A warning of the library as one line, without the place in the code that it comes from."""
+    """Show a warning of mlpgrad as one line, without its place in the code."""
     print(f"warning: {message}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The data set of a command: read, and split 64 : 16 : 20."""
+"""The data set of a command, read and split 64 : 16 : 20."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ class Data(NamedTuple):
     target: Target
     target_name: str
     rows: dict[str, Array]
-    """The rows to train on, to validate on and to test on."""
+    """The rows for training, validation and testing."""
     columns: dict[str, Decided]
-    """What the columns of a table were taken for, by name; none for arrays."""
+    """The kinds of the columns of a table, by name; empty for arrays."""
     notes: list[str]
-    """What was decided, and what to look at."""
+    """Notes on decisions, and on what to check."""
     scaled: bool
-    """Whether the inputs of an array are to be standardised: not if they are from 0 to 1."""
+    """Whether to standardize the inputs of an array: not if they are in 0 to 1."""
 
     def part(self, name: str) -> tuple[Any, Array]:
-        """Inputs and targets of a part."""
+        """Return inputs and targets of a part."""
         rows = self.rows[name]
         return take(self.x, rows), self.target.y[rows]
 
 
 def take(x: Any, rows: Any) -> Any:
-    """Some rows of an array, or of the columns of a table."""
+    """Return some rows of an array, or of the columns of a table."""
     return {name: column[rows] for name, column in x.items()} if isinstance(x, dict) else x[rows]
 
 
 def load_data(options: argparse.Namespace) -> Data:
-    """The data set or file that the user names."""
+    """Return the data set or file that the user names."""
     name = options.data
     if name in TOY_DATA:
         return _bundled(name, options.task)
@@ -66,7 +66,7 @@ def load_data(options: argparse.Namespace) -> Data:
 
 
 def is_images(path: Path, options: argparse.Namespace) -> bool:
-    """Whether a file holds images in MNIST's format."""
+    """Return whether a file holds images in MNIST's format."""
     if is_idx(path):
         return True
     if options.labels is not None:
@@ -86,7 +86,7 @@ def _data(
     notes: tuple[str, ...] = (),
     scaled: bool = True,
 ) -> Data:
-    """The data with its split, and a note on both."""
+    """Return the data with its split, and notes on both."""
     rows = _split(target.y, bool(target.classes))
     kind = f"{len(target.classes)} classes" if target.classes else "a quantity"
     features = len(x) if isinstance(x, dict) else x.shape[1]
@@ -103,7 +103,7 @@ def _data(
 
 
 def _how_to_turn(target: Target) -> str:
-    """The option that decides otherwise, where it can."""
+    """Return the option that overrides the decision, if there is one."""
     if target.classes:
         return "" if target.y.dtype.kind == "U" else " (--task regression for a quantity)"
     few = len(np.unique(target.y)) * SEVERAL <= len(target.y)
@@ -111,9 +111,9 @@ def _how_to_turn(target: Target) -> str:
 
 
 def _split(y: Array, classes: bool) -> dict[str, Array]:
-    """The rows of each part; classes in proportion."""
+    """Return the rows of each part, stratified by class."""
     labels = y if classes else None
-    rng = np.random.default_rng(0)  # the split is fixed: --seed changes only the training
+    rng = np.random.default_rng(0)  # the split is fixed; --seed changes only the training
     rest, test = split_indices(len(y), 0.2, labels=labels, rng=rng, shuffle=True)
     inner = None if labels is None else labels[rest]
     kept, held = split_indices(len(rest), 0.2, labels=inner, rng=rng, shuffle=True)
@@ -121,7 +121,7 @@ def _split(y: Array, classes: bool) -> dict[str, Array]:
 
 
 def _bundled(name: str, task: str) -> Data:
-    """A data set that comes with the package."""
+    """Return a data set that is bundled with the package."""
     from mlpgrad import datasets
 
     drawn = () if name in ("digits", "xor", "spirals") else (1000,)
@@ -135,7 +135,7 @@ def _bundled(name: str, task: str) -> Data:
 
 
 def _images(path: Path, options: argparse.Namespace) -> Data:
-    """Images and labels in MNIST's format; pixels keep the range of the file."""
+    """Return images and labels in MNIST's format; pixels keep the range of the file."""
     if options.labels is None:
         raise CommandError(f"{path.name} holds images; name the file of labels with --labels")
     check_file(options.labels)
@@ -150,7 +150,7 @@ def _images(path: Path, options: argparse.Namespace) -> Data:
 
 
 def read_images(path: Path) -> Array:
-    """Images in MNIST's format as rows of pixels."""
+    """Return images in MNIST's format as rows of pixels."""
     images = load_idx(path)
     x = images.reshape(len(images), -1)
     return x if x.dtype.kind == "f" else x.astype(np.float32)
@@ -179,7 +179,7 @@ def _table(path: Path, options: argparse.Namespace) -> Data:
 
 
 def target_of(table: TextTable, wanted: str | None) -> str:
-    """The name of the target's column: by default that of the last; -1 is the last, too."""
+    """Return the name of the target's column: by default, or for -1, the last column."""
     if len(table.names) < 2:
         raise ValueError(
             f"{table.path} expects at least two columns, a feature and the target, got "
@@ -195,7 +195,7 @@ def target_of(table: TextTable, wanted: str | None) -> str:
 
 
 def without_gaps(table: TextTable, name: str) -> tuple[TextTable, list[str]]:
-    """The rows that have a target, and a note on those that have none."""
+    """Return the rows with a target, and a note on those without."""
     texts, fields = table.columns[name], table.fields
     gaps = [row for row, text in enumerate(texts) if fields.is_missing(text)]
     if not gaps:
@@ -213,7 +213,7 @@ def without_gaps(table: TextTable, name: str) -> tuple[TextTable, list[str]]:
     lines = [table.lines[row] for row in kept]
     where = ", ".join(str(table.lines[row]) for row in gaps[:5]) + (", ..." * (len(gaps) > 5))
     rows = "1 row" if len(gaps) == 1 else f"{len(gaps):,} rows"
-    note = f"left out for want of a target: {rows}, line{'s' * (len(gaps) > 1)} {where}"
+    note = f"left out, since the target is missing: {rows}, line{'s' * (len(gaps) > 1)} {where}"
     if not kept:
         raise ValueError(f"{table.path} has no target in any row of column {name!r}")
     return table._replace(columns=columns, lines=lines), [note]

@@ -1,4 +1,4 @@
-"""The encoder of a table's columns, by what they were taken for."""
+"""The encoder for the columns of a table, by their kinds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def encoder_of(columns: dict[str, Decided]) -> TableEncoder:
-    """An encoder for the columns that are not left out, with the library's ways."""
+    """Return an encoder for the columns that are used, with the default encodings."""
     from mlpgrad.tables import OneHot, Standard, TableEncoder
 
     return TableEncoder(

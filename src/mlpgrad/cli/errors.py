@@ -1,5 +1,5 @@
-"""The error that the command line reports as one line."""
+"""The error that the command line reports in one line."""
 
 
 class CommandError(Exception):
-    """A mistake in the use of the command line, shown as one line."""
+    """A mistake in the use of the command line, shown in one line."""

@@ -1,4 +1,4 @@
-"""The command `mlpgrad evaluate`: how well a model does on the rows of a file."""
+"""The command `mlpgrad evaluate`: evaluate a model on the rows of a file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mlpgrad.cli.rows import read_rows, targets
 
 
 def evaluate_rows(options: argparse.Namespace) -> int:
-    """Run `mlpgrad evaluate`: the figure of training on other rows, beside the simple answer."""
+    """Run `mlpgrad evaluate`: print the score on the rows of a file, and that of the baseline."""
     model, about = load_model(options.model)
     if about is None:
         raise CommandError(
-            f"{options.model} was not written by `mlpgrad train`, and does not name its target; in "
+            f"{options.model} was not written by `mlpgrad train`, so its target is not known; in "
             f'Python: mg.load("{options.model}").evaluate(x, y)'
         )
     rows = read_rows(model, about, options, with_target=True)

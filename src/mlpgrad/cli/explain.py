@@ -38,13 +38,13 @@ def explain_step(options: argparse.Namespace) -> int:
 
 
 def _of_model(options: argparse.Namespace) -> Explanation:
-    """A trained network on a row of a file."""
+    """Explain a trained network on a row of a file."""
     import mlpgrad as mg
 
     model, about = load_model(Path(options.data))
     if about is None:
         raise CommandError(
-            f"{options.data} was not written by `mlpgrad train`, and does not name its target; in "
+            f"{options.data} was not written by `mlpgrad train`, so its target is not known; in "
             f'Python: mg.explain(mg.load("{options.data}"), x, y)'
         )
     rows = read_rows(model, about, options, with_target=True)
@@ -58,14 +58,14 @@ def _of_model(options: argparse.Namespace) -> Explanation:
 
 
 def _row(sample: int, count: int) -> slice:
-    """The row of a sample."""
+    """Return the row of a sample."""
     if not 0 <= sample < count:
         raise CommandError(f"--sample expects a row from 0 to {count - 1}, got {sample}")
     return slice(sample, sample + 1)
 
 
 def _of_lecture(options: argparse.Namespace) -> Explanation:
-    """The lecture's network, with fresh weights or after some epochs."""
+    """Explain the lecture's network, with initial weights or after some epochs."""
     import mlpgrad as mg
 
     data = load_data(options)
@@ -97,7 +97,7 @@ def _lecture_network(widths: list[int], seed: int) -> Sequential:
 
 
 def show_page(explanation: Explanation, options: argparse.Namespace) -> None:
-    """Write an explanation as a page, and open it unless that is not wanted."""
+    """Write an explanation as a page, and open it if requested."""
     check_directory(options.output)
     options.output.mkdir(parents=True, exist_ok=True)
     page = options.output / "explain.html"

@@ -1,4 +1,4 @@
-"""The command `mlpgrad info`: what is in a saved model."""
+"""The command `mlpgrad info`: describe a saved model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ def tell_about(options: argparse.Namespace) -> int:
     model, about = load_model(options.model)
     print(f"{options.model}\n\n{model.summary()}\n")
     if about is None:
-        print("written by model.save(), not by `mlpgrad train`: no names of a table are known")
+        print(
+            "written by model.save(), not by `mlpgrad train`, so the names of a table are not known"
+        )
         return 0
     unit = f" in {about.unit}" if about.unit else ""
     kind = "classes" if about.classes else f"a quantity{unit}"

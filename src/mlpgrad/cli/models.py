@@ -1,4 +1,4 @@
-"""A trained model in a file, with what the commands know of the table that it was trained on."""
+"""A trained model in a file, with a description of the table that it was trained on."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
     from mlpgrad.sequential import Sequential
 
 MEMBER = "table.json"
-"""A member of the model's archive, which `mg.load` does not look at."""
+"""A member of the model's archive that `mg.load` ignores."""
 
 
 class About(NamedTuple):
-    """What a model was trained on, and how well it did."""
+    """The training data and the scores of a model."""
 
     file: str
     target: str
     unit: str
     """The sign or unit of the target's amounts."""
     classes: bool
-    """Whether the target names classes; else it is a quantity."""
+    """Whether the target is a class; otherwise it is a quantity."""
     columns: dict[str, Decided]
-    """What each column was taken for; none where the inputs were an array."""
+    """The kind of each column; empty if the inputs were an array."""
     missing: str
-    """The texts for missing values, with commas between them."""
+    """The texts for missing values, separated by commas."""
     baseline: Any
     """The mean, or the most frequent class, of the training rows."""
     figures: str
-    """Its figures and the baseline's, as they were printed."""
+    """Its scores and those of the baseline, as printed."""
 
 
 def predicted(model: Sequential, x: Any) -> Array:
-    """The predicted label or number of each row, `(n,)`; of an ensemble together."""
+    """Return the predicted label or number of each row, `(n,)`; combined for an ensemble."""
     if model.loss.classifies:
         found: Array = labels_of(model)[probabilities(model, x).argmax(axis=-1)]
         return found
@@ -50,20 +50,20 @@ def predicted(model: Sequential, x: Any) -> Array:
 
 
 def probabilities(model: Sequential, x: Any) -> Array:
-    """The probability of each class, `(n, K)`; of an ensemble the mean of its members'."""
+    """Return the probability of each class, `(n, K)`; for an ensemble the mean of its members."""
     shares = np.asarray(model.predict_proba(x))
     shares = shares.mean(axis=0) if shares.ndim == 3 else shares
     return np.hstack([1 - shares, shares]) if shares.shape[1] == 1 else shares
 
 
 def labels_of(model: Sequential) -> Array:
-    """The labels of a model's classes."""
+    """Return the labels of a model's classes."""
     known = model.classes_
     return np.arange(max(model.out_features or 0, 2)) if known is None else known
 
 
 def save_model(model: Sequential, about: About, path: Path) -> None:
-    """Write a model with what is known of its table: one file."""
+    """Write a model and the description of its table to one file."""
     model.save(path)
     kept = about._asdict()
     kept["columns"] = {name: list(column) for name, column in about.columns.items()}
@@ -72,7 +72,7 @@ def save_model(model: Sequential, about: About, path: Path) -> None:
 
 
 def load_model(path: Path) -> tuple[Sequential, About | None]:
-    """A model from its file; None in place of what only the command knows."""
+    """Read a model from its file; the description is None if it is missing."""
     import mlpgrad as mg
 
     check_file(path)

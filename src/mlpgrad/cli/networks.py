@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def build_model(data: Data, options: argparse.Namespace) -> Sequential:
-    """A multilayer perceptron for the data, with the layers that the options describe."""
+    """Return a multilayer perceptron for the data, with the layers that the options describe."""
     import mlpgrad as mg
 
     classes = data.target.classes
@@ -50,7 +50,7 @@ def build_model(data: Data, options: argparse.Namespace) -> Sequential:
 
 
 def _dtype(target: Target) -> str:
-    """float64 for a quantity of a size that float32 cannot hold."""
+    """Return float64 for a quantity of a size that float32 cannot hold."""
     sizes = np.abs(target.y[target.y != 0]) if not target.classes else np.ones(1)
     return "float32" if sizes.min() > 1e-30 and sizes.max() < 1e30 else "float64"
 
@@ -64,9 +64,9 @@ def _loss(classes: int) -> mg.Loss:
 
 
 def known(base: type) -> dict[str, type]:
-    """The classes of the library that descend from `base`, by their names in lower case.
+    """Return the classes of mlpgrad below `base`, by their names in lower case.
 
-    Only those that need no arguments, or a learning rate alone.
+    Only classes that need no arguments, or only a learning rate, are included.
     """
     found: dict[str, type] = {}
     waiting = [base]
@@ -82,7 +82,7 @@ def known(base: type) -> dict[str, type]:
 
 
 def _needed(cls: type) -> set[str]:
-    """The arguments that a class cannot do without."""
+    """Return the required arguments of a class."""
     return {
         name
         for name, parameter in inspect.signature(cls).parameters.items()
@@ -92,7 +92,7 @@ def _needed(cls: type) -> set[str]:
 
 
 def build_optimizer(options: argparse.Namespace) -> mg.Optimizer:
-    """The optimizer that the options name."""
+    """Return the optimizer that the options name."""
     import mlpgrad as mg
 
     cls = choose(mg.Optimizer, options.optimizer, "optimizer")
@@ -104,7 +104,7 @@ def build_optimizer(options: argparse.Namespace) -> mg.Optimizer:
 
 
 def choose(base: type, name: str, what: str) -> Any:
-    """The subclass of `base` with the name that the user gives, in upper or lower case."""
+    """Return the subclass of `base` with the given name, regardless of case."""
     classes = known(base)
     if name.lower() not in classes:
         raise CommandError(f"found no {what} {name!r}{nearest(name.lower(), sorted(classes))}")

@@ -1,4 +1,4 @@
-"""The parser of the command line: every command with its options."""
+"""The parser of the command line, with every command and its options."""
 
 from __future__ import annotations
 
@@ -111,8 +111,8 @@ def _add_train(commands: Any) -> None:
     train = commands.add_parser(
         "train",
         help="train a network on a data set, check its gradient, save it",
-        description="Train a network on a bundled data set or a file, report how well it does on "
-        "held-out data beside an answer that needs no network, check its gradient, and save it.",
+        description="Train a network on a bundled data set or a file, report its score on held-out "
+        "data and that of a constant baseline, check its gradient, and save it.",
         epilog=f"{RULE}\n{GUIDE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -128,8 +128,8 @@ def _add_train(commands: Any) -> None:
     option("--learning-rate", type=positive, help="learning rate (default: that of the optimizer)")
     option("--epochs", type=whole(1), default=1000, help="largest number of epochs (default: 1000)")
     option("--patience", type=whole(0), default=30, help="epochs without improvement (default: 30)")
-    option("--batch-size", type=whole(1), default=32, help="samples in a step (default: 32)")
-    members = "networks that are trained and answer together (default: 1); predict --std needs some"
+    option("--batch-size", type=whole(1), default=32, help="samples per step (default: 32)")
+    members = "networks that are trained as an ensemble (default: 1); predict --std needs several"
     option("--members", type=whole(1), default=1, help=members)
     option("--seed", type=whole(0), default=0, help="seed of weights and order (default: 0)")
     option("--output", type=Path, default=Path("mlpgrad-output"), help="directory to write to")
@@ -141,16 +141,18 @@ def _add_predict(commands: Any) -> None:
     """Add the command `mlpgrad predict` and its options."""
     predict = commands.add_parser(
         "predict",
-        help="answer for the rows of a file with a saved model",
+        help="predict for the rows of a file with a saved model",
         description="Print a prediction for each row of a file, in its order, as a table (CSV) in "
         "the units and labels of the training.",
     )
     option = predict.add_argument
     _add_model_and_file(predict)
     option("--output", type=Path, help="file to write to (default: print)")
-    option("--id", help="columns of the file to repeat beside the answers, with commas between")
-    option("--proba", action="store_true", help="for classes: the probability of each, too")
-    option("--std", action="store_true", help="for a quantity: its standard deviation, too")
+    option(
+        "--id", help="columns of the file to repeat next to the predictions, separated by commas"
+    )
+    option("--proba", action="store_true", help="for classes: also the probability of each")
+    option("--std", action="store_true", help="for a quantity: also its standard deviation")
     add_file_options(predict)
     predict.set_defaults(run=predict_rows)
 
@@ -159,9 +161,9 @@ def _add_evaluate(commands: Any) -> None:
     """Add the command `mlpgrad evaluate` and its options."""
     evaluate = commands.add_parser(
         "evaluate",
-        help="say how well a saved model does on the rows of a file",
-        description="Compare a saved model's answers with the target in a file: the accuracy or "
-        "the root mean squared error, beside an answer that needs no network.",
+        help="evaluate a saved model on the rows of a file",
+        description="Compare a saved model's predictions with the target in a file: the accuracy "
+        "or the root mean squared error, and that of a constant baseline.",
     )
     _add_model_and_file(evaluate)
     add_file_options(evaluate)
@@ -177,9 +179,9 @@ def _add_info(commands: Any) -> None:
     """Add the command `mlpgrad info`."""
     info = commands.add_parser(
         "info",
-        help="say what is in a saved model",
-        description="Print the layers of a saved model, what it predicts from which columns, and "
-        "how well it did in training.",
+        help="describe a saved model",
+        description="Print the layers of a saved model, its target and its columns, and its scores "
+        "in training.",
     )
     info.add_argument("model", metavar="MODEL", type=Path, help="a model.npz of `mlpgrad train`")
     info.set_defaults(run=tell_about)
@@ -191,8 +193,8 @@ def _add_explain(commands: Any) -> None:
         "explain",
         help="walk through one step of back-propagation on a page in the browser",
         description="Write a page that walks forward and backward through the lecture's network, "
-        "or a trained one (MODEL FILE), one step at a time, with its numbers in the formulas; and "
-        "open it in the browser.",
+        "or a trained one (MODEL FILE), one step at a time, with its numbers in the formulas, "
+        "and open it in the browser.",
     )
     option = explain.add_argument
     data = f"{', '.join(TOY_DATA)}, or a file: the lecture's network on it (default: xor); or MODEL"

@@ -1,4 +1,4 @@
-"""The command `mlpgrad predict`: answers for the rows of a file, in its order, as a table."""
+"""The command `mlpgrad predict`: predictions for the rows of a file, in order, as a table."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def predict_rows(options: argparse.Namespace) -> int:
 
 
 def _ids(rows: Rows, options: argparse.Namespace) -> Columns:
-    """The columns of the file that stand beside the answers, as they are written in it."""
+    """Return the columns of the file to repeat next to the predictions, as text."""
     if not options.id:
         return {}
     if rows.table is None:
@@ -50,7 +50,7 @@ def _ids(rows: Rows, options: argparse.Namespace) -> Columns:
 
 
 def answers(model: Sequential, name: str, x: Any, options: argparse.Namespace) -> Columns:
-    """The predicted labels or numbers, and what was asked for beside them, by column."""
+    """Return the predicted labels or numbers, and any requested additional columns."""
     if model.loss.classifies:
         if options.std:
             raise CommandError("--std is for quantities; the probabilities of classes: --proba")
@@ -74,19 +74,19 @@ def _with_std(model: Sequential, x: Any) -> tuple[Any, Any]:
         mean, std = model.predict(x, std=True)
     except (TypeError, ValueError) as error:
         raise CommandError(
-            f"--std: this model does not say how sure it is ({error}); train one that does, with "
-            f"--members 5"
+            f"--std: the uncertainty of this model is not known ({error}); train a model with "
+            "--members 5"
         ) from error
     return np.asarray(mean)[..., 0], np.asarray(std)[..., 0]
 
 
 def _numbers(values: Any) -> list[str]:
-    """Numbers with as many digits as float32 has."""
+    """Return numbers with the digits of float32."""
     return [f"{value:.9g}" for value in np.asarray(values, np.float64)]
 
 
 def _write(file: Any, columns: Columns) -> None:
-    """Columns as a table with a header; commas and quotes as in CSV."""
+    """Write columns as a CSV table with a header."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))

@@ -1,4 +1,4 @@
-"""How well a model does, beside an answer that needs no model."""
+"""Scores of a model, compared with a constant baseline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlpgrad.cli.models import About
 
 
 class Result(NamedTuple):
-    """A figure on each part of the data, and what the simple answer gives on the last of them."""
+    """A score on each part of the data, and that of the baseline on the last part."""
 
     title: str
     values: dict[str, float]
@@ -21,7 +21,7 @@ class Result(NamedTuple):
 
     @property
     def better(self) -> bool:
-        """Whether the model beats the simple answer on the last part."""
+        """Return whether the model is better than the baseline on the last part."""
         gain = list(self.values.values())[-1] - self.baseline
         return gain > 0 if self.larger_is_better else gain < 0
 
@@ -36,24 +36,24 @@ class Result(NamedTuple):
         return f"{self.title}{line}\n{self.simple} gives {last}{shown(self.baseline)}"
 
     def warning(self) -> str:
-        """What to say where the model is not better than the simple answer; else nothing."""
+        """Return a warning if the model is not better than the baseline; else an empty string."""
         if self.better:
             return ""
         return (
-            "warning: the network is not better than that. Perhaps the columns do not tell the "
+            "warning: the network is not better than that. The columns may not determine the "
             "target, or there are too few rows; more --epochs or a wider --hidden may help"
         )
 
 
 def compared(answers: dict[str, tuple[Array, Array]], about: About) -> Result:
-    """The figure for classes or a quantity, given predicted and true values of each part."""
+    """Return the score for classes or a quantity from predicted and true values of each part."""
     if about.classes:
         return accuracies(answers, about.baseline)
     return errors(answers, about.baseline, about.unit)
 
 
 def accuracies(answers: dict[str, tuple[Array, Array]], simple: Any) -> Result:
-    """The share of correct labels in each part, given as predicted and true labels."""
+    """Return the accuracy in each part, from predicted and true labels."""
     values = {name: float(np.mean(found == true)) for name, (found, true) in answers.items()}
     _, true = list(answers.values())[-1]
     words = f"always answering {simple!r}, the most frequent class of the training rows,"
@@ -61,7 +61,7 @@ def accuracies(answers: dict[str, tuple[Array, Array]], simple: Any) -> Result:
 
 
 def errors(answers: dict[str, tuple[Array, Array]], mean: float, unit: str) -> Result:
-    """The root of the mean squared error in each part, given as predicted and true numbers."""
+    """Return the root mean squared error in each part, from predicted and true numbers."""
     values = {name: _size(found - true) for name, (found, true) in answers.items()}
     _, true = list(answers.values())[-1]
     title = "root mean squared error" + (f" in {unit}" if unit else "")
@@ -70,7 +70,7 @@ def errors(answers: dict[str, tuple[Array, Array]], mean: float, unit: str) -> R
 
 
 def _size(differences: Array) -> float:
-    """The root of the mean square, in a unit in which it does not overflow."""
+    """Return the root mean square, computed without overflow."""
     largest = float(np.abs(differences).max())
     if not np.isfinite(largest) or largest == 0:
         return largest
@@ -78,12 +78,12 @@ def _size(differences: Array) -> float:
 
 
 def decimals(value: float) -> str:
-    """A share: `0.9722`."""
+    """Format a fraction: `0.9722`."""
     return f"{value:.4f}"
 
 
 def quantity(value: float) -> str:
-    """A number to four digits, or to whole ones with separated thousands: `18,946`, `0.03125`."""
+    """Format a number to four digits, or as an integer with separators: `18,946`, `0.03125`."""
     size = abs(value)
     if 1000 <= size < 1e12:
         return f"{value:,.0f}"

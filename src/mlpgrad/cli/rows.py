@@ -1,4 +1,4 @@
-"""The rows of a file for a model: its columns as the model was trained on them."""
+"""The rows of a file for a model, with the columns of its training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Rows(NamedTuple):
-    """The inputs of a file, and its text where it is a table."""
+    """The inputs of a file, and its text if it is a table."""
 
     x: Any
     table: TextTable | None
@@ -36,12 +36,12 @@ def read_rows(
     options: argparse.Namespace,
     with_target: bool = False,
 ) -> Rows:
-    """The inputs of the file that the options name, as the model takes them.
+    """Return the inputs of the file that the options name, as the model takes them.
 
     Parameters
     ----------
     with_target : bool
-        Whether rows without a target are left out.
+        Whether to leave out rows without a target.
     """
     path = Path(options.file)
     if options.file not in TOY_DATA:
@@ -104,17 +104,17 @@ def _tell(notes: list[str]) -> None:
 
 
 def target_column(table: TextTable, about: About) -> list[str]:
-    """The texts of the target; an error where the file does not have it."""
+    """Return the texts of the target; raise an error if the file does not have it."""
     if about.target not in table.columns:
         raise ValueError(
-            f"{table.path} lacks the target, column {about.target!r}; to answer for rows without "
-            f"it, use `mlpgrad predict`"
+            f"{table.path} lacks the target, column {about.target!r}; to predict for rows without "
+            "it, use `mlpgrad predict`"
         )
     return table.columns[about.target]
 
 
 def targets(rows: Rows, model: Sequential, about: About, options: argparse.Namespace) -> Array:
-    """The targets of the rows: labels or numbers."""
+    """Return the targets of the rows: labels or numbers."""
     if rows.table is None:
         if options.labels is None:
             raise CommandError("name the file of the images' labels with --labels")
@@ -140,7 +140,7 @@ def targets(rows: Rows, model: Sequential, about: About, options: argparse.Names
 
 
 def _array_rows(model: Sequential, path: Path, options: argparse.Namespace) -> Rows:
-    """Images, or a table of numbers in the order of the model's features."""
+    """Return images, or a table of numbers in the order of the model's features."""
     if options.file in TOY_DATA:
         raise CommandError("expects a file of rows, got the name of a bundled data set")
     if is_images(path, options):

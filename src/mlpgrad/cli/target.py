@@ -1,4 +1,4 @@
-"""Whether a target names classes or is a quantity, and why."""
+"""Whether a target is a class or a quantity, and why."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mlpgrad.cli.text import TextTable
 from mlpgrad.datasets.amounts import hidden_amounts, how_to_write
 from mlpgrad.tables.kinds import DATE
 
-MOST_CLASSES = 20  # more different whole numbers than this are a quantity
-SEVERAL = 3  # rows of a class: one to train on, one to validate and one to test
+MOST_CLASSES = 20  # more distinct integers than this are a quantity
+SEVERAL = 3  # rows of a class: one for training, one for validation and one for testing
 RULE = f"""\
 how the target is read:
   text, true or false   classes, never a quantity
@@ -28,19 +28,19 @@ how the target is read:
 
 
 class Target(NamedTuple):
-    """The target as the network takes it."""
+    """The target in the form that the network takes."""
 
     y: Array
     """A label for each row, or numbers."""
     classes: tuple[Any, ...]
-    """The labels, sorted; none for a quantity."""
+    """The labels, sorted; empty for a quantity."""
     reason: str
     unit: str = ""
     """The sign or unit of amounts."""
 
 
 def read_target(table: TextTable, name: str, task: str) -> Target:
-    """The target's kind, which `task` names or its values show, by the rule above."""
+    """Return the target, of the kind given by `task` or by the rule above."""
     texts, fields = table.columns[name], table.fields
     numeric = [fields.is_number(text) for text in texts]
     if task == "classification" and not all(numeric):
@@ -62,7 +62,7 @@ def read_target(table: TextTable, name: str, task: str) -> Target:
 
 
 def numbers_target(y: Array, name: str, task: str, labels: bool = False) -> Target:
-    """A target of plain numbers; `labels` where they are known to name classes, as of images."""
+    """Return a target of plain numbers; with `labels` they are known to be classes."""
     values, counts = np.unique(y, return_counts=True)
     why_quantity = "" if labels else _why_quantity(values, counts)
     if task == "regression" or (task == "auto" and why_quantity):
@@ -82,7 +82,7 @@ def numbers_target(y: Array, name: str, task: str, labels: bool = False) -> Targ
 
 
 def _varied(target: Target, name: str) -> Target:
-    """The target, if it has more than one value."""
+    """Return the target if it has more than one value."""
     first = target.y[0]
     if (target.y == first).all():
         raise ValueError(f"{name!r} expects two or more different values, got {first:g} only")
@@ -90,7 +90,7 @@ def _varied(target: Target, name: str) -> Target:
 
 
 def _why_quantity(values: Array, counts: Array) -> str:
-    """Why these numbers are a quantity; nothing if they may be classes."""
+    """Return why these numbers are a quantity; empty if they may be classes."""
     if values.dtype.kind == "f" and (values != np.floor(values)).any():
         return "the target has fractions"
     if len(values) > MOST_CLASSES:
@@ -102,7 +102,7 @@ def _why_quantity(values: Array, counts: Array) -> str:
 
 
 def _refuse_odd(table: TextTable, name: str, numeric: Sequence[bool]) -> None:
-    """Raise ValueError where text stands among numbers, or amounts are not all of one kind."""
+    """Raise ValueError for text among numbers, or for amounts of different kinds."""
     texts, fields = table.columns[name], table.fields
     amounts = not any(numeric) and hidden_amounts(texts, fields.decimal)
     for row, (text, is_number) in enumerate(zip(texts, numeric, strict=True)):
@@ -130,12 +130,12 @@ def _refuse_dates(table: TextTable, name: str) -> None:
 
 
 def _as_option(advice: str | None) -> str | None:
-    """Advice about an amount, with the option of the command line."""
+    """Return advice about an amount, with the option of the command line."""
     return None if advice is None else advice.replace("pass decimal=", "pass --decimal ")
 
 
 def _words(table: TextTable, name: str, task: str) -> Target:
-    """A target of text: each text names a class."""
+    """Return a text target, in which each text is a class."""
     texts = table.columns[name]
     classes, y, counts = np.unique(texts, return_inverse=True, return_counts=True)
     if task == "regression":

@@ -1,4 +1,4 @@
-"""A table as it stands in a file: its columns as text, with the line of each row."""
+"""A table of a file: its columns as text, with the line of each row."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COLUMNS = re.compile(r"(write| with) columns=\{('[^']*'|\"[^\"]*\"): (None|OneH
 
 
 class TextTable(NamedTuple):
-    """The columns of a file as text without blanks around it."""
+    """The columns of a file as text without surrounding blanks."""
 
     path: Path
     columns: dict[str, list[str]]
@@ -32,7 +32,7 @@ class TextTable(NamedTuple):
     """The line of each row in the file."""
     fields: Fields
     decimal_is_known: bool
-    """Whether the decimal sign was given, or is in a number of the table."""
+    """Whether the decimal sign was given, or occurs in a number of the table."""
     note: str
     """How the file was read."""
     left_out: list[str]
@@ -43,11 +43,11 @@ class TextTable(NamedTuple):
         return list(self.columns)
 
     def place(self, row: int, name: str) -> str:
-        """Where a field is written."""
+        """Return the place of a field in the file."""
         return f"{self.path}, line {self.lines[row]}, column {name!r}"
 
     def refused(self, error: Exception) -> ValueError:
-        """An error of the library about a row of a column, with its line and the options to set."""
+        """Return an error of mlpgrad about a row, with its line and command-line options."""
 
         def line(found: re.Match[str]) -> str:
             return f"{self.path}, line {self.lines[int(found[2])]}, column {found[1]}"
@@ -66,7 +66,7 @@ class TextTable(NamedTuple):
 
 
 def read_text(path: Path, options: argparse.Namespace) -> TextTable:
-    """Read a table, in the dialect that the options give or the file shows."""
+    """Read a table, in the given or detected dialect."""
     check_file(path)
     try:
         encoding = csv_encoding(path) if options.encoding is None else options.encoding
@@ -80,12 +80,12 @@ def read_text(path: Path, options: argparse.Namespace) -> TextTable:
 
 
 def missing_texts(options: argparse.Namespace) -> str:
-    """The texts for missing values, with commas between them."""
+    """Return the texts for missing values, which are separated by commas."""
     return ",".join(MISSING) if options.missing is None else str(options.missing)
 
 
 def check_file(path: Path) -> None:
-    """Raise CommandError unless there is such a file."""
+    """Raise CommandError unless the file exists."""
     if path.is_dir():
         raise CommandError(f"expects a file, got the directory {str(path)!r}; name a file in it")
     if not path.exists():
@@ -106,7 +106,7 @@ def _table(
     encoding: str,
     options: argparse.Namespace,
 ) -> TextTable:
-    """The columns of rows of text, the first of which may name them."""
+    """Return the table from rows of text, the first of which may be a header."""
     numbered, left_out = laid_out(numbered, fields.is_number)
     if not numbered:
         raise ValueError(f"{path} is empty; a header and rows of data are needed")
@@ -134,7 +134,7 @@ def _table(
 
 
 def _is_data(first: list[str], rows: list[list[str]], fields: Fields) -> bool:
-    """Whether the first line is data: numbers stand above numbers, and no text does."""
+    """Return whether the first line is data: numbers are above numbers, and text is not."""
 
     def like_number(text: str) -> bool:
         return fields.is_number(text) or how_to_write(text, fields.decimal) is not None
@@ -150,13 +150,13 @@ def _is_data(first: list[str], rows: list[list[str]], fields: Fields) -> bool:
 
 
 def _names(first: list[str], path: Path) -> list[str]:
-    """The names of the columns; those without one are counted from 1."""
+    """Return the names of the columns; unnamed ones are numbered from 1."""
     names = [name or f"column {i}" for i, name in enumerate(first, 1)]
     for position, name in enumerate(names):
         if name in names[:position]:
             raise ValueError(
                 f"{path}, line 1: columns {names.index(name) + 1} and {position + 1} are both "
-                f"named {name!r}; give each column a name of its own"
+                f"named {name!r}; give each column a different name"
             )
     return names
 
@@ -171,13 +171,13 @@ def _dialect(path: Path, options: argparse.Namespace, encoding: str) -> Dialect:
 
 
 def as_options(message: str) -> str:
-    """A message of the library whose advice names the options of the command line."""
+    """Return a message of mlpgrad with the options of the command line."""
     problem, between, advice = message.rpartition("; ")
     return problem + between + _as_options(advice)
 
 
 def _as_options(advice: str) -> str:
-    """Advice of the library with the options of the command line."""
+    """Return advice of mlpgrad with the options of the command line."""
 
     def option(found: re.Match[str]) -> str:
         if found[1] is None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlpgrad.sequential import Sequential
 
 FEWEST_ROWS = 10
-MOST_NAMES = 20  # names of classes that are printed
+MOST_NAMES = 20  # maximum number of class names to print
 CHECKED_ROWS = 16
 
 
@@ -63,12 +63,12 @@ def _tell_end(history: History, options: argparse.Namespace) -> None:
     print(f"trained {history.epochs} epochs in {history.seconds:.1f} s; kept the best weights")
     if history.epochs == options.epochs and not history.interrupted:
         more = 10 * options.epochs
-        print(f"the limit of {options.epochs} epochs ended it: --epochs {more} lets it go on")
+        print(f"training reached the limit of {options.epochs} epochs: --epochs {more} continues")
     print()
 
 
 def evaluated(model: Sequential, data: Data, options: argparse.Namespace) -> tuple[About, Result]:
-    """What is known of a model, and its figures on the three parts beside a baseline."""
+    """Return the description of a model, and its scores on the three parts with the baseline."""
     target = data.target
     about = About(
         data.name, data.target_name, target.unit, bool(target.classes), data.columns,
@@ -80,7 +80,7 @@ def evaluated(model: Sequential, data: Data, options: argparse.Namespace) -> tup
 
 
 def baseline_of(data: Data) -> Any:
-    """The mean, or the most frequent class, of the training rows."""
+    """Return the mean, or the most frequent class, of the training rows."""
     y = data.part("train")[1]
     if not data.target.classes:
         return float(np.mean(y / np.abs(y).max()) * np.abs(y).max()) if y.any() else 0.0
@@ -89,7 +89,7 @@ def baseline_of(data: Data) -> Any:
 
 
 def _checked(model: Sequential, x: Any, y: Any, seed: int) -> GradientReport:
-    """The gradient on some training rows, checked; of an ensemble's first network."""
+    """Check the gradient on some training rows; for an ensemble, of its first network."""
     import mlpgrad as mg
 
     one = model if model.ensemble_size is None else model.member(0)
@@ -98,7 +98,7 @@ def _checked(model: Sequential, x: Any, y: Any, seed: int) -> GradientReport:
 
 
 def _exit_code(checked: GradientReport) -> int:
-    """1 if the check has found a mistake; 0, with a note, if it could not judge."""
+    """Return 1 if the check found a mistake; 0, with a note, if it could not judge."""
     from mlpgrad.gradcheck import Verdict
 
     if checked:
@@ -110,13 +110,13 @@ def _exit_code(checked: GradientReport) -> int:
 
 
 def save(model: Sequential, about: About, history: History, options: argparse.Namespace) -> None:
-    """Write the model and, where matplotlib is installed, a picture of the loss curves."""
+    """Write the model and, if matplotlib is installed, a picture of the loss curves."""
     directory: Path = options.output
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "model.npz"
     written = "replaced" if path.exists() else "wrote"
     save_model(model, about, path)
-    print(f"{written} {path}: `mlpgrad predict {path} FILE` answers for the rows of a file")
+    print(f"{written} {path}: `mlpgrad predict {path} FILE` predicts for the rows of a file")
     method = "predict_classes" if about.classes else "predict"
     what = "a DataFrame of the columns above" if about.columns else "as it is in the data"
     print(f'in Python: mg.load("{path}").{method}(x), with x {what}')

@@ -1,4 +1,4 @@
-"""Small data sets, generated or bundled; functions that read, split and scale your own."""
+"""Small data sets, generated or bundled, and functions that read, split and scale data."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Say what a data set or function of another library is called here."""
+    """Raise AttributeError; for a name from another library, it says what to write here."""
     from mlpgrad._core.advice import advice
     from mlpgrad._core.described import nearest
     from mlpgrad._core.habits import DATASETS

@@ -1,4 +1,4 @@
-"""Numbers in disguise: what a person reads as an amount, and `float` does not."""
+"""Amounts that a reader recognizes as numbers but `float` does not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-MOST_AMOUNTS = 20  # more different texts with a unit than this are quantities, not classes
+MOST_AMOUNTS = 20  # more distinct texts with a unit than this are quantities, not classes
 MOST_UNITS = 3  # such as g, kg and t
 CURRENCY = "$€£¥₹"
 _BLANK = " \u00a0\u202f"
@@ -31,19 +31,19 @@ _OTHER_DECIMAL = {
 
 
 def is_grouped(text: str) -> bool:
-    """Whether thousands are separated in this number, as in `1,200`; it may be a decimal, too."""
+    """Return whether a number has separated thousands, as in `1,200`, which may be a decimal."""
     return _GROUPED.fullmatch(text) is not None
 
 
 def how_to_write(text: str, decimal: str) -> str | None:
-    """What to do about a text that is an amount but not a plain number, or None.
+    """Return advice for a text that is an amount but not a plain number, or None.
 
     Parameters
     ----------
     text : str
-        A field without blanks around it.
+        A field without surrounding blanks.
     decimal : str
-        The decimal sign that the table is read with, "." or ",".
+        The decimal sign of the table, "." or ",".
     """
     other = "," if decimal == "." else "."
     if found := _SIGN.fullmatch(text):
@@ -67,7 +67,7 @@ def how_to_write(text: str, decimal: str) -> str | None:
 
 
 def hidden_amounts(texts: Iterable[str], decimal: str) -> bool:
-    """Whether the texts of a column are amounts, and not names of classes.
+    """Return whether the texts of a column are amounts rather than names of classes.
 
     Amounts with a sign, separated thousands or another decimal sign always are. With a unit they
     are if there are few units and many amounts: `4 cyl` and `6 cyl` may be classes.
@@ -83,29 +83,29 @@ class Amounts(NamedTuple):
     """A column of amounts as numbers."""
 
     numbers: dict[str, float]
-    """The number that each text stands for."""
+    """The number for each text."""
     unit: str
-    """The sign or unit that all have, such as `$`; empty if they only have separated thousands."""
+    """The common sign or unit, such as `$`; empty if they only have separated thousands."""
     separator: str
-    """What separates thousands; empty if nothing does."""
+    """The thousands separator; empty if there is none."""
 
 
 def amounts_in(texts: Iterable[str], decimal: str, decimal_is_known: bool) -> Amounts | None:
-    """The numbers of a column of amounts, where it is clear what each of them is; else None.
+    """Return the numbers of a column of amounts if they are unambiguous, else None.
 
-    All have the same sign or unit, or none, and one sign separates thousands. `1,200` is 1200 where
-    the decimal sign is known to be a point, or other amounts of the column show it: `$1,200`,
-    `1,234,567` and `1,234.50` cannot be meant otherwise. Words behind few different numbers, such
-    as `4 cyl`, name classes.
+    All amounts must have the same sign or unit, or none, and the same thousands separator. `1,200`
+    is 1200 if the decimal sign is known to be a point, or if other amounts of the column show it:
+    `$1,200`, `1,234,567` and `1,234.50` are unambiguous. A few distinct numbers followed by a
+    word, such as `4 cyl`, are names of classes.
 
     Parameters
     ----------
     texts : iterable of str
-        Fields that are not missing, without blanks around them.
+        Fields that are not missing, without surrounding blanks.
     decimal : str
-        The decimal sign that the table is read with, "." or ",".
+        The decimal sign of the table, "." or ",".
     decimal_is_known : bool
-        Whether it was given, or a number in the table has it.
+        Whether it was given, or occurs in a number of the table.
 
     Examples
     --------
@@ -136,11 +136,11 @@ class _Amount(NamedTuple):
     unit: str
     separator: str
     clear: bool
-    """Whether its separator of thousands cannot be a decimal sign."""
+    """Whether its thousands separator cannot be a decimal sign."""
 
 
 def _amount(text: str, decimal: str) -> _Amount | None:
-    """A number with a sign or unit, and with separated thousands; None if it is something else."""
+    """Parse a number with a sign or unit and separated thousands; None if it is something else."""
     unit, plain = "", text
     if found := _SIGN.fullmatch(text) or _UNIT.fullmatch(text):
         unit = _unit(found)

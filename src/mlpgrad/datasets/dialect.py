@@ -1,4 +1,4 @@
-"""How a table is written, seen from its first lines: what separates columns, the decimal sign."""
+"""The dialect of a table, detected from its first lines: delimiter and decimal sign."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STATED = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 
 
 class Dialect(NamedTuple):
-    """What separates the columns of a table, and the sign before the decimals."""
+    """The delimiter of columns and the decimal sign of a table."""
 
     delimiter: str
     decimal: str
@@ -24,22 +24,23 @@ class Dialect(NamedTuple):
 def dialect_of(
     lines: list[str], delimiter: str | None = None, decimal: str | None = None
 ) -> Dialect:
-    """The dialect in which most fields of a table are numbers, in rows of the same length.
+    """Return the dialect in which most fields are numbers, in rows of the same length.
 
     Parameters
     ----------
     lines : list of str
         The first lines of the file.
     delimiter, decimal : str, optional
-        What is already known. By default each is looked for: the delimiter among comma,
-        semicolon, tab and `|`, the decimal sign among point and comma.
+        The known values. By default they are detected: the delimiter among comma, semicolon, tab
+        and `|`, the decimal sign among point and comma.
 
     Returns
     -------
     Dialect
-        A comma and a point where nothing else fits better. A comma before exactly three digits,
-        throughout, is not taken for a decimal sign: it may separate thousands. Blanks separate
-        columns where nothing else does. A first line `sep=;`, as Excel has it, is believed.
+        A comma and a point unless something else fits better. A comma that is always followed by
+        exactly three digits is not assumed to be a decimal sign, since it may separate thousands.
+        Blanks are the delimiter if there is no other. A first line `sep=;`, as written for Excel,
+        is used.
     """
     if delimiter is None and lines and (stated := _STATED.fullmatch(lines[0].lstrip("\ufeff"))):
         delimiter, lines = stated[1], lines[1:]
@@ -59,7 +60,7 @@ def dialect_of(
 
 
 def _score(lines: list[str], dialect: Dialect, guessed: bool) -> tuple[float, float]:
-    """Share of rows of the usual length, if that is two or more, and share of numbers in them."""
+    """Return the fraction of rows of the most common length, and of numbers in them."""
     try:
         rows = list(csv.reader(lines, delimiter=dialect.delimiter, skipinitialspace=True))
     except csv.Error:

@@ -1,4 +1,4 @@
-"""The fields of a table: which are numbers, which are missing, and how numbers are written."""
+"""The fields of a table: numbers, missing values, and number formats."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _EXCHANGED = {ord("."): ",", ord(","): "."}
 
 
 class Fields:
-    """Reads the fields of a table by its decimal sign and its texts for missing values.
+    """Read the fields of a table with its decimal sign and its texts for missing values.
 
     Parameters
     ----------
     decimal : str
         "." or ",".
     missing : iterable of str
-        The texts that stand for a missing value, in upper or lower case.
+        The texts that mean a missing value, regardless of case.
     """
 
     def __init__(self, decimal: str = ".", missing: Iterable[Any] = MISSING) -> None:
@@ -40,7 +40,7 @@ class Fields:
         self._missing_numbers = {text for text in self._missing if self.is_number(text)}
 
     def is_missing(self, text: str) -> bool:
-        """Whether this text, without blanks around it, stands for a missing value."""
+        """Return whether this text, without surrounding blanks, means a missing value."""
         return text.lower() in self._missing
 
     def is_number(self, text: str) -> bool:
@@ -48,11 +48,11 @@ class Fields:
         return self.is_plain(text) and self.is_float(text) and math.isfinite(self.value(text))
 
     def is_plain(self, text: str) -> bool:
-        """Whether this has none of what Python takes in numbers and tables do not mean by them."""
+        """Return whether this uses none of Python's number formats that are unusual in tables."""
         return "_" not in text and text.strip().isascii()
 
     def is_float(self, text: str) -> bool:
-        """Whether Python reads this as a number."""
+        """Return whether Python reads this as a number."""
         try:
             self.value(text)
         except ValueError:
@@ -60,16 +60,16 @@ class Fields:
         return True
 
     def value(self, text: str) -> float:
-        """The number that is written here, or ValueError; a sign for thousands is not a number."""
+        """Return the number in this text; raise ValueError for anything else, such as `1,200`."""
         return float(text if self.decimal == "." else text.translate(_EXCHANGED))
 
     def numbers(self, row: list[str]) -> list[float] | None:
-        """The finite numbers of a row, or None if a field is missing or not a number."""
+        """Return the finite numbers of a row, or None if a field is missing or not a number."""
         try:
             numbers = [*map(self.value, row)] if self.decimal == "," else [*map(float, row)]
         except ValueError:
             return None
-        # a look at the whole row is quicker, but the sum may overflow
+        # a check of the whole row is faster, but the sum may overflow
         plain = self.is_plain("".join(row)) and math.isfinite(sum(numbers))
         if not plain and not all(map(self.is_number, row)):
             return None

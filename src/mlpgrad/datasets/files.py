@@ -24,8 +24,8 @@ from mlpgrad.datasets.fields import MISSING, Fields
 from mlpgrad.datasets.formats import other_format, wide_encoding
 from mlpgrad.datasets.table import Table, table_from
 
-LOOK = 200  # lines of a table that show how it is written
-BEGINNING = 4096  # bytes that show what a file is
+LOOK = 200  # lines from which the dialect of a table is detected
+BEGINNING = 4096  # bytes from which the kind of a file is detected
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
@@ -35,18 +35,18 @@ def load_idx(path: str | Path) -> Array:
     Parameters
     ----------
     path : str or Path
-        Whether the file is gzipped is seen from its content, not from its name.
+        Name of the file. Compression by gzip is detected from the content.
 
     Returns
     -------
     array
-        The shape and type are those that the file states, in native byte order. A network takes
-        images as `images.reshape(len(images), -1) / 255`.
+        The array, with the shape and type stated in the file, in native byte order. For a network,
+        use `images.reshape(len(images), -1) / 255`.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
         If the file is in another format, truncated, or longer than it states.
 
@@ -105,43 +105,42 @@ def load_csv(
     Parameters
     ----------
     path : str or Path
-        Whether the file is gzipped is seen from its content, not from its name.
+        Name of the file. Compression by gzip is detected from the content.
     target : int or str
         The target's column, by position (negative from the end) or by name. The default -1 is
         the last column.
     delimiter : str
-        What separates the columns, by default a comma; often `";"` in countries where numbers
-        are written with a decimal comma.
+        The delimiter of the columns, by default a comma; often `";"` in countries that use a
+        decimal comma.
     header : bool
-        Whether the first line names the columns, as it does by default; otherwise they are
-        named "0", "1" ...
+        Whether the first line has the names of the columns, which is the default; otherwise they
+        are named "0", "1" ...
     encoding : str
         The encoding of the text, by default UTF-8 with or without byte-order mark.
     decimal : str
-        The sign before the decimals, `"."` by default or `","`. The other one is not read as a
-        separator of thousands; write numbers without one.
+        The decimal sign, `"."` by default or `","`. The other sign is not accepted as a thousands
+        separator; write numbers without separators.
     missing : iterable of str
-        The texts that stand for a missing value, in upper or lower case: by default an empty
-        field, `?`, `NA`, `N/A`, `NaN` and `null`. Where NA is a name, such as Namibia's code,
-        `missing=[""]` reads it as one.
+        The texts that mean a missing value, regardless of case: by default an empty field, `?`,
+        `NA`, `N/A`, `NaN` and `null`. If NA is a name, such as Namibia's country code, pass
+        `missing=[""]`.
 
     Returns
     -------
     Table
-        `x`, `y`, `feature_names`, `target_name`, `classes`. A target of text is read as
-        classes: indices into `classes`. Amounts are not text: a target such as `$5` or `1,200`
-        is refused.
+        `x`, `y`, `feature_names`, `target_name`, `classes`. A text target is read as class indices
+        into `classes`. Amounts are not text: a target such as `$5` or `1,200` is refused.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If a feature is missing or not a number, a target is missing or a row has another length,
-        with its line and column; if two columns have the same name or one has none; or if there
-        is no such target or the text has another encoding. Numbers are written with the digits 0
-        to 9: `1_000` and Arabic digits, which Python would read, are not numbers here, nor are
-        `$5`, `1,200` and `12 kg`.
+        If a feature is missing or not a number, a target is missing, or a row has another length
+        (the message names line and column); if two columns have the same name, or a column has no
+        name; or if the target column does not exist, or the text has another encoding. Numbers
+        must be written with the digits 0 to 9: `1_000` and Arabic digits, which Python accepts,
+        are not numbers here, nor are `$5`, `1,200` and `12 kg`.
     TypeError
         If `missing` is a single text.
 
@@ -167,7 +166,7 @@ def load_csv(
 def csv_rows(
     path: str | Path, dialect: Dialect, encoding: str
 ) -> Iterator[Iterator[tuple[int, list[str]]]]:
-    """The line number and the fields of each row that is not blank, while the file is open.
+    """Yield the line number and the fields of each row that is not blank.
 
     Raises
     ------
@@ -202,14 +201,14 @@ def csv_rows(
 
 
 def _text(value: Any, name: str) -> str:
-    """An option that is text, empty or not."""
+    """Return an option that must be a string, possibly empty."""
     if not isinstance(value, str):
         raise TypeError(f"{name} expects text, got {arguments.shown(value)}")
     return value
 
 
 def _encoding(name: Any) -> str:
-    """The name of an encoding; raise ValueError if Python knows no encoding of text by it."""
+    """Return the name of an encoding; raise ValueError if Python does not know it."""
     text = _text(name, "encoding=")
     try:
         known = getattr(codecs.lookup(text), "_is_text_encoding", True)
@@ -228,7 +227,7 @@ def csv_dialect(
     delimiter: str | None = None,
     decimal: str | None = None,
 ) -> Dialect:
-    """What separates the columns of a file and its decimal sign, where they are not given."""
+    """Return the delimiter and the decimal sign of a file, if they are not given."""
     encoding = _encoding(encoding)
     with _opened(path) as file:
         text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
@@ -236,9 +235,9 @@ def csv_dialect(
 
 
 def csv_encoding(path: str | Path) -> str:
-    """The encoding of a text file: UTF-8, UTF-16 by its beginning, or Western European (cp1252).
+    """Return the encoding of a text file: UTF-8, UTF-16 by its first bytes, or cp1252.
 
-    Any bytes are some text in cp1252: whoever reads a file by it says so.
+    Any bytes are valid cp1252, so callers must report that it was assumed.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     with _opened(path) as file:
@@ -264,7 +263,7 @@ def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[gzip.GzipFile | io.BufferedReader]:
-    """The file's content, unpacked where it begins as gzip does."""
+    """Return the file's content, decompressed if it starts like gzip."""
     with Path(arguments.path(path)).open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)

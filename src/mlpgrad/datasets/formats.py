@@ -1,4 +1,4 @@
-"""Files that are no text tables, known by their first bytes."""
+"""Files that are not text tables, recognized by their first bytes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ STARTS = {
     b"[{": ("JSON", IN_PANDAS),
     b"<": ("a web page or XML", "copy its table into a spreadsheet, and save it as CSV"),
 }
-"""How files begin: what they are, and what to do."""
+"""The first bytes of files: what the files are, and what to do."""
 
 
 def other_format(start: bytes) -> str | None:
-    """What a file is, by how it begins, and what to do about it; None where it may be text.
+    """Return what a file is, by its first bytes, and a fix; None if it may be text.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def other_format(start: bytes) -> str | None:
 
 
 def wide_encoding(start: bytes) -> str | None:
-    """The UTF-16 in which a text begins, known by its mark or by its many zero bytes; or None."""
+    """Return the UTF-16 encoding of a text, by its byte-order mark or zero bytes, or None."""
     if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return "utf-16"
     pairs = len(start) // 2

@@ -1,4 +1,4 @@
-"""Small data sets made by formulas: two classes in the plane, and a regression."""
+"""Small generated data sets: two classes in the plane, and a regression."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
 from mlpgrad.datasets.splitting import RandomState
 
-MOST = 100_000_000  # numbers or rows: a typing error is answered before memory runs out
+MOST = 100_000_000  # numbers or rows, so that a typing error does not exhaust the memory
 
 
 @suggesting
@@ -50,7 +50,7 @@ def moons(
 ) -> tuple[Array, Array]:
     """(cos t, sin t) against (1 - cos t, 1/2 - sin t),  0 <= t <= pi: two half circles
 
-    The second begins inside the first, so that no line separates them.
+    The half circles interlock, so that no line separates them.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def moons(
     noise : float
         Standard deviation of Gaussian noise added to both features, by default 0.
     random_state : int, numpy.random.Generator or None
-        The source of the order and the noise; None, the default, draws others each time.
+        The source of the order and the noise; with None, the default, they differ each time.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def circles(
     factor : float
         Radius of the inner circle, from 0 to 1 and by default 0.8; that of the outer one is 1.
     random_state : int, numpy.random.Generator or None
-        The source of the order and the noise; None, the default, draws others each time.
+        The source of the order and the noise; with None, the default, they differ each time.
 
     Returns
     -------
@@ -140,12 +140,12 @@ def spirals(
     Parameters
     ----------
     density : int
-        How many times denser the points lie than in the original, which is the default 1: there
-        are `96 density + 1` in each spiral, with `i / density` in place of i.
+        Density of the points relative to the original, by default 1: each spiral has
+        `96 density + 1` points, with `i / density` instead of i.
     noise : float
         Standard deviation of Gaussian noise added to both features, by default 0.
     random_state : int, numpy.random.Generator or None
-        The source of the noise; None, the default, draws other noise each time.
+        The source of the noise; with None, the default, it differs each time.
 
     Returns
     -------
@@ -192,7 +192,7 @@ def regression(
     noise : float
         Standard deviation of Gaussian noise added to y, by default 0.
     random_state : int, numpy.random.Generator or None
-        The source of the features and the noise; None, the default, draws others each time.
+        The source of the features and the noise; with None, the default, they differ each time.
 
     Returns
     -------

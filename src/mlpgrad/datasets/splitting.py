@@ -1,4 +1,4 @@
-"""Before training: hold samples out, in proportion to the classes, and scale columns."""
+"""Splitting of data, stratified by class, and scaling of columns."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def split(
     shuffle: bool = True,
     random_state: RandomState = 0,
 ) -> tuple[Array, Array, Array, Array]:
-    """Hold out a share of the samples for testing.
+    """Hold out a fraction of the samples for testing.
 
     Parameters
     ----------
     x, y : array (n, ...)
         Inputs and targets, one sample per row; n is at least 2.
     fraction : float
-        The share to hold out, between 0 and 1, by default 0.2: at least one sample, never all.
+        The fraction to hold out, between 0 and 1, by default 0.2: at least one sample, never all.
     stratify : bool, optional
-        Whether to hold out each class in proportion. The default is to do so if `y` holds
-        classes, one integer, boolean or string a sample, and `shuffle` is True.
+        Whether to stratify by class. By default this is done if `y` holds classes (one integer,
+        boolean or string per sample) and `shuffle` is True.
     shuffle : bool
-        Whether the choice is random, which is the default. False holds out the last rows, for
-        samples in order of time.
+        Whether the choice is random, which is the default. False holds out the last rows, as is
+        usual for time series.
     random_state : int, numpy.random.Generator or None
-        The source of the random choice. The default 0 makes the same split every time, None
-        another one each time.
+        The source of the random choice. The default 0 gives the same split every time, None a
+        different one each time.
 
     Returns
     -------
@@ -91,23 +91,24 @@ def split_indices(
     rng: RandomState = None,
     shuffle: bool = True,
 ) -> tuple[Array, Array]:
-    """Rows to train on and rows to hold out, both in increasing order.
+    """Return rows to train on and rows to hold out, both in increasing order.
 
     Parameters
     ----------
     samples : int
         Number of rows, at least 2.
     fraction : float
-        The share to hold out, between 0 and 1: at least one row, and never all.
+        The fraction to hold out, between 0 and 1: at least one row, never all.
     labels : array (samples,), optional
-        Classes to hold out in proportion: each to within one sample, and each class of two or
-        more on both sides. With many tiny classes that can make the whole share larger. Without
-        labels, the default, rows are chosen regardless of their class.
+        Classes for stratification: each class is held out in proportion to within one sample, and
+        each class of two or more samples is on both sides. With many tiny classes this can
+        increase the held-out fraction. Without labels, the default, rows are chosen regardless of
+        their class.
     rng : numpy.random.Generator, int or None
-        The source of the random choice; None, the default, makes another one each time.
+        The source of the random choice; with None, the default, it differs each time.
     shuffle : bool
-        Whether the choice is random, which is the default. False holds out the last rows, for
-        samples in order of time; labels do not matter then.
+        Whether the choice is random, which is the default. False holds out the last rows, as is
+        usual for time series; labels are then ignored.
 
     Returns
     -------
@@ -116,8 +117,8 @@ def split_indices(
     Raises
     ------
     ValueError
-        If `fraction` is not between 0 and 1, there are fewer than 2 samples, or `labels` has
-        another shape than `(samples,)`.
+        If `fraction` is not between 0 and 1, there are fewer than 2 samples, or the shape of
+        `labels` is not `(samples,)`.
 
     Examples
     --------
@@ -150,7 +151,7 @@ def split_indices(
 
 
 def _classes_of(labels: Array) -> Array:
-    """The class of each label as an index, in the order of the labels."""
+    """Return the class index of each label, in the order of the labels."""
     try:
         return np.unique(labels, return_inverse=True)[1].reshape(-1)
     except TypeError as error:
@@ -161,7 +162,7 @@ def _classes_of(labels: Array) -> Array:
 
 
 def _held_of_each(counts: Array, fraction: float) -> Array:
-    """How many of each class to hold out: the whole share, spread by largest remainder."""
+    """Return how many of each class to hold out: the total, apportioned by largest remainder."""
     ideal = (counts * fraction).round(9)  # 0.07 * 100 is 7.000000000000001
     several = counts > 1
     fewest = np.maximum(np.floor(ideal), several).astype(int)
@@ -181,20 +182,19 @@ def standardize(train: Any, *others: Any) -> tuple[Array, ...]: ...
 def standardize(train: Any, *others: Any) -> Array | tuple[Array, ...]:
     """Scale each column: x <- (x - mean) / standard deviation, both of the training set
 
-    Columns of any size are scaled exactly to rounding, from 1e-308 to 1e308.
+    Columns of any magnitude from 1e-308 to 1e308 are scaled without loss of accuracy.
 
     Parameters
     ----------
     train : array (n, features)
     *others : array (m, features)
-        Scaled in the same way: nothing is learnt from validation or test data.
+        Arrays to scale in the same way; nothing is learned from validation or test data.
 
     Returns
     -------
     array, or tuple of arrays
-        As many as were given, in their floating types (float64 for integers). Columns of `train`
-        have mean 0 and standard deviation 1; a column that is constant there becomes zero
-        everywhere.
+        The scaled arrays, in their floating types (float64 for integers). Columns of `train` have
+        mean 0 and standard deviation 1; a column that is constant there becomes zero everywhere.
 
     Raises
     ------
@@ -225,10 +225,10 @@ def standardize(train: Any, *others: Any) -> Array | tuple[Array, ...]:
 
 
 class Scaling:
-    """Mean and deviation of each column of `train: (n, features)`, for the arrays to be scaled.
+    """Mean and standard deviation of each column of `train: (n, features)`.
 
-    They are taken of numbers between -1 and 1, whose squares neither overflow nor vanish, and
-    which count from the first row, so that a large mean takes no digits from a small deviation.
+    They are computed from numbers scaled to -1 .. 1, whose squares neither overflow nor underflow,
+    relative to the first row, so that a large mean does not cost digits of a small deviation.
     """
 
     def __init__(self, train: Array) -> None:
@@ -241,7 +241,7 @@ class Scaling:
         self._spread = np.frexp(np.abs(x).max(axis=0))[1]
         x = np.ldexp(x, -self._spread)
         self._mean = x.mean(axis=0)
-        self._mean += (x - self._mean).mean(axis=0)  # what the first sum has rounded away
+        self._mean += (x - self._mean).mean(axis=0)  # corrects for rounding
         x -= self._mean
         deviation = np.sqrt((x * x).mean(axis=0))
         self._varies = deviation > 0
@@ -260,7 +260,7 @@ class Scaling:
         return np.where(self._varies, deviation, np.inf)
 
     def __call__(self, array: Array) -> Array:
-        """The array in units of the training set, in its own floating type."""
+        """Return the array scaled by the training set, in its own floating type."""
         kind = array.dtype if array.dtype.kind == "f" else np.dtype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             x = np.ldexp(array.astype(self._precise), -self._size) - self._origin
@@ -269,8 +269,8 @@ class Scaling:
         if not np.isfinite(scaled).all():
             row, column = np.argwhere(~np.isfinite(scaled))[0]
             raise ValueError(
-                f"standardize expects numbers in the range of the training set, got "
+                "standardize expects numbers in the range of the training set, got "
                 f"{array[row, column]} in row {row}, column {column}, which overflows {kind} when "
-                f"it is scaled; are the units the same?"
+                "it is scaled; check that the units are the same"
             )
         return scaled

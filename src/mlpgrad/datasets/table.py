@@ -40,7 +40,7 @@ class Table(NamedTuple):
     target_name: str
     """The name of the column `y`."""
     classes: tuple[str, ...] | None
-    """The text that each class index stands for, in alphabetical order; None for numbers."""
+    """The text of each class index, in alphabetical order; None for numbers."""
 
 
 def table_from(
@@ -50,9 +50,9 @@ def table_from(
     header: bool,
     fields: Fields,
 ) -> Table:
-    """The table that these rows make.
+    """Return the table made of these rows.
 
-    `rows` gives the fields of each row with its line number.
+    `rows` yields the fields of each row with its line number.
     """
     line, first = next(rows, (1, []))
     first = [field.strip() for field in first]
@@ -81,7 +81,7 @@ def _columns(
     path: str | Path,
     fields: Fields,
 ) -> tuple[array.array[float], dict[int, str]]:
-    """The features, row after row, and the target's text by line."""
+    """Return the features, row by row, and the target's text by line."""
     values, texts = array.array("d"), {}
     for line, row in rows:
         if len(row) != len(names) + 1:
@@ -108,7 +108,7 @@ def _names(first: list[str], path: str | Path, fields: Fields) -> list[str]:
         if name and name in first[:position]:
             raise ValueError(
                 f"{path}, line 1: columns {first.index(name)} and {position} are both named "
-                f"{name!r}; give each column a name of its own"
+                f"{name!r}; give each column a different name"
             )
     if "" in first:
         raise ValueError(
@@ -119,7 +119,7 @@ def _names(first: list[str], path: str | Path, fields: Fields) -> list[str]:
 
 
 def _position(target: int | str, names: list[str], path: str | Path) -> int:
-    """The target's column, from its position or name."""
+    """Return the index of the target's column, from its position or name."""
     if isinstance(target, str):
         if target not in names:
             raise ValueError(f"{path} has no column {target!r}{nearest(target, names)}")
@@ -153,7 +153,7 @@ def _refuse(
 def _target(
     texts: dict[int, str], path: str | Path, name: str, fields: Fields
 ) -> tuple[Array, tuple[str, ...] | None]:
-    """The target as numbers, and the classes where it is text; `texts` are by line."""
+    """Return the target as numbers, and the classes if it is text; `texts` are by line."""
     numeric = [fields.is_number(text) for text in texts.values()]
     amounts = not any(numeric) and hidden_amounts(texts.values(), fields.decimal)
     for (line, text), is_number in zip(texts.items(), numeric, strict=True):
@@ -175,7 +175,7 @@ def _target(
 
 
 def _fix_of_target(text: str, is_number: bool, numbers: bool, fields: Fields) -> str | None:
-    """What to do about a target that cannot be used, or None; `numbers` where all should be."""
+    """Return advice for an unusable target, or None; `numbers` if it should be numeric."""
     if fields.is_missing(text):
         if numbers or not text:
             return "remove the row or correct it"

@@ -1,1 +1,1 @@
-"""Models in files, and models of other libraries."""
+"""Models in files."""

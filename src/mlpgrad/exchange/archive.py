@@ -1,7 +1,7 @@
-"""The arrays of a `.npz` file: sizes are compared before anything is allocated or read.
+"""The arrays of a `.npz` file, whose sizes are checked before anything is allocated or read.
 
-Members that are not asked for are never read. Those that are asked for must lie in the file as they
-are, not compressed, so that they take no more memory than the file does.
+Members are read only on request. They must not be compressed, so that they take no more memory
+than the file.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ FORM = re.compile(
     rb"{'descr': '([<>|][biufcSU]\d{1,9})', 'fortran_order': (True|False), "
     rb"'shape': \(((?:\d{1,18}, )*(?:\d{1,18},?)?)\), } *\n"
 )
-"""What NumPy writes of an array of numbers or text. Nothing else is taken: NumPy's own reader
-evaluates the text, and warns about some."""
+"""The header that NumPy writes for an array of numbers or text. No other header is accepted:
+NumPy's own reader evaluates the header, and warns about some.
+"""
 
 PIECE = 1 << 20  # bytes read at once
-SHARE, SPARE = 2.7, 8 << 20  # bytes of memory: for each byte of the file, and for the smallest
+SHARE, SPARE = 2.7, 8 << 20  # bytes of memory per byte of the file, and a constant for small files
 
 
 def open_regular(path: str | Path) -> BinaryIO:
@@ -49,7 +50,7 @@ def open_regular(path: str | Path) -> BinaryIO:
 
 
 class Header(NamedTuple):
-    """What precedes the numbers of a member."""
+    """The header of a member."""
 
     shape: Shape
     dtype: np.dtype[Any]
@@ -58,17 +59,17 @@ class Header(NamedTuple):
 
 
 class Archive:
-    """Arrays by name, read from the file whenever they are asked for.
+    """Arrays by name, read from the file on access.
 
     Parameters
     ----------
     file : binary file
-        Open for reading, at any position.
+        A file open for reading, at any position.
 
     Raises
     ------
     ValueError
-        If this is not a `.npz` file, or the file is truncated.
+        If it is not a `.npz` file, or the file is truncated.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -83,11 +84,11 @@ class Archive:
             raise ValueError("its members are longer than the file; is the file truncated?")
 
     def names(self) -> list[str]:
-        """The names of the arrays, in the order of the file."""
+        """Return the names of the arrays, in the order of the file."""
         return [name.removesuffix(".npy") for name in self._members]
 
     def afford(self, memory: int, what: str) -> None:
-        """Raise ValueError if something takes more bytes of memory than a file of this size may."""
+        """Raise ValueError if something takes more memory than a file of this size may."""
         if memory > SHARE * self.size + SPARE:
             raise ValueError(f"it has {what} that needs too much memory for a file of its size")
 
@@ -101,7 +102,7 @@ class Archive:
         return array.T if header.by_columns else array
 
     def check(self, name: str, shape: Shape, dtype: np.dtype[Any]) -> None:
-        """Raise ValueError unless an array has this shape and type, in either byte order."""
+        """Raise ValueError unless an array has this shape and dtype, in either byte order."""
         with self._open(name) as member:
             kept = self._header(member, name)
         if kept.shape != shape or kept.dtype.newbyteorder("=") != dtype:
@@ -110,10 +111,10 @@ class Archive:
                 f"got {kept.shape} of {kept.dtype}"
             )
         if kept.by_columns:
-            raise ValueError(f"{name} expects numbers row by row, got columns")
+            raise ValueError(f"{name} expects C order, got Fortran order")
 
     def read_into(self, name: str, flat: Array) -> None:
-        """Read an array into one that exists already, of the same shape and type."""
+        """Read an array into an existing one of the same shape and dtype."""
         self.check(name, flat.shape, flat.dtype)
         with self._open(name) as member:
             header = self._header(member, name)
@@ -130,7 +131,7 @@ class Archive:
         return self._zip.open(member)
 
     def _header(self, member: IO[bytes], name: str) -> Header:
-        """Shape and type, if they agree with the length of the member."""
+        """Return shape and dtype, if they agree with the length of the member."""
         start = member.read(10)
         length = int.from_bytes(start[8:], "little")
         text = member.read(length)
@@ -154,7 +155,7 @@ class Archive:
 
 
 def _read_into(member: IO[bytes], array: Array) -> None:
-    """Fill an array that lies in one piece; the end of the member is where its sum is checked."""
+    """Fill a contiguous array; the checksum is verified at the end of the member."""
     if not array.nbytes:
         return
     content = array.reshape(-1).view(np.uint8)
@@ -164,12 +165,12 @@ def _read_into(member: IO[bytes], array: Array) -> None:
 
 
 def _directory_size(file: BinaryIO) -> int:
-    """The length of an archive's list of members, from the records at the file's end."""
+    """Return the length of an archive's list of members, from the records at the file's end."""
     file.seek(-min(file.seek(0, 2), 98), 2)
     content = file.read().rjust(98, b"\0")
     large, pointer, end = content[:56], content[56:76], content[76:]
     if not (end.startswith(b"PK\5\6") and end.endswith(b"\0\0")):
         raise ValueError("not a .npz file, or the file is truncated")
-    if pointer.startswith(b"PK\6\7"):  # a file of more than 4 GB has one more record
+    if pointer.startswith(b"PK\6\7"):  # a file of more than 4 GB has an additional record
         return int.from_bytes(large[40:48], "little")
     return int.from_bytes(end[12:16], "little")

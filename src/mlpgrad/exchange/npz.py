@@ -1,10 +1,10 @@
 """Models in files: NumPy's `.npz` with a JSON description, never pickle.
 
-A file holds the arrays `params` and `state`, and `description`, a text that says how to build the
-model anew: the class and constructor arguments of it, its layers, its loss, the states of its
-random generators, and the names of columns and classes that it has learnt. Reading one runs no code
-but these constructors, and draws no initial values: the sizes that the layers ask for are compared
-with those of the arrays before there is memory for either.
+A file holds the arrays `params` and `state`, and `description`, a text from which the model can be
+made again: the classes and constructor arguments of the model, its layers and its loss, the states
+of its random generators, and the names of columns and classes that it has learned. Reading a file
+only calls these constructors, and draws no initial values: the sizes that the layers need are
+compared with those of the arrays before memory is allocated for either.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from mlpgrad.network.network import Network
 FORMAT, VERSION = "mlpgrad model", 2
 
 COSTS = {"{": 180, "[": 80, ",": 10, '"': 30, '":': 60}
-"""Bytes of memory that reading a description may take at most, by the marks in its text."""
+"""Upper bounds of the memory in bytes for reading a description, by character of its text."""
 
 
 def save(model: Network, path: str | Path) -> None:
-    """Write a model to a file that `load` reads back: same predictions, same further training.
+    """Write a model to a file, from which `load` restores predictions and further training.
 
-    The file appears whole or not at all. Everything that constructors take is kept, with all
-    parameters, statistics and random states; optimizers and callbacks are not part of a model.
-    A longdouble model can be read only where that type is the same. A file that is saved again
-    keeps its mode, and its owner where the process may set it.
+    The file is written completely or not at all. It holds all constructor arguments, parameters,
+    statistics and random states; optimizers and callbacks are not part of a model. A longdouble
+    model can only be read on machines with the same longdouble type. An existing file keeps its
+    mode, and also its owner if the process is allowed to set it.
 
     Parameters
     ----------
     model : Network
     path : str or Path
-        The file's name as it is. `Sequential.save` names the errors, and gives an example.
+        Name of the file; no suffix is added. `Sequential.save` documents the errors.
     """
     arrays: dict[str, Array] = {"params": model.params, "state": model.state}
     description = {
@@ -62,10 +62,11 @@ def save(model: Network, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> Network:
-    """Read a model that `save` has written.
+    """Read a model that `save` wrote.
 
-    A file takes at most about three times its size of memory and runs no code of its own, so that
-    files of strangers can be read. Members that the description does not name are ignored.
+    Reading needs at most about three times the size of the file in memory and runs no code from
+    the file, so that untrusted files can be read. Members that the description does not name are
+    ignored.
 
     Parameters
     ----------
@@ -74,17 +75,17 @@ def load(path: str | Path) -> Network:
     Returns
     -------
     Network
-        An object of the class that was saved: a `Sequential`, usually.
+        An object of the class that was saved, usually `Sequential`.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError
-        If there is no such file, or it is a folder.
+        If the file does not exist, or is a folder.
     ValueError
-        If it is a pipe or a device; if the file is damaged, was written by a newer mlpgrad, or is
-        not a model; if its arrays do not have the sizes that its layers need, are compressed, or
-        hold Python objects; or if it needs a class that is not defined: import the module that
-        defines it first.
+        If the file is damaged, is not a model, is a pipe or a device, or was written by a newer
+        version of mlpgrad; if its arrays do not have the sizes that its layers need, are
+        compressed, or hold Python objects; or if it needs a class that is not defined: import the
+        module that defines it first.
     """
     with open_regular(path) as file:
         try:
@@ -95,7 +96,7 @@ def load(path: str | Path) -> Network:
 
 
 def _read(archive: Archive) -> Network:
-    """The model in an archive: sizes first, then the constructors, the numbers last."""
+    """Read the model in an archive: sizes first, then the constructors, the numbers last."""
     names = archive.names()
     if not {"params", "state", "description"} <= set(names):
         raise ValueError(f"it holds {sorted(names)[:9]}, not params, state and description")
@@ -123,7 +124,7 @@ def _read(archive: Archive) -> Network:
 
 
 def _fill(model: Network, archive: Archive, description: dict[str, Any], decode: Decoder) -> None:
-    """Put the numbers of an archive, and its random states, into the model that it describes."""
+    """Read the numbers and random states of an archive into the model that it describes."""
     archive.read_into("params", model.params)
     archive.read_into("state", model.state)
     *rngs, model.rng = decode(description["rngs"])
@@ -140,7 +141,7 @@ def _fill(model: Network, archive: Archive, description: dict[str, Any], decode:
 
 
 def _streams(found: Any) -> dict[str, np.random.Generator]:
-    """Random generators by name, or ValueError."""
+    """Return random generators by name; raise ValueError for anything else."""
     if not isinstance(found, dict) or not all(
         isinstance(name, str) and isinstance(rng, np.random.Generator)
         for name, rng in found.items()
@@ -150,7 +151,7 @@ def _streams(found: Any) -> dict[str, np.random.Generator]:
 
 
 def _description(archive: Archive) -> dict[str, Any]:
-    """What a file says of its model, if this version reads it and its size allows it."""
+    """Return the description of the model, if this version can read it and its size is allowed."""
     text = archive["description"].item()
     if not text.isascii():
         raise ValueError("its description is not ASCII text")
@@ -170,11 +171,11 @@ def _description(archive: Archive) -> dict[str, Any]:
 
 
 def _lay_out(model: Network, archive: Archive, generators: int) -> None:
-    """Give a network arrays of zeros, if they are as large as those of the file."""
+    """Give a network zero arrays, if their sizes are those in the file."""
     for name, slots in zip(("params", "state"), model._laid_out(), strict=True):
         archive.check(name, (*model.lead, slots[-1].stop if slots else 0), model.dtype)
     expected = (model.ensemble_size or 1) + 1
     if generators != expected:
-        raise ValueError(f"it holds {generators} random generators, {expected} are needed")
+        raise ValueError(f"it holds {generators} random generators, but {expected} are needed")
     *model.rngs, model.rng = [np.random.default_rng(0)] * expected  # until the file's are read
     model._bind()

@@ -1,4 +1,4 @@
-"""Writing a file so that it appears whole or not at all, in place of an older one."""
+"""Atomic replacement of a file: it is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from typing import BinaryIO
 
 try:
     import fcntl
-except ModuleNotFoundError:  # Windows, where a file that is open cannot be moved, either
+except ModuleNotFoundError:  # Windows, where an open file cannot be moved
     fcntl = None  # type: ignore[assignment]
 
 ABANDONED = 3600.0
-"""Seconds after its last byte in which a draft that is closed must have been moved."""
+"""Seconds after its last write after which a closed draft counts as abandoned."""
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[BinaryIO]:
-    r"""Open a draft for writing, which takes the place of the file at `path` at the end.
+    r"""Open a draft for writing, which replaces the file at `path` at the end.
 
-    After an error the file is as it was. Symbolic links are followed. An older file's mode is
-    kept, and its owner and group where this process may set them. Drafts for the same file that
-    killed processes have left in the folder are removed: at once where files can be locked, on
+    After an error the file is unchanged. Symbolic links are followed. The mode of an existing file
+    is kept, and also its owner and group if this process is allowed to set them. Drafts for the
+    same file that were left by killed processes are removed: at once if files can be locked, on
     Windows after an hour.
 
     Parameters
@@ -72,7 +72,7 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def _older(target: Path) -> os.stat_result | None:
-    """What is known of the file to be replaced, or None; an error where it must not be."""
+    """Return the status of the file to replace, or None; raise an error if it must be kept."""
     if not target.parent.is_dir():
         raise FileNotFoundError(f"no folder {str(target.parent)!r} to save into; create it first")
     try:
@@ -90,7 +90,7 @@ def _older(target: Path) -> os.stat_result | None:
 
 
 def _draft(folder: Path, prefix: str, mode: int) -> tuple[Path, BinaryIO]:
-    """Create a file and lock it for as long as it is open: that shows that it is in use."""
+    """Create a file and lock it while it is open, which shows that it is in use."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     while True:
         draft = folder / f"{prefix}{secrets.token_hex(8)}.tmp"
@@ -106,8 +106,10 @@ def _draft(folder: Path, prefix: str, mode: int) -> tuple[Path, BinaryIO]:
 def _remove_abandoned(folder: Path, prefix: str) -> None:
     """Remove drafts that no process is writing."""
     for draft in folder.glob(f"{prefix}{'[0-9a-f]' * 16}.tmp"):
-        with contextlib.suppress(OSError):  # it is in use, another user's, or gone by now
-            if fcntl is None:  # no locks, but a file that is open cannot be removed
+        with contextlib.suppress(
+            OSError
+        ):  # it is in use, belongs to another user, or no longer exists
+            if fcntl is None:  # no locks, but an open file cannot be removed
                 if time.time() - draft.stat().st_mtime > ABANDONED:
                     draft.unlink()
                 continue
@@ -125,5 +127,7 @@ def _keep_permissions(file: BinaryIO, older: os.stat_result) -> None:
             os.fchown(file.fileno(), owner, group)
     mode = stat.S_IMODE(older.st_mode)
     if os.fstat(file.fileno()).st_gid != older.st_gid:
-        mode = mode & ~0o070 | (mode & 0o007) << 3  # another group gets what everybody gets
+        mode = (
+            mode & ~0o070 | (mode & 0o007) << 3
+        )  # another group gets the permissions of all users
     os.fchmod(file.fileno(), mode)

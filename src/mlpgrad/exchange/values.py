@@ -1,7 +1,7 @@
-"""Values as JSON: constructor arguments, objects of the library's families, random generators.
+"""Values as JSON: constructor arguments, objects of mlpgrad's base classes, random generators.
 
-Decoding runs no code but the constructors of classes that the program has defined: a file cannot
-name a module to import.
+Decoding only calls constructors of classes that the program has defined: a file cannot name a
+module to import.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mlpgrad.penalties import Penalty
 from mlpgrad.tables import ColumnEncoding, TableEncoder
 
 FAMILIES = (Network, Layer, Loss, Penalty, Initializer, Uncertainty, TableEncoder, ColumnEncoding)
-"""Classes of these may stand in a file, a user's own too."""
+"""Base classes of the objects that a file may contain, including user-defined ones."""
 
 NUMBERS = re.compile(r"bool|(u?int|float|complex)\d{1,3}")
 LONGEST_NAME = 200
@@ -33,7 +33,7 @@ LARGEST_POOL = 1024
 
 
 def encode(value: Any, place: str, arrays: dict[str, Array]) -> Any:
-    """A value as JSON; arrays go to `arrays`. What JSON lacks is a dict of one key, its kind."""
+    """Return a value as JSON; arrays go to `arrays`, other types become a dict with their kind."""
     if value is None or type(value) in (bool, int, str):
         return value
     if type(value) is float:
@@ -52,10 +52,10 @@ def encode(value: Any, place: str, arrays: dict[str, Array]) -> Any:
         return {"dtype": value.name}
     if isinstance(value, np.random.Generator):
         source = value.bit_generator
-        seed = getattr(source.seed_seq, "state", None)  # what it would spawn next
+        seed = getattr(source.seed_seq, "state", None)  # determines the next spawned generators
         state = [type(source).__name__, source.state, seed]
         return {"generator": [encode(item, place, arrays) for item in state]}
-    if isinstance(value, np.str_):  # `str`, and arrays, drop null characters at its end
+    if isinstance(value, np.str_):  # `str` and arrays drop trailing null characters
         return {"text": "".join(value)}
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biufcSU":
         name = f"array_{len(arrays)}"
@@ -65,28 +65,28 @@ def encode(value: Any, place: str, arrays: dict[str, Array]) -> Any:
 
 
 def _unkept(value: Any, place: str) -> str:
-    """What to say of a value that a file cannot hold."""
-    fix = "keep numbers, texts, arrays or lists of these"
+    """Return the message for a value that cannot be written to a file."""
+    fix = "keep numbers, strings, arrays or lists of these"
     if isinstance(value, Network):
-        return f"{place} is a network, whose weights a file would not hold; save it by itself"
+        return f"{place} is a network, whose weights would not be saved; save it separately"
     if callable(value):
-        fix = "write it as a class of its own, for instance a subclass of Activation"
-    return f"{place} is {value!r}, which a file cannot hold; {fix}"
+        fix = "write it as a class, for instance a subclass of Activation"
+    return f"{place} is {value!r}, which cannot be written to a file; {fix}"
 
 
 class Arrays(Protocol):
-    """Arrays by name: a dict, or a file that reads them when they are asked for."""
+    """Arrays by name: a dict, or a file that reads them on access."""
 
     def __getitem__(self, name: str, /) -> Array: ...
 
 
 class Decoder:
-    """The way back from `encode`: called with JSON, it gives the value.
+    """The inverse of `encode`: called with JSON, it returns the value.
 
     Parameters
     ----------
     arrays : dict or Archive
-        Where arrays are found by their names.
+        The arrays by name.
     make : callable, optional
         Called with a class and its arguments, by name; returns the object. By default the
         constructor.
@@ -99,7 +99,7 @@ class Decoder:
         self._classes: dict[Any, Any] = {}
 
     def __call__(self, value: Any) -> Any:
-        """What `encode` was given; lists are changed in place, to save memory."""
+        """Return the value that `encode` was given; lists are changed in place to save memory."""
         if isinstance(value, list):
             for index, item in enumerate(value):
                 value[index] = self(item)
@@ -122,7 +122,7 @@ class Decoder:
         """A random generator in a given state."""
         name, state, seed = self(content)
         inner = state["state"] if isinstance(state["state"], dict) else {}
-        # NumPy does not check these two places: beyond its buffer it would read other memory
+        # NumPy does not check these two indices, and would read beyond its buffer
         if not (0 <= inner.get("pos", 0) <= 624 and 0 <= state.get("buffer_pos", 0) <= 4):
             raise ValueError(f"the state of the random generator {name} is out of bounds")
         if seed is not None and not seed["pool_size"] <= LARGEST_POOL:
@@ -140,7 +140,7 @@ class Decoder:
         return self._classes[key]
 
     def _array(self, name: str) -> Array:
-        """An array, the same one each time: many places may name it."""
+        """Return an array; references to the same name give the same array."""
         if name not in self._read:
             self._read[name] = self._arrays[name]
         return self._read[name]
@@ -165,12 +165,12 @@ _KINDS: dict[str, Callable[[Decoder, Any], Any]] = {
 
 
 def find(roots: tuple[type, ...], name: str, module: str | None) -> Any:
-    """The class of this name among all that descend from `roots`."""
+    """Return the class of this name among the subclasses of `roots`."""
     known = {cls for root in roots for cls in (root, *_descendants(root))}
     found = [cls for cls in known if cls.__name__ == name]
     if len(found) > 1:
         found = [cls for cls in found if cls.__module__ == module] or found
-    if len(found) > 1:  # a class defined anew, as in a notebook: the one that the name now means
+    if len(found) > 1:  # a class defined repeatedly, as in a notebook: use its current definition
         found = [cls for cls in found if getattr(sys.modules.get(module or ""), name, 0) is cls]
     if not found:
         advice = nearest(name, sorted(cls.__name__ for cls in known))
@@ -182,9 +182,9 @@ def find(roots: tuple[type, ...], name: str, module: str | None) -> Any:
 
 
 def _name(text: Any) -> str:
-    """A name as it stands in a file, unless it is something else."""
+    """Return a name from a file; raise ValueError if it is not a string."""
     if not isinstance(text, str) or len(text) > LONGEST_NAME:
-        raise ValueError(f"it holds {text!r:.80} in place of a name")
+        raise ValueError(f"it holds {text!r:.80} instead of a name")
     return text
 
 

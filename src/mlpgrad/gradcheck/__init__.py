@@ -1,4 +1,4 @@
-"""Gradient checks that people can trust: no wrong gradient passes, no correct one fails."""
+"""Reliable gradient checks: wrong gradients do not pass, and correct ones do not fail."""
 
 from mlpgrad.gradcheck.asserting import assert_gradients
 from mlpgrad.gradcheck.functions.gradients import check_gradient

@@ -1,4 +1,4 @@
-"""One assertion for everything that can be checked."""
+"""One assertion for all checks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class GradientCheckError(AssertionError):
 
 
 def check(*args: Any, **options: Any) -> GradientReport:
-    """The check that fits the arguments: a model, a layer, a loss, or a function.
+    """Run the check that fits the arguments: a model, a layer, a loss, or a function.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def check(*args: Any, **options: Any) -> GradientReport:
 
 
 def assert_gradients(*args: Any, strict: bool = False, **options: Any) -> GradientReport:
-    """Raise an AssertionError that holds the whole report unless the gradient is correct.
+    """Raise an AssertionError with the whole report unless the gradient is correct.
 
     Parameters
     ----------
@@ -45,12 +45,12 @@ def assert_gradients(*args: Any, strict: bool = False, **options: Any) -> Gradie
         The arguments of `check_gradients(model, x, y)`, `check_layer(layer)`, `check_loss(loss)` or
         `check_gradient(f, grad, params)`; or one GradientReport.
     strict : bool
-        Also fail where the check could not have noticed a mistake (NO_POWER).
+        Also fail if the check could not have detected a mistake (NO_POWER).
 
     Returns
     -------
     GradientReport
-        The report, if the check passed. The error of one that did not has it as `error.report`.
+        The report, if the check passed. The error of a failed check has it as `error.report`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""From a problem to its report: protocol, two points, verdicts, then an explanation."""
+"""The steps of a check: protocol, two points, verdicts, then an explanation."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from mlpgrad.gradcheck.report import GradientReport, TensorReport
 from mlpgrad.gradcheck.verdicts import GOOD, Verdict
 
 CULPRITS = 4
-"""Number of wrong tensors in which an element is searched for."""
+"""Maximum number of wrong tensors in which a wrong element is located."""
 ELSEWHERE = "correct at the given point, wrong at a second one nearby"
 SETTLED = {Outcome.AGREES, Outcome.EMPTY}
 
 
 @contextmanager
 def global_generators_kept() -> Iterator[None]:
-    """The global generators continue as if f had not drawn from them."""
+    """Restore the global random generators, in case f draws from them."""
     numpy_state = np.random.get_state()  # noqa: NPY002  # the users' generator, not ours
     python_state = random.getstate()
     try:
@@ -56,7 +56,7 @@ class Checker:
     seed : int
         Seed of the random directions.
     subject : str
-        What is checked, in a few words.
+        A short description of what is checked.
     again : str
         The line of code that repeats the check.
     """
@@ -71,7 +71,7 @@ class Checker:
         self.value = float("nan")
 
     def run(self) -> GradientReport:
-        """All steps in order; stops where the next one would make no sense."""
+        """Run all steps in order; stop when the next one would be meaningless."""
         report, problem = self.report, self.problem
         with global_generators_kept(), np.errstate(all="ignore"):
             gradient = self.protocol() if self.repeatable() else None
@@ -83,7 +83,7 @@ class Checker:
     # the protocol
 
     def repeatable(self) -> bool:
-        """f twice at the same point: finite, and the same."""
+        """Check that two calls of f at the same point give the same finite value."""
         problem, protocol = self.problem, self.report.protocol
         self.value, again = problem.value(problem.point), problem.value(problem.point)
         if not np.isfinite(self.value):
@@ -96,13 +96,13 @@ class Checker:
         return not protocol
 
     def protocol(self) -> Array | None:
-        """The gradient, after calls that must not change it."""
+        """Return the gradient, after calls that must not change it."""
         return self.problem.gradient(self.problem.point)
 
     # the comparison
 
     def compare(self, gradient: Array) -> None:
-        """Both points, the verdicts, and what follows from a failure."""
+        """Compare at both points, set the verdicts, and examine failures."""
         problem, report, point = self.problem, self.report, self.problem.point
         settings = self.plan.settings(problem, point, self.value, self.rng)
         bad = ~np.isfinite(gradient)
@@ -132,7 +132,7 @@ class Checker:
             report.extra_passes += problem.passes - before - report.hint_passes
 
     def elsewhere(self, here: Place) -> Place | None:
-        """A second point: what is correct at one alone may come from a cache, or a kink."""
+        """Compare at a second point, since one point may be special: a cache, or a kink."""
         problem, settings = self.problem, here.settings
         if self.every_element or self.report.protocol:
             return None
@@ -149,13 +149,13 @@ class Checker:
             return None
         kinks = here.outcomes() & {Outcome.KINK, Outcome.BEYOND_KINK}
         if len(moved) > LARGE and not kinks and (gradient != here.gradient).any():
-            return None  # passes are expensive, and the gradient does follow the parameters
+            return None  # passes are expensive, and the gradient does depend on the parameters
         noise = max(settings.noise, settings.precision * abs(value))
         there = Place(moved, gradient, settings._replace(value=value, noise=noise))
         return check_point(problem, there, self.rng, 1, along=False)
 
     def not_numbers(self, here: Place, bad: Array) -> None:
-        """Arrays with elements that are not finite: the slopes at the first of those."""
+        """Measure the slopes at the first elements that are not finite."""
         problem, before, left = self.problem, self.problem.passes, CULPRITS
         for leaf, tensor in zip(problem.leaves, self.report.tensors, strict=True):
             positions = np.flatnonzero(bad[leaf.slice])
@@ -176,7 +176,7 @@ class Checker:
         """At a kink, an element's gradient must be between its slopes on both sides."""
         problem, before = self.problem, self.problem.passes
         if not problem.strict_kinks:
-            return  # an element may move several units at kinks: its slopes bound nothing
+            return  # an element may move several units at kinks, so its slopes are no bounds
         for number, leaf in enumerate(problem.leaves):
             tensor = self.report.tensors[number]
             outcomes = {finding.outcome for finding in here.found[number]}
@@ -192,21 +192,21 @@ class Checker:
         self.report.extra_passes += problem.passes - before
 
     def stale(self, here: Place, there: Place) -> None:
-        """A gradient that is wrong at the second point because it is still that of the first."""
+        """Detect a gradient at the second point that is still that of the first."""
         for leaf, tensor in zip(self.problem.leaves, self.report.tensors, strict=True):
             wrong = tensor.verdict is Verdict.FAIL and tensor.note == ELSEWHERE
             if wrong and np.array_equal(here.gradient[leaf.slice], there.gradient[leaf.slice]):
                 self.report.protocol.setdefault(
                     Verdict.STALE_CACHE,
                     f"at a second point the gradient of {leaf.name} is still that of the first; "
-                    f"do not reuse what an earlier call has stored",
+                    "do not reuse values stored by an earlier call",
                 )
 
     def own_precision(self, gradient: Array) -> None:
-        """The gradient in the user's precision against the one in float64.
+        """Compare the gradient in the user's precision with that in float64.
 
-        Its rounding is seen by moving the parameters by a rounding error each. What is wrong at
-        one point only is a kink between the two precisions.
+        The rounding error is estimated by moving each parameter by a rounding error. A difference
+        at one point only is due to a kink between the two precisions.
         """
         problem, dtype = self.problem, self.problem.own_dtype
         judged = (*GOOD, Verdict.INCONCLUSIVE)
@@ -226,12 +226,12 @@ class Checker:
                 in_float64 = "correct in float64" if tensor.verdict in GOOD else "not judged there"
                 tensor.verdict = Verdict.FAIL
                 tensor.note = (
-                    f"{in_float64}, but in {dtype} off by {error / (norm or 1):.0e} "
-                    f"of its norm, where rounding explains {tolerance / (norm or 1):.0e}"
+                    f"{in_float64}, but in {dtype} off by {error / (norm or 1):.0e} of its norm, "
+                    f"of which rounding explains {tolerance / (norm or 1):.0e}"
                 )
 
     def rounding(self, point: Array, exact: Array, seen: Array) -> Array:
-        """For each tensor: error of the user's gradient, what rounding explains, and the norm."""
+        """Return error, tolerance and norm of the user's gradient for each tensor."""
         problem, eps = self.problem, float(np.finfo(self.problem.own_dtype).eps)
 
         def norms(vector: Array) -> Array:
@@ -243,7 +243,7 @@ class Checker:
         few = 50 if eps < HALF else 8
         explained = few * eps * norms(exact) + 8 * near
         if not problem.shows_kinks:
-            # cancellation: a function that rounding of its parameters hardly moves in float64
+            # cancellation: rounding of the parameters hardly changes the function in float64
             twin = np.max([norms(problem.gradient(point * move) - exact) for move in moves], axis=0)
             gross = seen & (norms(own - exact) > np.maximum(0.3 * norms(exact), 50 * twin))
             explained[gross] = few * eps * norms(exact)[gross]
@@ -252,7 +252,7 @@ class Checker:
     # the explanation
 
     def explain(self, place: Place) -> None:
-        """Where the gradient is wrong, and what the error looks like."""
+        """Locate the mistake, and add hints about the error."""
         wrong = place.wrong(self.problem.leaves)
         single = [h for t, found in wrong[:CULPRITS] for h in self.located(place, t, found)]
         before = self.problem.passes
@@ -264,7 +264,7 @@ class Checker:
         self.second_opinion(place, [findings for _, findings in wrong])
 
     def located(self, place: Place, leaf: Leaf, findings: list[Finding]) -> list[Hint]:
-        """Put one wrong element of a tensor into the report; a hint if it is the only one."""
+        """Report one wrong element of a tensor; return a hint if it is the only one."""
         culprit, only = locate(self.problem, place, leaf, findings)
         self.report.culprits.append(culprit)
         return [Hint("SINGLE", f"only {culprit.name} is wrong")] if only else []
@@ -277,7 +277,7 @@ class Checker:
                 self.report.codes.append(hint.code)
 
     def second_opinion(self, place: Place, found: Sequence[list[Finding]]) -> None:
-        """The Taylor test along the direction that disagrees most."""
+        """Run the Taylor test along the direction with the largest disagreement."""
         every = [f for findings in found for f in findings if np.isfinite(f.excess)]
         if every:
             worst = max(every, key=lambda f: f.excess).direction
@@ -286,7 +286,7 @@ class Checker:
 
 
 def not_finite(leaves: Sequence[Leaf], gradient: Array) -> dict[Verdict, str]:
-    """The first element of a gradient that is not a number, or infinite."""
+    """Return the first element of a gradient that is not finite."""
     for leaf in leaves:
         bad = np.flatnonzero(~np.isfinite(gradient[leaf.slice]))
         if len(bad):
@@ -296,7 +296,7 @@ def not_finite(leaves: Sequence[Leaf], gradient: Array) -> dict[Verdict, str]:
 
 
 def verdict_of(leaf: Leaf, first: list[Finding], second: list[Finding]) -> TensorReport:
-    """One verdict from what all directions in a tensor say, at both points."""
+    """Return one verdict from all directions in a tensor at both points."""
     here, there = ({finding.outcome for finding in found} for found in (first, second))
     both, note = here | there, ""
     if leaf.size == 0:
@@ -306,7 +306,7 @@ def verdict_of(leaf: Leaf, first: list[Finding], second: list[Finding]) -> Tenso
         if here <= SETTLED:
             note = ELSEWHERE
     elif Outcome.BEYOND_KINK in both:
-        # at several kinks at once one-sided slopes bound nothing: the second point decides
+        # at several kinks at once, one-sided slopes are no bounds; the second point decides
         verdict = Verdict.KINK if there and there <= SETTLED else Verdict.INCONCLUSIVE
     elif Outcome.KINK in here:
         verdict = Verdict.KINK

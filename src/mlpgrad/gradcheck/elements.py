@@ -1,4 +1,4 @@
-"""The numeric slopes of single elements of a wrong gradient: what hints are confirmed by."""
+"""Numeric slopes of single elements of a wrong gradient, by which hints are confirmed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mlpgrad.gradcheck.numeric.directions import Place, first_step
 from mlpgrad.gradcheck.numeric.problem import Direction, Leaf, Problem, search, spread, stream
 
 ALL, SOME = 256, 48
-"""Arrays of up to `ALL` elements are measured whole, of longer ones `SOME` elements."""
+"""Arrays of up to `ALL` elements are measured completely, larger ones at `SOME` elements."""
 EQUAL = 1e-4
 """Relative difference of elements that count as equal."""
 
@@ -40,7 +40,7 @@ class Observed(NamedTuple):
 
     @property
     def spare(self) -> Array:
-        """By how much equal slopes may differ, for each measured element."""
+        """The tolerance for equal slopes, for each measured element."""
         return self.bound + EQUAL * np.abs(self.numeric) + 1e-6 * self.size
 
     @property
@@ -63,12 +63,12 @@ class Observed(NamedTuple):
         return zero
 
     def equals(self, gradient: Array) -> bool:
-        """Whether a gradient has the measured slopes, at every one of these elements."""
+        """Return whether a gradient has the measured slopes at all of these elements."""
         off = np.abs(gradient.ravel()[self.positions] - self.numeric)
         return bool((off <= self.spare).all())
 
     def without(self, part: Array) -> Observed:
-        """The same without a part of the gradient that is known to be correct."""
+        """Return the same without a part of the gradient that is known to be correct."""
         return self._replace(
             gradient=self.gradient - part, numeric=self.numeric - part[self.positions]
         )
@@ -82,7 +82,7 @@ class Observed(NamedTuple):
 def observe(
     problem: Problem, place: Place, leaf: Leaf, most: int = ALL, some: int = SOME
 ) -> Observed:
-    """Measure the elements of one array, or some of a long one; of those, some are zeros."""
+    """Measure the elements of one array, or some elements of a large one, including zeros."""
     gradient, point = place.gradient[leaf.slice], place.point[leaf.slice]
     positions = np.arange(leaf.size)
     if leaf.size > most:

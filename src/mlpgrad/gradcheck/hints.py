@@ -1,4 +1,4 @@
-"""What a wrong gradient looks like: hypotheses tested on derivatives that are already there."""
+"""Hints about a wrong gradient: hypotheses that are tested on the measured derivatives."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mlpgrad.gradcheck.numeric.judgement import Finding
 from mlpgrad.gradcheck.numeric.problem import Leaf
 
 EXPLAINED = 2e-3
-"""Share of an error that a hypothesis may leave unexplained."""
+"""Fraction of an error that a hypothesis may leave unexplained."""
 
 
 class Hint(NamedTuple):
-    """A short code for programs, a sentence for people."""
+    """A hint: a short code for programs, and a sentence for people."""
 
     code: str
     text: str
@@ -43,7 +43,7 @@ class Evidence(NamedTuple):
         return error
 
     def without(self, part: Array) -> Evidence:
-        """The same without a part of the gradient that is known to be correct."""
+        """Return the same without a part of the gradient that is known to be correct."""
         slopes = self.vectors @ part
         return self._replace(
             numeric=self.numeric - slopes,
@@ -52,12 +52,12 @@ class Evidence(NamedTuple):
         )
 
     def explained_by(self, gradient: Array) -> bool:
-        """Whether another gradient has the slopes that were measured."""
+        """Return whether another gradient has the measured slopes."""
         left, error = np.abs(self.numeric - self.vectors @ gradient.ravel()), np.abs(self.error)
         if len(error) < 2 and self.gradient.size > 1:
             return False  # one number proves nothing
         if error.max() < 200 * self.tolerance.max():
-            return False  # too close to the noise to tell reasons apart
+            return False  # too close to the noise to distinguish reasons
         explained = bool((left <= EXPLAINED * error.max() + self.tolerance).all())
         return explained and self.elements.equals(gradient)
 
@@ -65,7 +65,7 @@ class Evidence(NamedTuple):
 def evidence(
     leaf: Leaf, findings: Sequence[Finding], gradient: Array, elements: Observed, what: str = ""
 ) -> Evidence:
-    """The findings at one point in one tensor, as arrays."""
+    """Return the findings at one point in one tensor, as arrays."""
     slopes = [(f.direction.vector, f.estimate.value, f.tolerance) for f in findings]
     vectors, numeric, tolerance = map(np.array, zip(*slopes, strict=True))
     what = what or f"the gradient of {leaf.name}"
@@ -75,7 +75,7 @@ def evidence(
 def hints(
     found: Evidence, alternatives: Mapping[Hint, Array], factors: Mapping[float, str]
 ) -> Iterator[Hint]:
-    """Hypotheses that explain the measured slopes, the simplest first.
+    """Yield hypotheses that explain the measured slopes, the simplest first.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def hints(
     alternatives : dict of Hint to array
         Directions `v` in which the error may lie: the hint holds if error = c v for one c.
     factors : dict of float to str
-        Constant ratios of the analytic to the correct gradient that have a name here.
+        Known constant ratios of the analytic to the correct gradient, with their reasons.
     """
     if not found.gradient.any():
         yield Hint("ZERO", f"{found.what} is zero everywhere: was it ever written?")
@@ -113,11 +113,11 @@ def constant_ratio(found: Evidence) -> float | None:
 
 
 def named_ratio(what: str, ratio: float, factors: Mapping[float, str]) -> Hint:
-    """A constant ratio, with its likely reason."""
+    """Return a constant ratio with its likely reason."""
     known = {
         -1.0: "the sign is wrong",
-        2.0: "a factor of 2 too much",
-        0.5: "a factor of 1/2 too much",
+        2.0: "an extra factor of 2",
+        0.5: "an extra factor of 1/2",
     }
     for value, reason in (known | dict(factors)).items():
         if abs(ratio / value - 1) < 1e-3:
@@ -127,7 +127,7 @@ def named_ratio(what: str, ratio: float, factors: Mapping[float, str]) -> Hint:
 
 
 def transposed(found: Evidence) -> Iterator[Hint]:
-    """The values of a matrix's gradient, written in the order of its transpose."""
+    """Yield a hint if the gradient of a matrix is that of its transpose."""
     if len(found.shape) == 2 and 1 not in found.shape:
         shapes = found.shape, found.shape[::-1]
         if any(found.explained_by(found.gradient.reshape(shape).T) for shape in shapes):
@@ -135,7 +135,7 @@ def transposed(found: Evidence) -> Iterator[Hint]:
 
 
 def zero_lines(found: Evidence) -> Iterator[Hint]:
-    """Rows or columns that are zero, where others and the slopes are not."""
+    """Yield hints about rows or columns that are zero although their slopes are not."""
     if len(found.shape) != 2:
         return
     matrix = found.gradient.reshape(found.shape)

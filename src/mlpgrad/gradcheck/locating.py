@@ -1,4 +1,4 @@
-"""Which element of a gradient is wrong, and a second opinion on whether it is."""
+"""Location of a wrong element of a gradient, and a Taylor test of it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from mlpgrad.gradcheck.report import Culprit
 def locate(
     problem: Problem, place: Place, leaf: Leaf, findings: Sequence[Finding]
 ) -> tuple[Culprit, bool]:
-    """One wrong element of a tensor, and whether it is the only one."""
+    """Return one wrong element of a tensor, and whether it is the only one."""
     differing = [f for f in findings if f.outcome is Outcome.DIFFERS]
     finding = max(differing, key=lambda f: f.excess)
-    exact = finding.estimate.scheme is Scheme.COMPLEX  # its step is too small for differences
+    exact = finding.estimate.scheme is Scheme.COMPLEX  # the step is too small for differences
     h = finding.direction.step if exact else finding.estimate.step
     position = bisect(problem, place, leaf, finding, h)
     culprit = single_element(problem, place, leaf, position, h)
@@ -33,7 +33,7 @@ def locate(
 
 
 def single_element(problem: Problem, place: Place, leaf: Leaf, position: int, h: float) -> Culprit:
-    """The slope along one element of a tensor."""
+    """Return the slope along one element of a tensor."""
     where, one = leaf.start + position, np.ones(1)
     requests: list[Request] = [(where, where + 1, one, t * h) for t in STENCIL]
     values, _ = problem.values(place.point, requests)
@@ -44,7 +44,7 @@ def single_element(problem: Problem, place: Place, leaf: Leaf, position: int, h:
 
 
 def bisect(problem: Problem, place: Place, leaf: Leaf, finding: Finding, h: float) -> int:
-    """The position of a wrong element in its tensor, at 4 evaluations a level.
+    """Return the position of a wrong element in its tensor, with 4 evaluations per level.
 
     The error along a direction is the sum of the errors along its two halves, so one half is
     measured and the other known; the larger one is followed.
@@ -69,7 +69,7 @@ def bisect(problem: Problem, place: Place, leaf: Leaf, finding: Finding, h: floa
 def taylor_slope(
     problem: Problem, point: Array, direction: Direction, value: float, noise: float
 ) -> float | None:
-    """Slope of log |f(p + h u) - f(p) - h g.u| over three decades of h; 2 if g is correct."""
+    """Return the slope of log |f(p + h u) - f(p) - h g.u| over three decades; 2 if g is correct."""
     steps = direction.step * np.array([8.0, 0.8, 0.08, 0.008])
     values, _ = problem.values(point, [direction.at(t) for t in steps])
     rest = np.abs(values - value - steps * direction.analytic)

@@ -1,4 +1,4 @@
-"""The report of a check: read by people, by notebooks and by programs."""
+"""The report of a check, as text, HTML and data."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class TensorReport:
 
     @property
     def resolution(self) -> float:
-        """The relative error that would have been noticed: tolerance over the slope's scale."""
+        """The smallest detectable relative error: tolerance over the slope's scale."""
         worst = self.worst
         return _relative(worst, worst.tolerance, float("inf")) if worst else float("nan")
 
@@ -109,7 +109,7 @@ def _relative(finding: Finding, size: float, otherwise: float) -> float:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON knows it, with None for numbers that are not finite."""
+    """Return a value for JSON, with None for numbers that are not finite."""
     if isinstance(value, dict):
         return {str(key): _plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
@@ -117,7 +117,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Culprit):
         return _plain(vars(value))
     if isinstance(value, str):
-        return str(value)  # a plain one, of a verdict or a scheme
+        return str(value)  # a plain string instead of a verdict or scheme
     if isinstance(value, float):
         return float(value) if np.isfinite(value) else None
     return value
@@ -132,13 +132,13 @@ class GradientReport:
     verdict : Verdict
         PASS, or the most serious finding.
     tensors : list of TensorReport
-        A verdict for each parameter array, with the numbers behind it.
+        The verdict on each parameter array, with its numbers.
     protocol : dict
         Findings about the calls themselves, such as ACCUMULATES, each with an explanation.
     warnings : list of str
-        What this check could not have noticed (NO_POWER), and what to do about it.
+        What this check could not have detected (NO_POWER), and what to do about it.
     hints : list of str
-        What the error looks like, the likeliest first.
+        Hints about the error, the most probable first.
     culprits : list of Culprit
         Single wrong elements.
     passes : int
@@ -186,7 +186,7 @@ class GradientReport:
 
     @property
     def passed(self) -> bool:
-        """No mistake found, and at least one tensor in which it would have been."""
+        """Whether no mistake was found, and at least one tensor could be judged."""
         return self.verdict in (Verdict.PASS, Verdict.KINK)
 
     def __bool__(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a check can find, and what each finding means to the person who reads it."""
+"""The verdicts of a check, and their meanings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Verdict(StrEnum):
     RANDOM_FORWARD = "RANDOM_FORWARD", "two calls with the same arguments give different values"
     NON_REENTRANT = "NON_REENTRANT", "two calls with the same arguments give different gradients"
     ACCUMULATES = "ACCUMULATES", "gradients are added to those of an earlier call"
-    STALE_CACHE = "STALE_CACHE", "the gradient uses values that an earlier call has left behind"
+    STALE_CACHE = "STALE_CACHE", "the gradient uses values left over from an earlier call"
     MUTATES_INPUT = "MUTATES_INPUT", "the call changes its arguments"
     NOT_LINEAR_IN_SEED = (
         "NOT_LINEAR_IN_SEED",

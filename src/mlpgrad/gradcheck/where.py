@@ -1,4 +1,4 @@
-"""Where a gradient is wrong: what its wrong elements share, and the others do not."""
+"""Where a gradient is wrong: what distinguishes the wrong elements from the others."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ NAMED = 4
 
 
 def where_wrong(seen: Observed) -> str:
-    """A few words that single out the wrong elements, or nothing."""
+    """Return a few words that describe exactly the wrong elements, or nothing."""
     wrong = seen.wrong
     if wrong.all():
         return ""
-    shows = wrong | (np.abs(seen.tested) > 0) | ~seen.zero  # elsewhere no mistake would show
+    shows = wrong | (np.abs(seen.tested) > 0) | ~seen.zero  # a mistake would not show elsewhere
     for words, chosen in conditions(seen):
         if not chosen.all() and chosen[wrong].all() and wrong[chosen & shows].all():
             return words
@@ -26,7 +26,7 @@ def where_wrong(seen: Observed) -> str:
 
 
 def conditions(seen: Observed) -> Iterator[tuple[str, Array]]:
-    """Descriptions of some of the elements, with the elements that they describe."""
+    """Yield descriptions of subsets of the elements, with these elements."""
     p = seen.point[seen.positions]
     yield "where its values are 0", p == 0
     if len(p) > 2:
@@ -42,20 +42,20 @@ def conditions(seen: Observed) -> Iterator[tuple[str, Array]]:
 
 
 def lines(seen: Observed) -> Iterator[tuple[str, Array]]:
-    """The rows or columns with a mistake, and the diagonal."""
+    """Yield the rows or columns with a mistake, and the diagonal."""
     if len(seen.shape) != 2 or 1 in seen.shape:
         return
     places = np.unravel_index(seen.positions, seen.shape)
     for numbers, line in zip(places, ("row", "column"), strict=True):
         hit = np.unique(numbers[seen.wrong])
-        if seen.wrong.sum() > len(hit):  # more than one mistake in a line
+        if seen.wrong.sum() > len(hit):  # more than one mistake in a row or column
             yield f"in {line} {enumerated(hit)}", np.isin(numbers, hit)
     yield "on the diagonal", places[0] == places[1]
     yield "off the diagonal", places[0] != places[1]
 
 
 def beyond(seen: Observed, p: Array) -> Iterator[tuple[str, Array]]:
-    """Large or small values, with a limit between those of the wrong and the correct elements."""
+    """Yield large or small values, with a limit between the wrong and the correct elements."""
     wrong = seen.wrong
     if min(wrong.sum(), (~wrong).sum()) < 3:
         return
@@ -76,5 +76,5 @@ def listed(seen: Observed, chosen: Array) -> str:
 
 
 def enumerated(numbers: Array) -> str:
-    """Some numbers, and that there are more."""
+    """Return some numbers, and say if there are more."""
     return ", ".join(map(str, numbers[:NAMED])) + (" ..." if len(numbers) > NAMED else "")

@@ -1,4 +1,4 @@
-"""Layers: what a network is made of, in a row."""
+"""Layers, of which a network is a stack."""
 
 from mlpgrad.layers import activations
 from mlpgrad.layers.activations import *

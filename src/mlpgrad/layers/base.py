@@ -16,7 +16,7 @@ from mlpgrad.layers.boundary import check_shape
 
 
 class Layer(Described):
-    """Base of all layers: a function of a batch, its gradients, and named buffers.
+    """Base class of layers: a function of a batch, its gradients, and named buffers.
 
     A subclass implements
 
@@ -25,21 +25,20 @@ class Layer(Described):
       current batch: copies and pickles leave them out);
     - `backward(delta)`: for `delta = dL/d(output) (..., B, out_features)`, *writes* (never adds)
       the gradients of its parameters into `self.grads`, and returns `dL/dx (..., B, in_features)`.
-      It leaves `delta` and what `forward` kept as they are;
+      It must not change `delta` or what `forward` kept;
     - `parameters()`, if it has any, and `example()`, for tests that go through every class;
-    - `__init__`, if it has options. It keeps each under its own name (`self.rate = rate`), which is
-      how they are shown, copied and saved, and sets `in_features` and `out_features`. An
-      option that is assigned later goes through `__init__` as well, on a new object: it is checked
-      there, and what `__init__` derives from it follows.
+    - `__init__`, if it has options. It keeps each option under its own name (`self.rate = rate`),
+    so that options can be shown, copied and saved, and it sets `in_features` and `out_features`.
+    An option that is assigned later is also passed to `__init__`, on a new object, which checks it
+    and updates what is derived from it.
 
-    The model gives a layer views of its own flat arrays, `params`, `grads` and `state`, with the
-    ensemble axis in front where there is one. Formulas use the last two axes and never mention it.
-
-    Where samples have weights, a layer that computes statistics over the batch finds them in
+    The model gives a layer views of its flat arrays, `params`, `grads` and `state`, with a leading
+    ensemble axis if there is one. Formulas use the last two axes and never mention it. If samples
+    have weights, a layer that computes statistics over the batch finds them in
     `self._sample_weights (..., B, 1)`, which is None otherwise.
 
     Arrays returned by `forward` and `backward` are borrowed: the next call may overwrite them.
-    `mg.check_layer(layer)` tells whether `backward` is correct.
+    `mg.check_layer(layer)` checks whether `backward` is correct.
 
     Attributes
     ----------
@@ -53,7 +52,7 @@ class Layer(Described):
     params, grads : Views
         The parameters and their gradients by name: `self.params.weights`, `self.grads.weights`.
     state : Views
-        What `statistics` describes: numbers that training updates without a gradient.
+        The arrays that `statistics` describes, which training updates without a gradient.
     training : bool
         True in a training step, False in predictions.
     wants_input_delta : bool
@@ -61,18 +60,18 @@ class Layer(Described):
     dtype : numpy.dtype
         The dtype of all arrays, float32 by default.
     gives_probabilities : bool
-        To be set to True by a class whose outputs are probabilities: such a layer is refused in
-        front of a loss on logits.
+        Set it to True in a class whose outputs are probabilities: such a layer is refused before a
+        loss on logits.
     repeatable : bool
-        May be set to True by a class whose calls of NumPy are the same for every batch of one
-        shape: `fit` then records a step and repeats it without the Python code around it.
+        Set it to True in a class whose NumPy calls are the same for every batch of one shape:
+        `fit` then records a step and replays it without the surrounding Python code.
     mixes_samples, is_random : bool
-        To be set to True by a class whose output for a sample depends, in training, on the other
-        samples of its batch, or on chance: a sample then has no gradient of its own.
+        Set them to True in a class whose output for a sample, in training, depends on the other
+        samples of the batch or is random: per-example gradients are then not defined.
 
     Examples
     --------
-    A layer that multiplies each feature by a parameter of its own:
+    A layer that multiplies each feature by a parameter:
 
     >>> import mlpgrad as mg
     >>> class Scale(mg.Layer):
@@ -114,12 +113,12 @@ class Layer(Described):
     """True for a Softmax or Sigmoid, which a loss on logits must not follow."""
 
     repeatable: bool = False
-    """True, in the class itself, if every batch of one shape leads to the same NumPy calls."""
+    """Class attribute: True if every batch of one shape leads to the same NumPy calls."""
 
     mixes_samples: bool = False
     """True if, in training, a sample's output depends on the other samples of its batch."""
     is_random: bool = False
-    """True if, in training, the output depends on chance."""
+    """True if, in training, the output is random."""
 
     params: Views = Views()
     grads: Views = Views()
@@ -133,10 +132,10 @@ class Layer(Described):
     _lead: Shape = ()  # () for one network, (E,) for an ensemble
     _rngs: Sequence[np.random.Generator] = ()  # one a network
     _following: Layer | None = None  # the activation that comes after, if any
-    _shape: Shape | None = None  # of the input that the current buffers are for
+    _shape: Shape | None = None  # of the input of the current buffers
     _inputs: Array | None = None
     _sample_weights: Array | None = (
-        None  # of the batch's samples, `(..., B, 1)`; None: all count alike
+        None  # of the batch's samples, `(..., B, 1)`; None: all weights are equal
     )
     _outputs: Array | None = None
     _delta: Array | None = None
@@ -145,31 +144,31 @@ class Layer(Described):
         """What `allocate` makes: not there before the first batch."""
         raise missing(self, name)
 
-    # what a subclass says
+    # implemented by subclasses
 
     def parameters(self) -> dict[str, tuple[Shape, Initializer]]:
-        """Shape (for one network) and initializer of each parameter, by name.
+        """Return shape (for one network) and initializer of each parameter, by name.
 
         Returns
         -------
         dict
-            Such as `{"bias": ((self.out_features,), mg.Zeros())}`; empty, by default, for a layer
-            without parameters. Views of these shapes are in `self.params` and `self.grads`.
+            For example `{"bias": ((self.out_features,), mg.Zeros())}`; by default empty, for a
+            layer without parameters. Views of these shapes are in `self.params` and `self.grads`.
         """
         return {}
 
     def statistics(self) -> dict[str, tuple[Shape, Initializer]]:
-        """Shape and initializer of each array that training updates without a gradient, by name.
+        """Return shape and initializer of each array that training updates without a gradient.
 
         Returns
         -------
         dict
-            As for `parameters`; views of these shapes are in `self.state`.
+            A dict by name, as for `parameters`; views of these shapes are in `self.state`.
         """
         return {}
 
     def children(self) -> Sequence[Layer]:
-        """The layers inside this one; none by default."""
+        """Return the layers inside this one; none by default."""
         return ()
 
     def forward(self, x: Array) -> Array:
@@ -178,13 +177,13 @@ class Layer(Described):
         Parameters
         ----------
         x : array (..., B, in_features)
-            The batch, which must stay as it is. In an ensemble whose members share the data, the
-            first layer's `x` lacks the ensemble axis.
+            The batch, which must not be changed. In an ensemble whose members share the data, the
+            first layer's `x` has no ensemble axis.
 
         Returns
         -------
         array (..., B, out_features)
-            Borrowed: the next call may overwrite it.
+            The output. It is borrowed: the next call may overwrite it.
         """
         raise NotImplementedError
 
@@ -194,7 +193,7 @@ class Layer(Described):
         Parameters
         ----------
         delta : array (..., B, out_features)
-            dL/d(output), which must stay as it is.
+            dL/d(output), which must not be changed.
 
         Returns
         -------
@@ -205,13 +204,13 @@ class Layer(Described):
 
     @classmethod
     def example(cls) -> Self:
-        """A new layer that takes five features, for tests that go through every class."""
+        """Return a new layer that takes five features, for tests that go through every class."""
         return cls()
 
     # buffers
 
     def allocate(self, shape: Shape) -> dict[str, Any]:
-        """Attributes to set for inputs of `shape`: buffers, and views that are prepared once.
+        """Return attributes to set for inputs of `shape`: buffers, and views made once.
 
         Parameters
         ----------
@@ -221,15 +220,15 @@ class Layer(Described):
         Returns
         -------
         dict
-            Values by the names of attributes, which begin with an underscore.
+            Values by attribute name; names begin with an underscore.
         """
         return {}
 
     def resize(self, shape: Shape) -> None:
-        """Switch to the attributes for inputs of `shape`, which are made once for each shape.
+        """Switch to the attributes for inputs of `shape`, which are made once per shape.
 
         `forward` begins with `if x.shape != self._shape: self.resize(x.shape)`. A few shapes are
-        kept, since the last batch of an epoch is often a shorter one.
+        kept, since the last batch of an epoch is often smaller.
         """
         sets = self.__dict__.setdefault("_sets", {})
         if shape not in sets:
@@ -241,15 +240,15 @@ class Layer(Described):
         self._shape = shape
 
     def forget_buffers(self) -> None:
-        """Drop the buffers, which the next `forward` makes anew."""
+        """Drop the buffers, which the next `forward` makes again."""
         self._shape = None
         self._sets: dict[Shape, dict[str, Any]] = {}
 
     def empty(self, *shape: int) -> Array:
-        """An uninitialised array of the model's dtype, with the ensemble axis in front."""
+        """Return an uninitialized array of the model's dtype, with a leading ensemble axis."""
         return np.empty(self._lead + shape, self.dtype)
 
-    # what the model does with it
+    # called by the model
 
     def bind(
         self,
@@ -279,17 +278,17 @@ class Layer(Described):
         self.forget_buffers()
 
     def reader(self) -> Self:
-        """A copy for predictions: the same parameters, its own buffers, not training."""
+        """Return a copy for predictions, with the same parameters but its own buffers."""
         twin: Self = type(self).__new__(type(self))
         twin.__dict__.update(self.__dict__)
-        twin._twin = True  # nobody assigns options to it
+        twin._twin = True  # its options are never assigned
         twin.forget_buffers()
         twin._inputs = twin._outputs = twin._delta = twin._sample_weights = None
         twin.training = False
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out views and buffers: a model that is copied or loaded binds its layers anew."""
+        """Leave out views and buffers, since a copied or loaded model binds its layers again."""
         bound = ("params", "grads", "state", "dtype", "wants_input_delta")
         kept = self.__dict__.copy()  # another thread may add buffers
         return {k: v for k, v in kept.items() if not k.startswith("_") and k not in bound}
@@ -297,11 +296,11 @@ class Layer(Described):
     # options assigned later
 
     def _for_trial(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Options with copies of the layers among them, which may belong to a model."""
+        """Return the options, with copies of layers, which may belong to a model."""
         return copy.deepcopy(config) if "_bound" in self.__dict__ else config.copy()
 
     def _check_change(self, name: str, before: Any, after: Any) -> None:
-        """Refuse what would need other parameters than the model has laid out."""
+        """Raise an error for a change that would need other parameters than those of the model."""
         if "_bound" in self.__dict__ and _structure(before) != _structure(after):
             raise AttributeError(
                 f"{type(self).__name__}.{name} cannot be changed once the layer belongs to a "
@@ -311,7 +310,7 @@ class Layer(Described):
     def _option_changed(self) -> None:
         self.forget_buffers()
 
-    # what a person can look at after `model.backpropagate`
+    # for inspection after `model.backpropagate`
 
     @property
     def inputs(self) -> Array | None:
@@ -327,7 +326,7 @@ class Layer(Described):
     def delta(self) -> Array | None:
         """A copy of dL/d(output) in the last step: for a Dense layer the lecture's delta (8).
 
-        The loss averages over the batch, so the row of each sample is 1/B of its own delta.
+        The loss is averaged over the batch, so the row of each sample is 1/B times its own delta.
         """
         return None if self._delta is None else self._delta.copy()
 
@@ -338,7 +337,7 @@ class Layer(Described):
 
 
 def _structure(layer: Layer) -> Any:
-    """What a model's storage depends on: widths, parameters, and the layers inside."""
+    """Return what a model's storage depends on: widths, parameters and inner layers."""
     described = [
         [(name, shape, repr(initializer)) for name, (shape, initializer) in kinds.items()]
         for kinds in (layer.parameters(), layer.statistics())

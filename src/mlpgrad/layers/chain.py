@@ -1,4 +1,4 @@
-"""A row of layers: checked, walked, run forward and backward."""
+"""Stacks of layers: checks, iteration, forward and backward pass."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mlpgrad.layers.standardize import Standardize
 def run_forward(layers: Sequence[Layer], x: Array, weights: Array | None = None) -> Array:
     """Pass a batch through the layers in order; each keeps its input and output.
 
-    The weights of the samples are for layers that compute statistics over the batch.
+    The sample weights are for layers that compute statistics over the batch.
     """
     for layer in layers:
         layer._inputs, layer._sample_weights = x, weights
@@ -33,14 +33,14 @@ def run_backward(layers: Sequence[Layer], delta: Array) -> Array | None:
 
 
 def walk(layers: Sequence[Layer], prefix: str = "") -> Iterator[tuple[str, Layer]]:
-    """Every layer in order, with its position: `2`, or `2.0` for the first layer inside layer 2."""
+    """Yield every layer in order with its position: `2`, or `2.0` for the first inside layer 2."""
     for index, layer in enumerate(layers):
         yield f"{prefix}{index}", layer
         yield from walk(layer.children(), f"{prefix}{index}.")
 
 
 def check_chain(layers: Sequence[Layer], prefix: str = "") -> None:
-    """Raise an error if these are not unused layers whose widths agree."""
+    """Raise an error unless these are unused layers with matching widths."""
     if not layers:
         raise ValueError("layers expects at least one layer, got an empty list")
     seen: dict[int, str] = {}
@@ -52,8 +52,8 @@ def check_chain(layers: Sequence[Layer], prefix: str = "") -> None:
             )
         if "_bound" in layer.__dict__:
             raise ValueError(
-                f"layer {position} {layer!r} belongs to a model already; make a new one, or take "
-                f"a copy with copy.deepcopy"
+                f"layer {position} {layer!r} already belongs to a model; make a new one, or a "
+                "copy with copy.deepcopy"
             )
         if isinstance(layer, Standardize) and layer.mean is None and position != "0":
             raise ValueError(
@@ -66,7 +66,7 @@ def check_chain(layers: Sequence[Layer], prefix: str = "") -> None:
 
 
 def _check_widths(layers: Sequence[Layer], prefix: str) -> None:
-    """Raise an error if a layer expects another width than the layer before it gives."""
+    """Raise an error if a layer's input width differs from the output width before it."""
     width, source = None, "the input"
     for index, layer in enumerate(layers):
         expected = layer.in_features
@@ -86,7 +86,7 @@ def _check_widths(layers: Sequence[Layer], prefix: str) -> None:
 
 
 def link(layers: Sequence[Layer]) -> None:
-    """Tell each layer which activation follows it, since its initial weights depend on that."""
+    """Tell each layer which activation follows it, on which its initial weights depend."""
     following: Layer | None = None
     for layer in reversed(layers):
         link(layer.children())
@@ -94,4 +94,4 @@ def link(layers: Sequence[Layer]) -> None:
         if isinstance(layer, Activation):
             following = layer
         elif isinstance(layer, Dense):
-            following = None  # what comes after it does not follow the layers before it
+            following = None  # it does not follow the layers before

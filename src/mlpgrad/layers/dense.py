@@ -1,4 +1,4 @@
-"""The fully connected layer: the lecture's weighted sums, a batch at a time."""
+"""The fully connected layer: the lecture's weighted sums for a whole batch."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Dense(Layer):
     bias : bool, default True
         Whether to add a bias.
     initializer : Initializer, optional
-        Draws the initial weights. By default it is chosen by the activation that follows: He for
-        the ReLU family, LeCun for SELU, otherwise Glorot. The bias begins at 0.
+        Draws the initial weights. The default depends on the following activation: He for the ReLU
+        family, LeCun for SELU, otherwise Glorot. The bias is initially 0.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Dense(Layer):
         whole = with_ones(shape, self.dtype) if neighbours else None
         prepared = {
             "_multiply": multiply,
-            # of a column and a row, in an ensemble: `matmul` needs four times as long
+            # of a column and a row, in an ensemble: `matmul` takes four times as long
             "_spread": np.multiply
             if z.shape[-1] == 1 and z.ndim > 2
             else product(z.ndim, self.dtype),

@@ -1,4 +1,4 @@
-"""Dropout: units are switched off at random while training."""
+"""Dropout: units are zeroed at random during training."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class Dropout(Layer):
     """y = m x / (1 - p) in training, where m = 0 with probability p, else 1;  y = x in predictions
 
     dL/dx = m delta / (1 - p), with the same mask m. Each network of an ensemble draws from its own
-    generator, in single precision whatever the model's dtype is, so that one seed gives the same
-    masks in every dtype. Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov 2014,
-    "Dropout: a simple way to prevent neural networks from overfitting".
+    generator, always in single precision, so that a seed gives the same masks in every dtype.
+    Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov 2014, "Dropout: a simple way to
+    prevent neural networks from overfitting".
 
     Parameters
     ----------
     drop_probability : float, default 0.5
-        The probability p that a unit is switched off, from 0 to below 1.
+        The probability p that a unit is zeroed, at least 0 and below 1.
 
     Raises
     ------

@@ -19,37 +19,37 @@ from mlpgrad.layers.base import Layer
 class Embedding(Layer):
     """y = [the other features, V_1[c_1], V_2[c_2], ...]  for features c_j that are codes
 
-    Row c of the matrix V_j is a vector of parameters for the category with the code c. It takes the
-    place of the code; features that are not codes are passed on, in their order, and come first.
-    dL/dV_j[c] is the sum of the delta of all samples with this code; dL/dc_j is 0. The same as a
-    one-hot feature for each category under a Dense layer of its own, without the zeros. Guo and
-    Berkhahn 2016, "Entity embeddings of categorical variables".
+    Row c of the matrix V_j is a vector of parameters for the category with code c. It replaces the
+    code; features that are not codes are passed on in order, and come first. dL/dV_j[c] is the sum
+    of the deltas of all samples with this code; dL/dc_j is 0. The layer is equivalent to one-hot
+    features with a separate Dense layer for each code, but without multiplications by zero. Guo
+    and Berkhahn 2016, "Entity embeddings of categorical variables".
 
-    `mlpgrad.tables.Codes` makes codes of categories. A code that is not one of 0, 1, ... counts as
-    0, the place of categories that were not there in training: its vector begins at 0.
+    `mlpgrad.tables.Codes` encodes categories as codes. An invalid code is treated as 0, the code
+    of categories that did not occur in training, whose vector is initially 0.
 
     Parameters
     ----------
     in_features : int
         Number of columns of the input.
     codes : dict of int to int
-        Which columns are codes, and how many codes each has: `encoder.codes()` of a table's
+        The columns that are codes, and the number of codes of each: `encoder.codes()` of a table's
         encoder, or `{3: 40}` for codes from 0 to 39 in column 3.
     width : int, default 8
         Length of the vectors.
     initializer : Initializer, optional
         Draws the initial vectors, all in one array `(codes, width)`. By default they are normal
-        with variance 1 / width: about as long as a standardised number.
+        with variance 1 / width, so that their length is about that of a standardized number.
 
     Attributes
     ----------
     params.vectors : array (..., sum of codes, width)
-        The rows of V_1, V_2 ... one after the other.
+        The rows of V_1, V_2 ... concatenated.
 
     Raises
     ------
     ValueError
-        If a column is not one of the input's, or a count is not an int >= 1.
+        If a column is not a column of the input, or a count is not an int >= 1.
 
     Examples
     --------
@@ -128,7 +128,7 @@ class Embedding(Layer):
         return self._out  # type: ignore[no-any-return]
 
     def _find_rows(self, x: Array) -> None:
-        """The row of `vectors` for each code: of all that are none, that of code 0."""
+        """Write the row of `vectors` for each code; invalid codes have that of code 0."""
         codes, rows, known, below = self._codes, self._rows, self._known, self._below
         for place, column in enumerate(self.codes):
             codes[..., place] = x[..., column].real
@@ -158,7 +158,7 @@ class Embedding(Layer):
 
 
 class _Vectors(Initializer):
-    """Initial vectors: drawn, except the first of each column, which begins at 0."""
+    """Initial vectors: drawn at random, except the first of each column, which is 0."""
 
     def __init__(self, initializer: Initializer | None, counts: list[int]) -> None:
         self.initializer, self.counts = initializer, counts
@@ -174,7 +174,7 @@ class _Vectors(Initializer):
 
 @recordable
 def sum_by_place(values: Array, places: Array, out: Array) -> None:
-    """Write into each place of the flat `out` the sum of the values that belong there."""
+    """Write to each element of the flat `out` the sum of the values with its index."""
     index, flat = places.reshape(-1), values.reshape(-1)
     if flat.dtype.kind == "c":
         sums = np.bincount(index, flat.real, out.size) + 1j * np.bincount(
@@ -189,7 +189,7 @@ def sum_by_place(values: Array, places: Array, out: Array) -> None:
 
 
 def _runs(columns: list[int], in_features: int) -> list[tuple[slice, slice]]:
-    """Where the features between the codes are in the input, and where in the output."""
+    """Return the slices of the features between the codes, in the input and in the output."""
     bounds = [-1, *columns, in_features]
     between = [slice(a + 1, b) for a, b in itertools.pairwise(bounds)]
     runs = [(run, slice(run.start - i, run.stop - i)) for i, run in enumerate(between)]
@@ -197,7 +197,7 @@ def _runs(columns: list[int], in_features: int) -> list[tuple[slice, slice]]:
 
 
 def _of_each(table: Array, rows: Array, vectors: Array) -> list[tuple[Array, Array, Array]]:
-    """The arrays of each network, which may share the rows."""
+    """Yield the arrays of each network; networks may share the rows."""
     if table.ndim == 2:
         return [(table, rows, vectors)]
     each = [rows] * len(table) if rows.ndim == 2 else [*rows]
@@ -205,7 +205,7 @@ def _of_each(table: Array, rows: Array, vectors: Array) -> list[tuple[Array, Arr
 
 
 def _first_places(table: Array, width: int) -> Array:
-    """The places of the first vector in a flat array, `(width,)` or `(E, 1, 1, width)`."""
+    """Return the indices of the first vector in a flat array, `(width,)` or `(E, 1, 1, width)`."""
     first = np.arange(width)
     if table.ndim == 2:
         return first
@@ -214,18 +214,18 @@ def _first_places(table: Array, width: int) -> Array:
 
 
 def _constant(numbers: Any, dtype: Any = np.intp) -> Array:
-    """A read-only array: a recorded step takes it for a constant."""
+    """Return a read-only array, which a recorded step treats as a constant."""
     array = np.array(numbers, dtype)
     array.flags.writeable = False
     return array
 
 
 def _checked(codes: Any, in_features: int) -> dict[int, int]:
-    """The columns that are codes, in order, with their counts."""
+    """Check and return the columns that are codes, in order, with their counts."""
     if not isinstance(codes, Mapping) or not codes:
         raise TypeError(
             f"Embedding: codes expects a dict of columns and numbers of codes such as {{3: 40}}, "
-            f"got {arguments.shown(codes)}; a table's encoder has it as encoder.codes()"
+            f"got {arguments.shown(codes)}; for a table use encoder.codes()"
         )
     columns = [
         arguments.count(column, "Embedding: a column of codes", 0, in_features - 1)

@@ -1,4 +1,4 @@
-"""Layers that normalise their input, over the batch or over the features."""
+"""Layers that normalize their input, over the batch or over the features."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mlpgrad.layers.base import Layer
 
 
 class _Normalization(Layer):
-    """y = gain xhat + bias: what both kinds of normalisation have in common."""
+    """y = gain xhat + bias, the common part of both kinds of normalization."""
 
     def __init__(self, features: int, *, epsilon: float = 1e-5) -> None:
         self.features = count(features, f"{type(self).__name__}: features")
@@ -41,7 +41,7 @@ class _Normalization(Layer):
         tiled = self.empty(*size) if len(shape) < len(self._lead) + 2 else None
         return {
             "_multiply": multiply,
-            "_tiled": tiled,  # an input that the members share, repeated for each of them
+            "_tiled": tiled,  # an input that the members share, repeated for each member
             "_normal": self.empty(*size),
             "_work": self.empty(*size),
             "_out": self.empty(*size),
@@ -71,7 +71,7 @@ class _Normalization(Layer):
         np.reciprocal(out, out)
 
     def scaled(self) -> Array:
-        """The output: gain xhat + bias."""
+        """Return the output, gain xhat + bias."""
         out: Array = self._out
         np.multiply(self._normal, self._gain, out)
         return np.add(out, self._bias, out)  # type: ignore[no-any-return]
@@ -97,26 +97,26 @@ class _Normalization(Layer):
 class BatchNorm(_Normalization):
     """y = gain xhat + bias,  xhat = (x - mean) / sqrt(var + epsilon)  over the batch
 
-    dL/dx = gain / sqrt(var + epsilon) * (delta - mean(delta) - xhat mean(delta xhat)). In training,
-    the mean and the (biased) variance are those of the batch, and running ones follow them:
-    `running <- (1 - momentum) running + momentum batch`, with the unbiased variance as in PyTorch.
-    Predictions use the running ones. Ioffe and Szegedy 2015, "Batch normalization: accelerating
-    deep network training by reducing internal covariate shift".
+    dL/dx = gain / sqrt(var + epsilon) * (delta - mean(delta) - xhat mean(delta xhat)). In
+    training, the mean and the (biased) variance are those of the batch, and the running statistics
+    are updated: `running <- (1 - momentum) running + momentum batch`, with the unbiased variance
+    as in PyTorch. Predictions use the running statistics. Ioffe and Szegedy 2015, "Batch
+    normalization: accelerating deep network training by reducing internal covariate shift".
 
-    A batch of one sample, such as the last of an epoch may be, has no spread: its output is the
-    bias, dL/dx is 0, and the running statistics stay as they are.
+    A batch of one sample, which can be the last of an epoch, has no variance: its output is the
+    bias, dL/dx is 0, and the running statistics are not updated.
 
-    Sample weights count in training: a sample of weight 2 counts as two samples in the mean, the
-    variance and the running statistics, and one of weight 0 is left out. For the unbiased
-    variance a batch has as many samples as the sum of its weights, but not fewer than have a
-    weight above 0, since weights may be given on any scale.
+    Sample weights apply in training: a sample of weight 2 counts as two samples in the mean, the
+    variance and the running statistics, and one of weight 0 is ignored. For the unbiased variance,
+    the number of samples is the sum of the weights, but at least the number of samples with a
+    weight above 0, since weights may have any scale.
 
     Parameters
     ----------
     features : int
         Number of columns of input and output.
     momentum : float, default 0.1
-        The share of the newest batch in the running statistics, from 0 to 1.
+        The weight of the newest batch in the running statistics, from 0 to 1.
     epsilon : float, default 1e-5
         A small positive number that is added to the variance.
 
@@ -128,9 +128,9 @@ class BatchNorm(_Normalization):
     Attributes
     ----------
     params.gain, params.bias : array (..., features)
-        They begin at 1 and 0.
+        Gain and bias; initially 1 and 0.
     state.running_mean, state.running_var : array (..., features)
-        They begin at 0 and 1.
+        The running statistics; initially 0 and 1.
 
     Examples
     --------
@@ -209,10 +209,10 @@ class BatchNorm(_Normalization):
             np.copyto(out, np.divide(sums, rows.shape[-2], sums), "same_kind")
 
     def _weigh(self, weights: Array) -> tuple[Array, Array]:
-        """Each sample's share of the weight `(..., B, 1)`, and how many they count as."""
+        """Return each sample's share of the weight, `(..., B, 1)`, and the effective batch size."""
         share = fitting(self._shares, weights)
         zero, batch = constant(0, self.dtype), constant(weights.shape[-2], self.dtype)
-        precise = None if self._blocks is None else np.float64  # many weights, summed one by one
+        precise = None if self._blocks is None else np.float64  # many weights are summed one by one
         total = np.add.reduce(weights, axis=-2, dtype=precise, keepdims=True)
         present = np.add.reduce(
             np.not_equal(weights, zero, share), axis=-2, dtype=precise, keepdims=True
@@ -224,12 +224,12 @@ class BatchNorm(_Normalization):
         return share, samples
 
     def _follow_weighted(self, samples: Array) -> None:
-        """The running statistics follow those of the batch, where it counts as several samples."""
+        """Update the running statistics if the batch counts as several samples."""
         one = constant(1, self.dtype)
         several = np.greater(samples, one)
         momentum = np.multiply(several, constant(self.momentum, self.dtype))
         kept = np.subtract(one, momentum)
-        # samples / (samples - 1), or any finite number where there are not several
+        # samples / (samples - 1), or any finite number for a single sample
         others = np.add(np.subtract(samples, several), np.equal(samples, constant(0, self.dtype)))
         unbiased = np.multiply(momentum, np.divide(samples, others))
         for running, of_batch, factor in (
@@ -272,8 +272,8 @@ class LayerNorm(_Normalization):
     """y = gain xhat + bias,  xhat = (x - mean) / sqrt(var + epsilon)  over the features
 
     With d = gain delta: dL/dx = (d - mean(d) - xhat mean(d xhat)) / sqrt(var + epsilon). Each
-    sample is normalised by itself, in training and in predictions alike. Ba, Kiros and Hinton 2016,
-    "Layer normalization".
+    sample is normalized separately, in the same way in training and predictions. Ba, Kiros and
+    Hinton 2016, "Layer normalization".
 
     Parameters
     ----------
@@ -285,7 +285,7 @@ class LayerNorm(_Normalization):
     Attributes
     ----------
     params.gain, params.bias : array (..., features)
-        They begin at 1 and 0.
+        Gain and bias; initially 1 and 0.
 
     Examples
     --------

@@ -15,24 +15,24 @@ from mlpgrad.layers.chain import check_chain, run_backward, run_forward, walk
 from mlpgrad.layers.dense import Dense
 
 DEEPEST = 50
-"""How many blocks may lie in one another: further ones would exceed Python's call stack."""
+"""Maximum nesting depth of blocks; more would exceed Python's call stack."""
 
 
 class Residual(Layer):
-    """y = x + f(x),  f = the layers in a row;  dL/dx = delta + f's own dL/dx
+    """y = x + f(x),  f = the stack of layers;  dL/dx = delta + dL/dx of f
 
     He, Zhang, Ren and Sun 2016, "Deep residual learning for image recognition".
 
     Parameters
     ----------
     layers : sequence of Layer
-        The layers of f. They give as many features as they take; any layers may be used, also
-        further Residuals.
+        The layers of f, with equal input and output width. Any layers may be used, including
+        further Residual blocks.
 
     Raises
     ------
     ValueError
-        If the layers do not fit together, or give another number of features than they take.
+        If the layers do not fit together, or their input and output widths differ.
 
     Examples
     --------
@@ -56,13 +56,13 @@ class Residual(Layer):
         last = next((width for width in gives if width is not None), None)
         if first != last:
             raise ValueError(
-                f"Residual expects layers that give as many features as they take, got {first} in "
-                f"and {last} out; make the last one give {first}"
+                f"Residual expects layers with equal input and output width, got {first} in and "
+                f"{last} out; change the output width to {first}"
             )
         self.in_features = self.out_features = first
 
     def config(self) -> dict[str, Any]:
-        """The layers as a list."""
+        """Return the layers as a list."""
         return {"layers": [*self.layers]}
 
     def children(self) -> Sequence[Layer]:

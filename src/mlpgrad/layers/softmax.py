@@ -1,4 +1,4 @@
-"""The softmax as a layer of its own, with the full Jacobian."""
+"""The softmax as a separate layer, with the full Jacobian."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from mlpgrad.layers.base import Layer
 class Softmax(Layer):
     """a_k = e^z_k / sum_j e^z_j;  dL/dz = a (delta - sum_j a_j delta_j)
 
-    The full Jacobian, for use inside a network or in front of `CrossEntropy`. A loss on logits must
-    not follow: `SoftmaxCrossEntropy` contains the softmax, and is faster and more exact. Bridle
-    1990, "Probabilistic interpretation of feedforward classification network outputs".
+    The layer uses the full Jacobian, and can be used inside a network or before `CrossEntropy`. A
+    loss on logits must not follow: `SoftmaxCrossEntropy` includes the softmax, and is faster and
+    more accurate. Bridle 1990, "Probabilistic interpretation of feedforward classification network
+    outputs".
 
     Examples
     --------

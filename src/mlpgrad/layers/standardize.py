@@ -1,4 +1,4 @@
-"""The layer that brings the columns of the input to mean 0 and deviation 1."""
+"""A layer that scales the columns of the input to mean 0 and standard deviation 1."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from mlpgrad.layers.base import Layer
 class Standardize(Layer):
     """y = (x - mean) / deviation;  dL/dx = delta / deviation
 
-    Gives each column of the input mean 0 and standard deviation 1, so that columns in metres and
-    in dollars count alike. LeCun, Bottou, Orr and Mueller 1998, "Efficient BackProp", section 4.3.
+    Scale each column of the input to mean 0 and standard deviation 1, so that columns in different
+    units are comparable. LeCun, Bottou, Orr and Mueller 1998, "Efficient BackProp", section 4.3.
 
-    `fit` takes mean and deviation from the rows that it trains on: weighted where samples have
-    weights, for each member of an ensemble by itself, some rows at a time where the data are a
-    memory-mapped file, and without rows that are held out. They are kept in the model's `state`
-    and saved with it, and a later `fit` leaves them as they are, since the weights of the next
-    layer belong to them; `model.fit_scaling(x)` takes new ones. Until then predictions and
-    gradients raise an error that says so.
+    `fit` computes mean and standard deviation from its training rows, without held-out rows: with
+    sample weights if there are any, separately for each member of an ensemble, and in blocks of
+    rows for a memory-mapped file. They are kept in the model's `state` and saved with it. A later
+    `fit` does not change them, since the weights of the next layer depend on them;
+    `model.fit_scaling(x)` computes them again. Before the first `fit`, predictions and gradients
+    raise an error.
 
-    A column that is constant in the training rows has the deviation 1, so it becomes 0 there.
-    In an ensemble the output has the ensemble axis.
+    A column that is constant in the training rows gets the deviation 1, so it becomes 0. In an
+    ensemble, the output has an ensemble axis.
 
-    The layer is the first of a model. Further in there are no rows of data to fit it to, and it
-    is refused, unless mean and deviation are given.
+    The layer must be the first of a model, since only the input can be used to fit it; elsewhere
+    mean and deviation must be given.
 
     Parameters
     ----------
     features : int
         Number of columns of input and output.
     mean : float or sequence of float, optional
-        What is subtracted from each column, in place of what `fit` would find.
+        The mean to subtract from each column; by default `fit` computes it.
     deviation : float or sequence of float, optional
-        What each column is divided by; positive. Both or neither are given.
+        The positive divisor of each column. Give both `mean` and `deviation` or neither.
 
     Raises
     ------
@@ -51,7 +51,7 @@ class Standardize(Layer):
     Attributes
     ----------
     state.mean, state.deviation : array (..., features)
-        The deviation is 0 as long as nothing has been fitted.
+        Mean and standard deviation; the latter is 0 until the layer is fitted.
 
     Examples
     --------
@@ -88,7 +88,7 @@ class Standardize(Layer):
             )
 
     def _column_values(self, values: Any, name: str) -> tuple[float, ...] | None:
-        """A number for each column, or None where none are given."""
+        """Return a number for each column, or None if none are given."""
         if values is None:
             return None
         name = f"Standardize: {name}"
@@ -103,14 +103,14 @@ class Standardize(Layer):
         return {"mean": ((self.features,), mean), "deviation": ((self.features,), deviation)}
 
     def is_fitted(self) -> bool:
-        """Whether it has statistics: given ones, or those that `take` has got."""
+        """Whether it has statistics: given ones, or those passed to `take`."""
         return bool(self.state.deviation.all())
 
     def take(self, mean: Array, deviation: Array) -> None:
         """Keep these statistics, `(features,)` or `(..., features)`, in the model's `state`."""
         self.state.mean[...] = mean
         self.state.deviation[...] = deviation
-        self.state.deviation[self.state.deviation == 0] = 1  # too small a number for the dtype
+        self.state.deviation[self.state.deviation == 0] = 1  # it underflowed in the dtype
 
     def allocate(self, shape: Shape) -> dict[str, Any]:
         return {
@@ -138,7 +138,7 @@ class Standardize(Layer):
 
 
 class _Given(Initializer):
-    """The numbers that were given, or zeros."""
+    """The given numbers, or zeros."""
 
     def __init__(self, values: tuple[float, ...] | None) -> None:
         self.values = values

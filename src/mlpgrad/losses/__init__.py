@@ -1,4 +1,4 @@
-"""Losses: what training reduces, and the first delta of back-propagation."""
+"""Losses: the functions that training minimizes, and the first delta of back-propagation."""
 
 from mlpgrad.losses.base import Loss
 from mlpgrad.losses.binary import BinaryCrossEntropy, Hinge, SigmoidCrossEntropy

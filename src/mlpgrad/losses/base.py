@@ -18,11 +18,11 @@ from mlpgrad.losses.meaning import Meaning
 class Loss(Curvature, Meaning, Described):
     """L = 1/B sum_b v_b l(prediction_b, target_b),  v_b = w_b / mean(w), with w_b = 1 by default
 
-    Base of all losses. The mean over the batch is here and nowhere else: the step size must not
-    depend on the batch size. The weights w_b are those of the samples; a sample of weight 2 counts
-    as two samples. The mean of the weights is that of the batch, so that L = sum_b w_b l_b / sum_b
-    w_b; `fit` gives that of all training rows instead. A batch whose weights are all 0 has the
-    value 0 and a zero delta.
+    Base class of losses. The mean over the batch is computed only here, so that the step size does
+    not depend on the batch size. The weights w_b are those of the samples; a sample of weight 2
+    counts as two samples. The mean of the weights is that of the batch, so that L = sum_b w_b l_b
+    / sum_b w_b; `fit` gives that of all training rows instead. A batch whose weights are all 0 has
+    the value 0 and a zero delta.
 
     A subclass implements two methods:
 
@@ -31,33 +31,33 @@ class Loss(Curvature, Meaning, Described):
       called after `losses` with the same arguments, so it may use what that has kept in attributes
       (but not `_work` or `_losses`, which anything may overwrite).
 
-    and may override the others: `check_target` and `target_features` say which targets are valid,
-    `cast` how they are stored, `classes`, `true_classes`, `probabilities`, `numbers` and `noise`
-    what the outputs mean, `rescaled` what they are in another unit of the target, `averaged` what
-    several networks say together, `kink_signature` where the loss is not smooth, `example` what
-    tests begin with.
-    `mg.check_loss(loss, prediction, target)` tells whether the slopes are correct.
+    and may override the others: `check_target` and `target_features` define which targets are
+    valid, `cast` how they are stored, `classes`, `true_classes`, `probabilities`, `numbers` and
+    `noise` what the outputs mean, `rescaled` their values in another unit of the target,
+    `averaged` the combined outputs of several networks, `kink_signature` where the loss is not
+    smooth, and `example` the data for tests. `mg.check_loss(loss, prediction, target)` checks
+    whether the slopes are correct.
 
     Values and slopes are correct to a few units of the dtype's precision for all predictions and
-    targets, as long as their differences are finite numbers of the dtype; what a class cannot do is
-    in its description. A loss that is larger than the largest number of the dtype is infinite
-    (squares of differences beyond 1.8e19 in float32, or 256 in float16); NumPy then warns of an
-    overflow, except in `fit`, which raises `DivergenceError`.
+    targets, as long as their differences are finite in the dtype; exceptions are documented in the
+    classes. A loss that exceeds the largest number of the dtype is infinite (squares of
+    differences beyond 1.8e19 in float32, or 256 in float16); NumPy then warns of an overflow,
+    except in `fit`, which raises `DivergenceError`.
 
     Attributes
     ----------
     expects_logits : bool
-        To be set to True by a class that a Softmax or Sigmoid must not precede.
+        Set it to True in a class that a Softmax or Sigmoid must not precede.
     expects_probabilities : bool
-        To be set to True by a class whose predictions must be probabilities.
+        Set it to True in a class whose predictions must be probabilities.
     classifies : bool
-        To be set to True by a class whose targets are classes: splits are then stratified, and
+        Set it to True in a class whose targets are classes: splits are then stratified, and
         accuracy is the default metric.
     fixed_unit : bool
-        To be set to True by a class whose targets cannot be shifted and scaled, such as counts.
+        Set it to True in a class whose targets cannot be shifted and scaled, such as counts.
     repeatable : bool
-        May be set to True by a class whose calls of NumPy are the same for every batch of one
-        shape: `fit` then records a step and repeats it without the Python code around it.
+        Set it to True in a class whose NumPy calls are the same for every batch of one shape:
+        `fit` then records a step and replays it without the surrounding Python code.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class Loss(Curvature, Meaning, Described):
     fixed_unit: bool = False
     """True if targets cannot be shifted and scaled, such as counts: no `target_scaling`."""
     repeatable: bool = False
-    """True, in the class itself, if every batch of one shape leads to the same NumPy calls."""
+    """Class attribute: True if every batch of one shape leads to the same NumPy calls."""
     _key: Any = None  # shapes and dtypes of the batch before
     _weights_key: Any = None
 
@@ -97,7 +97,7 @@ class Loss(Curvature, Meaning, Described):
         """What `allocate` makes: not there before the first batch."""
         raise missing(self, name)
 
-    # what a subclass says
+    # implemented by subclasses
 
     def losses(self, prediction: Array, target: Array) -> Array:
         """Return each sample's loss.
@@ -112,7 +112,7 @@ class Loss(Curvature, Meaning, Described):
         Returns
         -------
         array (..., B)
-            The losses, before any weights or means over the batch.
+            The losses, before weighting and averaging over the batch.
         """
         raise NotImplementedError
 
@@ -121,21 +121,21 @@ class Loss(Curvature, Meaning, Described):
         raise NotImplementedError
 
     def target_features(self, out_features: int) -> int:
-        """The number of columns of the target for a network with `out_features` outputs."""
+        """Return the number of columns of the target for a network with `out_features` outputs."""
         return out_features
 
     def check_target(self, y: Array, out_features: int) -> Array:
         """Raise ValueError if `y` is not a valid target for this loss.
 
         It is called once, on all rows. `y` may be a memory-mapped file, which is never read as a
-        whole: `checks.first_row` looks at some rows at a time. What has to be converted is left to
-        `cast`, which gets a batch at a time.
+        whole: `checks.first_row` examines some rows at a time. Conversions are left to `cast`,
+        which is given one batch at a time.
 
         Parameters
         ----------
         y : array (..., n, T)
-            Finite numbers, one row for each sample; `(..., n, 1)` if the caller gave one number for
-            each sample.
+            Finite numbers, one row per sample; `(..., n, 1)` if the caller gave one number per
+            sample.
         out_features : int
             The number of the network's outputs.
 
@@ -158,27 +158,26 @@ class Loss(Curvature, Meaning, Described):
         return target.astype(dtype, copy=False)
 
     def converts_to(self, target: Array, dtype: np.dtype[Any]) -> np.dtype[Any] | None:
-        """The dtype of `cast(target, dtype)` where `cast` changes nothing else, or None.
+        """Return the dtype of `cast(target, dtype)` if `cast` changes nothing else, or None.
 
         Batches are then converted while they are gathered, without a call of `cast`.
         """
         return dtype if type(self).cast is Loss.cast else None
 
     def kink_signature(self, prediction: Array, target: Array) -> Array | None:
-        """On which side of each kink of the loss each number lies; None if the loss is smooth.
+        """Return the side of each kink on which each number lies; None if the loss is smooth.
 
-        A difference quotient of two points says nothing about the derivative where their signatures
-        differ.
+        A difference quotient of two points with different signatures is not the derivative.
         """
         return None
 
     @classmethod
     def example(cls) -> tuple[Self, Array, Array]:
-        """A loss with a prediction `(4, 3)` and a checked target, for tests of every class."""
+        """Return a loss with a prediction `(4, 3)` and a checked target, for tests."""
         prediction = np.linspace(-1.3, 1.7, 12).reshape(4, 3)
         return cls(), prediction, np.cos(3 * prediction)
 
-    # what the model calls
+    # called by the model
 
     def forward(
         self,
@@ -187,7 +186,7 @@ class Loss(Curvature, Meaning, Described):
         weights: Array | None = None,
         mean_weight: Any = None,
     ) -> Any:
-        """The loss of a batch: a number, or `(E,)` for an ensemble.
+        """Return the loss of a batch: a number, or `(E,)` for an ensemble.
 
         Parameters
         ----------
@@ -196,9 +195,9 @@ class Loss(Curvature, Meaning, Described):
         target : array (B, T) or (..., B, T)
             The target as `cast` returned it.
         weights : array (..., B, 1), optional
-            Weights of the samples, none negative; without them all count alike.
+            Sample weights, not negative; by default all are equal.
         mean_weight : number or array (E, 1, 1), optional
-            What the weights are divided by; their own mean by default.
+            The divisor of the weights; by default their mean.
         """
         x, t = prediction, target
         try:
@@ -225,7 +224,7 @@ class Loss(Curvature, Meaning, Described):
         return np.divide(total, losses.shape[-1]).astype(losses.dtype)
 
     def _weigh(self, losses: Array, weights: Array, mean_weight: Any) -> Any:
-        """The weighted mean of the losses, and the scale of their slopes."""
+        """Return the weighted mean of the losses, and the scale of their slopes."""
         try:
             key = weights.shape, weights.dtype, weights.itemsize
         except AttributeError:
@@ -242,7 +241,7 @@ class Loss(Curvature, Meaning, Described):
             divisor = np.multiply(mean_weight, batch, dtype=weights.dtype)
         self._scale = fitting(self._sample_scale, weights)
         np.divide(weights, divisor, self._scale)
-        # what weighs nothing is left out, even if its loss is infinite: 0 times that is NaN
+        # samples of weight 0 are left out even if their loss is infinite, since 0 * inf is NaN
         absent = self._absent = np.equal(weights, 0, fitting(self._absences, weights))
         kept: Array = self._losses
         np.copyto(kept, losses)
@@ -262,7 +261,7 @@ class Loss(Curvature, Meaning, Described):
             )
 
     def backward(self) -> Array:
-        """dL/d(prediction) of the last `forward`, `(..., B, O)`: the first delta. Borrowed."""
+        """Return dL/d(prediction) of the last `forward`, `(..., B, O)`: the first delta."""
         delta: Array = self._delta
         self.slopes(self._prediction, self._target, delta)
         np.multiply(delta, self._scale, delta)
@@ -281,7 +280,7 @@ class Loss(Curvature, Meaning, Described):
         self.__dict__.update(sets[key])
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
-        """Attributes to set for predictions of `shape`: buffers and constants, by name."""
+        """Return attributes to set for predictions of `shape`: buffers and constants, by name."""
         batch, outputs = shape[-2:]
         per_sample, per_output = (np.asarray(np.ones((), dtype) / n) for n in (batch, outputs))
         return {
@@ -293,7 +292,7 @@ class Loss(Curvature, Meaning, Described):
             "_mean_scale": per_sample,
             "_mean_weights": np.full(batch, per_sample),
             "_sum_dtype": summing_dtype(dtype, batch),
-            # along both axes NumPy sums in pairs, which keeps the digits of many weights
+            # along both axes NumPy uses pairwise summation, which is accurate for many weights
             "_weight_axes": -2 if batch < 1024 else (-2, -1),
             "_ones": ones((outputs,), dtype),
             # for losses that are a mean over the outputs
@@ -302,13 +301,15 @@ class Loss(Curvature, Meaning, Described):
         }
 
     def reader(self) -> Self:
-        """A copy with buffers of its own: for evaluation, or in another thread."""
+        """Return a copy with its own buffers, for evaluation or another thread."""
         twin = type(self)(**self.config())
-        twin.__dict__.update(self.__getstate__())  # also what is no option, or a method replaced
+        twin.__dict__.update(
+            self.__getstate__()
+        )  # also attributes that are not options, and replaced methods
         return twin
 
     def forget_buffers(self) -> None:
-        """Drop the buffers, which the next `forward` makes anew."""
+        """Drop the buffers, which the next `forward` makes again."""
         self._key = None
         self._sets: dict[Any, dict[str, Any]] = {}
 

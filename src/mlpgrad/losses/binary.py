@@ -1,4 +1,4 @@
-"""Losses for yes or no: the cross-entropy on logits and on probabilities, and the hinge."""
+"""Binary losses: the cross-entropy on logits and on probabilities, and the hinge loss."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mlpgrad.losses.meaning import log_mean_exp
 
 
 class _BinaryLoss(Loss):
-    """Each output answers yes or no by itself: targets in [0, 1], a column for each output."""
+    """Each output is a separate binary decision: targets in [0, 1], a column for each output."""
 
     classifies = True
 
@@ -49,7 +49,7 @@ class _BinaryLoss(Loss):
 
 
 class _SigmoidLoss(_BinaryLoss):
-    """Outputs are logits: sigmoid(z) is the probability of yes."""
+    """Outputs are logits: sigmoid(z) is the probability of class 1."""
 
     expects_logits = True
 
@@ -61,7 +61,7 @@ class _SigmoidLoss(_BinaryLoss):
         return -np.logaddexp(zero, -prediction), -np.logaddexp(zero, prediction)
 
     def averaged(self, predictions: Array) -> Array:
-        """The logit of the mean probability."""
+        """Return the logit of the mean probability."""
         yes, no = map(log_mean_exp, self.log_probabilities(predictions))
         return np.asarray(yes - no)
 
@@ -74,7 +74,7 @@ class _SigmoidLoss(_BinaryLoss):
         return np.asarray(prediction / np.sqrt(1 + math.pi / 8 * variance))
 
     def classes(self, prediction: Array) -> Array:
-        """0 or 1: `(..., B)` for one output, `(..., B, O)` for several labels."""
+        """Return 0 or 1: `(..., B)` for one output, `(..., B, O)` for several labels."""
         return _decided(prediction.real > 0)
 
     @classmethod
@@ -85,16 +85,17 @@ class _SigmoidLoss(_BinaryLoss):
 class SigmoidCrossEntropy(_SigmoidLoss):
     """l = 1/O sum_k (log(1 + e^z_k) - t_k z_k);  dl/dz_k = (sigmoid(z_k) - t_k) / O
 
-    The cross-entropy of yes-or-no targets with sigmoid(z), on logits z: the network's last layer
-    has no Sigmoid. Averaged over outputs and batch, as PyTorch's `BCEWithLogitsLoss`. Each of
-    several outputs is a label by itself. Logits may have any size, and the small losses and slopes
-    of confident answers keep all their digits.
+    Binary cross-entropy of targets with sigmoid(z), on logits z: the network does not end with a
+    Sigmoid. It is averaged over outputs and batch, as in PyTorch's `BCEWithLogitsLoss`. Several
+    outputs are separate labels. Logits may have any size, and small losses and slopes of confident
+    predictions are accurate to all digits.
 
     Parameters
     ----------
     label_smoothing : float, default 0.0
-        The share by which targets are drawn towards 1/2, from 0 to below 1: t <- t (1 - s) + s/2.
-        Szegedy et al. 2016, "Rethinking the Inception architecture for computer vision", section 7.
+        The fraction s by which targets are moved towards 1/2, at least 0 and below 1: t <- t (1 -
+        s) + s/2. Szegedy et al. 2016, "Rethinking the Inception architecture for computer vision",
+        section 7.
 
     Raises
     ------
@@ -119,7 +120,7 @@ class SigmoidCrossEntropy(_SigmoidLoss):
 
     def losses(self, prediction: Array, target: Array) -> Array:
         # log(1 + e^z) - t z = (h - t) z + log1p(e^-|z|), with h = 1 where z > 0 and else 0: no
-        # overflow, and where the answer is correct h - t is exactly 0
+        # overflow, and for a correct prediction h - t is exactly 0
         work, small, sign, rest = self._work, self._small, self._sign, self._rest
         half = constant(0.5, rest.dtype)
         np.copysign(constant(1, sign.real.dtype), prediction.real, sign.real)
@@ -133,8 +134,8 @@ class SigmoidCrossEntropy(_SigmoidLoss):
         return sum_rows(work, self._output_weights, self._losses)
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
-        # sigmoid(z) - t = (h - t) - s sign, with s = sigmoid(-|z|) = e / (1 + e) and e = e^-|z|:
-        # the small slope of a correct answer keeps all its digits
+        # sigmoid(z) - t = (h - t) - s sign, with s = sigmoid(-|z|) = e / (1 + e) and e =
+        # e^-|z|: the small slope of a correct prediction is accurate to all digits
         small, work = self._small, self._work
         np.divide(small, np.add(small, constant(1, out.dtype), work), work)
         np.multiply(work, self._sign, work)
@@ -170,10 +171,10 @@ class SigmoidCrossEntropy(_SigmoidLoss):
 class BinaryCrossEntropy(_BinaryLoss):
     """l = -1/O sum_k (t_k log p_k + (1 - t_k) log(1 - p_k));  dl/dp = (p - t) / (O p (1 - p))
 
-    On probabilities, from a Sigmoid layer for instance; `SigmoidCrossEntropy` on logits is faster,
-    and exact where a Sigmoid saturates. Averaged over outputs and batch, as PyTorch's `BCELoss`.
-    Good 1952, "Rational decisions". Where p or 1 - p is below the smallest normal number of the
-    dtype (1e-38 in float32), it counts as that number.
+    Binary cross-entropy on probabilities, for instance of a Sigmoid layer; `SigmoidCrossEntropy`
+    on logits is faster, and accurate where a Sigmoid saturates. It is averaged over outputs and
+    batch, as in PyTorch's `BCELoss`. Good 1952, "Rational decisions". p and 1 - p are bounded from
+    below by the smallest normal number of the dtype (1e-38 in float32).
 
     Examples
     --------
@@ -199,7 +200,7 @@ class BinaryCrossEntropy(_BinaryLoss):
         np.log(yes, work)
         np.multiply(work, target, work)
         sum_rows(work, self._output_weights, self._losses)
-        # log(1 - p) = log(no - lost): a small p keeps its digits, and log1p takes ten times as long
+        # log(1 - p) = log(no - lost) is accurate for small p, and ten times as fast as log1p
         np.subtract(np.log(no, work), np.divide(lost, no, lost), work)
         np.multiply(work, np.subtract(one, target, fitting(self._rest, target)), work)
         sum_rows(work, self._output_weights, self._others)
@@ -226,7 +227,7 @@ class BinaryCrossEntropy(_BinaryLoss):
         return np.log(np.maximum(prediction, floor)), np.log(np.maximum(1 - prediction, floor))
 
     def classes(self, prediction: Array) -> Array:
-        """0 or 1: `(..., B)` for one output, `(..., B, O)` for several labels."""
+        """Return 0 or 1: `(..., B)` for one output, `(..., B, O)` for several labels."""
         return _decided(prediction.real > 0.5)
 
     @classmethod
@@ -237,9 +238,9 @@ class BinaryCrossEntropy(_BinaryLoss):
 class Hinge(Loss):
     """l = 1/O sum_k max(0, 1 - t_k z_k),  t = +-1;  dl/dz_k = -t_k [t_k z_k < 1] / O
 
-    The margin loss of support vector machines. Targets are -1 and 1, or 0 and 1; a prediction is
-    class 1 where z > 0. Averaged over outputs and batch. The slope is 0 where t z = 1. Cortes and
-    Vapnik 1995, "Support-vector networks".
+    The margin loss of support vector machines. Targets are -1 and 1, or 0 and 1; the predicted
+    class is 1 where z > 0. It is averaged over outputs and batch. The slope at t z = 1 is 0.
+    Cortes and Vapnik 1995, "Support-vector networks".
 
     Examples
     --------
@@ -290,7 +291,7 @@ class Hinge(Loss):
         return kept | {"_inside": np.empty(shape, dtype), "_minus_per_output": minus}
 
     def classes(self, prediction: Array) -> Array:
-        """0 or 1: `(..., B)` for one output, `(..., B, O)` for several labels."""
+        """Return 0 or 1: `(..., B)` for one output, `(..., B, O)` for several labels."""
         return _decided(prediction.real > 0)
 
     def true_classes(self, target: Array) -> Array:
@@ -309,6 +310,6 @@ class Hinge(Loss):
 
 
 def _decided(positive: Array) -> Array:
-    """Booleans `(..., B, O)` as classes 0 and 1, without the last axis if O is 1."""
+    """Return booleans `(..., B, O)` as classes 0 and 1, without the last axis if O is 1."""
     classes = positive.astype(np.intp)
     return classes[..., 0] if classes.shape[-1] == 1 else classes

@@ -25,9 +25,9 @@ from mlpgrad.losses.curvature import multinomial_root
 from mlpgrad.losses.labels import advice_for_rows, advice_for_several
 from mlpgrad.losses.meaning import log_mean_exp
 
-TABLE_CLASSES = 256  # up to here rows of labels come from a K x K table; for more they are written
+TABLE_CLASSES = 256  # up to this, one-hot rows are taken from a K x K table
 
-FEW_CLASSES = 32  # up to here a square of ones costs less than one more call
+FEW_CLASSES = 32  # up to this, a product with a square of ones costs less than another call
 
 
 class _CategoricalLoss(Loss):
@@ -80,7 +80,7 @@ class _CategoricalLoss(Loss):
         return np.dtype(np.intp) if target.shape[-1] == 1 else dtype
 
     def rows(self, target: Array) -> Array:
-        """The target as rows of (smoothed) probabilities, `(..., B, K)`, in a buffer."""
+        """Return the target as rows of (smoothed) probabilities, `(..., B, K)`, in a buffer."""
         labels = fitting(self._labels, target)
         if target.shape[-1] == 1:
             if self._table is not None:
@@ -134,7 +134,7 @@ class _CategoricalLoss(Loss):
 
 
 class _SoftmaxLoss(_CategoricalLoss):
-    """Outputs are logits: softmax(z) are the probabilities."""
+    """Outputs are logits: softmax(z) gives the probabilities."""
 
     expects_logits = True
 
@@ -153,7 +153,7 @@ class _SoftmaxLoss(_CategoricalLoss):
         }
 
     def _top_rows(self, shifted: Array) -> Array:
-        """Rows with 1 at the largest logit: given probabilities need not sum to 1 exactly."""
+        """Return rows with 1 at the largest logit; probabilities may not sum to exactly 1."""
         rows: Array = self._one_hot
         shifted.argmax(-1, self._places, keepdims=True)
         rows.fill(0)
@@ -168,7 +168,7 @@ class _SoftmaxLoss(_CategoricalLoss):
         return np.asarray(prediction - np.logaddexp.reduce(prediction, axis=-1, keepdims=True))
 
     def averaged(self, predictions: Array) -> Array:
-        """The logarithm of the mean probabilities."""
+        """Return the logarithm of the mean probabilities."""
         return np.asarray(log_mean_exp(self.log_probabilities(predictions)), predictions.dtype)
 
     def moderated(self, prediction: Array, covariance: Array) -> Array:
@@ -191,22 +191,24 @@ class _SoftmaxLoss(_CategoricalLoss):
 class SoftmaxCrossEntropy(_SoftmaxLoss):
     """l = log sum_k e^z_k - sum_k t_k z_k;  dl/dz = softmax(z) - t
 
-    The cross-entropy of the classes with softmax(z), on logits z: the network's last layer has no
-    Softmax. Summed over the classes, averaged over the batch, as PyTorch's `CrossEntropyLoss`.
-    Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs".
+    Cross-entropy of the classes with softmax(z), on logits z: the network does not end with a
+    Softmax. It is summed over the classes and averaged over the batch, as in PyTorch's
+    `CrossEntropyLoss`. Bridle 1990, "Probabilistic interpretation of feedforward classification
+    network outputs".
 
-    The largest logit of a row is subtracted first, so logits may have any size, as long as those of
-    a row differ by less than the largest number of the dtype. The small loss of a confident answer
-    keeps its digits, up to the rounding of the differences of logits; its slopes are exact to the
-    precision of 1.
+    The largest logit of a row is subtracted first, so logits may have any size, as long as those
+    of a row differ by less than the largest number of the dtype. The small loss of a confident
+    prediction is accurate up to the rounding of the differences of logits; its slopes have an
+    absolute error of the order of the machine precision.
 
     Targets are class indices `(B,)`, one-hot rows or rows of probabilities `(B, K)`.
 
     Parameters
     ----------
     label_smoothing : float, default 0.0
-        The share of each target that is spread evenly over the classes, from 0 to below 1. Szegedy
-        et al. 2016, "Rethinking the Inception architecture for computer vision", section 7.
+        The fraction of each target that is spread evenly over the classes, at least 0 and below 1.
+        Szegedy et al. 2016, "Rethinking the Inception architecture for computer vision", section
+        7.
 
     Raises
     ------
@@ -232,8 +234,8 @@ class SoftmaxCrossEntropy(_SoftmaxLoss):
         self.label_smoothing = label_smoothing
 
     def losses(self, prediction: Array, target: Array) -> Array:
-        # log sum_k e^(z_k - top) = log1p(sum_k (e^(z_k - top) - t_k)): the 1 of a confident answer
-        # is taken from the sum before it can hide the small terms
+        # log sum_k e^(z_k - top) = log1p(sum_k (e^(z_k - top) - t_k)): the 1 of a confident
+        # prediction is subtracted before it can absorb the small terms
         shifted, exponentials, work = self._shifted, self._exponentials, self._work
         losses: Array = self._losses
         row_maxima(prediction, self._starts, self._places, self._top)
@@ -276,10 +278,10 @@ class SoftmaxCrossEntropy(_SoftmaxLoss):
 class CrossEntropy(_CategoricalLoss):
     """l = -sum_k t_k log p_k;  dl/dp_k = -t_k / p_k
 
-    On probabilities, from a Softmax layer for instance; `SoftmaxCrossEntropy` on logits is faster,
-    and exact where a Softmax saturates. Summed over the classes, averaged over the batch. Good
-    1952, "Rational decisions". Probabilities below the smallest normal number of the dtype (1e-38
-    in float32) count as that number.
+    Cross-entropy on probabilities, for instance of a Softmax layer; `SoftmaxCrossEntropy` on
+    logits is faster, and accurate where a Softmax saturates. It is summed over the classes and
+    averaged over the batch. Good 1952, "Rational decisions". Probabilities are bounded from below
+    by the smallest normal number of the dtype (1e-38 in float32).
 
     Targets are class indices `(B,)`, one-hot rows or rows of probabilities `(B, K)`.
 

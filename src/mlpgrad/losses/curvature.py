@@ -1,4 +1,4 @@
-"""The second derivative of a loss with respect to the outputs, and what it is as a likelihood."""
+"""Second derivatives of a loss with respect to the outputs, and its likelihood."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from mlpgrad._core.arrays import Array
 
 
 class Curvature:
-    """The side of a loss that second-order methods use; a subclass overrides what it defines.
+    """The methods of a loss for second-order optimization; a subclass overrides those it defines.
 
     Outputs have the shape `(..., B, O)`, targets are as `cast` returns them.
     """
 
     leaves_noise_open: bool = False
-    """True if l is a squared error, whose likelihood has a noise variance of its own."""
+    """True if l is a squared error, whose likelihood has a noise variance as a parameter."""
 
     def likelihood_scale(self, out_features: int) -> float:
         """The factor c in l = -c log p(target | outputs) + constant: 1/O for a mean over outputs.
 
-        For a squared error, p is a normal law with unit variance.
+        For a squared error, p is a normal distribution with unit variance.
         """
         return 1.0
 
     def curvature_root(self, prediction: Array, target: Array) -> Array:
-        """S in d2l/d(outputs)2 = S S^T, for each sample.
+        """Return S in d2l/d(outputs)2 = S S^T, for each sample.
 
-        The Hessian of a loss with such a root is positive semi-definite, so that J^T S S^T J, the
-        generalised Gauss-Newton matrix, is it, too. Schraudolph 2002, "Fast curvature
-        matrix-vector products for second-order gradient descent".
+        The Hessian of a loss with such a root is positive semi-definite, and so is J^T S S^T J,
+        the generalized Gauss-Newton matrix. Schraudolph 2002, "Fast curvature matrix-vector
+        products for second-order gradient descent".
 
         Parameters
         ----------
@@ -41,7 +41,7 @@ class Curvature:
         Returns
         -------
         array (..., B, O, R)
-            May be a read-only view that repeats one matrix.
+            The root, which may be a read-only view that repeats one matrix.
 
         Raises
         ------
@@ -55,33 +55,33 @@ class Curvature:
         )
 
     def expected_targets(self, prediction: Array) -> Sequence[Array]:
-        """Targets `(..., B, T)` over which second derivatives have the mean that the model expects.
+        """Return targets `(..., B, T)` over which second derivatives average to their expectation.
 
-        For a loss that is the negative log likelihood of a law: the mean over these targets of the
-        second derivatives of l is their expectation under that law, given the prediction. Where
-        they do not depend on the target, any one target will do. TypeError for other losses.
+        For a loss that is a negative log likelihood, the mean over these targets of the second
+        derivatives of l is their expectation under the predictive distribution. If they do not
+        depend on the target, a single arbitrary target suffices. Other losses raise TypeError.
         """
         raise TypeError(
-            f"{type(self).__name__} is not the negative log likelihood of a law whose second "
-            f"derivatives have an expectation; use kind='gauss_newton'"
+            f"{type(self).__name__} is not a negative log likelihood, whose second derivatives "
+            "have an expectation; use kind='gauss_newton'"
         )
 
 
 def diagonal(root: Array) -> Array:
-    """Diagonal matrices `(..., O, O)` from their diagonals `(..., O)`."""
+    """Return diagonal matrices `(..., O, O)` with given diagonals `(..., O)`."""
     matrices: Array = root[..., None] * np.eye(root.shape[-1], dtype=root.dtype)
     return matrices
 
 
 def repeated(scale: Any, prediction: Array) -> Array:
-    """The unit matrix times a number, for every sample; read-only."""
+    """Return the identity matrix times a number for every sample; read-only."""
     outputs = prediction.shape[-1]
     unit = scale * np.eye(outputs, dtype=prediction.dtype)
     return np.broadcast_to(unit, (*prediction.shape, outputs))
 
 
 def multinomial_root(probabilities: Array) -> Array:
-    """S `(..., K, K - 1)` with S S^T = diag(p) - p p^T, for rows `p (..., K)` that sum to 1.
+    """Return S `(..., K, K - 1)` with S S^T = diag(p) - p p^T, for rows `p (..., K)` that sum to 1.
 
     Column j is the j-th of the Cholesky factor: 0 above the diagonal, sqrt(p_j q_j / q_(j-1)) on
     it, -p_i sqrt(p_j / (q_j q_(j-1))) below, where q_j = p_(j+1) + ... + p_K. Tanabe and Sagae

@@ -1,4 +1,4 @@
-"""Focal losses: cross-entropies in which confident correct answers count little."""
+"""Focal losses: cross-entropies in which confident correct predictions have little weight."""
 
 from __future__ import annotations
 
@@ -24,27 +24,28 @@ from mlpgrad.losses.categorical import _SoftmaxLoss
 class SigmoidFocal(_SigmoidLoss):
     """l = -1/O sum_k (a t_k (1 - p_k)^g log p_k + (1 - a) (1 - t_k) p_k^g log(1 - p_k))
 
-    With p = sigmoid(z), on logits z: the network's last layer has no Sigmoid. For t = 1 the slope
+    Here p = sigmoid(z), on logits z: the network does not end with a Sigmoid. For t = 1 the slope
     dl/dz is a (1 - p)^g (g p log p - (1 - p)) / O. The cross-entropy of each output is multiplied
-    by the g-th power of the probability that it gives to the wrong answer, so that the many easy
-    samples of an unbalanced data set do not drown the few hard ones. Lin et al. 2017, "Focal loss
-    for dense object detection", equations 4 and 5.
+    by the g-th power of the predicted probability of the wrong class, so that the many easy
+    samples of an imbalanced data set do not dominate the few hard ones. Lin et al. 2017, "Focal
+    loss for dense object detection", equations 4 and 5.
 
-    Averaged over outputs and batch, as the mean of torchvision's `sigmoid_focal_loss`. Each of
-    several outputs is a label by itself. A target between 0 and 1 gives the mean of the losses of
-    both answers. The network learns to rank the samples; its probabilities are drawn towards 1/2.
+    It is averaged over outputs and batch, as torchvision's `sigmoid_focal_loss` with reduction
+    "mean". Several outputs are separate labels. A target between 0 and 1 gives the weighted mean
+    of the losses for both classes. The network learns to rank the samples; its probabilities are
+    biased towards 1/2.
 
-    Logits may have any size, and the small losses and slopes of confident answers keep their
-    digits, up to the power g of an error of rounding: about g more units of the precision.
+    Logits may have any size, and small losses and slopes of confident predictions are accurate;
+    the power g adds about g units of the precision to the rounding error.
 
     Parameters
     ----------
     focus : float, default 2.0
         The power g, not negative. 0 gives the cross-entropy, `SigmoidCrossEntropy`.
     balance : float, default None
-        The weight a of the answer yes, between 0 and 1; that of no is 1 - a. The paper takes 0.25
-        with a focus of 2. By default both have the weight 1. For a single output, `class_weight` of
-        `fit` weighs classes, too, and leaves the figures of validation as they are.
+        The weight a of class 1, between 0 and 1; that of class 0 is 1 - a. The paper uses 0.25
+        with a focus of 2. By default both have the weight 1. For a single output, `class_weight`
+        of `fit` also weights classes, and does not change the validation figures.
 
     Raises
     ------
@@ -95,7 +96,7 @@ class SigmoidFocal(_SigmoidLoss):
         return sum_rows(work, self._output_weights, self._losses)
 
     def _weigh_answers(self, target: Array) -> None:
-        """a t (1 - p)^g and (1 - a) (1 - t) p^g."""
+        """Write a t (1 - p)^g and (1 - a) (1 - t) p^g."""
         one, share = constant(1, target.dtype), fitting(self._share, target)
         np.multiply(target, self._balance, share)
         raised(self._no, self.focus, self._yes_weight)
@@ -138,18 +139,19 @@ class SigmoidFocal(_SigmoidLoss):
 class SoftmaxFocal(_SoftmaxLoss):
     """l = -sum_k t_k (1 - p_k)^g log p_k
 
-    With p = softmax(z), on logits z: the network's last layer has no Softmax. The slopes are
+    Here p = softmax(z), on logits z: the network does not end with a Softmax. The slopes are
     dl/dz_j = p_j sum_k t_k c_k - t_j c_j with c = (1 - p)^g (1 - g p log(p) / (1 - p)). The
-    cross-entropy of each sample is multiplied by the g-th power of the probability that it gives
-    to the wrong classes, so that the many easy samples of an unbalanced data set do not drown the
-    few hard ones. Lin et al. 2017, "Focal loss for dense object detection", equation 4, for several
-    classes. Summed over the classes, averaged over the batch.
+    cross-entropy of each sample is multiplied by the g-th power of the predicted probability of
+    the wrong classes, so that the many easy samples of an imbalanced data set do not dominate the
+    few hard ones. Lin et al. 2017, "Focal loss for dense object detection", equation 4, for
+    several classes. It is summed over the classes and averaged over the batch.
 
     Logits may have any size, as long as those of a row differ by less than the largest number of
-    the dtype. The small losses and slopes of confident answers keep their digits, up to the power g
-    of the rounding of the differences of logits. Targets are class indices `(B,)`, one-hot rows or
-    rows of probabilities `(B, K)`, which give the mean of the classes' losses. The network's
-    probabilities are drawn towards even ones. To weigh classes, use `class_weight` of `fit`.
+    the dtype. Small losses and slopes of confident predictions are accurate up to the power g of
+    the rounding of the differences of logits. Targets are class indices `(B,)`, one-hot rows or
+    rows of probabilities `(B, K)`, which give the weighted mean of the classes' losses. The
+    network's probabilities are biased towards equal ones. To weight classes, use `class_weight` of
+    `fit`.
 
     Parameters
     ----------
@@ -195,11 +197,11 @@ class SoftmaxFocal(_SoftmaxLoss):
         return sum_rows(work, self._ones, self._losses)
 
     def _sum_others(self, marked: Array) -> None:
-        """The sum of the exponentials, its logarithm, and the sums of all but one.
+        """Compute the sum of the exponentials, its logarithm, and the sums of all but one.
 
-        One class of each row is `marked`: the true one, or the likeliest where targets are
-        probabilities. The sum of the others is small where the marked one is nearly certain, so it
-        is made before that one is added, and before the 1 of the largest can hide it.
+        One class of each row is `marked`: the true class, or the most probable one if targets are
+        probabilities. The sum of the others is small if the marked class is nearly certain, so it
+        is computed before that class is added, whose 1 would absorb it.
         """
         wrong, work, one = self._wrong, self._work, constant(1, self._work.dtype)
         np.multiply(self._exponentials, marked, work)
@@ -249,13 +251,13 @@ class SoftmaxFocal(_SoftmaxLoss):
 
 
 def check_focus(loss: Loss, focus: float) -> None:
-    """Raise ValueError if `focus` is not a finite number from 0 on."""
+    """Raise ValueError if `focus` is not a finite number >= 0."""
     if not is_within(focus, 0):
         raise ValueError(f"{type(loss).__name__} expects focus >= 0, got {focus!r}; 2 is usual")
 
 
 def raised(base: Array, power: float, out: Array) -> None:
-    """Write `base ** power`: a square is several times as fast, and can be compiled."""
+    """Write `base ** power`; a square is several times as fast, and can be compiled."""
     if power == 2:
         np.square(base, out)
     else:

@@ -1,4 +1,4 @@
-"""What to do with labels that a loss does not take: one piece of advice, which works."""
+"""Advice for labels that a loss does not accept."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.checks import blocks
 
 NUMBER = "classes, y = np.unique(y, return_inverse=True)"
-MOST = 1 << 16  # different values; more are not classes
-SEVERAL = 20  # up to here different whole numbers are likely to be classes
+MOST = 1 << 16  # distinct values; with more, they are not classes
+SEVERAL = 20  # up to this, distinct integers are probably classes
 
 
 def advice_for_two(y: Array, *, probabilities: bool = False) -> str:
-    """For labels that are not 0 and 1, in front of a loss on logits or on probabilities."""
+    """Return advice for labels that are not 0 and 1, for a binary loss."""
     found = distinct(y)
     if len(found) <= 2:
         return f"number the classes 0 and 1: {NUMBER}"
@@ -29,7 +29,7 @@ def advice_for_two(y: Array, *, probabilities: bool = False) -> str:
 
 
 def advice_for_several(y: Array, outputs: int) -> str:
-    """For labels that are not among 0 to `outputs - 1`."""
+    """Return advice for labels that are not in 0 to `outputs - 1`."""
     found = distinct(y)
     if len(found) <= outputs:
         return f"number the classes from 0: {NUMBER}"
@@ -42,7 +42,7 @@ def advice_for_several(y: Array, outputs: int) -> str:
 
 
 def advice_for_rows(y: Array) -> str:
-    """For rows `(..., n, K)` that are not probabilities."""
+    """Return advice for rows `(..., n, K)` that are not probabilities."""
     if (y.real < 0).any():
         ones = ((y == 1) | (y == -1)).all() and ((y == 1).sum(axis=-1) == 1).all()
         return "write (y + 1) / 2" if ones else "give probabilities, none of them negative"
@@ -52,7 +52,7 @@ def advice_for_rows(y: Array) -> str:
 
 
 def distinct(y: Array) -> Array:
-    """The different values, or some of them where there are very many."""
+    """Return the distinct values, or some of them if there are very many."""
     found: Array = np.empty(0, y.real.dtype)
     for _, rows in blocks(y):
         found = np.union1d(found, rows.real)
@@ -62,5 +62,5 @@ def distinct(y: Array) -> Array:
 
 
 def whole(values: Array) -> bool:
-    """Whether no number has a fraction."""
+    """Return whether all numbers are integers."""
     return bool((values == np.floor(values)).all())

@@ -1,4 +1,4 @@
-"""Negative log likelihoods as losses: of counts, and of numbers with an uncertainty."""
+"""Negative log likelihoods of counts, and of numbers with a predicted uncertainty."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from mlpgrad.losses.meaning import log_mean_exp
 class Poisson(Loss):
     """l = 1/O sum_k (e^y_k - t_k y_k);  dl/dy_k = (e^y_k - t_k) / O
 
-    The negative log likelihood of counts t under a Poisson law whose log rate y the network
-    predicts, without the constant log t!. Averaged over outputs and batch, as PyTorch's
+    The negative log likelihood of counts t under a Poisson distribution with predicted log rate y,
+    without the constant log t!. It is averaged over outputs and batch, as in PyTorch's
     `PoissonNLLLoss`.
 
-    The value is infinite where e^y is: for y above 88 in float32, 709 in float64, 11 in float16.
-    Where its two terms cancel, the error is a few units of the precision of the larger term; the
-    same holds for the slope.
+    The value is infinite if e^y overflows: for y above 88 in float32, 709 in float64, 11 in
+    float16. If its two terms cancel, the error is a few units of the precision of the larger term;
+    the same holds for the slope.
 
     Examples
     --------
@@ -75,15 +75,15 @@ class Poisson(Loss):
         return np.asarray(np.exp(prediction))
 
     def noise(self, prediction: Array) -> Array:
-        """The rates: the variance of a Poisson law is its mean."""
+        """The rates, since the variance of a Poisson distribution is its mean."""
         return self.numbers(prediction)
 
     def averaged(self, predictions: Array) -> Array:
-        """The logarithm of the mean rate."""
+        """Return the logarithm of the mean rate."""
         return np.asarray(log_mean_exp(predictions), predictions.dtype)
 
     def interval(self, mean: Array, variance: Array, level: float) -> tuple[Array, Array]:
-        """Bounds of a Poisson law, or of a negative binomial law where the variance is larger."""
+        """Bounds of a Poisson distribution, or a negative binomial one for larger variances."""
         from scipy import stats
 
         tails = (1 - level) / 2, (1 + level) / 2
@@ -123,20 +123,20 @@ class GaussianNLL(Loss):
     """l = 1/T sum_k (s_k + (m_k - t_k)^2 e^-s_k) / 2;  outputs [m_1 .. m_T, s_1 .. s_T]
 
     dl/dm = (m - t) e^-s / T,  dl/ds = (1 - (m - t)^2 e^-s) / 2T. The negative log likelihood under
-    a normal law with mean m and log variance s, without its constant. Averaged over targets and
-    batch: PyTorch's `GaussianNLLLoss` with `var = e^s`. Nix and Weigend 1994, "Estimating the mean
-    and variance of the target probability distribution".
+    a normal distribution with mean m and log variance s, without its constant. It is averaged over
+    targets and batch, as in PyTorch's `GaussianNLLLoss` with `var = e^s`. Nix and Weigend 1994,
+    "Estimating the mean and variance of the target probability distribution".
 
-    Where the two terms of l or dl/ds cancel, the error is a few units of the precision of the
-    larger term. The log variance should stay below 86 in float32, 707 in float64 and 8 in float16:
-    beyond, e^-s has fewer digits.
+    If the two terms of l or dl/ds cancel, the error is a few units of the precision of the larger
+    term. The log variance should stay below 86 in float32, 707 in float64 and 8 in float16: above,
+    e^-s loses digits.
 
     Parameters
     ----------
     epsilon : float, default 1e-6
-        The smallest variance, positive, in the target's unit squared (with `target_scaling`, in
-        the target's variance). Smaller predicted variances count as this one, so that nothing
-        overflows, and have dl/ds = 0. In float16, it is at least 1.7e-5.
+        The smallest variance, positive, in the squared unit of the target (with `target_scaling`,
+        in units of the target's variance). Smaller predicted variances are replaced by this one,
+        which prevents overflow, and have dl/ds = 0. In float16, it is at least 1.7e-5.
 
     Raises
     ------
@@ -185,7 +185,7 @@ class GaussianNLL(Loss):
         return max(math.log(self.epsilon), -0.99 * float(np.log(np.finfo(dtype).max)))
 
     def _halves(self, outputs: Array) -> tuple[Array, Array]:
-        """The columns of the means and those of the log variances."""
+        """Return the columns of the means and those of the log variances."""
         targets = outputs.shape[-1] // 2
         return outputs[..., :targets], outputs[..., targets:]
 
@@ -202,12 +202,12 @@ class GaussianNLL(Loss):
         return self._halves(prediction)[0]
 
     def noise(self, prediction: Array) -> Array:
-        """The variances, `epsilon` at least."""
+        """The variances, at least `epsilon`."""
         log_variance = self._halves(prediction)[1]
         return np.asarray(np.exp(np.maximum(log_variance, self._least(prediction.dtype))))
 
     def averaged(self, predictions: Array) -> Array:
-        """Mean and log variance of the mixture of the laws.
+        """Return mean and log variance of the mixture of the distributions.
 
         The variance is the mean of the variances plus the variance of the means. Lakshminarayanan,
         Pritzel and Blundell 2017, "Simple and scalable predictive uncertainty estimation using deep
@@ -218,7 +218,7 @@ class GaussianNLL(Loss):
         return np.concatenate([means.mean(axis=0), np.log(variance)], axis=-1)
 
     def rescaled(self, prediction: Array, mean: Array, deviation: Array) -> Array:
-        """m deviation + mean, and s + 2 log deviation."""
+        """Return m deviation + mean, and s + 2 log deviation."""
         means, log_variances = self._halves(prediction)
         parts = means * deviation + mean, log_variances + 2 * np.log(deviation)
         return np.concatenate(parts, axis=-1)

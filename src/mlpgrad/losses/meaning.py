@@ -1,4 +1,4 @@
-"""What the outputs of a network say about the targets: of one network, and of several together."""
+"""Interpretation of the outputs of one network, or of several networks together."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from mlpgrad._core.arrays import Array
 
 
 class Meaning:
-    """The side of a loss that says what outputs mean; a subclass overrides what it knows better.
+    """The methods of a loss that interpret outputs; a subclass overrides the defaults.
 
     Outputs have the shape `(..., B, O)`, targets `(..., B, T)`.
     """
 
     def numbers(self, prediction: Array) -> Array:
-        """What the outputs say the targets are, `(..., B, T)`: for metrics that compare numbers."""
+        """Return the predicted targets, `(..., B, T)`, for metrics that compare numbers."""
         return prediction
 
     def rescaled(self, prediction: Array, mean: Array, deviation: Array) -> Array:
-        """The outputs for targets t, given those for (t - mean) / deviation.
+        """Return the outputs for targets t, given those for (t - mean) / deviation.
 
         Parameters
         ----------
@@ -31,28 +31,28 @@ class Meaning:
         Returns
         -------
         array (..., B, O)
-            By default `prediction * deviation + mean`, for outputs that have the target's unit.
+            By default `prediction * deviation + mean`, for outputs in the unit of the target.
         """
         return np.asarray(prediction * deviation + mean)
 
     def probabilities(self, prediction: Array) -> Array:
-        """The probabilities that `predict_proba` returns; TypeError if the loss defines none."""
-        raise TypeError(f"{type(self).__name__} defines no probabilities; use predict(x)")
+        """Return the probabilities for `predict_proba`; TypeError if they are not defined."""
+        raise TypeError(f"{type(self).__name__} does not define probabilities; use predict(x)")
 
     def classes(self, prediction: Array) -> Array:
-        """The predicted classes as indices, `(..., B)`; TypeError if the loss defines none."""
-        raise TypeError(f"{type(self).__name__} defines no classes; use predict(x)")
+        """Return the predicted class indices, `(..., B)`; TypeError if they are not defined."""
+        raise TypeError(f"{type(self).__name__} does not define classes; use predict(x)")
 
     def true_classes(self, target: Array) -> Array:
-        """The classes of a checked target, in the form that `classes` gives them in."""
-        raise TypeError(f"{type(self).__name__} defines no classes; its targets are numbers")
+        """Return the classes of a checked target in the same form as `classes`."""
+        raise TypeError(f"{type(self).__name__} does not define classes; its targets are numbers")
 
     def noise(self, prediction: Array) -> Array | None:
-        """The variance of targets around `numbers`, `(..., B, T)`; None if none is predicted."""
+        """Return the variance of targets around `numbers`, `(..., B, T)`; None if not predicted."""
         return None
 
     def averaged(self, predictions: Array) -> Array:
-        """The outputs of one network that says what several say on average.
+        """Return the outputs of one network equivalent to the average of several.
 
         Parameters
         ----------
@@ -68,12 +68,12 @@ class Meaning:
         return np.asarray(predictions.mean(axis=0))
 
     def moderated(self, prediction: Array, covariance: Array) -> Array:
-        """The outputs whose probabilities are the expected ones, where the outputs vary.
+        """Return outputs that give the expected probabilities under uncertain outputs.
 
         Parameters
         ----------
         prediction : array (..., B, O)
-            The outputs on average.
+            The mean outputs.
         covariance : array (..., B, O, O)
             The covariance of the outputs of each sample.
 
@@ -85,19 +85,19 @@ class Meaning:
         return prediction
 
     def interval(self, mean: Array, variance: Array, level: float) -> tuple[Array, Array]:
-        """Bounds of the central interval that holds a target with probability `level`.
+        """Return the central interval that contains a target with probability `level`.
 
         Parameters
         ----------
         mean, variance : array (B, T)
-            Mean and variance of the target, with all that makes it uncertain.
+            Mean and total variance of the target.
         level : float
             Between 0 and 1.
 
         Returns
         -------
         tuple of two arrays (B, T)
-            By default those of a normal law.
+            By default those of a normal distribution.
         """
         from statistics import NormalDist
 
@@ -105,17 +105,17 @@ class Meaning:
         return mean - half, mean + half
 
     def predicted_interval(self, prediction: Array, level: float) -> tuple[Array, Array] | None:
-        """Bounds that the outputs themselves predict; None if they predict none."""
+        """Return bounds that the outputs themselves predict; None if they do not."""
         return None
 
     def log_density(self, prediction: Array, target: Array, variance: Array | None) -> Array:
-        """The logarithm of the probability (density) of each sample's target, `(..., B)`.
+        """Return the log probability (density) of each sample's target, `(..., B)`.
 
         Parameters
         ----------
         prediction : array (..., B, O)
         target : array (B, T)
-            As `cast` returns it.
+            The target as returned by `cast`.
         variance : array (..., B, T) or None
             The variance of the targets around `numbers(prediction)`; None for a loss on classes or
             counts.
@@ -123,15 +123,17 @@ class Meaning:
         Returns
         -------
         array (..., B)
-            Summed over the targets of a sample. By default that of a normal law.
+            The sum over the targets of a sample; by default under a normal distribution.
         """
         if variance is None:
-            raise TypeError(f"{type(self).__name__} predicts no noise, so that no density is known")
+            raise TypeError(
+                f"{type(self).__name__} does not predict noise, so the density is not known"
+            )
         errors = self.numbers(prediction) - target
         terms = np.square(errors) / variance + np.log(2 * math.pi * variance)
         return np.asarray(-0.5 * terms.sum(axis=-1))
 
 
 def log_mean_exp(values: Array) -> Any:
-    """log(mean(exp(values))) over the first axis, without overflow."""
+    """Return log(mean(exp(values))) over the first axis, without overflow."""
     return np.logaddexp.reduce(values, axis=0) - math.log(len(values))

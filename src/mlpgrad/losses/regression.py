@@ -1,4 +1,4 @@
-"""Losses for numbers: squared errors (the lecture's is one), absolute errors and quantiles."""
+"""Regression losses: squared errors (including the lecture's), absolute errors, quantiles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlpgrad.losses.curvature import repeated
 class HalfSquaredError(Loss):
     """l = 1/2 sum_k (z_k - zhat_k)^2;  dl/dz_k = z_k - zhat_k      (lecture, formula 2)
 
-    Summed over the outputs, averaged over the batch.
+    It is summed over the outputs and averaged over the batch.
 
     Examples
     --------
@@ -56,8 +56,8 @@ class HalfSquaredError(Loss):
 class MeanSquaredError(Loss):
     """l = 1/O sum_k (y_k - t_k)^2;  dl/dy_k = 2/O (y_k - t_k)
 
-    Averaged over outputs and batch, as PyTorch's `MSELoss`. A network with this loss predicts the
-    mean of the target.
+    It is averaged over outputs and batch, as in PyTorch's `MSELoss`. A network with this loss
+    predicts the mean of the target.
 
     Examples
     --------
@@ -100,8 +100,8 @@ class MeanSquaredError(Loss):
 class MeanAbsoluteError(Loss):
     """l = 1/O sum_k |y_k - t_k|;  dl/dy_k = sign(y_k - t_k) / O
 
-    Averaged over outputs and batch, as PyTorch's `L1Loss`. A network with this loss predicts the
-    median of the target. The slope is 0 where y = t.
+    It is averaged over outputs and batch, as in PyTorch's `L1Loss`. A network with this loss
+    predicts the median of the target. The slope at y = t is 0.
 
     Examples
     --------
@@ -118,9 +118,7 @@ class MeanAbsoluteError(Loss):
     def losses(self, prediction: Array, target: Array) -> Array:
         work: Array = self._work
         np.subtract(prediction, target, work)
-        np.sign(
-            work.real, self._sign
-        )  # the sign of the real part: so |y| = y sign(y) stays analytic
+        np.sign(work.real, self._sign)  # sign of the real part, so that |y| = y sign(y) is analytic
         np.multiply(work, self._sign, work)
         return sum_rows(work, self._output_weights, self._losses)
 
@@ -137,14 +135,14 @@ class MeanAbsoluteError(Loss):
 class Huber(Loss):
     """l = 1/O sum_k h(y_k - t_k),  h(d) = d^2/2 up to |d| = delta, then delta (|d| - delta/2)
 
-    dl/dy_k = clip(y_k - t_k, -delta, delta) / O. Averaged over outputs and batch, as PyTorch's
-    `HuberLoss`. Huber 1964, "Robust estimation of a location parameter".
+    dl/dy_k = clip(y_k - t_k, -delta, delta) / O. It is averaged over outputs and batch, as in
+    PyTorch's `HuberLoss`. Huber 1964, "Robust estimation of a location parameter".
 
     Parameters
     ----------
     delta : float, default 1.0
-        Errors larger than this count linearly; positive, in the unit of the target (with
-        `target_scaling`, in its standard deviation).
+        The threshold above which errors are penalized linearly; positive, in the unit of the
+        target (with `target_scaling`, in units of its standard deviation).
 
     Raises
     ------
@@ -190,8 +188,8 @@ class Huber(Loss):
 class Quantile(Loss):
     """l = 1/O sum_k max(q d_k, (q - 1) d_k),  d = t - y;  dl/dy_k = ([d_k < 0] - q) / O
 
-    The pinball loss: a network with this loss predicts the quantile q of the target. Averaged over
-    outputs and batch. Koenker and Bassett 1978, "Regression quantiles".
+    The pinball loss: a network with this loss predicts the quantile q of the target. It is
+    averaged over outputs and batch. Koenker and Bassett 1978, "Regression quantiles".
 
     Parameters
     ----------
@@ -202,7 +200,7 @@ class Quantile(Loss):
     Raises
     ------
     ValueError
-        If a level is not in (0, 1), or there is none.
+        If a level is not in (0, 1), or no level is given.
 
     Examples
     --------
@@ -250,21 +248,21 @@ class Quantile(Loss):
         return out_features // levels
 
     def numbers(self, prediction: Array) -> Array:
-        """The median, or the only level; TypeError if the median is not among several levels."""
+        """Return the median, or the only level; TypeError if several levels lack the median."""
         levels = np.atleast_1d(np.asarray(self.levels, np.float64))
         if len(levels) == 1:
             return prediction
         if 0.5 not in levels:
-            raise TypeError(f"{self!r} predicts no median to compare with; add the level 0.5")
+            raise TypeError(f"{self!r} does not predict the median; add the level 0.5")
         return prediction[..., list(levels).index(0.5) :: len(levels)]
 
     def predicted_interval(self, prediction: Array, level: float) -> tuple[Array, Array]:
-        """The outputs of the levels (1 - level) / 2 and (1 + level) / 2, in order.
+        """Return the outputs of the levels (1 - level) / 2 and (1 + level) / 2, in order.
 
         Raises
         ------
         ValueError
-            If these are not among the levels.
+            If these are not levels of the loss.
         """
         levels = np.atleast_1d(np.asarray(self.levels, np.float64))
         tails = (1 - level) / 2, (1 + level) / 2
@@ -305,5 +303,5 @@ class Quantile(Loss):
 
 
 def _holds(levels: Array, level: float) -> bool:
-    """Whether a level is among others, up to rounding."""
+    """Return whether a level is among others, up to rounding."""
     return bool(np.isclose(levels, level, rtol=0, atol=1e-9).any())

@@ -1,4 +1,4 @@
-"""Metrics: numbers that tell how good predictions are."""
+"""Metrics: measures of the quality of predictions."""
 
 from mlpgrad.metrics.base import Metric
 from mlpgrad.metrics.calibration import CalibrationError

@@ -1,4 +1,4 @@
-"""`Metric`, and the accumulators that carry a metric through the batches of a data set."""
+"""`Metric`, and the accumulators that compute a metric over the batches of a data set."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ if TYPE_CHECKING:
 
 
 class Accumulator(Protocol):
-    """What one metric keeps between the batches of one pass through the data.
+    """The state of a metric between the batches of a pass through the data.
 
-    However the samples are divided into batches, the result is the same.
+    The result does not depend on how the samples are divided into batches.
     """
 
     def add(self, prediction: Array, target: Array, weights: Array | None, loss: Loss) -> None:
-        """Take one batch into account. The arrays may be overwritten afterwards.
+        """Add one batch. The arrays may be overwritten afterwards.
 
         Parameters
         ----------
         prediction : array (..., B, O)
             The network's output.
         target : array (B, T) or (..., B, T), or class indices (..., B, 1)
-            The target as `loss.cast` returns it.
+            The target as returned by `loss.cast`.
         weights : array (B, 1) or (..., B, 1), or None
-            The weights of the samples; without them, all count alike.
+            The sample weights; None for equal weights.
         loss : Loss
-            Knows what the output means.
+            The loss, which interprets the output.
         """
 
     def result(self) -> Any:
-        """The metric of all samples so far: a number, or `(E,)` for an ensemble."""
+        """Return the metric over all samples so far: a number, or `(E,)` for an ensemble."""
 
 
 class Metric(Described):
-    """A number that tells how good predictions are: the weighted mean of per-sample values.
+    """A measure of the quality of predictions: the weighted mean of per-sample values.
 
-    A subclass implements `values`, which gives each sample one number, or `sums` numbers;
-    `finish` may turn their means into the metric. A metric that needs more than means, such as
-    an order of all samples, overrides `start` and returns an `Accumulator` of its own.
+    A subclass implements `values`, which returns one number per sample, or `sums` numbers;
+    `finish` may compute the metric from their means. A metric that needs more than means, such as
+    a ranking of all samples, overrides `start` and returns its own `Accumulator`.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class Metric(Described):
     >>> model.evaluate(x, x - 0.5, metrics=[Bias()])["bias"]
     0.5
 
-    Two means, of which the metric is the quotient:
+    A metric that is the quotient of two means:
 
     >>> class RelativeError(mg.Metric):
     ...     name, sums, larger_is_better = "relative_error", 2, False
@@ -74,12 +74,12 @@ class Metric(Described):
     name: str = "metric"
     """The key in `History` and in the result of `evaluate`."""
     larger_is_better: bool | None = None
-    """Whether an improvement is an increase; None where the direction is unknown."""
+    """Whether larger values are better; None if the direction is not known."""
     sums: int = 1
-    """How many numbers `values` returns for each sample."""
+    """Number of values per sample that `values` returns."""
 
     def values(self, prediction: Array, target: Array, loss: Loss) -> Array:
-        """One number for each sample, `(..., B)`; `(..., B, sums)` where `sums` is above 1.
+        """Return one number per sample, `(..., B)`; `(..., B, sums)` if `sums` is above 1.
 
         Parameters
         ----------
@@ -87,12 +87,13 @@ class Metric(Described):
             The network's output.
         target : array (B, T) or (..., B, T), or class indices (..., B, 1)
         loss : Loss
-            Knows what the output means: `loss.classes(prediction)`, `loss.numbers(prediction)`.
+            The loss, which interprets the output: `loss.classes(prediction)`,
+            `loss.numbers(prediction)`.
         """
         raise NotImplementedError
 
     def finish(self, means: Any) -> Any:
-        """The metric from the weighted means of the values, without the axis of samples.
+        """Return the metric from the weighted means of the values, without the axis of samples.
 
         Parameters
         ----------
@@ -105,19 +106,19 @@ class Metric(Described):
         return means
 
     def start(self) -> Accumulator:
-        """An empty accumulator for a new pass through the data."""
+        """Return an empty accumulator for a new pass through the data."""
         return WeightedMeans(self)
 
     @classmethod
     def example(cls) -> Self:
-        """A metric with options worth a test, for tests that go through every class."""
+        """Return a metric with non-default options, for tests that go through every class."""
         return cls()
 
 
 class WeightedMeans:
     """The accumulator of most metrics: sums of weights and of weighted values, in float64.
 
-    Where all weights are zero, the means are zero.
+    If all weights are zero, the means are zero.
     """
 
     def __init__(self, metric: Metric) -> None:
@@ -160,49 +161,49 @@ class WeightedMeans:
 
 
 def start_all(metrics: Iterable[Metric]) -> dict[str, Accumulator]:
-    """An empty accumulator for each metric, by name.
+    """Return an empty accumulator for each metric, by name.
 
     Raises
     ------
     ValueError
-        If two of them have one name.
+        If two metrics have the same name.
     """
     started: dict[str, Accumulator] = {}
     for metric in listed(metrics):
         if metric.name in ("loss", *started):
             raise ValueError(
-                f"metrics expects names that differ, got {metric.name!r} twice; "
-                f"set the attribute name of one of them"
+                f"metrics expects different names, got {metric.name!r} twice; set the attribute "
+                "name of one of them"
             )
         started[metric.name] = metric.start()
     return started
 
 
 def listed(metrics: Any) -> list[Metric]:
-    """The metrics that a person has given, as a list.
+    """Return the metrics that the user gave, as a list.
 
     Raises
     ------
     TypeError
-        If this is not a list of metrics; the message says what to write.
+        If it is not a list of metrics; the message says what to write.
     """
     return arguments.objects(metrics, "metrics", Metric, "Accuracy()")
 
 
 def known_metrics() -> dict[str, Metric]:
-    """An example of each metric of this package, by its name in the logs."""
+    """Return an example of each metric of mlpgrad, by its name in the logs."""
     examples = [cls.example() for cls in _subclasses(Metric)]
     return {metric.name: metric for metric in examples}
 
 
 def weighted_mean(total: Any, weight: Any) -> Any:
-    """`total / weight`; 0 where all weights were zero, and so the total is."""
-    if isinstance(weight, int):  # samples that count alike
+    """Return `total / weight`; 0 if all weights, and thus the total, are zero."""
+    if isinstance(weight, int):  # equal weights
         return total / weight
     return total / np.maximum(weight, np.finfo(float).tiny)
 
 
 def _subclasses(base: type[Metric]) -> list[type[Metric]]:
-    """Every metric of this package below `base`."""
+    """Return every metric of mlpgrad below `base`."""
     found = [c for sub in base.__subclasses__() for c in (sub, *_subclasses(sub))]
     return [c for c in found if c.__module__.startswith("mlpgrad.") and c.__name__[0] != "_"]

@@ -1,4 +1,4 @@
-"""Metrics of calibration: whether predicted probabilities are the frequencies of being correct."""
+"""Metrics of calibration, which compare predicted probabilities with observed frequencies."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class CalibrationError(Metric):
     """sum_b n_b / n |accuracy_b - confidence_b|: the expected calibration error
 
-    The confidence of a sample is the probability of its likeliest class; the samples are
-    sorted by it into bins b of equal width on (0, 1]. Naeini, Cooper and Hauskrecht 2015,
+    The confidence of a sample is the probability of its predicted class; samples are assigned by
+    their confidence to bins b of equal width on (0, 1]. Naeini, Cooper and Hauskrecht 2015,
     "Obtaining well calibrated probabilities using Bayesian binning"; Guo et al. 2017, "On
     calibration of modern neural networks", equation 3.
 
@@ -31,7 +31,7 @@ class CalibrationError(Metric):
     Raises
     ------
     TypeError
-        If the loss defines no probabilities, or a sample has several labels.
+        If the loss does not define probabilities, or a sample has several labels.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Metrics of classes: how often, or with what probability, the answer is correct."""
+"""Metrics of classification: accuracy, and the log-loss."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ EPSILON = float(np.finfo(np.float64).eps)
 
 
 class Accuracy(Metric):
-    """mean [predicted class = class]: the share of samples that are classified correctly
+    """mean [predicted class = class], the fraction of samples that are classified correctly
 
-    A sample with several labels counts where every label is correct (the subset accuracy of
+    A sample with several labels is correct if all its labels are (the subset accuracy of
     scikit-learn's `accuracy_score`).
 
     Raises
     ------
     TypeError
-        If the loss defines no classes.
+        If the loss does not define classes.
 
     Examples
     --------
@@ -46,10 +46,10 @@ class Accuracy(Metric):
 
 
 class TopK(Metric):
-    """mean [class is among the k likeliest]: the name is `top_3_accuracy` for k = 3
+    """mean [class is among the k most probable]; named `top_3_accuracy` for k = 3
 
-    The first of equal outputs counts as the likelier one, so TopK(1) is Accuracy. It corresponds to
-    scikit-learn's `top_k_accuracy_score`, which orders equal outputs the other way round.
+    Of equal outputs, the first is ranked higher, so TopK(1) is Accuracy. It corresponds to
+    scikit-learn's `top_k_accuracy_score`, which ranks equal outputs in the opposite order.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class TopK(Metric):
     Raises
     ------
     ValueError
-        If k is not such a number.
+        If k is not in this range.
     TypeError
         If a sample has several labels.
 
@@ -103,17 +103,17 @@ class TopK(Metric):
 
 
 class LogLoss(Metric):
-    """mean of -log p(class): the cross-entropy of the predicted probabilities, in float64
+    """mean of -log p(class), the cross-entropy of the predicted probabilities in float64
 
-    A target that is a row of probabilities t counts as -sum_k t_k log p_k; with several labels
-    it is the mean of each label's -t log p - (1 - t) log(1 - p). Probabilities below 2.2e-16
-    count as that number, as in scikit-learn's `log_loss`. It ignores label smoothing and
-    penalties, which are part of the training loss. Good 1952, "Rational decisions".
+    For a target that is a row of probabilities t, the value is -sum_k t_k log p_k; for several
+    labels it is the mean of -t log p - (1 - t) log(1 - p) over the labels. Probabilities are
+    bounded from below by 2.2e-16, as in scikit-learn's `log_loss`. Label smoothing and penalties,
+    which are part of the training loss, are not included. Good 1952, "Rational decisions".
 
     Raises
     ------
     TypeError
-        If the loss defines no probabilities.
+        If the loss does not define probabilities.
 
     Examples
     --------

@@ -18,16 +18,16 @@ AVERAGES = ("auto", "macro", "micro", "weighted")
 
 
 class _ConfusionMetric(Metric):
-    """A quotient of counts: of samples with a class, of samples predicted to have it, of both.
+    """A quotient of counts: samples with a class, samples predicted to have it, and both.
 
-    For two classes it is the quotient of class 1; for more, and for several labels, an average.
+    For two classes it is the quotient for class 1; for more classes or labels, an average.
 
     Parameters
     ----------
     average : {"auto", "macro", "micro", "weighted"}
-        "macro" is the mean over the classes that occur (in targets or predictions), "micro" one
-        quotient of the summed counts, "weighted" the mean weighted by the classes' frequencies.
-        "auto" is class 1 of two classes, and "macro" elsewhere. All but "auto" are in `name`.
+        "macro" is the mean over the classes that occur (in targets or predictions), "micro" the
+        quotient of the summed counts, "weighted" the mean weighted by class frequencies. "auto" is
+        class 1 for two classes, and "macro" otherwise. All but "auto" are part of `name`.
     """
 
     larger_is_better = True
@@ -42,7 +42,7 @@ class _ConfusionMetric(Metric):
             self.name = f"{kind.name}_{average}"
 
     def quotient(self, hits: Array, predicted: Array, true: Array) -> tuple[Array, Array]:
-        """Numerator and denominator for each class, `(..., C)`."""
+        """Return numerator and denominator for each class, `(..., C)`."""
         raise NotImplementedError
 
     def start(self) -> _Counts:
@@ -50,7 +50,7 @@ class _ConfusionMetric(Metric):
 
 
 class _Counts:
-    """Weighted counts for each class, `(..., C)`: of hits, of predictions and of targets."""
+    """Weighted counts for each class, `(..., C)`, of true positives, predictions and targets."""
 
     def __init__(self, metric: _ConfusionMetric) -> None:
         self.metric, self.labels = metric, False
@@ -79,35 +79,35 @@ class _Counts:
 
 
 def _count(members: Array, weights: Array | None) -> Array:
-    """How many samples of each class `(..., C)`, given booleans `(..., B, C)`."""
+    """Return the number of samples of each class, `(..., C)`, from booleans `(..., B, C)`."""
     counted = members if weights is None else members * weights
     return np.asarray(np.add.reduce(counted, axis=-2, dtype=np.float64))
 
 
 def _divide(numerator: Array, denominator: Array) -> Array:
-    """0 where the denominator is."""
+    """Divide; 0 where the denominator is 0."""
     return np.asarray(numerator / np.where(denominator > 0, denominator, 1.0))
 
 
 class Precision(_ConfusionMetric):
-    """true positives / predicted positives: the share of positive predictions that are correct
+    """true positives / predicted positives, the fraction of positive predictions that are correct
 
-    0 where no sample is predicted to be positive. As scikit-learn's `precision_score`.
+    It is 0 if no sample is predicted to be positive, as in scikit-learn's `precision_score`.
 
     Parameters
     ----------
     average : {"auto", "macro", "micro", "weighted"}
-        "macro" is the mean over the classes that occur (in targets or predictions), "micro" one
-        quotient of the summed counts, "weighted" the mean weighted by the classes' frequencies.
-        "auto", the default, is class 1 of two classes, and "macro" for more classes and for
-        labels. All but "auto" are part of the name: `precision_macro`.
+        "macro" is the mean over the classes that occur (in targets or predictions), "micro" the
+        quotient of the summed counts, "weighted" the mean weighted by class frequencies. "auto",
+        the default, is class 1 for two classes, and "macro" for more classes and for labels. All
+        but "auto" are part of the name: `precision_macro`.
 
     Raises
     ------
     ValueError
-        If `average` is none of these.
+        If `average` is not one of these.
     TypeError
-        If the loss defines no classes.
+        If the loss does not define classes.
 
     Examples
     --------
@@ -125,24 +125,24 @@ class Precision(_ConfusionMetric):
 
 
 class Recall(_ConfusionMetric):
-    """true positives / positives: the share of positive samples that are found
+    """true positives / positives, the fraction of positive samples that are found
 
-    0 where no sample is positive. As scikit-learn's `recall_score`.
+    It is 0 if no sample is positive, as in scikit-learn's `recall_score`.
 
     Parameters
     ----------
     average : {"auto", "macro", "micro", "weighted"}
-        "macro" is the mean over the classes that occur (in targets or predictions), "micro" one
-        quotient of the summed counts, "weighted" the mean weighted by the classes' frequencies.
-        "auto", the default, is class 1 of two classes, and "macro" for more classes and for
-        labels. All but "auto" are part of the name: `recall_macro`.
+        "macro" is the mean over the classes that occur (in targets or predictions), "micro" the
+        quotient of the summed counts, "weighted" the mean weighted by class frequencies. "auto",
+        the default, is class 1 for two classes, and "macro" for more classes and for labels. All
+        but "auto" are part of the name: `recall_macro`.
 
     Raises
     ------
     ValueError
-        If `average` is none of these.
+        If `average` is not one of these.
     TypeError
-        If the loss defines no classes.
+        If the loss does not define classes.
 
     Examples
     --------
@@ -160,25 +160,25 @@ class Recall(_ConfusionMetric):
 
 
 class F1(_ConfusionMetric):
-    """2 true positives / (predicted positives + positives): precision's harmonic mean with recall
+    """2 true positives / (predicted positives + positives), harmonic mean of precision and recall
 
-    0 where no sample is positive or predicted to be. As scikit-learn's `f1_score`. Van
+    It is 0 if no sample is positive or predicted to be, as in scikit-learn's `f1_score`. Van
     Rijsbergen 1979, "Information retrieval", chapter 7.
 
     Parameters
     ----------
     average : {"auto", "macro", "micro", "weighted"}
-        "macro" is the mean over the classes that occur (in targets or predictions), "micro" one
-        quotient of the summed counts, "weighted" the mean weighted by the classes' frequencies.
-        "auto", the default, is class 1 of two classes, and "macro" for more classes and for
-        labels. All but "auto" are part of the name: `f1_macro`.
+        "macro" is the mean over the classes that occur (in targets or predictions), "micro" the
+        quotient of the summed counts, "weighted" the mean weighted by class frequencies. "auto",
+        the default, is class 1 for two classes, and "macro" for more classes and for labels. All
+        but "auto" are part of the name: `f1_macro`.
 
     Raises
     ------
     ValueError
-        If `average` is none of these.
+        If `average` is not one of these.
     TypeError
-        If the loss defines no classes.
+        If the loss does not define classes.
 
     Examples
     --------

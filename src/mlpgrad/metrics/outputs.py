@@ -1,4 +1,4 @@
-"""What outputs and targets mean to a metric: numbers, classes, labels or probabilities."""
+"""Interpretation of outputs and targets for metrics: numbers, classes, labels, probabilities."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 def compared_numbers(
     metric: Metric, prediction: Array, target: Array, loss: Loss
 ) -> tuple[Array, Array]:
-    """Predicted numbers `(..., B, T)` and their targets.
+    """Return predicted numbers `(..., B, T)` and their targets.
 
     Raises
     ------
     TypeError
-        If the loss predicts classes, or something else of another width than the target.
+        If the loss predicts classes, or the width differs from that of the target.
     """
     name = type(metric).__name__
     if loss.classifies:
@@ -39,14 +39,14 @@ def compared_numbers(
 
 
 def has_labels(prediction: Array, loss: Loss) -> bool:
-    """Whether each output answers yes or no by itself; else a sample has one class."""
+    """Return whether each output is a separate label; otherwise a sample has one class."""
     return loss.classes(prediction).ndim == prediction.ndim
 
 
 def memberships(prediction: Array, target: Array, loss: Loss) -> tuple[Array, Array]:
-    """Booleans `(..., B, C)`: which classes each sample is predicted to have, and which it has.
+    """Return booleans `(..., B, C)`: the predicted and the true classes of each sample.
 
-    One output stands for two classes; labels are their own columns.
+    One output represents two classes; each label is a column.
     """
     predicted, true = loss.classes(prediction), loss.true_classes(target)
     if predicted.ndim == prediction.ndim:
@@ -56,7 +56,7 @@ def memberships(prediction: Array, target: Array, loss: Loss) -> tuple[Array, Ar
 
 
 def class_probabilities(metric: Metric, prediction: Array, loss: Loss) -> Array:
-    """Probabilities of the classes, `(..., B, C)` in float64, also for the two of one output.
+    """Return class probabilities, `(..., B, C)` in float64; two columns for a single output.
 
     Raises
     ------
@@ -74,6 +74,6 @@ def one_class_each(metric: Metric, prediction: Array, loss: Loss) -> None:
     """Raise TypeError if samples have labels instead of one class."""
     if has_labels(prediction, loss):
         raise TypeError(
-            f"{type(metric).__name__} expects one class a sample, got {prediction.shape[-1]} "
-            f"labels, each of its own, from {loss!r}; evaluate each label by itself"
+            f"{type(metric).__name__} expects one class per sample, got {prediction.shape[-1]} "
+            f"separate labels from {loss!r}; evaluate each label separately"
         )

@@ -1,4 +1,4 @@
-"""Metrics of rank: whether positive samples come before negative ones."""
+"""Ranking metrics: whether positive samples are ranked above negative ones."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 
 class AUC(Metric):
-    """P(score of a positive > score of a negative) + P(equal) / 2: the area under the ROC curve
+    """P(score of a positive > score of a negative) + P(equal) / 2, the area under the ROC curve
 
-    Exact, with weights and ties: the rank statistic of Mann and Whitney (Hanley and McNeil
-    1982, "The meaning and use of the area under a receiver operating characteristic curve").
-    With several classes (each against the rest) or several labels, it is the mean over those
-    that have both positives and negatives, and NaN where none has. As scikit-learn's
+    It is exact, with weights and ties: the rank statistic of Mann and Whitney (Hanley and McNeil
+    1982, "The meaning and use of the area under a receiver operating characteristic curve"). With
+    several classes (each against the rest) or several labels, it is the mean over those that have
+    both positives and negatives, and NaN if none has. It corresponds to scikit-learn's
     `roc_auc_score` (`multi_class="ovr"`).
 
-    It keeps one score for each sample and class until the pass through the data has ended.
+    It keeps one score per sample and class until the end of the pass through the data.
 
     Raises
     ------
     TypeError
-        If the loss defines no classes, or no probabilities where there are several classes.
+        If the loss does not define classes, or probabilities for more than two classes.
 
     Examples
     --------
@@ -56,7 +56,7 @@ class _Scores:
     def add(self, prediction: Array, target: Array, weights: Array | None, loss: Loss) -> None:
         _, true = memberships(prediction, target, loss)
         if prediction.shape[-1] == 1 or has_labels(prediction, loss):
-            scores = prediction.copy()  # an order is all that counts, and logits have it, too
+            scores = prediction.copy()  # only the order matters, and logits have the same order
         else:
             scores = class_probabilities(self.metric, prediction, loss)
         if not has_labels(prediction, loss) and true.shape[-1] == 2:
@@ -81,7 +81,7 @@ class _Scores:
 
 
 def _area(scores: Array, positive: Array, weights: Array) -> float:
-    """The AUC of one score, `(n,)` each; NaN without positives or without negatives."""
+    """Return the AUC of one score, `(n,)` each; NaN without positives or negatives."""
     distinct, rank = np.unique(scores, return_inverse=True)
     positives = np.bincount(rank, weights * positive, len(distinct))
     negatives = np.bincount(rank, weights * ~positive, len(distinct))

@@ -1,4 +1,4 @@
-"""Metrics of numbers: absolute, squared and relative errors, and the variance explained."""
+"""Metrics of regression: absolute, squared and relative errors, and the explained variance."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EPSILON = float(np.finfo(np.float64).eps)
 class MeanAbsolute(Metric):
     """mean |y - t|, over samples and outputs
 
-    It is scikit-learn's `mean_absolute_error`.
+    It corresponds to scikit-learn's `mean_absolute_error`.
 
     Raises
     ------
@@ -46,8 +46,8 @@ class MeanAbsolute(Metric):
 class RootMeanSquared(Metric):
     """sqrt(mean (y - t)^2), the mean over samples and outputs
 
-    With several outputs it is the root of one mean, where scikit-learn's
-    `root_mean_squared_error` is the mean of one root for each output.
+    With several outputs it is the root of the overall mean, whereas scikit-learn's
+    `root_mean_squared_error` is the mean of the roots of each output.
 
     Raises
     ------
@@ -75,9 +75,9 @@ class RootMeanSquared(Metric):
 
 
 class MeanAbsolutePercentageError(Metric):
-    """mean |y - t| / max(|t|, 2.2e-16), over samples and outputs: 1 is 100 %
+    """mean |y - t| / max(|t|, 2.2e-16), over samples and outputs; 1 means 100 %
 
-    Large where a target is close to zero. As scikit-learn's `mean_absolute_percentage_error`.
+    It is large if a target is close to zero, as in scikit-learn's `mean_absolute_percentage_error`.
 
     Raises
     ------
@@ -104,12 +104,12 @@ class MeanAbsolutePercentageError(Metric):
 
 
 class R2(Metric):
-    """1 - sum (y - t)^2 / sum (t - mean t)^2 for each output, averaged: the variance explained
+    """1 - sum (y - t)^2 / sum (t - mean t)^2, averaged over outputs: the explained variance
 
-    1 is perfect, 0 as good as the mean of the targets, which is that of all samples, however
-    they come in batches. An output whose targets are all equal counts as 1 where they are met
-    exactly, else as 0. As scikit-learn's `r2_score`. The variance is exact far from zero, too:
-    Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance".
+    A value of 1 is perfect, and 0 is as good as predicting the mean of the targets, taken over all
+    samples in all batches. For an output whose targets are all equal, the value is 1 if they are
+    predicted exactly, else 0, as in scikit-learn's `r2_score`. The variance is accurate even far
+    from zero: Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance".
 
     Raises
     ------
@@ -135,8 +135,8 @@ class R2(Metric):
 class _Variances:
     """For each output: the mean of the targets, and sums of squares around it and of errors.
 
-    Targets are counted from the first one, `origin`: so those that are all equal have no spread,
-    not even by rounding, and a common offset costs no digits.
+    Targets are taken relative to the first one, `origin`, so that equal targets have exactly no
+    variance, and a common offset does not cost digits.
     """
 
     def __init__(self, metric: R2) -> None:
@@ -160,7 +160,7 @@ class _Variances:
         self.residual = self.residual + (w * np.square(numbers - target)).sum(axis=-2)
 
     def _merge(self, weight: Array, mean: Array, spread: Array) -> None:
-        """Join two sets of samples, as Chan, Golub and LeVeque do."""
+        """Combine two sets of samples, as in Chan, Golub and LeVeque."""
         total = self.weight + weight
         share = weighted_mean(weight, total)
         step = mean - self.mean

@@ -1,1 +1,1 @@
-"""A network: layers in a row, their parameters in one flat array, and a loss on top."""
+"""A network: a stack of layers with a loss, and all parameters in one flat array."""

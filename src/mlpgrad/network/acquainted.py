@@ -1,4 +1,4 @@
-"""What a network knows of a person's data: the names of its columns, and its classes."""
+"""What a network knows about the user's data: the names of columns, and the classes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Acquainted(Storage):
-    """The side of a network that meets names and labels; the rest of it computes with numbers."""
+    """The part of a network that handles names and labels; the other parts compute with numbers."""
 
     loss: Loss
     classes: Any
@@ -32,34 +32,34 @@ class Acquainted(Storage):
 
     @property
     def classes_(self) -> Array | None:
-        """The label of each class, `(K,)`, which `predict_classes` answers with. Read-only.
+        """The label of each class, `(K,)`, as `predict_classes` returns it. Read-only.
 
-        The labels given as `classes`, else those that `fit` has found in `y`: sorted, or in the
-        order of a categorical type. Integers inside 0 .. K-1 are indices, and then these are the
-        numbers from 0 to K-1. None before `fit` without `classes`, and where the loss predicts no
-        classes.
+        These are the labels given as `classes`, else those that `fit` found in `y`: sorted, or in
+        the order of a categorical type. If `y` has integers in 0 .. K-1, they are class indices,
+        and the labels are 0 to K-1. None before `fit` without `classes`, and if the loss does not
+        predict classes.
         """
         return None if self.labels is None else self.labels.classes
 
     @property
     def labels(self) -> Labels | None:
-        """What is known of the classes; None where the loss predicts none."""
+        """The labels of the classes; None if the loss does not predict classes."""
         return self._labels if self.loss.classifies else None
 
     @property
     def feature_names_(self) -> tuple[str, ...] | None:
-        """The names of the columns of the frame that `fit` was given; None if it was an array."""
+        """The column names of the data frame that `fit` was given; None if it was an array."""
         if self.encoder is not None and self.encoder.fitted:
             return self.encoder.column_names()
         return self._columns
 
     def _introduce(self) -> None:
-        """Take the classes that the constructor was given."""
+        """Store the classes that the constructor was given."""
         if self.classes is not None:
             self._labels = given(self.classes, self.loss, self.out_features)
 
     def checked_inputs(self, x: Any) -> Array:
-        """Inputs as `(B, I)` or `(E, B, I)`; the columns of a frame must be those of the training.
+        """Check inputs `(B, I)` or `(E, B, I)`; a frame must have the columns of the training.
 
         Raises
         ------
@@ -82,9 +82,9 @@ class Acquainted(Storage):
         some_weight: bool = True,
         learns: bool = False,
     ) -> tuple[Array, Array | None]:
-        """Target and weights of so many samples, as `Network.checked` gives them.
+        """Return checked targets and weights of this number of samples, as in `Network.checked`.
 
-        `width` is that of the input, for a network that takes any.
+        `width` is the width of the input, for a network that accepts any width.
         """
         labels, outputs = self._labels, self.out_features or width
         if self.loss.classifies:
@@ -104,13 +104,13 @@ class Acquainted(Storage):
             check_columns(names, self._columns)
 
     def known_of_data(self) -> dict[str, Any]:
-        """What `fit` has learnt of the data, for a file."""
+        """Return what `fit` has learned about the data, for a file."""
         classes = None if self._labels is None else self._labels.classes
         encoder = None if self.encoder is None else self.encoder.snapshot()
         return {"classes": classes, "feature_names": self._columns, "encoder": encoder}
 
     def fingerprints(self) -> dict[str, int]:
-        """A number for the classes and one for the columns, to be compared between ranks."""
+        """Return checksums of the classes and the columns, to compare ranks."""
         from zlib import crc32  # only ranks need it
 
         known = {"classes": self.classes_, "columns": self.feature_names_}
@@ -120,12 +120,12 @@ class Acquainted(Storage):
         }
 
     def know_of_data(self, known: Mapping[str, Any]) -> None:
-        """Put back what `known_of_data` has returned, or a part of it.
+        """Restore the result of `known_of_data`, or a part of it.
 
         Raises
         ------
         ValueError
-            If it does not belong to this network.
+            If it does not fit this network.
         """
         if not isinstance(known, Mapping):
             raise TypeError(
@@ -139,13 +139,13 @@ class Acquainted(Storage):
             self._labels = given(classes, self.loss, self.out_features)
         if names is not None:
             if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
-                raise ValueError("its names of columns are not texts")
+                raise ValueError("its column names are not strings")
             if self.in_features not in (None, len(names)):
                 raise ValueError(f"it has {len(names)} names for {self.in_features} columns")
             self._columns = names
 
     def _read_target(self, y: Any, samples: int, learns: bool) -> tuple[Any, Labels | None]:
-        """A target with indices in place of labels, and the labels; `learns` in training."""
+        """Return a target with indices instead of labels, and the labels; `learns` in training."""
         labels = self._labels
         numeric = type(y) is np.ndarray and y.dtype.kind in "iufc"
         as_it_is = labels is None or labels.are_indices or labels.are_text
@@ -165,8 +165,9 @@ class Acquainted(Storage):
             return array, labels
         if labels is None and kind in "US":
             raise ValueError(
-                f"y holds labels such as {array.ravel()[0].item()!r}, and the model does not know "
-                f"its classes yet; fit learns them, or give them: Sequential(..., classes=[...])"
+                f"y holds labels such as {array.ravel()[0].item()!r}, but the model does not know "
+                "its classes yet; call fit, which learns them, or give them: Sequential(..., "
+                "classes=[...])"
             )
         if labels is None or labels.are_indices or (labels.are_text and kind not in "US"):
             if labels is not None and kind in "US":
@@ -175,7 +176,7 @@ class Acquainted(Storage):
         return labels.indices(array), labels
 
     def _answer(self, indices: Array) -> Array:
-        """Predicted classes as labels."""
+        """Return predicted classes as labels."""
         labels = self._labels
         if labels is None or labels.are_indices:
             return indices

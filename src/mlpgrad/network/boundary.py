@@ -1,4 +1,4 @@
-"""Inputs, targets and sample weights of a network, checked once: expected, got, where, fix."""
+"""Checks of a network's inputs, targets and sample weights: expected, got, where, fix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mlpgrad.losses.base import Loss
 
 
 def inputs(x: Any, width: int | None, lead: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """A network's input as `(B, I)` or `(E, B, I)`, its width and values checked."""
+    """Return a network's input as `(B, I)` or `(E, B, I)`, with its width and values checked."""
     array = checks.numeric(x, "x")
     per_member = len(lead) == 1 and array.ndim == 3 and array.shape[:1] == lead
     if array.ndim != 2 and not per_member:
@@ -37,7 +37,7 @@ def targets(
     lead: tuple[int, ...],
     dtype: np.dtype[Any],
 ) -> Array:
-    """A target as the loss takes it: `(B, O)`, or `(E, B, O)`, or class indices `(B, 1)`."""
+    """Return a target as the loss takes it: `(B, O)`, `(E, B, O)`, or class indices `(B, 1)`."""
     array = checks.numeric(y, "y")
     checks.real(array, "y", dtype)
     if array.ndim:
@@ -56,20 +56,20 @@ def targets(
 
 
 def is_matrix(shape: tuple[int, ...], samples: int, lead: tuple[int, ...]) -> bool:
-    """Whether a target has several columns, `(B, T)` or `(E, B, T)`, not one number a sample."""
+    """Return whether a target has several columns, `(B, T)` or `(E, B, T)`."""
     several = len(shape) > 1 and shape[-1] != 1
     return several and not (len(shape) == 2 and _per_member(shape, samples, lead))
 
 
 def _per_member(shape: tuple[int, ...], samples: int, lead: tuple[int, ...]) -> bool:
-    """Whether the first two axes of a target are members and samples."""
+    """Return whether the first two axes of a target are members and samples."""
     return len(lead) == 1 and shape[:2] == (*lead, samples) and lead != (samples,)
 
 
 def sample_weights(
     weights: Any, samples: int, lead: tuple[int, ...], dtype: np.dtype[Any]
 ) -> Array | None:
-    """Sample weights as `(B, 1)` or `(E, B, 1)`: finite in the model's dtype, none negative."""
+    """Return sample weights as `(B, 1)` or `(E, B, 1)`, finite in the model's dtype and >= 0."""
     if weights is None:
         return None
     array = checks.numeric(weights, "sample_weight")
@@ -85,7 +85,7 @@ def sample_weights(
 
 
 def check_weights(weights: Array, dtype: np.dtype[Any], name: str) -> None:
-    """Raise ValueError unless `(..., B, 1)` are finite and >= 0, and stay what they are in `dtype`.
+    """Raise ValueError unless weights `(..., B, 1)` are >= 0, finite, and nonzero in `dtype` too.
 
     All may be zero: see `check_some_weight`.
     """
@@ -120,7 +120,7 @@ def check_weights(weights: Array, dtype: np.dtype[Any], name: str) -> None:
 
 
 def check_some_weight(weights: Array, rows: str) -> None:
-    """Raise ValueError where all weights `(..., B, 1)` of a network are zero: nothing counts."""
+    """Raise ValueError if all weights `(..., B, 1)` of a network are zero."""
     empty = np.atleast_1d(~weights.any(axis=(-2, -1)))
     if empty.any():
         member = f" for member {int(empty.argmax())}" if weights.ndim == 3 else ""

@@ -1,4 +1,4 @@
-"""Copies of a network: whole, of one member, tiled, in another dtype; on the same memory."""
+"""Copies of a network: of all or some members, tiled, in another dtype, on shared memory."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from mlpgrad.network.fitting import Threaded
 from mlpgrad.network.storage import check_memory
 from mlpgrad.network.uncertain import Uncertainty
 
-MOST_MEMBERS = 1_000_000  # networks of an ensemble: each has a random generator
+MOST_MEMBERS = 1_000_000  # networks of an ensemble, each of which has a random generator
 
 
 class Copied(Threaded):
-    """The side of a network that gives others like it, all with the weights of one moment."""
+    """The part of a network that makes copies, each with a consistent set of weights."""
 
     encoder: Any
     _uncertainty: Uncertainty | None = None
 
     @property
     def uncertainty(self) -> Uncertainty | None:
-        """What is known about the errors of the predictions: `Laplace` or `Noise`, or None.
+        """The noise and posterior model of the predictions: `Laplace`, `Noise` or None.
 
-        It is saved with the model. `fit` begins with None, since other weights err differently.
+        It is saved with the model. `fit` resets it to None, since it is not valid for new weights.
         """
         return self._uncertainty
 
@@ -38,7 +38,7 @@ class Copied(Threaded):
         self._uncertainty = found
 
     def member(self, index: int) -> Self:
-        """Network `index` of an ensemble as a model of its own, a copy."""
+        """Return a copy of network `index` of an ensemble as a separate model."""
         if self.ensemble_size is None:
             raise ValueError("member(i) expects an ensemble, got one network; use copy()")
         size = self.ensemble_size
@@ -54,7 +54,7 @@ class Copied(Threaded):
         return member
 
     def members(self, indices: Sequence[int] | Array) -> Self:
-        """Some networks of an ensemble as an ensemble of their own, a copy."""
+        """Return a copy of some networks of an ensemble as a separate ensemble."""
         if self.ensemble_size is None:
             raise ValueError("members(indices) expects an ensemble, got one network; use copy()")
         size, indices = self.ensemble_size, arguments.rows(indices, "members: indices")
@@ -70,9 +70,9 @@ class Copied(Threaded):
         return some
 
     def share(self, networks: slice) -> Self:
-        """Some networks of an ensemble on the same memory, with layers and buffers of their own.
+        """Return some networks of an ensemble on the same memory, but with their own layers.
 
-        For a thread that trains them while others train the rest.
+        This is for a thread that trains them while other threads train the rest.
         """
         if self.ensemble_size is None or not isinstance(networks, slice):
             raise TypeError(
@@ -86,12 +86,12 @@ class Copied(Threaded):
         )
         part.rngs, part.rng = self.rngs[networks], self.rng
         vars(part)["ensemble_size"] = len(part.rngs)
-        part._uncertainty = None  # it is about all members
+        part._uncertainty = None  # it is for all members
         part._bind((self._params[networks], self._grads[networks], self._state[networks]))
         return part
 
     def tiled(self, count: int) -> Self:
-        """An ensemble of `count` copies of this one network: same values, same randomness."""
+        """Return an ensemble of `count` copies of this single network, with equal random states."""
         if self.ensemble_size is not None:
             raise ValueError("tiled(count) expects one network, got an ensemble; use member(i)")
         count = arguments.count(count, "count", 1, MOST_MEMBERS)
@@ -100,7 +100,7 @@ class Copied(Threaded):
         return self._rebuilt(params, state, self.rngs * count)
 
     def lifted(self, dtype: Any = np.float64) -> Self:
-        """A copy that computes in another dtype, from the same values."""
+        """Return a copy with the same values that computes in another dtype."""
         dtype = arguments.floating(dtype)
         params, state = self._weights()
         return self._rebuilt(params.astype(dtype), state.astype(dtype), self.rngs)
@@ -113,7 +113,7 @@ class Copied(Threaded):
             "dtype": params.dtype,
             "ensemble_size": len(params) if params.ndim == 2 else None,
         }
-        # each generator copied by itself: the copies of a tiled network must not share one
+        # each generator is copied separately: the copies of a tiled network must not share one
         described["rngs"] = [copy.deepcopy(rng) for rng in rngs]
         if described["ensemble_size"] != self.ensemble_size:
             described["_uncertainty"] = None
@@ -121,12 +121,12 @@ class Copied(Threaded):
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
-        """Arguments, arrays and generators; views, buffers and readers are made anew."""
+        """Keep arguments, arrays and generators; views, buffers and readers are made again."""
         params, state = self._weights()
         return self._described() | {"params": params, "state": state}
 
     def _described(self) -> dict[str, Any]:
-        """All but the arrays."""
+        """Return everything but the arrays."""
         given = ("layers", "loss", "penalties", "dtype", "random_state", "ensemble_size")
         kept = (*given, "target_scaling", "rngs", "rng", "streams", "_stop_training")
         state = (*kept, "_uncertainty", "classes", "_labels", "_columns", "encoder")

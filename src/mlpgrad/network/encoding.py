@@ -1,4 +1,4 @@
-"""A table's encoder that belongs to a network: taken as a copy, fitted once, used at each input."""
+"""A table's encoder in a network: copied, fitted once, and applied to each input."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def own_encoder(encoder: Any) -> TableEncoder | None:
-    """A copy of an encoder, which belongs to one network; None stays None."""
+    """Return a copy of an encoder that belongs to one network; None stays None."""
     if encoder is None:
         return None
-    from mlpgrad.tables import TableEncoder  # loads the readers of tables, too
+    from mlpgrad.tables import TableEncoder  # also loads the readers of tables
 
     return copy.deepcopy(
         arguments.instance(encoder, "encoder", TableEncoder, "mlpgrad.tables.TableEncoder()")
@@ -27,7 +27,7 @@ def own_encoder(encoder: Any) -> TableEncoder | None:
 
 
 def encoded(encoder: TableEncoder, x: Any, lead: Shape) -> Array:
-    """The features of a table, in float32; raise ValueError if nothing is learnt yet."""
+    """Return the features of a table, float32; raise ValueError if the encoder is not fitted."""
     if not encoder.fitted:
         raise ValueError(
             "the model's encoder has not been fitted to a table yet; train with model.fit, or give "
@@ -36,24 +36,24 @@ def encoded(encoder: TableEncoder, x: Any, lead: Shape) -> Array:
     features = encoder.transform(x)
     if features.ndim == 3 and features.shape[:1] != lead:
         raise ValueError(
-            f"the encoder has learnt for {features.shape[0]} members, and the model has "
-            f"{lead[0] if lead else 1}; fit another one"
+            f"the encoder is fitted for {features.shape[0]} members, but the model has "
+            f"{lead[0] if lead else 1}; fit another encoder"
         )
     return features
 
 
 def check_width(encoder: TableEncoder, in_features: int | None) -> None:
-    """Raise ValueError unless a network takes as many features as the encoder makes."""
+    """Raise ValueError unless the network's input width is the number of the encoder's features."""
     if in_features not in (None, encoder.width):
         raise ValueError(
-            f"the encoder makes {encoder.width} features of this table, and the first layer "
+            f"the encoder makes {encoder.width} features of this table, but the first layer "
             f"expects {in_features}; call encoder.plan(table) and make that layer with "
-            f"encoder.width, as in Dense(encoder.width, 32)"
+            "encoder.width, as in Dense(encoder.width, 32)"
         )
 
 
 def target_of_encoder(loss: Loss, target: Array) -> Array:
-    """A checked target as encodings see it: numbers `(n, O)`, or a column for each class."""
+    """Return a checked target as encodings take it: numbers `(n, O)`, or one column per class."""
     if target.ndim == 3:
         target = target[0]
     if loss.classifies:

@@ -1,10 +1,10 @@
-"""Threads: who fits a network, and how others read its weights between two steps meanwhile.
+"""Threads: which thread fits a network, and how others read its weights during the fit.
 
-While a thread fits a network, the weights change bit by bit. `predict`, `evaluate` and `save` in
-another thread must not read them then. They ask for a copy, and the training loop makes it at the
-next moment when the weights are whole: between two steps, or at once while callbacks run. A fit
-that nobody asks pays nothing: the loop looks at one attribute after each step, as it has to do for
-`stop_training` anyway.
+While a thread fits a network, its weights change gradually, so `predict`, `evaluate` and `save` in
+another thread must not read them directly. They request a copy, which the training loop makes when
+the weights are consistent: between two steps, or at once while callbacks run. This costs nothing
+without requests: the loop checks one attribute after each step, which it does for `stop_training`
+anyway.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from mlpgrad.network.randomness import Seeded
 AnyNetwork = TypeVar("AnyNetwork", bound="Threaded")
 
 Weights = tuple[Array, Array]
-"""Parameters and statistics of one moment."""
+"""Parameters and statistics at one point in time."""
 
 _claims = threading.Lock()
-_optimizers: dict[int, tuple[int, Any]] = {}  # those of running fits: the thread, and the object
+_optimizers: dict[int, tuple[int, Any]] = {}  # of running fits: the thread, and the object
 
 
 class Fitting:
-    """A fit that runs: by which threads, and whether the weights are whole just now.
+    """A running fit: its threads, and whether the weights are consistent at the moment.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Fitting:
     def __init__(self, network: Threaded) -> None:
         self.network = network
         self.lock = threading.Condition()
-        """Held by whoever reads all weights, or writes them outside of a step."""
+        """Held while all weights are read, or written outside of a step."""
         self._threads = {threading.get_ident()}
         self._whole = True
         self._ended = False
@@ -48,30 +48,30 @@ class Fitting:
         self._served: Weights | None = None
 
     def join(self) -> None:
-        """Count the calling thread among those that fit."""
+        """Add the calling thread to those that fit."""
         self._threads.add(threading.get_ident())
 
     def here(self) -> bool:
-        """Whether the calling thread is one of those that fit, and may see weights as they are."""
+        """Return whether the calling thread is a fitting one, which may read weights directly."""
         return threading.get_ident() in self._threads
 
     # the loop
 
     def open(self) -> None:
-        """The weights are whole until `close`: user code runs, or nothing."""
+        """Declare the weights consistent until `close`; only user code runs meanwhile."""
         self._whole = True
         if self.network._attention:
             self.serve()
 
     def close(self) -> None:
-        """Steps follow. Waits for who reads just now."""
+        """Declare that steps follow, after waiting for current readers."""
         self._whole = False
         if self.network._attention:
             self.serve()
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Within `with`: open; afterwards as before."""
+        """Context manager that opens, and restores the previous state at the end."""
         before = self._whole
         self.open()
         try:
@@ -81,18 +81,18 @@ class Fitting:
                 self.close()
 
     def serve(self) -> None:
-        """Copy the weights for those who have asked; the loop calls it between two steps."""
+        """Copy the weights for requests; the loop calls it between two steps."""
         network = self.network
         with self.lock:
             network._attention = False
-            if network.stop_training:  # in this order: it may be set just now
+            if network.stop_training:  # in this order, since it may be set concurrently
                 network._attention = True
             if self._asked:
                 self._asked, self._served = False, self._copies()
                 self.lock.notify_all()
 
     def end(self) -> None:
-        """No steps will follow."""
+        """Declare that no more steps follow."""
         with self.lock:
             self._whole = self._ended = True
             self.network._fitting = None
@@ -101,9 +101,9 @@ class Fitting:
     # another thread
 
     def read(self) -> Weights | None:
-        """Copies of the weights of one moment; None where the fit has ended."""
+        """Return consistent copies of the weights; None if the fit has ended."""
         with self.lock:
-            self.network._attention = True  # before the look at `_whole`: see `close`
+            self.network._attention = True  # before `_whole` is read: see `close`
             before = self._served
             while not self._whole:
                 self._asked = True
@@ -118,7 +118,7 @@ class Fitting:
 
 @contextmanager
 def fitted(network: Threaded, optimizer: Any) -> Iterator[Fitting]:
-    """Within `with`: this thread fits the network with this optimizer, and no other thread does.
+    """Context manager in which only this thread fits the network with this optimizer.
 
     Raises
     ------
@@ -132,8 +132,8 @@ def fitted(network: Threaded, optimizer: Any) -> Iterator[Fitting]:
         thread, _ = holder = _optimizers.get(id(optimizer), (me, optimizer))
         if thread != me:
             raise RuntimeError(
-                f"{optimizer!r} is being used by a fit in another thread; give each fit an "
-                f"optimizer of its own"
+                f"{optimizer!r} is being used by a fit in another thread; give each fit its own "
+                "optimizer"
             )
         first = id(optimizer) not in _optimizers
         _optimizers[id(optimizer)] = holder
@@ -149,14 +149,14 @@ def fitted(network: Threaded, optimizer: Any) -> Iterator[Fitting]:
                 del _optimizers[id(optimizer)]
         if outer is None:
             fitting.end()
-        elif before:  # within a callback of the outer one
+        elif before:  # in a callback of the outer fit
             fitting.open()
         else:
             fitting.close()
 
 
 def _wait_for_others(network: Threaded) -> None:
-    """Let those end who have begun to read, or to compute a gradient, before the fit began."""
+    """Wait for threads that began to read, or to compute a gradient, before the fit."""
     while network._readers:
         time.sleep(1e-4)
     with network._lock:
@@ -173,12 +173,12 @@ def check_not_fitted(network: Threaded) -> None:
 
 
 class Threaded(Seeded):
-    """The side of a network that several threads meet on."""
+    """The part of a network that synchronizes threads."""
 
     _fitting: Fitting | None = None  # the fit that runs
-    _attention: bool = False  # whether the loop of a fit is to stop, or asked for weights
+    _attention: bool = False  # whether the loop of a fit should stop, or weights are requested
     _stop_training: bool = False
-    _readers: set[object]  # those who read now, each a token of its own
+    _readers: set[object]  # current readers, each with its own token
     _lock: threading.RLock  # held while gradients are computed outside of a fit
 
     def _bind(self, flats: tuple[Array, Array, Array] | None = None) -> None:
@@ -197,22 +197,22 @@ class Threaded(Seeded):
             self._attention = True
 
     def reading(self) -> Reading[Self]:
-        """A context in which all that is read belongs to the weights of one moment.
+        """Return a context in which all weights that are read are consistent.
 
-        `with model.reading() as network:` gives the model itself, or a copy of it while another
-        thread fits it. No fit begins meanwhile.
+        `with model.reading() as network:` gives the model itself, or a copy if another thread fits
+        it. No fit can start within the context.
         """
         return Reading(self)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Within `with`: no other thread computes gradients of this network."""
+        """Context manager in which no other thread computes gradients of this network."""
         with self._lock:
             check_not_fitted(self)
             yield
 
     def copy(self) -> Self:
-        """An independent copy: parameters, statistics and generators included."""
+        """Return an independent copy, including parameters, statistics and generators."""
         with Reading(self) as network:
             return copy.deepcopy(self) if network is self else network
 
@@ -231,7 +231,7 @@ class Threaded(Seeded):
 
 
 class Reading(Generic[AnyNetwork]):
-    """`Threaded.reading`: a class, since every `predict` passes here, and a generator is slower."""
+    """`Threaded.reading` as a class, which is faster than a generator in every `predict`."""
 
     __slots__ = ("_network",)
 
@@ -241,7 +241,7 @@ class Reading(Generic[AnyNetwork]):
     def __enter__(self) -> AnyNetwork:
         network = self._network
         while True:
-            network._readers.add(self)  # before the look at `_fitting`: see `fitted`
+            network._readers.add(self)  # before `_fitting` is read: see `fitted`
             fitting = network._fitting
             if fitting is None or fitting.here():
                 return network

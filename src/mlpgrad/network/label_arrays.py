@@ -1,4 +1,4 @@
-"""Labels as people have them, as arrays: lists, arrays of objects, pandas, polars, categories."""
+"""Conversion of labels to arrays, from lists, object arrays, pandas, polars and categories."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Given(NamedTuple):
     """A target as an array, and what its type says of its classes."""
 
     array: Array
-    """Numbers, booleans or text; `(n,)`, or with more axes as it was given."""
+    """Numbers, booleans or text; `(n,)`, or with more axes as given."""
     categories: Array | None = None
     """The categories of a categorical type, in their order."""
     names: tuple[str, ...] | None = None
@@ -25,12 +25,12 @@ class Given(NamedTuple):
 
 
 def given_labels(y: Any) -> Given:
-    """A target of any kind; an array of numbers is returned as it is.
+    """Convert a target of any kind; an array of numbers is returned unchanged.
 
     Raises
     ------
     ValueError
-        If a label is missing; the row is named.
+        If a label is missing; the message names the row.
     TypeError
         If labels are of several kinds, or neither text nor numbers nor booleans.
     """
@@ -47,19 +47,19 @@ def given_labels(y: Any) -> Given:
 
 
 def _categories(y: Any) -> Any:
-    """The categories of pandas' categorical types, and of polars' Enum."""
+    """Return the categories of pandas' categorical types and of polars' Enum."""
     dtype: Any = getattr(y, "dtype", None)
     ordered = str(dtype) == "category" or str(dtype).startswith("Enum")
     return dtype.categories if ordered else None
 
 
 def _array(y: Any) -> Array:
-    """Values as an array of booleans, numbers or text."""
+    """Return values as an array of booleans, numbers or text."""
     array = y.to_numpy() if hasattr(y, "to_numpy") else as_array(y, "y")
     if type(array) is not np.ndarray:
         array = np.asarray(array)
     if array.dtype.kind in "US" and isinstance(y, (list, tuple)):
-        array = np.array(y, object)  # NumPy has made text of the numbers among it
+        array = np.array(y, object)  # NumPy has converted numbers to text
     if array.dtype.kind in "biufcUS" or not array.size:
         return array
     if array.dtype.kind == "T":
@@ -73,7 +73,7 @@ def _array(y: Any) -> Array:
 
 
 def _of_objects(array: Array) -> Array:
-    """An array of objects that are all text, all booleans, or other numbers."""
+    """Return an array from objects that are all text, all booleans, or other numbers."""
     array = np.atleast_1d(array)
     first: dict[str, tuple[int, Any]] = {}
     for place, value in enumerate(array.flat):
@@ -82,7 +82,7 @@ def _of_objects(array: Array) -> Array:
         row, value = first["gap"]
         raise ValueError(
             f"y expects a label in each row, got {value} in row {row} of y; remove such rows, or "
-            f"give them a class of their own"
+            "give them a separate class"
         )
     if len(first) == 1 and not first.keys() & {"number"}:
         return np.array(array.tolist()).reshape(array.shape)
@@ -96,7 +96,7 @@ def _of_objects(array: Array) -> Array:
 
 
 def _kind(value: Any) -> str:
-    """What an object is: text, a boolean, a missing value, or a number or something else."""
+    """Return the kind of an object: text, boolean, missing, or a number or anything else."""
     if isinstance(value, (str, bytes)):
         return "text" if isinstance(value, str) else "bytes"
     if isinstance(value, (bool, np.bool_)):

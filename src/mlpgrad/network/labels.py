@@ -1,4 +1,4 @@
-"""`Labels`: the classes of a person's targets, each of which stands for an index."""
+"""`Labels`: the labels of the classes in the user's targets, in the order of class indices."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ FEW = 10  # labels that a message shows
 
 
 class Labels:
-    """Which label each class has, by its index.
+    """The label of each class, by class index.
 
     Parameters
     ----------
     classes : array (K,)
-        Text, numbers or booleans, all different.
+        The labels: text, numbers or booleans, all different.
     """
 
     def __init__(self, classes: Array) -> None:
@@ -37,7 +37,7 @@ class Labels:
         )
 
     def indices(self, labels: Array) -> Array:
-        """The index of each label; ValueError for one that is unknown, by its row."""
+        """Return the index of each label; raise ValueError with the row of an unknown label."""
         if (labels.dtype.kind in "US") != self.are_text:
             self._refuse(labels.ravel()[0], 0)
         places = np.searchsorted(self._sorted, labels).clip(max=len(self._sorted) - 1)
@@ -56,9 +56,9 @@ class Labels:
         )
 
     def index_of(self, label: Any) -> int | None:
-        """The index of one label, or None where there is no such class.
+        """Return the index of one label, or None if there is no such class.
 
-        Where the classes are text, an index stands for itself, as in `y`.
+        If the classes are text, an integer is a class index, as in `y`.
         """
         for index, known in enumerate(self.classes.tolist()):
             if known == label:
@@ -74,7 +74,7 @@ class Labels:
 
 
 def as_tuple(classes: Any) -> Any:
-    """The option `classes` as it is kept: a tuple, of an array or another sequence."""
+    """Return the option `classes` as a tuple."""
     if hasattr(classes, "tolist"):
         classes = classes.tolist()
     elif hasattr(classes, "to_list"):
@@ -83,30 +83,30 @@ def as_tuple(classes: Any) -> Any:
 
 
 def listed(labels: Iterable[Any]) -> str:
-    """Some labels in a message."""
+    """Return some labels for a message."""
     labels = list(labels)
     more = f", ... ({len(labels)} in all)" if len(labels) > FEW else ""
     return ", ".join(map(repr, labels[:FEW])) + more
 
 
 def classes_for(loss: Loss, out_features: int) -> tuple[int, bool]:
-    """The number of classes of a network, and whether each is a column of its own (labels)."""
+    """Return the number of classes of a network, and whether each is a separate column (labels)."""
     try:
         columns = loss.classes(np.zeros((1, out_features))).ndim > 1
-    except TypeError:  # a user's loss that does not say
+    except TypeError:  # a user-defined loss that does not declare it
         columns = False
     return out_features if columns else max(2, out_features), columns
 
 
 def given(classes: Any, loss: Loss, out_features: int | None) -> Labels:
-    """The option `classes` as labels.
+    """Return the option `classes` as labels.
 
     Raises
     ------
     ValueError
-        If they are not as many as the network's outputs tell apart, or two are the same.
+        If their number does not fit the network's outputs, or two are equal.
     TypeError
-        If the loss predicts no classes, or they are neither text nor numbers nor booleans.
+        If the loss does not predict classes, or they are not text, numbers or booleans.
     """
     if not loss.classifies:
         raise TypeError(
@@ -129,7 +129,7 @@ def given(classes: Any, loss: Loss, out_features: int | None) -> Labels:
 
 
 def learnt(found: Given, loss: Loss, out_features: int, matrix: bool) -> Labels | None:
-    """The classes of a target that is trained on; None where the loss has to say what is wrong.
+    """Return the classes of a training target; None if the loss should report what is wrong.
 
     Integers from 0 to below the number of classes are indices.
 
@@ -139,7 +139,7 @@ def learnt(found: Given, loss: Loss, out_features: int, matrix: bool) -> Labels 
     loss : Loss
     out_features : int
     matrix : bool
-        Whether a row has a column for each class.
+        Whether the target has a column for each class.
     """
     count, columns = classes_for(loss, out_features)
     if matrix or columns:
@@ -163,7 +163,7 @@ def learnt(found: Given, loss: Loss, out_features: int, matrix: bool) -> Labels 
 
 
 def _of_categories(array: Array, categories: Array, loss: Loss, count: int) -> Labels:
-    """All categories where they are as many as the classes, else those that occur."""
+    """Return all categories if they are as many as the classes, else those that occur."""
     if len(categories) != count:
         categories = categories[np.isin(categories, array)]
         _check_count(categories, loss, 1 if count == 2 else count, count)
@@ -171,12 +171,12 @@ def _of_categories(array: Array, categories: Array, loss: Loss, count: int) -> L
 
 
 def _are_indices(array: Array, count: int) -> bool:
-    """Whether all numbers are from 0 to below `count`; fractions are left to the loss."""
+    """Return whether all numbers are in 0 to `count` - 1; fractions are left to the loss."""
     return all(rows.min() >= 0 and rows.max() < count for _, rows in blocks(array))
 
 
 def _check_count(labels: Array, loss: Loss, out_features: int, count: int) -> None:
-    """Raise ValueError unless there are as many labels as the network tells apart."""
+    """Raise ValueError unless the number of labels fits the network."""
     found = len(labels)
     if found == count:
         return
@@ -189,4 +189,6 @@ def _check_count(labels: Array, loss: Loss, out_features: int, count: int) -> No
     elif found < count:
         change = f"{fix}, or " if found > 1 else ""
         fix = f"{change}name all classes: Sequential(..., classes=[...])"
-    raise ValueError(f"{has}, but a network with {outputs} and {loss!r} tells {count} apart; {fix}")
+    raise ValueError(
+        f"{has}, but a network with {outputs} and {loss!r} distinguishes {count}; {fix}"
+    )

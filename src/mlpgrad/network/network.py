@@ -1,4 +1,4 @@
-"""`Network`: layers in a row, their parameters in one flat array, and a loss on top."""
+"""`Network`: a stack of layers with a loss, and all parameters in one flat array."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from mlpgrad.penalties import Penalty, penalise
 
 
 class Network(Copied, Shown, Scaled, Acquainted):
-    """What computes: storage, forward, backward, the objective, predictions and copies.
+    """The computing part of a model: storage, forward and backward pass, objective, predictions.
 
-    `mlpgrad.Sequential` is the class that people use: it adds training, evaluation and files, and
-    describes the constructor's arguments. The gradient checker, the optimizers and the
-    explanations take any network.
+    `mlpgrad.Sequential` is the public class: it adds training, evaluation and files, and documents
+    the constructor's arguments. The gradient checker, the optimizers and the explanations accept
+    any network.
     """
 
     _options_act = True
@@ -45,7 +45,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
     )
 
     compiled_because: str | None = "it has not been trained yet"
-    """Why the steps of the latest `fit` were not compiled; None where they were."""
+    """Why the steps of the latest `fit` were not compiled; None if they were."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
         self._fill()
 
     def _fill(self) -> None:
-        """Make the generators and arrays, and draw initial values; reading a file replaces this."""
+        """Make the generators and arrays, and draw initial values; loading a file replaces this."""
         networks = self.ensemble_size or 1
         *self.rngs, self.rng = checks.random_generators(self.random_state, networks + 1)
         self._bind()
@@ -82,7 +82,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
         warn_of_structure(self.layers, self.loss)
 
     def _check(self) -> None:
-        """Refuse what is not a chain of fresh layers under a fitting loss."""
+        """Raise an error unless layers are unused, widths match and the loss is suitable."""
         check_chain(self.layers)
         last = self.layers[-1]
         if self.loss.expects_logits and last.gives_probabilities:
@@ -100,7 +100,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
         self._introduce()
 
     def _scale_targets(self) -> None:
-        """Make what scales the targets, if the option asks for it and the loss allows it."""
+        """Make the target scaling, if the option requests it and the loss allows it."""
         before = self._target_scaling
         scaling = scaling_for(self.target_scaling, self.loss, self.out_features)
         if before is not None and scaling is not None and before.features != scaling.features:
@@ -122,7 +122,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
         self._use_objective()
 
     def _use_objective(self) -> None:
-        """Compute with the loss and the penalties as they are now."""
+        """Compute with the current loss and penalties."""
         self._loss, *penalties = self._own.made([self.loss, *self.penalties])
         acting = [
             (penalty, self._params[part], self._grads[part])
@@ -137,7 +137,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
         self._penalised = acting
 
     def _reassign(self, name: str, value: Any) -> None:
-        """Take another loss or other penalties at once; refuse what the storage depends on."""
+        """Accept another loss or other penalties; refuse changes that the storage depends on."""
         if name in self._fixed:
             raise AttributeError(
                 f"{name} cannot be changed once the model is made; make a new model"
@@ -152,16 +152,16 @@ class Network(Copied, Shown, Scaled, Acquainted):
         assignments.announce(self)
 
     def _notice(self, thing: Any) -> None:
-        """An option of the loss or of a penalty has been assigned."""
+        """Follow the assignment of an option of the loss or of a penalty."""
         self._use_objective()
 
     def follow(self) -> None:
-        """Notice other changes of a loss or penalty that is shared with another model."""
+        """Follow other changes of a loss or penalty that is shared with another model."""
         if self._own.changed():
             self._use_objective()
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments by name, lists as lists."""
+        """Return the constructor's arguments by name, lists as lists."""
         config = super().config()
         lists = config.keys() & {"layers", "penalties"}
         return {name: [*value] if name in lists else value for name, value in config.items()}
@@ -169,17 +169,17 @@ class Network(Copied, Shown, Scaled, Acquainted):
     # one step
 
     def backpropagate(self, x: Any, y: Any, *, sample_weight: Any = None) -> Any:
-        """Write dL/d(params) into `grads` and return the objective L, in training mode.
+        """Write dL/d(params) to `grads` and return the objective L, in training mode.
 
-        Afterwards each layer shows its `inputs`, `outputs`, `pre_activations`, `delta` and
-        `gradients`, as copies.
+        Afterwards, the attributes `inputs`, `outputs`, `pre_activations`, `delta` and `gradients`
+        of each layer return copies of its values in this step.
 
         Parameters
         ----------
         x : array (B, I) or (E, B, I)
         y : array (B, O) or (E, B, O), or classes (B,)
         sample_weight : array (B,) or (E, B), optional
-            Numbers >= 0; a sample of weight 2 counts as two, one of weight 0 is left out.
+            Numbers >= 0; a sample of weight 2 counts as two samples, one of weight 0 is ignored.
 
         Returns
         -------
@@ -190,7 +190,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
             return self._step(*self._cast(x, y, sample_weight))
 
     def input_gradient(self, x: Any, y: Any, *, sample_weight: Any = None) -> Array:
-        """dL/dx, in the shape of `x` (with the ensemble axis in front where there is one)."""
+        """Return dL/dx, in the shape of `x` (with a leading ensemble axis if there is one)."""
         first = self.layers[0]
         with self._alone():
             first.wants_input_delta = True
@@ -206,10 +206,10 @@ class Network(Copied, Shown, Scaled, Acquainted):
     def objective(
         self, x: Any, y: Any, *, sample_weight: Any = None
     ) -> Callable[[Any], tuple[Any, Array]]:
-        """The function `params -> (value, grads)` on fixed data, for SciPy and checkers.
+        """Return the function `params -> (value, grads)` on fixed data, for SciPy and checkers.
 
-        It works on a copy of the model, so this one stays as it is; randomness (dropout) is the
-        same at every call.
+        It works on a copy, so this model is not changed; random numbers (dropout) are the same at
+        every call.
 
         Examples
         --------
@@ -236,13 +236,13 @@ class Network(Copied, Shown, Scaled, Acquainted):
         return value_and_grads
 
     def penalty(self) -> Any:
-        """The sum of the penalties at the current parameters: a number, or `(E,)`."""
+        """Return the sum of the penalties at the current parameters: a number, or `(E,)`."""
         return sum((penalty.value(params) for penalty, params, _ in self._penalised), 0.0)
 
     def _step(
         self, x: Array, target: Array, weights: Array | None = None, mean_weight: Any = None
     ) -> Any:
-        """`backpropagate` on arrays that have been checked and cast.
+        """Compute `backpropagate` on arrays that have been checked and cast.
 
         The weights are divided by `mean_weight`, or by their own mean: see `Loss.forward`.
         """
@@ -256,7 +256,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
         return penalise(value, self._penalised, self._slopes) if self._penalised else value
 
     def _cast(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
-        """Input, target and weights as `_step` takes them."""
+        """Return inputs, targets and weights as `_step` takes them."""
         checked = self.checked(x, y, sample_weight, some_weight=False)
         if self._has_scaling:
             self.check_fitted()
@@ -265,7 +265,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
     def cast(
         self, x: Array, target: Array, weights: Array | None
     ) -> tuple[Array, Array, Array | None]:
-        """Checked rows as `_step` takes them."""
+        """Return checked rows as `_step` takes them."""
         if weights is not None:
             weights = weights.astype(self.dtype, copy=False)
         return x.astype(self.dtype, copy=False), self.cast_target(target), weights
@@ -273,10 +273,10 @@ class Network(Copied, Shown, Scaled, Acquainted):
     def checked(
         self, x: Any, y: Any, sample_weight: Any, *, some_weight: bool = True, learns: bool = False
     ) -> tuple[Array, Array, Array | None]:
-        """Input, target and weights with rows on axis -2, checked but not yet cast or copied.
+        """Return inputs, targets and weights with rows on axis -2, checked but not cast or copied.
 
-        The weights of a single batch may all be zero by chance: `some_weight=False`. What is
-        trained on gives names to columns and classes that have none yet: `learns=True`.
+        The weights of a single batch may all be zero by chance, which `some_weight=False` allows.
+        With `learns=True`, for training data, new names of columns and classes are stored.
         """
         self.follow()
         names = column_names(x) if learns and self.encoder is None else None
@@ -291,10 +291,11 @@ class Network(Copied, Shown, Scaled, Acquainted):
     # predictions
 
     def predict(self, x: Any) -> Array:
-        """The network's output, `(B, O)` or `(E, B, O)`: logits where the loss expects them.
+        """Predict: the network's output, `(B, O)` or `(E, B, O)`; logits if the loss expects them.
 
-        Dropout is off and BatchNorm uses its running statistics. Safe from several threads: also
-        while another one fits the model, from whose weights it takes a copy between two steps.
+        Dropout is off and BatchNorm uses its running statistics. The method may be called from
+        several threads, even while another thread fits the model: it then uses a copy of the
+        weights taken between two steps.
 
         Parameters
         ----------
@@ -303,33 +304,34 @@ class Network(Copied, Shown, Scaled, Acquainted):
         Returns
         -------
         array (B, O) or (E, B, O)
-            In the model's dtype; with `target_scaling` in the unit of the targets, in float64.
+            The output, in the model's dtype; with `target_scaling` in float64, in the units of the
+            targets.
 
         Raises
         ------
         ValueError
-            If a scaling of inputs or targets has not been fitted yet.
+            If a scaling of inputs or targets is not fitted yet.
         """
         x = self.checked_inputs(x)
         return self._predict_in_own_unit(x) if self._has_scaling else self._predict(x)
 
     def predict_proba(self, x: Any) -> Array:
-        """Probabilities, `(..., B, O)`, where the loss defines them; a TypeError elsewhere."""
+        """Predict probabilities, `(..., B, O)`; TypeError if the loss does not define them."""
         return self.loss.probabilities(self.predict(x))
 
     def predict_classes(self, x: Any) -> Array:
-        """The likeliest class of each sample, `(..., B)`, by its label in `classes_`."""
+        """Predict the most probable class of each sample, `(..., B)`, by its label."""
         return self._answer(self.loss.classes(self.predict(x)))
 
     def _predict_in_own_unit(self, x: Array) -> Array:
-        """`predict` of a network with scalings, whose weights and scalings are of one moment."""
+        """`predict` of a network with scalings, with consistent weights and scalings."""
         with Reading(self) as network:
             network.check_fitted()
             return network.in_own_unit(network._prediction(x))
 
     def _predict(self, x: Array) -> Array:
-        """The outputs for a checked array, in the unit of the training."""
-        reading, readers = object(), self._readers  # as `Reading` does, without its calls
+        """Return the outputs for a checked array, in scaled units."""
+        reading, readers = object(), self._readers  # inlined `Reading`
         readers.add(reading)
         try:
             if self._fitting is None or self._fitting.here():

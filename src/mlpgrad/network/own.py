@@ -1,4 +1,4 @@
-"""A loss or penalty that several networks share: each network computes with its own."""
+"""Losses and penalties that several networks share: each network computes with its own copy."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mlpgrad.losses.base import Loss
 
 
 class Own:
-    """The objects that a network computes with: those given, or twins where others use them, too.
+    """The objects that a network computes with: those given, or twins if other networks use them.
 
     A loss keeps buffers, so that two networks in two threads cannot both compute with it. A twin
-    follows every change of the object that it stands for.
+    follows every change of the original object.
 
     Parameters
     ----------
     network : Listener
-        Told by `_notice` when an option of one of the objects is assigned.
+        Its `_notice` is called when an option of one of the objects is assigned.
     """
 
     def __init__(self, network: Listener) -> None:
@@ -30,7 +30,7 @@ class Own:
         self._watched = Watched(())
 
     def made(self, things: Sequence[Any]) -> list[Any]:
-        """What to compute with in place of each of these."""
+        """Return the object to compute with for each of these."""
         network = self._network()
         assert network is not None
         for thing in things:
@@ -44,12 +44,12 @@ class Own:
         ]
 
     def changed(self) -> bool:
-        """Whether what the twins stand for has changed."""
+        """Return whether the originals of the twins have changed."""
         return bool(self._shared) and self._watched.changed(self._shared)
 
 
 def _is_first(thing: Any, network: Listener) -> bool:
-    """Whether no other network computes with this object."""
+    """Return whether no other network computes with this object."""
     with assignments.lock:
         followers = assignments.followers(thing)
         user = None if followers.first is None else followers.first()
@@ -59,7 +59,7 @@ def _is_first(thing: Any, network: Listener) -> bool:
 
 
 def _twin(penalty: Any) -> Any:
-    """Another object with the same attributes."""
+    """Return another object with the same attributes."""
     twin = copy.copy(penalty)
     vars(twin).pop("_followers", None)
     return twin

@@ -1,4 +1,4 @@
-"""The forward pass of predictions: safe from several threads, a bounded number of rows at once."""
+"""The forward pass of predictions: thread-safe, with a bounded number of rows at once."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from mlpgrad.layers.chain import walk
 ROWS_AT_ONCE = 1024  # bounds the memory, not the result
 
 BOUND = {"params", "grads", "state", "dtype", "wants_input_delta", "training"}
-"""Public attributes of a layer that its twin for predictions does not depend on."""
+"""Public attributes of a layer on which its twin for predictions does not depend."""
 
 _MISSING = object()
 
 
 class Prediction:
-    """What the layers compute outside of training, as a function of a checked array.
+    """The layers in prediction mode, as a function of a checked array.
 
-    Each thread has twins of the layers: the same parameters, buffers of its own, not training.
-    They are made anew where an option, another public attribute or a method has been assigned.
+    Each thread has twins of the layers, with the same parameters but their own buffers. They are
+    made again if an option, another public attribute or a method has been assigned.
     """
 
     def __init__(self, layers: Sequence[Layer], dtype: np.dtype[Any]) -> None:
@@ -34,15 +34,15 @@ class Prediction:
         self._threads = threading.local()
 
     def __call__(self, x: Array) -> Array:
-        """The output for `x: (..., B, I)`, as an array of its own."""
-        # an overflow is part of the result, and OpenBLAS sets flags on finite numbers now and then
+        """Return the output for `x: (..., B, I)` as a new array."""
+        # an overflow shows in the result, and OpenBLAS sometimes sets flags on finite numbers
         with np.errstate(all="ignore"):
             if x.shape[-2] <= ROWS_AT_ONCE:
                 return self._forward(self.twins(), x).copy()
             return self._in_parts(x)
 
     def _in_parts(self, x: Array) -> Array:
-        """The output for many rows, so many at once that memory is bounded."""
+        """Return the output for many rows, computed in parts to bound the memory."""
         samples, twins = x.shape[-2], self.twins()
         parts = (x[..., i : i + ROWS_AT_ONCE, :] for i in range(0, samples, ROWS_AT_ONCE))
         first = self._forward(twins, next(parts))
@@ -54,14 +54,14 @@ class Prediction:
         return out
 
     def _forward(self, twins: Sequence[Layer], x: Array) -> Array:
-        """The output in a buffer that the next call overwrites."""
+        """Return the output in a buffer that the next call overwrites."""
         x = x.astype(self.dtype, copy=False)
-        for layer in twins:  # `run_forward` would keep what each has seen, which nobody looks at
+        for layer in twins:  # `run_forward` would keep inputs and outputs, which are not needed
             x = layer.forward(x)
         return x
 
     def twins(self) -> Sequence[Layer]:
-        """The layers of this thread, as the model's layers are now."""
+        """Return the twins of this thread for the current layers of the model."""
         twins: Twins | None = getattr(self._threads, "twins", None)
         if twins is None or twins.are_old():
             twins = self._threads.twins = Twins(self.layers)
@@ -69,14 +69,14 @@ class Prediction:
 
 
 class Twins:
-    """Readers of some layers, and what these layers were like."""
+    """Readers of some layers, and the state of these layers."""
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self._count = assignments.count
         self._owns = [vars(layer) for _, layer in walk(layers)]
         self._sizes = [*map(len, self._owns)]
         self._public = [_public(own) for own in self._owns]
-        self._others = []  # not options, so that nothing tells when they are assigned
+        self._others = []  # not options, so their assignment is not announced
         for (_, layer), own, public in zip(walk(layers), self._owns, self._public, strict=True):
             names = public.keys() - layer._options
             self._others += [(own, name, public[name]) for name in names]
@@ -85,7 +85,7 @@ class Twins:
         self.layers = [layer.reader() for layer in layers]
 
     def are_old(self) -> bool:
-        """Whether a layer has another public attribute than it had. Cheap: every `predict` asks."""
+        """Return whether a public attribute of a layer has changed; must be fast."""
         if assignments.count != self._count or [*map(len, self._owns)] != self._sizes:
             return self._differ()
         for own, name, value in self._others:
@@ -94,7 +94,7 @@ class Twins:
         return bool(self._mutable) and self._holds_other()
 
     def _differ(self) -> bool:
-        """Whether anything public differs; other objects' options may, and there may be buffers."""
+        """Return whether a public attribute differs."""
         self._count, self._sizes = assignments.count, [*map(len, self._owns)]
         pairs = list(zip(map(_public, self._owns), self._public, strict=True))
         return any(
@@ -103,18 +103,18 @@ class Twins:
         )
 
     def _holds_other(self) -> bool:
-        """Whether a list, dict or writeable array has been changed in place."""
+        """Return whether a list, dict or writeable array has been changed in place."""
         return any(not same(value, before) for value, before in self._mutable)
 
 
 def _public(own: dict[str, Any]) -> dict[str, Any]:
-    """The public attributes among those of a layer."""
+    """Return the public attributes of a layer."""
     kept = own.copy()  # another thread may add buffers
     return {k: v for k, v in kept.items() if not k.startswith("_") and k not in BOUND}
 
 
 def _can_change(value: Any) -> bool:
-    """Whether what a value holds can be changed in place, and compared."""
+    """Return whether a value can be changed in place, and compared."""
     if isinstance(value, np.ndarray):
         return bool(value.flags.writeable)
     return isinstance(value, (list, dict))

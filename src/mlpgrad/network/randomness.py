@@ -1,4 +1,4 @@
-"""The random streams of a network, and the snapshots that hold them with its arrays."""
+"""The random streams of a network, and snapshots of them and its arrays."""
 
 from __future__ import annotations
 
@@ -17,31 +17,30 @@ class Seeded(Storage, Stateful):
     """Storage with streams of random numbers, all derived from one seed."""
 
     rng: np.random.Generator
-    """Draws the order of the rows in training."""
+    """Generator of the order of the rows in training."""
     encoder: Any = None
     streams: dict[str, np.random.Generator]
-    """Streams that have been asked for by name."""
+    """Streams by name that have been used."""
 
     def stream(self, name: str) -> np.random.Generator:
-        """The random numbers for one purpose: drawing from them moves no other stream.
+        """Return a generator for one purpose, independent of all other streams.
 
-        They are derived from the seed and the name, whatever has been drawn before. The initial
-        weights and dropout of each network have streams of their own (`rngs`), and so has the
-        order of the rows (`rng`).
+        It is derived only from the seed and the name. The initial weights and dropout of each
+        network have separate streams (`rngs`), and so has the order of the rows (`rng`).
         """
         if name not in self.streams:
             self.streams[name] = np.random.default_rng(self.seed(name))
         return self.streams[name]
 
     def seed(self, name: str) -> np.random.SeedSequence:
-        """A seed for one purpose: always the same for one seed of the network and one name."""
+        """Return a seed for one purpose, derived from the network's seed and the name."""
         source: Any = self.rng.bit_generator.seed_seq
         key = (*source.spawn_key, *name.encode())
         return np.random.SeedSequence(source.entropy, spawn_key=key)
 
     @contextmanager
     def same_randomness(self) -> Iterator[None]:
-        """Restore the generators afterwards: the next forward draws the same dropout masks."""
+        """Restore the generators afterwards; the next forward draws the same dropout masks."""
         saved = [rng.bit_generator.state for rng in self.rngs]
         try:
             yield
@@ -50,7 +49,7 @@ class Seeded(Storage, Stateful):
                 rng.bit_generator.state = state
 
     def snapshot(self) -> dict[str, Any]:
-        """Copies of parameters and statistics, and the states of all random streams."""
+        """Return copies of parameters and statistics, and the states of all random streams."""
         params, state = self._weights()
         return {
             "params": params.copy(),
@@ -62,7 +61,7 @@ class Seeded(Storage, Stateful):
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Put back what `snapshot` has returned: of a network with the same layers."""
+        """Restore the result of `snapshot`, from a network with the same layers."""
         for name, flat in (("params", self._params), ("state", self._state)):
             found = snapshot[name]
             if found.shape != flat.shape or found.dtype != flat.dtype:
@@ -73,8 +72,8 @@ class Seeded(Storage, Stateful):
         encoder = snapshot.get("encoder")
         if encoder is not None and not same(encoder, self.snapshot()["encoder"]):
             raise ValueError(
-                "restore expects a network whose encoder has learnt the same as that of the "
-                "snapshot; make it with encoder=model.encoder of the earlier model"
+                "restore expects a network with the same fitted encoder as in the snapshot; make "
+                "it with encoder=model.encoder of the earlier model"
             )
         with self._writing():
             self.params, self.state = snapshot["params"], snapshot["state"]

@@ -1,4 +1,4 @@
-"""Scalings that belong to a network: of its inputs, by a first layer, and of its targets."""
+"""Scalings of a network: of its inputs by the first layer, and of its targets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlpgrad.network.target_scaling import TargetScaling
 
 
 class Scaled(Storage):
-    """The side of a network that knows units: those of the data, and those it is trained in."""
+    """The part of a network that converts between the units of the data and scaled units."""
 
     loss: Loss
 
@@ -26,26 +26,26 @@ class Scaled(Storage):
 
     @property
     def scaling_of_targets(self) -> TargetScaling | None:
-        """What scales the targets, with numbers that lie in `state`."""
+        """The scaling of the targets, whose values are in `state`."""
         return self._target_scaling
 
     @property
     def prediction_dtype(self) -> np.dtype[Any]:
-        """The real dtype of predictions in the unit of the data."""
+        """The real dtype of predictions in the units of the data."""
         real = np.zeros(0, self.dtype).real.dtype
         return real if self._target_scaling is None else np.result_type(real, np.float64)
 
     def unfitted(self) -> list[Standardize | TargetScaling]:
-        """The scalings that have no mean and deviation yet."""
+        """Return the scalings that are not fitted yet."""
         scalings = self.input_scaling, self._target_scaling
         return [s for s in scalings if s is not None and not s.is_fitted()]
 
     def scales(self) -> bool:
-        """Whether inputs or targets are scaled."""
+        """Return whether inputs or targets are scaled."""
         return self.input_scaling is not None or self._target_scaling is not None
 
     def scales_by_member(self, weights: Array | None) -> bool:
-        """Whether members that share their targets have, or will get, different scalings."""
+        """Return whether members that share their targets have, or will get, different scalings."""
         scaling = self._target_scaling
         if scaling is None or not self.lead:
             return False
@@ -53,7 +53,7 @@ class Scaled(Storage):
         return scaling.differs() if scaling.is_fitted() else by_weight
 
     def check_fitted(self) -> None:
-        """Raise ValueError if a scaling has no mean and deviation yet."""
+        """Raise ValueError if a scaling is not fitted yet."""
         for scaling in self.unfitted():
             is_layer = isinstance(scaling, Standardize)
             which = f"layer 0 {scaling!r}" if is_layer else 'target_scaling="standard"'
@@ -64,23 +64,23 @@ class Scaled(Storage):
             )
 
     def cast_target(self, target: Array) -> Array:
-        """Some rows of a checked target as the loss takes them: scaled, if targets are."""
+        """Return some rows of a checked target as the loss takes them, scaled if targets are."""
         if self._target_scaling is not None:
             target = self._target_scaling.scaled(target)
         return self.loss.cast(target, self.dtype)
 
     def in_own_unit(self, outputs: Array) -> Array:
-        """The network's outputs in the unit of the data."""
+        """Return the network's outputs in the units of the data."""
         if self._target_scaling is None:
             return outputs
         return self._target_scaling.prediction(outputs, self.loss)
 
     def target_in_own_unit(self, target: Array) -> Array:
-        """What `cast_target` has returned, in the unit of the data."""
+        """Convert the result of `cast_target` to the units of the data."""
         return target if self._target_scaling is None else self._target_scaling.target(target)
 
     def converts_target_to(self, target: Array) -> np.dtype[Any] | None:
-        """The dtype of `cast_target` where that changes nothing else, or None."""
+        """Return the dtype of `cast_target` if it changes nothing else, or None."""
         if self._target_scaling is not None:
             return None
         return self.loss.converts_to(target, self.dtype)

@@ -1,4 +1,4 @@
-"""A network as people read it: its `repr` and its table of layers."""
+"""The `repr` of a network and its table of layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mlpgrad.penalties import Penalty
 
 
 class Shown(Storage):
-    """The side of a network that people look at."""
+    """The part of a network that describes it as text."""
 
     loss: Loss
     penalties: Sequence[Penalty]
@@ -24,7 +24,7 @@ class Shown(Storage):
     encoder: Any
 
     def summary(self) -> str:
-        """A table of the layers: position, layer, output shape, number of parameters.
+        """Return a table of the layers: position, layer, output shape, number of parameters.
 
         Examples
         --------

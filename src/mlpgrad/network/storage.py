@@ -1,4 +1,4 @@
-"""From layers to flat arrays: every parameter has its slot, and every layer its views."""
+"""The flat arrays of a network: every parameter has a slot, and every layer has views."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from mlpgrad.network.target_scaling import TargetScaling
 
 
 class Slot(NamedTuple):
-    """Where one named array of a layer lies in a flat array of the model."""
+    """The position of a named array of a layer in a flat array of the model."""
 
     name: str
     """Unique in the model: `layers[2].weights`."""
     kind: str
     """Its name in the layer: `weights`."""
     layer: Any
-    """The layer; of statistics also the network's `TargetScaling`."""
+    """The layer; for statistics also the network's `TargetScaling`."""
     start: int
     stop: int
     shape: Shape
-    """For one network, without the ensemble axis."""
+    """The shape for one network, without the ensemble axis."""
     initializer: Initializer
 
     def view(self, flat: Array) -> Array:
-        """This slot's part of a flat array `(..., P)`, in its own shape."""
+        """Return this slot's part of a flat array `(..., P)`, in its shape."""
         return flat[..., self.start : self.stop].reshape(flat.shape[:-1] + self.shape)
 
 
@@ -46,11 +46,11 @@ class Slots(list[Slot]):
     plan: Any = None  # kept by `derivatives/plan.py`
 
     def __call__(self) -> NoReturn:
-        """Say what to write instead: in other libraries `model.parameters()` gives arrays."""
+        """Raise TypeError; in other libraries `model.parameters()` returns arrays."""
         raise TypeError(f"a model's list of parameters is not called; write {PARAMETERS}")
 
     def by_layer(self) -> dict[int, list[Slot]]:
-        """The slots of each layer that has some, by the identity of the layer."""
+        """Return the slots of each layer that has parameters, by the id of the layer."""
         found: dict[int, list[Slot]] = {}
         for slot in self:
             found.setdefault(id(slot.layer), []).append(slot)
@@ -62,14 +62,14 @@ class Slots(list[Slot]):
         """Append a slot for each array that the owner describes."""
         for kind, (shape, initializer) in described.items():
             start = self[-1].stop if self else 0
-            stop = start + math.prod(map(int, shape))  # exact, however large
+            stop = start + math.prod(map(int, shape))  # exact for any size
             self.append(Slot(f"{place}.{kind}", kind, owner, start, stop, shape, initializer))
 
 
 def lay_out(
     layers: Sequence[Layer], target_scaling: TargetScaling | None = None
 ) -> tuple[Slots, Slots]:
-    """Slots of all parameters, and of all statistics, one after the other."""
+    """Return the slots of all parameters and of all statistics."""
     parameters, statistics = Slots(), Slots()
     for position, layer in walk(layers):
         parameters.extend_by(f"layers[{position}]", layer, layer.parameters())
@@ -112,8 +112,8 @@ NARROWER = "make the layers narrower or the ensemble smaller"
 
 
 def check_memory(nbytes: int, what: str, fix: str = NARROWER) -> None:
-    """Raise ValueError if arrays would need more bytes than the machine has."""
-    names = getattr(os, "sysconf_names", {})  # there are none on Windows
+    """Raise ValueError if arrays would need more memory than the machine has."""
+    names = getattr(os, "sysconf_names", {})  # not available on Windows
     present = 1 << 46
     if "SC_PHYS_PAGES" in names and "SC_PAGE_SIZE" in names:
         present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -134,7 +134,7 @@ def initialize(slots: Sequence[Slot], flat: Array, rngs: Sequence[np.random.Gene
 
 
 class Storage(Described):
-    """The flat arrays of a network, and its layers, which are bound to views of them."""
+    """The flat arrays of a network, and its layers, which have views of them."""
 
     layers: Sequence[Layer]
     dtype: np.dtype[Any]
@@ -145,7 +145,7 @@ class Storage(Described):
     _target_scaling: TargetScaling | None = None
 
     def __new__(cls, *layers: Any, **options: Any) -> Any:
-        """Refuse layers that are not in a list, before `__init__` counts its arguments."""
+        """Raise an error for layers that are not in a list, before the arguments are counted."""
         if len(layers) > 1 or (layers and isinstance(layers[0], Layer)):
             shown = ", ".join(map(repr, layers))
             raise TypeError(
@@ -160,15 +160,17 @@ class Storage(Described):
 
     @property
     def in_features(self) -> int | None:
-        """Width of the input, or None for any."""
-        for layer in self.layers:  # every `predict` asks, and a generator takes twice the time
+        """Width of the input, or None if any width is accepted."""
+        for (
+            layer
+        ) in self.layers:  # called by every `predict`; a generator would take twice the time
             if layer.in_features is not None:
                 return layer.in_features
         return None
 
     @property
     def out_features(self) -> int | None:
-        """Width of the output, or None where it is that of the input, whatever that is."""
+        """Width of the output, or None if it equals that of the input, which may be any."""
         widths = (layer.out_features or layer.in_features for layer in reversed(self.layers))
         return next((n for n in widths if n is not None), None)
 
@@ -186,7 +188,7 @@ class Storage(Described):
         bind(self.layers, slots, flats, self.rngs, self._target_scaling)
 
     def _laid_out(self) -> tuple[Slots, Slots]:
-        """Slots of all parameters, and of all statistics."""
+        """Return the slots of all parameters, and of all statistics."""
         return lay_out(self.layers, self._target_scaling)
 
     @property
@@ -210,7 +212,7 @@ class Storage(Described):
 
     @property
     def state(self) -> Array:
-        """What is kept beside parameters, such as running means: `(S,)` or `(E, S)`."""
+        """Values other than parameters, such as running means: `(S,)` or `(E, S)`."""
         return self._state
 
     @state.setter
@@ -219,21 +221,21 @@ class Storage(Described):
             arguments.copy_into(self._state, values, "state")
 
     def _writing(self) -> Any:
-        """A context in which no other thread reads weights."""
+        """Return a context in which no other thread reads weights."""
         return nullcontext()
 
     def _weights(self) -> tuple[Array, Array]:
-        """Parameters and statistics, to be read at once: of one moment."""
+        """Return consistent parameters and statistics, which must be read at once."""
         return self._params, self._state
 
     def get_weights(self) -> dict[str, Array]:
-        """Copies of all parameters and statistics, by name such as `layers[0].weights`."""
+        """Return copies of all parameters and statistics, by name such as `layers[0].weights`."""
         params, state = self._weights()
         arrays = {slot.name: slot.view(params).copy() for slot in self.parameters}
         return arrays | {slot.name: slot.view(state).copy() for slot in self.statistics}
 
     def set_weights(self, weights: Mapping[str, Any]) -> None:
-        """Copy in arrays by name, as `get_weights` gives them; all names must be there."""
+        """Set parameters and statistics by name, as returned by `get_weights`; all are required."""
         slots = {slot.name: slot.view(self._params) for slot in self.parameters}
         slots |= {slot.name: slot.view(self._state) for slot in self.statistics}
         if not isinstance(weights, Mapping):

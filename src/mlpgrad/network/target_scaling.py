@@ -1,4 +1,4 @@
-"""The unit in which a network is trained on its targets, and the way back to that of the data."""
+"""Scaling of a network's targets for training, and back to the units of the data."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ KINDS = (None, "standard")
 
 
 class TargetScaling:
-    """t <- (t - mean) / deviation of each target, and predictions back again.
+    """t <- (t - mean) / deviation of each target, and the inverse for predictions.
 
-    The numbers lie in the network's `state`, a row for each member of an ensemble. A float32
-    holds seven digits, too few for 1e9 +- 1: the mean is the sum of two numbers, and both ways
-    are computed in float64, or in the network's type where that is wider.
+    Mean and standard deviation are in the network's `state`, with a row for each member of an
+    ensemble. A float32 has seven digits, too few for 1e9 +- 1, so the mean is stored as the sum of
+    two numbers, and both directions are computed in float64, or in the network's dtype if that is
+    wider.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ class TargetScaling:
         self.features = features
 
     def statistics(self) -> dict[str, tuple[Shape, Initializer]]:
-        """Shape and initializer of what lies in `state`: zeros, until it is fitted."""
+        """Return shape and initializer of the values in `state`; zeros until it is fitted."""
         names = ("mean", "mean_remainder", "deviation")
         return {name: ((self.features,), Zeros()) for name in names}
 
@@ -46,7 +47,7 @@ class TargetScaling:
         return bool(self.state.deviation.all())
 
     def take(self, mean: Array, deviation: Array) -> None:
-        """Keep mean and deviation, `(T,)` or `(..., T)` in float64.
+        """Store mean and standard deviation, `(T,)` or `(..., T)` in float64.
 
         Raises
         ------
@@ -64,40 +65,40 @@ class TargetScaling:
         state.deviation[...] = deviation
 
     def scaled(self, target: Array) -> Array:
-        """Targets `(..., B, T)` in the unit of the training."""
+        """Return targets `(..., B, T)` in scaled units."""
         mean, deviation = self.mean_and_deviation()
         return np.asarray((target - mean) / deviation)
 
     def target(self, scaled: Array) -> Array:
-        """The way back from `scaled`."""
+        """The inverse of `scaled`."""
         mean, deviation = self.mean_and_deviation()
         return np.asarray(scaled * deviation + mean)
 
     def prediction(self, outputs: Array, loss: Loss) -> Array:
-        """The network's outputs in the unit of the data, as the loss understands them."""
+        """Return the network's outputs in the units of the data, as the loss interprets them."""
         return loss.rescaled(outputs, *self.mean_and_deviation())
 
     def converted(self, outputs: Array, loss: Loss, other: TargetScaling) -> Array:
-        """The network's outputs as if it were trained in another unit."""
+        """Return the network's outputs as if it were trained in other units."""
         mean, deviation = other.mean_and_deviation()
         return loss.rescaled(self.prediction(outputs, loss), -mean / deviation, 1 / deviation)
 
     def of_first_member(self) -> TargetScaling:
-        """The unit of the first network of an ensemble."""
+        """Return the scaling of the first network of an ensemble."""
         first = TargetScaling(self.features)
         first.bind(Views(None, **{name: array[0] for name, array in vars(self.state).items()}))
         return first
 
     def variance(self, scaled: Array) -> Array:
-        """Variances of targets `(..., T)`, given those in the unit of the training."""
+        """Return variances of targets `(..., T)` from those in scaled units."""
         return np.asarray(scaled * np.square(self.mean_and_deviation()[1]))
 
     def scaled_variance(self, variance: Array) -> Array:
-        """The way back from `variance`."""
+        """The inverse of `variance`."""
         return np.asarray(variance / np.square(self.mean_and_deviation()[1]))
 
     def mean_and_deviation(self) -> tuple[Array, Array]:
-        """Mean and deviation as rows: one for all members where theirs are equal."""
+        """Return mean and standard deviation as rows; a single row if all members agree."""
         state = self.state
         precise = np.result_type(state.mean, np.float64)
         mean = state.mean.astype(precise) + state.mean_remainder
@@ -107,24 +108,24 @@ class TargetScaling:
         return row(mean), row(deviation)
 
     def differs(self) -> bool:
-        """Whether the members of an ensemble have different numbers."""
+        """Return whether the members of an ensemble have different scalings."""
         return any((a != a[:1]).any() for a in vars(self.state).values() if a.ndim == 2)
 
 
 def checked_kind(kind: Any) -> str | None:
-    """The option `target_scaling`, or ValueError."""
+    """Return the option `target_scaling`; raise ValueError if it is invalid."""
     if kind is None or (isinstance(kind, str) and kind in KINDS):
         return kind
     raise ValueError(f'target_scaling expects None or "standard", got {shown(kind)}')
 
 
 def scaling_for(kind: str | None, loss: Loss, out_features: int | None) -> TargetScaling | None:
-    """What scales the targets of a network, or None.
+    """Return the target scaling of a network, or None.
 
     Raises
     ------
     ValueError
-        If the targets of this loss have no unit that could be changed.
+        If the targets of this loss cannot be scaled.
     """
     if kind is None:
         return None

@@ -1,4 +1,4 @@
-"""`Uncertainty`: what a fit has found out about the errors of a network, kept with the network."""
+"""`Uncertainty`: a fitted model of the errors of a network, kept with the network."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from mlpgrad._core.described import Described
 
 
 class Uncertainty(Described):
-    """Base of what `model.uncertainty` can hold. It never changes: copies of a model share it.
+    """Base class for `model.uncertainty`. Objects are immutable: copies of a model share them.
 
     Outputs and variances are those of the network itself, before any scaling of the targets.
     """
 
     def check(self, network: Any) -> None:
-        """Raise ValueError if this does not belong to the network with its present weights."""
+        """Raise ValueError if this is not valid for the network with its current weights."""
 
     def noise_variance(self, network: Any) -> Array | None:
-        """The variance of targets around the outputs, `(T,)` or `(E, 1, T)`; None if unknown."""
+        """Return the variance of targets around the outputs, `(T,)` or `(E, 1, T)`, or None."""
         return None
 
     def noise_kurtosis(self, network: Any) -> Array | None:
@@ -26,7 +26,7 @@ class Uncertainty(Described):
         return None
 
     def output_covariance(self, network: Any, x: Array) -> Array | None:
-        """How the outputs vary that the weights leave open, `(..., B, O, O)`; None if unknown.
+        """Return the covariance of the outputs due to the weights, `(..., B, O, O)`, or None.
 
         Parameters
         ----------
@@ -37,7 +37,7 @@ class Uncertainty(Described):
         return None
 
     def member(self, index: int) -> Self | None:
-        """What belongs to network `index` of an ensemble."""
+        """Return the part for network `index` of an ensemble."""
         return self
 
     def __deepcopy__(self, memo: Any) -> Self:

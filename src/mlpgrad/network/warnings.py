@@ -1,4 +1,4 @@
-"""Networks that cannot learn by the way they are built: said once, when they are built."""
+"""Warnings about networks whose structure prevents learning, when they are made."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from mlpgrad.losses.base import Loss
 
 
 def warn_of_structure(layers: Sequence[Layer], loss: Loss) -> None:
-    """Give a TrainingWarning for each layer that makes learning impossible.
+    """Warn about each layer that makes learning impossible.
 
     Parameters
     ----------
     layers : sequence of Layer
-        A checked row of layers.
+        A checked stack of layers.
     loss : Loss
-        On top of them.
+        The loss of the network.
     """
     for message in (*_constant_layers(layers), *_bounded_logits(layers, loss)):
         warn(message)
 
 
 def _constant_layers(layers: Sequence[Layer]) -> Iterator[str]:
-    """Layers whose output is the same for every input."""
+    """Warn about layers whose output is the same for every input."""
     width: int | None = None
     for position, layer in walk(layers):
         width = layer.in_features or width
         if isinstance(layer, Softmax) and width == 1:
             yield (
-                f"layer {position} {layer!r} gets one number a sample and gives 1 whatever that "
-                f"is, so the network cannot learn; for two classes remove it and use the loss "
-                f"SigmoidCrossEntropy(), or make the layer before it two wide and use "
-                f"SoftmaxCrossEntropy() without it; for a number just remove it"
+                f"layer {position} {layer!r} gets one number per sample and always gives 1, so "
+                "the network cannot learn; for two classes remove it and use the loss "
+                "SigmoidCrossEntropy(), or make the layer before it two wide and use "
+                "SoftmaxCrossEntropy() without it; for a number just remove it"
             )
         if isinstance(layer, LayerNorm) and width == 1:
             yield (
-                f"layer {position} {layer!r} subtracts from one number its own mean, so its "
-                f"output is its bias whatever the input is, and the network cannot learn; remove "
-                f"it, or use BatchNorm(1), which normalises over the samples"
+                f"layer {position} {layer!r} subtracts the mean of a single number from that "
+                "number, so its output is always its bias, and the network cannot learn; remove "
+                "it, or use BatchNorm(1), which normalizes over the samples"
             )
         width = layer.out_features or width
 
 
 def _bounded_logits(layers: Sequence[Layer], loss: Loss) -> Iterator[str]:
-    """An activation between the last weights and a loss that expects any number."""
+    """Warn about a bounded activation between the last weights and a loss on logits."""
     position = len(layers) - 1
     while position > 0 and isinstance(layers[position], Dropout):
         position -= 1
@@ -66,13 +66,13 @@ def _bounded_logits(layers: Sequence[Layer], loss: Loss) -> Iterator[str]:
     if low is not None and high is not None:
         limits = f"from {low:.3g} to {high:.3g}"
     yield (
-        f"layer {position} {last!r} gives numbers {limits} only, but {loss!r} expects logits, "
-        f"which are any numbers: some probabilities cannot be reached; remove that layer"
+        f"layer {position} {last!r} only gives numbers {limits}, but {loss!r} expects unbounded "
+        "logits: some probabilities cannot be reached; remove that layer"
     )
 
 
 def bounds(activation: Activation) -> tuple[float | None, float | None]:
-    """The limits of an activation to the left and to the right; None where it has none.
+    """Return the limits of an activation to the left and to the right; None if there is none.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def bounds(activation: Activation) -> tuple[float | None, float | None]:
     try:
         with np.errstate(all="ignore"):
             activation.apply(z, a)
-    except Exception:  # user code that wants other arrays: nothing is known
+    except Exception:  # user code that needs other arrays, so nothing is known
         return None, None
     near = 0.01 * (1 + np.abs(a))
     left, right = abs(a[0] - a[1]) <= near[1], abs(a[3] - a[2]) <= near[2]

@@ -1,4 +1,4 @@
-"""Adam and its relatives: steps of the mean gradient over its root mean square."""
+"""Adam and variants: steps along the mean gradient divided by its root mean square."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlpgrad.optimizers.boundary import Bounds, Common, Rate
 
 
 class Averages(Bounds, total=False):
-    """Options of Adam's relatives, documented in `Adam`, and bounds, documented in `Optimizer`."""
+    """Options of Adam's variants, documented in `Adam`, and bounds, documented in `Optimizer`."""
 
     beta1: float
     beta2: float
@@ -42,7 +42,7 @@ class Adam(Optimizer):
     beta1, beta2 : float
         Decay rates of the running averages of g and of g^2, each in [0, 1).
     epsilon : float
-        Added to the divisor, so that it is never zero; at least 0.
+        Added to the denominator, so that it is never zero; at least 0.
 
     Examples
     --------
@@ -130,9 +130,9 @@ class AMSGrad(Adam):
 class AdamW(Adam):
     """p <- p - rate weight_decay p,  then a step of Adam
 
-    The decay is not divided by sqrt(v), in contrast to the gradient of an `L2` penalty. It is
-    `Adam` with another default of `weight_decay`. Loshchilov and Hutter 2019, "Decoupled weight
-    decay regularization", algorithm 2.
+    The decay is not divided by sqrt(v), in contrast to the gradient of an `L2` penalty. The class
+    is `Adam` with a different default of `weight_decay`. Loshchilov and Hutter 2019, "Decoupled
+    weight decay regularization", algorithm 2.
 
     Examples
     --------
@@ -170,7 +170,7 @@ class Adamax(Adam):
     beta1, beta2 : float
         Decay rates of the running average of g and of the largest |g|, each in [0, 1).
     epsilon : float
-        Added to |g|, so that the divisor is never zero; at least 0.
+        Added to |g|, so that the denominator is never zero; at least 0.
 
     Examples
     --------
@@ -205,7 +205,7 @@ class Adamax(Adam):
 
 
 class RAdam(Adam):
-    """p <- p - rate m' r_t / (sqrt(v') + epsilon') where rho_t > 5, else p <- p - rate m'
+    """p <- p - rate m' r_t / (sqrt(v') + epsilon') if rho_t > 5, else p <- p - rate m'
 
     r_t^2 = (rho_t - 4) (rho_t - 2) rho / ((rho - 4) (rho - 2) rho_t), with rho = 2/(1 - b2) - 1
     and rho_t = rho - 2 t b2^t / (1 - b2^t). As long as v' is the average of too few gradients to
@@ -223,7 +223,7 @@ class RAdam(Adam):
     """
 
     def rectification(self, t: int) -> float:
-        """r_t of step t = 1, 2, ..., or 0 where the variance of 1 / sqrt(v') is unbounded."""
+        """Return r_t of step t = 1, 2, ..., or 0 if the variance of 1 / sqrt(v') is unbounded."""
         longest = 2 / (1 - self.beta2) - 1
         length = longest - 2 * t * self.beta2**t / (1 - self.beta2**t)
         if length <= 5:

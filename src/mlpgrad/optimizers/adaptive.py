@@ -16,8 +16,8 @@ from mlpgrad.optimizers.vectors import approach
 class RMSprop(Optimizer):
     """v <- decay v + (1 - decay) g^2,  p <- p - rate g / (sqrt(v) + epsilon)
 
-    Centered, the divisor is the standard deviation of g: sqrt(v - a^2) instead of sqrt(v), with
-    a <- decay a + (1 - decay) g. With momentum, b <- momentum b + g / (sqrt(v) + epsilon) and
+    If centered, the denominator is the standard deviation of g, sqrt(v - a^2) instead of sqrt(v),
+    with a <- decay a + (1 - decay) g. With momentum, b <- momentum b + g / (sqrt(v) + epsilon) and
     p <- p - rate b.
 
     Tieleman and Hinton 2012, lecture 6.5 of "Neural networks for machine learning"; centered
@@ -29,9 +29,9 @@ class RMSprop(Optimizer):
     decay : float
         The decay rate of the running averages v and a, in [0, 1); PyTorch calls it alpha.
     momentum : float
-        The factor of b at each step, in [0, 1); 0 is without momentum.
+        The factor of b at each step, in [0, 1); 0 means no momentum.
     epsilon : float
-        Added to the divisor, so that it is never zero; at least 0.
+        Added to the denominator, so that it is never zero; at least 0.
     centered : bool
         Whether to divide by the standard deviation of g.
 
@@ -151,8 +151,8 @@ class Adadelta(Optimizer):
     decay : float
         The decay rate of the running averages v and u, in [0, 1); the paper's rho.
     epsilon : float
-        Added to u and v: it sets the size of the first steps, and keeps the divisor from zero; at
-        least 0.
+        Added to u and v; it determines the size of the first steps and prevents division by zero;
+        at least 0.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What all optimizers share: rates, state, blocks, clipping, decay and max-norm."""
+"""The base class of optimizers: learning rates, state, blocks, clipping, decay and max-norm."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Optimizer(Preparing, Stateful):
     step. It may also override `scalars`, the numbers that change from step to step, and
     `make_state`, the initial values of the arrays.
 
-    Every option may be assigned later and holds from the next step on.
+    Every option may be assigned later, and takes effect at the next step.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class Optimizer(Preparing, Stateful):
     >>> params
     array([ 0.512, -1.024])
 
-    A rule of one's own, with one array that it keeps; `**options` are those of `Optimizer`:
+    A user-defined rule with one state array; `**options` are those of `Optimizer`:
 
     >>> class HeavyBall(mg.Optimizer):
     ...     '''v <- momentum v - rate g,  p <- p + v'''
@@ -133,18 +133,19 @@ class Optimizer(Preparing, Stateful):
     # use
 
     def step(self, params: Array, grads: Array) -> None:
-        """Change `params` in place, given their gradient.
+        """Update `params` in place, given their gradient.
 
         Parameters
         ----------
         params, grads : array (P,) or (E, P)
-            C-contiguous and of one floating dtype. Their shape may change only after `reset`.
+            C-contiguous arrays of the same floating dtype. Their shape may only change after
+            `reset`.
         """
         self.advance(params, grads)
         self.apply(self._prepared)
 
     def advance(self, params: Array, grads: Array) -> None:
-        """Count a step and write its rate and other numbers where `apply` finds them."""
+        """Count a step, and store its learning rate and other scalars for `apply`."""
         if params is not self._params or grads is not self._grads:
             self.prepare(params, grads)
         rate: Any = self._learning_rate
@@ -156,7 +157,7 @@ class Optimizer(Preparing, Stateful):
             self._prepared.kept[()] = 1 - rate * self.weight_decay
 
     def apply(self, arrays: Prepared) -> None:
-        """Clip, decay, update and bound: NumPy calls alone, which can be recorded."""
+        """Clip, decay, update and bound; these are only NumPy calls, which can be recorded."""
         if arrays.clipped is not None:
             self._clip(arrays.grads, arrays.clipped)
         if self.weight_decay:
@@ -168,7 +169,7 @@ class Optimizer(Preparing, Stateful):
             vectors.bound_columns(weights, self.max_norm)
 
     def scalars_of(self, steps: Sequence[int]) -> list[tuple[Any, ...]]:
-        """The numbers of several steps at once, each as `scalars` gives them.
+        """Return the scalars of several steps at once, as `scalars` returns them.
 
         Parameters
         ----------
@@ -178,20 +179,20 @@ class Optimizer(Preparing, Stateful):
         return [self.scalars(self._rate(t - 1), t) for t in steps]
 
     def attach(self, model: Network) -> None:
-        """Read from a model which parameters are weights; `fit` calls it.
+        """Read from a model which parameters are weights; called by `fit`.
 
-        Attaching to the same model again continues with the present state.
+        Attaching to the same model again keeps the current state.
 
         Parameters
         ----------
         model : Network
-            The model whose `params` the next steps change.
+            The model whose `params` the next steps update.
 
         Raises
         ------
         ValueError
-            If steps with another model were made before: the momentum of one model is of no use
-            to another. `reset` makes the optimizer new again.
+            If steps were made with another model before, since its momentum does not apply to this
+            model. Call `reset` first.
         """
         if not hasattr(model, "parameters"):
             raise TypeError(f"attach expects a model, got {arguments.shown(model)}")
@@ -200,28 +201,28 @@ class Optimizer(Preparing, Stateful):
         changed = self._layout is not None and self._layout != layout
         if self.steps and (other or changed):
             raise ValueError(
-                f"{type(self).__name__} expects the model that it has made {self.steps} steps "
-                f"with, got another; make a new optimizer, or call reset() to start again"
+                f"{type(self).__name__} expects the model that it made {self.steps} steps with, "
+                "got another; make a new optimizer, or call reset() to start again"
             )
         self._layout, self._model = layout, weakref.ref(model)
         self._forget_views()
 
     def begin_training(self, steps: int | None) -> None:
-        """Count a training from the next step on; `fit` calls it.
+        """Start a training at the next step; called by `fit`.
 
         Parameters
         ----------
         steps : int or None
-            How many steps it has, for schedules that reach over all of them; None if unknown.
+            The number of its steps, for schedules that span the training; None if not known.
         """
         self._training = self.steps, steps
         if getattr(self._learning_rate, "needs_total", False):
-            self._rate(self.steps)  # an error before the first step
+            self._rate(self.steps)  # raises any error before the first step
 
     def share(self, networks: slice) -> Self:
-        """This optimizer for some networks of an ensemble, on the same state.
+        """Return this optimizer for some networks of an ensemble, on the same state.
 
-        It counts by itself: whoever steps with it sets `steps` of this one.
+        It has its own count of steps; the caller must set `steps` of this optimizer.
         """
         part = copy.copy(self)
         part.state = {name: array[networks] for name, array in self.state.items()}
@@ -234,14 +235,14 @@ class Optimizer(Preparing, Stateful):
         return part
 
     def reset(self) -> None:
-        """Forget the state and the count of steps, as if newly made; the options stay."""
+        """Forget the state and the count of steps, as in a new optimizer; keep the options."""
         self.steps = 0
         self.state = {}
         self._training = None
 
     @property
     def learning_rate(self) -> Rate:
-        """A number, a schedule, or one number for each member; it may be assigned."""
+        """A number, a schedule, or one number for each member; may be assigned."""
         return self._learning_rate
 
     @learning_rate.setter
@@ -255,18 +256,18 @@ class Optimizer(Preparing, Stateful):
         self._forget_views()
 
     def _check_schedule(self, rate: Any) -> None:
-        """Raise an error where the rule cannot follow a schedule."""
+        """Raise an error if the rule does not support a schedule."""
 
     @property
     def current_learning_rate(self) -> Any:
-        """The learning rate of the last step, or of the first before it: a number, or (E,)."""
+        """The learning rate of the last step, or else of the first: a number or (E,)."""
         rate = self._rate(max(self.steps - 1, 0))
         return rate[:, 0] if isinstance(rate, np.ndarray) and rate.ndim else float(rate)
 
     def _rate(self, steps: int) -> Any:
-        """The learning rate after `steps` steps: a number, or (E, 1)."""
+        """Return the learning rate after `steps` steps: a number, or (E, 1)."""
         rate: Any = self._learning_rate
-        if type(rate) is not float:  # the usual one, first
+        if type(rate) is not float:  # the most common case first
             rate = asked(rate, steps, self._training)
             rate = np.asarray(rate, np.float64)[:, None] if np.ndim(rate) else rate
         return rate * self.learning_rate_scale
@@ -282,7 +283,7 @@ class Optimizer(Preparing, Stateful):
     # copies
 
     def snapshot(self) -> dict[str, Any]:
-        """Count, state, rate and its scale; the state of a schedule that has one."""
+        """Return count, state, learning rate, its scale, and the state of a schedule, if any."""
         taken = super().snapshot() | {"training": self._training}
         rate = self._learning_rate
         if isinstance(rate, Stateful):
@@ -292,7 +293,7 @@ class Optimizer(Preparing, Stateful):
         return taken
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Put back what `snapshot` has returned."""
+        """Restore the result of `snapshot`."""
         taken = dict(snapshot)
         training = taken.pop("training", None)
         self._training = None if training is None else tuple(training)
@@ -304,7 +305,7 @@ class Optimizer(Preparing, Stateful):
         self._forget_views()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Options, state and layout; views are made anew, and a copy may take another model."""
+        """Keep options, state and layout, but not views; a copy may attach to another model."""
         kept = self.__dict__.items()
         return {k: v for k, v in kept if k not in VIEWS and k != "_model"}
 
@@ -315,5 +316,5 @@ class Optimizer(Preparing, Stateful):
 
 
 def _of(networks: slice, rate: Any) -> Any:
-    """The learning rate, or the learning rates of some members."""
+    """Return the learning rate, or the learning rates of some members."""
     return rate[networks] if np.ndim(rate) else rate

@@ -1,4 +1,4 @@
-"""What an optimizer takes: the types of its common options, and checks of rates and arrays."""
+"""The types of the common options of optimizers, and checks of learning rates and arrays."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def check_rate(rate: Any) -> None:
 def check_arrays(
     name: str, params: Array, grads: Array, states: dict[str, Array], rates: Shape
 ) -> None:
-    """Raise an error if `params` and `grads` are not such as `step` takes.
+    """Raise an error if `params` and `grads` are not valid arguments of `step`.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def check_arrays(
 
 
 def asked(rate: Any, steps: int, training: tuple[int, int | None] | None) -> Any:
-    """The rate that a schedule gives, or the rate itself where it is none.
+    """Return the learning rate of a schedule, or the learning rate itself.
 
     Parameters
     ----------
@@ -94,14 +94,14 @@ def asked(rate: Any, steps: int, training: tuple[int, int | None] | None) -> Any
     steps : int
         The number of steps made before.
     training : tuple (first, total), optional
-        The step at which a `fit` began, and how many it has (None if that is unknown).
+        The step at which a `fit` began, and its number of steps (None if not known).
 
     Raises
     ------
     TypeError
-        If a schedule gives neither a number nor several.
+        If a schedule returns neither a number nor several numbers.
     ValueError
-        If a schedule gives a number below 0, infinite or NaN; or if it reaches over a whole
+        If a schedule gives a number below 0, infinite or NaN; or if it spans a whole
         training, and the number of steps is unknown.
     """
     if not callable(rate):
@@ -110,8 +110,8 @@ def asked(rate: Any, steps: int, training: tuple[int, int | None] | None) -> Any
         first, total = training
         if total is None:
             raise ValueError(
-                f"{rate!r} reaches over a whole training, but a stream without a length does not "
-                f"say how many batches it has; give steps=, or the reader a __len__"
+                f"{rate!r} spans the whole training, but the number of batches of a stream "
+                "without a length is not known; give steps=, or define __len__ of the reader"
             )
         found = rate.within(steps - first, total)
     else:

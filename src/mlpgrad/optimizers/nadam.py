@@ -12,7 +12,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.optimizers.adam import Adam, AdamOptions, gather
 from mlpgrad.optimizers.boundary import Rate
 
-LONG_JUMP = 1000  # steps: below, M_t is computed factor by factor
+LONG_JUMP = 1000  # steps; below this, M_t is computed factor by factor
 
 
 class NAdam(Adam):
@@ -25,7 +25,7 @@ class NAdam(Adam):
     Parameters
     ----------
     momentum_decay : float
-        How fast the momentum mu_t rises from b1/2 to b1; at least 0, where it stays at b1/2.
+        How fast the momentum mu_t rises from b1/2 to b1; at least 0. With 0 it stays at b1/2.
 
     Examples
     --------
@@ -54,11 +54,11 @@ class NAdam(Adam):
         self._product = 0, 1.0
 
     def mu(self, t: int) -> float:
-        """The momentum mu_t of step t = 1, 2, ..."""
+        """Return the momentum mu_t of step t = 1, 2, ..."""
         return float(self.beta1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay)))
 
     def mu_product(self, t: int) -> float:
-        """M_t, the product of mu_1 to mu_t; usually from M_(t-1), that of the step before."""
+        """Return M_t, the product of mu_1 to mu_t, usually from M_(t-1) of the step before."""
         done, product = self._product if self._product[0] <= t else (0, 1.0)
         if t - done > LONG_JUMP:
             product = momentum_product(self.beta1, self.momentum_decay, t)
@@ -101,10 +101,11 @@ class NAdam(Adam):
 
 
 def momentum_product(beta1: float, momentum_decay: float, t: int) -> float:
-    """M_t = mu_1 ... mu_t of `NAdam`, at the same cost for every t.
+    """Return M_t = mu_1 ... mu_t of `NAdam`, at the same cost for every t.
 
     With log(1 - q/2) = - sum_k q^k / (k 2^k) and q = 0.96^(momentum_decay i), the sum of the
-    logarithms over i is a geometric series for each k; terms above k = 60 are below rounding.
+    logarithms over i is a geometric series for each k; terms above k = 60 are below the rounding
+    error.
 
     Examples
     --------

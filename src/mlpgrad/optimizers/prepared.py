@@ -1,4 +1,4 @@
-"""The arrays of a step, laid out for it once."""
+"""The arrays of a step, prepared once."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from mlpgrad.optimizers.rule import Rule
 from mlpgrad.optimizers.slots import Layout, views_of
 
 VIEWS = ("_params", "_grads", "_scalars", "_prepared", "_used")
-"""Attributes of an optimizer that are made anew whenever something changes."""
+"""Attributes of an optimizer that are made again whenever something changes."""
 
 
 class Prepared(NamedTuple):
-    """The arrays that a step works on, laid out once: all that `apply` needs."""
+    """The arrays of a step that `apply` needs, prepared once."""
 
     grads: Any = None
-    """The gradient as it is given."""
+    """The gradient as given."""
     clipped: Any = None
-    """Room for the clipped gradient, where something clips it."""
+    """A buffer for the clipped gradient, if it is clipped."""
     kept: Any = None
-    """What decoupled decay leaves of a weight, `()` or `(E, 1)`."""
+    """The factor of weights by decoupled decay, `()` or `(E, 1)`."""
     blocks: Any = ()
     """The arguments of each call of `update`."""
     decayed: Any = ()
@@ -35,9 +35,9 @@ class Prepared(NamedTuple):
 
 
 class State:
-    """The dict of the rule's arrays: assigning another one has its views made anew.
+    """Descriptor for the dict of the rule's arrays; assigning a new dict makes the views again.
 
-    It has no `__get__`, so that reading costs nothing.
+    It does not define `__get__`, so that reading costs nothing.
     """
 
     if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class State:
 
 
 class Preparing(Rule):
-    """The part of `Optimizer` that makes views once, which hold as long as the arrays do."""
+    """The part of `Optimizer` that makes views once, valid as long as the arrays are."""
 
     state = State()
     steps: int
@@ -59,10 +59,10 @@ class Preparing(Rule):
     clip_value: float | None
     max_norm: float | None
     _layout: Layout | None
-    _conform: bool = False  # whether an option has changed what the state consists of
+    _conform: bool = False  # whether an option has changed the set of state arrays
 
     def _rate(self, steps: int) -> Any:
-        """The learning rate after `steps` steps: a number, or (E, 1)."""
+        """Return the learning rate after `steps` steps: a number, or (E, 1)."""
         raise NotImplementedError
 
     def _option_changed(self) -> None:
@@ -70,12 +70,12 @@ class Preparing(Rule):
         self._forget_views()
 
     def follow_state(self) -> None:
-        """Notice arrays that have been put into `state` in the place of others."""
+        """Detect arrays that have replaced others in `state`."""
         if any(self.state.get(name) is not array for name, array in self._used.items()):
             self._forget_views()
 
     def _arrays(self, params: Array) -> list[Array]:
-        """The state's arrays in the order that `update` takes them; made where there are none."""
+        """Return the state arrays in the order of `update`; make them if there are none."""
         if not self.state or self._conform or any(name not in self.state for name in self.states):
             made = self.make_state(params)
             self.state = {name: self.state.get(name, array) for name, array in made.items()}
@@ -93,7 +93,7 @@ class Preparing(Rule):
         self._prepared = Prepared()
 
     def prepare(self, params: Array, grads: Array) -> None:
-        """Make the state at the first step, and views of everything in blocks; `step` calls it."""
+        """Make the state at the first step, and views of all arrays in blocks; called by `step`."""
         rates = np.shape(self._rate(self.steps))
         check_arrays(type(self).__name__, params, grads, self.state, rates)
         states = self._arrays(params)
@@ -116,5 +116,5 @@ class Preparing(Rule):
         self._params, self._grads = params, grads
 
     def _slots(self, params: Array) -> tuple[list[Array], list[Array]]:
-        """Views of the parameters that decay, and of the weights that `max_norm` bounds."""
+        """Return views of the parameters that decay, and of the weights that `max_norm` bounds."""
         return views_of(params, self._layout, self.decay_kinds, self.max_norm)

@@ -1,4 +1,4 @@
-"""`Schedule`: the base of learning-rate schedules, `schedule(steps) -> rate`."""
+"""`Schedule`: the base class of learning-rate schedules, `schedule(steps) -> rate`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ MOST_STEPS = 1 << 53  # a float counts them exactly
 class Schedule(Described, Stateful):
     """A learning rate that changes: `Adam(CosineDecay(0.01, steps=1000))`.
 
-    An optimizer takes any function `steps -> float` as well. A subclass implements `__call__`;
-    in contrast to a lambda it has a `repr` and can be pickled.
+    An optimizer also accepts any function `steps -> float`. A subclass implements `__call__`; in
+    contrast to a lambda, it has a `repr` and can be pickled.
 
     Examples
     --------
@@ -32,8 +32,8 @@ class Schedule(Described, Stateful):
     >>> optimizer.learning_rate(4)
     0.25
 
-    One that reaches from the first step of a `fit` to its last overrides `within`, and says so by
-    `needs_total`:
+    A schedule that spans a `fit` from its first to its last step overrides `within`, and declares
+    it with `needs_total`:
 
     >>> class LinearDecay(mg.Schedule):
     ...     needs_total = True
@@ -51,10 +51,10 @@ class Schedule(Described, Stateful):
     """
 
     needs_total: bool = False
-    """Whether the rates depend on how many steps the training has, which `fit` knows."""
+    """Whether the learning rates depend on the number of steps of the training, known to `fit`."""
 
     def __call__(self, steps: int) -> float:
-        """The learning rate of the next step.
+        """Return the learning rate of the next step.
 
         Parameters
         ----------
@@ -69,17 +69,17 @@ class Schedule(Described, Stateful):
         Raises
         ------
         ValueError
-            If the schedule `needs_total`: only `fit` knows how many steps there are.
+            If the schedule `needs_total`, since only `fit` knows the number of steps.
         """
         if self.needs_total:
             raise ValueError(
-                f"{self!r} reaches over a whole training, and nothing has said how many steps "
-                f"that has; train by model.fit(..., optimizer=...), which does, or give steps="
+                f"{self!r} spans a whole training, whose number of steps is not known; train with "
+                "model.fit(..., optimizer=...), which knows it, or give steps="
             )
         raise NotImplementedError
 
     def within(self, steps: int, total: int) -> float:
-        """The learning rate of the next step in a training of `total` steps.
+        """Return the learning rate of the next step in a training of `total` steps.
 
         Parameters
         ----------
@@ -91,18 +91,19 @@ class Schedule(Described, Stateful):
         Returns
         -------
         float
-            The learning rate; at least 0. That of `schedule(steps)`, unless it `needs_total`.
+            The learning rate, at least 0. It equals `schedule(steps)` unless the schedule
+            `needs_total`.
         """
         return self(steps)
 
     @classmethod
     def example(cls) -> Self:
-        """A schedule for the tests that go through every class, with options worth a test."""
+        """Return a schedule with non-default options, for tests that go through every class."""
         return cls()
 
 
 class _Spanning(Schedule):
-    """A schedule over `steps` steps, or over those of the training where that is None."""
+    """A schedule over `steps` steps, or over the whole training if `steps` is None."""
 
     steps: int | None
 
@@ -115,29 +116,29 @@ class _Spanning(Schedule):
         return super().__call__(steps) if self.steps is None else self.within(steps, self.steps)
 
     def _check_total(self, least: int) -> None:
-        """Raise ValueError unless `steps` is None or a number of at least so many."""
+        """Raise ValueError unless `steps` is None or at least a minimum."""
         if self.steps is not None:
             checks.within(self, "steps", least)
 
 
 def checked_steps(steps: int) -> int:
-    """`steps`; raise ValueError if it is not an int of at least 0."""
+    """Return `steps`; raise ValueError if it is not an int >= 0."""
     if type(steps) is int and 0 <= steps < MOST_STEPS:
         return steps
     return arguments.count(steps, "steps", 0, MOST_STEPS)
 
 
 def checked_total(total: int) -> int:
-    """`total`; raise ValueError if it is not an int of at least 1."""
+    """Return `total`; raise ValueError if it is not an int >= 1."""
     if type(total) is int and 0 < total < MOST_STEPS:
         return total
     return arguments.count(total, "total", 1, MOST_STEPS)
 
 
 def power(factor: float, exponent: float) -> float:
-    """factor^exponent; raise ValueError where a growing learning rate leaves all bounds."""
+    """Return factor^exponent; raise ValueError if a growing learning rate overflows."""
     try:
-        return float(float(factor) ** exponent)  # whole numbers would grow without end
+        return float(float(factor) ** exponent)  # Python ints would grow without bound
     except OverflowError:
         raise ValueError(
             f"the learning rate has grown by {factor}^{exponent:.4g}, which no float holds; use "

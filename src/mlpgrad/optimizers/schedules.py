@@ -1,4 +1,4 @@
-"""Learning-rate schedules: `schedule(steps) -> rate`, where `steps` have been made before."""
+"""Learning-rate schedules: `schedule(steps) -> rate` after `steps` steps."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class StepDecay(Schedule):
     every : int
         The number of steps between two drops; at least 1.
     factor : float
-        What the learning rate is multiplied by at each drop; above 0.
+        The factor of the learning rate at each drop; above 0.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class ExponentialDecay(Schedule):
     rate : float
         The initial learning rate; at least 0.
     factor : float
-        What the learning rate is multiplied by within `every` steps; above 0.
+        The factor of the learning rate over `every` steps; above 0.
     every : int
         The number of steps after which the learning rate has changed by `factor`; at least 1.
 
@@ -117,8 +117,8 @@ class CosineDecay(_Spanning):
     rate : float
         The initial learning rate; at least 0.
     steps : int, optional
-        The number of steps T of the decay; at least 1. By default those of the training: `fit`
-        knows its epochs and batches, and each `fit` begins at the initial rate.
+        The number of steps T of the decay; at least 1. By default the decay spans the training:
+        `fit` knows its epochs and batches, and each `fit` starts at the initial learning rate.
     floor : float
         The final learning rate; at least 0.
 
@@ -157,10 +157,10 @@ class OneCycle(_Spanning):
         The highest learning rate; `learning_rate_range_test` helps to choose it.
     steps : int, optional
         The number of steps of the cycle, at least 2; afterwards the learning rate stays at its
-        final value. By default those of the training: `fit` knows its epochs and batches, and
-        each `fit` is a cycle.
+        final value. By default the cycle spans the training: `fit` knows its epochs and batches,
+        and each `fit` is a cycle.
     rising : float
-        The share of the steps that comes before the peak, in (0, 1).
+        The fraction of the steps before the peak, in (0, 1).
     start_divisor, end_divisor : float
         The initial learning rate is peak / start_divisor, and the final one is the initial one
         divided by end_divisor; both at least 1.
@@ -172,7 +172,7 @@ class OneCycle(_Spanning):
     >>> [round(schedule(t), 4) for t in (0, 25, 50, 101)]
     [0.04, 0.52, 1.0, 0.0]
 
-    In a training it needs no number of steps:
+    In a training, the number of steps is not needed:
 
     >>> x, y = mg.datasets.moons(200, noise=0.1, random_state=0)
     >>> model = mg.Sequential([mg.Dense(2, 16), mg.Tanh(), mg.Dense(16, 1)],
@@ -214,7 +214,7 @@ class OneCycle(_Spanning):
 
 
 class WarmUp(Schedule):
-    """rate (t + 1) / T in the first T steps,  afterwards the rate, or a schedule from its start
+    """rate (t + 1) / T in the first T steps, then the rate, or a schedule from its start
 
     Goyal et al. 2017, "Accurate, large minibatch SGD: training ImageNet in 1 hour",
     section 2.2.
@@ -223,7 +223,7 @@ class WarmUp(Schedule):
     ----------
     rate : float or schedule
         The learning rate after the warm-up; the steps of a schedule are counted from the end of
-        the warm-up, and one that reaches over the training then reaches over the rest of it.
+        the warm-up, and a schedule that spans the training then spans the rest of it.
     steps : int
         The number of steps T of the warm-up; at least 1.
 
@@ -243,7 +243,7 @@ class WarmUp(Schedule):
 
     @property
     def needs_total(self) -> bool:  # type: ignore[override]
-        """Whether the schedule after the warm-up does."""
+        """Whether the schedule after the warm-up needs the total."""
         return isinstance(self.rate, Schedule) and self.rate.needs_total
 
     def __call__(self, steps: int) -> float:
@@ -264,6 +264,6 @@ class WarmUp(Schedule):
 
 
 def _cosine(start: float, end: float, share: float) -> float:
-    """Half a cosine from `start` (share 0) to `end` (share 1 and above)."""
-    start, end = float(start), float(end)  # of NumPy, or whole: these may overflow
+    """Return half a cosine from `start` (fraction 0) to `end` (fraction 1 and above)."""
+    start, end = float(start), float(end)  # NumPy scalars and ints may overflow
     return end + (start - end) * (1 + math.cos(math.pi * min(share, 1.0))) / 2

@@ -1,4 +1,4 @@
-"""Gradient descent, formula (3) of the lecture, with momentum and Nesterov's momentum."""
+"""Gradient descent, formula (3) of the lecture, with momentum and Nesterov momentum."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from mlpgrad.optimizers.boundary import Common, Rate
 class SGD(Optimizer):
     """p <- p - rate g;  with momentum  v <- momentum v + g,  p <- p - rate v
 
-    Gradient descent, formula (3) of the lecture. With Nesterov's momentum the step is
-    p <- p - rate (g + momentum v).
+    Gradient descent, formula (3) of the lecture. With Nesterov momentum the step is p <- p - rate
+    (g + momentum v).
 
     Polyak 1964, "Some methods of speeding up the convergence of iteration methods"; Sutskever,
     Martens, Dahl and Hinton 2013, "On the importance of initialization and momentum in deep
@@ -27,7 +27,7 @@ class SGD(Optimizer):
     momentum : float
         The factor of v at each step, in [0, 1); 0 is plain gradient descent.
     nesterov : bool
-        Whether to step along g + momentum v, the gradient ahead, instead of v. It needs a
+        Whether to step along g + momentum v (the look-ahead gradient) instead of v. Requires a
         momentum above 0.
 
     Examples

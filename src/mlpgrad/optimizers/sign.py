@@ -1,4 +1,4 @@
-"""Rules that use the sign of the gradient: Lion and Rprop."""
+"""Optimizers that use the sign of the gradient: Lion and Rprop."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Lion(Optimizer):
     Parameters
     ----------
     beta1, beta2 : float
-        The share of m in the step's direction c, and the decay rate of the running average m,
-        each in [0, 1).
+        The weight of m in the step direction c, and the decay rate of the running average m, each
+        in [0, 1).
 
     Examples
     --------
@@ -70,10 +70,10 @@ class Lion(Optimizer):
 
 
 class Rprop(Optimizer):
-    """p <- p - sign(g) d,  where d grows by eta_plus while the sign of g stays, else by eta_minus
+    """p <- p - sign(g) d,  d <- eta_plus d if the sign of g is unchanged, else d <- eta_minus d
 
-    Where the sign has just changed, p stays as it is for one step. Only the signs of the gradient
-    matter, so that noise from minibatches misleads the rule: train on all data at once.
+    If the sign has just changed, p is not changed for one step. Only the signs of the gradient
+    matter, so that noise of minibatches misleads the rule: train on full batches.
 
     Riedmiller and Braun 1993, "A direct adaptive method for faster backpropagation learning: the
     RPROP algorithm"; in the form iRprop- of Igel and Huesken 2003, "Empirical evaluation of the
@@ -82,10 +82,10 @@ class Rprop(Optimizer):
     Parameters
     ----------
     learning_rate : float, or E numbers
-        The initial d of every parameter, which the rule then adapts; a schedule is not possible.
+        The initial d of every parameter, which the rule then adapts; schedules are not supported.
     eta_plus, eta_minus : float
-        The factors of d: `eta_plus` at least 1 where the sign stays, `eta_minus` in (0, 1) where
-        it changes.
+        The factors of d: `eta_plus`, at least 1, if the sign is unchanged, and `eta_minus`, in (0,
+        1), if it changes.
     min_step, max_step : float
         The smallest and largest d, 0 <= min_step <= max_step.
 
@@ -124,8 +124,8 @@ class Rprop(Optimizer):
 
     def _check_schedule(self, rate: Any) -> None:
         raise TypeError(
-            f"Rprop finds its own steps: learning_rate expects the first one as a number, "
-            f"got {rate!r}"
+            "Rprop adapts its own steps: learning_rate expects the initial step as a number, got "
+            f"{rate!r}"
         )
 
     def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:

@@ -13,18 +13,18 @@ Layout = list[tuple[str, int, int, Shape]]
 def views_of(
     params: Array, layout: Layout | None, decay_kinds: Sequence[str], max_norm: float | None
 ) -> tuple[list[Array], list[Array]]:
-    """Views of the parameters that decay, and of the weights that `max_norm` bounds.
+    """Return views of the parameters that decay, and of the weights that `max_norm` bounds.
 
     Parameters
     ----------
     params : array (P,) or (E, P)
         The parameters of a model.
     layout : list of (name, start, stop, shape), or None
-        The arrays in `params`; None where the model is unknown: then all parameters decay.
+        The arrays in `params`; None if the model is not known, in which case all parameters decay.
     decay_kinds : sequence of str
         Names of the arrays that decay.
     max_norm : float or None
-        None bounds no weights.
+        The bound; None bounds no weights.
 
     Raises
     ------
@@ -34,8 +34,8 @@ def views_of(
     if layout is None:
         if max_norm is not None:
             raise ValueError(
-                "max_norm needs to know which parameters are weights; call attach(model) "
-                "before step, as fit does"
+                "max_norm needs to know which parameters are weights; call attach(model) before "
+                "step, as fit does"
             )
         return [params], []
     slots = [(kind, params[..., start:stop], shape) for kind, start, stop, shape in layout]

@@ -1,4 +1,4 @@
-"""What rules do with flat vectors: work in blocks, average, clip, bound."""
+"""Operations of update rules on flat vectors: blocks, averages, clipping, bounds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def clip_norm(grads: Array, bound: float, out: Array) -> None:
 def _clip_factor(grads: Array, bound: Any) -> Any:
     """`min(1, bound / |g|)`: a number, or `(E, 1)` for an ensemble."""
     with np.errstate(over="ignore"):  # squares of float32 overflow at 1e19, and are 0 below 1e-23
-        if grads.ndim == 1:  # numbers are faster than arrays of one
+        if grads.ndim == 1:  # scalars are faster than arrays of one element
             norm = np.sqrt(grads.dot(grads))
             if 1e-15 < norm < 1e15:
                 return bound / max(norm, bound)
@@ -51,7 +51,7 @@ def bound_columns(weights: Array, bound: Any) -> None:
 
 
 def blocks_of(shape: Shape, *, whole: bool) -> Iterator[tuple[slice, ...]]:
-    """Slices of at most a block: of the flat vector, or of rows where each has its own rate."""
+    """Return slices of at most a block, of the flat vector or of rows with their own rates."""
     rows, columns = (1, math.prod(shape)) if whole else shape
     at_once = max(1, BLOCK // max(columns, 1))
     for i in range(0, rows, at_once):
@@ -61,5 +61,5 @@ def blocks_of(shape: Shape, *, whole: bool) -> Iterator[tuple[slice, ...]]:
 
 
 def cut(vector: Array, part: tuple[slice, ...]) -> Array:
-    """One part of a vector as a view."""
+    """Return one part of a vector as a view."""
     return vector.reshape(-1)[part] if len(part) == 1 else vector[part]

@@ -49,7 +49,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Say what a picture of another library is called here."""
+    """Raise AttributeError; for a name from another library, it says what to write here."""
     from mlpgrad._core.advice import advice
     from mlpgrad._core.described import nearest
     from mlpgrad._core.habits import PLOTTING

@@ -107,7 +107,7 @@ def _draw_boundary(ax: Any, across: Array, up: Array, probabilities: Array, **op
     """Draw where the most probable class changes: P(k) - max of the others is 0, for each k > 0."""
     for k in range(
         1, probabilities.shape[-1]
-    ):  # a boundary of class 0 is also one of another class
+    ):  # a boundary of class 0 is also that of another class
         others = np.delete(probabilities, k, axis=-1).max(axis=-1)
         margin = probabilities[..., k] - others
         if margin.min() < 0 < margin.max():
@@ -115,7 +115,7 @@ def _draw_boundary(ax: Any, across: Array, up: Array, probabilities: Array, **op
 
 
 def _names(model: Network, count: int) -> list[str]:
-    """What the legend calls the classes."""
+    """Return the names of the classes in the legend."""
     labels = model.labels
     if labels is None or labels.are_indices:
         return [f"class {k}" for k in range(count)]

@@ -1,4 +1,4 @@
-"""Whether intervals hold what they promise: the share of targets in them, level by level."""
+"""Calibration of intervals: the fraction of targets in them, level by level."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ LEVELS = np.linspace(0.02, 0.98, 49)
 def interval_coverage(
     model: Network, x: Any, y: Any, *, output: int = 0, samples: int | None = None, ax: Any = None
 ) -> Any:
-    """Draw the share of targets that lie in the central intervals of each level.
+    """Draw the fraction of targets that lie in the central intervals of each level.
 
-    A calibrated forecast is on the diagonal: of the intervals that hold a target with 80 %, four in
-    five do. Below it, the model is too sure; above it, less sure than it could be. Use rows that
-    were not trained on. Thin lines are the members of an ensemble, each by itself.
+    A calibrated model is on the diagonal: its 80 % intervals contain four in five targets. Below
+    the diagonal the model is overconfident, above it underconfident. Use held-out rows. Thin lines
+    show the single members of an ensemble.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def interval_coverage(
     output : int, default 0
         The index of the target to count, from 0 to T - 1.
     samples : int, optional
-        The number of MC-dropout passes with Dropout active, as for `model.predict`.
+        The number of MC dropout passes, as for `model.predict`.
     ax : matplotlib Axes, optional
         Where to draw; by default the Axes of a new figure.
 
@@ -50,7 +50,7 @@ def interval_coverage(
     TypeError
         If the loss is a classification loss.
     ValueError
-        If nothing tells how far off predictions may be, there is no target number `output`, or the
+        If the uncertainty of predictions is not known, there is no target number `output`, or the
         loss is Quantile, which has an interval of one level only.
 
     Examples
@@ -86,7 +86,7 @@ def interval_coverage(
 
 
 def covered(law: Law, targets: Array, output: int) -> Array:
-    """The share of targets `(n,)` within the interval of each level."""
+    """Return the fraction of targets `(n,)` within the interval of each level."""
     bounds = [law.interval(float(level))[:2] for level in LEVELS]
     low, high = np.moveaxis(np.array(bounds)[..., output], 1, 0)
     return np.asarray(((low <= targets) & (targets <= high)).mean(axis=-1))

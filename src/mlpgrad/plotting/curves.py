@@ -1,4 +1,4 @@
-"""Learning curves: what training recorded, epoch by epoch."""
+"""Learning curves: the values recorded in training, by epoch."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def learning_curves(
 ) -> Any:
     """Draw losses or metrics over the epochs, and mark the best epoch of the validation set.
 
-    It is that of the first of `names` that was measured on the validation set, with the lowest
-    loss or the best metric: where larger is better, the highest. A metric that does not say
-    whether larger is better gets no mark.
+    The best epoch is that of the first of `names` that was measured on the validation set: the
+    epoch with the lowest loss or the best value of the metric. A metric that does not declare
+    whether larger values are better is not marked.
 
     Training values are a solid line, validation values a dashed one. For an ensemble the line is
     the mean of the members, and a band reaches from the lowest to the highest member. The scale
@@ -38,7 +38,7 @@ def learning_curves(
     Parameters
     ----------
     history : History, or mapping of str to list
-        What `fit` returns: for each name one value per epoch, a number or an array (E,).
+        The result of `fit`: for each name one value per epoch, a number or an array (E,).
     names : str or sequence of str, optional
         The names to draw; by default `loss` and, if it was recorded, `val_loss`.
     ax : matplotlib Axes, optional

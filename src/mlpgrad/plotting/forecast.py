@@ -1,4 +1,4 @@
-"""What a network predicts where targets are numbers, and with which uncertainty."""
+"""Predictions of numeric targets with their uncertainty."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ class Forecast(NamedTuple):
     """The distribution of one target that a model predicts, for each sample."""
 
     mean: Array
-    """The mean (for Quantile the level nearest to 0.5), averaged over the members."""
+    """The mean (for Quantile, the level nearest to 0.5), averaged over the members."""
     spread: Array | None
-    """The standard deviation of the mean: what the members and the weights leave open, if known."""
+    """The standard deviation of the mean, by members and posterior of the weights, if known.
+    """
     spread_label: str
     interval: tuple[Array, Array] | None
-    """The bounds between which the model expects the target: noise and spread together."""
+    """The bounds of the predicted interval of the target, including noise and spread."""
     interval_label: str
     std: Array | None
-    """The standard deviation, with the noise where that is known."""
+    """The standard deviation, including the noise if it is known."""
 
 
 def forecast(model: Network, x: Array, output: int, samples: int | None = None) -> Forecast:
-    """The predicted distribution of target number `output` for samples `(n, I)`."""
+    """Return the predicted distribution of target number `output` for samples `(n, I)`."""
     model.check_fitted()
     law = Law(model, x, samples)
     if isinstance(model.loss, Quantile):
@@ -48,7 +49,7 @@ def forecast(model: Network, x: Array, output: int, samples: int | None = None) 
 
 
 def _of_quantiles(model: Network, law: Law, output: int) -> Forecast:
-    """The level nearest to 0.5, and the range of the levels."""
+    """Return the level nearest to 0.5, and the range of the levels."""
     levels = np.atleast_1d(np.asarray(model.loss.levels, float))
     mine = law.outputs[..., output * len(levels) :][..., : len(levels)]
     means = mine[..., int(np.abs(levels - 0.5).argmin())]
@@ -62,7 +63,7 @@ def _of_quantiles(model: Network, law: Law, output: int) -> Forecast:
 
 
 def _spread(law: Law, means: Array, output: int) -> Array | None:
-    """The standard deviation of the mean; None where nothing says anything about it."""
+    """Return the standard deviation of the mean; None if it is not known."""
     if len(means) == 1 and law.open is None:
         return None
     left_open = 0.0 if law.open is None else law.open[..., output].mean(axis=0)
@@ -70,7 +71,7 @@ def _spread(law: Law, means: Array, output: int) -> Array | None:
 
 
 def _source(model: Network, law: Law, samples: int | None) -> str:
-    """What the spread is that of."""
+    """Return the source of the spread, for the legend."""
     if law.open is not None:
         return "left open by the data, ± 2 s.d."
     count, what = len(law.outputs), "networks" if samples is None else "passes"

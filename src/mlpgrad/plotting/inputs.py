@@ -1,4 +1,4 @@
-"""Checks of the model and the data that a picture is drawn of: expected / got / fix."""
+"""Checks of the model and the data of a picture: expected / got / fix."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ LARGEST = 1e100
 
 
 def a_model(model: Any) -> Network:
-    """The model; raise TypeError if it is none."""
+    """Return the model; raise TypeError if it is not a model."""
     return arguments.instance(model, "model", Network, "Sequential(layers, loss=loss)")
 
 
 def samples(model: Network, x: Any) -> Array:
     """The checked samples `(n, I)`, which all members of an ensemble share.
 
-    For a table they are the features that the model's encoder makes: `(E, n, I)` where the encoder
-    was fitted for each member.
+    For a table they are the features of the model's encoder, `(E, n, I)` if the encoder was fitted
+    for each member.
     """
     if a_model(model).encoder is not None:
         return model.checked_inputs(x)
@@ -43,8 +43,8 @@ def samples_of_width(model: Network, x: Any, width: int, picture: str, fix: str)
     features = model.checked_inputs(x)
     if features.ndim == 3:
         raise ValueError(
-            f"{picture} expects the same features for all members, got an encoder that has learnt "
-            f"for each of {len(features)}; pass model.member(0)"
+            f"{picture} expects the same features for all members, got an encoder fitted for each "
+            f"of {len(features)} members; pass model.member(0)"
         )
     return features
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 LARGEST_SPAN = 1_000_000
 AT_ONCE = 1 << 22
-"""The largest count of numbers that networks evaluated together hold: 16 MB in float32."""
-ROWS_AT_ONCE = 1024  # as `evaluate` does
+"""The largest total size of networks that are evaluated together: 16 MB in float32."""
+ROWS_AT_ONCE = 1024  # as in `evaluate`
 
 
 def loss_landscape(
@@ -35,7 +35,7 @@ def loss_landscape(
     """Draw L(params + a d_1 + b d_2) for a and b between -span and span.
 
     A star marks the network itself, at a = b = 0. By default the directions d_1 and d_2 are random
-    and filter-normalised: in each direction the weights into each unit form a vector as long as
+    and filter-normalized: in each direction the weights into each unit form a vector as long as
     the unit's own weight vector, and biases do not change (Li, Xu, Taylor, Studer and Goldstein
     2018, "Visualizing the loss landscape of neural nets"). The colour scale is logarithmic if the
     loss spans more than a factor of ten. The model is not changed.
@@ -57,8 +57,7 @@ def loss_landscape(
         The number of points along each direction; with an odd number one point is the network
         itself.
     random_state : int, numpy.random.Generator or None, default 0
-        The seed or generator that the random directions are drawn with; None draws other
-        directions at each call.
+        The seed or generator for the random directions; with None they differ at each call.
     ax : matplotlib Axes, optional
         Where to draw; by default the Axes of a new figure.
 
@@ -71,7 +70,7 @@ def loss_landscape(
     ------
     ValueError
         If the model is an ensemble, an option is outside its range, `directions` are not two
-        arrays of finite numbers in the shape of `model.params`, or the loss is finite nowhere.
+        arrays of finite numbers in the shape of `model.params`, or no loss on the plane is finite.
 
     Examples
     --------

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mlpgrad.network.network import Network
 
 SMALLEST_IMAGE = 16
-"""A first layer with a square number of inputs, at least this many, is taken to see an image."""
+"""A first layer with at least this many inputs, a square number, is assumed to see an image."""
 
 
 def weights(
@@ -42,7 +42,7 @@ def weights(
         inside layer 2. Negative numbers count from the last layer.
     image_shape : tuple (height, width), or bool, optional
         The shape of the image that the inputs form. True stands for a square image, False draws a
-        table. By default the inputs of the first layer with parameters are taken to be a square
+        table. By default the inputs of the first layer with parameters are assumed to be a square
         image if their number is 16, 25, 36 ..., and all other layers are drawn as tables.
     ax : matplotlib Axes, optional
         Where to draw; by default the Axes of a new figure.

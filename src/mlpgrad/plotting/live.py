@@ -35,7 +35,7 @@ class LivePlot(Callback):
     Parameters
     ----------
     interval : float, default 0.5
-        The least time between two drawings, in seconds. If a drawing takes long, the interval is
+        The minimum time between two drawings, in seconds. If a drawing takes long, the interval is
         extended so that drawing takes at most a tenth of the training time. The last epoch is
         always drawn.
 
@@ -85,7 +85,7 @@ class LivePlot(Callback):
         started = time.perf_counter()
         view.draw(self.history)
         ended = time.perf_counter()
-        # the first drawing also loads fonts: its time says nothing about the next ones
+        # the first drawing also loads fonts, so its time is not typical
         cost = ended - started if self._drawn else 0.0
         self._drawn = recorded_epochs(self.history)
         self._next = ended + max(self.interval, cost * (1 / SHARE - 1))

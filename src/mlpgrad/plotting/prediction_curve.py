@@ -23,9 +23,9 @@ def regression_curve(
 ) -> Any:
     """Draw what a model with one input predicts, its uncertainty, and the samples.
 
-    The inner band shows how far the mean may be off: the disagreement of an ensemble's members or
-    of passes of MC-dropout, or what the data leave open by a Laplace approximation; plus and minus
-    two standard deviations. The outer band shows in addition the noise, if it is known: predicted
+    The inner band shows the uncertainty of the mean, plus and minus two standard deviations: the
+    spread of an ensemble's members or of MC dropout passes, or the posterior standard deviation of
+    a Laplace approximation. The outer band shows in addition the noise, if it is known: predicted
     by GaussianNLL or Poisson, or estimated in `model.uncertainty`. For Quantile it is the range
     from the lowest to the highest level.
 
@@ -42,7 +42,7 @@ def regression_curve(
     resolution : int, default 200
         The number of points at which the network is evaluated.
     samples : int, optional
-        The number of MC-dropout passes with Dropout active, as for `model.predict`.
+        The number of MC dropout passes, as for `model.predict`.
     ax : matplotlib Axes, optional
         Where to draw; by default the Axes of a new figure.
 

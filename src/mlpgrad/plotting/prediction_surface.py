@@ -27,8 +27,8 @@ def regression_surface(
     """Draw what a model with two inputs predicts as colours, and the samples in the same colours.
 
     A sample that hardly stands out is predicted well. Dashed lines are contours of the standard
-    deviation, as `model.predict(x, std=True)` gives it: of the members of an ensemble, of what the
-    data leave open by a Laplace approximation, and of the noise where that is known.
+    deviation, as in `model.predict(x, std=True)`: of the members of an ensemble, of a Laplace
+    approximation, and of the noise if it is known.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def regression_surface(
     resolution : int, default 100
         The number of points along each axis at which the network is evaluated.
     samples : int, optional
-        The number of MC-dropout passes with Dropout active, as for `model.predict`.
+        The number of MC dropout passes, as for `model.predict`.
     ax : matplotlib Axes, optional
         Where to draw; by default the Axes of a new figure.
 

@@ -13,13 +13,13 @@ from mlpgrad.plotting import style
 def range_test(test: Any, *, ax: Any = None) -> Any:
     """Draw the smoothed loss at each learning rate, and mark the suggestion.
 
-    Both scales are logarithmic, that of the loss where all losses are positive. A good rate lies
-    where the curve falls steeply, well before it turns up.
+    Both scales are logarithmic, that of the loss only if all losses are positive. A good learning
+    rate is where the curve falls steeply, well before its minimum.
 
     Parameters
     ----------
     test : RangeTest
-        What `model.learning_rate_range_test` returns.
+        The result of `model.learning_rate_range_test`.
     ax : matplotlib Axes, optional
         Where to draw; by default the Axes of a new figure.
 

@@ -27,17 +27,17 @@ COLUMNS = 80
 
 
 def gradient_report(report: GradientReport, *, ax: Any = None) -> Any:
-    """Draw the largest error of each tensor in units of what the check tolerates.
+    """Draw the largest error of each tensor in units of the tolerance.
 
     Left of the dashed line at 1, the gradient and the numeric derivative differ by no more than
     the error of the check itself; right of it, the gradient is wrong. The verdict on each tensor
     is written at the right edge, and each kind of verdict has its own marker. If the check failed,
-    the report's diagnosis stands below.
+    the report's diagnosis is shown below.
 
     Parameters
     ----------
     report : GradientReport
-        What `mg.check_gradients` or any other check returns.
+        The result of `mg.check_gradients` or any other check.
     ax : matplotlib Axes, optional
         Where to draw; by default the Axes of a new figure.
 

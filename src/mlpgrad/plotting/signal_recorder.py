@@ -19,9 +19,10 @@ FLAT = 5e-3
 class LayerSignals(Callback):
     """Record the size of each layer's activations, deltas and gradients after every epoch.
 
-    The values are measured on the last batch of each epoch, in one pass over arrays that the layers
-    hold anyway; the other batches cost nothing. `mlpgrad.plotting.layer_signals(recorder)` draws
-    them and shows vanishing and exploding gradients at a glance. Each call of `fit` starts anew.
+    The values are measured on the last batch of each epoch, in one pass over arrays that the
+    layers hold; the other batches cost nothing. `mlpgrad.plotting.layer_signals(recorder)` draws
+    them and shows vanishing and exploding gradients at a glance. Each call of `fit` starts new
+    records.
 
     Attributes
     ----------

@@ -75,7 +75,7 @@ def layer_signals(recorder: LayerSignals, *, what: str = "delta", ax: Any = None
     else:
         ax.set_yscale("log")
         low, high = ax.get_ylim()
-        if high < 10 * low:  # show at least a decade: lines that are close must look close
+        if high < 10 * low:  # show at least a decade, so that close lines look close
             middle = np.sqrt(low * high)
             ax.set_ylim(middle / 10**0.5, middle * 10**0.5)
         ax.set_title(_at_a_glance(what, list(lines.values())), fontsize="medium")

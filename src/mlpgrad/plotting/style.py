@@ -1,4 +1,4 @@
-"""What all pictures share: a new Axes, and one colour for one meaning.
+"""Common parts of all pictures: new Axes, and one colour for each meaning.
 
 The colours are those of Okabe and Ito, which colour-blind people can tell apart. No meaning is
 expressed by colour alone, so that a print in grey shows the same.
@@ -30,7 +30,7 @@ AMOUNT = "cividis"
 
 
 def check_axes(ax: Any) -> None:
-    """Raise TypeError if `ax` is neither None nor Axes: before anything is computed."""
+    """Raise TypeError if `ax` is neither None nor Axes, before anything is computed."""
     if ax is not None and not hasattr(ax, "get_figure"):
         raise TypeError(f"ax expects matplotlib Axes, such as plt.subplots()[1], got {shown(ax)}")
 

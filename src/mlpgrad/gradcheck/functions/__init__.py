@@ -1,1 +1,1 @@
-"""Checks of functions from anywhere, as black boxes of arrays."""
+"""Checks of arbitrary functions, as black boxes on arrays."""

@@ -1,4 +1,4 @@
-"""The check of a gradient of any function."""
+"""The check of the gradient of any function."""
 
 from __future__ import annotations
 
@@ -34,24 +34,25 @@ def check_gradient(
     f : callable
         `f(params) -> float`.
     grad : callable or None
-        `grad(params)`, arrays nested like `params`. None where f returns `(value, gradient)`.
+        `grad(params)`, which returns arrays nested like `params`. None if f returns
+        `(value, gradient)`.
     params : array, float, or nested tuple, list or dict of those
-        Where to check. f and grad are called with fresh float64 copies.
+        The point of the check. f and grad are called with new float64 copies.
     seed : int
         Seed of the random directions: the same seed gives the same report.
     method : {"auto", "central", "coordinates", "ridders", "complex"}
-        "auto": central differences of order 6, then Ridders' extrapolation where they are
-        uncertain. "coordinates": every element by itself. "complex": exact to rounding, where f
-        computes with complex numbers.
+        "auto": central differences of order 6, then Ridders' extrapolation if they are uncertain.
+        "coordinates": central differences of every element. "complex": complex steps, exact to
+        rounding, if f supports complex numbers.
     directions : int
-        Number of directions in each array; more find rarer mistakes.
+        Number of directions in each array; more directions detect rarer mistakes.
     rtol : float, optional
-        Relative error that the gradient may have; by default what rounding explains.
+        Relative tolerance of the gradient; by default that of rounding errors.
 
     Returns
     -------
     GradientReport
-        Truthy if the gradient is correct.
+        The report, which is truthy if the gradient is correct.
 
     Examples
     --------
@@ -69,7 +70,7 @@ def check_gradient(
     >>> report["params['b']"].verdict.value
     'FAIL'
     >>> report.hints
-    ["the gradient of params['b'] is 0.5 times the correct one: a factor of 1/2 too much"]
+    ["the gradient of params['b'] is 0.5 times the correct one: an extra factor of 1/2"]
     """
     arguments.function(f, "f", "lambda p: float((p**2).sum())")
     if grad is not None:
@@ -82,7 +83,7 @@ def check_gradient(
 
 
 def called(function: Any, role: str) -> str:
-    """The name of a function as one can write it, or its role where it has none."""
+    """Return the name of a function as code, or its role if it has none."""
     name = getattr(function, "__name__", role)
     return name if name.isidentifier() else role
 
@@ -93,7 +94,7 @@ class FunctionChecker(Checker):
     problem: BlackBox
 
     def protocol(self) -> Array | None:
-        """The gradient, twice, and once more after a call elsewhere: it must not notice."""
+        """Compare gradients at the same point, also after a call at another point."""
         problem, report = self.problem, self.report
         try:
             gradient = self.exact_gradient()
@@ -110,7 +111,7 @@ class FunctionChecker(Checker):
         return gradient
 
     def exact_gradient(self) -> Array:
-        """The gradient in float64 if it can be had, else in the user's own precision."""
+        """Return the gradient in float64 if possible, else in the user's precision."""
         problem = self.problem
         narrow = problem.own_dtype.itemsize < 8
         try:
@@ -133,7 +134,7 @@ class FunctionChecker(Checker):
 
 
 def repeated(first: Array, again: Array, later: Array) -> dict[Verdict, str]:
-    """What the gradients of a second and a third call say about what the first has left behind."""
+    """Compare the gradients of a second and a third call with the first."""
     first, again, later = map(np.nan_to_num, (first, again, later))
 
     def same(a: Array, b: Array) -> bool:

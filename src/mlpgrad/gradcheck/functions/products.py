@@ -29,19 +29,19 @@ def check_vjp(
     seed: int = 0,
     directions: int = 3,
 ) -> GradientReport:
-    """Compare `vjp(x, v)` with the numeric gradient of <v, f(x)>: the backward of any function.
+    """Compare `vjp(x, v)` with the numeric gradient of <v, f(x)>, for any function.
 
     Parameters
     ----------
     f : callable
-        `f(x)` gives an array, or arrays nested in tuples, lists and dicts.
+        `f(x)` returns an array, or arrays nested in tuples, lists and dicts.
     vjp : callable
-        `vjp(x, v)` gives v^T df/dx, nested like `x`, for `v` nested like `f(x)`.
+        `vjp(x, v)` returns v^T df/dx, nested like `x`, for `v` nested like `f(x)`.
     x : array, or nested arrays
-        Where to check.
+        The point of the check.
     v : like `f(x)`, optional
-        The delta to send back; by default Gaussian random numbers. Ones would hide mistakes: in
-        the backward of a softmax, whose sum is constant, they hide any.
+        The vector of the product; by default Gaussian random numbers. A constant vector hides
+        mistakes: for a softmax, whose sum is constant, it hides all mistakes.
     seed, directions
         As for `check_gradient`.
 
@@ -89,18 +89,18 @@ def check_hvp(
     """Compare `hvp(x, v)` with differences of the gradient along a random direction v.
 
     The reference is the gradient: H v is the gradient of <v, grad f(x)>, whose slopes are taken
-    numerically. So the gradient itself has to be correct; `check_gradient` checks it.
+    numerically. The gradient itself must therefore be correct; `check_gradient` checks it.
 
     Parameters
     ----------
     f_or_grad : callable
-        The gradient of f, nested like `x`; or f itself where it returns `(value, gradient)`. If f
-        returns the value only, its slope along v is taken numerically first, and errors below
-        1e-5 cannot be seen.
+        The gradient of f, nested like `x`; or f itself if it returns `(value, gradient)`. If f
+        returns only the value, its slope along v is computed numerically, and errors below 1e-5
+        cannot be detected.
     hvp : callable
-        `hvp(x, v)` gives H v, nested like `x`, as `v` is.
+        `hvp(x, v)` returns H v, nested like `x` and `v`.
     x : array, or nested arrays
-        Where to check.
+        The point of the check.
     seed, directions
         As for `check_gradient`.
 
@@ -125,18 +125,18 @@ def check_hvp(
 
 
 class ProductChecker(FunctionChecker):
-    """A check of a product with a vector `v`, in which it must be linear.
+    """A check of a product with a vector `v`, which must be linear in `v`.
 
     Parameters
     ----------
     f : callable
-        The number whose gradient the product with `v` is.
+        The scalar function whose gradient is the product with `v`.
     product : callable
         `product(x, v)`.
     x : array, or nested arrays
-        Where to check.
+        The point of the check.
     template : array, or nested arrays
-        What `v` looks like.
+        The structure of `v`.
     v : array
         The values of `v` in one vector.
     """
@@ -155,7 +155,7 @@ class ProductChecker(FunctionChecker):
         super().__init__(BlackBox(f, lambda at: self.multiply(at, 1.0), x, "x"), plan, seed)
 
     def multiply(self, at: Any, factor: float) -> Any:
-        """The product with `factor` v, and whether v is as it was afterwards."""
+        """Return the product with `factor` v, and check that v is not changed."""
         v = trees.rebuild(self.template, factor * self.v)
         found = self.product(at, v)
         if not np.array_equal(_outputs(v), factor * self.v):
@@ -180,7 +180,7 @@ class ProductChecker(FunctionChecker):
         if not linear:
             self.report.protocol[Verdict.NOT_LINEAR_IN_SEED] = (
                 "the product with 2 v is not twice the product with v, or the product with 0 is "
-                "not 0: v is ignored, normalised or clipped on the way"
+                "not 0: v is ignored, normalized or clipped"
             )
         return gradient
 

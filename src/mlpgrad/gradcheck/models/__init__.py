@@ -1,1 +1,1 @@
-"""Checks of this library's models, layers and losses."""
+"""Checks of models, layers and losses."""

@@ -22,7 +22,7 @@ from mlpgrad.gradcheck.verdicts import Verdict
 from mlpgrad.layers.chain import walk
 
 FEW = 48
-"""Elements of an array that are measured to confirm hints."""
+"""Number of elements of an array that are measured to confirm hints."""
 
 
 class ModelChecker(Checker):
@@ -31,7 +31,7 @@ class ModelChecker(Checker):
     problem: ModelProblem
 
     def repeatable(self) -> bool:
-        """Whether every method writes where it must, and the value is the same again."""
+        """Check that every method writes to its output, and that the value is repeatable."""
         self.report.protocol |= protocol.not_written(self.problem)
         return not self.report.protocol and super().repeatable()
 
@@ -53,7 +53,7 @@ class ModelChecker(Checker):
         return gradient
 
     def explain(self, place: Place) -> None:
-        """The layer that is wrong, its elements, and what the error looks like."""
+        """Locate the wrong layer and its elements, and add hints about the error."""
         problem, report = self.problem, self.report
         if Verdict.NAN in report.protocol:
             return
@@ -78,7 +78,7 @@ class ModelChecker(Checker):
         self.second_opinion(place, [findings for _, findings in wrong])
 
     def common_hint(self, place: Place, wrong: list[tuple[Leaf, list[Finding]]]) -> Hint | None:
-        """One reason for all wrong tensors: clipping, or the same share of the weights."""
+        """Return a common reason for all wrong tensors: clipping, or a penalty."""
         raw = [self.evidence(place, leaf, findings) for leaf, findings in wrong]
         ratios = [constant_ratio(found) for found in raw]
         norm, first = float(np.linalg.norm(place.gradient)), ratios[0] or 0.0
@@ -109,7 +109,7 @@ class ModelChecker(Checker):
     def own_hints(
         self, blame: Blame, leaf: Leaf, findings: list[Finding], place: Place
     ) -> list[Hint]:
-        """What the error in a layer's own gradient looks like."""
+        """Return hints about the error in a layer's own gradient."""
         found = self.evidence(place, leaf, findings)
         found = found.without(self.problem.penalty_gradient(place.point)[leaf.slice])
         every = list(hints(found, {}, self.factors()))
@@ -121,7 +121,7 @@ class ModelChecker(Checker):
         return every or [rounding_hint(found.what, size)] * (size < 1e-2)
 
     def alternatives(self, leaf: Leaf, point: Array) -> dict[Hint, Array]:
-        """Directions in which an error may lie: along the weights, if a penalty is forgotten."""
+        """Return directions of possible errors: along the weights, if a penalty is missing."""
         text = (
             f"the error is proportional to the parameters: the gradient of {leaf.name} lacks or "
             f"repeats a penalty ({{size:+.3g}} times the parameters)"
@@ -133,11 +133,11 @@ class ModelChecker(Checker):
 
 
 def powerless(problem: ModelProblem) -> Iterator[str]:
-    """What this batch and this shape of network cannot show."""
+    """Return what this batch and this network cannot show."""
     if problem.rows == 1:
         yield (
-            "NO_POWER: with one row a missing sum or mean over the batch cannot show; "
-            "use 2 rows or more"
+            "NO_POWER: with one row, a missing sum or mean over the batch is not detectable; use "
+            "2 rows or more"
         )
     first = problem.model.layers[0]
     own = type(first).backward.__module__.startswith("mlpgrad.")

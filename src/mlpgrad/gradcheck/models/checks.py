@@ -1,6 +1,6 @@
 """Checks of a model, of one layer and of one loss.
 
-A layer or a loss is checked in a model of its own, where its input is a parameter.
+A layer or a loss is checked in a separate model, in which its input is a parameter.
 """
 
 from __future__ import annotations
@@ -38,29 +38,29 @@ def check_gradients(
 ) -> GradientReport:
     """Compare `model.backpropagate(x, y)` with numeric slopes, for every parameter array.
 
-    The model is left as it is: all is computed on copies, in float64.
+    The model is not changed: everything is computed on copies, in float64.
 
     Parameters
     ----------
     model : Sequential
-        May hold layers, activations, losses and penalties of your own.
+        A model, which may have user-defined layers, activations, losses and penalties.
     x, y, sample_weight
         A batch as for `model.backpropagate`; 8 to 64 rows are enough.
     seed : int
         Seed of the random directions: the same seed gives the same report.
     method : {"auto", "central", "coordinates", "ridders", "complex"}
-        "auto" and "central": central differences along random directions. "coordinates": every
-        element by itself. "ridders": Ridders' extrapolation. "complex": complex steps, exact to
-        rounding, where all layers compute with complex numbers.
+        "auto" and "central": central differences along random directions. "coordinates": central
+        differences of every element. "ridders": Ridders' extrapolation. "complex": complex steps,
+        exact to rounding, if all layers support complex numbers.
     directions : int
-        Number of directions in each array; more find rarer mistakes.
+        Number of directions in each array; more directions detect rarer mistakes.
     explain : bool
         Whether to locate and explain a mistake.
 
     Returns
     -------
     GradientReport
-        Truthy if the gradient is correct. Print it.
+        The report, which is truthy if the gradient is correct; print it.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def check_layer(
     Parameters
     ----------
     layer : Layer
-        A layer of this library or your own; it may belong to a model.
+        A layer, which may be user-defined and may belong to a model.
     x : array (B, I), optional
         The input; by default 6 rows of Gaussian numbers.
     seed, method, directions
@@ -139,11 +139,11 @@ def check_loss(
     Parameters
     ----------
     loss : Loss
-        A loss of this library or your own.
+        A loss, which may be user-defined.
     prediction : array (B, O), optional
         By default that of `type(loss).example()`.
     target : array, optional
-        In the form that the loss takes; by default that of `type(loss).example()`.
+        The target in the form that the loss takes; by default that of `type(loss).example()`.
     sample_weight : array (B,), optional
     seed, method, directions
         As for `check_gradients`.

@@ -14,22 +14,22 @@ from mlpgrad.layers.base import Layer
 class Activation(Layer):
     """a = f(z), element by element;  dL/dz = delta * f'(z)
 
-    Base of all activations. A subclass implements two methods. Both write into `out`, which has
+    Base class of activations. A subclass implements two methods. Both write to `out`, which has
     the shape and dtype of `z`, and change nothing else:
 
     - `apply(z, out)` writes f(z);
     - `slope(z, a, out)` writes f'(z), and may use `a`, which is f(z).
 
-    Two attributes of the class can be set:
+    Two class attributes can be set:
 
-    - `initializer`: draws the weights of a Dense layer in front of this activation, unless that
-      layer has an initializer of its own; `GlorotUniform()` by default;
+    - `initializer`: draws the weights of a Dense layer before this activation, unless that layer
+    has its own initializer; `GlorotUniform()` by default;
     - `kinks`: the values of z at which f' jumps, `()` by default. The gradient checker takes care
       not to step across them.
 
     An activation takes any number of features, so it leaves `in_features` and `out_features` (see
     `Layer`) at None. Temporary arrays come from `self.scratch(out)`, which are kept for the next
-    call. `mg.check_layer` tells whether the slope is correct.
+    call. `mg.check_layer` checks whether the slope is correct.
 
     Examples
     --------
@@ -48,7 +48,7 @@ class Activation(Layer):
     """
 
     initializer: Initializer = GlorotUniform()
-    """Draws the weights of a Dense layer in front of this activation."""
+    """Draws the weights of a Dense layer before this activation."""
     kinks: tuple[float, ...] = ()
     """The values of z at which f' jumps."""
 
@@ -58,9 +58,9 @@ class Activation(Layer):
         Parameters
         ----------
         z : array (..., B, I)
-            The pre-activations. They must stay as they are.
+            The pre-activations. They must not be changed.
         out : array (..., B, I)
-            Where the activations go.
+            The array to write the activations to.
         """
         raise NotImplementedError
 
@@ -72,36 +72,35 @@ class Activation(Layer):
         z : array (..., B, I)
             The pre-activations.
         a : array (..., B, I)
-            The activations f(z), which `apply` has written. They must stay as they are.
+            The activations f(z), which `apply` has written. They must not be changed.
         out : array (..., B, I)
-            Where the slopes go.
+            The array to write the slopes to.
         """
         raise NotImplementedError
 
     def kink_signature(self, z: Array) -> Array | None:
-        """On which side of each kink each number lies, `(..., B, I)`; None if there are no kinks.
+        """Return the side of each kink on which numbers lie, `(..., B, I)`; None without kinks.
 
-        A difference quotient of two points says nothing about the derivative where their signatures
-        differ.
+        A difference quotient of two points with different signatures is not the derivative.
         """
         if not self.kinks:
             return None
         return sum(np.sign(z.real - kink).astype(np.int8) for kink in self.kinks)  # type: ignore[return-value]
 
     def scratch(self, out: Array, number: int = 0) -> Array:
-        """A temporary array like `out`, which is kept for the next call.
+        """Return a temporary array like `out`, which is reused in the next call.
 
         Parameters
         ----------
         out : array
-            Gives the shape and dtype.
+            An array with the required shape and dtype.
         number : int, default 0
-            Tells apart several arrays that are needed at the same time.
+            Distinguishes several arrays that are needed at the same time.
         """
         return self._scratch(out.shape, out.dtype, number)
 
     def flags(self, out: Array) -> Array:
-        """A temporary array of bool in the shape of `out`, which is kept for the next call."""
+        """Return a temporary bool array in the shape of `out`, which is reused in the next call."""
         return self._scratch(out.shape, np.dtype(bool), 0)
 
     def _scratch(self, shape: Shape, dtype: np.dtype[Any], number: int) -> Array:

@@ -1,4 +1,4 @@
-"""An activation made of two functions: one number to one number, and its derivative."""
+"""An activation made of two functions: an element-wise function, and its derivative."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Elementwise(Activation):
     """a = function(z);  da/dz = slope(z): any function of one number, with its derivative
 
     For an activation that is used once; a subclass of `Activation` is faster and can be saved.
-    `mg.check_layer(mg.Elementwise(function, slope))` tells whether the slope is correct.
+    `mg.check_layer(mg.Elementwise(function, slope))` checks whether the slope is correct.
 
     Parameters
     ----------
     function : callable
         Takes an array of any shape and returns an array of that shape: the activations.
     slope : callable
-        Takes the same array and returns the derivative at each of its numbers.
+        Takes the same array and returns the derivative at each element.
 
     Examples
     --------
@@ -41,7 +41,7 @@ class Elementwise(Activation):
         self.given_slope = slope  # `slope` itself is the method
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Take an assigned `slope` as the option of that name, not in place of the method."""
+        """Treat an assigned `slope` as the option, which must not replace the method."""
         if name in ("slope", "given_slope") and "given_slope" in self.__dict__:
             self._reassign("slope", value)
         else:

@@ -1,4 +1,4 @@
-"""Formulas that several activations share: each writes into `out`, also for complex numbers."""
+"""Formulas that several activations share; each writes to `out`, also for complex numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlpgrad._core.arrays import Array, constant, is_positive, zeros
 
 @functools.cache
 def log_of_largest(dtype: np.dtype[Any]) -> float:
-    """The largest whole number x for which e^x is finite: 11 in float16, 88 in float32."""
+    """Return the largest integer x for which e^x is finite: 11 in float16, 88 in float32."""
     return float(np.floor(np.log(np.finfo(dtype).max)))
 
 
@@ -26,7 +26,7 @@ def magnitude(z: Array, out: Array) -> None:
 def complex_tanh(z: Array, out: Array) -> None:
     """Write tanh(x + iy) = (t + is) / (1 + ist), with t = tanh x and s = tan y.
 
-    NumPy's real functions are vectorized, the complex `tanh` is not: half the time.
+    This takes half the time of NumPy's complex `tanh`, which is not vectorized.
     """
     divisor = np.empty_like(out)
     t, s = out.real, out.imag
@@ -85,7 +85,7 @@ def exponential_unit_slope(
 
 
 def normal_cdf(z: Array, out: Array) -> None:
-    """Write Phi(z); longdouble numbers get the digits of float64, as SciPy has no more."""
+    """Write Phi(z); for longdouble only in float64 precision, as in SciPy."""
     if z.dtype.kind == "c" and np.abs(z.imag).max(initial=0) < 1e-9:
         # a complex step: Phi(x) + iy phi(x), whose error is of order y^2; SciPy's takes 15 times
         # as long

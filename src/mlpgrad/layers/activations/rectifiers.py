@@ -54,8 +54,8 @@ class ReLU(Activation):
 class LeakyReLU(Activation):
     """a = z for z > 0, else r z;  da/dz = 1 for z > 0, else r
 
-    Units that are off still learn. Maas, Hannun and Ng 2013, "Rectifier nonlinearities improve
-    neural network acoustic models".
+    Inactive units still learn. Maas, Hannun and Ng 2013, "Rectifier nonlinearities improve neural
+    network acoustic models".
 
     Parameters
     ----------

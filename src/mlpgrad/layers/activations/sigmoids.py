@@ -1,4 +1,4 @@
-"""Activations that saturate at both ends: the lecture's sigmoid and its kin, and the identity."""
+"""Activations that saturate at both ends, such as the lecture's sigmoid; and the identity."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlpgrad.layers.activations.formulas import complex_tanh, magnitude, sigmoid
 class Identity(Activation):
     """a = z;  da/dz = 1
 
-    For a linear network, and as a layer that does nothing.
+    For linear networks, and as a layer that does nothing.
 
     Examples
     --------
@@ -34,7 +34,7 @@ class Identity(Activation):
 
 
 class _WithTanh(Activation):
-    """An activation that is made from tanh, in whichever form is fast for the model's dtype."""
+    """An activation computed from tanh, in the form that is fastest for the model's dtype."""
 
     _complex_tanh: Any = None
 
@@ -46,9 +46,9 @@ class _WithTanh(Activation):
 class Sigmoid(_WithTanh):
     """a = 1 / (1 + e^-z);  da/dz = a (1 - a)      (lecture, formula 1)
 
-    Computed as tanh(z/2)/2 + 1/2: NumPy's tanh is ten times as fast as SciPy's expit. The error is
-    a few units of the machine precision, whatever z is; relative to a probability near 0 it may be
-    larger. A loss that needs such probabilities takes logits: `SigmoidCrossEntropy`.
+    Computed as tanh(z/2)/2 + 1/2: NumPy's tanh is ten times as fast as SciPy's expit. The absolute
+    error is a few units of the machine precision for every z; relative to a probability near 0 it
+    may be larger. Losses that need such probabilities take logits: `SigmoidCrossEntropy`.
 
     Examples
     --------

@@ -87,11 +87,12 @@ class SiLU(Activation):
 class GELU(Activation):
     """a = z Phi(z);  da/dz = Phi(z) + z phi(z)
 
-    Phi is the distribution function of the standard normal law and phi its density. This is the
-    exact function, not its approximation by tanh. Hendrycks and Gimpel 2016, "Gaussian error linear
-    units".
+    Phi is the cumulative distribution function of the standard normal distribution, and phi its
+    density. This is the exact function, not its approximation by tanh. Hendrycks and Gimpel 2016,
+    "Gaussian error linear units".
 
-    Phi comes from SciPy, which makes this the slowest activation: twenty times as long as `SiLU`.
+    Phi is computed by SciPy, which makes this the slowest activation, twenty times slower than
+    `SiLU`.
 
     Examples
     --------
@@ -112,7 +113,8 @@ class GELU(Activation):
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
         cdf, flags = self.scratch(out), self.flags(out)
-        # Phi = a / z, since SciPy's takes longer than all the rest; 1/2 where a has lost digits
+        # Phi = a / z, since calling SciPy again would dominate the time; 1/2 where a lost its
+        # digits
         np.abs(z, out)
         np.less(out, constant(np.finfo(out.dtype).tiny, out.dtype), flags)
         np.copyto(cdf, z)
