@@ -337,6 +337,20 @@ def test_it_belongs_to_its_weights():
         other.predict(X, std=True)
 
 
+def test_a_file_that_could_not_be_read_is_not_written(tmp_path):
+    model = network()
+    model.laplace(X, Y)
+    model.save(tmp_path / "model.npz")
+    before = (tmp_path / "model.npz").read_bytes()
+    model.params *= 1.01
+    with pytest.raises(ValueError, match=r"weights have changed .*uncertainty = None"):
+        model.save(tmp_path / "model.npz")
+    assert (tmp_path / "model.npz").read_bytes() == before
+    model.uncertainty = None  # as the message says
+    model.save(tmp_path / "model.npz")
+    np.testing.assert_array_equal(mg.load(tmp_path / "model.npz").params, model.params)
+
+
 def test_a_fit_changes_neither_weights_nor_later_training():
     trained = []
     for ask in (False, True):

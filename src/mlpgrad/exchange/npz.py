@@ -43,6 +43,8 @@ def save(model: Network, path: str | Path) -> None:
     path : str or Path
         Name of the file; no suffix is added. `Sequential.save` documents the errors.
     """
+    if model.uncertainty is not None:
+        model.uncertainty.check(model)  # `load` would refuse the file
     arrays: dict[str, Array] = {"params": model.params, "state": model.state}
     description = {
         "format": FORMAT,
