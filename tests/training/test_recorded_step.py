@@ -1,5 +1,7 @@
 """Steps that are repeated as recorded calls train exactly as the layers do."""
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,18 @@ def assert_trains_alike(train, make, x, y, optimizer=mg.Adam, **options):
         np.testing.assert_array_equal(a, b)
 
 
+def assert_owned_by_plain_arrays(calls):
+    """A recorded array below a plain one would keep the tape for ever.
+
+    The garbage collector does not look into plain arrays, so that it would not see the cycle.
+    """
+    for call in calls:
+        for array in (*call.inputs, call.output):
+            while isinstance(array, np.ndarray):
+                assert type(array) is not tape.Recorded
+                array = array.base
+
+
 @every_case
 @one_and_many
 def test_every_layer_and_loss_trains_alike_to_the_last_bit(case, cls, size, trained):
@@ -50,6 +64,31 @@ def test_every_layer_and_loss_trains_alike_to_the_last_bit(case, cls, size, trai
     if size is None and vars(cls).get("repeatable"):
         assert Watched.latest.recording is not None
         assert bool(Watched.latest.updates) == bool(Watched.latest.network.params.size)
+    if Watched.latest.recording is not None:
+        assert_owned_by_plain_arrays(Watched.latest.recording.calls)
+
+
+def tapes():
+    """How many tapes and recorded arrays there are."""
+    gc.collect()
+    return sum(isinstance(kept, tape.Tape | tape.Recorded) for kept in gc.get_objects())
+
+
+@pytest.mark.parametrize("size", [None, 3])
+def test_no_tape_outlives_its_fit(size, trained):
+    Watched.latest = None
+    before = tapes()
+    x, y = np.ones((11, 3), np.float32), np.zeros((11, 2), np.float32)
+    model = mg.Sequential(
+        [mg.Dense(3, 4), mg.BatchNorm(4), mg.Tanh(), mg.Dropout(0.1), mg.Dense(4, 2)],
+        loss=mg.MeanSquaredError(),
+        ensemble_size=size,
+    )
+    trained(model, x, y, mg.Adam(), repeats=True)
+    assert Watched.latest.recording is not None
+    del model
+    Watched.latest = None
+    assert tapes() == before
 
 
 @every_case

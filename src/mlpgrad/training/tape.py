@@ -11,7 +11,8 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad.layers.base import Layer
 
-ATTRIBUTES = {"tape", "shape", "ndim", "dtype", "size", "itemsize", "real", "T", "mT"}
+VIEWS = {"real", "T", "mT"}
+ATTRIBUTES = {"tape", "shape", "ndim", "dtype", "size", "itemsize"}
 ATTRIBUTES |= {"dot", "argmax", "take", "fill", "reshape", "_view"}
 """Attributes of a recorded array that may be used; all others would depend on its values."""
 
@@ -86,7 +87,9 @@ class Tape:
     def recorded(self, value: Any) -> Any:
         """Return a recording view of an array, or of the arrays in a list, dict or layer."""
         if isinstance(value, np.ndarray) and value.flags.writeable:
-            view = np.ndarray.view(value, Recorded)
+            # a base that is recorded would close a cycle that the garbage collector cannot see:
+            # it does not look into plain arrays
+            view = np.ndarray.view(self.plain(value), Recorded)
             view.tape = self
             return view
         if isinstance(value, dict):
@@ -124,11 +127,9 @@ class Recorded(np.ndarray[Any, np.dtype[Any]]):
 
     tape: Tape
 
-    def __array_finalize__(self, source: Any) -> None:
-        if isinstance(source, Recorded):
-            self.tape = source.tape
-
     def __getattribute__(self, name: str) -> Any:
+        if name in VIEWS:
+            return self._view(getattr(self.tape.plain(self), name), f"array.{name}")
         if name in ATTRIBUTES or name.startswith("__"):
             return super().__getattribute__(name)
         raise NotRepeatableError(f"array.{name}")
