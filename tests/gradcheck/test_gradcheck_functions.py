@@ -51,6 +51,14 @@ def test_parameters_that_cannot_be_checked(params, error, message):
         mg.check_gradient(value, slope, params)
 
 
+@pytest.mark.parametrize("empty", [np.empty(0), {"a": np.empty((0, 3))}, [], {}], ids=repr)
+@pytest.mark.parametrize("value_of", [lambda x: 0.0, lambda x: x, lambda x: np.ones(2)])
+@pytest.mark.parametrize("check", [mg.check_gradient, mg.check_vjp, mg.check_hvp])
+def test_nothing_is_not_checked(check, value_of, empty):
+    with pytest.raises(ValueError, match="expects at least one number, got none"):
+        check(value_of, lambda *given: given[-1], empty)
+
+
 def test_an_unknown_method_names_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'complex'"):
         mg.check_gradient(value, slope, P, method="komplex")

@@ -352,3 +352,19 @@ def test_every_loss_on_classes_takes_text(cls):
     model.fit(X, y, optimizer=mg.Adam(), **FIT)
     predicted = model.predict_classes(X)
     assert predicted.shape == ((60, 3) if columns else (60,))
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"), [([-1, 1], "classes -1, 1"), (["no", "yes"], "classes 'no', 'yes'")]
+)
+def test_the_summary_names_labels_that_are_not_indices(labels, shown):
+    x = np.random.default_rng(0).normal(size=(20, 2))
+    model = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy(), random_state=0)
+    assert "classes" not in model.summary()
+    model.fit(
+        x, np.asarray(labels)[(x[:, 0] > 0).astype(int)], optimizer=mg.SGD(0.1), epochs=1, verbose=0
+    )
+    assert model.summary().endswith(shown)
+    indices = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy(), random_state=0)
+    indices.fit(x, (x[:, 0] > 0).astype(int), optimizer=mg.SGD(0.1), epochs=1, verbose=0)
+    assert "classes" not in indices.summary()

@@ -10,6 +10,7 @@ import numpy as np
 from mlpgrad._core.terminal import Text
 from mlpgrad.layers.chain import walk
 from mlpgrad.losses.base import Loss
+from mlpgrad.network.labels import Labels, listed
 from mlpgrad.network.storage import Storage
 from mlpgrad.penalties import Penalty
 
@@ -22,6 +23,7 @@ class Shown(Storage):
     target_scaling: str | None
     classes: Any
     encoder: Any
+    _labels: Labels | None
 
     def summary(self) -> str:
         """Return a table of the layers: position, layer, output shape, number of parameters.
@@ -55,6 +57,9 @@ class Shown(Storage):
         )
         if self.target_scaling is not None:
             total += f", target_scaling={self.target_scaling!r}"
+        labels = None if self._labels is None else self._labels.classes.tolist()
+        if self.loss.classifies and labels and labels != [*range(len(labels))]:
+            total += f", classes {listed(labels)}"
         return Text("\n".join([*lines, total]))
 
     def __repr__(self) -> str:

@@ -23,8 +23,6 @@ class BlackBox(Problem):
     ) -> None:
         self.f, self.grad, self.tree = f, grad, params
         self.leaves, self.point = trees.layout(params, name)
-        if not len(self.point):
-            raise ValueError("params expects at least one number, got none: nothing to check")
         self.own_dtype = np.result_type(*(leaf.dtype for leaf in self.leaves if leaf.size))
         self.label = getattr(f, "__name__", type(f).__name__)
         self.mutates = ""

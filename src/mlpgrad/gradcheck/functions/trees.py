@@ -62,7 +62,9 @@ def layout(tree: Any, name: str = "params") -> tuple[list[Leaf], Array]:
         leaves.append(Leaf(path, start, start + array.size, array.shape, array.dtype))
         parts.append(array.astype(np.float64).ravel())
         start += array.size
-    vector = np.concatenate(parts) if parts else np.empty(0)
+    if not start:
+        raise ValueError(f"{name} expects at least one number, got none: nothing to check")
+    vector = np.concatenate(parts)
     if not np.isfinite(vector).all():
         leaf = next(leaf for leaf in leaves if not np.isfinite(vector[leaf.slice]).all())
         raise ValueError(f"{leaf.name} expects finite numbers, got NaN or infinity")
