@@ -179,10 +179,10 @@ class Sequential(Differentiable, Answers):
             ranks, weighted by their numbers of rows.
         compiled : bool, optional
             Whether to compile the training steps to machine code, with the extra
-            `mlpgrad[compiled]`: False never does, True always does (or raises an error that says
-            why it cannot), None does where it pays, given the number of steps and the size of the
-            network. `model.compiled_because` gives the reason if it did not. Results differ by
-            rounding.
+            `mlpgrad[compiled]`: False never does; True does even for few steps, and raises an error
+            that says why if the options do not allow it; None does where it pays, given the number
+            of steps and the size of the network. If a step turns out not to be compilable, NumPy
+            trains. `model.compiled_because` gives the reason. Results differ by rounding.
 
         Returns
         -------

@@ -98,6 +98,13 @@ def test_a_constant_may_be_an_operand(dtype):
         )
 
 
+@pytest.mark.parametrize("kind", ["f4f8", "f8f4"])
+def test_numbers_of_two_types_are_subtracted_in_the_wider_one(kind):
+    x, y = np.ones(7, kind[:2]), np.full(7, 1 + 1e-5, kind[2:])
+    found = compiled(lambda x, y, o: np.subtract(x, y, out=o), x, y, np.empty(7, np.float32))
+    np.testing.assert_array_equal(*found[-1])
+
+
 @each_dtype
 def test_calls_that_share_a_loop_read_what_the_others_have_written(dtype):
     rng = np.random.default_rng(0)

@@ -582,7 +582,9 @@ def test_another_thread_ends_a_training_of_many_epochs():
     asking = threading.Thread(target=ask)
     asking.start()
     options = {"epochs": 1_000_000, "batch_size": 32, "verbose": 0, "compiled": True}
-    history = model.fit(*MOONS, optimizer=mg.Adam(), **options)
-    ended.set()
-    asking.join()
+    try:
+        history = model.fit(*MOONS, optimizer=mg.Adam(), **options)
+    finally:
+        ended.set()
+        asking.join()
     assert history.epochs < 1_000_000

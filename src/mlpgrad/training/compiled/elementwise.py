@@ -151,7 +151,7 @@ class Elementwise:
             mask, value, before = args
             value = self._converted(value, kinds[1], out, lanes)
             return Functions(self.code, out, lanes).select(mask, value, before)
-        kind = next((k for k in kinds if k in ("f4", "f8")), "")
+        kind = max((k for k in kinds if k in ("f4", "f8")), default="")  # the wider, as in NumPy
         if {*kinds, out} == {"i8"} and operation.kind in INTEGER:
             vector = vector_of("i8", lanes)
             return self.code.op(f"{INTEGER[operation.kind]} {vector} {args[0]}, {args[1]}")

@@ -24,7 +24,7 @@ define internal i64 @mode(i64 %mode) {
   %old = load i32, ptr %at
   %fast = or i32 %old, 32832
   %given = trunc i64 %mode to i32
-  %first = icmp eq i64 %mode, 0
+  %first = icmp eq i64 %mode, -1
   %new = select i1 %first, i32 %fast, i32 %given
   store i32 %new, ptr %at
   call void @llvm.x86.sse.ldmxcsr(ptr %at)
@@ -37,22 +37,23 @@ declare void @llvm.aarch64.set.fpcr(i64)
 define internal i64 @mode(i64 %mode) {
   %old = call i64 @llvm.aarch64.get.fpcr()
   %fast = or i64 %old, 16777216
-  %first = icmp eq i64 %mode, 0
+  %first = icmp eq i64 %mode, -1
   %new = select i1 %first, i64 %fast, i64 %mode
   call void @llvm.aarch64.set.fpcr(i64 %new)
   ret i64 %old
 }""",
     "": "define internal i64 @mode(i64 %mode) {\n  ret i64 %mode\n}",
 }
-"""`mode(0)` makes this thread take subnormal numbers for 0, and returns the mode before.
+"""`mode(-1)` makes this thread take subnormal numbers for 0, and returns the mode before.
 
-An operation on one takes a hundred cycles. `mode` of what it has returned puts that back.
+An operation on one takes a hundred cycles. `mode` of what it has returned puts that back: it may be
+0, which is the usual mode of ARM processors.
 """
 
 TRAIN = """
 define void @train(ptr %rows, i64 %members, i64 %batches, i64 %before) {
 entry:
-  %mode = call i64 @mode(i64 0)
+  %mode = call i64 @mode(i64 -1)
   br label %member
 member:
   %m = phi i64 [ 0, %entry ], [ %m1, %member ]
