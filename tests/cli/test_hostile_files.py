@@ -3,6 +3,7 @@ refused.
 """
 
 import gzip
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from mlpgrad.cli import main
 from mlpgrad.cli.data import load_data
 from mlpgrad.cli.parser import build_parser
+from mlpgrad.cli.text import read_text
 
 X = np.random.default_rng(0).normal(size=(60, 2)).round(3)
 ROWS = [[f"{a}", f"{b}", f"{a + b:.3f}"] for a, b in X]
@@ -133,6 +135,32 @@ def test_what_is_advised_about_doubts_ends_them(path):
     assert not any("warning" in note for note in data.notes)
 
 
+@pytest.mark.parametrize("odd", ["-999", "many"])
+def test_what_is_advised_about_gaps_keeps_those_that_are_known(path, odd):
+    gaps = ["NA", "1.5", "n/a", "2.5"]
+    text = lines([[gaps[i % 4], f"{i}" if i % 4 else odd, y] for i, (_, _, y) in enumerate(ROWS)])
+    try:
+        told = " ".join(read(path, text).notes)
+    except ValueError as error:
+        told = str(error)
+    missing = re.search("--missing '(.*?)'", told)[1]
+    assert missing == f",NA,n/a,{odd}"
+    data = read(path, text, "--missing", missing)
+    assert np.isnan(data.x["a"]).sum() == 30
+    assert np.isnan(data.x["b"]).sum() == 15
+
+
+def test_a_column_with_blanks_in_its_name_is_left_out_as_advised(path):
+    text = lines([[a, y, y] for a, _, y in ROWS], head=("a", "the same", "y"))
+    (warning,) = [note for note in read(path, text).notes if note.startswith("warning: ")]
+    assert "--without 'the same' leaves it out" in warning
+
+
+def test_copies_with_gaps_are_seen(path):
+    rows = [[a, "", y] if i % 2 else ["", b, y] for i, (a, b, y) in enumerate(ROWS[:15])]
+    assert any("same as rows to train on" in note for note in read(path, lines(rows * 4)).notes)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -141,12 +169,13 @@ def test_what_is_advised_about_doubts_ends_them(path):
         with_column(["999", "1.5", "1000", "998"]),  # among the others
         with_column(["-999", "5.5", "1e6", "-1e6"]),
         with_column(["1", "99", "2", "3", "80"]),
-        lines([["1", "x", "yes"], ["2", "y", "no"]] * 30),
+        with_column(["NA", "na", "Rome", "Ulm"]),
+        lines([["1", "x", "yes"], ["2", "y", "no"]] * 30),  # equal rows that are not copies
     ],
 )
 def test_usual_tables_raise_no_doubt(path, text):
     warnings = [note for note in read(path, text).notes if note.startswith("warning: ")]
-    assert not [w for w in warnings if "same as rows" not in w]
+    assert not warnings
 
 
 @pytest.mark.parametrize(
@@ -172,6 +201,37 @@ def test_usual_tables_raise_no_doubt(path, text):
 def test_what_is_no_plain_number_or_no_text_is_refused_with_what_to_do(path, text, words):
     with pytest.raises(ValueError, match=words):
         read(path, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["PAR1,PAR2,y\n", "PAR1\tPAR2\ty\n", "BZh,ARROW1,y\n", "<5,{a},y\n"]
+)
+def test_names_that_begin_as_other_formats_do_are_names(path, text):
+    delimiter = "\t" if "\t" in text else ","
+    assert len(read(path, text + lines(ROWS, delimiter).partition("\n")[2]).x) == 2
+
+
+def test_rows_with_one_text_are_rows_where_there_is_no_header(path):
+    text = lines([["red", "", ""], *[["blue", b, y] for _, b, y in ROWS]]).partition("\n")[2]
+    table = read_text(path_of(path, text), options_of("--no-header"))
+    assert table.lines[0] == 1
+    assert not table.left_out
+
+
+def test_rows_that_begin_as_comments_are_rows_where_others_do(path):
+    text = lines([[f"#{i}", b, y] for i, (_, b, y) in enumerate(ROWS)])
+    assert not read_text(path_of(path, text), options_of()).left_out
+    with pytest.raises(ValueError, match="line 4: expects 3 fields as in the first line, got 4"):
+        read(path, text.replace("#2,", "#2,half,"))
+
+
+def path_of(path, text):
+    path.write_text(text)
+    return path
+
+
+def options_of(*options):
+    return build_parser().parse_args(["train", "t.csv", *options])
 
 
 def test_lines_that_are_no_rows_are_told_in_prediction_too(path, capsys, tmp_path, monkeypatch):

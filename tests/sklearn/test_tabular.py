@@ -317,6 +317,11 @@ def test_a_saved_model_that_was_trained_on_an_array_takes_columns_by_place(tmp_p
     pd.DataFrame(x, columns=list("abcd")).to_csv(rows, index=False)
     assert main(["predict", file, rows]) == 0
     assert capsys.readouterr().out.split()[1:] == found.predict(x).astype(str).tolist()
+    pd.DataFrame(x, columns=list("abcd")).to_csv(rows)  # with the index: a column too many
+    assert main(["predict", file, rows]) == 1
+    assert (
+        "expects 4 columns, as many as the model was trained on, got 5" in capsys.readouterr().err
+    )
 
 
 # in use

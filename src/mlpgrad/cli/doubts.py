@@ -15,7 +15,7 @@ from mlpgrad.cli.text import TextTable
 
 FAR = 3.0  # ranges of the other numbers, beyond which a number like -999 may stand for a gap
 COPIES = 0.1  # of the test rows, from which they are told
-MOST_ROWS = 200_000  # that are looked through for copies
+MOST_FIELDS = 4_000_000  # that are looked through for copies: each takes some 30 bytes
 SHOWN = 5
 
 
@@ -33,10 +33,11 @@ def doubts(
         if table.columns[column] == table.columns[name]:
             yield (
                 f"column {column!r} is the same as the target in every row, and gives the answer "
-                f"away: --without {column} leaves it out"
+                f"away: --without {column!r} leaves it out"
             )
         if decided.kind == CATEGORIES:
-            yield from _spellings(table.columns[column], f"column {column!r}")
+            texts = [t for t in table.columns[column] if not table.fields.is_missing(t)]
+            yield from _spellings(texts, f"column {column!r}")
         if decided.kind == NUMBERS:
             yield from _stands_for_gaps(x[column], table, column)
     if not target.classes:
@@ -77,7 +78,8 @@ def _stands_for_gaps(numbers: Array, table: TextTable, name: str) -> Iterator[st
             text = table.columns[name][row]
             yield (
                 f"column {name!r}: {text} is in {counts[place]} rows, and the others are from "
-                f"{others[0]:g} to {others[-1]:g}; if it stands for a gap, pass --missing ',{text}'"
+                f"{others[0]:g} to {others[-1]:g}; if it stands for a gap, pass "
+                f"--missing {table.gaps_and(text)!r}"
             )
             return
 
@@ -85,19 +87,23 @@ def _stands_for_gaps(numbers: Array, table: TextTable, name: str) -> Iterator[st
 def copies(x: dict[str, Any], y: Array, rows: dict[str, Array]) -> Iterator[str]:
     """Rows to test on that are the same, target included, as rows to train on.
 
-    Long tables are not looked through.
+    Large tables are not looked through, nor are those without a column that tells rows apart: in a
+    table of a few categories, equal rows are usual.
     """
-    if len(y) > MOST_ROWS:
+    if len(y) * (len(x) + 1) > MOST_FIELDS:
         return
-    keys = list(zip(*(column.tolist() for column in (*x.values(), y)), strict=True))
+    columns = [[None if v != v else v for v in column.tolist()] for column in (*x.values(), y)]
+    if max(len(set(column)) for column in columns) ** 2 <= len(y):
+        return
+    keys = list(zip(*columns, strict=True))
     known = Counter(keys[row] for row in rows["train"])
     test = rows["test"]
     found = sum(keys[row] in known for row in test)
     if found > COPIES * len(test):
         yield (
             f"{found} of the {len(test)} rows to test on are the same as rows to train on, target "
-            f"included, so that the figures are too good for new rows; if they are copies, leave "
-            f"them out of the file"
+            f"included; if they are copies, the figures are too good for new rows: leave the "
+            f"copies out of the file"
         )
 
 

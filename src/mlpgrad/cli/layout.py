@@ -21,41 +21,47 @@ class Layout(NamedTuple):
     notes: list[str]
 
 
-def laid_out(rows: list[Row], is_number: Callable[[str], bool]) -> Layout:
+def laid_out(rows: list[Row], is_number: Callable[[str], bool], headed: bool) -> Layout:
     """The rows of the table in a file.
 
     Left out are a first line `sep=;`, comments after `#` and titles above the table, which are told
     from the table by their number of fields, and empty fields at the end of every row. Where the
-    first line has no name for row names or row numbers, as R writes it, they get one.
+    first line has no name for row names or row numbers, as R writes it, they get one. Where the
+    table has no header (`headed` is false), a row with one text and empty fields is not a title.
     """
     notes: list[str] = []
     if rows and _STATED.fullmatch(rows[0][1][0]) and not any(rows[0][1][1:]):
         rows = rows[1:]
     usual = Counter(len(fields) for _, fields in rows).most_common(1)[0][0] if rows else 0
     rows = _without_comments(rows, usual, notes)
-    rows = _without_titles(rows, usual, is_number, notes)
+    rows = _without_titles(rows, usual, is_number, headed, notes)
     rows = _without_ends(rows, notes)
     rows = _with_row_names(rows, is_number, notes)
     return Layout(rows, notes)
 
 
 def _without_comments(rows: list[Row], usual: int, notes: list[str]) -> list[Row]:
-    comments = [line for line, row in rows if row[0].startswith("#") and len(row) != usual]
-    if not comments:
-        return rows
+    marked = [(line, len(row) != usual) for line, row in rows if row[0].startswith("#")]
+    comments = [line for line, other in marked if other]
+    if not comments or len(marked) - len(comments) > 1:
+        return rows  # beside a header, rows of the table begin with #, too
     lines = ", ".join(map(str, comments[:5])) + (", ..." * (len(comments) > 5))
     notes.append(f"left out, since it begins with #: line{'s' * (len(comments) > 1)} {lines}")
     return [(line, row) for line, row in rows if line not in set(comments)]
 
 
 def _without_titles(
-    rows: list[Row], usual: int, is_number: Callable[[str], bool], notes: list[str]
+    rows: list[Row],
+    usual: int,
+    is_number: Callable[[str], bool],
+    headed: bool,
+    notes: list[str],
 ) -> list[Row]:
     """Without lines above the table that have one field of text only."""
     start = 0
     for line, row in rows:
         texts = [text for text in row if text]
-        alone = len(texts) == 1 and usual > 1 and (len(row) != usual or usual > 2)
+        alone = len(texts) == 1 and usual > 1 and (len(row) != usual or (headed and usual > 2))
         if not alone or is_number(texts[0]) or start + 1 == len(rows):
             break
         notes.append(f"left out, since it has one field only: line {line}, {texts[0][:SHOWN]!r}")

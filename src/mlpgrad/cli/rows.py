@@ -69,6 +69,7 @@ def _encoded_rows(encoder: TableEncoder, path: Path, options: argparse.Namespace
     table, columns = read_text(path, options), columns_of(encoder)
     by_place = all(isinstance(name, int) for name in columns)
     if by_place:
+        _check_width(table, len(encoder.snapshot()["plan"]))
         renamed = zip(range(len(table.names)), table.columns.values(), strict=True)
         table = table._replace(columns={str(place): texts for place, texts in renamed})
     known = {str(name): column for name, column in columns.items()}
@@ -148,11 +149,16 @@ def _array_rows(model: Sequential, path: Path, options: argparse.Namespace) -> R
     if options.missing is None:
         options.missing = ""
     table = read_text(path, options)
-    wanted = model.in_features
-    if wanted is not None and len(table.names) != wanted:
-        raise ValueError(
-            f"{path} expects {wanted} columns, as many as the model has features, got "
-            f"{len(table.names)}"
-        )
+    if model.in_features is not None:
+        _check_width(table, model.in_features)
     columns = read(table, {name: Decided(NUMBERS) for name in table.names})
     return Rows(np.column_stack(list(columns.values())), table)
+
+
+def _check_width(table: TextTable, wanted: int) -> None:
+    """Raise ValueError unless the columns, which are taken by place, are as many as in training."""
+    if len(table.names) != wanted:
+        raise ValueError(
+            f"{table.path} expects {wanted} columns, as many as the model was trained on, got "
+            f"{len(table.names)}"
+        )

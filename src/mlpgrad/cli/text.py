@@ -46,6 +46,11 @@ class TextTable(NamedTuple):
         """Return the place of a field in the file."""
         return f"{self.path}, line {self.lines[row]}, column {name!r}"
 
+    def gaps_and(self, text: str) -> str:
+        """Return the texts that stand for gaps in this file, and one more, for `--missing`."""
+        seen = set().union(*self.columns.values())
+        return ",".join(["", *sorted(t for t in seen if t and self.fields.is_missing(t)), text])
+
     def refused(self, error: Exception) -> ValueError:
         """Return an error of mlpgrad about a row, with its line and command-line options."""
 
@@ -61,7 +66,8 @@ class TextTable(NamedTuple):
         problem = re.sub(r" in row (\d+)", lambda m: f" in line {self.lines[int(m[1])]}", problem)
         problem = problem.removeprefix(f"{self.path}, ")
         advice = _DATES.sub("such as the year or the day of the week,", advice)
-        advice = _MISSING.sub(r"--missing ',\1'", _COLUMNS.sub(option, advice))
+        advice = _COLUMNS.sub(option, advice)
+        advice = _MISSING.sub(lambda m: f"--missing {self.gaps_and(m[1])!r}", advice)
         return ValueError(f"{self.path}, {problem}{between}{_as_options(advice)}")
 
 
@@ -107,7 +113,7 @@ def _table(
     options: argparse.Namespace,
 ) -> TextTable:
     """Return the table from rows of text, the first of which may be a header."""
-    numbered, left_out = laid_out(numbered, fields.is_number)
+    numbered, left_out = laid_out(numbered, fields.is_number, options.header is not False)
     if not numbered:
         raise ValueError(f"{path} is empty; a header and rows of data are needed")
     lines, rows = [line for line, _ in numbered], [row for _, row in numbered]

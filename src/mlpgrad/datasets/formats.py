@@ -3,44 +3,48 @@
 from __future__ import annotations
 
 import codecs
+import re
 
 AS_CSV = "save the sheet as CSV"
 IN_PANDAS = "read it with pandas, and save it by to_csv(..., index=False)"
 STARTS = {
-    b"PK\x03\x04": (
+    rb"PK\x03\x04": (
         "a zip archive, as Excel workbooks and .npz files are",
         f"unpack it, or {AS_CSV}",
     ),
-    b"\xd0\xcf\x11\xe0": ("an old Excel workbook", AS_CSV),
-    b"PAR1": ("a Parquet file", IN_PANDAS),
-    b"ARROW1": ("a Feather file", IN_PANDAS),
-    b"\x89HDF": ("an HDF5 file", IN_PANDAS),
-    b"\x93NUMPY": ("a NumPy array", "save it by numpy.savetxt(..., delimiter=',')"),
+    rb"\xd0\xcf\x11\xe0": ("an old Excel workbook", AS_CSV),
+    rb"PAR1[\x00-\x08\x0e-\x1f]": ("a Parquet file", IN_PANDAS),
+    rb"ARROW1\x00": ("a Feather file", IN_PANDAS),
+    rb"\x89HDF": ("an HDF5 file", IN_PANDAS),
+    rb"\x93NUMPY": ("a NumPy array", "save it by numpy.savetxt(..., delimiter=',')"),
     b"SQLite format 3": ("an SQLite database", IN_PANDAS),
-    b"%PDF": ("a PDF document", "copy its table into a spreadsheet, and save it as CSV"),
-    b"\x89PNG": ("a PNG image", "write its numbers as a table"),
-    b"\xff\xd8\xff": ("a JPEG image", "write its numbers as a table"),
-    b"BZh": ("packed by bzip2", "unpack it"),
-    b"\xfd7zXZ": ("packed by xz", "unpack it"),
-    b"7z\xbc\xaf": ("a 7z archive", "unpack it"),
-    b"{": ("JSON", IN_PANDAS),
-    b"[{": ("JSON", IN_PANDAS),
-    b"<": ("a web page or XML", "copy its table into a spreadsheet, and save it as CSV"),
+    b"%PDF-": ("a PDF document", "copy its table into a spreadsheet, and save it as CSV"),
+    rb"\x89PNG": ("a PNG image", "write its numbers as a table"),
+    rb"\xff\xd8\xff": ("a JPEG image", "write its numbers as a table"),
+    b"BZh[1-9]1AY&SY": ("packed by bzip2", "unpack it"),
+    rb"\xfd7zXZ": ("packed by xz", "unpack it"),
+    rb"7z\xbc\xaf": ("a 7z archive", "unpack it"),
+    rb"\{\s*[\"}]": ("JSON", IN_PANDAS),
+    rb"\[\s*\{": ("JSON", IN_PANDAS),
+    b"<[A-Za-z!?]": ("a web page or XML", "copy its table into a spreadsheet, and save it as CSV"),
 }
-"""The first bytes of files: what the files are, and what to do."""
+"""Patterns of the first bytes of files: what the files are, and what to do.
+
+Texts that begin a table, such as the names PAR1 and PAR2 or a field `<5`, match none.
+"""
 
 
 def other_format(start: bytes) -> str | None:
-    """Return what a file is, by its first bytes, and a fix; None if it may be text.
+    r"""Return what a file is, by its first bytes, and a fix; None if it may be text.
 
     Examples
     --------
-    >>> other_format(b"PAR1...")
+    >>> other_format(b"PAR1\x15\x04")
     'a Parquet file, not a text table; read it with pandas, and save it by to_csv(..., index=False)'
     """
     start = start.lstrip(b" \r\n\t")
     for begin, (what, fix) in STARTS.items():
-        if start.startswith(begin):
+        if re.match(begin, start):
             return f"{what}, not a text table; {fix}"
     return None
 
