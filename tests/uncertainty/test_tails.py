@@ -5,6 +5,7 @@ import pytest
 from scipy import integrate, stats
 
 import mlpgrad as mg
+from mlpgrad.uncertainty.law import Law
 from mlpgrad.uncertainty.tails import half_width, kurtosis_of, log_density
 
 RNG = np.random.default_rng(0)
@@ -102,6 +103,25 @@ def test_new_targets_are_likelier_than_under_a_normal_law():
     options = model.uncertainty.config() | {"kurtosis": 0.0}
     model.uncertainty = type(model.uncertainty)(**options)
     assert heavy > model.log_likelihood(x, y) + 0.02
+
+
+@pytest.mark.parametrize("kurtosis", [np.nan, np.inf, -0.5, "heavy", [0.5, 0.5], [[0.5]], None])
+def test_a_kurtosis_that_is_none_is_refused(kurtosis):
+    with pytest.raises((TypeError, ValueError), match="Laplace: kurtosis expects"):
+        mg.Laplace(np.eye(3), noise=[1.0], kurtosis=kurtosis)
+
+
+@pytest.mark.parametrize("unit", [1e-90, 1e90])
+def test_intervals_do_not_depend_on_the_unit(unit):
+    model = mg.Sequential([mg.Identity()], loss=mg.MeanSquaredError(), dtype="float64")
+    widths = []
+    for noise in (1.0, unit):
+        law = Law(model, np.zeros((1, 1)), None)
+        law.noise, law.open = np.full((1, 1, 1), noise**2), np.zeros((1, 1, 1))
+        law.kurtosis = np.full((1, 1, 1), 2.0)
+        low, high, _ = law.interval(0.9)
+        widths.append((high - low).item() / noise)
+    assert widths[0] == pytest.approx(widths[1])
 
 
 def test_files_and_members_keep_it(tmp_path):

@@ -147,7 +147,8 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
     def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[Array, Array]:
         """Bounds that hold a target with this probability.
 
-        They are those of a normal law with the mean and standard deviation of `predict_std`.
+        They are those of a normal law with the prediction as mean and the standard deviation of
+        `predict_std`; with 'evidence', of Student's law where the noise has heavy tails.
 
         Parameters
         ----------

@@ -98,7 +98,14 @@ class Laplace(Uncertainty):
                     f"Laplace: noise expects finite numbers >= 0 of shape (T,) or (E, T), got "
                     f"{arguments.shown(self.noise)}"
                 )
-        self.kurtosis = np.broadcast_to(np.float64(kurtosis), self.factor.shape[:-2])
+        given = arguments.numbers(kurtosis, "Laplace: kurtosis", "iuf").astype(np.float64)
+        members = self.factor.shape[:-2]
+        if given.shape not in ((), members) or not (np.isfinite(given) & (given >= 0)).all():
+            raise ValueError(
+                f"Laplace: kurtosis expects a finite number >= 0, or one for each member, got "
+                f"{arguments.shown(kurtosis)}"
+            )
+        self.kurtosis = np.broadcast_to(given, members)
         self.prior_precision, self.effective_parameters = prior_precision, effective_parameters
         self.log_evidence, self.checksum = log_evidence, checksum
 

@@ -135,8 +135,8 @@ class Law:
             return (*predicted, True)
         if self.kurtosis is None or self.noise is None:
             return (*self.loss.interval(self.mean, self.variance, level), self.includes_noise)
-        cumulant = (self.kurtosis * np.square(self.noise)).mean(axis=0)
-        half = half_width(level, self.variance, cumulant / np.square(self.variance))
+        heavy = (self.kurtosis * np.square(self.noise / self.variance)).mean(axis=0)
+        half = half_width(level, self.variance, heavy)
         return self.mean - half, self.mean + half, True
 
     def log_density(self, target: Array) -> Array:
