@@ -63,6 +63,15 @@ def test_training_ends_when_the_members_together_have_got_no_better():
     assert history.epochs == int(np.argmin(kept.losses)) + 1 + 4 < 500
 
 
+@pytest.mark.parametrize("bar", [np.inf, -1.0])
+@pytest.mark.parametrize("patience", [0, 1])
+def test_no_patience_ends_at_the_first_epoch_that_is_not_better(patience, bar):
+    kept = Kept()
+    _, history = trained(_Together(patience, bar), kept, epochs=500, rate=0.05)
+    assert history.epochs > 1
+    assert np.argmin(kept.losses) == history.epochs - 2
+
+
 def test_patience_is_shorter_behind_another():
     kept = Kept()
     _, history = trained(_Together(9, bar=min(kept_losses(0.3)) / 2), kept, epochs=500, rate=0.3)

@@ -14,7 +14,7 @@ from mlpgrad.network.storage import check_memory
 
 INSTEAD = (
     "use model.curvature(x, y) with scipy.sparse.linalg.eigsh or cg, which only need products "
-    "with it only"
+    "with it"
 )
 
 Product = Callable[[Array], Array]

@@ -61,7 +61,7 @@ class _Together(Callback):
     Parameters
     ----------
     patience : int
-        Epochs without improvement of the mean validation loss that are waited for.
+        Epochs without improvement of the mean validation loss that are waited for; 0 is as 1.
     bar : float, default inf
         What another training has reached: above it, a third of the patience is enough.
     """
@@ -78,6 +78,6 @@ class _Together(Callback):
         loss = float(np.mean(logs["val_loss"]))
         if loss < self.best:
             self.best, self.best_epoch = loss, epoch
-        patience = self.patience if self.best <= self.bar else max(self.patience // 3, 1)
-        if epoch - self.best_epoch >= patience:
+        patience = self.patience if self.best <= self.bar else self.patience // 3
+        if epoch - self.best_epoch >= max(patience, 1):
             self.model.stop_training = True
