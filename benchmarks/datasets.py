@@ -1,4 +1,4 @@
-"""Readers of the benchmark data that are not part of the repository, and of made problems."""
+"""Readers of benchmark data that lie outside the repository, and generated problems."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UCI = {
     "protein": "protein-tertiary-structure",
     "wine": "wine-quality-red",
 }
-"""Names of the UCI sets, and those of their files."""
+"""The names of the UCI sets, with the names of their files."""
 
 PROBEN1 = ("cancer1", "card1", "diabetes1", "gene1", "glass1", "heart1", "horse1", "soybean1",
            "thyroid1")  # fmt: skip
@@ -27,7 +27,7 @@ class Uci(NamedTuple):
 
     x: Any
     y: Any
-    """`(n, 1)`, in the target's own unit."""
+    """`(n, 1)`, in the unit of the target."""
     test: Any
     """Masks of the test rows, `(splits, n)`."""
 
@@ -82,7 +82,7 @@ def spirals() -> Rows:
 
 
 def standardized(train: Any, *others: Any) -> list[Any]:
-    """Columns brought to mean 0 and deviation 1 of the training rows; a constant one to 0."""
+    """Columns with mean 0 and deviation 1 over the training rows; constant columns become 0."""
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     deviation[deviation == 0] = 1
     return [(part - mean) / deviation for part in (train, *others)]

@@ -1,7 +1,7 @@
-"""Derivatives against torch.func: `python -m benchmarks.derivatives`, half a minute.
+"""Compare derivatives with torch.func: `python -m benchmarks.derivatives`, half a minute.
 
-Times in gradients of the library's own, ratios to torch.func, and the largest difference. `--smoke`
-takes a second and says nothing about speed.
+The table has times in units of the library's own gradient, ratios to torch.func, and the largest
+difference. `--smoke` takes a second, and its times mean nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # before NumPy
+    os.environ.setdefault(_name, "1")  # before NumPy is imported
 
 import numpy as np  # noqa: E402
 
@@ -27,10 +27,11 @@ from benchmarks.tables.section import Figures, Section, Table  # noqa: E402
 
 ROUNDS, SECONDS = 15, 0.1
 TEXT = (
-    "In float64, on one core each; processor time. Each ratio is the median over "
-    f"{ROUNDS} rounds, in which all take their turns, with the middle half of the rounds. PyTorch "
-    "computes with `jvp(grad(f))` and `vmap(grad(f))` of torch.func. Nothing that returns samples' "
-    "gradients takes less time than to write an array of their size."
+    "Everything is computed in float64 on one core, and times are processor times. Each ratio is "
+    f"the median over {ROUNDS} rounds in which the libraries take turns, with the quartiles in "
+    "parentheses. PyTorch computes with `jvp(grad(f))` and `vmap(grad(f))` of torch.func. A "
+    "function that returns the gradient of each sample takes at least as long as writing an array "
+    "of that size."
 )
 RESULTS = Path(__file__).parent / "results" / "derivatives.json"
 NETWORKS = {
@@ -42,7 +43,7 @@ NETWORKS = {
 
 
 def model_of(widths: list[int], activation: str) -> mg.Sequential:
-    """The library's network."""
+    """A network of this library."""
     layers: list[mg.Layer] = []
     for width, following in itertools.pairwise(widths):
         layers += [mg.Dense(width, following), getattr(mg, activation)()]
@@ -51,7 +52,7 @@ def model_of(widths: list[int], activation: str) -> mg.Sequential:
 
 
 def ours(model: mg.Sequential, x: Any, y: Any, v: Any) -> dict[str, Callable[[], Any]]:
-    """What is measured of the library."""
+    """The functions of this library that are timed."""
     operator = model.curvature(x, y)
     return {
         "gradient": lambda: (model.backpropagate(x, y), model.grads)[1],
@@ -63,7 +64,7 @@ def ours(model: mg.Sequential, x: Any, y: Any, v: Any) -> dict[str, Callable[[],
 
 
 def torch_s(model: mg.Sequential, x: Any, y: Any, v: Any) -> dict[str, Callable[[], Any]]:
-    """The same by torch.func, on tensors that are there already; empty without PyTorch."""
+    """The same functions by torch.func, on existing tensors; empty without PyTorch."""
     try:
         import torch
         from torch.func import grad, jvp, vmap
@@ -96,7 +97,7 @@ def torch_s(model: mg.Sequential, x: Any, y: Any, v: Any) -> dict[str, Callable[
 
 
 def flat(found: Any) -> Any:
-    """PyTorch's list of arrays as the library lays parameters out; arrays as they are."""
+    """PyTorch's list of arrays in the library's layout of parameters; an array stays as it is."""
     if not isinstance(found, list):
         return np.asarray(found)
     lead = found[-1].ndim - 1
@@ -104,7 +105,7 @@ def flat(found: Any) -> Any:
 
 
 def seconds(function: Callable[[], Any], calls: int) -> float:
-    """Processor time of a call."""
+    """The processor time of one call."""
     started = time.process_time()
     for _ in range(calls):
         function()
@@ -112,7 +113,7 @@ def seconds(function: Callable[[], Any], calls: int) -> float:
 
 
 def times(functions: dict[Any, Callable[[], Any]], rounds: int, least: float) -> dict[Any, Any]:
-    """Seconds of a call in each round; in a round all functions take their turns."""
+    """The seconds of a call in each round; the functions take turns within a round."""
     calls = {}
     for name, function in functions.items():
         function()
@@ -125,14 +126,14 @@ def times(functions: dict[Any, Callable[[], Any]], rounds: int, least: float) ->
 
 
 def ratio(above: list[float], below: list[float]) -> str:
-    """The median over the rounds, with the middle half of them."""
+    """The median over the rounds, with the quartiles."""
     ratios = [a / b for a, b in zip(above, below, strict=True)]
     low, _, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else [ratios[0]] * 3
     return f"{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})"
 
 
 def tasks(smoke: bool) -> dict[str, Callable[[], dict[str, str]]]:
-    """A measurement for each network."""
+    """One measurement for each network."""
     rounds, least = (1, 0.0) if smoke else (ROUNDS, SECONDS)
     networks = list(NETWORKS.items())[: 1 if smoke else None]
     return {
@@ -143,7 +144,7 @@ def tasks(smoke: bool) -> dict[str, Callable[[], dict[str, str]]]:
 def row(
     name: str, widths: list[int], activation: str, count: int, rounds: int, least: float
 ) -> dict[str, str]:
-    """What is found for one network."""
+    """Measure one network."""
     rng = np.random.default_rng(0)
     model = model_of(widths, activation)
     x, y = rng.normal(size=(count, widths[0])), rng.normal(size=(count, widths[-1]))

@@ -1,4 +1,4 @@
-"""The tables that the estimators are compared on: each as training rows and test rows."""
+"""The tables on which the estimators are compared, split into training and test rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sklearn.model_selection import train_test_split
 
 PROBEN1 = ("cancer1", "card1", "diabetes1", "glass1", "heart1", "horse1", "soybean1")
 BESIDE = ("gene1", "thyroid1")
-"""Printed beside the others: trees are at home there."""
+"""Sets that favour trees; they are printed, but not counted."""
 UCI = {
     "energy": "energy",
     "yacht": "yacht",
@@ -29,13 +29,13 @@ BUNDLED: dict[str, Callable[..., Any]] = {
     "diabetes": datasets.load_diabetes,
 }
 SETS = (*PROBEN1, "adult", "phoneme", *BUNDLED, *UCI)
-"""The eighteen that count."""
+"""The eighteen sets that are counted."""
 NUMBERS = {"diabetes", *UCI}
-"""Those whose target is a number."""
+"""The sets whose target is a number."""
 
 
 class Split(NamedTuple):
-    """One set, with rows to train on and rows to test on."""
+    """The training rows and the test rows of one set."""
 
     x: pd.DataFrame
     y: np.ndarray
@@ -44,7 +44,7 @@ class Split(NamedTuple):
 
 
 def load(name: str, seed: int, data: Path) -> Split:
-    """A set as it is split for this seed: officially where there is an official split."""
+    """The split of a set for this seed: the official one if there is one."""
     if name in PROBEN1 or name in BESIDE:
         return _proben1(data / "proben1" / f"{name}.dt.gz")
     if name == "adult":
@@ -64,7 +64,7 @@ def load(name: str, seed: int, data: Path) -> Split:
 
 
 def _proben1(path: Path) -> Split:
-    """Training and validation rows of the file are trained on, in order; its test rows test."""
+    """The training and validation rows of the file are for training, its test rows for testing."""
     with gzip.open(path, "rt") as file:
         head = dict(file.readline().strip().split("=") for _ in range(7))
         rows = np.loadtxt(file)
@@ -76,7 +76,7 @@ def _proben1(path: Path) -> Split:
 
 
 def _adult(data: Path) -> Split:
-    """The official split; text as it is, with `?` for gaps."""
+    """The official split; text is unchanged, with `?` for gaps."""
     tables = [
         pd.read_csv(data / f"adult-{part}.csv.gz", header=None, skipinitialspace=True)
         for part in ("train", "test")
@@ -88,7 +88,7 @@ def _adult(data: Path) -> Split:
 
 
 def uci(path: Path, seed: int) -> Split:
-    """The official split of that number."""
+    """The official split with this number."""
     archive = np.load(path)
     rows = int(archive["n_rows"])
     masks = np.unpackbits(archive["test_mask"], axis=1)[:, :rows].astype(bool)

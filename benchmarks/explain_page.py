@@ -28,7 +28,7 @@ def explanation() -> mg.Explanation:
 
 
 def picture(page: Path, output: Path) -> None:
-    """The page at the step where a hidden neuron collects its delta, one neuron chosen."""
+    """The page at the step that computes the deltas of hidden neurons, with one neuron selected."""
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -1,4 +1,4 @@
-"""FANN, a library in C, through ctypes: Debian's `libfann2`, or `libfann-dev`, which brings it."""
+"""FANN, a library in C, by ctypes: install Debian's `libfann2`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmarks.peers import Peer
 
-BATCH = 1  # fann_train_enum: gradient descent on the whole set that is given
-ACTIVATIONS = {"linear": 0, "sigmoid": 3, "tanh": 5, "relu": 12}  # it has a bounded ReLU alone
+BATCH = 1  # fann_train_enum: gradient descent on the whole set
+ACTIVATIONS = {"linear": 0, "sigmoid": 3, "tanh": 5, "relu": 12}  # its only ReLU is bounded
 
 
 class Data(ctypes.Structure):
@@ -30,14 +30,14 @@ class Data(ctypes.Structure):
 
 
 def library() -> str | None:
-    """The name of the library in single precision, where it is installed."""
+    """The name of the single-precision library, or None if it is not installed."""
     return ctypes.util.find_library("fann")
 
 
 class Fann(Peer):
-    """Its batch training on one fixed batch: it gathers nothing, and has plain descent alone.
+    """FANN's batch training on one fixed batch, by plain gradient descent.
 
-    So it does less than a step of the others, and its loss is not compared.
+    It gathers no batches, so it does less than a step of the others, and its loss is not compared.
     """
 
     def build(self) -> None:
@@ -64,7 +64,7 @@ class Fann(Peer):
         self.step = fann.fann_train_epoch
 
     def reset(self) -> None:
-        """Nothing: its time does not depend on the weights."""
+        """Do nothing: the time does not depend on the weights."""
 
     def train(self, epochs: int) -> None:
         for _ in range(epochs * self.workload.batches):

@@ -1,4 +1,4 @@
-"""The frameworks of the training benchmark, each as its users write the network."""
+"""The frameworks of the training benchmark, each used as its users would."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.peers import Peer
 
 
 class Torch(Peer):
-    """PyTorch eager, the usual loop, with the fused Adam."""
+    """PyTorch in eager mode: the usual loop, with the fused Adam."""
 
     compiled = False
 
@@ -80,7 +80,7 @@ class TorchCompile(Torch):
 
 
 class Jax(Peer):
-    """JAX, one jitted call a step."""
+    """JAX with one jitted call per step."""
 
     scanned = False
 
@@ -128,7 +128,7 @@ class Jax(Peer):
 
         if self.members > 1:
             step = jax.vmap(step, in_axes=(0, None, None))
-        # the state is updated in place, as in a training loop that cares
+        # donated buffers let JAX update the state in place
         self.step = jax.jit(step, donate_argnums=0)
         self.epoch = jax.jit(epoch, donate_argnums=0)
         self.objective = jax.jit(
@@ -164,13 +164,13 @@ class Jax(Peer):
 
 
 class JaxScan(Jax):
-    """JAX, a whole epoch in one `lax.scan`."""
+    """JAX with a whole epoch in one `lax.scan`."""
 
     scanned = True
 
 
 class Keras(Peer):
-    """Keras on JAX; its rows are a multiple of the batch, so that epochs can be joined."""
+    """Keras on JAX; the rows are a multiple of the batch, so that epochs can be joined."""
 
     def build(self) -> None:
         import os
@@ -201,8 +201,8 @@ class Keras(Peer):
                 variable.assign(np.zeros(variable.shape))
 
     def train(self, epochs: int) -> None:
-        # one call of `fit` on the rows of all epochs in their order: it has no other way to take
-        # an order, and a call an epoch would cost it more
+        # Keras takes no order of rows, so one call of `fit` gets the rows of all epochs, sorted:
+        # a call per epoch would take longer
         order = self.orders[:epochs].ravel()
         x, y = self.x[order], self.y[order]
         self.model.fit(x, y, batch_size=self.workload.batch, shuffle=False, verbose=0)

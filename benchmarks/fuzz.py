@@ -1,11 +1,11 @@
-"""Calls of everything public with arguments that people give by mistake, and how each one ends.
+"""Call everything public with arguments that people give by mistake, and count how calls end.
 
     python -m benchmarks.fuzz --calls 100000 --seed 0
 
-A call may return, or raise an error of the library's own: one whose message a line of the library
-has written. An error that NumPy or Python raises inside of the library is a defect, and so is a
-RuntimeWarning before an error. Public calls are discovered: whatever `mlpgrad.__all__` names, the
-data sets, the pictures, and the methods and properties of what they return.
+A call may return, or raise an error that a line of the library raises. An error that NumPy or
+Python raises inside the library is a defect, and so is a RuntimeWarning before an error. Public
+calls are discovered: everything in `mlpgrad.__all__`, the data sets, the pictures, and the methods
+and properties of what these return.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ RESULTS = Path(__file__).parent / "results" / "fuzz.md"
 SOURCE = os.path.dirname(mg.__file__)
 RAISE = {dis.opmap["RAISE_VARARGS"], dis.opmap["RERAISE"]}
 SIGNATURE = r"missing \d+ required|positional argument|unexpected keyword|multiple values for"
-"""Python's own words for a call with too few or too many arguments: they are clear."""
+"""Python's own messages for too few or too many arguments; these are clear enough."""
 DOCUMENTED = (
     mg.DivergenceError,
     OSError,
@@ -45,7 +45,7 @@ DOCUMENTED = (
     AttributeError,
     NotImplementedError,
 )
-"""Errors that the library raises beside TypeError and ValueError."""
+"""Errors that the library raises in addition to TypeError and ValueError."""
 
 HOOKS = {
     *("forward", "backward", "apply", "slope", "losses", "slopes", "values", "finish", "start"),
@@ -55,19 +55,19 @@ HOOKS = {
     *("value", "train", "logs", "monitored", "restore", "snapshot", "checked", "stream", "seed"),
     *("cast_target", "checked_inputs", "checked_targets", "converts_target_to", "in_own_unit"),
 }
-"""What the library calls in the innermost loops, and what classes of the user's implement: layers
-and losses contain no checks (they are made once, at the boundary)."""
+"""Methods that user-defined classes implement and that the library calls in its innermost loops.
+They contain no checks, which are made once, at the boundary."""
 
 
 RECEIVERS = {"self", "model", "network"}
-"""What a method calls the object that it is of, also where it is defined as a function."""
+"""Names of the first parameter of a method, even if it is defined as a function."""
 
 PASSES_ON = {"learning_rate_range_test": learning_rate_range_test}
-"""Methods whose options are those of a function."""
+"""Methods that take the options of a function."""
 
 
 class Outcome(Counter):
-    """How many calls ended in which way, and an example of each defect."""
+    """The number of calls for each kind of end, with an example of each defect."""
 
     def __init__(self):
         super().__init__()
@@ -82,7 +82,7 @@ class Outcome(Counter):
 
 
 def judge(error, caught):
-    """What kind of end an error is, and the place in the library that it comes from."""
+    """The kind of end that an error is, and the place in the library that raised it."""
     frames = list(traceback.walk_tb(error.__traceback__))
     inside = [f for f, _ in frames if f.f_code.co_filename.startswith(SOURCE)]
     place = "the call itself"
@@ -107,7 +107,7 @@ def judge(error, caught):
 
 
 def call(outcome, shown, function, /, *arguments, **options):
-    """Make a call and judge how it ends; its value, or None."""
+    """Make a call, count how it ends, and return its value or None."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -123,14 +123,14 @@ def call(outcome, shown, function, /, *arguments, **options):
 
 
 def parameters_of(function):
-    """The names of the parameters that may be given by name, and of those that must be."""
+    """The names of the parameters that can be given by name, and of those without a default."""
     found = inspect.signature(function).parameters.values()
     named = [p for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     return [p.name for p in named], [p.name for p in named if p.default is p.empty]
 
 
 def constructor_parameters(cls):
-    """All options of a class, those that it passes on to its base included."""
+    """All options of a class, including those that it passes on to its base class."""
     names, required = [], []
     for base in cls.__mro__:
         if base is object or "__init__" not in vars(base):
@@ -145,7 +145,7 @@ def constructor_parameters(cls):
 
 
 def with_mistakes(draw, options, names, usual_of):
-    """Options of which some are mistaken."""
+    """Options, with one or two replaced by mistakes."""
     options = dict(options)
     for _ in range(draw.choice((1, 1, 2))):
         if names:
@@ -172,7 +172,7 @@ FUNCTIONS = {
 
 
 def construct(draw, outcome):
-    """A class with mistaken options, and the use of the object if there is one."""
+    """Construct a class with mistaken options, and use the object if that succeeds."""
     cls = draw.choice(CLASSES)
     names, _ = constructor_parameters(cls)
     options = with_mistakes(draw, base_options(draw, cls), names, usual(draw))
@@ -184,7 +184,7 @@ def construct(draw, outcome):
 
 
 def use(draw, made):
-    """Train with an object that has been constructed: what is accepted must work."""
+    """Train with a constructed object: what a constructor accepts must work."""
     scene = usual(draw)
     options = {"optimizer": mg.SGD(0.01), "epochs": 2, "batch_size": 4, "verbose": 0}
     loss, layers, x, y = mg.HalfSquaredError(), [mg.Dense(4, 3)], scene["x"], scene["x"][:, :3]
@@ -217,7 +217,7 @@ def use(draw, made):
 
 
 def run_function(draw, outcome):
-    """A public function with mistaken arguments."""
+    """Call a public function with mistaken arguments."""
     name, function = draw.choice(sorted(FUNCTIONS.items()))
     names, required = parameters_of(function)
     scene = usual(draw, name)
@@ -233,7 +233,7 @@ def run_function(draw, outcome):
 
 
 def run_method(draw, outcome):
-    """A method or property of something that the library has made."""
+    """Use a method or property of an object that the library has made."""
     scene = usual(draw)
     subject = draw.choice(
         (
@@ -258,7 +258,7 @@ def members_of(subject):
 
 
 def method(draw, outcome, subject, label):
-    """A call of one of the methods of an object, or an assignment to one of its properties."""
+    """Call a method of an object, or assign to one of its properties."""
     methods, settable = members_of(subject)
     scene = usual(draw)
     name = draw.choice(sorted(methods + settable))
@@ -282,22 +282,22 @@ def method(draw, outcome, subject, label):
 
 
 def describe(options):
-    """Options as they are written."""
+    """The options as they would be written."""
     from mlpgrad._core.arguments import shown
 
     return ", ".join(f"{name}={shown(value)}" for name, value in options.items())
 
 
 def one_call(draw, outcome):
-    """A call, and what follows from it, where `draw` chooses."""
+    """Make a random call, and those that follow from it; `draw` chooses."""
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         draw.choice((construct, run_function, run_method, run_method))(draw, outcome)
-    if "matplotlib.pyplot" in sys.modules:  # which warns of many figures that are open
+    if "matplotlib.pyplot" in sys.modules:  # it warns about many open figures
         sys.modules["matplotlib.pyplot"].close("all")
 
 
 def main():
-    """Make calls for a while and write a table of how they ended."""
+    """Make the calls, and write a table of how they ended."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--calls", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Arguments for the fuzz: usual ones by the name of the parameter, and mistaken ones."""
+"""Arguments for the fuzz: usual values by the name of the parameter, and mistaken ones."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ WEIRD = {
     "a module": lambda: mg,
     "a model": lambda: mg.Sequential([mg.Dense(4, 3)], loss=mg.SoftmaxCrossEntropy()),
 }
-"""What is given by mistake, each made anew."""
+"""Values that people give by mistake; each call makes a new one."""
 
 DTYPES = [
     "e",
@@ -105,7 +105,7 @@ SCALES = [1.0, 1.0, 1.0, 1e38, 1e-40, 1e308, 1e-320]
 
 
 def array(draw, near=None):
-    """An array that is wrong in its shape, its values or its type, and sometimes in nothing."""
+    """An array whose shape, values or type may be wrong."""
     shape = draw.choice(SHAPES)
     if isinstance(near, np.ndarray) and draw.random() < 0.6:
         shape = near.shape
@@ -122,12 +122,12 @@ def array(draw, near=None):
 
 
 def to_list(values):
-    """Nested lists."""
+    """The values as nested lists."""
     return values.tolist()
 
 
 def as_frame(values):
-    """A table of pandas, where there are two axes and pandas is installed."""
+    """A DataFrame, if there are two axes and pandas is installed."""
     try:
         import pandas
     except ModuleNotFoundError:
@@ -136,7 +136,7 @@ def as_frame(values):
 
 
 def as_sparse(values):
-    """A sparse matrix, where SciPy has one."""
+    """A sparse matrix, if SciPy can make one."""
     from scipy.sparse import csr_array
 
     return csr_array(values) if values.ndim == 2 and values.dtype.str in ("<f4", "<f8") else values
@@ -146,7 +146,7 @@ ARRAYS = ("x", "y", "sample_weight", "params", "grads", "state", "target", "labe
 
 
 def mistaken(draw, name, usual_value, scene):
-    """A value that a parameter should not have: of another kind, out of range, or misshapen."""
+    """A value that a parameter should not have: of another type, out of range, or misshapen."""
     if name in ARRAYS or isinstance(usual_value, np.ndarray):
         if draw.random() < 0.7:
             return array(draw, usual_value)
@@ -214,7 +214,7 @@ SPECIAL = {
 
 
 def models(member_count=None):
-    """A network of four inputs and three classes."""
+    """A network with four inputs and three classes."""
     return mg.Sequential(
         [mg.Dense(4, 5), mg.Tanh(), mg.Dense(5, 3)],
         loss=mg.SoftmaxCrossEntropy(),
@@ -234,7 +234,7 @@ def targets(loss):
 
 
 def usual(draw, call=""):
-    """Values for one call, by name; each is made when it is taken."""
+    """Values for one call by name; each is made on first use."""
     x, y = np.sin(np.arange(48.0)).reshape(12, 4), np.arange(12) % 3
     size = 3 if call.endswith("ensemble_spread") else None
 

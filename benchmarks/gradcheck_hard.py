@@ -1,8 +1,8 @@
 """The gradient check on hard functions: `python -m benchmarks.gradcheck_hard --cases 2000`.
 
-Correct gradients must not FAIL, wrong ones above the resolution of the function must not PASS, and
-few may be INCONCLUSIVE. Writes a table to
-`results/gradcheck_hard.md`; the exit code says whether all of it holds.
+Correct gradients must not FAIL, gradients with an error above the resolution of the function must
+not PASS, and few may be INCONCLUSIVE. The table is written to `results/gradcheck_hard.md`; the exit
+code is 0 if all requirements hold.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Case = tuple[Function, Function, np.ndarray]
 
 
 class Family(NamedTuple):
-    """Functions of one kind; `resolution` is the relative error that must be seen in them."""
+    """Functions of one kind; `resolution` is the relative error that must be detected."""
 
     make: Callable[[np.random.Generator], Case]
     resolution: float = 1e-5
@@ -41,7 +41,7 @@ def sine(scale: np.ndarray | float, point: np.ndarray, value: float = 1.0, plus:
 
 
 def sizes(low: int, high: int) -> Callable[[np.random.Generator], Case]:
-    """Elements of many sizes in one array."""
+    """Elements of many magnitudes in one array."""
 
     def make(rng: np.random.Generator) -> Case:
         scale = 10.0 ** np.linspace(low, high, 7)
@@ -51,7 +51,7 @@ def sizes(low: int, high: int) -> Callable[[np.random.Generator], Case]:
 
 
 def near_minimum(away: float) -> Callable[[np.random.Generator], Case]:
-    """sum (p - 1)^2 at its minimum or beside it."""
+    """sum (p - 1)^2 at or near its minimum."""
     return lambda rng: (
         lambda p: float(np.sum((p - 1) ** 2)),
         lambda p: 2 * (p - 1),
@@ -74,7 +74,7 @@ def small_points(size: float) -> Callable[[np.random.Generator], Case]:
 
 
 def near_kinks(away: float) -> Callable[[np.random.Generator], Case]:
-    """|p| with elements at a kink or beside it."""
+    """|p| with elements at or near a kink."""
 
     def make(rng: np.random.Generator) -> Case:
         point = np.where(rng.random(8) < 0.5, away, rng.normal(size=8))
@@ -104,7 +104,7 @@ def half(rng: np.random.Generator) -> Case:
 
 
 def ripple(rng: np.random.Generator) -> Case:
-    """A small fast oscillation on a straight line."""
+    """A small, fast oscillation on a straight line."""
     return (
         lambda p: float(np.sum(p + 1e-6 * np.sin(1e4 * p))),
         lambda p: 1 + 1e-2 * np.cos(1e4 * p),
@@ -128,7 +128,7 @@ def rounded(rng: np.random.Generator) -> Case:
 
 
 def normal(rng: np.random.Generator, n: int = 8) -> np.ndarray:
-    """Parameters of one scale."""
+    """Parameters that all have one scale."""
     return rng.normal(size=n)
 
 
@@ -159,11 +159,11 @@ FAMILIES = {
     "float16": Family(half, 1e-2),
 }
 SLOW = 20
-"""Families of coarse functions, whose values are averaged, have so many fewer cases."""
+"""Families of coarse functions have fewer cases by this factor, since values are averaged."""
 
 
 def wrong_gradients(grad: Function, point: np.ndarray, size: float) -> list[Function]:
-    """Mistakes of a relative size: everywhere, in the sign, in one element; and zero."""
+    """Mistakes of a relative size in all elements, in the sign, or in one element; and zeros."""
     first = np.asarray(grad(point), float)
     largest = int(np.abs(first).argmax())
 
@@ -181,7 +181,7 @@ def wrong_gradients(grad: Function, point: np.ndarray, size: float) -> list[Func
 
 
 def counted(family: Family, seeds: range) -> tuple[Counter[str], Counter[str]]:
-    """Verdicts on correct and on wrong gradients."""
+    """The verdicts on correct and on wrong gradients."""
     correct: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     for seed in seeds:
@@ -195,7 +195,7 @@ def counted(family: Family, seeds: range) -> tuple[Counter[str], Counter[str]]:
 
 
 def main() -> int:
-    """Count all families, and compare with what is required."""
+    """Count the verdicts in all families, and compare them with the requirements."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--cases", type=int, default=2000, help="correct gradients in all")
     parser.add_argument("--output", type=Path, default=RESULTS)

@@ -1,11 +1,11 @@
-"""How many wrong gradients the checker finds and explains, and how often it is wrong itself.
+"""Count how many wrong gradients the checker finds and explains, and its false alarms.
 
     python -m benchmarks.gradcheck_power            quick: 100 seeds, 3 nets, every mutant
     python -m benchmarks.gradcheck_power --full     1,000 seeds and 10,000 correct nets
 
-Writes `results/gradcheck_power.json` and `.md` (`..._full` in the full form) beside this file.
-Peers (PyTorch, JAX, autograd, SciPy) are measured where they are installed, on the same models
-as functions of one flat vector, with their own defaults.
+The results are `results/gradcheck_power.json` and `.md` (`..._full` in the full form). Checkers of
+other libraries (PyTorch, JAX, autograd, SciPy) are measured if they are installed, with their own
+defaults, on the same models as functions of one flat vector.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ACTIVATIONS = (mg.Tanh, mg.ReLU, mg.LeakyReLU, mg.Sigmoid)
 
 
 def correct_net(seed: int, dtype: str = "float64") -> tuple[mg.Sequential, np.ndarray, np.ndarray]:
-    """A random correct network: depth, widths, activations, normalisation, dropout, loss."""
+    """A correct network with random depth, widths, activations, normalisation, dropout and loss."""
     rng = np.random.default_rng(seed)
     widths = [int(n) for n in rng.integers(2, 17, size=rng.integers(2, 5))]
     layers: list[mg.Layer] = []
@@ -60,7 +60,7 @@ def correct_net(seed: int, dtype: str = "float64") -> tuple[mg.Sequential, np.nd
 
 
 def check_correct(case: tuple[int, str]) -> tuple[str, int, float]:
-    """One correct random net: verdict, passes, and the largest error over its tolerance."""
+    """The verdict on a correct random net, the passes, and the largest error over its tolerance."""
     seed, dtype = case
     report = mg.check_gradients(*correct_net(seed, dtype), seed=seed)
     ratios = [
@@ -72,7 +72,7 @@ def check_correct(case: tuple[int, str]) -> tuple[str, int, float]:
 
 
 def false_alarms(pool: Executor, count: int, dtype: str) -> dict[str, object]:
-    """Verdicts on correct random nets."""
+    """The verdicts on correct random nets."""
     cases = [(seed, dtype) for seed in range(count)]
     verdicts, passes, ratios = zip(*pool.map(check_correct, cases, chunksize=50), strict=True)
     return {
@@ -84,7 +84,7 @@ def false_alarms(pool: Executor, count: int, dtype: str) -> dict[str, object]:
 
 
 def check_mutant(case: tuple[str, str, str, int, int]) -> dict[str, object]:
-    """One mutant on one net: detection on all seeds, and the right explanation on some."""
+    """Check one mutant on one net: detection for all seeds, and the correct hint for some."""
     name, net, dtype, seeds, explained = case
     mutant = next(m for m in mutants.MUTANTS if m.name == name)
     detected = right = passes = 0
@@ -110,16 +110,16 @@ def check_mutant(case: tuple[str, str, str, int, int]) -> dict[str, object]:
 def power(
     pool: Executor, names: list[str], dtype: str, seeds: int, explained: int
 ) -> list[dict[str, object]]:
-    """Detection of mutants on every net."""
+    """Check mutants on every net."""
     cases = [(name, net, dtype, seeds, explained) for name in names for net in mutants.NETS]
     return list(pool.map(check_mutant, cases))
 
 
-# peers: each says True if it accepts the gradient of a flat function
+# peers: each returns True if it accepts the gradient of a function of one vector
 
 
 def peers() -> dict[str, Callable[[Callable, Callable, np.ndarray], bool]]:
-    """Checkers of other libraries that are installed here, with their defaults."""
+    """The installed checkers of other libraries, with their defaults."""
     found: dict[str, Callable[[Callable, Callable, np.ndarray], bool]] = {}
     try:
         import torch
@@ -186,7 +186,7 @@ def peers() -> dict[str, Callable[[Callable, Callable, np.ndarray], bool]]:
     try:
         from scipy.optimize import check_grad
 
-        # it returns a number and leaves the threshold to the caller: 1e-6 of the gradient's norm
+        # check_grad returns a number; the threshold here is 1e-6 of the gradient's norm
         found["scipy"] = lambda f, g, p: bool(
             check_grad(f, g, p) <= 1e-6 * max(np.linalg.norm(g(p)), 1e-300)
         )
@@ -196,7 +196,7 @@ def peers() -> dict[str, Callable[[Callable, Callable, np.ndarray], bool]]:
 
 
 def flat(model: mg.Sequential, x: np.ndarray, y: np.ndarray) -> tuple[Callable, Callable, list]:
-    """A model as `f(p)` and `grad(p)`, and a counter of forward passes."""
+    """A model as `f(p)` and `grad(p)`, with a counter of forward passes."""
     batch = model._cast(x, y, None)
     state, passes = model.state.copy(), [0]
 
@@ -214,7 +214,7 @@ def flat(model: mg.Sequential, x: np.ndarray, y: np.ndarray) -> tuple[Callable, 
 
 
 def peer_power(seeds: int) -> dict[str, dict[str, object]]:
-    """The same mutants and nets through the peers: detection, false alarms, forward passes."""
+    """Check the same mutants and nets by the peers: detection, false alarms, forward passes."""
     table: dict[str, dict[str, object]] = {}
     for name, accepts in peers().items():
         began = time.perf_counter()
@@ -249,7 +249,7 @@ def peer_power(seeds: int) -> dict[str, dict[str, object]]:
 
 
 def markdown(result: dict) -> str:
-    """The published matrix."""
+    """The published table."""
     names = list(result["peers"])
     lines = [
         f"| mutant | found | correct hint | passes | {' | '.join(names)} |".replace("|  |", "|"),
@@ -303,7 +303,7 @@ def markdown(result: dict) -> str:
 
 
 def main() -> int:
-    """Measure, print, save; an error code where the checker is not what it promises."""
+    """Measure, print and save; the exit code is 1 if the checker breaks a promise."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="1,000 seeds, 10,000 correct nets")
     parser.add_argument("--seeds", type=int, help="seeds for each mutant and net")

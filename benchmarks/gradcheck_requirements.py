@@ -1,9 +1,9 @@
-"""Whether the gradient checker is what it promises: `python -m benchmarks.gradcheck_requirements`.
+"""Check the promises of the gradient checker: `python -m benchmarks.gradcheck_requirements`.
 
-Twelve requirements, each with its number, what was measured, and on how many cases. Power, false
-alarms and diagnosis are read from the results of `benchmarks.gradcheck_power` (the full form where
-it has been run); the rest is measured here, in about a minute. Writes
-`results/gradcheck_requirements.md` and `.json`; the exit code says whether all of them hold.
+The table has twelve requirements, each with its number, what was measured, and on how many cases.
+Power, false alarms and hints are read from the results of `benchmarks.gradcheck_power` (the full
+form if it has been run); the rest is measured here, in about a minute. The results are
+`results/gradcheck_requirements.md` and `.json`; the exit code is 0 if all requirements hold.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Row(NamedTuple):
 
 
 def power_results() -> dict[str, Any]:
-    """Those of the full form, or else of the quick one."""
+    """The results of the power benchmark: of its full form if there are any."""
     paths = [RESULTS / f"gradcheck_power{form}.json" for form in ("_full", "")]
     return json.loads(next(path for path in paths if path.exists()).read_text())  # type: ignore[no-any-return]
 
 
 def detected(result: dict[str, Any], *names: str) -> float:
-    """The smallest share found, over some mutants and all nets."""
+    """The smallest detected share over some mutants and all nets."""
     return min(row["detected"] for row in result["power"] if not names or row["mutant"] in names)
 
 
@@ -62,11 +62,11 @@ def slope(p: np.ndarray) -> np.ndarray:
     return np.cos(p) * p + np.sin(p)  # type: ignore[no-any-return]
 
 
-# one function for each requirement, in order; `cases` says how many random cases it tries
+# one function for each requirement, in order; `cases` is the number of random cases
 
 
 def power(cases: int) -> Iterator[Line]:
-    """1: small errors anywhere, and one element."""
+    """1: small errors anywhere, and errors of one element."""
     result = power_results()
     seeds = result["seeds"]
     large, small = (detected(result, f"off_by_1e_{n}") for n in (4, 6))
@@ -89,7 +89,7 @@ def power(cases: int) -> Iterator[Line]:
 
 
 def one_element(seed: int) -> bool:
-    """Whether one wrong element is noticed in a random net of up to 10,000 parameters."""
+    """Whether one wrong element is detected in a random net of up to 10,000 parameters."""
     rng = np.random.default_rng(seed)
     widths = [int(n) for n in np.exp(rng.uniform(np.log(3), np.log(80), size=3))]
     layers = [mg.Dense(widths[0], widths[1]), mg.Tanh(), mg.Dense(widths[1], widths[2])]
@@ -110,7 +110,7 @@ def one_element(seed: int) -> bool:
 
 
 def false_alarms(_: int) -> Iterator[Line]:
-    """2: correct nets."""
+    """2: no false alarms on correct nets."""
     found = power_results()["correct"]["float64"]
     wrong = sum(n for verdict, n in found["verdicts"].items() if verdict not in ACCEPTED)
     doubtful = found["verdicts"].get("INCONCLUSIVE", 0) / found["nets"]
@@ -155,7 +155,7 @@ def cost(_: int) -> Iterator[Line]:
 
 
 def checked_million(broken: bool) -> tuple[mg.GradientReport, float]:
-    """A network with a million parameters, perhaps with a wrong row; megabytes at most."""
+    """The report on a net with a million parameters, perhaps a wrong row, and the peak MB."""
     layers = [mg.Dense(1000, 990), mg.Tanh(), mg.Dense(990, 10)]
     model = mg.Sequential(layers, loss=mg.SoftmaxCrossEntropy(), dtype="float64", random_state=0)
     rng = np.random.default_rng(0)
@@ -174,7 +174,7 @@ def checked_million(broken: bool) -> tuple[mg.GradientReport, float]:
 
 
 def kinks(cases: int) -> Iterator[Line]:
-    """4: at kinks, and near them."""
+    """4: kinks, at the point and near it."""
     verdicts = []
     for seed in range(cases):
         rng = np.random.default_rng(seed)
@@ -200,7 +200,7 @@ def kinks(cases: int) -> Iterator[Line]:
             lambda q: np.abs(q).sum(), lambda q: 1.5 * np.sign(q) + 0.1, p, seed=seed
         )
     yield (
-        "a black box with kinks at all distances: right ones pass, wrong ones do not",
+        "a black box with kinks at all distances: correct gradients pass, wrong ones do not",
         f"{right} and {wrong} of {cases}",
         right == wrong == cases,
     )
@@ -223,7 +223,7 @@ def scales(cases: int) -> Iterator[Line]:
             }
             changed += len(verdicts) > 1
     yield (
-        "the loss times 1e-8 or 1e8: the same verdict, right or wrong by 1e-4",
+        "the loss times 1e-8 or 1e8: the same verdict, on correct gradients and on errors of 1e-4",
         f"{changed} of {2 * cases} changed",
         changed == 0,
     )
@@ -240,7 +240,7 @@ def single_precision(_: int) -> Iterator[Line]:
 
 
 def protocol(cases: int) -> Iterator[Line]:
-    """7: verdicts by name."""
+    """7: each fault of the calls gets its own verdict."""
     named: dict[str, list[bool]] = {}
     for seed in range(cases):
         for verdict, check in misbehaving(seed):
@@ -250,7 +250,7 @@ def protocol(cases: int) -> Iterator[Line]:
 
 
 def misbehaving(seed: int) -> list[tuple[str, Callable[[], mg.GradientReport]]]:
-    """A mutant of its own for each verdict about the calls."""
+    """A mutant for each verdict about the calls."""
     rng = np.random.default_rng(seed)
     p = rng.normal(size=5)
     total = np.zeros(5)
@@ -305,7 +305,7 @@ def misbehaving(seed: int) -> list[tuple[str, Callable[[], mg.GradientReport]]]:
 
 
 def hints(_: int) -> Iterator[Line]:
-    """8: the right explanation."""
+    """8: correct hints."""
     result = power_results()
     share = float(np.mean([row["right_hint"] for row in result["power"]]))
     yield (
@@ -316,7 +316,7 @@ def hints(_: int) -> Iterator[Line]:
 
 
 def emptiness(cases: int) -> Iterator[Line]:
-    """9: what a check could not have noticed."""
+    """9: the report says what a check could not have detected."""
     seen: dict[str, int] = {}
     for seed in range(cases):
         rng = np.random.default_rng(seed)
@@ -357,7 +357,7 @@ def powerless(seed: int, rng: np.random.Generator) -> Iterator[tuple[str, mg.Gra
 
 
 def second_opinion(cases: int) -> Iterator[Line]:
-    """10: the Taylor slope of right gradients."""
+    """10: the Taylor slope of correct gradients."""
     slopes = []
     for seed in range(cases):
         rng = np.random.default_rng(seed)
@@ -384,7 +384,7 @@ def second_opinion(cases: int) -> Iterator[Line]:
 
 
 def complex_step(cases: int) -> Iterator[Line]:
-    """11: exact where legal, refused where not."""
+    """11: complex steps are exact where they are legal, and refused elsewhere."""
     largest = 0.0
     for seed in range(cases):
         p = np.random.default_rng(seed).normal(size=8)
@@ -410,7 +410,7 @@ def complex_step(cases: int) -> Iterator[Line]:
         except ValueError:
             refused += 1
     yield (
-        "it refuses what drops complex derivatives",
+        "complex steps are refused for functions that drop imaginary parts",
         f"{refused} of {len(lies)} kinds",
         refused == len(lies),
     )
@@ -426,7 +426,7 @@ assert mg.check_gradient(lambda p: float(np.sin(p).sum()), np.cos, np.arange(3.0
 
 
 def in_tests(cases: int) -> Iterator[Line]:
-    """12: fit for the tests of other people."""
+    """12: the checker can be used in other people's tests."""
     done = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True)
     yield (
         "NumPy is enough",
@@ -481,14 +481,14 @@ def restores_after_an_error(seed: int) -> bool:
 
 
 def total(tree: Any) -> Any:
-    """The sum of `smooth` over every array."""
+    """The sum of `smooth` over all arrays."""
     if isinstance(tree, np.ndarray):
         return smooth(tree)
     return sum(total(t) for t in (tree.values() if isinstance(tree, dict) else tree))
 
 
 def gradient_like(tree: Any) -> Any:
-    """Its gradient, in the same structure."""
+    """The gradient of `total`, in the same structure."""
     if isinstance(tree, np.ndarray):
         return slope(tree)
     if isinstance(tree, dict):
@@ -530,7 +530,7 @@ def markdown(rows: list[Row]) -> str:
 
 
 def main() -> int:
-    """Measure, print, save."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=200, help="random cases for each requirement")
     parser.add_argument("--output", type=Path, default=RESULTS)

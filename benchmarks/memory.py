@@ -1,9 +1,9 @@
-"""What `fit` on ten million rows of a memory-mapped file needs: `python -m benchmarks.memory`.
+"""Memory and time of `fit` on ten million memory-mapped rows: `python -m benchmarks.memory`.
 
-Inputs (16 numbers a row, float32) and classes lie in files; a process trains on them for one
-epoch. Reported are the memory of its own that it has at most, without and with the pages of the
-files (which the system keeps as long as nobody else wants the memory), and its time. About ten
-seconds, and 700 MB of disk.
+Inputs (16 numbers a row, float32) and classes are in files, and a process trains on them for one
+epoch. The table has its time and its peak memory, without and with the pages of the files, which
+the system caches as long as memory is free. The benchmark takes about ten seconds, and 700 MB of
+disk space.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RESULTS = Path(__file__).parent / "results" / "memory.json"
 
 
 def write(folder: Path, rows: int) -> None:
-    """Classes that can be learnt, a block at a time."""
+    """Write classes that can be learnt, one block at a time."""
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(CLASSES, FEATURES))
     x = np.lib.format.open_memmap(folder / "x.npy", "w+", np.float32, (rows, FEATURES))
@@ -40,13 +40,13 @@ def write(folder: Path, rows: int) -> None:
 
 
 def own_megabytes(name: str) -> float:
-    """A line of /proc/self/status."""
+    """The value of a line of /proc/self/status."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
 
 
 def train(folder: Path) -> dict[str, float]:
-    """One epoch in this process, with a look at its memory every hundredth of a second."""
+    """Train for one epoch in this process, and read its memory every hundredth of a second."""
     x, y = (np.load(folder / name, mmap_mode="r") for name in ("x.npy", "y.npy"))
     layers = [mg.Dense(FEATURES, 64), mg.ReLU(), mg.Dense(64, CLASSES)]
     model = mg.Sequential(layers, loss=mg.SoftmaxCrossEntropy(), random_state=0)
@@ -77,7 +77,7 @@ def train(folder: Path) -> dict[str, float]:
 
 
 def shown(value: float) -> str:
-    """An integer in full, another number with three digits."""
+    """Integers in full, other numbers to three digits."""
     return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
 
 

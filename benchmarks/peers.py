@@ -1,8 +1,8 @@
 """Peers of the training benchmark: the same network in each library, as its users write it.
 
-Run as a process: `python -m benchmarks.peers PEER WORKLOAD FILE MEMBERS` answers each line
-`EPOCHS` on stdin with a timed run as JSON, after one that is not timed. With `--cold EPOCHS` it
-trains once, says so, and ends with its loss and peak memory.
+Each runs in a process: `python -m benchmarks.peers PEER WORKLOAD FILE MEMBERS` answers each line
+`EPOCHS` on stdin with a timed run as JSON, after an untimed one. With `--cold EPOCHS` it trains
+once, and prints its loss and peak memory.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import numpy as np
 from benchmarks.workloads import WORKLOADS, Workload
 
 LONGER = 30_000
-"""Steps of members that a `fit` with compiled steps makes while it is timed, if the run has less:
-20 ms of the smallest network, beside which recording and compiling would count."""
+"""The least number of member steps in a timed `fit` with compiled steps. With fewer, the time for
+recording and compiling would matter: the smallest network makes this many in 20 ms."""
 
 
 class Peer:
-    """Trains one workload. `build` is done once; `reset` starts from the initial weights."""
+    """Trains one workload; `build` is called once, and `reset` restores the initial weights."""
 
     def __init__(self, workload: Workload, arrays: Any, members: int = 1) -> None:
         self.workload, self.members = workload, members
@@ -39,18 +39,18 @@ class Peer:
         """Make the network."""
 
     def reset(self) -> None:
-        """Back to the initial weights and a fresh optimizer; not timed."""
+        """Restore the initial weights, with a new optimizer; this is not timed."""
         raise NotImplementedError
 
     def train(self, epochs: int) -> float | None:
-        """What is timed: shuffling, batching and all steps.
+        """Shuffle, form batches, and make all steps; this is timed.
 
-        May return the seconds of the epochs, without what is done once before them.
+        The method may return the seconds of the epochs alone, without the preparation.
         """
         raise NotImplementedError
 
     def loss(self) -> float | None:
-        """The loss on all data, or None of what does not train."""
+        """The loss on all data, or None for a peer that does not train."""
         return None
 
     def batches(self, epoch: int) -> Any:
@@ -60,7 +60,7 @@ class Peer:
 
 
 class Mlpgrad(Peer):
-    """`Sequential.fit`, as any user calls it without the extra."""
+    """`Sequential.fit` without the extra `compiled`."""
 
     compiled: bool | None = False
 
@@ -87,7 +87,7 @@ class Mlpgrad(Peer):
         for i, slot in enumerate(self.model.parameters):
             slot.view(self.model.params)[...] = 0 if i % 2 else self.weights[i // 2]
         self.optimizer.reset()
-        self.model.rng = np.random.default_rng(2)  # draws the common order
+        self.model.rng = np.random.default_rng(2)  # draws the order of rows that all peers use
 
     def train(self, epochs: int) -> None:
         w = self.workload
@@ -105,10 +105,10 @@ class Mlpgrad(Peer):
 
 
 class MlpgradCompiled(Mlpgrad):
-    """The same with compiled steps: what each epoch more costs a `fit`, as any user calls it.
+    """`Sequential.fit` with compiled steps: the time that each further epoch takes.
 
-    A `fit` records and compiles once. That is not timed, as it is not with JAX, whose compiled
-    epochs outlive a run: what a `fit` of one epoch takes is taken off that of many.
+    A `fit` records and compiles once, which is not counted, as it is not for JAX: the time of a
+    `fit` of one epoch is subtracted from that of many epochs.
     """
 
     compiled = True
@@ -128,7 +128,7 @@ class MlpgradCompiled(Mlpgrad):
 
 
 class Cold(Mlpgrad):
-    """From process start, steps compiled, and nothing in the cache of machine code."""
+    """Compiled steps from process start, with an empty cache of machine code."""
 
     compiled = True
     cache = "none"
@@ -142,19 +142,19 @@ class Cold(Mlpgrad):
 
 
 class Cached(Cold):
-    """The same, with the machine code that the run before has left."""
+    """The same, with the machine code that the previous run has cached."""
 
     cache = "kept"
 
 
 class Chosen(Cached):
-    """What `fit` chooses by itself where the extra is installed."""
+    """The choice of `fit` if the extra is installed."""
 
     compiled = None  # type: ignore[assignment]
 
 
 class BareStep(Mlpgrad):
-    """mlpgrad's step on one fixed batch, without `fit`: what `fit` adds is measured against it."""
+    """mlpgrad's step on one fixed batch without `fit`, to measure what `fit` adds."""
 
     def reset(self) -> None:
         super().reset()
@@ -173,7 +173,7 @@ class BareStep(Mlpgrad):
 
 
 class MatrixProducts(Peer):
-    """The floor: the matrix products of a step alone, in NumPy with reused buffers."""
+    """The lower bound: only the matrix products of a step, in NumPy with reused buffers."""
 
     def reset(self) -> None:
         rng = np.random.default_rng(0)
@@ -193,7 +193,7 @@ class MatrixProducts(Peer):
 
 
 class ScikitLearn(Peer):
-    """scikit-learn's MLPClassifier; its own order, and log-loss in place of the squared error."""
+    """scikit-learn's MLPClassifier: its own order, and log-loss instead of the squared error."""
 
     def build(self) -> None:
         from sklearn.neural_network import MLPClassifier
@@ -218,7 +218,7 @@ class ScikitLearn(Peer):
     def reset(self) -> None:
         import warnings
 
-        warnings.filterwarnings("ignore")  # that max_iter is reached
+        warnings.filterwarnings("ignore")  # about max_iter
         if not hasattr(self.model, "coefs_"):
             self.model.max_iter = 1
             few = np.unique(self.labels, return_index=True)[1]
@@ -257,7 +257,7 @@ PEERS = {
 
 
 def threadpools() -> list[dict[str, Any]]:
-    """The BLAS kernels and thread pools of this process, where threadpoolctl is installed."""
+    """The BLAS kernels and thread pools of this process, if threadpoolctl is installed."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
@@ -267,9 +267,9 @@ def threadpools() -> list[dict[str, Any]]:
 
 
 def peak_megabytes() -> float:
-    """The largest memory this process has had.
+    """The peak memory of this process.
 
-    Not `ru_maxrss` where the kernel says better: that begins with the size of the parent process.
+    `ru_maxrss` is only the fallback, since it starts at the size of the parent process.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -282,7 +282,7 @@ def peak_megabytes() -> float:
 
 
 def main() -> None:
-    """One peer, one workload, in a process of its own."""
+    """Run one peer on one workload in this process."""
     name, workload, path, members = sys.argv[1:5]
     module, cls = PEERS[name].split(".")
     maker = getattr(importlib.import_module(f"benchmarks.{module}"), cls)
@@ -296,7 +296,7 @@ def main() -> None:
         return
     print(json.dumps({"threadpools": threadpools()}), flush=True)
     for line in sys.stdin:
-        for _ in range(2):  # the first time wakes cores and caches: others had their turns
+        for _ in range(2):  # the first run warms cores and caches after the turns of other peers
             peer.reset()
             started = time.perf_counter()
             own = peer.train(int(line))

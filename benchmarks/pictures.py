@@ -1,6 +1,6 @@
-"""The README's pictures, from scratch: `python -m benchmarks.pictures`.
+"""Draw the README's pictures: `python -m benchmarks.pictures`.
 
-Every seed is fixed, so that the same versions of the packages draw the same pictures.
+All seeds are fixed, so that the same versions of the packages draw the same pictures.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DPI = 110
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a picture of 256 colours: a third of the bytes, and no difference to see."""
+    """Write a picture with 256 colours: a third of the size, without a visible difference."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=DPI)
     image = Image.open(buffer).convert("RGB")
@@ -32,14 +32,14 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def digits_loss(path: Path) -> None:
-    """What the README's first command writes."""
+    """The picture that the README's first command writes."""
     with tempfile.TemporaryDirectory() as folder:
         command_line(["train", "digits", "--quiet", "--output", folder])
         shutil.copy(Path(folder) / "loss.png", path)
 
 
 def decision_boundary(path: Path) -> None:
-    """Twenty networks, each on its own resample: they disagree where there is no data."""
+    """Twenty networks, each trained on a resample of its own: they disagree far from the data."""
     x, y = mg.datasets.moons(120, noise=0.15, random_state=0)
     rows = np.random.default_rng(0).integers(len(x), size=(20, len(x)))
     model = mg.Sequential(
@@ -55,7 +55,7 @@ def decision_boundary(path: Path) -> None:
 
 
 def uncertainty(path: Path) -> None:
-    """Twenty networks that say how sure they are: noise grows to the right, the gap is unknown."""
+    """Twenty networks that predict the noise, on data with a gap and growing noise."""
     rng = np.random.default_rng(0)
     x = np.where(rng.random(400) < 0.5, rng.uniform(-4, -1, 400), rng.uniform(1.5, 4, 400))
     noise = 0.05 + 0.25 / (1 + np.exp(-2 * x))
@@ -73,7 +73,7 @@ def uncertainty(path: Path) -> None:
 
 
 def first_layer_weights(path: Path) -> None:
-    """What the ten units of a network without hidden layers look for: their digit."""
+    """The weights of ten units without hidden layers: each looks like its digit."""
     x, y = mg.datasets.digits()
     model = mg.Sequential(
         [mg.Dense(64, 10)],
@@ -88,8 +88,8 @@ def first_layer_weights(path: Path) -> None:
 
 
 def layer_signals(path: Path) -> None:
-    """Deltas in ten layers: they vanish through sigmoids, and stay level with ReLU and He."""
-    x, y = (part[:1792] for part in mg.datasets.digits())  # 56 full batches: no short last one
+    """Deltas in ten layers: they vanish with sigmoids, not with ReLU and He initialization."""
+    x, y = (part[:1792] for part in mg.datasets.digits())  # 56 full batches
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for ax, activation in zip(panels, (mg.Sigmoid, mg.ReLU), strict=True):
@@ -105,7 +105,7 @@ def layer_signals(path: Path) -> None:
 
 
 def deep_network(activation: type[mg.Activation]) -> mg.Sequential:
-    """Eight hidden layers, each with the initial weights that fit its activation."""
+    """A network with eight hidden layers and the initial weights that suit their activation."""
     layers: list[mg.Layer] = []
     for width in [64] + 7 * [32]:
         layers += [mg.Dense(width, 32), activation()]
@@ -113,14 +113,14 @@ def deep_network(activation: type[mg.Activation]) -> mg.Sequential:
 
 
 class WrongTanh(mg.Tanh):
-    """A Tanh with the most common mistake: the derivative is taken at `a` instead of `z`."""
+    """A Tanh with a frequent mistake: the derivative is taken at `a` instead of `z`."""
 
     def slope(self, z: Any, a: Any, out: Any) -> None:
         super().slope(a, np.tanh(a), out)
 
 
 def gradient_report(path: Path) -> None:
-    """A check that fails, and says why."""
+    """A check that fails and gives the reason."""
     x, y = mg.datasets.digits()
     model = mg.Sequential(
         [mg.Dense(64, 16), WrongTanh(), mg.Dense(16, 16), mg.ReLU(), mg.Dense(16, 10)],

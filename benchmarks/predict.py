@@ -1,4 +1,4 @@
-"""Microseconds of `model.predict` on one sample, by number of layers: prints JSON."""
+"""Print the microseconds of `model.predict` on one sample, by number of layers, as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LAYERS = (2, 4, 6)
 
 
 def microseconds(layers: int, repeats: int = 9, calls: int = 2000) -> list[float]:
-    """Repeated measurements for a network of Dense and Tanh layers in turn, 16 wide."""
+    """Repeated measurements for a network of alternating Dense and Tanh layers, 16 wide."""
     import mlpgrad as mg
 
     row = np.ones((1, 16), np.float32)

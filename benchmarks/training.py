@@ -1,12 +1,12 @@
-"""How long training takes, beside other libraries: `python -m benchmarks.training`.
+"""Compare training times with other libraries: `python -m benchmarks.training`.
 
 For each workload, every peer runs in a process of its own; the processes take turns, after a
-warm-up, on the same data, initial weights, batch order and number of threads. Reported are the
+warm-up, on the same data, initial weights, batch order and number of threads. The tables show the
 time of a step inside `fit`, the time from process start to a trained model (20 epochs), and the
 peak memory of that process, as ratios to mlpgrad with their spread. Peers that are not installed
-are left out. `--draw` makes the table and the picture anew from the JSON; `--smoke` runs
-everything once, briefly, to see that it works. About 15 to 25 minutes on two cores. FANN is
-measured where Debian's `libfann2` is installed.
+are left out; FANN needs Debian's `libfann2`. `--draw` makes the table and the picture from the
+JSON file; `--smoke` runs everything once, briefly, to test it. A full run takes 15 to 25 minutes
+on two cores.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ COLD_PEERS = ["mlpgrad", *COLD_COMPILED, "PyTorch eager", "JAX scanned epoch", "
 PARTS = ["step", "start", "ensemble", "predict"]
 THREADS = 2
 MEMBERS = 64
-EARLY, LATE = 0.005, 0.1  # how far apart losses may be after one epoch, and after all
-PAUSE = 0.05  # seconds between turns: the last one's threads stop waiting for work
+EARLY, LATE = 0.005, 0.1  # largest relative difference of losses after one epoch, and at the end
+PAUSE = 0.05  # seconds between turns, in which the threads of the last peer stop spinning
 RESULTS = Path(__file__).parent / "results" / "training.json"
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that are installed."""
+    """The versions of the installed packages."""
     found = {}
     for package in dict.fromkeys(["mlpgrad", "numpy", "scipy", "jaxlib", *NEEDS.values()]):
         try:
@@ -60,7 +60,7 @@ def versions() -> dict[str, str]:
 
 
 def processor() -> str:
-    """Its name; with family and model, where the name alone is that of several generations."""
+    """The name of the processor, with family and model, since generations share names."""
     if not Path("/proc/cpuinfo").exists():
         return platform.processor() or platform.machine()
     lines = [line.split(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
@@ -72,7 +72,7 @@ def processor() -> str:
 
 
 def environment() -> dict[str, Any]:
-    """What the figures depend on; each peer's thread pools are added as it starts."""
+    """The environment of the figures; each peer adds its thread pools when it starts."""
     return {
         "python": platform.python_version(),
         "cpu": processor(),
@@ -83,24 +83,24 @@ def environment() -> dict[str, Any]:
 
 
 def installed(peers: list[str]) -> list[str]:
-    """Those that can run here."""
+    """The peers that can run here."""
     there = versions()
     peers = [peer for peer in peers if peer != "FANN" or fann.library()]
     return [peer for peer in peers if peer not in NEEDS or NEEDS[peer] in there]
 
 
 def child_environment() -> dict[str, str]:
-    """The same number of threads for all; OpenBLAS chooses its kernel by itself."""
+    """Variables that give all peers the same number of threads; OpenBLAS chooses its kernel."""
     names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu", "KERAS_BACKEND": "jax"}
     own = dict(os.environ)
     own.pop("OPENBLAS_CORETYPE", None)
-    own.pop("PYTHONDONTWRITEBYTECODE", None)  # packages are compiled when they are installed
+    own.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have bytecode
     return own | dict.fromkeys(names, str(THREADS)) | quiet
 
 
 def share_cores() -> None:
-    """Keep to as many cores as there are threads: JAX starts a thread for each core it sees."""
+    """Use only as many cores as threads: JAX starts a thread for each core that it sees."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:THREADS]))
 
@@ -128,7 +128,7 @@ class Process:
         raise RuntimeError(f"{self.process.args} ended:\n{self.errors.read()[-2000:]}")
 
     def run(self, epochs: int) -> dict[str, Any]:
-        """One timed run of a peer."""
+        """Ask a peer for one timed run."""
         time.sleep(PAUSE)
         assert self.process.stdin is not None
         self.process.stdin.write(f"{epochs}\n")
@@ -141,7 +141,7 @@ class Process:
 
 
 def spread(values: Any) -> dict[str, float]:
-    """Median, smallest and largest."""
+    """The median, the smallest and the largest value."""
     return {
         "median": float(np.median(values)),
         "min": float(np.min(values)),
@@ -162,10 +162,10 @@ def compared(times: dict[str, list[float]]) -> dict[str, Any]:
 
 
 def turns(workers: dict[str, Process], epochs: int, repeats: int) -> tuple[Any, Any]:
-    """Seconds of every run, the workers taking turns after a warm-up, and the last losses."""
+    """Run the workers in turns after a warm-up; return all seconds, and the last losses."""
     same_work({name: worker.run(1)["loss"] for name, worker in workers.items()}, EARLY)
     for worker in workers.values():
-        worker.run(epochs)  # compilation, caches
+        worker.run(epochs)  # compiles, and fills caches
     seconds: dict[str, list[float]] = {name: [] for name in workers}
     losses = {}
     for _ in range(repeats):
@@ -180,10 +180,10 @@ def turns(workers: dict[str, Process], epochs: int, repeats: int) -> tuple[Any, 
 
 
 def same_work(losses: dict[str, float | None], apart: float) -> None:
-    """Nobody wins by doing less: everyone reaches the same loss.
+    """Check that all peers do the same work: they reach the same loss.
 
-    After one epoch the losses agree closely. Later the rounding of float32, another in every
-    library, grows with each step, and Keras adds Adam's epsilon in another place.
+    After one epoch the losses agree closely. Later the rounding errors of float32, which differ
+    between libraries, grow with each step, and Keras adds Adam's epsilon in another place.
     scikit-learn draws its own order (and has another loss in xor), so its loss is only reported.
     """
     ours = losses["mlpgrad"]
@@ -191,11 +191,11 @@ def same_work(losses: dict[str, float | None], apart: float) -> None:
     for peer, loss in losses.items():
         compares = peer != "scikit-learn" and loss is not None
         if compares and not abs(loss - ours) <= apart * abs(ours):  # type: ignore[operator]
-            raise RuntimeError(f"{peer} ends at the loss {loss}, mlpgrad at {ours}: other work")
+            raise RuntimeError(f"the work differs: {peer} reaches the loss {loss}, mlpgrad {ours}")
 
 
 def per_step(workload: str, path: Path, options: Any, pools: dict[str, Any]) -> dict[str, Any]:
-    """Microseconds a step inside training."""
+    """Microseconds per step of training."""
     w = WORKLOADS[workload]
     epochs = 1 if options.smoke else w.epochs
     workers = {p: Process("peers", p, workload, path, 1) for p in installed(options.peers)}
@@ -208,7 +208,7 @@ def per_step(workload: str, path: Path, options: Any, pools: dict[str, Any]) -> 
 
 
 def from_start(workload: str, path: Path, options: Any) -> dict[str, Any]:
-    """Seconds from process start to a trained model, and the process's peak memory."""
+    """Seconds from process start to a trained model, and the peak memory of the process."""
     wanted = [*options.peers, *(COLD_COMPILED if COMPILED in installed(options.peers) else [])]
     peers = installed([peer for peer in COLD_PEERS if peer in wanted])
     seconds: dict[str, list[float]] = {peer: [] for peer in peers}
@@ -233,7 +233,7 @@ def from_start(workload: str, path: Path, options: Any) -> dict[str, Any]:
 
 
 def ensembles(workload: str, path: Path, options: Any) -> dict[str, Any]:
-    """Microseconds a step and member: an ensemble, a member alone, and JAX's vmap in a scan."""
+    """Microseconds per step and member: an ensemble, one member, and JAX's vmap in a scan."""
     w = WORKLOADS[workload]
     epochs = 1 if options.smoke else w.ensemble_epochs
     workers = {
@@ -253,7 +253,7 @@ def ensembles(workload: str, path: Path, options: Any) -> dict[str, Any]:
 
 
 def measure(options: Any) -> dict[str, Any]:
-    """All parts of all workloads; saved after each workload."""
+    """Measure all parts of all workloads, and save after each workload."""
     mnist = "10,000 test images" if options.mnist else "made up, as large"
     results: dict[str, Any] = {"environment": environment() | {"mnist": mnist}, "workloads": {}}
     pools = results["environment"]["thread pools"]
@@ -289,7 +289,7 @@ def main() -> None:
     parser.add_argument("--mnist", type=Path, help="folder with MNIST's t10k files")
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--smoke", action="store_true", help="one short run of everything")
-    parser.add_argument("--draw", action="store_true", help="from the JSON, without measuring")
+    parser.add_argument("--draw", action="store_true", help="only draw, from the JSON file")
     options = parser.parse_args()
     options.output.parent.mkdir(parents=True, exist_ok=True)
     if options.smoke:

@@ -1,4 +1,4 @@
-"""The training benchmark as tables and a picture, beside what is aimed at."""
+"""The training benchmark as tables and a picture, with the targets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 COMMAND = "python -m benchmarks.training"
 WORKLOADS = ["xor", "moons", "digits", "mnist", "wide"]
 
-# what is aimed at: the peer's figure over mlpgrad's, in the order of the workloads
+# targets: the peer's figure over mlpgrad's, in the order of the workloads
 TARGETS = {
     "step": {
         "PyTorch eager": (12, 10, 5, 1.3, 1.5),
@@ -32,7 +32,7 @@ TARGETS = {
     "ensemble": {"member alone": (15, 3, 2)},
 }
 COMPILED = "mlpgrad compiled"
-# the same over the compiled step
+# the same for the compiled step
 COMPILED_TARGETS = {
     "step": {
         "JAX scanned epoch": (10, 2.7, 2.2, 1.05, 1.0),
@@ -41,9 +41,9 @@ COMPILED_TARGETS = {
     "ensemble": {"JAX vmap + scan": (1.0, 2.5, 2.2)},
 }
 COLD_COMPILED = ["compiled, cold", "compiled, cached", "extra installed"]
-COLD_MEGABYTES = {"compiled, cold": 120, "compiled, cached": 100}  # of the digits, at most
-FIT_SHARE, FIT_MICROSECONDS = 0.10, 3.0  # what `fit` may add to the bare step: the larger
-PRODUCTS_SHARE = 0.90  # of the time of a step, in `wide`
+COLD_MEGABYTES = {"compiled, cold": 120, "compiled, cached": 100}  # at most, for digits
+FIT_SHARE, FIT_MICROSECONDS = 0.10, 3.0  # `fit` may add the larger of the two to a bare step
+PRODUCTS_SHARE = 0.90  # of the time of a step, for `wide`
 PREDICT_BASE, PREDICT_LAYER = 15.0, 3.0  # microseconds of `predict` on one sample
 
 SECTIONS = {
@@ -68,24 +68,24 @@ def figures(results: dict[str, Any], section: str) -> dict[str, Any]:
 
 
 def target(section: str, peer: str, workload: str) -> float | None:
-    """What is aimed at, where something is."""
+    """The target, or None."""
     aims = TARGETS[section].get(peer, ())
     place = WORKLOADS.index(workload)
     return aims[place] if place < len(aims) else None
 
 
 def verdict(met: bool, goal: str, short: str) -> str:
-    """A tick, or by how much it falls short."""
+    """A tick, or the distance from the target."""
     return f"aim {goal} ✓" if met else f"aim {goal}, short by {short}"
 
 
 def plain(value: float) -> str:
-    """Three digits, and no exponent."""
+    """Three digits, without an exponent."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def cell(measured: dict[str, Any], section: str, peer: str, workload: str) -> str:
-    """One ratio with its spread and what is aimed at."""
+    """One ratio with its spread and target."""
     if peer not in measured:
         return ""
     if peer == "mlpgrad":
@@ -112,7 +112,7 @@ def table(results: dict[str, Any], section: str) -> list[str]:
 
 
 def compiled(results: dict[str, Any]) -> list[str]:
-    """Each peer over the compiled step: the ratio of the medians, and what is aimed at."""
+    """Each peer over the compiled step: the ratio of the medians, and the target."""
     lines = []
     for section in COMPILED_TARGETS:
         found = {w: m for w, m in figures(results, section).items() if COMPILED in m}
@@ -128,7 +128,7 @@ def compiled(results: dict[str, Any]) -> list[str]:
 
 
 def cold(results: dict[str, Any]) -> list[str]:
-    """From process start: compiled and not, in seconds and megabytes."""
+    """Runs from process start, compiled and not, in seconds and megabytes."""
     lines = []
     for section in ("seconds", "peak MB"):
         found = {w: m for w, m in figures(results, section).items() if COLD_COMPILED[0] in m}
@@ -144,7 +144,7 @@ def cold(results: dict[str, Any]) -> list[str]:
 
 
 def cold_cell(measured: dict[str, Any], section: str, peer: str, workload: str) -> str:
-    """One figure, and what is aimed at: no slower than without the extra, and little memory."""
+    """One figure and its target: as fast as without the extra, with little more memory."""
     own, plainly = measured[peer]["median"], measured["mlpgrad"]["median"]
     if section == "seconds" and peer == COLD_COMPILED[-1]:
         goal = verdict(own <= plainly, f"at most {plain(plainly)}", plain(own - plainly))
@@ -156,7 +156,7 @@ def cold_cell(measured: dict[str, Any], section: str, peer: str, workload: str) 
 
 
 def over_compiled(measured: dict[str, Any], section: str, peer: str, workload: str) -> str:
-    """One ratio, and what is aimed at."""
+    """One ratio and its target."""
     if peer not in measured:
         return ""
     ratio = measured[peer]["median"] / measured[COMPILED]["median"]
@@ -181,7 +181,7 @@ def glance(results: dict[str, Any]) -> list[str]:
 
 
 def overheads(results: dict[str, Any]) -> list[str]:
-    """What `fit` adds to the bare step, and how much of a step is matrix products."""
+    """The time that `fit` adds to a bare step, and the share of matrix products in a step."""
     found = figures(results, "step")
     found = {w: m for w, m in found.items() if {"bare step", "matrix products"} <= m.keys()}
     if not found:
@@ -206,7 +206,7 @@ def overheads(results: dict[str, Any]) -> list[str]:
 
 
 def predictions(results: dict[str, Any]) -> list[str]:
-    """`predict` on one sample."""
+    """The time of `predict` on one sample."""
     found = results.get("predict", {})
     if not found:
         return []
@@ -225,7 +225,7 @@ def predictions(results: dict[str, Any]) -> list[str]:
 
 
 def conditions(results: dict[str, Any]) -> list[str]:
-    """Versions, kernels and machine."""
+    """The versions, kernels and machine."""
     facts = results["environment"]
     kernels = {
         f"{pool.get('internal_api')} {pool.get('version') or ''} "
@@ -247,9 +247,10 @@ def text(results: dict[str, Any]) -> str:
     lines = [
         "# Training, beside other libraries",
         "",
-        f"`{COMMAND}` makes this. Ratios are the other's figure over mlpgrad's: above 1,",
-        "mlpgrad is faster or smaller. **Ratio of medians** (smallest to largest ratio of a turn);",
-        "what is aimed at. float32 everywhere, same data, initial weights and batch order.",
+        f"`{COMMAND}` makes this page. Ratios are the other library's figure over mlpgrad's: above",
+        "1, mlpgrad is faster or smaller. Cells have the **ratio of medians** (smallest to largest",
+        "ratio of a turn) and the target. All train in float32, on the same data, initial weights",
+        "and batch order.",
         "",
         *conditions(results),
         *glance(results),
@@ -261,12 +262,12 @@ def text(results: dict[str, Any]) -> str:
     )
 
 
-COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#000000"]  # told apart by everyone
+COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#000000"]  # colour-blind safe
 MARKERS = ["o", "s", "^", "D", "v"]
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
-    """The ratios on a logarithmic scale, with their spread and what is aimed at, as a PNG."""
+    """Draw the ratios on a logarithmic scale, with their spread and target, as a PNG."""
     from matplotlib.figure import Figure
 
     sections = [s for s in ("step", "seconds", "peak MB") if len(peers(results, s))]
@@ -287,14 +288,14 @@ def draw(results: dict[str, Any], path: Path) -> None:
 
 
 def peers(results: dict[str, Any], section: str) -> list[str]:
-    """Other libraries measured in a section, in order."""
+    """The other libraries measured in a section, in order."""
     ours = {"mlpgrad", "bare step", "matrix products", "member alone", *COLD_COMPILED}
     found = dict.fromkeys(p for m in figures(results, section).values() for p in m)
     return [peer for peer in found if peer not in ours]
 
 
 def panel(ax: Any, results: dict[str, Any], section: str) -> None:
-    """One section: a row for each peer, in it a mark for each workload."""
+    """Draw one section: a row for each peer, with a mark for each workload."""
     names, found = peers(results, section), figures(results, section)
     offsets = np.linspace(-0.32, 0.32, len(WORKLOADS))
     for workload, offset, colour, marker in zip(WORKLOADS, offsets, COLOURS, MARKERS, strict=True):

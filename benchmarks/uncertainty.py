@@ -1,9 +1,10 @@
-"""How good the uncertainty of a network trained by Adam is: `python -m benchmarks.uncertainty`.
+"""Measure the uncertainty of networks trained by Adam: `python -m benchmarks.uncertainty`.
 
-UCI regression on its official splits: test RMSE, mean log likelihood in the target's unit, and the
-share of targets within the interval of 95 %, for five ways to an uncertainty. All networks have one
-hidden layer of 50 tanh units, scaled inputs and targets, and rows, epochs and rates of the same
-recipe, which was not tuned. Evidence fits are in `python -m benchmarks.second_order uci`.
+The table has test RMSE, mean log likelihood in the unit of the target, and the share of targets
+within 95 % intervals for UCI regression on its official splits, by five estimates of uncertainty.
+All networks have one hidden layer of 50 tanh units, scaled inputs and targets, and the same batch
+size, epochs and rates, which were not tuned. For evidence fits, see
+`python -m benchmarks.second_order uci`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: two networks train at once
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is imported
 
 import numpy as np
 
@@ -30,7 +31,7 @@ FILES = {
 }
 EPOCHS = {"yacht": 300, "energy": 300, "wine": 40, "power": 20, "protein": 5}
 PUBLISHED = {"yacht": -1.25, "energy": -1.21, "wine": -0.93, "power": -2.81, "protein": -2.87}
-"""Log likelihood of MC-dropout: Gal and Ghahramani 2016, 10,000 passes, tuned by validation."""
+"""The log likelihood of MC dropout: Gal and Ghahramani 2016, 10,000 passes, tuned."""
 HIDDEN, BATCH, RATE, PASSES, MEMBERS, HELD_OUT = 50, 32, 0.01, 200, 5, 0.2
 
 
@@ -44,14 +45,14 @@ class Uci(NamedTuple):
 
 
 def uci(folder: Path, name: str) -> Uci:
-    """A set by its name."""
+    """Load a set."""
     with np.load(folder / f"uci-{FILES[name]}.npz") as file:
         mask = np.unpackbits(file["test_mask"], axis=1, count=int(file["n_rows"])).astype(bool)
         return Uci(file["X"].astype(float), file["y"].astype(float).reshape(-1, 1), mask)
 
 
 def trained(name: str, seed: int, x: Any, y: Any, **options: Any) -> mg.Sequential:
-    """A network by the common recipe; `middle` are layers before the last one."""
+    """Train a network by the common recipe; `middle` are layers before the last one."""
     loss, middle = options.pop("loss", mg.MeanSquaredError()), options.pop("middle", [])
     outputs = 2 if isinstance(loss, mg.GaussianNLL) else 1
     layers = [mg.Standardize(x.shape[1]), mg.Dense(x.shape[1], HIDDEN), mg.Tanh(), *middle]
@@ -71,7 +72,7 @@ def trained(name: str, seed: int, x: Any, y: Any, **options: Any) -> mg.Sequenti
 def laplace(
     layers: str, members: int | None = None
 ) -> Callable[..., tuple[mg.Sequential, dict[str, Any]]]:
-    """A network, or several, with a Laplace approximation, of all layers or the last."""
+    """One or more networks with a Laplace approximation of all layers or the last."""
 
     def way(name: str, seed: int, x: Any, y: Any) -> tuple[mg.Sequential, dict[str, Any]]:
         model = trained(name, seed, x, y, ensemble_size=members)
@@ -82,7 +83,7 @@ def laplace(
 
 
 def dropout(name: str, seed: int, x: Any, y: Any) -> tuple[mg.Sequential, dict[str, Any]]:
-    """MC-dropout; the noise is estimated on rows that were held out."""
+    """MC dropout, with the noise estimated on held-out rows."""
     order = np.random.default_rng(seed).permutation(len(x))
     held, rest = np.split(order, [int(HELD_OUT * len(x))])
     model = trained(name, seed, x[rest], y[rest], middle=[mg.Dropout(0.05)])
@@ -91,7 +92,7 @@ def dropout(name: str, seed: int, x: Any, y: Any) -> tuple[mg.Sequential, dict[s
 
 
 def ensemble(name: str, seed: int, x: Any, y: Any) -> tuple[mg.Sequential, dict[str, Any]]:
-    """Five networks, each of which predicts the noise."""
+    """Five networks that predict the noise."""
     model = trained(name, seed, x, y, loss=mg.GaussianNLL(), ensemble_size=MEMBERS)
     return model, {}
 
@@ -106,7 +107,7 @@ WAYS = {
 
 
 def measured(data: Uci, name: str, index: int, way: str) -> tuple[float, float, float]:
-    """RMSE, log likelihood and coverage of one split."""
+    """The RMSE, log likelihood and coverage of one split."""
     test = data.test[index]
     model, options = WAYS[way](name, index, data.x[~test], data.y[~test])
     x, y = data.x[test], data.y[test]
@@ -118,7 +119,7 @@ def measured(data: Uci, name: str, index: int, way: str) -> tuple[float, float, 
 
 
 def row(data: Uci, name: str, way: str, splits: int) -> dict[str, Any]:
-    """Mean and standard error over the splits."""
+    """The mean and standard error over the splits."""
     found = np.array([measured(data, name, index, way) for index in range(splits)])
     error = found.std(axis=0, ddof=1) / np.sqrt(splits) if splits > 1 else np.zeros(3)
     rmse, likelihood, inside = (
@@ -137,7 +138,7 @@ def row(data: Uci, name: str, way: str, splits: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure the sets that are asked for; a set that is measured again replaces its rows."""
+    """Measure the chosen sets; a set that is measured again replaces its rows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.uncertainty", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--sets", nargs="+", default=["yacht", "energy", "wine"], choices=EPOCHS)

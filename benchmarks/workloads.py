@@ -7,31 +7,31 @@ from typing import NamedTuple
 
 import numpy as np
 
-COLD_EPOCHS = 20  # of a run from process start
+COLD_EPOCHS = 20  # in a run from process start
 
 
 class Workload(NamedTuple):
-    """A network, its data, and how it is trained."""
+    """A network with its data and its training."""
 
     name: str
     widths: tuple[int, ...]
-    activation: str  # of the hidden layers; xor has it on the output too
+    activation: str  # for the hidden layers; in xor for the output, too
     loss: str  # half_squared, binary or classes
     optimizer: str  # sgd or adam
     learning_rate: float
     batch: int
     rows: int  # a multiple of the batch
-    epochs: int  # of one timed run: 0.1 to 2 seconds with every peer
-    ensemble_epochs: int = 0  # of one timed run of 64 members
+    epochs: int  # in one timed run: 0.1 to 2 seconds for every peer
+    ensemble_epochs: int = 0  # in one timed run of 64 members
 
     @property
     def batches(self) -> int:
-        """Steps of an epoch."""
+        """The number of steps in an epoch."""
         return self.rows // self.batch
 
     @property
     def steps(self) -> int:
-        """Steps of one timed run."""
+        """The number of steps in one timed run."""
         return self.epochs * self.batches
 
 
@@ -48,7 +48,7 @@ WORKLOADS = {
 
 
 def data(workload: Workload, mnist: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (n, I) float32, and targets: (n, 1) float32, or classes (n,)."""
+    """Inputs `(n, I)` in float32, and targets: `(n, 1)` in float32, or classes `(n,)`."""
     import mlpgrad as mg
 
     n = workload.rows
@@ -62,7 +62,7 @@ def data(workload: Workload, mnist: Path | None = None) -> tuple[np.ndarray, np.
         images = mg.datasets.load_idx(mnist / "t10k-images-idx3-ubyte.gz")
         x = images.reshape(len(images), -1) / 255
         y = mg.datasets.load_idx(mnist / "t10k-labels-idx1-ubyte.gz")
-    else:  # as large, made up: the time does not depend on the values
+    else:  # generated data of the same size: the time does not depend on the values
         rng = np.random.default_rng(0)
         centres = rng.normal(size=(10, workload.widths[0]))
         y = rng.integers(0, 10, n)
@@ -74,7 +74,7 @@ def data(workload: Workload, mnist: Path | None = None) -> tuple[np.ndarray, np.
 
 
 def write(workload: Workload, path: Path, mnist: Path | None = None) -> None:
-    """A file with everything a peer needs."""
+    """Write a file with everything that a peer needs."""
     x, y = data(workload, mnist)
     rng = np.random.default_rng(1)
     arrays = {"x": x, "y": y}
@@ -82,7 +82,7 @@ def write(workload: Workload, path: Path, mnist: Path | None = None) -> None:
     for i, (a, b) in enumerate(pairs):
         arrays[f"w{i}"] = (rng.normal(size=(a, b)) * np.sqrt(2 / (a + b))).astype(np.float32)
     epochs = max(workload.epochs, COLD_EPOCHS)
-    # the order that mlpgrad's fit draws: the others are given it
+    # the order that mlpgrad's fit draws; the others are given it
     order = np.random.default_rng(2)
     orders = [np.arange(len(x)) for _ in range(epochs)]
     for rows in orders:

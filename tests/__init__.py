@@ -1,1 +1,1 @@
-"""The tests: their folders mirror those of the package."""
+"""The tests, in folders that mirror those of the package."""

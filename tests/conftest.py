@@ -1,4 +1,4 @@
-"""No outcome depends on how busy the machine is."""
+"""Settings that keep results independent of the load of the machine."""
 
 from hypothesis import HealthCheck, settings
 

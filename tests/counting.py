@@ -1,10 +1,10 @@
-"""Counts of work, which no busy machine changes."""
+"""Counts of work, which do not depend on the load of the machine."""
 
 import sys
 
 
 def lines_run(function, *args):
-    """How many lines of Python one call runs."""
+    """The number of lines of Python that one call runs."""
     count = 0
 
     def trace(frame, event, arg):

@@ -1,4 +1,4 @@
-"""The eight kinds of classes that a user can add to, and what the tests make of their examples."""
+"""The eight kinds of classes that users can extend, with models around their examples."""
 
 import importlib
 import pkgutil
@@ -23,7 +23,7 @@ FEATURES, BATCH = 5, 6
 
 
 def import_everything():
-    """Import each module of the package, but for those of extras that are not installed."""
+    """Import each module of the package, except those of extras that are not installed."""
     for module in pkgutil.walk_packages(mg.__path__, "mlpgrad."):
         if module.name.endswith("__main__"):
             continue
@@ -35,7 +35,7 @@ def import_everything():
 
 
 def subclasses(base):
-    """Every public class below `base` that the package defines, in a fixed order."""
+    """All public subclasses of `base` that the package defines, in a fixed order."""
     found, waiting = set(), [base]
     while waiting:
         for cls in waiting.pop().__subclasses__():
@@ -51,7 +51,7 @@ def every(classes):
 
 
 def example(cls):
-    """An instance for tests: a loss's example has data, too."""
+    """An instance for tests, without the data that a loss's example has."""
     try:
         made = cls.example()
     except TypeError as error:
@@ -63,7 +63,7 @@ def example(cls):
 
 
 def compare_with_golden(classes, golden, lacking, script):
-    """Fail for a class that is neither in the golden file nor known to have no counterpart.
+    """Fail for a class that is neither in the golden file nor listed as lacking a counterpart.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def compare_with_golden(classes, golden, lacking, script):
     lacking : dict
         Classes without a counterpart in the other library, by name, with the reason.
     script : str
-        What writes the golden file.
+        The script that writes the golden file.
     """
     names, golden = {cls.__name__ for cls in classes}, set(golden)
     missing = names - golden - lacking.keys()
@@ -102,7 +102,7 @@ one_and_many = pytest.mark.parametrize("size", [None, ENSEMBLE], ids=["one", "en
 
 
 def layer_case(cls, dtype=np.float64, size=None):
-    """A model around a layer's example, with parameters off their initial values, and data."""
+    """A model around a layer's example with changed parameters, and data."""
     model = mg.Sequential(
         [cls.example()], loss=mg.HalfSquaredError(), dtype=dtype, random_state=0, ensemble_size=size
     )

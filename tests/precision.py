@@ -1,4 +1,4 @@
-"""Numbers that strain a formula, and how far from the exact value it may be."""
+"""Numbers that are hard for a formula, and a bound on its error."""
 
 import warnings
 
@@ -12,9 +12,9 @@ every_width = pytest.mark.parametrize("dtype", WIDTHS, ids=lambda dtype: dtype._
 
 
 def strain(dtype):
-    """Every sign and size of a dtype's finite numbers, and where common formulas change over."""
+    """Finite numbers of all signs and sizes, and those at which common formulas switch."""
     if dtype is np.float16:
-        numbers = np.arange(1 << 16, dtype=np.uint16).view(np.float16)  # there are no others
+        numbers = np.arange(1 << 16, dtype=np.uint16).view(np.float16)  # all numbers
         return numbers[np.isfinite(numbers)]
     limits = np.finfo(dtype)
     lowest, highest = np.log10(float(limits.smallest_subnormal)), np.log10(float(limits.max))
@@ -29,39 +29,39 @@ def strain(dtype):
 
 
 def any_numbers(dtype):
-    """Arrays of finite numbers, for hypothesis."""
+    """A hypothesis strategy for arrays of finite numbers."""
     numbers = st.floats(width=WIDTHS[dtype], allow_nan=False, allow_infinity=False)
     return st.lists(numbers, min_size=1, max_size=20).map(lambda values: np.array(values, dtype))
 
 
 def needs_more_digits(dtype):
-    """Skip where the reference has no more digits than what it judges."""
+    """Skip if the reference has no more digits than the tested numbers."""
     if np.finfo(EXACT).eps >= np.finfo(dtype).eps:
         pytest.skip("longdouble is no longer than float64 on this machine")
 
 
 def silently(function, *args):
-    """The result of a call in which no warning is given."""
+    """The result of a call, which must not warn."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return function(*args)
 
 
 def assert_exact(found, exact, size=1, *, at, count=4):
-    """Check `|found - exact| <= count eps max(|exact|, size)`, or both out of the dtype's range.
+    """Check `|found - exact| <= count eps max(|exact|, size)`, unless both are out of range.
 
     Parameters
     ----------
     found : array
-        What the library computed.
+        The numbers that the library computed.
     exact : array of longdouble
-        The same, from a formula of its own.
+        The same by an independent formula.
     size : number or array
         1 for an absolute error near 0, 0 for a relative one everywhere.
     at : tuple of arrays
         The inputs, for the message.
     count : number or array
-        Units in the last place that are allowed.
+        The allowed error in units in the last place.
     """
     limits = np.finfo(found.dtype)
     allowed = count * EXACT(limits.eps) * np.maximum(np.abs(exact), size)

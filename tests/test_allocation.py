@@ -1,8 +1,8 @@
-"""Steady state allocates nothing that grows: no memory a step beyond the warmed-up buffers.
+"""After warm-up, a training step allocates nothing that grows with the batch.
 
 The peak of allocated bytes within a step is compared between two batches, the second twice as
-large (two parameter vectors for optimizers): both exceed NumPy's own buffer of 8,192 elements,
-so the peaks differ only where something as long as the batch is allocated.
+large (for optimizers, between two lengths of the parameter vector). Both exceed NumPy's own buffer
+of 8,192 elements, so the peaks differ only if something as long as the batch is allocated.
 """
 
 import os
@@ -18,7 +18,7 @@ from mlpgrad.training.batches import Minibatches
 from tests.kinds import every_case, every_optimizer, one_and_many
 
 SMALL, LARGE = 6400, 12800
-ANY_ARRAY = LARGE // 4  # bytes: an array of one byte a sample is four times as much
+ANY_ARRAY = LARGE // 4  # bytes: an array with one byte per sample is four times as large
 FOLDERS = (os.path.dirname(mg.__file__) + os.sep, __file__)
 
 ALLOCATING = {
@@ -27,7 +27,7 @@ ALLOCATING = {
 
 
 def step_peak(step):
-    """Bytes allocated within one step at its fullest moment, after warm-up."""
+    """The peak of allocated bytes within one step, after warm-up."""
     for _ in range(3):
         step()
     tracemalloc.start()
@@ -45,7 +45,7 @@ def step_peak(step):
 
 
 def allocating_lines(step, least=ANY_ARRAY):
-    """The lines of mlpgrad that allocate at least so many bytes, for the failure message."""
+    """The lines of mlpgrad that allocate at least this many bytes, for the failure message."""
     found, line = {}, None
     step()
 
@@ -74,13 +74,13 @@ def allocating_lines(step, least=ANY_ARRAY):
 
 
 def assert_allocates_nothing_that_grows(step_for, small=SMALL, large=LARGE):
-    """`step_for(n)` makes a step on n samples (or parameters)."""
+    """Compare two steps; `step_for(n)` makes a step on n samples (or parameters)."""
     growth = step_peak(step_for(large)) - step_peak(step_for(small))
     assert growth < ANY_ARRAY, allocating_lines(step_for(large))
 
 
 def repeated(rows, count):
-    """The rows again and again, `count` of them."""
+    """The first `count` rows of a repetition of the rows."""
     return np.resize(rows, (count, *rows.shape[1:]))
 
 
@@ -146,7 +146,7 @@ def test_a_step_with_a_penalty(penalty):
 
 
 class StepPeaks(mg.Callback):
-    """Peaks from the end of one batch to the end of the next: everything `fit` does a step."""
+    """Measures peaks between the ends of batches, which include all that `fit` does per step."""
 
     def __init__(self):
         self.peaks, self.before = [], None
@@ -160,9 +160,9 @@ class StepPeaks(mg.Callback):
 
 
 def fit_step_peak(batch, dtype=np.float32, weights=None, **options):
-    """Bytes that a step of `fit` allocates at its fullest moment, the gather of its batch included.
+    """The peak of bytes that a step of `fit` allocates, including the gather of its batch.
 
-    Batches are wide enough to be gathered one by one.
+    Batches are so wide that each is gathered by itself.
     """
     x = np.random.default_rng(0).normal(size=(4 * batch, 16)).astype(dtype)
     y, steps = np.arange(len(x)) % 2, StepPeaks()
@@ -198,7 +198,7 @@ def test_a_step_inside_fit(options):
 
 @pytest.mark.slow
 def test_batches_of_all_sizes_and_changing_options_leave_nothing_behind():
-    """Whatever is kept for the next call is bounded."""
+    """The memory kept for the next call is bounded."""
     penalty = mg.L2(0.1)
     layers = [mg.Dense(3, 4), mg.BatchNorm(4), mg.ReLU(), mg.Dense(4, 1)]
     model = mg.Sequential(layers, loss=mg.MeanSquaredError(), penalties=[penalty])
@@ -248,7 +248,7 @@ def test_rows_of_any_layout_are_gathered_without_a_copy_of_all(layout, dtype):
 
 
 class Careless(mg.ReLU):
-    """A layer that makes one array a step."""
+    """A layer that makes one array per step."""
 
     def backward(self, delta):
         return super().backward(delta) * np.float32(1)

@@ -1,4 +1,4 @@
-"""The house stands as it is drawn: imports look down one line, and files and functions stay small.
+"""Imports only go downward in the list of places, and files and functions stay small.
 
 Imports inside functions and under TYPE_CHECKING count like any other.
 """
@@ -20,12 +20,12 @@ LINE = (
     *("explanation", "plotting", "history", "range_test", "sequential", "loading", "sklearn"),
     *("cli", "__main__"),
 )
-"""Each place imports only from places before it; `mlpgrad/__init__` may import from all."""
+"""The places in order: each imports only from earlier ones; `mlpgrad/__init__` from all."""
 
 FACE = "mlpgrad"
 LONGEST_FILE = 350
 LONGEST_FUNCTION = 30
-"""Lines of code: docstrings, comments and blank lines do not count."""
+"""The limit of lines of code, without docstrings, comments and blank lines."""
 TABLES = set()
 """Functions that are longer because they are tables, as `file:function`."""
 
@@ -65,7 +65,7 @@ def test_every_place_is_on_the_line():
 
 @pytest.mark.parametrize("module", sorted(set(FILES) - {FACE}))
 def test_a_file_imports_only_from_places_below_its_own(module):
-    # the command line is a user of the package: it says `import mlpgrad as mg`, too
+    # the command line uses the package as a user does, by `import mlpgrad as mg`
     allowed = {FACE} if place_of(module) in ("cli", "__main__") else set()
     above = {
         other
@@ -76,7 +76,7 @@ def test_a_file_imports_only_from_places_below_its_own(module):
 
 
 def test_no_file_imports_itself_by_way_of_others():
-    # a folder's __init__ hands on its own files: who imports the folder means those
+    # the __init__ of a folder passes on its own files, so an import of the folder means those
     def reached(start):
         seen, waiting = set(), list(IMPORTS[start])
         while waiting:
@@ -94,13 +94,13 @@ def test_few_files_stand_at_the_top():
 
 
 def _statements(node):
-    """What a node holds in order; an expression such as a lambda has a body that is no list."""
+    """The statements in a node, in order; the body of a lambda is an expression, not a list."""
     body = getattr(node, "body", [])
     return body if isinstance(body, list) else []
 
 
 def code_lines(text):
-    """Numbers of the lines with code: no docstrings, attribute docstrings, comments or blanks."""
+    """The numbers of the lines with code, without docstrings, comments and blank lines."""
     skip = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
     lines = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -114,7 +114,7 @@ def code_lines(text):
 
 
 def functions(module):
-    """Each function of a file with its number of lines of code."""
+    """All functions of a file, with their numbers of lines of code."""
     text = FILES[module].read_text("utf-8")
     lines = code_lines(text)
     for node in ast.walk(ast.parse(text)):

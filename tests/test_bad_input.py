@@ -1,4 +1,4 @@
-"""Every public entry point answers bad input with expected / got / where / fix."""
+"""Errors of all public calls say what was expected and received, where, and the fix."""
 
 import sys
 
@@ -66,7 +66,7 @@ BAD_Y = {
 
 
 def entry_points(model):
-    """Every public call that takes a batch."""
+    """All public calls that take a batch."""
     fit = {"optimizer": mg.SGD(0.1), "epochs": 1, "verbose": 0}
     return {
         "backpropagate": model.backpropagate,
@@ -363,7 +363,7 @@ def test_a_layer_that_does_not_keep_its_options_is_shown_and_says_so():
 
 
 def work(build, *arguments):
-    """How many bytecodes a call executes: its work in Python, whatever the machine does."""
+    """The number of bytecodes that a call executes, which is the same on every machine."""
     count = 0
 
     def trace(frame, event, _):
@@ -391,7 +391,7 @@ def test_the_work_is_in_proportion_to_the_number_of_layers(call):
             return work(lambda given: regressor(layers=given), layers(number))
         return work(getattr(regressor(layers=layers(number)), call))
 
-    cost(2)  # what is made once
+    cost(2)  # makes what is made once
     assert cost(120) - cost(60) < 1.2 * (cost(60) - cost(2))
 
 

@@ -1,4 +1,4 @@
-"""The benchmarks run: briefly, and without the other libraries."""
+"""The benchmarks run, briefly and without the other libraries."""
 
 import functools
 import json
@@ -36,7 +36,7 @@ def test_training(tmp_path):
     results = json.loads(output.read_text())
     digits = results["workloads"]["digits"]
     assert digits["step"]["microseconds"]["bare step"]["ratio"]["median"] > 0
-    assert digits["start"]["peak MB"]["mlpgrad"]["median"] < 100  # of the child, not of its parent
+    assert digits["start"]["peak MB"]["mlpgrad"]["median"] < 100  # of the child process
     assert set(results["predict"]) == {"2", "4", "6"}
     assert "| `fit` adds to the bare step |" in text
     for name in {str(ROOT), str(Path.home()), sys.prefix} - {"/"}:
@@ -56,7 +56,7 @@ def test_uncertainty(tmp_path):
     rows = json.loads(output.read_text())
     assert len(rows) == 5
     found = {row["way"]: float(row["log likelihood"].split()[0]) for row in rows}
-    assert found["Laplace, all layers"] > -1.25  # of MC-dropout, published
+    assert found["Laplace, all layers"] > -1.25  # published for MC dropout
     assert "| yacht | Laplace, all layers | 2 |" in output.with_suffix(".md").read_text("utf-8")
 
 
@@ -73,7 +73,7 @@ def test_memory(tmp_path):
 
 @pytest.mark.slow
 def test_gradcheck_requirements(tmp_path):
-    run("gradcheck_requirements", "--cases", 5, "--output", tmp_path)  # 0: all of them hold
+    run("gradcheck_requirements", "--cases", 5, "--output", tmp_path)  # 0: all requirements hold
     rows, published = (
         json.loads((folder / "gradcheck_requirements.json").read_text())
         for folder in (tmp_path, ROOT / "benchmarks/results")
@@ -124,7 +124,7 @@ def test_the_estimators_are_judged_by_means_over_seeds_that_are_complete():
     found |= entries("yacht", 0, [0.5, 0.4, 0.6, 0.8, 0.5])
     found |= entries("wine", 0, [2, 0, 0, 0, 3])  # without a ratio
     found |= entries("gene1", 0, [30, 10, 10, 10, 10])  # not counted
-    found["iris/ours/2"] = {"error": 50, "seconds": 1.0}  # the others have not come so far
+    found["iris/ours/2"] = {"error": 50, "seconds": 1.0}  # the other methods are not complete
     drawn = estimators.table(found)
     assert [row[:3] for row in drawn.rows] == [
         ["wine", "1", "2.00 %, 1.0 s"],
@@ -184,7 +184,7 @@ def test_a_broken_run_of_the_tables_goes_on_and_other_sections_stay(
     how["again"] = True
     assert measure("one", 4) == 4
     how["again"] = False
-    sections["one"] = sections["one"]._replace(recipe="b")  # its figures are no longer the recipe's
+    sections["one"] = sections["one"]._replace(recipe="b")  # its figures belong to another recipe
     assert measure("one", 1) == 1
     kept = json.loads(path.read_text())
     assert set(kept["one"]["figures"]) == {"0"}

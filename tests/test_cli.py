@@ -1,4 +1,4 @@
-"""The command line: what it prints, writes and answers."""
+"""The command line: its output, files and errors."""
 
 import gzip
 import subprocess
@@ -20,7 +20,7 @@ def in_a_folder(tmp_path, monkeypatch):
 
 
 def run(capsys, *arguments):
-    """Exit code, stdout and stderr."""
+    """Run the command; return the exit code, stdout and stderr."""
     try:
         code = main(arguments)
     except SystemExit as left:
@@ -32,7 +32,7 @@ def run(capsys, *arguments):
 def test_digits_reach_97_percent_and_are_checked_and_saved(capsys, tmp_path):
     code, out, err = run(capsys, "train", "digits")
     assert code == 0
-    assert all(line.startswith("epoch ") for line in err.splitlines())  # no terminal: lines
+    assert all(line.startswith("epoch ") for line in err.splitlines())  # not a terminal: lines
     accuracy = dict(pair.split() for pair in out.split("accuracy: ")[1].split("\n")[0].split(", "))
     assert set(accuracy) == {"train", "validation", "test"}
     assert float(accuracy["test"]) >= 0.97
@@ -113,7 +113,7 @@ def test_images_in_idx_files(capsys, tmp_path):
     code, out, _ = run(capsys, "train", *files, "--epochs", "30", "--quiet")
     assert code == 0
     assert "16 features; " in out
-    model = mg.load(tmp_path / "mlpgrad-output" / "model.npz")  # takes pixels as in the file
+    model = mg.load(tmp_path / "mlpgrad-output" / "model.npz")  # takes the pixels of the file
     assert model.evaluate(images.reshape(120, -1).astype(float), labels)["accuracy"] > 0.9
     path = "mlpgrad-output/model.npz"
     answers = run(capsys, "predict", path, files[0])[1].splitlines()

@@ -1,7 +1,7 @@
-"""What every class of every kind promises, and more for layers and losses.
+"""The promises of every class of every kind, and those of layers and losses.
 
-The classes are discovered, not listed: a new one is tested by being there. What the other
-kinds promise is in the files beside this one.
+The classes are discovered, so that new ones are tested as well. The promises of the other kinds
+are in the files beside this one.
 """
 
 import copy
@@ -37,7 +37,7 @@ every_class = every(EVERY_CLASS)
 
 
 def central_differences(f, at, h=1e-6):
-    """The gradient of a scalar function, coordinate by coordinate: the independent oracle."""
+    """The gradient of a scalar function by coordinates, as an independent oracle."""
     gradient = np.empty_like(at)
     for index in np.ndindex(at.shape):
         up, down = at.copy(), at.copy()
@@ -48,7 +48,7 @@ def central_differences(f, at, h=1e-6):
 
 
 def steps(model, x, y):
-    """Value, parameter gradient, and input gradient, each from the same generator state."""
+    """Value, parameter gradient and input gradient, each from the same generator state."""
     with model.same_randomness():
         value = model.backpropagate(x, y)
     grads = model.grads.copy()
@@ -107,7 +107,7 @@ def test_repr_can_be_pasted(cls):
     assert repr(made).startswith(f"{cls.__name__}(")
     assert len(repr(made)) < 200
     if cls is mg.Elementwise:
-        return  # holds functions, which have no text
+        return  # holds functions, which cannot be saved
     again = eval(repr(made), {name: getattr(mg, name) for name in mg.__all__})
     assert type(again) is cls
     assert repr(again) == repr(made)
@@ -140,7 +140,7 @@ def test_shapes_and_dtypes(case, cls, dtype, size):
     lead = () if size is None else (size,)
     prediction = model.predict(x)
     value, grads, input_gradient = steps(model, x, y)
-    # a first layer without parameters or randomness sees the shared input once for all members
+    # a first layer without parameters or randomness gets the shared input once for all members
     assert prediction.shape[-2:] == (len(x), model.out_features or FEATURES)
     assert prediction.shape[:-2] == lead
     assert value.shape == lead
@@ -246,7 +246,7 @@ def test_no_allocation_grows(case, cls, size):
     grown = []
     tracemalloc.start()
     run(5)
-    for _ in range(3):  # a thread of the test runner's may allocate meanwhile, but not each time
+    for _ in range(3):  # a thread of the test runner may allocate meanwhile, but not each time
         before = tracemalloc.get_traced_memory()[0]
         run(50)
         grown.append(tracemalloc.get_traced_memory()[0] - before)

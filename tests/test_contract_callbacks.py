@@ -1,4 +1,4 @@
-"""What every callback promises."""
+"""The promises of every callback."""
 
 import copy
 import pickle
@@ -10,17 +10,17 @@ import mlpgrad as mg
 from tests.kinds import ENSEMBLE, every, example, one_and_many, subclasses
 
 CALLBACKS = subclasses(mg.Callback)
-ACTING = {  # those that change training; all others only watch it
+ACTING = {  # callbacks that change training; all others only observe it
     "EarlyStopping": "puts the best weights back",
     "ExponentialMovingAverage": "puts the average in the weights' place",
     "ReduceOnPlateau": "lowers the learning rate",
 }
-REMEMBERING = {  # what outlives a fit, and why
+REMEMBERING = {  # callbacks whose state outlives a fit, with the reason
     "ModelCheckpoint": {"best": "a worse model of a second fit does not replace the file"},
 }
 every_callback = every(CALLBACKS)
 
-# an EarlyStopping of little patience says that no epoch was better than the first
+# EarlyStopping with little patience warns that no epoch was better than the first
 pytestmark = pytest.mark.filterwarnings("ignore:EarlyStopping stopped")
 
 
@@ -30,7 +30,7 @@ def _files_go_to_a_folder_of_their_own(tmp_path, monkeypatch):
 
 
 def train(callbacks, size=None, seed=0):
-    """A model and its history; the steps are so long that the loss goes up and down."""
+    """A model and its history, with steps so long that the loss goes up and down."""
     x, y = mg.datasets.moons(60, noise=0.3, random_state=seed)
     model = mg.Sequential(
         [mg.Dense(2, 6), mg.BatchNorm(6), mg.Tanh(), mg.Dropout(0.2), mg.Dense(6, 1)],
@@ -63,7 +63,7 @@ def same(ours, theirs):
 
 
 def shown(callback):
-    """What a callback has recorded for others to read."""
+    """The public records of a callback."""
     given = ("session", "model", "optimizer", "history", "epochs")
     return {k: v for k, v in vars(callback).items() if k[0] != "_" and k not in given}
 

@@ -1,4 +1,4 @@
-"""What every metric promises, under every loss whose outputs it can read."""
+"""The promises of every metric, with every loss that it supports."""
 
 import re
 
@@ -15,16 +15,16 @@ every_metric = every(METRICS)
 
 
 def loss_data(cls, seed=0):
-    """A loss, and rows of its example's predictions and targets: with many equal ones."""
+    """A loss with predictions and targets of its example, many of them equal."""
     loss, prediction, target = cls.example()
-    prediction = prediction * np.linspace(1, 0.7, 4)[:, None]  # rows that no softmax makes equal
+    prediction = prediction * np.linspace(1, 0.7, 4)[:, None]  # rows that differ after a softmax
     rng = np.random.default_rng(seed)
     rows, others = rng.integers(0, len(prediction), (2, SAMPLES))
     return loss, prediction[rows], target[others].astype(prediction.dtype)
 
 
 def readable(metric, loss_class):
-    """Whether a metric can be measured under a loss: else it says so by a TypeError."""
+    """Whether a metric supports a loss; otherwise it must raise a clear TypeError."""
     try:
         measured(metric, *loss_data(loss_class))
     except TypeError as error:

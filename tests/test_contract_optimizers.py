@@ -1,4 +1,4 @@
-"""What every optimizer promises."""
+"""The promises of every optimizer."""
 
 import copy
 import pickle
@@ -11,7 +11,7 @@ from tests.kinds import ENSEMBLE, every_dtype, every_optimizer, one_and_many
 
 
 def descend(optimizer, size, dtype, count=20):
-    """Train a little network on fixed data."""
+    """Train a small network on fixed data."""
     model = mg.Sequential(
         [mg.Dense(3, 4), mg.Tanh(), mg.Dense(4, 2)],
         loss=mg.HalfSquaredError(),
@@ -80,8 +80,8 @@ def test_a_step_costs_the_same_after_many_steps(cls):
 
 @every_optimizer
 def test_training_an_ensemble_equals_a_loop_over_its_members(cls):
-    # no bias in front of BatchNorm, which cancels it: its gradient is nothing but rounding, and
-    # half of the optimizers blow that up to whole steps
+    # without a bias in front of BatchNorm, which cancels it: its gradient is a rounding error, and
+    # half of the optimizers scale that to full steps
     first = mg.Dense(3, 6, bias=False)
     ensemble = mg.Sequential(
         [first, mg.BatchNorm(6), mg.ReLU(), mg.Dropout(0.3), mg.Dense(6, 2)],

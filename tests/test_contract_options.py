@@ -1,8 +1,8 @@
-"""Options assigned after first use act as if the object had been made with them, or are refused.
+"""Options assigned after first use act as if the object had been made with them, or raise.
 
 Every constructor option of every layer, loss, penalty and optimizer is assigned after the first
-use, and compared to the last bit with an object made so: in training by recorded steps, by plain
-ones and in threads, in predictions and in `evaluate`.
+use. The results must equal those of an object made with the option, to the last bit: in training
+by recorded steps, plain steps and threads, in predictions and in `evaluate`.
 """
 
 import copy
@@ -21,7 +21,7 @@ PENALTIES = subclasses(mg.Penalty)
 LAID_OUT = {"in_features", "out_features", "features", "bias", "initializer", "layers"}
 LAID_OUT |= {"mean", "deviation"}
 LAID_OUT |= {"codes", "width"}
-"""What the storage of a model depends on: refused once a layer belongs to one."""
+"""Options that determine the storage of a model; they are fixed once a layer belongs to one."""
 
 VALUES = {
     "kinds": ("weights", "bias"),
@@ -42,11 +42,11 @@ VALUES = {
     "eta_plus": 1.4,
     "balance": 0.25,
 }
-"""Another value than that of the example, where it cannot be derived from that."""
+"""Other values than those of the examples, if they cannot be derived."""
 
 
 def another(name, value):
-    """A valid value for an option that is another than the present one."""
+    """A valid value for an option, different from the present one."""
     if name in VALUES:
         return VALUES[name]
     if isinstance(value, (bool, np.bool_)):
@@ -58,7 +58,7 @@ def another(name, value):
 
 
 def options(cls):
-    """Each option of a class with another value than its example has."""
+    """All options of a class, with another value than that of the example."""
     config = example(cls).config()
     return [
         pytest.param(cls, n, another(n, v), id=f"{cls.__name__}-{n}") for n, v in config.items()
@@ -72,7 +72,7 @@ def all_options(classes):
 
 @pytest.fixture(params=["recorded", "plain", "threads"])
 def way(request, monkeypatch):
-    """Each way of training, whatever the size of the model."""
+    """All ways of training, whatever the size of the model."""
     steps = [LayerStep] if request.param == "plain" else [RecordedStep]
     monkeypatch.setattr(RecordedStep, "serves", lambda *_: True)
     monkeypatch.setattr(choose_step, "STEPS", steps)
@@ -82,7 +82,7 @@ def way(request, monkeypatch):
 
 
 def model_with(*, layer=None, loss=None, penalties=(), size=3):
-    """A model around a layer or under a loss, in which each option matters."""
+    """A model with the layer or loss, in which each option matters."""
     width = 3 if loss is None else loss.example()[1].shape[-1]
     layers = [mg.Dense(FEATURES, FEATURES), *([] if layer is None else [layer])]
     layers.append(mg.Dense(FEATURES if layer is None else layer.out_features or FEATURES, width))
@@ -102,7 +102,7 @@ FIT = {"epochs": 2, "batch_size": 5, "verbose": 0}
 
 
 def traces(model, optimizer):
-    """All that a model shows: predictions, an evaluation, and a training with its losses."""
+    """The results of a model: predictions, an evaluation, and a training with its losses."""
     x, y = data_for(model)
     found = [model.predict(x), *model.evaluate(x, y, metrics=[]).values()]
     history = model.fit(x, y, optimizer=optimizer, validation_data=(x, y), metrics=[], **FIT)
@@ -116,7 +116,7 @@ def assert_alike(model, optimizer, other, its_optimizer):
 
 
 def used(model, optimizer):
-    """The same after a training and a prediction: buffers, views and recordings are there."""
+    """The same model after a training and a prediction, with buffers, views and recordings."""
     x, y = data_for(model)
     model.predict(x)
     model.evaluate(x, y)
@@ -124,12 +124,12 @@ def used(model, optimizer):
 
 
 def moved(model, other):
-    """Put the weights and generators of one model into another of the same layers."""
+    """Copy the weights and generators of one model to another with the same layers."""
     other.restore(model.snapshot())
 
 
 def make(cls, name, value):
-    """An object like the example with another value of one option."""
+    """An object like the example, but with another value of one option."""
     return cls(**(example(cls).config() | {name: value}))
 
 
@@ -171,7 +171,7 @@ def test_options_of_penalties(cls, name, value, way):
 
 
 def copied(optimizer):
-    """A copy, which may train another model."""
+    """A copy that can train another model."""
     return copy.deepcopy(optimizer)
 
 
@@ -235,7 +235,7 @@ def test_options_that_change_what_the_rule_keeps(make_optimizer, name, value, wa
 
 
 class Assign(mg.Callback):
-    """Changes something at the end of the first epoch."""
+    """Changes an option at the end of the first epoch."""
 
     def __init__(self, change):
         self.change = change
@@ -279,7 +279,7 @@ def test_changes_between_epochs_act_alike_in_each_way(change, way, monkeypatch):
 
 
 def test_an_option_that_a_schedule_assigns_acts_at_the_next_step(way):
-    """In threads, at the next epoch."""
+    """With threads, the change takes effect at the next epoch."""
     if way == "threads":
         return
     results = []
@@ -299,7 +299,7 @@ def test_an_option_that_a_schedule_assigns_acts_at_the_next_step(way):
 
 
 class Annealed(mg.Activation):
-    """Has an attribute that is no option, and one that it derives from its option."""
+    """Has an attribute that is not an option, and one derived from its option."""
 
     def __init__(self, factor=1.0, table=(1.0, 2.0)):
         self.factor, self.table = factor, np.asarray(table)
@@ -317,7 +317,7 @@ X = np.random.default_rng(0).normal(size=(6, FEATURES))
 
 
 def predicted(change):
-    """What a model predicts after a change, and a copy of it, and before."""
+    """The predictions of a model after a change, of a copy, and of the model before."""
     layers = [mg.Dense(FEATURES, 4), Annealed(), mg.Residual([mg.LeakyReLU()])]
     model = mg.Sequential(layers, loss=mg.Huber(), random_state=0)
     before = model.predict(X)
@@ -349,7 +349,7 @@ def test_what_a_constructor_derives_follows_and_the_rest_stays():
 
 
 class OtherNames(mg.LeakyReLU):
-    """Keeps an argument under another name, which cannot be saved but computes."""
+    """Keeps an argument under another name: it cannot be saved, but it computes."""
 
     def __init__(self, slope_below, gain=1.0):
         super().__init__(slope_below)
@@ -432,7 +432,7 @@ def test_what_a_model_is_made_of_cannot_be_exchanged():
 
 
 def test_every_option_is_noticed():
-    """Each constructor argument has its `Option`, or a property or method in its place."""
+    """Each constructor argument has an `Option`, or a property or method instead."""
     for cls in (*LAYERS, *LOSSES, *PENALTIES, *OPTIMIZERS):
         for name in example(cls).config():
             found = inspect.getattr_static(cls, name)

@@ -1,4 +1,4 @@
-"""What every penalty promises."""
+"""The promises of every penalty."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ every_penalty = every(PENALTIES)
 
 
 def changed(cls, **options):
-    """The example of a class with other options."""
+    """An object of a class with other options than the example."""
     return cls(**example(cls).config() | options)
 
 
@@ -42,7 +42,7 @@ def test_a_value_for_each_network_and_a_slope_for_each_parameter(cls, dtype, sha
     params, out = parameters(*shape, dtype=dtype), np.full(shape, np.nan, dtype)
     before = params.copy()
     value = np.asarray(example(cls).value(params))
-    example(cls).slope(params, out)  # overwrites whatever was there
+    example(cls).slope(params, out)  # overwrites the array
     assert value.shape == shape[:-1]
     assert (value > 0).all()
     assert value.dtype == dtype

@@ -1,4 +1,4 @@
-"""What every schedule promises."""
+"""The promises of every schedule."""
 
 import copy
 import math
@@ -64,7 +64,7 @@ def test_an_optimizer_follows_it(cls):
 
 
 class Given(mg.Schedule):
-    """One rate that is no learning rate, after some that are."""
+    """Some valid rates, and then an invalid one."""
 
     def __init__(self, rate, after=3):
         self.rate, self.after = rate, after

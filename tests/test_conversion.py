@@ -1,4 +1,4 @@
-"""What is taken for numbers at the boundary, and what is refused with its place or column."""
+"""Values that the boundary takes for numbers, and errors with the place or column."""
 
 import decimal
 import fractions
@@ -28,7 +28,7 @@ FIT = {"epochs": 2, "batch_size": 2, "verbose": 0}
 
 
 def calls(model):
-    """Every public call that takes arrays, as functions of x, y and weights."""
+    """All public calls that take arrays, as functions of x, y and weights."""
     return {
         "fit": lambda x, y, w: model.fit(x, y, sample_weight=w, optimizer=mg.SGD(0.1), **FIT),
         "validation": lambda x, y, w: model.fit(
@@ -111,7 +111,7 @@ def test_objects_become_the_numbers_that_they_are(values, expected):
     np.testing.assert_array_equal(found, expected)
 
 
-# refused
+# errors
 
 
 def changed(array, at, value):
@@ -215,7 +215,7 @@ def test_a_mask_is_seen_before_training_too():
             {**classifier().get_weights(), "layers[0].weights": hidden(np.ones((2, 3)), (0, 1))}
         )
     model = classifier()
-    assert model.predict(x.filled(0)).shape == (4, 3)  # as the message says
+    assert model.predict(x.filled(0)).shape == (4, 3)  # as the message advises
 
 
 FRAME = pandas.DataFrame({"area": [1.0, 2, 3, 4], "town": ["Oslo", "Rome", "Oslo", "Bern"]})

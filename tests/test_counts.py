@@ -1,7 +1,7 @@
-"""What a training step costs, counted instead of timed: calls and operators.
+"""The cost of a training step in calls and operators, which are counted instead of timed.
 
-Counts are exact and the same on every machine, so one NumPy call more in a step fails here. A
-step that has become cheaper fails too: `python tests/test_counts.py` prints the new table.
+Counts are exact and the same on every machine, so one more NumPy call in a step fails here. A
+cheaper step fails, too: `python tests/test_counts.py` prints the new table.
 """
 
 import dis
@@ -20,11 +20,11 @@ from mlpgrad.training.recorded_step import RecordedStep
 
 
 class Cost(NamedTuple):
-    """Of one step inside `fit`: gathering, forward, loss, backward, optimizer, bookkeeping."""
+    """The cost of a step of `fit`: gather, forward, loss, backward, optimizer, bookkeeping."""
 
-    c_calls: int  # of functions written in C: NumPy's, and a few builtins
+    c_calls: int  # calls of functions written in C: NumPy's, and a few builtins
     python_calls: int
-    operators: int  # + - * < [] and their like, on numbers or arrays
+    operators: int  # such as + - * < [], on numbers or arrays
 
 
 BUDGET = {
@@ -40,7 +40,7 @@ REPEATED = {  # where `fit` repeats a step as recorded calls
     "digits": Cost(c_calls=44, python_calls=5, operators=28),
 }
 
-EPOCH = {"xor": 64}  # C calls where an epoch is one step, as in full-batch training
+EPOCH = {"xor": 64}  # C calls if an epoch is one step, as in full-batch training
 
 CALLS = {"CALL", "CALL_KW", "CALL_FUNCTION_EX"}
 OPERATORS = {
@@ -81,15 +81,15 @@ NETWORKS = {f.__name__: f for f in (xor, moons, digits, mnist)}
 
 @functools.cache
 def instructions(code):
-    """The instructions of a code object by their place in it."""
+    """The instructions of a code object by offset."""
     return {i.offset: i for i in dis.get_instructions(code)}
 
 
 class Counting:
-    """Within `with`: every call and operator that mlpgrad's own code executes, by source line.
+    """Counts the calls and operators of mlpgrad's code within `with`, by source line.
 
     Profilers do not see ufuncs in every version of Python; a trace of the executed instructions
-    shows all calls alike. A call that is not followed by a new Python frame was one of C.
+    shows all calls. A call that is not followed by a new Python frame was a call of C.
     """
 
     def __init__(self):
@@ -97,7 +97,7 @@ class Counting:
         self.calling = None
 
     def __enter__(self):
-        gc.disable()  # finalizers of other objects would be taken for calls of ours
+        gc.disable()  # finalizers of other objects would be counted
         self.before = sys.gettrace()
         sys.settrace(self.trace)
         return self
@@ -124,14 +124,14 @@ class Counting:
         return self.trace
 
     def settle(self, kind):
-        """The last call instruction has turned out to be of this kind."""
+        """Count the last call instruction, whose kind is now known."""
         if self.calling:
             self.found[kind, *self.calling] += 1
             self.calling = None
 
 
 def counted(batches, epochs, model, optimizer, batch_size, x, y):
-    """All that epochs of so many batches execute."""
+    """Count all that a number of epochs with a number of batches executes."""
     rows, options = slice(0, batches * batch_size), {"batch_size": batch_size, "verbose": 0}
     with Counting() as counting:
         model.fit(x[rows], y[rows], optimizer=optimizer, epochs=epochs, **options)
@@ -139,20 +139,20 @@ def counted(batches, epochs, model, optimizer, batch_size, x, y):
 
 
 def step_cost(*network):
-    """Cost of a step inside `fit`, and the lines it comes from: many batches minus few."""
+    """The cost of a step of `fit` by source line: many batches minus few."""
     return difference(network, (FEW, 1), (MANY, 1))
 
 
 def epoch_cost(*network):
-    """The same of an epoch of a single step: many of them minus few."""
+    """The cost of an epoch of a single step: many epochs minus few."""
     return difference(network, (1, FEW), (1, MANY))
 
 
 def difference(network, few, many):
-    """Cost of each batch or epoch that `many = (batches, epochs)` are more than `few`."""
+    """The cost per batch or epoch by which `many = (batches, epochs)` exceeds `few`."""
     layers, loss, *rest = network
     case = mg.Sequential(layers, loss=loss, random_state=0), *rest
-    for sizes in ((WARM, 1), few, many):  # every buffer is there
+    for sizes in ((WARM, 1), few, many):  # the first makes all buffers
         counted(*sizes, *case)
     before, after = counted(*few, *case), counted(*many, *case)
     lines = {place: (after[place] - before[place]) / (MANY - FEW) for place in after}
@@ -190,7 +190,7 @@ class OneCallMore(mg.ReLU):
 
 
 class OneOperatorMore(mg.ReLU):
-    """A slower layer, without a call."""
+    """A layer that is slower without a further call."""
 
     def backward(self, delta):
         return super().backward(delta) * 1

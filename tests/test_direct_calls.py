@@ -1,4 +1,4 @@
-"""`Loss.forward` and `Layer.forward` called by hand: what does not fit is told, never broadcast."""
+"""`Loss.forward` and `Layer.forward` called directly: wrong shapes raise, and never broadcast."""
 
 import warnings
 
@@ -14,7 +14,7 @@ LAYERS = subclasses(mg.Layer)
 
 
 def told(function, *arguments, **options):
-    """The message of the library's own error; another error, or a warning before it, fails."""
+    """The message of the library's own error; other errors and warnings fail."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with pytest.raises(Exception) as info:  # noqa: PT011  # judged below
@@ -57,7 +57,7 @@ def test_a_loss_takes_no_junk(cls, argument, used):
         if used:
             loss.forward(**given, weights=np.ones((len(prediction), 1)))
         assert " expects " in told(loss.forward, **given | {argument: junk}), name
-        again = loss.forward(**given)  # what was refused leaves nothing behind
+        again = loss.forward(**given)  # the refused call leaves nothing behind
         np.testing.assert_array_equal(again, example_of(cls).forward(**given))
 
 
@@ -116,12 +116,12 @@ def test_a_layer_with_parameters_belongs_to_a_model(cls):
 @every(LAYERS)
 def test_backward_of_a_layer_comes_after_forward(cls):
     layer = with_model(example(cls))
-    if layer.parameters() or not layer.state:  # else it has no need of a batch
+    if layer.parameters() or not layer.state:  # other layers do not need a batch
         assert "call forward first" in told(layer.backward, np.ones((4, 5), np.float32))
 
 
 class Own(mg.Loss):
-    """A loss of the user's, with targets of its own kind."""
+    """A user's loss with its own kind of targets."""
 
     def cast(self, target, dtype):
         assert len(target), "there is always a row"

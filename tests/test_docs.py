@@ -1,4 +1,4 @@
-"""The documentation's code runs and prints what stands below it; the names in it exist."""
+"""The code of the documentation runs and prints what is shown; the names in it exist."""
 
 import contextlib
 import importlib
@@ -28,7 +28,7 @@ def pages(*, with_code=False):
 
 
 def absent(code):
-    """The first library that a block imports and that is not installed here, or None."""
+    """The first library that a block imports and that is not installed, or None."""
     for name in OPTIONAL.findall(code):
         try:
             importlib.import_module(name)
@@ -67,7 +67,7 @@ GENERATED = re.compile(r"docs/(gallery/\d+\.png|reference/index\.rst|notebooks/i
 
 @pages()
 def test_links_lead_to_files_of_the_repository(page):
-    """Pages are read on forges as well, where nothing is generated."""
+    """Links work on forges as well, where nothing is generated."""
     for target in re.findall(r"\]\(([^):#]+)", page.read_text(encoding="utf-8")):
         path = (page.parent / target).resolve()
         assert GENERATED.fullmatch(path.relative_to(ROOT).as_posix()) or path.exists(), target

@@ -1,4 +1,4 @@
-"""`help` of every layer and loss names what a caller may pass and what a subclass must do."""
+"""`help` of every layer and loss describes its options and what a subclass must define."""
 
 import inspect
 import re
@@ -18,7 +18,7 @@ def section(text, name):
 
 
 def options(cls):
-    """The constructor's parameters; none where the class has no constructor."""
+    """The parameters of the constructor, if the class has one."""
     if cls.__init__ is object.__init__:
         return []
     return list(inspect.signature(cls.__init__).parameters.values())[1:]

@@ -1,4 +1,4 @@
-"""No loss or activation makes NaN of finite numbers, up to the ends of its dtype."""
+"""No loss or activation turns finite numbers into NaN, up to the limits of the dtype."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ every_width = pytest.mark.parametrize("dtype", WIDTHS)
 
 
 def ends(dtype):
-    """Numbers of both signs from the smallest to the largest."""
+    """Numbers of both signs, from the smallest to the largest."""
     known = np.finfo(dtype)
     small = [0, known.smallest_subnormal, known.tiny, known.eps, 1, 3, 11, 88, 700]
     large = [np.sqrt(known.max), known.max / 4, known.max / 2, known.max]
@@ -33,14 +33,14 @@ def test_activations(cls, dtype):
 
 
 def targets(loss, target, dtype):
-    """The example's targets, and those of numbers that the loss takes."""
+    """The targets of the example, and extreme numbers if the loss takes them."""
     yield target
     for number in [] if loss.classifies else ends(dtype):
         yield np.full(target.shape, number, dtype)
 
 
 def predictions(loss, prediction, dtype):
-    """All outputs alike, or one apart from the rest."""
+    """Equal outputs, or one that differs from the rest."""
     for number in ends(dtype):
         if loss.expects_probabilities and not 0 <= number <= 1:
             continue
@@ -51,7 +51,7 @@ def predictions(loss, prediction, dtype):
 
 
 def differences_are_finite(loss, prediction, target):
-    """What the docstring of `Loss` asks for."""
+    """Whether prediction - target is finite, as the docstring of `Loss` requires."""
     with np.errstate(over="ignore"):
         if target.shape[-1] > prediction.shape[-1]:
             return True

@@ -1,4 +1,4 @@
-"""Public calls with arguments given by mistake: they work, or say what was expected."""
+"""Public calls with mistaken arguments work, or say what was expected."""
 
 import inspect
 import random
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 pytest.importorskip("matplotlib")
 pytest.importorskip("pandas")
 
-EXAMPLES = 1000  # of two calls and more each
+EXAMPLES = 1000  # with two or more calls each
 
 
 def test_no_call_ends_in_an_error_of_numpy_or_python(tmp_path, monkeypatch):
@@ -54,7 +54,7 @@ def test_calls_of_plain_seeds(tmp_path, monkeypatch):
 
 
 def raised(function, *arguments):
-    """How a call ends, as the fuzz sees it."""
+    """How the fuzz classifies the end of a call."""
     outcome = fuzz.Outcome()
     fuzz.call(outcome, lambda: "", function, *arguments)
     (kind,) = outcome
@@ -82,7 +82,7 @@ def test_errors_are_told_apart():
 
 
 def test_every_call_has_usual_arguments():
-    # else a new function would only ever be called with too few of them
+    # otherwise a new function would always be called with too few arguments
     scene = usual(random.Random(0))
     functions = list(fuzz.FUNCTIONS.values())
     for name in ("model", "ensemble", "history", "optimizer", "schedule"):

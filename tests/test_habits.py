@@ -1,4 +1,4 @@
-"""Habits of other libraries: the wrong line raises the error, and the advised line runs."""
+"""Habits of other libraries raise an error, and the line that it advises runs."""
 
 import re
 
@@ -17,7 +17,7 @@ Y = np.arange(12) % 3
 
 
 def scene(tmp_path):
-    """The variables that the advised lines use."""
+    """The variables in the advised lines."""
     model = mg.Sequential([mg.Dense(4, 3)], loss=mg.SoftmaxCrossEntropy(), random_state=0)
     planar = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy(), random_state=0)
     history = model.fit(X, Y, optimizer=mg.SGD(0.1), epochs=2, validation_split=0.25, verbose=0)
@@ -44,7 +44,7 @@ def scene(tmp_path):
 
 
 def obey(message, names):
-    """Run what a message says to write, and return its value."""
+    """Run the code that a message says to write, and return its value."""
     found = re.search(r"; write (.+)", message, re.DOTALL)
     assert found, f"the message says nothing to write: {message}"
     code = found[1].split("  # ")[0]
@@ -120,7 +120,7 @@ PLACES = {
     "Callback": "model.fit(x, y, optimizer=mg.SGD(0.1), callbacks=[{}], verbose=0)",
     "Metric": "model.evaluate(x, y, metrics=[{}])",
 }
-"""Where an object of each class is expected."""
+"""A line that expects an object of each class."""
 
 TEXTS = [(kind, text) for kind, table in habits.FAMILIES.items() for text in table]
 NAMED = [

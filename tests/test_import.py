@@ -1,4 +1,4 @@
-"""`import mlpgrad` loads little more than NumPy: modules are counted, not seconds."""
+"""`import mlpgrad` loads little more than NumPy: the tests count modules, not seconds."""
 
 import subprocess
 import sys

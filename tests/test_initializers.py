@@ -1,4 +1,4 @@
-"""Initializers: each law's moments and bounds, orthogonality, and the default for Dense."""
+"""Initializers: moments and bounds of each law, orthogonality, and the default of Dense."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_orthogonal_keeps_lengths(shape, gain):
 
 
 def test_orthogonal_is_uniform_over_the_group():
-    # a bare QR would have diagonals of one sign; the trace of a uniform one has mean 0, variance 1
+    # a plain QR has diagonals of one sign; the trace of a uniform matrix has mean 0, variance 1
     rng = np.random.default_rng(0)
     traces = np.array([np.trace(mg.Orthogonal()(rng, (3, 3))) for _ in range(4000)])
     assert abs(traces.mean()) < 4 / np.sqrt(len(traces))

@@ -19,22 +19,22 @@ TOLERANCE = 1e-12
 
 
 def sigmoid(s):
-    """(1), the function."""
+    """(1): the logistic function."""
     return 1 / (1 + math.exp(-s))
 
 
 def sigmoid_slope(s):
-    """(1), its derivative."""
+    """(1): its derivative."""
     return sigmoid(s) * (1 - sigmoid(s))
 
 
 def squared_error(z, z_hat):
-    """(2)"""
+    """(2): the error."""
     return 0.5 * sum((z[k] - z_hat[k]) ** 2 for k in range(len(z)))
 
 
 def update(weights, gradients, eta):
-    """(3)"""
+    """(3): a step of gradient descent."""
     return [
         [weights[i][j] - eta * gradients[i][j] for j in range(len(weights[i]))]
         for i in range(len(weights))
@@ -83,7 +83,7 @@ def weight_gradients(x, delta):
 
 
 def forward(x, weights):
-    """Every layer's outputs, by (4) and (6)."""
+    """The outputs of every layer, by (4) and (6)."""
     values = []
     for w in weights:
         x = [sigmoid(s) for s in layer_sums(x, w)]

@@ -1,7 +1,7 @@
-"""Sums over a long batch keep single precision's digits, whatever is summed.
+"""All sums over a long batch keep the digits of single precision.
 
-A batch that repeats some rows has their loss and their gradients. So a long float32 batch is
-compared with the few rows it is made of, to 1e-6 of the largest number of each array.
+A batch that repeats some rows has the loss and the gradients of those rows. So a long float32 batch
+is compared with the few rows that it repeats, to 1e-6 of the largest number of each array.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ SAME_ROWS = [case for case in CASES if case.values[1] not in RANDOM]
 
 
 def results(model, x, y, weights=None):
-    """What a step computes by summing over the batch: value, gradients, statistics."""
+    """The sums over the batch in a step: value, gradients and statistics."""
     value = model.backpropagate(x, y, sample_weight=weights)
     of_layers = {f"{slot.name}": slot.layer.grads[slot.kind] for slot in model.parameters}
     statistics = {
@@ -30,7 +30,7 @@ def results(model, x, y, weights=None):
 
 
 def error(case, cls, size=None, weighted=False, repeats=REPEATS):
-    """Largest error of a long batch, relative to the largest number of each array."""
+    """The largest error of a long batch, relative to the largest number of each array."""
     few, x, y = case(cls, np.float32, size)
     x = x + 2  # means that are not 0
     weights = np.linspace(0.5, 1.5, len(x)) if weighted else None
@@ -70,7 +70,7 @@ def test_each_member_of_an_ensemble_has_its_mean_loss(cls):
 
 @pytest.mark.parametrize("cls", [mg.Dense, mg.BatchNorm, mg.LayerNorm, mg.MeanSquaredError])
 def test_without_double_precision_the_digits_are_lost(cls, monkeypatch):
-    """The comparison notices: this is what it finds where long batches are summed as short ones."""
+    """The comparison finds the error of summing long batches like short ones."""
     monkeypatch.setattr(arrays, "LONG", 1 << 40)
     case = layer_case if issubclass(cls, mg.Layer) else loss_case
     assert error(case, cls) > 1e-6

@@ -1,4 +1,4 @@
-"""Every notebook is its source, runs from a fresh kernel, and says the same."""
+"""Every notebook equals its source, runs in a new kernel, and shows the same output."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ def cells(notebook):
 
 
 def shown(cell):
-    """What a code cell shows, without what may differ from one machine to the next: digits."""
+    """The output of a code cell without digits, which differ between machines."""
     texts = [
         (output.output_type, output.get("name"), output.get("text") or output.data["text/plain"])
         for output in cell.get("outputs", [])

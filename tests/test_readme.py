@@ -1,4 +1,4 @@
-"""What the README shows is there, and its figures are those of the results."""
+"""The files that the README links exist, and its figures are those of the results."""
 
 import contextlib
 import io
@@ -47,13 +47,13 @@ def test_code_prints_what_stands_below_it():
 
 
 def headings(page):
-    """The anchors of a page's headings, as forges make them."""
+    """The anchors that forges make of the headings of a page."""
     titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def links(text):
-    """The targets of a text's links that are files of this repository."""
+    """The linked files of this repository in a text."""
     return sorted(set(re.findall(r"\]\(([^):]+)\)", text)))
 
 
@@ -81,7 +81,7 @@ def test_a_reader_finds_what_they_look_for_near_the_top(reader, places, line):
 
 
 def test_the_list_of_parts_is_complete():
-    """Whoever adds a class of these kinds adds its name to the README."""
+    """The README names every class of these kinds."""
     kinds = (mg.layers, mg.losses, mg.metrics, mg.optimizers, mg.penalties, mg.initializers)
     bases = {"Activation", "Layer", "Loss", "Metric", "Optimizer", "Schedule"}
     bases |= {"Penalty", "Initializer"}

@@ -1,4 +1,4 @@
-"""Every public name has a page in the reference, with an example, and a picture where it draws."""
+"""Every public name has a reference page with an example, and a picture if it draws."""
 
 import importlib
 import inspect

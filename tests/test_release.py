@@ -1,4 +1,4 @@
-"""What a release says of itself is the same everywhere."""
+"""Version and date of a release are the same everywhere."""
 
 import re
 from datetime import datetime
@@ -14,7 +14,7 @@ def test_the_version_is_one():
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.search(r"^version: (.*)$", citation, re.MULTILINE)[1] == mg.__version__
     released = re.findall(r"^## (\S+)", changes, re.MULTILINE)
-    assert mg.__version__ in released[:2]  # the first may be what is not released yet
+    assert mg.__version__ in released[:2]  # the first may be unreleased
 
 
 def test_the_date_is_one():

@@ -1,4 +1,4 @@
-"""Small problems that Levenberg and Marquardt's method solves outright: XOR and two spirals."""
+"""Small problems that the Levenberg-Marquardt method solves: XOR and two spirals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.tables.section import Figures, Section, Table
 
 
 def xor(low: float, smoke: bool) -> Figures:
-    """All seeds in one fit, with inputs and targets `low` or 1."""
+    """Train all seeds in one fit, with inputs and targets `low` or 1."""
     seeds = 2 if smoke else 100
     x, y = mg.datasets.xor()
     x, y = low + (1 - low) * x, low + (1 - low) * y.reshape(-1, 1)
@@ -24,7 +24,7 @@ def xor(low: float, smoke: bool) -> Figures:
     model, epochs = _fitted(x, y, seeds, 0)
     solved = _solves(model, x, y)
     restarts = int((~solved).sum())
-    if restarts:  # one more try, with other weights
+    if restarts:  # one more try with other initial weights
         again, _ = _fitted(x, y, restarts, 1)
         solved[~solved] = _solves(again, x, y)
     seconds = time.process_time() - started
@@ -41,9 +41,9 @@ def xor_table(found: Mapping[str, Figures]) -> Table:
     """A row for each coding of the inputs."""
     return Table(
         "XOR by 2-2-1",
-        "Sigmoid units, linear output, squared error; inputs and targets 0/1 or +-1. Solved means "
-        "all outputs within 0.1. All seeds are members of one ensemble; those that end in another "
-        "minimum are tried once more, and counted.",
+        "Sigmoid units, linear output, squared error; inputs and targets are 0/1 or +-1. Solved "
+        "means that all outputs are within 0.1 of their targets. All seeds are members of one "
+        "ensemble; those that end in another minimum are restarted once, and counted.",
         ["inputs", *next(iter(found.values()))],
         [[name, *map(str, found[name].values())] for name in LOWS if name in found],
     )
@@ -55,19 +55,19 @@ def _fitted(x: Any, y: Any, members: int, seed: int) -> tuple[mg.Sequential, int
         loss=mg.HalfSquaredError(), random_state=seed, ensemble_size=members,
     )  # fmt: skip
     method = mg.LevenbergMarquardt(regularisation=None)
-    with warnings.catch_warnings():  # of four rows for nine parameters
+    with warnings.catch_warnings():  # about four rows for nine parameters
         warnings.simplefilter("ignore", mg.TrainingWarning)
         history = model.fit(x, y, optimizer=method, epochs=100, verbose=0)
     return model, history.epochs
 
 
 def _solves(model: mg.Sequential, x: Any, y: Any) -> Any:
-    """Which members give all outputs within 0.1."""
+    """Which members have all outputs within 0.1 of the targets."""
     return (np.abs(model.predict(x) - y) < 0.1).all(axis=(-2, -1))
 
 
 class Solved(mg.Callback):
-    """Ends training when all points are on their side by the 40-20-40 criterion."""
+    """Ends training when all points are classified correctly by the 40-20-40 criterion."""
 
     def __init__(self, x: Any, y: Any) -> None:
         self.x, self.y, self.solved = x, y, False
@@ -78,7 +78,7 @@ class Solved(mg.Callback):
 
 
 def spirals_of(seed: int) -> Figures:
-    """One network on the two spirals."""
+    """Train one network on the two spirals."""
     x, y = spirals()
     x = standardized(x)[0]
     model = mg.Sequential(
@@ -87,7 +87,7 @@ def spirals_of(seed: int) -> Figures:
     )  # fmt: skip
     stop, method = Solved(x, y), mg.LevenbergMarquardt(regularisation=None)
     started = time.process_time()
-    with warnings.catch_warnings():  # of 194 rows for 501 parameters
+    with warnings.catch_warnings():  # about 194 rows for 501 parameters
         warnings.simplefilter("ignore", mg.TrainingWarning)
         history = model.fit(x, y, optimizer=method, epochs=500, callbacks=[stop], verbose=0)
     seconds = time.process_time() - started
@@ -102,8 +102,8 @@ def spirals_table(found: Mapping[str, Figures]) -> Table:
     )
     return Table(
         "Two spirals by 2-20-20-1",
-        "SiLU units, linear output, squared error, standardised inputs. Solved means all 194 "
-        "points right by the 40-20-40 criterion.",
+        "SiLU units, linear output, squared error, standardised inputs. Solved means that all 194 "
+        "points are classified correctly by the 40-20-40 criterion.",
         [
             *("seeds", "solved", "median epochs", "epochs at most"),
             *("mean CPU seconds", "CPU seconds at most"),
@@ -119,7 +119,7 @@ def spirals_table(found: Mapping[str, Figures]) -> Table:
 
 
 LOWS = {"0/1": 0.0, "+-1": -1.0}
-"""Names of the codings, and what stands for false."""
+"""The names of the codings, with the number that stands for false."""
 
 XOR = Section(
     "XOR by 2-2-1, 100 seeds: seconds",

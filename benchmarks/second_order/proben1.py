@@ -1,4 +1,4 @@
-"""Proben1: by the library's defaults, and by the protocol of the report of 1994."""
+"""Proben1 by the library's defaults, and by the protocol of the report of 1994."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from benchmarks.tables.section import Figures, Options, Section, Table, Task
 
 
 class Published(NamedTuple):
-    """Test error in percent, and the hidden layers that it was reached with."""
+    """A published test error in percent, with the hidden layers of the network."""
 
     mean: float
     deviation: float
     hidden: tuple[int, ...]
     best: float
-    """The best column of published and measured figures, scikit-learn's among them."""
+    """The best of the published and measured figures, which include scikit-learn's."""
 
 
 PUBLISHED = {
@@ -42,10 +42,11 @@ MEMBERS = 60
 
 
 def defaults(folder: Path, name: str, members: int) -> Figures:
-    """One ensemble by the defaults of the library, on the rows for training and validation.
+    """Train one ensemble by the library's defaults on the training and validation rows.
 
-    A hidden layer of 32 ReLU units, `Adam()`, batches of 32. Members that leave out one of 5 folds
-    each tell how many epochs are best for all of them alike; then all train so long on all rows.
+    The network has a hidden layer of 32 ReLU units; `Adam()` trains it in batches of 32. Members
+    that each leave out one of 5 folds determine the number of epochs with the lowest mean
+    validation loss; then all members train on all rows for that many epochs.
     """
     data = proben1(folder, name)
     x, y = (np.concatenate(pair) for pair in zip(data.train, data.validation, strict=True))
@@ -82,10 +83,11 @@ def defaults_table(found: Mapping[str, Figures]) -> Table:
     return Table(
         "Proben1 by defaults",
         "Test error in percent of one ensemble of "
-        f"{MEMBERS}, and of its members (mean +- deviation); the ratio of the ensemble to the "
-        f"best published or measured column is {np.mean([*ratio.values()]):.3f} on average. A "
-        "hidden layer of 32 ReLU units, Adam, all rows for training and validation; the number of "
-        "epochs that is best for members that leave out one of 5 folds each. Published: Prechelt "
+        f"{MEMBERS}, and of its members (mean +- deviation). The ratio of the ensemble to the "
+        f"best published or measured column is {np.mean([*ratio.values()]):.3f} on average. The "
+        "networks have a hidden layer of 32 ReLU units, and train by Adam on the training and "
+        "validation rows, for the number of epochs that is best for members that each leave out "
+        "one of 5 folds. Published: Prechelt "
         "1994, 60 runs.",
         ["set", "member", "ensemble", "published", "best", "ratio", "epochs", "CPU seconds"],
         [
@@ -100,7 +102,7 @@ def defaults_table(found: Mapping[str, Figures]) -> Table:
 
 
 class Prechelt(mg.Callback):
-    """Validates every 5 epochs; keeps each member's best weights; stops when all have stopped.
+    """Validates every 5 epochs, keeps each member's best weights, and stops with the last member.
 
     A member stops by GL5 (its validation error is 5 % above its best), by P5 below 0.1 (training
     progress in a strip of 5 epochs, in tenths of a percent), or after 3,000 epochs.
@@ -132,7 +134,7 @@ class Prechelt(mg.Callback):
 
 
 def protocol(folder: Path, name: str, members: int) -> Figures:
-    """The report's protocol: 60 runs of Rprop on all rows, on squared errors of linear outputs."""
+    """Train by the report's protocol: 60 runs of full-batch Rprop on the squared error."""
     data, known = proben1(folder, name), PUBLISHED[name]
     started, rng = time.process_time(), np.random.default_rng(0)
     model = _network(data, known.hidden, members)
@@ -160,8 +162,8 @@ def protocol_table(found: Mapping[str, Figures]) -> Table:
         "Proben1 by its own protocol",
         f"Test error in percent, mean +- deviation of {MEMBERS} runs; Prechelt 1994, table 10: "
         "Rprop, softsign units, linear outputs, squared error, weights from -0.5 to 0.5, "
-        "validation every 5 epochs, test at the smallest validation error. Within: the means "
-        "differ by a published deviation at most.",
+        "validation every 5 epochs, test at the smallest validation error. Within means that the "
+        "means differ by at most one published standard deviation.",
         ["set", "hidden", "error", "published", "within", "epochs", "CPU seconds"],
         [_protocol_row(name, found[name]) for name in PROBEN1 if name in found],
     )
@@ -187,13 +189,13 @@ def _network(data: Proben1, hidden: tuple[int, ...], members: int) -> mg.Sequent
 
 
 def _errors(outputs: Any, classes: Any) -> Figures:
-    """Test error of the members in percent: winner takes all."""
+    """The test error of each member in percent: the largest output is the predicted class."""
     errors = 100 * (outputs.argmax(axis=-1) != classes).mean(axis=-1)
     return {"mean": float(errors.mean()), "deviation": float(errors.std())}
 
 
 def with_deviation(found: Figures) -> str:
-    """The error of the members."""
+    """The mean error of the members, with its deviation."""
     return f"{found['mean']:.2f} +- {found['deviation']:.2f}"
 
 
@@ -202,7 +204,7 @@ def _published(name: str) -> str:
 
 
 def _tasks(run: Callable[[Path, str, int], Figures], options: Options) -> dict[str, Task]:
-    """All sets, those that take longest first, so that no process is left alone with one."""
+    """All sets, the slowest first, so that parallel processes end at about the same time."""
     members = 5 if options.smoke else MEMBERS
     names = options.chosen(PROBEN1) if options.sets or not options.smoke else ["cancer1"]
     return {

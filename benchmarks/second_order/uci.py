@@ -1,8 +1,8 @@
 """UCI regression on its official splits: evidence fits of one hidden layer, single and ensemble.
 
-The recipe was fixed by folds of training rows: one hidden layer of 50 tanh units (protein 100),
-inputs and target standardised, the defaults of `LevenbergMarquardt`, and as many epochs as still
-lower the error on a fold that is left out and as the time allows.
+The recipe was chosen by folds of training rows: one hidden layer of 50 tanh units (protein 100),
+standardised inputs and targets, and the defaults of `LevenbergMarquardt`. The number of epochs is
+the smaller of what still lowers the error on a held-out fold and what the time allows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchmarks.tables.section import Figures, Options, Section, Table, Task, wi
 
 
 class Size(NamedTuple):
-    """How large the networks of a set are, and what was published."""
+    """The size of the networks for a set, with the published figures."""
 
     hidden: int
     members: int
@@ -44,7 +44,7 @@ SETS = {
 
 
 def split(folder: Path, name: str, index: int, smoke: bool) -> Figures:
-    """One split: RMSE of the members and of the ensemble, log likelihood, coverage, seconds."""
+    """Measure one split: RMSE of members and ensemble, log likelihood, coverage, seconds."""
     data, size = uci(folder, name), SETS[name]
     test = data.test[index]
     x, y = data.x[~test], data.y[~test]
@@ -76,7 +76,7 @@ def split(folder: Path, name: str, index: int, smoke: bool) -> Figures:
 
 
 def tasks(options: Options) -> dict[str, Task]:
-    """All splits, those that take longest first."""
+    """All splits, the slowest first."""
     names = options.chosen(SETS) if options.sets or not options.smoke else ["yacht"]
     most = 1 if options.smoke else options.splits or 20
     return {
@@ -105,10 +105,10 @@ def table(found: Mapping[str, Figures]) -> Table:
     }
     return Table(
         "UCI regression by evidence fits",
-        "Official splits; test RMSE in the target's own unit, log likelihood and coverage of "
+        "Official splits; test RMSE in the unit of the target, log likelihood and coverage of "
         "95 % intervals of the ensemble, mean and standard error over the splits. One hidden layer "
         "of 50 tanh units (protein 100), defaults of `LevenbergMarquardt`; wine by members that "
-        "leave out a fold each and stop there. MC-dropout: Gal and Ghahramani 2016.",
+        "each leave out a fold and stop on it. MC-dropout: Gal and Ghahramani 2016.",
         [
             *("set", "splits", "MC-dropout", "its log likelihood"),
             *("single", "ensemble", "log likelihood", "coverage"),

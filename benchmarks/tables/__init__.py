@@ -1,1 +1,1 @@
-"""What the library does with tables as people have them: accuracy, errors, time."""
+"""Accuracy, errors and times of the library on people's tables."""

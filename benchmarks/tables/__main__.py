@@ -1,8 +1,8 @@
-"""`python -m benchmarks.tables [SECTION ...]`: what the library reaches on people's tables.
+"""`python -m benchmarks.tables [SECTION ...]`: results of the library on people's tables.
 
-Every figure is written to the results file as soon as it is known, and the page beside it shows the
-tables of all sections. A run goes on where an earlier one has ended: figures that are there, by the
-same recipe, are not measured again (--again does), and those of other sections stay.
+Each figure is written to the results file as soon as it is known, and the page beside it shows the
+tables of all sections. A run continues where an earlier one ended: figures of the same recipe are
+not measured again unless --again is given, and the figures of other sections stay.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SECTIONS: dict[str, Section] = {
 
 PAGE = Page(
     "python -m benchmarks.tables",
-    "tables as people have them, on official splits",
+    "results on people's tables, with official splits",
     (__doc__ or "").partition("\n\n")[2],
     Path(__file__).parents[1] / "results" / "tables.json",
     SECTIONS,

@@ -1,4 +1,4 @@
-"""The command of a page of results: its options, and what it does with them."""
+"""The command that makes a page of results: its options, and how it runs the sections."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Page(NamedTuple):
     command: str
     """`python -m benchmarks.NAME`"""
     heading: str
-    """What the page shows, in one clause."""
+    """The heading of the page."""
     about: str
-    """What `--help` says first."""
+    """The first text of `--help`."""
     output: Path
     """The results file; the page is beside it."""
     sections: Mapping[str, Section]
@@ -42,17 +42,19 @@ def parser(page: Page) -> argparse.ArgumentParser:
     made.add_argument("--splits", type=int, help="official splits of each set; all by default")
     made.add_argument("--seeds", type=int, default=3, help="seeds where there is one split")
     made.add_argument("--processes", type=int, default=1, help="measurements at a time")
-    made.add_argument("--again", action="store_true", help="measure also what is known")
-    made.add_argument("--draw", action="store_true", help="measure nothing, only draw the page")
+    made.add_argument("--again", action="store_true", help="measure known figures again")
+    made.add_argument("--draw", action="store_true", help="only draw the page, without measuring")
     made.add_argument(
-        "--smoke", action="store_true", help="seconds, without meaning; nothing is kept"
+        "--smoke",
+        action="store_true",
+        help="a run of seconds, whose figures mean nothing and are not kept",
     )
     made.add_argument("--output", type=Path, default=page.output, help="results file")
     return made
 
 
 def run(page: Page) -> None:
-    """Run sections, and write the figures and the page."""
+    """Run sections, and write their figures and the page."""
     command, sections = parser(page), page.sections
     given = command.parse_args()
     for name in given.sections:

@@ -1,4 +1,4 @@
-"""How long the drop-in pair and scikit-learn's take for the same training, in one thread."""
+"""Processor times of the drop-in pair and scikit-learn's for the same training in one thread."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ WORKLOADS = [
     *[(name, dtype, "defaults") for name in ("digits", "adult") for dtype in DTYPES],
     *[(name, "float64", batch) for name in PROBEN1 for batch in ("whole", "16", "32")],
 ]
-"""Set, dtype, and rows of a batch."""
+"""Name of the set, dtype, and rows of a batch."""
 SETS = tuple(dict.fromkeys(name for name, _, _ in WORKLOADS))
 GOALS = {"float64": 2.0, "float32": 2.5, "whole": 3.5, "16": 2.5, "32": 2.5}
 EPOCHS = {"digits": 60, "adult": 5}
 STEPS = 3000
-"""Of the small sets, about."""
+"""The approximate number of steps on the small sets."""
 HIDDEN = (16,)
-"""Of the small sets; the others have the default, 100."""
+"""The hidden layer for the small sets; the other sets have the default, 100."""
 TURNS = 5
 
 
 def figures(data: Path, name: str, dtype: str, settings: str, smoke: bool) -> Figures:
-    """The processor time of their fit over that of ours, once a turn."""
+    """The ratio of their processor time of a fit to ours, for each turn."""
     split = load(name, 0, data)
     x = split.x
-    if name == "adult":  # as scikit-learn's pair takes it
+    if name == "adult":  # scikit-learn's pair needs numbers
         x = encoded("passthrough").fit_transform(x)
     x = np.ascontiguousarray(x, dtype)
     x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-3)
@@ -52,7 +52,7 @@ def figures(data: Path, name: str, dtype: str, settings: str, smoke: bool) -> Fi
 
 
 def _options(name: str, settings: str, rows: int) -> dict[str, Any]:
-    """The same for both; the rules of stopping never end training."""
+    """The options, the same for both; the stopping rules never end training."""
     options: dict[str, Any] = {"random_state": 0, "tol": 0.0, "n_iter_no_change": 10**6}
     if settings == "defaults":
         return options | {"max_iter": EPOCHS[name]}
@@ -62,7 +62,7 @@ def _options(name: str, settings: str, rows: int) -> dict[str, Any]:
 
 
 def _seconds(module: Any, x: Any, y: Any, options: dict[str, Any]) -> float:
-    """Processor time of a fit."""
+    """The processor time of a fit."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         started = time.process_time()
@@ -71,7 +71,7 @@ def _seconds(module: Any, x: Any, y: Any, options: dict[str, Any]) -> float:
 
 
 def tasks(options: Options) -> dict[str, Task]:
-    """One for each workload."""
+    """One measurement for each workload."""
     sets = options.chosen(PROBEN1[:1] if options.smoke and not options.sets else SETS)
     return {
         "/".join(work): functools.partial(figures, options.data, *work, options.smoke)
@@ -89,9 +89,10 @@ def table(found: Mapping[str, Figures]) -> Table:
             goal = GOALS[work[1] if work[2] == "defaults" else work[2]]
             rows.append([*work, f"{np.median(ratios):.2f}", f"{min(ratios):.2f}", f"{goal}"])
     return Table(
-        "How many times as fast as scikit-learn's the drop-in pair is",
-        f"The same settings and weights, one thread, in turns: scikit-learn's processor time over "
-        f"ours, the median of {TURNS} turns and the smallest. `MLPClassifier` with its defaults "
+        "Speed of the drop-in pair relative to scikit-learn's",
+        f"Both train with the same settings and weights, in one thread, in turns. Figures are "
+        f"scikit-learn's processor time over ours: the median of {TURNS} turns and the smallest. "
+        f"`MLPClassifier` has its defaults "
         f"(100 hidden units, batches of 200 rows) on digits and Adult; {HIDDEN[0]} hidden units on "
         f"the others, in one batch of all rows or in small ones.",
         ["set", "dtype", "batch", "median", "smallest", "goal"],

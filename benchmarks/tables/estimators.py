@@ -1,8 +1,8 @@
 """The pair for tables beside scikit-learn's estimators, on eighteen sets and two more.
 
-All of them without tuning: scikit-learn's MLP with defaults and with `early_stopping=True`,
-logistic or ridge regression, and gradient boosting. They get numbers scaled, categories one-hot and
-gaps filled (trees as they are), and targets scaled; ours get the table as it is.
+Nothing is tuned. scikit-learn's estimators are its MLP with defaults and with
+`early_stopping=True`, logistic or ridge regression, and gradient boosting. They get scaled numbers,
+one-hot categories, filled gaps (except for trees), and scaled targets; ours get the table itself.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SMOKE_SETS, SMOKE_ROWS = ("iris", "yacht"), 100
 
 
 def encoded(estimator: Any) -> Any:
-    """What scikit-learn's documentation advises for a table in front of a linear model or MLP."""
+    """The preparation of a table that scikit-learn's documentation advises."""
     text = make_column_selector(dtype_include=[object, "str", "category"])
     numbers = make_column_selector(dtype_include="number")
     return make_pipeline(
@@ -65,19 +65,19 @@ def encoded(estimator: Any) -> Any:
 
 
 def trees(estimator: Any) -> Any:
-    """Numbers as they are, categories as codes."""
+    """Unchanged numbers, and categories as codes."""
     text = make_column_selector(dtype_include=[object, "str", "category"])
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
     return make_pipeline(make_column_transformer((codes, text), remainder="passthrough"), estimator)
 
 
 def scaled(estimator: Any) -> Any:
-    """The same on targets of mean 0 and deviation 1."""
+    """The same regressor on targets with mean 0 and deviation 1."""
     return TransformedTargetRegressor(encoded(estimator), transformer=StandardScaler())
 
 
 def made(method: str, seed: int, *, numbers: bool, smoke: bool = False) -> Any:
-    """A fresh estimator."""
+    """A new estimator."""
     state = {"random_state": seed}
     if method == OURS:
         options = state | ({"max_epochs": 2, "candidates": ["plain"]} if smoke else {})
@@ -96,13 +96,13 @@ def made(method: str, seed: int, *, numbers: bool, smoke: bool = False) -> Any:
 
 
 def figures(data: Path, name: str, method: str, seed: int, smoke: bool) -> Figures:
-    """Error on the test rows, and the CPU seconds of the fit."""
+    """The error on the test rows, and the CPU seconds of the fit."""
     numbers, split = name in NUMBERS, load(name, seed, data)
     if smoke:
         split = Split(split.x[:SMOKE_ROWS], split.y[:SMOKE_ROWS], split.x_test, split.y_test)
     estimator = made(method, seed, numbers=numbers, smoke=smoke)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that 200 epochs were too few: these are the defaults
+        warnings.simplefilter("ignore")  # about 200 epochs being too few: these are the defaults
         started = time.process_time()
         estimator.fit(split.x, split.y)
         seconds = time.process_time() - started
@@ -118,7 +118,7 @@ def figures(data: Path, name: str, method: str, seed: int, smoke: bool) -> Figur
 
 
 def tasks(options: Options) -> dict[str, Task]:
-    """Every method on every set with one seed, and then with the next; small sets first."""
+    """Every method on every set, seed by seed, with small sets first."""
     sets = options.chosen(SMOKE_SETS if options.smoke and not options.sets else SMALL_TO_LARGE)
     return {
         f"{name}/{method}/{seed}": functools.partial(
@@ -134,7 +134,7 @@ def tasks(options: Options) -> dict[str, Task]:
 
 
 class Errors:
-    """Errors and seconds of all methods on the sets and seeds that all of them have done."""
+    """Errors and seconds of all methods, on the sets and seeds that are complete."""
 
     def __init__(self, found: Mapping[str, Figures]) -> None:
         self.found = found
@@ -151,7 +151,7 @@ class Errors:
         self.counted = [name for name in self.names if name in SETS]
 
     def values(self, name: str, method: str, what: str = "error") -> np.ndarray:
-        """A figure of each seed."""
+        """A figure for each seed."""
         return np.array([self.found[f"{name}/{method}/{s}"][what] for s in self.seeds[name]])
 
     def mean(self, name: str, method: str, what: str = "error") -> float:
@@ -159,12 +159,12 @@ class Errors:
         return float(self.values(name, method, what).mean())
 
     def not_worse(self, method: str) -> tuple[int, list[str]]:
-        """On how many sets our mean error is at most the method's, and where it is larger."""
+        """The number of sets on which our mean error is not larger, and the other sets."""
         worse = [name for name in self.counted if self.mean(name, OURS) > self.mean(name, method)]
         return len(self.counted) - len(worse), worse
 
     def standard_error(self, name: str) -> float:
-        """Of the MLP's test error: by its seeds for numbers, by its test rows for classes."""
+        """The standard error of the MLP's test error: over seeds for numbers, rows for classes."""
         if name in NUMBERS:
             values = self.values(name, MLP)
             return float(np.std(values) / np.sqrt(len(values)))
@@ -172,7 +172,7 @@ class Errors:
         return 100 * float(np.sqrt(share * (1 - share) / self.values(name, MLP, "test rows")[0]))
 
     def judgement(self) -> str:
-        """The goals, with what has been reached."""
+        """The goals and the results."""
         sentences = []
         for method, goal in GOALS.items():
             count, worse = self.not_worse(method)
@@ -181,7 +181,7 @@ class Errors:
                 f"Better than or equal to {method} on {count} of {len(self.counted)} sets "
                 f"(goal: {goal}){where}."
             )
-        wrong = [name for name in self.counted if self.mean(name, MLP)]  # others have no ratio
+        wrong = [name for name in self.counted if self.mean(name, MLP)]  # else there is no ratio
         if wrong:
             ratio = np.mean([self.mean(name, OURS) / self.mean(name, MLP) for name in wrong])
             without = [name for name in self.counted if name not in wrong]
@@ -208,7 +208,7 @@ def chosen(names: Iterable[str]) -> str:
 
 
 def row(errors: Errors, name: str) -> list[str]:
-    """Error and seconds of every method on a set, the smallest error in bold."""
+    """The error and seconds of every method on a set, with the smallest error in bold."""
     means = [errors.mean(name, method) for method in METHODS]
     cells = []
     for method, mean in zip(METHODS, means, strict=True):
@@ -225,9 +225,9 @@ def table(found: Mapping[str, Figures]) -> Table:
     errors = Errors(found)
     return Table(
         "The estimators beside scikit-learn's",
-        "Test error in per cent, or RMSE, and CPU seconds to fit: means over seeds, each with a "
-        "split of its own where there is no official one. Defaults everywhere. gene1 and thyroid1, "
-        f"where trees are at home, are not counted. {errors.judgement()}",
+        "Test error in per cent, or RMSE, and CPU seconds to fit: means over seeds, each with its "
+        "own split if there is no official one. All options are defaults. gene1 and thyroid1, "
+        f"which favour trees, are not counted. {errors.judgement()}",
         ["set", "seeds", *METHODS, "chosen of ours"],
         [row(errors, name) for name in errors.names],
     )

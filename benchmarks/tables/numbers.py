@@ -1,7 +1,7 @@
 """Four UCI sets with a number as target, on their official splits, beside gradient boosting.
 
-One recipe for all of them: a fifth of the training rows of the first splits was held out to choose
-it by, and the test rows were not looked at.
+All sets have the same recipe. It was chosen on a held-out fifth of the training rows of the first
+splits, without looking at the test rows.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ SPLITS = {"protein": 5}
 
 HIDDEN, RATE, DECAY, LEAST_ROWS = 256, 2e-3, 1e-2, 4
 DROPS = (0.1, 0.3)
-"""Dropout that is tried: the lower error of the out-of-fold predictions decides."""
+"""The dropout probabilities to try; the lower out-of-fold error decides."""
 STEPS = 6000
 FEW_ROWS = 4000
 
 
 class Recipe(NamedTuple):
-    """What follows from the number of training rows; all else is the same for all sets."""
+    """The options that depend on the number of training rows; all others are fixed."""
 
     members: int
     batch: int
@@ -45,21 +45,21 @@ class Recipe(NamedTuple):
 
     @classmethod
     def of(cls, rows: int) -> Recipe:
-        """More members for few rows, whose folds are small; steps enough for many."""
+        """More members for few rows, whose folds are small, and enough steps for many rows."""
         batch = int(np.clip(rows // 20, 16, 256))
         epochs = int(np.clip(STEPS * batch // rows, 30, 1000))
         return cls(10 if rows < FEW_ROWS else 5, batch, epochs, max(10, epochs // 20))
 
 
 def ours(split: Split, seed: int, smoke: bool) -> np.ndarray:
-    """Predictions of the test rows by fold-out members, with the dropout that suits the set."""
+    """Predictions of the test rows by fold-out members, with the better dropout."""
     tried = [trained(split, drop, seed, smoke) for drop in DROPS]
     best = min(tried, key=lambda found: found[1])[0]
     return best.predict(split.x_test).mean(axis=0)[:, 0]
 
 
 def trained(split: Split, drop: float, seed: int, smoke: bool) -> tuple[mg.Sequential, float]:
-    """Fold-out members, and their out-of-fold error on the training rows."""
+    """Train fold-out members; return also their out-of-fold error."""
     recipe = Recipe.of(len(split.x))
     encoder = TableEncoder(TargetBins(least_rows=LEAST_ROWS)).plan(split.x)
     model = mg.Sequential(
@@ -100,7 +100,7 @@ METHODS = {"fold-out members": ours, "gradient boosting": boosted}
 
 
 def figures(data: Path, name: str, method: str, number: int, smoke: bool) -> Figures:
-    """Error on the test rows of a split, and CPU seconds to train and predict."""
+    """The error on the test rows of a split, and CPU seconds to train and predict."""
     split = uci(data / f"uci-{SETS[name]}.npz", number)
     if smoke:
         split = Split(*(part[:300] for part in split))
@@ -111,7 +111,7 @@ def figures(data: Path, name: str, method: str, number: int, smoke: bool) -> Fig
 
 
 def tasks(options: Options) -> dict[str, Task]:
-    """Each method on each split, the first splits of all sets first."""
+    """Each method on each split, split by split."""
     return {
         f"{name}/{method}/{number}": functools.partial(
             figures, options.data, name, method, number, options.smoke
@@ -124,7 +124,7 @@ def tasks(options: Options) -> dict[str, Task]:
 
 
 def row(name: str, found: Mapping[str, Figures]) -> list[str] | None:
-    """The figures of a set on the splits that both methods have seen."""
+    """The figures of a set on the splits that both methods have completed."""
     keys = [[f"{name}/{method}/{number}" for method in METHODS] for number in range(20)]
     pairs = [[found[key] for key in pair] for pair in keys if all(key in found for key in pair)]
     if not pairs:
@@ -142,12 +142,12 @@ def table(found: Mapping[str, Figures]) -> Table:
     """A row for each set."""
     return Table(
         "Numbers: RMSE on official splits, beside gradient boosting",
-        f"Mean and standard error over splits; the mean of 5 fold-out members (10 where there are "
-        f"fewer than {FEW_ROWS:,} rows) with one hidden layer of {HIDDEN}, target-aware bins, "
-        f"the target scaled, and dropout {DROPS[0]} or {DROPS[1]}, whichever predicts the training "
-        f"rows better out of fold: one recipe for all sets, chosen on training rows. "
-        f"Beside them scikit-learn's HistGradientBoostingRegressor with its defaults, on the same "
-        f"rows.",
+        f"Mean and standard error over splits. The prediction is the mean of 5 fold-out members "
+        f"(10 for fewer than {FEW_ROWS:,} rows) with one hidden layer of {HIDDEN}, target-aware "
+        f"bins, a scaled target, and dropout {DROPS[0]} or {DROPS[1]}, whichever predicts the "
+        f"training rows better out of fold. All sets have this recipe, which was chosen on "
+        f"training rows. Beside it is scikit-learn's HistGradientBoostingRegressor with its "
+        f"defaults, on the same rows.",
         [
             *("set", "splits", *METHODS, "difference"),
             *("CPU seconds a split", "of boosting"),

@@ -1,4 +1,4 @@
-"""The figures of all sections in one file, written whenever one is known."""
+"""One file with the figures of all sections, written whenever a figure is known."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.tables.section import Figures, Options, Section, Table, Task
 
 
 class Results:
-    """What has been measured, by section and name; None as path keeps it in memory."""
+    """The measured figures by section and name; without a path they stay in memory."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -23,7 +23,7 @@ class Results:
             self.kept = json.loads(path.read_text(encoding="utf-8"))
 
     def figures(self, name: str, section: Section) -> dict[str, Figures]:
-        """The figures of a section; those of another recipe are dropped."""
+        """The figures of a section; figures of another recipe are dropped."""
         kept = self.kept.get(name)
         if kept is None or kept["recipe"] != section.recipe:
             kept = self.kept[name] = {"recipe": section.recipe, "figures": {}}
@@ -32,7 +32,7 @@ class Results:
     def measure(
         self, name: str, section: Section, options: Options, *, processes: int, again: bool
     ) -> None:
-        """Measure what is not known yet, or all of it again."""
+        """Measure the figures that are not known yet, or all of them again."""
         figures = self.figures(name, section)
         tasks = section.tasks(options)
         missing = {key: task for key, task in tasks.items() if again or key not in figures}
@@ -44,7 +44,7 @@ class Results:
             print(f"{name}, {done} of {len(missing)}, {seconds:.0f} s: {key}: {found}", flush=True)
 
     def _write(self) -> None:
-        """Replace the file at once, so that a broken run leaves the old one or the new one."""
+        """Replace the file atomically, so that an interrupted run leaves a complete one."""
         if self.path is None:
             return
         draft = self.path.with_suffix(".draft")
@@ -52,7 +52,7 @@ class Results:
         draft.replace(self.path)
 
     def page(self, sections: Mapping[str, Section]) -> str:
-        """All tables as Markdown, in the order of the sections; those without figures left out."""
+        """All tables as Markdown, in the order of the sections; empty ones are left out."""
         lines = []
         for name, section in sections.items():
             if name in self.kept and (figures := self.figures(name, section)):
@@ -61,7 +61,7 @@ class Results:
 
 
 def _results(tasks: Mapping[str, Task], processes: int) -> Iterator[tuple[str, Figures]]:
-    """Names and results of tasks, each as soon as it is known."""
+    """Yield names and results of tasks, each as soon as it is known."""
     if processes == 1:
         yield from ((key, task()) for key, task in tasks.items())
         return

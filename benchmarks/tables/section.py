@@ -1,4 +1,4 @@
-"""What a section of the page is: measurements that can be kept, and a table drawn from them."""
+"""A section of the page: measurements that can be kept, and a table drawn from them."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Figures = dict[str, Any]
-"""What one measurement has found: numbers and texts by name, as JSON has them."""
+"""The result of one measurement: numbers and texts by name, as JSON has them."""
 
 Task = Callable[[], Figures]
-"""One measurement: a function of a module, or `functools.partial` of one, so that another process
-can run it."""
+"""One measurement: a function of a module, or a `functools.partial` of one, so that another
+process can run it."""
 
 
 class Options(NamedTuple):
-    """What a section is told."""
+    """The options of a section."""
 
     data: Path
     """The folder with the data sets."""
     sets: list[str] | None
-    """Names of some of its sets, all by default."""
+    """The names of the sets to measure; None means all."""
     splits: int | None
-    """Official splits of each set, all by default."""
+    """The number of official splits of each set; None means all."""
     seeds: int
     smoke: bool
-    """Whether a few seconds are enough, and the figures mean nothing."""
+    """Whether to run for a few seconds only; the figures then mean nothing."""
 
     def chosen(self, names: Iterable[str]) -> list[str]:
-        """Those of a section's sets that are to be measured."""
+        """The sets of a section that are to be measured."""
         return [name for name in names if not self.sets or name in self.sets]
 
 
 class Table(NamedTuple):
-    """A table of texts with its heading."""
+    """A table of texts, with a heading."""
 
     title: str
     text: str
@@ -47,15 +47,15 @@ class Section(NamedTuple):
     """A section of the page."""
 
     about: str
-    """One line for `--help`: what is measured, and for how long."""
+    """One line for `--help`: what is measured, and how long it takes."""
     recipe: str
-    """How it is measured. Figures of another recipe are measured anew."""
+    """The settings of the measurements; figures of another recipe are measured again."""
     sets: tuple[str, ...]
-    """What can be chosen by `--sets`."""
+    """The names that `--sets` can choose."""
     tasks: Callable[[Options], Mapping[str, Task]]
     """The measurements by name, in the order in which they are made."""
     table: Callable[[Mapping[str, Figures]], Table]
-    """The table of the figures that there are by now, by name: some, or all."""
+    """Makes the table from the figures by name, of which some may be missing."""
 
 
 def with_error(values: Any, digits: int) -> str:

@@ -1,4 +1,4 @@
-"""Constructors that take `**options`: their own, or those of the class they are built on."""
+"""Constructors that take `**options`, of their own or of their base class."""
 
 import copy
 import pickle
@@ -21,7 +21,7 @@ class PassedOn(mg.Huber):
 
 
 class Both(mg.Huber):
-    """Uses one option itself, keeps it, and passes the others on."""
+    """Uses and keeps one option, and passes the others on."""
 
     def __init__(self, label="", **options):
         self.label = label

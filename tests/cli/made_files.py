@@ -1,6 +1,4 @@
-"""Files that a person could have, each written anew: text, options to train on it, and options to
-predict for it.
-"""
+"""Files that a person could have: the text, and the options to train and to predict."""
 
 import gzip
 

@@ -27,7 +27,7 @@ def in_a_folder(tmp_path, monkeypatch):
 
 
 def run(capsys, *arguments):
-    """Exit code, stdout and stderr."""
+    """Run the command; return the exit code, stdout and stderr."""
     try:
         code = main(arguments)
     except SystemExit as left:
@@ -37,7 +37,7 @@ def run(capsys, *arguments):
 
 
 def write(path, rows=60, *, target="{number:.2f}", head="a,b,y", seed=0):
-    """A table: two features and a target, made of their sum and of the row."""
+    """Write a table of two features and a target made from their sum and the row number."""
     rng = np.random.default_rng(seed)
     lines = [head]
     for row, (a, b) in enumerate(rng.normal(size=(rows, 2))):
@@ -46,7 +46,7 @@ def write(path, rows=60, *, target="{number:.2f}", head="a,b,y", seed=0):
 
 
 def figures(out):
-    """The figures of the three parts, and the baseline's."""
+    """The figures of the three parts and of the baseline."""
     number = r"(-?[\d.,]*\d(?:e[+-]?\d+)?)"
     line = re.search(r"(?:error.*|accuracy): (train .*)", out)[1]
     found = re.findall(rf"(train|validation|test) {number}", line)
@@ -126,7 +126,7 @@ def test_predictions_keep_the_order_of_rows_and_repeat_an_id(capsys, tmp_path):
     assert [row["name"] for row in backward] == [f"row, {i}" for i in range(60)][::-1]
     forward = list(csv.DictReader(io.StringIO(run(capsys, "predict", MODEL, "t.csv")[1])))
     assert [row["y"] for row in forward] == [row["y"] for row in backward[::-1]]
-    (tmp_path / "one.csv").write_text("b,a\n" + "1.5,2.5\n")  # other order, one row, no target
+    (tmp_path / "one.csv").write_text("b,a\n" + "1.5,2.5\n")  # in another order, without target
     code, out, _ = run(capsys, "predict", MODEL, "one.csv", "--output", "one-answer.csv")
     assert (code, out) == (0, "wrote one-answer.csv\n")
     assert (tmp_path / "one-answer.csv").read_text().count("\n") == 2
@@ -192,7 +192,7 @@ def test_rows_that_do_not_fit_the_model_are_refused_by_place(capsys, tmp_path):
         code, out, err = run(capsys, "predict", MODEL, "new.csv")
         assert (code, out) == (1, "")
         assert words in err
-    (tmp_path / "new.csv").write_text("kind,cost\nz,5\n,$7\n")  # an unseen level, a gap, no sign
+    (tmp_path / "new.csv").write_text("kind,cost\nz,5\n,$7\n")  # a new level, a gap, a missing sign
     assert run(capsys, "predict", MODEL, "new.csv")[0] == 0
 
 

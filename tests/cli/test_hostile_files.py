@@ -1,6 +1,4 @@
-"""Files that people have and that mean something else than they seem: read rightly, told, or
-refused.
-"""
+"""People's files that do not mean what they seem to: read correctly, noted or refused."""
 
 import gzip
 import re
@@ -22,7 +20,7 @@ def lines(rows, delimiter=",", head=("a", "b", "y")):
 
 
 def with_column(values, head=("a", "b", "y")):
-    """The table with other values in its second column."""
+    """The table with these values in its second column."""
     return lines([[a, values[i % len(values)], y] for i, (a, _, y) in enumerate(ROWS)], head=head)
 
 

@@ -1,6 +1,6 @@
-"""What once went wrong with tables and answers of people's own, one test for each.
+"""Former faults of the command with people's own tables: one test states what is correct for each.
 
-The numbers are those of a list of faults; each test states the behaviour that is correct.
+The numbers are those of a list of faults.
 """
 
 import csv
@@ -22,7 +22,7 @@ def in_a_folder(tmp_path, monkeypatch):
 
 
 def run(capsys, *arguments):
-    """Exit code, stdout and stderr."""
+    """Run the command; return the exit code, stdout and stderr."""
     code = main(arguments)
     captured = capsys.readouterr()
     return code, captured.out, captured.err
@@ -49,7 +49,7 @@ def write_houses(path="houses.csv", **options):
 
 
 def figures(out):
-    """The figures of the parts, and the baseline's."""
+    """The figures of the parts and of the baseline."""
     line = re.search(r"(?:error.*|accuracy): (.*)", out)[1]
     parts = dict(part.rsplit(" ", 1) for part in line.split(", ") if " " in part)
     number = re.compile(r"(train|validation|test) ([\d.,]*\d)")
@@ -79,7 +79,7 @@ def test_2_few_prices_are_a_quantity(capsys):
 
 
 def test_3_prices_in_dollars_are_learnt_as_by_a_network_scaled_by_hand(capsys):
-    """The command with its defaults, within 5 % of the median of ten seeds scaled by hand."""
+    """The command's defaults come within 5 % of the median of ten seeds scaled by hand."""
     from mlpgrad.cli.data import load_data
     from mlpgrad.cli.parser import build_parser
 
@@ -208,7 +208,7 @@ def test_9_what_a_single_network_is_asked_answers_simply():
         verbose=0,
     )  # fmt: skip
     assert isinstance(stopping.best_epoch, int)
-    assert model.predict_proba(x).shape == (80, 1)  # that of class 1
+    assert model.predict_proba(x).shape == (80, 1)  # the probability of class 1
     pytest.importorskip("matplotlib")
     found = model.learning_rate_range_test(x, y, optimizer=mg.Adam())
     assert found.plot() is not None

@@ -1,4 +1,4 @@
-"""Options that the command does not have: what it says to people who know other tools."""
+"""Options of other tools that the command does not have: the message names the one to use."""
 
 import re
 import shlex
@@ -14,7 +14,7 @@ OPTIONS = {name: [*parser._option_string_actions] for name, parser in COMMANDS.i
 FILES = {"train": "xor", "predict": "m.npz f.csv", "evaluate": "m.npz f.csv", "info": "m.npz",
          "explain": "xor"}  # fmt: skip
 
-# the options of other tools' commands, and the one that a person means by it here
+# options of other tools, with the option of this command that does the same
 HABITS = {
     "train": {
         "--save": "--output", "--out": "--output", "--output-dir": "--output", "-o": "--output",
@@ -80,7 +80,7 @@ def test_advice_never_names_an_option_that_the_command_does_not_have(command):
 
 
 def test_every_option_is_known_by_the_table_of_names():
-    """A new option has its line there, even if nobody calls it otherwise: `--help` does not."""
+    """A new option gets a line there even if other tools have no name for it; --help needs none."""
     every = {o for options in OPTIONS.values() for o in options if o.startswith("--")}
     assert set(CALLED_HERE) == every - {"--help"}
     twice = [name for names in CALLED_HERE.values() for name in names.split()]

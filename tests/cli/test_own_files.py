@@ -1,4 +1,4 @@
-"""Files that a person could have: trained on, saved, and predicted in a new process."""
+"""Files that a person could have: train, save, and predict in a new process."""
 
 import csv
 import subprocess
@@ -27,7 +27,7 @@ for name in sys.argv[1:]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Every file trained on here, then all predicted in one new process."""
+    """Train on every file here, then predict all of them in one new process."""
     folder = tmp_path_factory.mktemp("files")
     found = {}
     for make in FILES:
@@ -45,7 +45,7 @@ def trained(tmp_path_factory):
 
 
 def _live(patch, file, options, place):
-    """What the model in memory predicts for the rows that it was trained on."""
+    """The predictions of the model in memory for its training rows."""
     from mlpgrad.cli import train
 
     kept = {}

@@ -1,4 +1,4 @@
-"""What the command line takes the columns of a person's table for, and what it refuses."""
+"""How the command interprets the columns of a table, and what it refuses."""
 
 import gzip
 import re
@@ -18,13 +18,13 @@ def options_of(path, *options):
 
 
 def read(path, text, *options):
-    """The data set that the command line makes of a file with this text."""
+    """The data set that the command makes from a file with this text."""
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return load_data(options_of(path, *options))
 
 
 def table(y="{number:.3f}", rows=ROWS, *, head="a,b,y", x="{a:.3f},{b:.3f}"):
-    """A table of two features and a target, which may use the row's number or the sum a + b."""
+    """A table of two features and a target, which may use the row number or the sum a + b."""
     rng = np.random.default_rng(0)
     lines = [head] if head else []
     for row, (a, b) in enumerate(rng.normal(size=(rows, 2))):
@@ -73,7 +73,7 @@ def test_the_task_can_be_turned_and_the_note_says_how(path):
     assert (turned.target.classes, turned.target.reason) == ((), "--task regression")
     assert "(--task classification for classes)" in turned.notes[-1]
     np.testing.assert_array_equal(turned.target.y, np.arange(40) % 4)
-    assert "--task" not in read(path, text).notes[-1]  # 60 classes of one row each cannot be
+    assert "--task" not in read(path, text).notes[-1]  # 60 classes of one row each cannot be learnt
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_ids_are_left_out_and_can_be_taken(path, name):
     assert list(data.x) == ["b"]
     assert str(data.columns[name]).startswith("left out: an id")
     assert list(read(path, text, "--numbers", name).x) == [name, "b"]
-    for other in ("income", "paid", "humid"):  # all different is not enough
+    for other in ("income", "paid", "humid"):  # unique values alone do not make an id
         assert list(read(path, text.replace(name, other, 1)).x) == [other, "b"]
 
 
@@ -201,7 +201,7 @@ def test_whole_numbers_in_a_row_are_an_id_under_any_name(path):
     text = "a,b,y\n" + "".join(f"{i},{i % 7}.5,{i % 5}.5\n" for i in range(5, 65))
     assert list(read(path, text).x) == ["b"]
     only = "a,y\n" + "".join(f"{i},{i % 5}.5\n" for i in range(60))
-    assert list(read(path, only).x) == ["a"]  # better than nothing
+    assert list(read(path, only).x) == ["a"]  # the only column is kept
 
 
 def test_options_decide_on_columns(path):
@@ -377,7 +377,7 @@ DATES = [
 @pytest.mark.parametrize("form", DATES)
 def test_dates_are_known_in_every_form_and_refused_as_a_column_and_as_the_target(path, form):
     texts = [f'"{form.format(i % 14 + 1)}"' for i in range(84)]
-    texts[5] = texts[70] = "unknown"  # some that are no date do not make them names
+    texts[5] = texts[70] = "unknown"  # a few other texts: still dates
     rows = "".join(f"{text},{i % 7}.5,{i}.5\n" for i, text in enumerate(texts))
     with pytest.raises(ValueError, match=r"column 'when' holds dates or times .*in line 2.*; give"):
         read(path, "when,b,y\n" + rows)

@@ -1,4 +1,4 @@
-"""The readers of the benchmarks' data, on files made here."""
+"""The readers of the benchmarks' data, on files written here."""
 
 import gzip
 

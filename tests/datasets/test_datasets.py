@@ -1,4 +1,4 @@
-"""Data sets, readers and splits, against definitions written out here."""
+"""Data sets, readers and splits, compared with definitions written out here."""
 
 import gzip
 import hashlib
@@ -18,7 +18,7 @@ from mlpgrad.datasets.files import csv_dialect
 DIGITS_SHA256 = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 
 
-# made
+# generated
 
 
 def test_xor_repeats_its_table():
@@ -225,7 +225,7 @@ def test_split_is_fixed_and_stratifies_classes_only():
 def test_standardize_uses_the_training_rows_alone():
     rng = np.random.default_rng(0)
     train = rng.normal(5, 3, (200, 4))
-    train[:, 2] = 0.1  # its mean and deviation both round
+    train[:, 2] = 0.1  # its mean and its deviation are both rounded
     test = rng.normal(5, 3, (50, 4))
     scaled, other = datasets.standardize(train, test)
     varying = [0, 1, 3]
@@ -243,7 +243,7 @@ def test_standardize_keeps_floating_types():
     whole = datasets.standardize(np.array([[1], [2], [4]]))
     assert (half.dtype, whole.dtype) == (np.float32, np.float64)
     large = 1e4 + np.random.default_rng(0).normal(size=(100_000, 1)).astype(np.float32)
-    assert abs(datasets.standardize(large).mean(dtype=float)) < 1e-3  # summed in float64
+    assert abs(datasets.standardize(large).mean(dtype=float)) < 1e-3  # the sum is in float64
 
 
 @given(
@@ -253,7 +253,7 @@ def test_standardize_keeps_floating_types():
     st.integers(1, 3),
 )
 def test_standardized_columns_have_mean_0_and_deviation_1(data, dtype, rows, columns):
-    """Whatever finite numbers they hold, near each other or far apart."""
+    """Columns of any finite numbers, near each other or far apart."""
     width = np.dtype(dtype).itemsize * 8
     number = st.floats(allow_nan=False, allow_infinity=False, width=width)
     centre, step = (data.draw(st.lists(number, min_size=columns, max_size=columns)) for _ in "cs")
@@ -283,7 +283,7 @@ UNITS += [(size, np.float32) for size in (1e-37, 1e-20, 1e20, 1e37)]
 
 @pytest.mark.parametrize(("size", "dtype"), UNITS)
 def test_standardize_does_not_depend_on_the_unit(size, dtype):
-    unit = 2.0 ** round(np.log2(size))  # so that the columns are multiples of each other
+    unit = 2.0 ** round(np.log2(size))  # so that columns are exact multiples of each other
     train = np.array([[1, 7], [4, 7.5], [2, 7]], dtype)
     test = np.array([[3, 8]], dtype)
     for one, other in zip(
@@ -323,7 +323,7 @@ IDX = [(8, "B"), (9, "b"), (11, "h"), (12, "i"), (13, "f"), (14, "d")]
 def test_idx_of_every_type(tmp_path, code, letter, packed):
     values = [1, 2, 3, 100, 5, 6]
     content = struct.pack(">BBBB2I6" + letter, 0, 0, code, 2, 3, 2, *values)
-    path = tmp_path / "file"  # gzip is seen by its content, not by its name
+    path = tmp_path / "file"  # the content shows whether it is gzip, not the name
     path.write_bytes(gzip.compress(content) if packed else content)
     read = datasets.load_idx(path)
     assert read.tolist() == [[1, 2], [3, 100], [5, 6]]
@@ -344,8 +344,8 @@ def test_idx_keeps_signs_and_fractions(tmp_path):
         (b"", "IDX format"),
         (b"\0\0\x08", "IDX format"),
         (b"PK\x03\x04 a zip file", "IDX format"),
-        (b"\0\0\x0a\x01\0\0\0\1\1", "IDX format"),  # no such type
-        (b"\0\0\x08\0\1", "IDX format"),  # no dimension
+        (b"\0\0\x0a\x01\0\0\0\1\1", "IDX format"),  # an unknown type
+        (b"\0\0\x08\0\1", "IDX format"),  # the dimension is missing
         (b"\0\0\x08\x02\0\0\0\x01", "bytes"),  # ends in its header
         (b"\0\0\x08\x01\0\0\0\x03\1\2", "expects 11 bytes .* got 10"),
         (b"\0\0\x08\x01\0\0\0\x01\1\2", "expects 9 bytes .* got 10"),
@@ -366,7 +366,7 @@ def test_damaged_idx_is_refused(tmp_path, content, words):
 
 
 def test_mnist_files_can_be_read(tmp_path):
-    """In the layout of MNIST: 28 x 28 images, labels beside them."""
+    """Files as for MNIST: 28 x 28 images, and labels."""
     x, y = datasets.digits()
     images = np.kron(x.reshape(-1, 8, 8), np.ones((3, 3)))
     images = np.pad(images * 255, ((0, 0), (2, 2), (2, 2))).astype(np.uint8)
@@ -515,7 +515,7 @@ AMOUNTS = [
 
 @pytest.mark.parametrize(("text", "words"), AMOUNTS)
 def test_amounts_are_neither_numbers_nor_classes(tmp_path, text, words):
-    """In a feature, in a target among numbers, and in a target that has nothing else."""
+    """The text is in a feature, in a target among numbers, or in all targets."""
     place = r"line 3, column 'a': expects a finite number, got "
     with pytest.raises(ValueError, match=place) as raised:
         read(tmp_path, f'a,y\n1,2\n"{text}",2\n')
@@ -614,7 +614,7 @@ def test_the_dialect_is_seen_from_the_file(tmp_path, delimiter, decimal, header)
         ("", (",", ".")),
         ("a\n1\n", (",", ".")),
         ("a,b\n1,2\n", (",", ".")),
-        ("a;b\n1,200;3\n5,300;4\n", (";", ".")),  # thousands, perhaps: never 1.2
+        ("a;b\n1,200;3\n5,300;4\n", (";", ".")),  # perhaps thousands: never 1.2
         ("a;b\n1,200;3\n5,3;4\n", (";", ",")),
         ("215,8;7\n136,9;7\n", (";", ",")),  # also two columns by the comma
         ("a;b\n0,200;3\n0,300;4\n", (";", ",")),  # thousands do not begin with 0

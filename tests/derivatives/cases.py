@@ -1,4 +1,4 @@
-"""Networks around every layer and every loss, with parameters whose derivatives can be tested."""
+"""Networks around every layer and loss, with parameters whose derivatives can be tested."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ MIXING = {cls for cls in LAYERS if cls.mixes_samples}
 
 
 def modes(cls):
-    """The modes in which a class has derivatives of every kind."""
+    """The modes in which a class has all derivatives."""
     return (False,) if cls in RANDOM | MIXING else (True, False)
 
 

@@ -1,4 +1,4 @@
-"""Curvature operators: against the matrices made of Jacobians and of second differences."""
+"""Curvature operators, compared with matrices from Jacobians and second differences."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ LIKELIHOODS = {
 
 
 def penalty_hessian(model):
-    """Of L2(0.3) on weights and gains."""
+    """The Hessian of L2(0.3) on weights and gains."""
     diagonal = np.zeros(model.params.shape[-1])
     for slot in model.parameters:
         if slot.kind in ("weights", "gain"):
@@ -100,7 +100,7 @@ def test_something_is_a_likelihood():
 
 
 def covariance_of_gradients(model, x, laws):
-    """E[g g^T] of the gradients of samples; `laws` gives pairs of targets and probabilities."""
+    """E[g g^T] over the gradients of samples; `laws` yields pairs of targets and probabilities."""
     total = 0.0
     for target, probability in laws:
         gradients = model.per_example_gradients(x, target)
@@ -145,7 +145,7 @@ def test_the_fisher_matrix_of_a_normal_law_is_the_covariance_of_gradients():
     ]
     found = model.curvature(x, np.zeros(7), kind="fisher").todense()
     np.testing.assert_allclose(found, covariance_of_gradients(model, x, laws), atol=1e-12)
-    assert np.linalg.eigvalsh(found)[0] > -1e-12  # as that of the Hessian is not
+    assert np.linalg.eigvalsh(found)[0] > -1e-12  # the Hessian has negative eigenvalues
 
 
 def moons(**options):

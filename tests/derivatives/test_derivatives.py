@@ -1,4 +1,4 @@
-"""Derivatives beyond the gradient: every layer and loss agrees with differences, or is refused."""
+"""Derivatives beyond the gradient agree with differences for every layer and loss, or raise."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from tests.kinds import layer_case, one_and_many
 
 
 def in_prediction_mode(model):
-    """A copy whose steps compute what the model predicts."""
+    """A copy whose training steps compute the predictions of the model."""
     from mlpgrad.derivatives.modes import set_mode
 
     twin = model.copy()
@@ -148,7 +148,7 @@ def test_what_has_no_derivative_is_refused_with_the_reason(cls, name):
 
 
 class Centred(mg.Layer):
-    """Mixes samples, and does not say so."""
+    """Mixes samples without declaring it."""
 
     def __init__(self, features):
         self.features = features
@@ -173,7 +173,7 @@ def test_a_layer_that_mixes_samples_without_saying_so_is_noticed():
 
 
 class Absolute(mg.Activation):
-    """|z| as people write it: its derivative is lost in complex numbers."""
+    """|z| in its usual form, which drops imaginary parts."""
 
     def apply(self, z, out):
         out[...] = np.abs(z) ** 3
@@ -193,7 +193,7 @@ class Refusing(mg.Activation):
 
 
 class Careful(mg.Activation):
-    """z^2, in operations that keep imaginary parts."""
+    """z^2 by operations that keep imaginary parts."""
 
     def apply(self, z, out):
         np.multiply(z, z, out)
@@ -237,7 +237,7 @@ def test_an_exact_kink_is_no_reason_to_doubt():
     x, y = mg.datasets.xor()
     ones = np.ones(model.params.size)
     product = model.hessian_vector_product(x, y, ones)
-    # the slope at the kink is 0, from whichever side one comes
+    # the slope at the kink is 0, whatever the direction
     np.testing.assert_array_equal(model.hessian_vector_product(x, y, -ones), -product)
     others = model.hessian_vector_product(x[1:], y[1:], ones, training=True)
     delta = model.jacobian(x[:1])[0, 0]

@@ -1,4 +1,4 @@
-"""The Gauss-Newton matrix of an objective, against a dense Jacobian by complex steps."""
+"""The Gauss-Newton matrix of an objective, compared with a dense Jacobian by complex steps."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests.kinds import LOSSES, every
 
 CURVED = [
     cls for cls in LOSSES if cls.curvature_root is not mg.Loss.curvature_root
-]  # those that second-order methods serve
+]  # the losses that second-order methods take
 
 
 @every(CURVED)
@@ -51,7 +51,7 @@ def network(loss, *, outputs=3, size=None, penalties=()):
 
 
 def jacobian(model, x):
-    """d(outputs)/d(params) `(B, O, P)` by complex steps: no line of it is the library's."""
+    """d(outputs)/d(params) `(B, O, P)` by complex steps, independent of the library."""
     twin = model.lifted(np.complex128)
     columns = []
     for index in range(model.params.size):

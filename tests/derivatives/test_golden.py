@@ -1,4 +1,4 @@
-"""Derivatives against those of torch.func: `python tests/golden/make_derivatives.py`."""
+"""Derivatives, compared with those of torch.func (`python tests/golden/make_derivatives.py`)."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Hostile files: refused in a memory that their own size bounds, with nothing drawn or unpacked."""
+"""Hostile files are refused within memory in proportion to their size, without unpacking."""
 
 import io
 import json
@@ -20,12 +20,12 @@ from tests.kinds import LAYERS, LOSSES, layer_case, loss_case
 pytestmark = pytest.mark.slow
 
 SPARE = 10_000_000
-"""Bytes of memory for the smallest file; a larger one may take three times its size more."""
+"""Bytes of memory for the smallest file; larger files may add three times their size."""
 
 
 @pytest.fixture
 def work(monkeypatch):
-    """How many bytes are read from members, and how many arrays are drawn."""
+    """Count the bytes read from members, and the arrays drawn at random."""
     done = {"read": 0, "drawn": 0}
     read = zipfile.ZipExtFile.read
 
@@ -43,7 +43,7 @@ def work(monkeypatch):
 
 
 def loaded(path, work):
-    """The model in a file, or what the error says; within the bounds of memory and work."""
+    """Load a file within the bounds of memory and work; return the model or the error's message."""
     work.update(read=0, drawn=0)
     tracemalloc.start()
     try:
@@ -66,7 +66,7 @@ def small():
 
 
 def members_of(model, path):
-    """A saved model's members by name, as bytes, and its description."""
+    """The members of a saved model by name, as bytes, and its description."""
     model.save(path)
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
@@ -75,13 +75,13 @@ def members_of(model, path):
 
 
 def write(path, members, description=None, *, packed=()):
-    """A file of these members: pairs of a name and bytes, or a dict."""
+    """Write a file with these members: pairs of a name and bytes, or a dict."""
     pairs = list(members.items() if isinstance(members, dict) else members)
     if description is not None:
         text = description if isinstance(description, str) else json.dumps(description)
         pairs.append(("description.npy", stored(np.array(text))))
     with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
-        warnings.simplefilter("ignore", UserWarning)  # names that occur twice
+        warnings.simplefilter("ignore", UserWarning)  # about duplicate names
         for name, content in pairs:
             kind = zipfile.ZIP_DEFLATED if name in packed else zipfile.ZIP_STORED
             archive.writestr(name, content, kind)
@@ -95,7 +95,7 @@ def stored(array):
 
 
 def header(shape, descr="<f4"):
-    """The beginning of a `.npy` file, without the numbers that it announces."""
+    """The header of a `.npy` file, without the numbers that it announces."""
     file = io.BytesIO()
     npy.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
     return file.getvalue()
@@ -110,7 +110,7 @@ def dense(inputs, outputs):
     return {"object": {"class": "Dense", "module": "mlpgrad.layers.dense", "config": options}}
 
 
-# sizes that are described and not there
+# sizes in the description without the numbers
 
 
 def wide(members, description):
@@ -275,7 +275,7 @@ def more_bytes_than_declared(path, members, description):
 
 
 def sizes_that_lie(path, members, description):
-    """The list of members gives one of them a length of 3 GB, stored and unpacked."""
+    """The directory of the file gives one member a length of 3 GB, stored and unpacked."""
     write(path, members, description)
     content = bytearray(path.read_bytes())
     entry = content.index(b"PK\1\2")
@@ -291,7 +291,7 @@ def list_that_lies(path, members, description):
 
 
 def list_of_members_alone(path, members, description):
-    """A million names of members, which all lie at the same place."""
+    """A million members, which all have the same place in the file."""
     entry = b"PK\1\2" + bytes(24) + struct.pack("<H", 6) + bytes(16)
     listed = b"".join(entry + f"{i:06}".encode() for i in range(400_000))
     end = b"PK\5\6" + bytes(8) + struct.pack("<2I", len(listed), 0) + bytes(2)
@@ -360,7 +360,7 @@ def test_members_that_nobody_asks_for_are_not_read(tmp_path, work):
     assert [each.name for each in tmp_path.iterdir()] == ["model.npz"]
 
 
-# models that are what they seem
+# valid models
 
 
 def test_a_large_model_is_read_into_its_place(tmp_path, work):
@@ -378,7 +378,7 @@ def test_a_large_ensemble_is_read_within_the_bounds(tmp_path, work):
 
 
 class Warm(mg.Sequential):
-    """A user's model that draws initial values of its own."""
+    """A user's model that draws its own initial values."""
 
     def __init__(self, width, *, random_state=None):
         self.width = width
@@ -402,7 +402,7 @@ def test_a_users_constructor_does_not_change_what_was_saved(tmp_path):
 
 def test_a_network_among_the_options_is_not_saved(tmp_path):
     model = mg.Sequential([mg.Dense(2, 2, initializer=mg.Zeros())], loss=mg.HalfSquaredError())
-    vars(model.layers[0])["bias"] = small()  # assigned, it would be refused at once
+    vars(model.layers[0])["bias"] = small()  # an assignment would be refused
     with pytest.raises(TypeError, match=r"Dense\.bias is a network, .* save it separately"):
         model.save(tmp_path / "model.npz")
 
@@ -452,7 +452,7 @@ def test_any_number_in_any_option_is_refused_or_read(tmp_path, work, case, cls):
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(damage=st.data())
 def test_damage_gives_the_same_model_or_a_clear_error(tmp_path, work, damage):
-    """Bits flipped or bytes cut off; a warning would fail the test as well."""
+    """Flip bits or cut off bytes; a warning fails the test, too."""
     path = tmp_path / "model.npz"
     model = mg.Sequential(
         [mg.Dense(3, 2), mg.BatchNorm(2), mg.LeakyReLU(np.float32(0.1))],

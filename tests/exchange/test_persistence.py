@@ -1,4 +1,4 @@
-"""Saved models come back whole, and a file can do no harm."""
+"""Saved models are restored completely, and loading a file can do no harm."""
 
 import io
 import json
@@ -43,14 +43,14 @@ def data(features=3, outputs=2):
 
 
 def assert_same(model, twin, x, y):
-    """Equal in all that shows, now and after further training."""
+    """Check that two models are equal, now and after further training."""
     assert repr(twin) == repr(model)
     assert twin.dtype == model.dtype
     for name in ("params", "state"):
         np.testing.assert_array_equal(getattr(twin, name), getattr(model, name), strict=True)
     np.testing.assert_array_equal(twin.predict(x), model.predict(x), strict=True)
     for each in (model, twin):
-        if model.dtype.kind == "c":  # not for training
+        if model.dtype.kind == "c":  # complex numbers cannot be trained
             each.backpropagate(x, y)
             continue
         each.fit(x, y, optimizer=mg.SGD(0.01), epochs=2, batch_size=3, verbose=0)
@@ -66,7 +66,7 @@ def assert_same(model, twin, x, y):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_layer_and_loss_comes_back(tmp_path, case, cls, size, dtype):
     model, x, y = case(cls, dtype, size)
-    model.fit(x, y, optimizer=mg.SGD(0.01), epochs=1, verbose=0)  # statistics, generators move on
+    model.fit(x, y, optimizer=mg.SGD(0.01), epochs=1, verbose=0)  # moves statistics, generators
     assert_same(model, restored(model, tmp_path), x, y)
 
 
@@ -181,7 +181,7 @@ values = st.recursive(
 
 
 def same(a, b):
-    """Equality of type and content, where NaN equals NaN and -0.0 differs from 0.0."""
+    """Whether type and content are equal; NaN equals NaN, and -0.0 differs from 0.0."""
     if type(a) is not type(b):
         return False
     if isinstance(a, (list, tuple)):
@@ -326,7 +326,7 @@ def test_a_class_defined_anew_replaces_the_old(tmp_path, monkeypatch):
 
 
 class Narrow(mg.Sequential):
-    """A user's own model, with a constructor of its own."""
+    """A user's model with its own constructor."""
 
     def __init__(self, width, *, random_state=None):
         self.width = width
@@ -345,7 +345,7 @@ def test_a_users_model_comes_back(tmp_path):
 
 
 def rewritten(tmp_path, change):
-    """A model's file with its description, or its arrays, changed."""
+    """Write a model's file with a changed description or changed arrays."""
     path = tmp_path / "model.npz"
     small(random_state=mersenne()).save(path)
     with np.load(path) as stored:
@@ -371,7 +371,7 @@ class Harm:
 def test_pickles_are_refused(tmp_path):
     trace = tmp_path / "trace"
     os.system(f"touch {trace}.control")
-    assert (tmp_path / "trace.control").exists()  # so the trace would be seen
+    assert (tmp_path / "trace.control").exists()  # so the test would detect a trace
     objects = np.array([Harm(trace)], dtype=object)
     for name in ("params", "state", "description"):
         path = rewritten(tmp_path, lambda _, arrays, name=name: arrays.update({name: objects}))
@@ -380,7 +380,7 @@ def test_pickles_are_refused(tmp_path):
             np.savez(path, **arrays)
         with pytest.raises(ValueError, match="Object arrays cannot be loaded"):
             mg.load(path)
-    mg.load(rewritten(tmp_path, lambda _, arrays: arrays.update(extra=objects)))  # not looked at
+    mg.load(rewritten(tmp_path, lambda _, arrays: arrays.update(extra=objects)))  # ignored
     path.write_bytes(pickle.dumps(Harm(trace)))
     with pytest.raises(ValueError, match=r"not a \.npz file"):
         mg.load(path)
@@ -499,7 +499,7 @@ def test_arrays_and_other_archives_are_refused(tmp_path):
 @settings(max_examples=300, deadline=None)
 @given(damage=st.data())
 def test_damage_is_seen_or_harmless(tmp_path_factory, damage):
-    """Any bytes changed or cut: a ValueError, or the same model (zip's unused fields)."""
+    """Changed or missing bytes give a ValueError, or the same model (unused fields of zip)."""
     path = tmp_path_factory.getbasetemp() / "damaged.npz"
     model = small()
     model.save(path)

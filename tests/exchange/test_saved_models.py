@@ -1,7 +1,7 @@
-"""Files that earlier versions have saved are read, and mean what they meant.
+"""Files saved by earlier versions load, and the models compute the same results.
 
-The classes in them are found by their names, wherever they have moved since. A test that fails here
-has made old files unreadable: the code is to change, never the files.
+Their classes are found by name, wherever they have moved. If a test fails here, the code must
+change, never the files.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ each_file = pytest.mark.parametrize("name", FILES)
 
 
 def loaded(name):
-    """The model in a file, and the inputs, targets and results that belong to it."""
+    """The model in a file, with its inputs, targets and expected results."""
     with np.load(GOLDEN / f"{name}.expected.npz") as stored:
         expected = dict(stored)
     return mg.load(GOLDEN / f"{name}.npz"), expected.pop("x"), expected.pop("y"), expected
@@ -46,7 +46,7 @@ def test_training_goes_on(name):
         model.fit(x, y, optimizer=mg.Adam(0.02), epochs=100, batch_size=5, verbose=0)
         assert np.all(model.evaluate(x, y)["loss"] < before)
         results.append(model.params)
-    np.testing.assert_array_equal(*results)  # random generators go on where they were
+    np.testing.assert_array_equal(*results)  # random generators continue where they were
 
 
 def test_options_that_only_training_uses_are_read():

@@ -1,4 +1,4 @@
-"""Saving over an older file keeps what is the file's own, and leaves nothing else behind."""
+"""Saving over a file keeps its mode and owner, and leaves no temporary files."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="modes, owners and pi
 as_root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="changes owners")
 
 FOREIGN = 54321
-"""A user and group that nobody has."""
+"""The ids of a user and group that do not exist."""
 
 
 def small(seed=0):
@@ -106,7 +106,7 @@ def make_folder(path):
 
 @pytest.mark.parametrize("make", [make_pipe, make_socket, make_link_to_pipe, make_folder])
 def test_only_regular_files_are_replaced(tmp_path, monkeypatch, make):
-    monkeypatch.chdir(tmp_path)  # a socket's path is short
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
     path = tmp_path / "model.npz"
     make(path.relative_to(tmp_path))
     before = {each.name: each.lstat() for each in tmp_path.iterdir()}
@@ -163,14 +163,14 @@ def test_what_a_killed_save_leaves_is_removed_by_the_next(tmp_path):
     small(1).save(path)
     assert mg.load(path).params.tobytes() == small(1).params.tobytes()
     still = {each for each in left if each.exists()}
-    assert len(still) == 1  # that of the other file
+    assert len(still) == 1  # the temporary file of the other one
     other.touch()
     small().save(other)
     assert set(tmp_path.iterdir()) == {path, other, *foreign}
 
 
 def test_without_locks_old_drafts_are_removed(tmp_path, monkeypatch):
-    """As on Windows, where files cannot be locked so, but none that is open can be removed."""
+    """Imitate Windows, where fcntl does not exist and open files cannot be removed."""
     path = tmp_path / "model.npz"
     with replacing(path) as file:
         name = next(tmp_path.iterdir()).name

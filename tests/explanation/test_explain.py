@@ -1,4 +1,4 @@
-"""Every number and every formula of `mg.explain`, for every layer, activation and loss."""
+"""All numbers and formulas of `mg.explain`, for every layer, activation and loss."""
 
 import functools
 import html
@@ -82,7 +82,7 @@ def quantities(e):
 
 
 def functions(e):
-    """What the names in substituted formulas mean."""
+    """The names in substituted formulas, with their values."""
 
     def function(layer):
         def apply(z):
@@ -105,7 +105,7 @@ def functions(e):
 
 
 def computed(substitution, known):
-    """What a line of numbers gives."""
+    """The value of a line of numbers."""
     python = re.sub(r"\|([^|]*)\|", r"abs(\1)", substitution.replace("^", "**"))
     return eval(python, {}, known)
 
@@ -121,7 +121,7 @@ def case_data(case, cls):
 def test_the_numbers_are_those_of_backpropagate(case, cls):
     model, x, y = case_data(case, cls)
     e = mg.explain(model, x, y, learning_rate=0.1)
-    value = model.backpropagate(x, y)  # the same generator state: explain works on a copy
+    value = model.backpropagate(x, y)  # from the same generator state: explain works on a copy
     assert e.loss == value
     np.testing.assert_array_equal(e.grads, model.grads)
     gradients = {q.parameter: q.value for q in quantities(e) if q.role == "gradient"}
@@ -168,12 +168,12 @@ def test_text_fits_80_columns_and_html_is_well_formed(case, cls):
         assert formula.count("{") == formula.count("}")
 
 
-NUMBER = re.compile(r"\(-\d+(\.\d+)?\)|-?\d+(\.\d+)?")  # one is typeset like another
+NUMBER = re.compile(r"\(-\d+(\.\d+)?\)|-?\d+(\.\d+)?")  # different numbers are typeset alike
 
 
 @functools.cache
 def typeset(formula):
-    """Raises ValueError if it is not well-formed."""
+    """Raise ValueError if the text is not well-formed."""
     mathtext = pytest.importorskip("matplotlib.mathtext")
     return mathtext.MathTextParser("path").parse(f"${formula}$")
 
@@ -217,7 +217,7 @@ def test_the_lectures_formulas(lecture):
 
 
 def test_the_lectures_numbers_by_hand(lecture):
-    """One delta and one gradient of each kind, from formulas (5) and (7) on plain numbers."""
+    """One delta and one gradient of each kind, by formulas (5) and (7) on plain numbers."""
     x, target = [1.0, 0.5], [1.0, 0.0]
     e = mg.explain(lecture, x, target)
     weights = {name: array.tolist() for name, array in lecture.get_weights().items()}
@@ -333,7 +333,7 @@ def test_users_own_classes_show_their_own_formula():
     assert "Cube of a number z: a = z^3; da/dz = 3 z^2" in " ".join(text.split())
     assert "Fourth: l = sum_k (z_k - t_k)^4" in text
     assert "Double: z = 2 (x W + b)" in text
-    assert "_j = (sum_k" not in text  # Double is no Dense: its backward is its own
+    assert "_j = (sum_k" not in text  # Double is not a Dense layer: it has its own backward
 
 
 def test_the_model_stays_as_it_is():
@@ -414,7 +414,7 @@ def test_each_delta_is_named_in_its_formula_and_letters_do_not_clash(case, cls):
         if q.role == "delta":
             start = q.formula.split(" = ")[0]
             assert start.startswith(("delta", "dL/d")) or start.split(":")[0] in known
-    if issubclass(cls, mg.Activation):  # s is the neuron's sum
+    if issubclass(cls, mg.Activation):  # s is the weighted sum of the neuron
         own = f"{cls.__name__} of a number z: "
         formula = next(s.note.partition(own)[2] for s in e.steps if own in s.note)
         assert formula.startswith("a = ")

@@ -19,7 +19,7 @@ SCREENS = [({"width": 1280, "height": 800}, "light"), ({"width": 360, "height": 
 
 
 def missing(reason):
-    """Skip on a user's machine; fail where MLPGRAD_BROWSER=required says that it must be there."""
+    """Skip the tests; fail if MLPGRAD_BROWSER=required says that the browser must be there."""
     (pytest.fail if os.environ.get("MLPGRAD_BROWSER") == "required" else pytest.skip)(reason)
 
 
@@ -62,7 +62,7 @@ def small():
 
 
 def crowded():
-    """Three by three weights in both gaps."""
+    """Both layers have three by three weights."""
     layers = [mg.Dense(3, 3), mg.Tanh(), mg.Dense(3, 3)]
     model = mg.Sequential(layers, loss=mg.MeanSquaredError(), dtype="float64", random_state=1)
     return mg.explain(model, [1, -2, 0.5], [0, 1, 2])
@@ -85,7 +85,7 @@ def opened(tab, e, path):
 
 
 def values_shown(tab):
-    """The exact numbers of the step on show."""
+    """The exact numbers of the displayed step."""
     return tab.eval_on_selector_all(
         "#quantities li", "all => all.map(i => Number(i.dataset.value))"
     )
@@ -105,7 +105,7 @@ def test_every_step_by_keyboard_with_the_librarys_numbers(tab, tmp_path, make):
         assert values_shown(tab) == values_of(step, e.limit)
         tab.keyboard.press("ArrowRight")
     assert seen == titles
-    assert tab.inner_text("#title") == titles[-1]  # the end stays the end
+    assert tab.inner_text("#title") == titles[-1]  # the last step stays
     assert tab.get_attribute("#next", "aria-disabled") == "true"
     for title in reversed(titles[:-1]):
         tab.keyboard.press("ArrowLeft")
@@ -245,7 +245,7 @@ def test_names_and_contrast_for_everyone(tab, tmp_path):
 
 
 def contrast(first, second):
-    """The ratio of luminances that WCAG 2 defines."""
+    """The contrast ratio by WCAG 2."""
 
     def luminance(colour):
         digits = colour.strip().removeprefix("#")
@@ -259,7 +259,7 @@ def contrast(first, second):
 
 
 def test_screenshots(tab, tmp_path):
-    """Something is drawn; with MLPGRAD_SCREENSHOTS=DIRECTORY the pictures are kept."""
+    """The page draws something; MLPGRAD_SCREENSHOTS=DIRECTORY keeps the pictures."""
     opened(tab, small(), tmp_path)
     folder = os.environ.get("MLPGRAD_SCREENSHOTS", str(tmp_path))
     dark = tab.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")

@@ -16,7 +16,7 @@ torch.manual_seed(0)
 
 SAMPLES, PENALTY = 3, 0.05
 
-# name: layers of PyTorch, and those of the library as they are written
+# name: the layers of PyTorch, and the code of those of the library
 NETWORKS = {
     "tanh": ([nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)], ["Tanh()"]),
     "two layers": (
@@ -49,7 +49,7 @@ def targets(loss, outputs):
 
 
 def flat(model, params):
-    """As the library lays parameters out: weights transposed, then the bias, layer by layer."""
+    """The library's layout of parameters: transposed weights and the bias, layer by layer."""
     parts = []
     for name, _ in model.named_parameters():
         value = params[name]

@@ -61,7 +61,7 @@ def smoothed_bce(prediction, target):
 
 
 def sigmoid_focal(focus, balance=None):
-    """As torchvision's `sigmoid_focal_loss`, for targets 0 and 1."""
+    """torchvision's `sigmoid_focal_loss`, for targets 0 and 1."""
 
     def function(z, t):
         p = torch.sigmoid(z)
@@ -134,7 +134,7 @@ def losses():
 
 
 def normalization(layer):
-    """Two training steps, then a prediction; the second step's gradients."""
+    """The gradients of the second of two training steps, and a prediction after them."""
     recorded = {"gain": normal(5), "bias": normal(5)}
     layer.weight.data, layer.bias.data = recorded["gain"].clone(), recorded["bias"].clone()
     layer(normal_first := 2 * normal(7, 5) + 1)

@@ -22,9 +22,9 @@ def sigmoid(logits):
 
 
 def data_sets():
-    """Predictions and targets by name, with the loss that says what they mean."""
+    """Predictions and targets by name, with the loss that defines their meaning."""
     rng = np.random.default_rng(0)
-    tied = np.round(1.5 * rng.normal(size=(SAMPLES, 1)), 1)  # many equal scores
+    tied = np.round(1.5 * rng.normal(size=(SAMPLES, 1)), 1)  # with many equal scores
     bits = (tied[:, 0] + rng.normal(size=SAMPLES) > 0.3).astype(int)
     two = np.round(rng.normal(size=(SAMPLES, 2)), 1)
     logits = 1.3 * rng.normal(size=(SAMPLES, 5))
@@ -36,7 +36,7 @@ def data_sets():
     labels = (np.round(logits[:, :3], 1) + rng.normal(size=(SAMPLES, 3)) > 0).astype(int)
     numbers = rng.normal(size=(SAMPLES, 2)) * [1.0, 30.0]
     noisy = numbers + rng.normal(size=(SAMPLES, 2)) * [0.3, 20.0]
-    constant = numbers * [1, 0]  # others have a variance by rounding in scikit-learn
+    constant = numbers * [1, 0]  # for others, scikit-learn has a variance by rounding
     return {
         "binary": ("SigmoidCrossEntropy()", tied, bits),
         "two classes": ("SoftmaxCrossEntropy()", two, bits),
@@ -56,7 +56,7 @@ def data_sets():
 
 
 def confusion(sk, name, data, logits, target, w):
-    """Precision, recall and F1 in every average."""
+    """Precision, recall and F1 with every average."""
     if "label" in data:
         predicted, first = (logits > 0).astype(int), "macro"
     elif data == "binary":
@@ -75,7 +75,7 @@ def confusion(sk, name, data, logits, target, w):
 
 
 def calibration(p, target, w, bins):
-    """From the weighted histograms of confidences, of those that are correct too."""
+    """The calibration error by weighted histograms of all and of correct predictions."""
     confidence, right = p.max(axis=-1), p.argmax(axis=-1) == target
     error = 0.0
     for b in range(bins):
@@ -87,7 +87,7 @@ def calibration(p, target, w, bins):
 
 
 def of_classes(sk, data, logits, target, w):
-    """The metrics of one class a sample, or of labels."""
+    """The metrics for one class per sample, or for labels."""
     found = {}
     for name in ("Precision", "Recall", "F1"):
         found |= confusion(sk, name, data, logits, target, w)
@@ -127,7 +127,7 @@ def of_classes(sk, data, logits, target, w):
 
 
 def of_numbers(sk, prediction, target, w):
-    """The metrics of numbers."""
+    """The metrics for numeric targets."""
     options = {"sample_weight": w}
     return {
         "MeanAbsolute()": sk.mean_absolute_error(target, prediction, **options),

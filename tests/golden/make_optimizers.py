@@ -55,13 +55,13 @@ TRAJECTORIES = {
 
 
 def gradient(p, step):
-    """Of a coupled double well in seven variables, shaken so that signs keep changing."""
+    """The gradient of a coupled double well in seven variables, perturbed to change signs often."""
     shake = 0.3 * np.cos(1.7 * step + np.arange(p.shape[-1]))
     return p**3 - p / 2 + 0.2 * np.roll(p, 1, axis=-1) + shake
 
 
 def trajectory(torch, name, options):
-    """Parameters after the first, second ... step."""
+    """The parameters after each step."""
     p = torch.tensor(START, dtype=torch.float64, requires_grad=True)
     optimizer = getattr(torch.optim, name)([p], **options)
     kept = []
@@ -85,7 +85,7 @@ def rates(torch, length, rate, make):
     return found
 
 
-# name: number of steps, first rate, PyTorch's scheduler
+# name: number of steps, initial rate, PyTorch's scheduler
 SCHEDULES = {
     "step": (25, 0.5, lambda of, o: of.StepLR(o, 7, gamma=0.3)),
     "exponential": (25, 0.5, lambda of, o: of.ExponentialLR(o, 0.9)),
@@ -115,7 +115,7 @@ SCHEDULES = {
 def main():
     import torch
 
-    torch.set_default_dtype(torch.float64)  # else NAdam keeps its product of momenta in float32
+    torch.set_default_dtype(torch.float64)  # else NAdam keeps a product of momenta in float32
     stored = {
         "torch": torch.__version__,
         "trajectories": {n: trajectory(torch, *case) for n, case in TRAJECTORIES.items()},

@@ -1,4 +1,4 @@
-"""Write saved models of the present format, and what they compute, for test_saved_models.py.
+"""Write saved models of the current format, and their results, for test_saved_models.py.
 
 Run `python tests/golden/make_saved_models.py` once for each new version of the format. The files of
 earlier versions are never written again: they prove that mlpgrad still reads them.
@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent
 
 
 def ensemble():
-    """Three networks in float32: layers within layers, statistics, an option for each class."""
+    """Three networks in float32, with nested layers, statistics, and an option for each class."""
     inner = mg.Residual([mg.Dense(5, 5, bias=False), mg.ELU(0.5)])
     layers = [
         mg.Standardize(4),
@@ -62,14 +62,14 @@ def network():
 
 
 def data():
-    """Twelve samples: inputs, one number each for the quantiles, and labels of three classes."""
+    """Twelve samples: inputs, a number for the quantiles, and labels of three classes."""
     rng = np.random.default_rng(1)
     numbers = 1e5 * rng.normal(size=(12, 1)) + 4e5
     return rng.normal(size=(12, 4)), numbers, np.array(["ant", "bee", "cat"] * 4)
 
 
 def computed(model, x, y):
-    """The model's predictions, objective and gradients; nothing is dropped at random."""
+    """The model's predictions, objective and gradients, without dropout."""
     prediction = model.predict(x)
     for layer in model.layers:
         layer.training = not isinstance(layer, mg.Dropout)

@@ -1,7 +1,7 @@
-"""Models with one mistake each in their backward: what a gradient checker must find.
+"""Models with one mistake each in their backward pass, which a gradient checker must find.
 
 A mutant patches one object of a correct model by a subclass. `place` says where the mistake is
-reported (part of a line of the report), `codes` which verdicts or hints explain it.
+reported (part of a line of the report), and `codes` the verdicts or hints that explain it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def patch(target: Any, **methods: Any) -> None:
 
 
 def layers_of(model: mg.Sequential, *kinds: type) -> list[tuple[str, Any]]:
-    """Every layer of these classes with its name, nested ones too."""
+    """All layers of these classes with their names, including nested ones."""
     return [(f"layers[{p}]", layer) for p, layer in walk(model.layers) if isinstance(layer, kinds)]
 
 
@@ -32,13 +32,13 @@ def square(model: mg.Sequential) -> tuple[str, Any]:
 
 
 def oblong(model: mg.Sequential) -> tuple[str, Any]:
-    """The first layer that is not square, and not the first of all."""
+    """The first Dense layer that is not square, from the second on."""
     dense = layers_of(model, mg.Dense)[1:]
     return next((n, d) for n, d in dense if d.in_features != d.out_features)
 
 
 def after_backward(change: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A backward that does its work and then something wrong; it may return another delta."""
+    """A backward pass followed by a mistake, which may return another delta."""
 
     def backward(self: Any, delta: Any) -> Any:
         passed = super(type(self), self).backward(delta)
@@ -85,7 +85,7 @@ def derivative_at_a(model):
         again = np.empty_like(a)
         self.apply(a, again)
         super(type(self), self).slope(a, again, out)
-        self.apply(z, a)  # buffers of the class as they were
+        self.apply(z, a)  # fills the buffers of the class as usual
 
     patch(layer, slope=slope)
     return name
@@ -316,7 +316,7 @@ def penalty_doubled(model):
     return "weights"
 
 
-# 12, 13: what an earlier call has left
+# 12, 13: remains of an earlier call
 
 
 @mutant("ACCUMULATES")
@@ -365,11 +365,11 @@ def first_input_forever(model):
     return f"{name}.weights"
 
 
-# 13, too: what a longer batch has left in buffers that only grow
+# 13, too: remains of a longer batch in buffers that only grow
 
 
 def kept(layer, name, rows, dtype=None):
-    """A buffer of the layer that is made anew only for a longer batch, with `rows` at its top."""
+    """A buffer with `rows` at its top, which only a longer batch replaces."""
     buffer = layer.__dict__.get(name)
     if buffer is None or buffer.shape[-2] < rows.shape[-2]:
         buffer = layer.__dict__[name] = np.zeros(rows.shape, dtype or rows.dtype)
@@ -379,7 +379,7 @@ def kept(layer, name, rows, dtype=None):
 
 @mutant("STALE_CACHE")
 def grow_only_buffer(model):
-    """Rows of the longer batch are in the gradient of a shorter one."""
+    """The gradient of a shorter batch includes rows of the longer one."""
     name, layer = oblong(model)
 
     def change(self, delta):
@@ -392,7 +392,7 @@ def grow_only_buffer(model):
 
 @mutant("STALE_CACHE")
 def stale_column_of_ones(model):
-    """A buffer [x 1]: its ones are as many as the longest batch had rows."""
+    """A buffer [x 1] has as many ones as the longest batch had rows."""
     name, layer = oblong(model)
 
     def change(self, delta):
@@ -406,7 +406,7 @@ def stale_column_of_ones(model):
 
 @mutant("STALE_CACHE")
 def mean_over_longest_batch(model):
-    """The mean over the batch divides by the length of a buffer."""
+    """The mean over the batch is divided by the length of a buffer."""
 
     def backward(self):
         delta = super(type(self), self).backward()
@@ -418,7 +418,7 @@ def mean_over_longest_batch(model):
 
 @mutant("STALE_CACHE")
 def input_delta_of_longest_batch(model):
-    """The first layer's dL/dx has too large a norm: nothing but `input_gradient` shows it."""
+    """The first layer's dL/dx has too large a norm, which only `input_gradient` shows."""
     layer = model.layers[0]
 
     def change(self, delta):
@@ -497,7 +497,7 @@ def product_in_float32(model):
 
 @mutant("ROUNDING")
 def buffer_of_another_dtype(model):
-    """A buffer made by the first call, in float32; the model has been lifted since."""
+    """The first call makes a buffer in float32, before the model is lifted to float64."""
     name, layer = oblong(model)
 
     def forward(self, x):
@@ -573,7 +573,7 @@ def clipping_left_on(model):
     def step(self, *batch):
         value = super(type(self), self)._step(*batch)
         norm = np.linalg.norm(self.grads)
-        self.grads *= min(1, 0.01 / norm)  # below the norm of every net here
+        self.grads *= min(1, 0.01 / norm)  # the gradients of all nets here are longer
         return value
 
     patch(model, _step=step)
@@ -624,7 +624,7 @@ def off_by_1e_6(model):
 
 @mutant("ROUNDING")
 def random_error_1e_6(model):
-    """A relative L2 error of 1e-6 across the gradient, not along it."""
+    """A relative L2 error of 1e-6 perpendicular to the gradient."""
     name, layer = oblong(model)
 
     def change(self, delta):
@@ -636,24 +636,24 @@ def random_error_1e_6(model):
     return f"{name}.weights"
 
 
-# equivalent: wrong nowhere that matters, and right to pass
+# equivalent code, which must pass
 
 
 def equivalent_relu_at_zero(model):
-    """ReLU'(z) for z >= 0 instead of z > 0: the same away from the kink."""
+    """ReLU'(z) is 1 for z >= 0 instead of z > 0: the same away from the kink."""
     for _, layer in layers_of(model, mg.ReLU):
         patch(layer, slope=lambda self, z, a, out: np.greater_equal(z, 0, out=out))
 
 
 def equivalent_bias_before_batchnorm(model):
-    """BatchNorm takes a bias before it away: its gradient is 0, however it is scaled."""
+    """BatchNorm cancels a bias in front of it, so its gradient is 0 however it is scaled."""
     for (_, layer), after in zip(layers_of(model, mg.Dense), model.layers[1:], strict=False):
         if isinstance(after, mg.BatchNorm):
             patch(layer, backward=after_backward(lambda self, delta: self.grads.bias.fill(0)))
 
 
 def equivalent_dead_unit(model):
-    """A unit that no row activates: its coordinates are 0, whatever they are multiplied with."""
+    """No row activates a unit, so its gradient is 0 whatever the factor."""
     _, layer = layers_of(model, mg.Dense)[0]
     layer.params.bias[..., 0] = -100
 
@@ -703,7 +703,7 @@ NETS = {"tanh": tanh_net, "relu": relu_net, "squared": squared_net}
 
 
 def diagnosed(report: mg.GradientReport, place: str, codes: frozenset[str]) -> bool:
-    """Whether a report names the place and the reason."""
+    """Whether a report names the place and the reason of a mistake."""
     said = {*report.codes, *(verdict.value for verdict in report.protocol)}
     text = str(report)
     return bool(codes & said) and place in text

@@ -1,4 +1,4 @@
-"""The checker against every mutant, against correct networks, and as a function of its own."""
+"""The checker on every mutant, on correct networks, and with plain functions."""
 
 import tracemalloc
 from pathlib import Path
@@ -107,7 +107,7 @@ def large_network():
 
 
 def peak_of(work):
-    """What `work()` gives, and the most memory it had at once, in MB."""
+    """The result of `work()`, and its peak memory in MB."""
     tracemalloc.start()
     result = work()
     peak = tracemalloc.get_traced_memory()[1] / 1e6
@@ -216,7 +216,7 @@ def test_a_wrong_loss_is_named_and_an_element_of_the_prediction():
 
 
 class GrowOnly(mg.Dense):
-    """Keeps its input in a buffer that grows; `used` says which of its rows backward takes."""
+    """Keeps its input in a buffer that grows; backward uses the rows that `used` gives."""
 
     def __init__(self, in_features, out_features, used="all"):
         super().__init__(in_features, out_features)
@@ -294,7 +294,7 @@ def test_nothing_else_imports_the_inner_modules_of_the_checker():
 
 @pytest.mark.parametrize(("net", "seed"), [("tanh", 18), ("tanh", 3), ("relu", 7), ("squared", 11)])
 def test_an_error_of_a_few_billionths_is_found_in_a_layer_of_ones_own(net, seed):
-    """Truncation hides it at order 2: a buffer in float32 moves the gradient by 1e-9 to 1e-7."""
+    """A buffer in float32 moves the gradient by 1e-9 to 1e-7; truncation at order 2 hides that."""
     mutant = next(m for m in mutants.MUTANTS if m.name == "buffer_of_another_dtype")
     model, x, y = mutants.NETS[net](seed)
     mutant.apply(model)

@@ -64,11 +64,11 @@ def test_an_unknown_method_names_the_nearest():
         mg.check_gradient(value, slope, P, method="komplex")
 
 
-# verdicts of their own
+# verdicts about the calls
 
 
 class Accumulating:
-    """Adds every gradient to the last."""
+    """Adds each gradient to the previous one."""
 
     def __init__(self):
         self.total = np.zeros(3)
@@ -167,7 +167,7 @@ def test_complex_steps_refuse_where_they_would_lie():
         return np.abs(p).sum()  # drops the imaginary part
 
     report = mg.check_gradient(absolute, np.sign, P)
-    assert report  # chosen automatically: another method
+    assert report  # the automatic choice is another method
     with pytest.raises(ValueError, match="complex steps are not legal here"):
         mg.check_gradient(absolute, np.sign, P, method="complex")
 

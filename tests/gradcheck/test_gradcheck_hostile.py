@@ -1,4 +1,4 @@
-"""The checker on hard functions: no right gradient fails, no wrong one passes."""
+"""The checker on hard functions: correct gradients never FAIL, wrong ones never PASS."""
 
 import json
 
@@ -27,7 +27,7 @@ def verdict(f, grad, params, **options):
     return report.verdict.value, str(report)
 
 
-# scales: of the function, of its parameters, of one parameter beside another
+# scales of the function, of its parameters, and among its parameters
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e-8, 1e8, 1e30, 1e300])
@@ -54,7 +54,7 @@ def test_a_function_that_is_zero_everywhere_shows_nothing():
     assert found == "NO_POWER", text
 
 
-# noise and fast oscillations: a right gradient may be INCONCLUSIVE, never FAIL
+# noise and fast oscillations: a correct gradient may be INCONCLUSIVE, but never FAIL
 
 
 def rounded(p):
@@ -99,7 +99,7 @@ def test_elements_of_very_different_sizes():
     assert found != "FAIL", text
 
 
-# kinks at the point and beside it
+# kinks at the point and near it
 
 
 def largest_of_neighbours(p):
@@ -136,7 +136,7 @@ def test_kinks_at_every_distance(f, grad):
         assert found not in ("PASS", "KINK", "NO_POWER"), text
 
 
-# arrays of every kind
+# all kinds of arrays
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_the_same_array_twice_and_read_only():
     assert mg.check_gradient(f, lambda p: [np.cos(p[0]) * p[1], np.sin(p[0])], [shared, shared])
 
 
-# what calls leave behind
+# state that calls leave behind
 
 
 @pytest.mark.parametrize("change", ["key", "item", "rebound"])
@@ -402,7 +402,7 @@ def test_a_function_without_a_name_is_called_by_its_role():
 @pytest.mark.parametrize("method", ["auto", "central", "coordinates", "ridders"])
 @pytest.mark.parametrize("factor", [1, 1.5])
 def test_points_that_are_hardly_numbers(size, method, factor):
-    """Steps never become 0, and a function that underflows is no evidence against a gradient."""
+    """Steps never become 0, and an underflowing function does not count against a gradient."""
     point = size * np.array([1.0, -1.0, 3.0])
     functions = {
         "squares": (lambda p: float(np.sum(np.square(p))), lambda p: 2 * factor * p),
@@ -413,7 +413,7 @@ def test_points_that_are_hardly_numbers(size, method, factor):
         found = mg.check_gradient(f, gradient, point, method=method).verdict.name
         if factor == 1:
             assert found != "FAIL", name
-        elif name != "squares":  # a gradient of 1e-250 is zero within the rounding of f
+        elif name != "squares":  # a gradient of 1e-250 is zero to the rounding of f
             assert found != "PASS", name
 
 

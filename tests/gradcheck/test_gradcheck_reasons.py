@@ -1,4 +1,4 @@
-"""Hints: the reason for each of many wrong gradients of functions, and no false reason."""
+"""Hints give the reason for each of many wrong gradients, and never a false one."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""No false alarm, no blind spot: sizes, minima, kinks, float16, and the numbers drawn."""
+"""No false alarms and no blind spots: sizes, minima, kinks, float16, and random numbers."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def verdict(f, grad, params, **options):
 
 
 def one_wrong(grad, factor=1.01):
-    """The gradient with a mistake in its largest element."""
+    """The gradient with an error in its largest element."""
 
     def wrong(p):
         g = np.array(grad(p), float)
@@ -101,7 +101,7 @@ class BiasOff(mg.Dense):
 @pytest.mark.parametrize("dense", [mg.Dense, BiasOff])
 @pytest.mark.parametrize("activation", [mg.Tanh, mg.ReLU])
 def test_biases_that_training_has_brought_close_to_zero(size, dense, activation):
-    """As the evidence of Levenberg-Marquardt does: steps of their size show nothing."""
+    """Evidence fits shrink biases so far that steps of their size would detect nothing."""
     for seed in SEEDS:
         rng = np.random.default_rng(seed)
         layers = [dense(3, 6), activation(), mg.Dense(6, 1)]
@@ -188,7 +188,7 @@ def test_directions_are_not_the_data_of_the_caller():
         assert hvp.verdict.value == "FAIL"
 
 
-# after a NaN, in float32, and what was not checked
+# after a NaN, in float32, and parts that were not checked
 
 
 def test_a_nan_does_not_hide_the_rest():
@@ -228,7 +228,7 @@ def test_cancellation_in_float32_is_a_mistake_where_float64_has_none():
 
 
 class Returned(mg.Activation):
-    """Returns its result in place of writing it."""
+    """Returns its result instead of writing it."""
 
     def apply(self, z, out):
         return np.tanh(z)

@@ -1,7 +1,7 @@
-"""Functions with gradients that are wrong in the ways people write them, and the hint expected.
+"""Functions with gradients that are wrong in frequent ways, and the expected hints.
 
-Each case is made from a random generator: f, the correct gradient, the wrong one, and where. A
-correct gradient of None stands for one that differs from the slopes at a kink.
+A case makes f, the correct gradient, the wrong one and the point from a random generator. If the
+correct gradient is None, the wrong one differs from the slopes at a kink.
 """
 
 from __future__ import annotations
@@ -429,7 +429,7 @@ def a_cumulative_sum_in_the_same_direction(rng):
     )
 
 
-# without a reason that can be told from the gradient: no hint, and above all no false one
+# the gradient does not show the reason: there must be no hint, above all no false one
 
 
 @case()

@@ -1,7 +1,7 @@
-"""Values and slopes of every activation, to the last digits, over all finite numbers.
+"""Values and slopes of every activation are accurate to the last digits for finite numbers.
 
-The formulas below are written independently of the library's, in extended precision. A class
-without one fails, with what to do.
+The formulas below are independent of the library's, in extended precision. For a class without a
+formula, the test fails and says what to add.
 """
 
 import numpy as np
@@ -111,7 +111,7 @@ EXEMPT = {"Elementwise": "computes the user's own functions"}
 
 
 def reference(cls):
-    """The formulas that a class is compared with."""
+    """The reference formulas of a class."""
     if cls.__name__ not in REFERENCES:
         pytest.fail(
             f"no reference for {cls.__name__}: add its value and slope to REFERENCES in "
@@ -166,7 +166,7 @@ def test_every_reference_is_of_a_class():
 
 def test_a_new_class_is_told_what_to_do():
     class New(mg.Activation):
-        """Not in the table."""
+        """A class that is not in the table."""
 
     with pytest.raises(pytest.fail.Exception, match="no reference for New: add its value"):
         reference(New)

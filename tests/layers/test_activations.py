@@ -1,4 +1,4 @@
-"""Activations: PyTorch's values and slopes, complex steps, and no overflow anywhere."""
+"""Activations agree with PyTorch's values and slopes and complex steps, without overflow."""
 
 import json
 from pathlib import Path
@@ -56,12 +56,12 @@ def test_finite_and_right_at_ten_thousand(cls, dtype):
     assert a.dtype == slope.dtype == z.dtype
     exact, exact_slope = values_and_slopes(cls.example(), np.array(EXTREME))
     precision = max(np.finfo(z.dtype).eps, np.finfo(float).eps)
-    allowed = 8 * precision * (1 + abs(np.array(EXTREME)))  # z itself is rounded by that much
+    allowed = 8 * precision * (1 + abs(np.array(EXTREME)))  # the rounding error of z
     assert (abs(a - exact) <= allowed).all()
     assert (abs(slope - exact_slope) <= allowed).all()
 
 
-LIMITS = {  # values at -1e4 and 1e4, slopes there
+LIMITS = {  # values and slopes at -1e4 and 1e4
     mg.Sigmoid: (0, 1, 0, 0),
     mg.Tanh: (-1, 1, 0, 0),
     mg.Softsign: (-1e4 / 10001, 1e4 / 10001, 1 / 10001**2, 1 / 10001**2),

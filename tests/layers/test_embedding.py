@@ -1,4 +1,4 @@
-"""The embedding layer: a look-up that is a Dense layer on one-hot features, without the zeros."""
+"""The embedding layer looks up what a Dense layer computes from one-hot features."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def network(layer, size=None, dtype="float64"):
 
 
 def one_hot(x):
-    """The features that make a Dense layer of an embedding: numbers, then a column a code."""
+    """The features for the equivalent Dense layer: numbers, then one column per code."""
     columns = [x[:, [1, 3]]]
     columns += [x[:, [column]] == np.arange(count) for column, count in LEVELS.items()]
     return np.concatenate(columns, axis=1, dtype=float)

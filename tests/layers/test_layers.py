@@ -1,4 +1,4 @@
-"""Layers: PyTorch's numbers, randomness, statistics, blocks inside blocks."""
+"""Layers: PyTorch's numbers, randomness, statistics, and nested blocks."""
 
 import copy
 import json
@@ -15,7 +15,7 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden/losses_activations.json
 
 
 class Given(mg.Loss):
-    """The loss sum_bk delta_bk y_bk: its delta is the target, so layers can be given any."""
+    """The loss sum_bk delta_bk y_bk, whose delta is the target: any delta can be given."""
 
     def losses(self, prediction, target):
         return (prediction * target).sum(axis=-1)
@@ -69,7 +69,7 @@ def test_outputs_and_gradients_are_pytorchs(name):
 
 
 def scaled_dense():
-    """A Dense layer with one parameter more, in front of the others or behind them."""
+    """A Dense layer with one more parameter, before or after the others."""
 
     class Scaled(mg.Dense):
         first = False
@@ -85,7 +85,7 @@ def scaled_dense():
     return [Scaled(4, 3), ScaledFirst(4, 3)]
 
 
-@pytest.mark.parametrize("batch", [1, 6, 5000])  # in small ones the bias is a row of the weights
+@pytest.mark.parametrize("batch", [1, 6, 5000])  # in small batches the bias is a row of the weights
 @pytest.mark.parametrize("layer", [mg.Dense(4, 3), *scaled_dense()], ids=lambda a: type(a).__name__)
 def test_dense_is_its_three_formulas(layer, batch):
     layer = copy.deepcopy(layer)
@@ -299,7 +299,7 @@ def test_predictions_leave_blocks_alone():
     inner = model.layers[0].layers[1]
     seen = inner.inputs
     first = model.predict(x[:3])
-    assert_array_equal(model.predict(x[:3]), first)  # no dropout inside, either
+    assert_array_equal(model.predict(x[:3]), first)  # no dropout inside the block
     assert_array_equal(inner.inputs, seen)
     assert_array_equal(model.grads, grads)
     assert_array_equal(model.state, state)

@@ -1,7 +1,7 @@
 """Labels that a loss does not take: the message gives one piece of advice, and it works.
 
-`fit` learns the labels of as many classes as the network tells apart. Whoever has no such classes,
-and other calls before `fit`, get the advice.
+`fit` learns the labels if there are as many classes as the network distinguishes. Other labels, and
+other calls before `fit`, raise an error with advice.
 """
 
 import re
@@ -28,7 +28,7 @@ def fit(loss, outputs, y):
 
 
 def refused(loss, outputs, y, learnt=False):
-    """What the message advises, behind the semicolon; `learnt` if `fit` knows what is meant."""
+    """The advice after the semicolon of the message, or `learnt` if `fit` learns the labels."""
     if learnt:
         fit(loss, outputs, y)
     else:
@@ -59,7 +59,7 @@ TWO = {
 @pytest.mark.parametrize("loss", [mg.SigmoidCrossEntropy(), mg.BinaryCrossEntropy(), mg.Hinge()])
 def test_two_labels_are_numbered(loss, labels):
     if isinstance(loss, mg.Hinge) and labels == "-1 and 1":
-        return  # those are its own
+        return  # these are its own targets
     learnt = labels not in ("a half", "one class")
     assert refused(loss, 1, TWO[labels], learnt) == f"number the classes 0 and 1: {NUMBER}"
     fit(loss, 1, numbered(TWO[labels]))

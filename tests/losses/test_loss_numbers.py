@@ -1,7 +1,7 @@
-"""Values and slopes of every loss, to the last digits, over all finite numbers.
+"""Values and slopes of every loss are accurate to the last digits for finite numbers.
 
-The formulas below are written independently of the library's, in extended precision. A class
-without one fails, with what to do.
+The formulas below are independent of the library's, in extended precision. For a class without a
+formula, the test fails and says what to add.
 """
 
 from types import SimpleNamespace
@@ -29,7 +29,7 @@ from tests.precision import (
 
 
 def of_difference(value, slope):
-    """A loss of d = y - t alone."""
+    """A loss that depends only on d = y - t."""
 
     def formula(y, t, loss):
         d = y - t
@@ -171,7 +171,7 @@ OPTIONS = {
 
 
 def reference(cls):
-    """The formula that a class is compared with."""
+    """The reference formula of a class."""
     if cls.__name__ not in REFERENCES:
         pytest.fail(
             f"no reference for {cls.__name__}: add a function to REFERENCES in {__file__}, which "
@@ -184,7 +184,7 @@ def reference(cls):
 
 
 def pairs(predictions, targets):
-    """Each prediction with each target, as columns `(N, 1)`."""
+    """All pairs of a prediction and a target, as columns `(N, 1)`."""
     first, second = np.meshgrid(predictions, targets)
     return first.reshape(-1, 1), second.reshape(-1, 1)
 
@@ -254,13 +254,13 @@ DATA = {
 
 
 def representable(exact, slopes, dtype):
-    """Samples whose loss and slopes are finite numbers of the dtype, with some room."""
+    """Samples whose loss and slopes are finite in the dtype, with a margin."""
     limit = EXACT(np.finfo(dtype).max) / 2
     return (abs(exact) < limit) & (abs(slopes) < limit).all(axis=-1)
 
 
 def documented(cls, prediction, target, dtype):
-    """Samples within the range that the class's docstring gives."""
+    """Samples within the range in the docstring of the class."""
     limit = float(np.finfo(dtype).max)
     if cls is mg.GaussianNLL:  # e^-s is a normal number
         return prediction[:, 1] < -np.log(float(np.finfo(dtype).tiny)) - 1
@@ -283,7 +283,7 @@ def assert_agrees(loss, prediction, target):
         return
     prediction, target = prediction[inside], target[inside]
     cast = loss.cast(target, dtype)
-    # a sample a member: the value is that of each
+    # one sample per member: the value is that of the sample
     found = silently(loss.forward, prediction[:, None], cast[:, None])
     delta = silently(loss.backward)[:, 0]
     sizes = [
@@ -332,7 +332,7 @@ def test_every_reference_is_of_a_class():
 
 def test_a_new_class_is_told_what_to_do():
     class New(mg.Loss):
-        """Not in the table."""
+        """A class that is not in the table."""
 
     with pytest.raises(pytest.fail.Exception, match="no reference for New: add a function"):
         reference(New)

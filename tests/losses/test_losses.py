@@ -1,4 +1,4 @@
-"""Losses: PyTorch's values and gradients, large logits, weights, ensembles, targets."""
+"""Losses: PyTorch's values and gradients, large logits, weights, ensembles and targets."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ ON_LOGITS = [mg.SigmoidCrossEntropy, mg.SoftmaxCrossEntropy, mg.Hinge]
 
 
 def evaluated(loss, prediction, target, weights=None):
-    """Value and delta; the target goes the way it goes in a model."""
+    """The value and delta, with the target converted as by a model."""
     columns = target if target.ndim > 1 else target[:, None]
     checked = loss.cast(loss.check_target(columns, prediction.shape[-1]), prediction.dtype)
     value = loss.forward(prediction, checked, weights)
@@ -346,7 +346,7 @@ def test_a_focal_loss_is_not_a_likelihood(cls):
         model.curvature(x, y, kind="fisher")
 
 
-# what predictions mean
+# the meaning of predictions
 
 
 def test_probabilities_and_classes():
@@ -416,7 +416,7 @@ def test_a_right_answers_small_slope_keeps_its_digits_in_float32(z):
     loss = mg.SigmoidCrossEntropy()
     target = np.array([[float(z > 0)]])
     value = loss.forward(np.array([[z]], np.float32), target.astype(np.float32))
-    slopes = [loss.backward().copy() for _ in range(2)]  # and asking again changes nothing
+    slopes = [loss.backward().copy() for _ in range(2)]  # a second call gives the same
     exact = -np.sign(z) * np.exp(-abs(z)) / (1 + np.exp(-abs(z)))
     np.testing.assert_allclose(slopes, np.full((2, 1, 1), exact), rtol=1e-6)
     np.testing.assert_allclose(value, np.log1p(np.exp(-abs(z))), rtol=1e-6)

@@ -1,4 +1,4 @@
-"""What outputs say about targets: averages over networks, noise, intervals, densities."""
+"""The meaning of outputs: averages over networks, noise, intervals and densities."""
 
 import itertools
 
@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 
 
 def several(cls, count=4):
-    """A loss, outputs of a few networks, and a target as `cast` gives it."""
+    """A loss, outputs of a few networks, and a target converted by `cast`."""
     loss, prediction, target = cls.example()
     changes = RNG.normal(size=(count, *prediction.shape))
     if loss.expects_probabilities:
@@ -24,7 +24,7 @@ def several(cls, count=4):
 
 
 def says(loss, prediction):
-    """All that the outputs mean: probabilities, classes or numbers."""
+    """The outputs as probabilities, classes and numbers, as far as the loss defines them."""
     if not loss.classifies:
         return [loss.numbers(prediction)]
     found = [loss.classes(prediction)]
@@ -136,7 +136,7 @@ def test_intervals_of_counts_are_those_of_poisson_and_of_negative_binomial_laws(
 
 def test_a_quantile_loss_gives_the_bounds_of_its_levels_in_order():
     loss = mg.Quantile([0.9, 0.5, 0.1])
-    outputs = np.array([[3.0, 2.0, 1.0, 5.0, 6.0, 7.0]])  # the second target's levels cross
+    outputs = np.array([[3.0, 2.0, 1.0, 5.0, 6.0, 7.0]])  # the levels of the second target cross
     low, high = loss.predicted_interval(outputs, 0.8)
     assert (low.tolist(), high.tolist()) == ([[1, 5]], [[3, 7]])
 
@@ -166,7 +166,7 @@ def test_a_moderated_logit_gives_nearly_the_expected_probability(z, variance):
 
 
 def test_moderated_logits_of_a_softmax_give_nearly_the_expected_probabilities():
-    # the approximation is off by a few per cent; the plain softmax, by twice as much
+    # the approximation is off by a few per cent, the plain softmax by twice as much
     loss, off, plainly_off = mg.SoftmaxCrossEntropy(), [], []
     for z, root in zip(RNG.normal(size=(30, 3)), 0.7 * RNG.normal(size=(30, 3, 3)), strict=True):
         expected = loss.probabilities(z + RNG.normal(size=(20_000, 3)) @ root.T).mean(axis=0)
@@ -183,5 +183,5 @@ def test_two_classes_are_one_difference():
     ours = two.probabilities(two.moderated(np.array([[0.3, 1.5]]), covariance))[0, 1]
     theirs = one.probabilities(one.moderated(np.array([[1.2]]), np.array([[[2.0]]]))).item()
     assert ours == pytest.approx(theirs, rel=1e-12)
-    shifted = two.moderated(np.array([[0.3, 1.5]]), covariance + 100)  # moves both logits alike
+    shifted = two.moderated(np.array([[0.3, 1.5]]), covariance + 100)  # moves both logits equally
     assert two.probabilities(shifted)[0, 1] == pytest.approx(ours, rel=1e-10)

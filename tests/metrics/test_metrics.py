@@ -1,4 +1,4 @@
-"""Metrics: scikit-learn's values, batches of any size, weights, ensembles, what is refused."""
+"""Metrics: scikit-learn's values, batches of any size, weights, ensembles, and errors."""
 
 import json
 import re
@@ -84,7 +84,7 @@ def test_r2_keeps_its_digits_after_a_first_target_far_away(size):
     target[0] = 0.0
     prediction = target + 0.3
     weights = np.ones((500, 1))
-    weights[0] = 0.0  # it does not count, but must not cost the others their digits
+    weights[0] = 0.0  # it does not count, and the others must keep their digits
     exact = 1 - 499 * 0.3**2 / np.square(target[1:] - target[1:].mean()).sum()
     value = measured(mg.R2(), mg.MeanSquaredError(), prediction, target, weights, size)
     assert value == pytest.approx(exact, abs=1e-6)
@@ -155,7 +155,7 @@ def test_numbers_of_quantiles_are_medians():
         measured(mg.MeanAbsolute(), mg.Quantile([0.1, 0.2, 0.9]), outputs, target)
 
 
-# what is refused
+# errors
 
 REGRESSION = [mg.MeanAbsolute(), mg.RootMeanSquared(), mg.R2(), mg.MeanAbsolutePercentageError()]
 
@@ -272,7 +272,7 @@ def test_several_sums_must_be_declared_and_reduced():
 
 @pytest.mark.parametrize("size", [None, 3])
 def test_training_metrics_are_those_of_the_epochs_batches(size):
-    """Without steps (rate 0), they are those of the training set, in batches and weighted."""
+    """With rate 0, the training metrics are those of the training set, in batches and weighted."""
     x, y = mg.datasets.moons(100, noise=0.2, random_state=0)
     weights = np.random.default_rng(0).random(100)
     model = mg.Sequential(

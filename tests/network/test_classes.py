@@ -1,4 +1,4 @@
-"""Labels as people have them: learnt by fit or given, and given back by predict_classes."""
+"""Labels of any kind are given or learnt by fit, and predict_classes returns them."""
 
 import copy
 import pickle
@@ -158,7 +158,7 @@ def test_labels_of_their_own_are_named_by_the_columns_of_a_frame():
         classifier(loss=mg.SigmoidCrossEntropy(), classes=["red", "round"])
 
 
-# classes that are given
+# given classes
 
 
 def test_given_classes_are_those_of_the_outputs_in_this_order():
@@ -216,7 +216,7 @@ def test_what_is_kept_is_read_only_and_saved(tmp_path):
                 twin.classes_ = NAMES
 
 
-# what does not fit
+# labels that do not fit
 
 
 def test_an_unknown_label_is_named_with_its_row():
@@ -288,7 +288,7 @@ def test_a_failed_fit_learns_nothing():
 
 
 def test_fractions_stay_what_they_are_to_the_loss():
-    """Probabilities of class 1 are targets of a binary loss."""
+    """Probabilities of class 1 are valid targets of a binary loss."""
     y = np.linspace(0, 1, 60)
     model = fitted(y, 1, mg.SigmoidCrossEntropy())
     assert model.classes_.tolist() == [0, 1]
@@ -296,7 +296,7 @@ def test_fractions_stay_what_they_are_to_the_loss():
         fitted(10 * y, 1, mg.SigmoidCrossEntropy())
 
 
-# where labels are shown and asked for
+# other places with labels
 
 
 def test_the_keys_of_class_weight_are_labels():

@@ -1,4 +1,4 @@
-"""DataFrames in place of arrays: the same numbers, and names that are kept and checked."""
+"""DataFrames give the same numbers as arrays, and their names are kept and checked."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""Optimizers: PyTorch's trajectories, ensembles, options, state, and what they refuse."""
+"""Optimizers: PyTorch's trajectories, ensembles, options, state and errors."""
 
 import copy
 import inspect
@@ -26,7 +26,7 @@ GOLDEN = json.loads(PATH.read_text())["trajectories"]
 LACKING = {"Lion": "PyTorch has no Lion; it is compared with its paper below"}
 every_rule = every(RULES)
 
-# by the names of golden/make_optimizers.py
+# by the names in golden/make_optimizers.py
 OPTIMIZERS = {
     "sgd": lambda: SGD(0.05),
     "sgd momentum": lambda: SGD(0.02, momentum=0.9),
@@ -57,7 +57,7 @@ OPTIMIZERS = {
     "rprop": lambda: Rprop(0.01),
     "rprop proben1": lambda: Rprop(0.1, eta_plus=1.1, min_step=1e-4, max_step=0.3),
 }
-# the same rules among many networks or in blocks, with every common option that needs no model
+# the rules for many networks or in blocks, with every common option that needs no model
 VARIANTS = {
     **{name: make for name, make in OPTIMIZERS.items() if name in TRAJECTORIES},
     "lion": lambda: Lion(0.02),
@@ -70,7 +70,7 @@ every_variant = pytest.mark.parametrize("make", VARIANTS.values(), ids=VARIANTS)
 
 
 def run(optimizer, params, steps, first=0, of=gradient):
-    """Step `params` in place, as training does: always the same two arrays."""
+    """Make steps on `params` in place, with the same two arrays each time, as training does."""
     grads = np.empty_like(params)
     for step in range(first, first + steps):
         grads[...] = of(params, step)
@@ -112,7 +112,7 @@ def test_lion_follows_its_paper():
 
 
 def test_centered_rmsprop_survives_a_constant_gradient():
-    # there the variance v - a^2 is zero up to rounding, which may be negative
+    # there the variance v - a^2 is a rounding error, which may be negative
     params = run(RMSprop(centered=True), np.ones(3), 5000, of=lambda p, t: np.full(3, 0.1))
     assert np.isfinite(params).all()
 
@@ -171,7 +171,7 @@ def test_a_rule_of_ones_own_is_one_method():
 @pytest.mark.parametrize(("rates", "rate_shape"), [(0.1, ()), ([0.1, 0.2], (2, 1))])
 def test_update_takes_scalars_then_states_then_scratch(rates, rate_shape):
     class Named(Optimizer):
-        """A rule that notes what it takes."""
+        """A rule that records its arguments."""
 
         states = ("v", "u")
         scratch = 2
@@ -238,7 +238,7 @@ def test_each_member_may_have_its_own_rate(cls, options):
 
 @pytest.mark.slow
 @every_rule
-@settings(deadline=None, max_examples=40)  # time is the machine's affair
+@settings(deadline=None, max_examples=40)  # time depends on the machine
 @given(members=st.integers(1, 5), size=st.integers(1, 40), block=st.integers(1, 50))
 def test_blocks_change_nothing(cls, members, size, block):
     start = np.random.default_rng(size).normal(size=(members, size))
@@ -274,7 +274,7 @@ def test_memory_does_not_grow_after_the_second_step(cls):
         for _ in range(20):
             optimizer.step(params, grads)
         assert tracemalloc.get_traced_memory()[0] - before < 2000
-        assert tracemalloc.get_traced_memory()[1] - before < 10_000  # scratch is reused too
+        assert tracemalloc.get_traced_memory()[1] - before < 10_000  # scratch is reused, too
     finally:
         tracemalloc.stop()
 

@@ -1,4 +1,4 @@
-"""Schedules: PyTorch's curves, their ends, and use with an optimizer."""
+"""Schedules: PyTorch's curves, their ends, and their use in an optimizer."""
 
 import copy
 import json
@@ -99,7 +99,7 @@ def test_a_bad_option_is_refused(make, message):
         make()
 
 
-# schedules that reach over a training
+# schedules that span a training
 
 X, Y = mg.datasets.moons(50, random_state=0)  # in batches of 16: 4 a step
 SPANNING = {
@@ -120,7 +120,7 @@ SPANNING = {
 
 
 class Rates(mg.Callback):
-    """Keeps the rate of every step."""
+    """Records the rate of each step."""
 
     def on_train_begin(self, logs=None):
         self.seen = []

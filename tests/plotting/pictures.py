@@ -1,4 +1,4 @@
-"""Models, data and readers of what has been drawn, for the tests of pictures."""
+"""Models, data, and functions that read a drawing, for the tests of pictures."""
 
 from itertools import pairwise
 
@@ -41,7 +41,7 @@ def labelled(artists):
 
 
 def band(collection):
-    """Lower and upper edge of a `fill_between` by x."""
+    """The lower and upper edge of a `fill_between` by x."""
     points = collection.get_paths()[0].vertices
     found = {}
     for x, y in points:

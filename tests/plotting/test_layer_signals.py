@@ -1,4 +1,4 @@
-"""What flows through the layers: recorded as it is, and drawn as recorded."""
+"""Signals in the layers are recorded exactly, and drawn as recorded."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from tests.plotting.pictures import RNG, X2, Y2, band, binary, network, new_axes
 
 
 class Copies(mg.Callback):
-    """Keeps whole arrays of every epoch's last step."""
+    """Keeps the arrays of the last step of each epoch."""
 
     def __init__(self):
         self.kept = []
@@ -24,7 +24,7 @@ def test_layer_signals_are_those_of_the_last_batch(size):
     model = network(2, 5, 4, 1, loss=mg.SigmoidCrossEntropy(), size=size)
     recorder, copies = mg.LayerSignals(), Copies()
     trained(model, X2, Y2, callbacks=[recorder, copies], batch_size=16, validation_split=0.2)
-    batch = 32 - 16  # 32 rows to train: two batches
+    batch = 32 - 16  # 32 training rows in two batches
 
     def size_of(values):
         return np.sqrt((values.astype(float) ** 2).mean(axis=(-2, -1)))

@@ -1,4 +1,4 @@
-"""The live view: what is drawn, how often, and where."""
+"""The live view: what it draws, how often, and where."""
 
 import io
 import subprocess
@@ -31,12 +31,12 @@ class AsciiTerminal(Terminal):
 
 @pytest.fixture
 def every_epoch(monkeypatch):
-    """Drawing may take all of the time."""
+    """Let drawing take all of the time."""
     monkeypatch.setattr("mlpgrad.plotting.live.SHARE", 1)
 
 
 def at_terminal(monkeypatch, stream, columns=80):
-    # in the test itself: between a fixture and its test pytest sets stderr anew
+    # in the test itself: pytest replaces stderr between a fixture and its test
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("COLUMNS", str(columns))
     return stream
@@ -134,7 +134,7 @@ def test_it_takes_the_progress_bars_place(monkeypatch, every_epoch):
     train(mg.LivePlot(interval=0), verbose=1)
     assert terminal.getvalue() == alone
     terminal.truncate(0), terminal.seek(0)
-    train(mg.Callback(), verbose=1)  # the next training has its bar
+    train(mg.Callback(), verbose=1)  # the next training has a progress bar
     assert terminal.getvalue() != ""
 
 
@@ -157,7 +157,7 @@ def test_no_heavy_package_in_a_terminal():
 
 
 class Slow(Terminal):
-    """Each line takes a while, and is noted with its time."""
+    """Writes slowly, and records the time of each line."""
 
     def __init__(self, seconds):
         super().__init__()
@@ -178,14 +178,14 @@ def test_drawings_keep_their_interval_and_the_last_epoch_is_drawn(monkeypatch):
     stream = at_terminal(monkeypatch, Slow(0))
     train(mg.LivePlot(interval=0.05), epochs=100, callbacks=[Wait()])
     gaps = np.diff(stream.times)
-    assert gaps[:-1].min() >= 0.05  # the last one is the end's
+    assert gaps[:-1].min() >= 0.05  # the last line is written at the end
     assert 2 <= len(stream.times) < 100
 
 
 def test_slow_drawing_takes_a_bounded_share_of_the_time(monkeypatch):
     stream = at_terminal(monkeypatch, Slow(0.005))
     train(mg.LivePlot(interval=0), epochs=150, callbacks=[Wait()])
-    assert np.diff(stream.times)[1:-1].min() >= 0.005 / SHARE  # but for the first one
+    assert np.diff(stream.times)[1:-1].min() >= 0.005 / SHARE  # except for the first one
     assert len(stream.times) >= 4
 
 
@@ -215,7 +215,7 @@ def test_an_interrupted_or_failed_training_ends_its_line(monkeypatch, every_epoc
 
     with pytest.raises(mg.DivergenceError):
         train(mg.LivePlot(), callbacks=[Poison()])
-    assert terminal.getvalue() == ""  # not one epoch
+    assert terminal.getvalue() == ""  # not even one epoch
 
 
 NOTEBOOK = """
@@ -234,7 +234,7 @@ assert "matplotlib.pyplot" not in __import__("sys").modules
 """
 
 
-@pytest.mark.filterwarnings("ignore")  # of the kernel's transport, not of ours
+@pytest.mark.filterwarnings("ignore")  # warnings of the kernel's transport
 def test_a_notebook_shows_one_figure_that_is_updated_in_place():
     nbformat = pytest.importorskip("nbformat", reason="notebooks need the extra `test`")
     nbclient = pytest.importorskip("nbclient", reason="notebooks need the extra `test`")

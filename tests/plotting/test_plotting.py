@@ -1,4 +1,4 @@
-"""Pictures: the data drawn, against numbers computed here; pixels are never compared."""
+"""Pictures: the drawn data equal numbers computed here; pixels are never compared."""
 
 import inspect
 import subprocess
@@ -26,7 +26,7 @@ from tests.plotting.pictures import (
     signals,
 )
 
-# every function
+# all functions
 
 
 FUNCTIONS = [name for name in plotting.__all__ if inspect.isfunction(getattr(plotting, name))]

@@ -1,4 +1,4 @@
-"""Pictures of networks' insides: the data drawn, against numbers computed here."""
+"""Pictures of the inside of networks: the drawn data equal numbers computed here."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Pictures of what networks predict: the data drawn, against numbers computed here."""
+"""Pictures of predictions: the drawn data equal numbers computed here."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ from tests.plotting.pictures import (
 
 
 def expected_colours(probabilities):
-    """White mixed with the likeliest class's colour, sample by sample, in plain Python."""
+    """Mix white with the colour of the likeliest class, sample by sample, in plain Python."""
     classes = probabilities.shape[-1]
     out = np.empty((*probabilities.shape[:-1], 3))
     for place in np.ndindex(probabilities.shape[:-1]):
@@ -37,7 +37,7 @@ def expected_colours(probabilities):
 
 
 def plane(ax):
-    """Centres of the pixels of the image in an Axes, as rows."""
+    """The centres of the pixels of the image in an Axes, as rows."""
     image = ax.images[0]
     side = image.get_array().shape[0]
     left, right, bottom, top = image.get_extent()
@@ -158,7 +158,7 @@ def test_regression_curve_with_predicted_noise(size):
     grid = ax.lines[0].get_xdata()
     outputs = model.predict(grid[:, None]).reshape(-1, len(grid), 2)
     means, variances = outputs[..., 0], np.exp(outputs[..., 1])
-    # second moments, averaged over the members, minus the square of the mean
+    # the mean of the members' second moments, minus the square of the mean
     variance = (variances + means**2).mean(axis=0) - means.mean(axis=0) ** 2
     name = "with the predicted noise, ± 2 s.d." if size else "predicted noise, ± 2 s.d."
     _, low, high = band(labelled(ax.collections)[name])

@@ -1,4 +1,4 @@
-"""Pictures of models that take tables: they see the features that the model's encoder makes."""
+"""Pictures of models that take tables use the features that the model's encoder makes."""
 
 import numpy as np
 import pytest

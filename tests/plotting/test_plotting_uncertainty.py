@@ -1,4 +1,4 @@
-"""Pictures of uncertainty show the numbers that `predict` gives."""
+"""Pictures of uncertainty show the numbers that `predict` returns."""
 
 import numpy as np
 import pytest
@@ -111,7 +111,7 @@ def test_coverage_of_an_ensemble_without_noise_says_that_it_is_of_the_mean():
     model = network(1, 5, 1, size=3)
     ax = plotting.interval_coverage(model, X1, X1**2, ax=new_axes())
     assert ax.get_title() == "Intervals of the mean alone"
-    assert len(ax.lines) == 2  # a member by itself has no interval
+    assert len(ax.lines) == 2  # a single member has no interval
     model.uncertainty = mg.Noise(0.2)
     ax = plotting.interval_coverage(model, X1, X1**2, ax=new_axes())
     assert ax.get_title() == "Intervals of the target"

@@ -1,4 +1,4 @@
-"""What the pair can do beyond scikit-learn's; the defaults change nothing (test_dropin.py)."""
+"""Options of the pair that scikit-learn's does not have; for defaults see test_dropin.py."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def regressor(**options):
 
 
 class Bump(mg.Activation):
-    """A user's own: a = exp(-z^2)."""
+    """A user-defined activation: a = exp(-z^2)."""
 
     def apply(self, z, out):
         np.exp(-z * z, out)

@@ -1,4 +1,4 @@
-"""The pair is scikit-learn's: the same seed, the same numbers; three documented exceptions."""
+"""The pair gives scikit-learn's numbers for the same seed, with three documented exceptions."""
 
 import inspect
 import pickle
@@ -28,20 +28,20 @@ NAMES = np.array(["setosa", "versicolor", "virginica"])[SPECIES]
 PATIENTS, PROGRESS = load_diabetes(return_X_y=True)
 PROGRESS = PROGRESS / 100
 DIGITS, FIGURES = (array[:500] for array in load_digits(return_X_y=True))
-DIGITS = DIGITS / 16  # larger logits than 36 are clipped in their reported loss
+DIGITS = DIGITS / 16  # theirs clips logits above 36 in the reported loss
 TEXTS, LABELS = make_multilabel_classification(n_samples=120, random_state=0)
 WEIGHTS = np.random.default_rng(0).uniform(0, 2, len(FLOWERS))
 
 
 def both(kind, x, y, sample_weight=None, **options):
-    """Their estimator and ours, fitted alike."""
+    """Fit their estimator and ours alike."""
     options = {"random_state": 3, "hidden_layer_sizes": (12, 6), **options}
     pair = [getattr(module, kind)(**options) for module in (theirs, ours)]
     return [estimator.fit(x, y, sample_weight=sample_weight) for estimator in pair]
 
 
 def furthest(a, b):
-    """The largest difference of two estimators' parameters."""
+    """The largest difference between the parameters of two estimators."""
     pairs = zip(a.coefs_ + a.intercepts_, b.coefs_ + b.intercepts_, strict=True)
     return max(abs(p - q).max() for p, q in pairs)
 
@@ -118,7 +118,7 @@ def test_lbfgs_takes_the_same_way(kind, activation):
 
 
 def test_lbfgs_strays_no_further_than_theirs_does_by_rounding():
-    # its line search doubles a difference every few iterations, whatever made it
+    # the line search doubles any difference every few iterations
     options = {"solver": "lbfgs", "activation": "tanh", "hidden_layer_sizes": (20,)}
     x, strays, by_rounding = PATIENTS * 20, [], []
     for seed in range(3):
@@ -271,7 +271,7 @@ def test_the_gradient_of_several_outputs_belongs_to_its_value():
         step = 1e-6 * direction
         slope = (objective(start + step) - objective(start - step)) / 2e-6
         assert slope == pytest.approx(found @ direction, rel=1e-6)
-    # theirs is twice as large: they make another step from the same weights
+    # theirs is twice as large, so the step from the same weights differs
     a, b = both(
         "MLPRegressor", PATIENTS, targets, **{**SGD, "alpha": 0, "momentum": 0, "max_iter": 1}
     )

@@ -1,4 +1,4 @@
-"""What the pair for tables does between epochs: averages, and an end for all members together."""
+"""The pair for tables averages weights, and stops all members together."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ X, Y = mg.datasets.moons(120, noise=0.2, random_state=0)
 
 
 class Kept(mg.Callback):
-    """The weights that each epoch ends with."""
+    """Records the weights at the end of each epoch."""
 
     def on_train_begin(self, logs=None):
         self.params, self.losses = [], []

@@ -1,4 +1,4 @@
-"""The promises of every scikit-learn estimator, by scikit-learn's own checks: none may fail."""
+"""The estimators pass all checks that scikit-learn has for estimators."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The estimators inside scikit-learn's tools: pipelines, searches, joblib, routing, frames."""
+"""The estimators in scikit-learn's tools: pipelines, searches, joblib, routing, frames."""
 
 import io
 

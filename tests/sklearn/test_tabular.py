@@ -1,4 +1,4 @@
-"""The pair for tables: columns as they are, members that leave out folds, a choice by loss."""
+"""The pair for tables: raw columns, members that leave out folds, a choice by loss."""
 
 import pickle
 
@@ -42,7 +42,7 @@ def people(rows=240, seed=0):
 TABLE, INCOME, WEALTH = people()
 
 
-# what goes in
+# inputs
 
 
 def test_a_table_is_taken_as_it_is():
@@ -136,7 +136,7 @@ def test_out_of_fold_predictions_are_those_of_members_that_left_the_row_out():
 
 
 def test_a_rows_own_target_does_not_reach_its_prediction():
-    # nothing tells random targets but themselves: bins that had seen them would
+    # only the targets themselves predict random targets: bins that had seen them would
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(240, 10)), rng.integers(0, 2, 240)
     for encoding in ("plain", "target"):
@@ -148,7 +148,7 @@ def test_rows_that_belong_together_are_left_out_together():
     rng = np.random.default_rng(0)
     person = np.repeat(np.arange(30), 8)
     x = rng.normal(size=(30, 20))[person]
-    y = rng.integers(0, 2, 30)[person]  # of a person: nothing else tells it
+    y = rng.integers(0, 2, 30)[person]  # depends on the person only
     options = FAST | {"hidden_layer_sizes": (64,), "calibrate": False}
     leaking = TabularMLPClassifier(**options).fit(x, y)
     honest = TabularMLPClassifier(**options).fit(x, y, folds=person % 5)
@@ -169,7 +169,7 @@ def test_drawn_folds_have_each_class_in_proportion():
 def test_the_encoding_with_the_lowest_out_of_fold_loss_is_kept():
     rng = np.random.default_rng(0)
     x = rng.uniform(0, 1, (300, 1))
-    y = np.sin(40 * x[:, 0])  # a line cannot follow it, bins can
+    y = np.sin(40 * x[:, 0])  # bins can fit this, a line cannot
     options = FAST | {"max_epochs": 40, "candidates": ["plain", "quantile", "target"]}
     found = TabularMLPRegressor(**options).fit(x, y)
     losses = {choice.name: choice.loss for choice in found.candidates_}
@@ -242,7 +242,7 @@ def test_several_targets():
     assert found.score(TABLE, y) > 0.3
 
 
-# how sure it is
+# uncertainty
 
 
 def test_a_std_is_of_noise_and_disagreement():
@@ -250,7 +250,7 @@ def test_a_std_is_of_noise_and_disagreement():
     std, spread = found.predict_std(TABLE), found.model_.predict(TABLE)[..., 0].std(axis=0)
     noise = np.sqrt(std**2 - spread**2)
     np.testing.assert_allclose(noise, noise[0], rtol=1e-6)
-    total = np.mean((found.oof_prediction_ - INCOME) ** 2)  # to which both add up
+    total = np.mean((found.oof_prediction_ - INCOME) ** 2)  # the sum of the two variances
     assert np.mean(std**2) == pytest.approx(total, rel=1e-6)
     with pytest.raises(ValueError, match="feature names"):
         found.predict_std(TABLE[["town", "age"]])

@@ -1,4 +1,4 @@
-"""scikit-learn's own tests of its pair, as they are installed with it, run on ours."""
+"""The installed tests of scikit-learn's pair, run on ours."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ SOURCE = Path(neural_network.__file__).parent / "tests" / "test_mlp.py"
 THEIRS = "from sklearn.neural_network import MLPClassifier, MLPRegressor"
 
 PRIVATE = {"test_gradient": "calls _loss_grad_lbfgs; ours is checked in test_dropin.py"}
-"""Tests of private functions of scikit-learn's classes, which are not run, with the reason."""
+"""Tests of private functions of scikit-learn's classes, with the reason for leaving them out."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -28,7 +28,7 @@ def global_random_seed():
 
 
 def theirs():
-    """The tests of the installed version, whose import of the pair names ours."""
+    """The tests of the installed version, which import our pair instead."""
     text = SOURCE.read_text("utf-8")
     assert text.count(THEIRS) == 1
     found = {"__name__": __name__}

@@ -1,4 +1,4 @@
-"""What scikit-learn's user guide says of its pair holds for ours: in the order of the guide."""
+"""The statements of scikit-learn's user guide hold for our pair, in the order of the guide."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The encoder of tables: what columns are taken for, what they become, and what is refused."""
+"""The encoder of tables: the kinds of columns, their features, and errors."""
 
 import copy
 import datetime
@@ -48,7 +48,7 @@ def reasons(encoder):
     return {line.split()[0]: line for line in encoder.summary().splitlines()}
 
 
-# what columns are taken for
+# kinds of columns
 
 
 def test_every_encoding_is_tried_here():
@@ -104,7 +104,7 @@ def test_columns_that_tell_nothing_are_left_out_and_named(values, reason):
     assert encoder.feature_names_out() == ["b"]
     assert "left out" in reasons(encoder)["a"]
     assert reason in reasons(encoder)["a"]
-    assert encoder.transform({"b": [1, 2, 3]}).shape == (3, 1)  # need not be there
+    assert encoder.transform({"b": [1, 2, 3]}).shape == (3, 1)  # the column may be missing
     with pytest.raises(ValueError, match=f"no column of the table holds information.*{reason}"):
         TableEncoder().fit({"a": values})
 
@@ -288,7 +288,7 @@ def test_quantile_bins_equal_scikit_learn_and_pandas():
         encoder = TableEncoder(numeric=QuantileBins(8)).fit(x)
         edges = encoder.snapshot()["states"][0][0]["edges"]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of edges that coincide
+            warnings.simplefilter("ignore")  # about coinciding edges
             theirs = preprocessing.KBinsDiscretizer(
                 8, encode="ordinal", quantile_method="inverted_cdf", subsample=None
             ).fit(x)
@@ -345,7 +345,7 @@ def test_robust_is_the_papers_formula():
     np.testing.assert_allclose(
         TableEncoder(numeric=Robust()).fit_transform(x), z / np.sqrt(1 + (z / 3) ** 2), rtol=1e-5
     )
-    mostly = np.array([0.0] * 50 + [1.0, 4.0])[:, None]  # equal quartiles: half the range
+    mostly = np.array([0.0] * 50 + [1.0, 4.0])[:, None]  # equal quartiles: scale by half the range
     np.testing.assert_allclose(
         TableEncoder(numeric=Robust()).fit_transform(mostly)[-1], 2 / np.sqrt(1 + 4 / 9), rtol=1e-6
     )
@@ -367,7 +367,7 @@ def test_numbers_of_any_size_are_scaled():
 
 
 def hostile():
-    """What people have: by name the table, and the features that it becomes."""
+    """Hostile tables by name, with their features."""
     n = 60
     rng = np.random.default_rng(2)
     y = rng.normal(size=n)
@@ -402,7 +402,7 @@ def test_hostile_tables(case):
 
 # properties
 
-# to six places: what spreads over 1e-86 refuses a number of 1e9, and rightly so
+# to six places: a column with a spread of 1e-86 correctly refuses a number of 1e9
 NUMBERS = st.one_of(
     st.none(), st.floats(-1e6, 1e6).map(lambda x: round(x, 6)), st.integers(-9, 9).map(float)
 )
@@ -412,7 +412,7 @@ ROWS = st.lists(st.tuples(NUMBERS, TEXTS, SMALL), min_size=2, max_size=30)
 
 
 def usable(encoder, rows, **options):
-    """The fitted encoder, or None for a table that tells nothing."""
+    """The fitted encoder, or None for a table without information."""
     table = {"n": [row[0] for row in rows], "t": [row[1] for row in rows]}
     try:
         return encoder.fit(table, [row[2] for row in rows], **options), table
@@ -480,7 +480,7 @@ def test_only_target_bins_see_the_target(encoding, table):
             encoder_with(encoding.example()).fit(table)
 
 
-# gaps and levels that were not there
+# gaps and new levels
 
 
 def test_gaps_that_were_not_there_in_training():
@@ -508,7 +508,7 @@ def test_unseen_levels_have_their_place():
     assert codes.codes() == {0: 4}
 
 
-# a plan, and members of their own
+# a plan, and encoders of members
 
 
 def test_a_plan_has_room_for_every_part_of_the_rows(table):
@@ -545,7 +545,7 @@ def test_target_aware_bins_are_learnt_once_for_each_member(table):
     assert features.shape == (3, 40, encoder.width)
     for j, rows in enumerate(members):
         changed = y.copy()
-        changed[np.setdiff1d(np.arange(40), rows)] = 99  # the own fold is not looked at
+        changed[np.setdiff1d(np.arange(40), rows)] = 99  # the own fold has no influence
         again = TableEncoder(TargetBins(4, least_rows=2)).plan(table)
         again.fit_members(table, changed, None, None, members)
         np.testing.assert_array_equal(again.transform(table)[j], features[j])
@@ -578,7 +578,7 @@ def test_options_act_when_they_are_assigned(table):
     assert "town" not in encoder.fit(table).column_names()
     bins = QuantileBins(4)
     encoder = TableEncoder(bins).fit(table)
-    bins.bins = 2  # of the next fit
+    bins.bins = 2  # for the next fit
     assert encoder.width == TableEncoder(QuantileBins(4)).fit(table).width
     assert encoder.fit(table).width == TableEncoder(QuantileBins(2)).fit(table).width
     with pytest.raises(ValueError, match="QuantileBins: bins expects"):

@@ -1,4 +1,4 @@
-"""A model with a table's encoder: fitted inside `fit`, copied, saved, and used wherever x is."""
+"""A model with an encoder of tables: fitted by `fit`, copied, saved, and used for every x."""
 
 import copy
 import pickle
@@ -56,7 +56,7 @@ def test_a_table_goes_in_and_prices_come_out():
     assert model.feature_names_ == ("size", "town", "rooms")
     assert not encoder.planned
     assert model.encoder.fitted
-    other = frame[["town", "rooms", "size"]]  # by name, in any order, without the id
+    other = frame[["town", "rooms", "size"]]  # by name, in another order, without the id
     np.testing.assert_array_equal(model.predict(other), model.predict(table))
     with pytest.raises(ValueError, match="lacks 'town'"):
         model.predict(frame[["size", "rooms"]])
@@ -68,7 +68,7 @@ def test_it_is_fitted_on_training_rows_only():
     held_out[-18:] = True
     for numeric in (TargetBins(4, least_rows=2), QuantileBins(4)):
         learnt = []
-        for change in (1, 50):  # in held-out rows alone
+        for change in (1, 50):  # only in held-out rows
             other = table | {"size": np.where(held_out, table["size"] * change, table["size"])}
             model = model_for(TableEncoder(numeric), table)
             prices = np.where(held_out, y / change, y)
@@ -93,7 +93,7 @@ def test_fold_out_members_have_bins_of_their_own():
     assert (features[0] != features[1]).any()
     for j in range(MEMBERS):
         rows = history.folds == j
-        changed = np.where(rows, -y, y)  # the own fold's target is not looked at
+        changed = np.where(rows, -y, y)  # the target of the own fold has no influence
         again = model_for(TableEncoder(TargetBins(4, least_rows=2)), table, size=MEMBERS)
         fit(again, table, changed, folds=history.folds, epochs=1)
         np.testing.assert_array_equal(again.encoder.transform(table)[j], features[j])
@@ -213,7 +213,7 @@ def test_a_damaged_file_is_refused(tmp_path):
 
 
 def places(value, place=()):
-    """Where something lies in nested lists, tuples and dicts."""
+    """The places in nested lists, tuples and dicts."""
     yield place
     if isinstance(value, (dict, list, tuple)):
         for key, part in value.items() if isinstance(value, dict) else enumerate(value):
@@ -221,7 +221,7 @@ def places(value, place=()):
 
 
 def changed(value, place, new):
-    """A copy in which something else stands at a place."""
+    """A copy with another value at one place."""
     if not place:
         return new
     pairs = value.items() if isinstance(value, dict) else enumerate(value)
@@ -243,7 +243,7 @@ def test_what_a_file_says_of_an_encoder_is_tried_before_it_is_taken(size, junk):
             twin.know_of_data({"encoder": damaged})
         except (TypeError, ValueError):
             continue
-        if twin.encoder.fitted:  # it can be used, whatever it means now
+        if twin.encoder.fitted:  # it works, whatever it computes now
             assert twin.predict(table).shape == model.predict(table).shape
 
 
@@ -260,9 +260,9 @@ def test_the_encoder_is_fitted_once_or_given():
     before = repr(model.encoder.snapshot())
     other, prices = houses(seed=5)
     fit(model, other, prices, epochs=1)
-    assert repr(model.encoder.snapshot()) == before  # the weights mean these features
+    assert repr(model.encoder.snapshot()) == before  # the weights belong to these features
     encoder = TableEncoder().fit(table, y)
-    given = model_for(encoder, table)  # planned anew
+    given = model_for(encoder, table)  # planned again
     assert not given.encoder.fitted
     used = mg.Sequential(
         [mg.Dense(encoder.width, 1)], loss=mg.MeanSquaredError(), encoder=encoder, random_state=0

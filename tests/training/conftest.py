@@ -1,4 +1,4 @@
-"""What several tests of training need."""
+"""Fixtures for several tests of training."""
 
 import signal
 
@@ -7,9 +7,9 @@ import pytest
 
 @pytest.fixture
 def press_ctrl_c():
-    """Send SIGINT to this process, handled as at a terminal.
+    """Send SIGINT to this process, with the handler that a terminal gives.
 
-    A shell that starts the tests in the background, or under nohup, has the signal ignored.
+    In the background or under nohup, a shell starts the tests with SIGINT ignored.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield lambda: signal.raise_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Beside each result stands what a guess reaches that does not look at the inputs."""
+"""Each result is shown beside a baseline: the best constant prediction."""
 
 import re
 
@@ -65,7 +65,7 @@ def test_numbers_have_r2(scaling):
 def test_what_has_no_such_guess_is_measured_as_before():
     labels = np.c_[CLASSES > 0, CLASSES > 1].astype(int)
     model = mg.Sequential([mg.Dense(3, 2)], loss=mg.SigmoidCrossEntropy(), random_state=0)
-    assert set(model.evaluate(X, labels)) == {"loss", "accuracy"}  # each label of its own
+    assert set(model.evaluate(X, labels)) == {"loss", "accuracy"}  # each label separately
     assert set(regression().evaluate(X[:1], NUMBERS[:1])) == {"loss"}
     assert set(regression().evaluate(X, NUMBERS, metrics=[])) == {"loss"}
 
@@ -80,7 +80,7 @@ def test_every_loss_is_evaluated_with_what_it_defines(cls):
 
 
 def shown(capsys, model, y, **options):
-    """What stands in brackets in the line of the last epoch."""
+    """The text in brackets in the line of the last epoch."""
     options = {"optimizer": mg.Adam(0.1), "epochs": 2, "validation_split": 0.25} | options
     history = model.fit(X, y, **options)
     lines = capsys.readouterr().err.splitlines()

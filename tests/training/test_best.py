@@ -1,4 +1,4 @@
-"""The best epoch is the best: for every metric, whatever watches it, whichever weights it is of."""
+"""Every monitor finds the best epoch, for every metric and with the weights that had it."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ X, Y = mg.datasets.moons(60, noise=0.3, random_state=0)
 
 
 class Says(mg.Callback):
-    """Writes given values into the logs, and the number of the epoch into the weights."""
+    """Writes given values to the logs, and the number of the epoch to the weights."""
 
     def __init__(self, name, values):
         self.name, self.values = name, values
@@ -42,7 +42,7 @@ def train(callbacks, model=None, **options):
 
 
 def scripted(name, larger):
-    """Values of five epochs, of which the third is the best and the last the worst."""
+    """Values of five epochs, with the best in the third and the worst in the last."""
     return [v if larger else 1 - v for v in (0.6, 0.7, 0.9, 0.8, 0.5)]
 
 
@@ -264,7 +264,7 @@ def test_an_initial_best_must_be_beaten(tmp_path):
     assert keep.best == 0.9
 
 
-# a training loss and the weights that have it
+# a training loss and its weights
 
 
 class Weights(mg.Callback):
@@ -278,7 +278,7 @@ class Weights(mg.Callback):
 
 
 def up_and_down(step):
-    """A rate that throws the weights far away in the fourth step."""
+    """A schedule with a huge rate in the fourth step."""
     return 50.0 if step == 3 else 0.05
 
 
@@ -294,7 +294,7 @@ def test_the_weights_kept_have_the_loss_that_is_the_best(size, batch_size, tmp_p
         twin = model.copy()
         twin.params = params
         losses.append(np.atleast_1d(twin.evaluate(X, Y)["loss"]))
-    # one batch an epoch: the loss of the last weights has not been measured
+    # one batch per epoch: the loss of the last weights is not measured
     seen = np.array(losses[:-1] if batch_size == 60 else losses[1:])
     np.testing.assert_allclose(stopping.best, seen.min(axis=0), rtol=1e-12)
     np.testing.assert_allclose(model.evaluate(X, Y)["loss"], seen.min(axis=0), rtol=1e-12)
@@ -303,7 +303,7 @@ def test_the_weights_kept_have_the_loss_that_is_the_best(size, batch_size, tmp_p
 
 
 class Reader:
-    """Batches that can be read anew."""
+    """Batches that can be iterated again."""
 
     def __iter__(self):
         for start in range(0, 60, 20):

@@ -1,4 +1,4 @@
-"""A network that cannot learn says so, once, with advice that works; every other is silent."""
+"""A network that cannot learn warns once, with advice that works; others do not warn."""
 
 import warnings
 
@@ -26,7 +26,7 @@ def fit(model, y=Y, **options):
 
 
 def said(call):
-    """The messages of the TrainingWarnings of a call, and where they point to."""
+    """The messages of the TrainingWarnings of a call, which must point to this file."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         call()
@@ -36,7 +36,7 @@ def said(call):
 
 
 def zeros(*slots):
-    """A change of a model: these arrays become zero."""
+    """A change of a model that sets these arrays to zero."""
 
     def change(model):
         names = model.get_weights()
@@ -55,7 +55,7 @@ def hidden(*layers, out=1):
 
 
 def dead_relu(model):
-    """All biases so low that no ReLU is ever active."""
+    """Set all biases so low that no ReLU is ever active."""
     weights = model.get_weights()
     return (
         model.set_weights(
@@ -65,7 +65,7 @@ def dead_relu(model):
     )
 
 
-# what the network says when it is built: wrong, message, what the advice says to write
+# warnings of the constructor: wrong model, message, model by the advice
 BUILT = [
     (
         lambda: network(mg.Dense(3, 1), mg.Softmax()),
@@ -109,7 +109,7 @@ def test_a_network_that_cannot_learn_says_so_when_it_is_built(wrong, message, ri
     assert said(right) == []
 
 
-BOUNDED = {  # what an activation gives far to the left and to the right
+BOUNDED = {  # the limits of an activation at large negative and positive numbers
     "ELU": True, "GELU": True, "Identity": False, "LeakyReLU": False, "Mish": True, "ReLU": True,
     "SELU": True, "SiLU": True, "Softplus": True, "Softsign": True, "Tanh": True,
 }  # fmt: skip
@@ -138,7 +138,7 @@ def test_bounds_of_functions_of_ones_own():
     assert of(lambda z: z["x"]) == (None, None)
 
 
-# what training says: model, options of fit, message, the same with the advice followed
+# warnings of training: model, options of fit, message, the same by the advice
 
 
 def stuck():
@@ -220,12 +220,12 @@ FITTED = [
 def test_a_training_that_cannot_work_says_so(wrong, message, right):
     with pytest.warns(mg.TrainingWarning, match=message):
         wrong()
-    assert len(said(wrong)) == 1  # once, and of one reason
+    assert len(said(wrong)) == 1  # once, for one reason
     assert said(right) == []
 
 
 class Reader:
-    """Yields batches in arrays that it uses again."""
+    """Yields batches in arrays that it reuses."""
 
     def __init__(self, x, y, size):
         self.x, self.y, self.size = x, y, size
@@ -260,7 +260,7 @@ def test_a_stream_is_looked_at_with_its_weights():
 
     (message,) = said(lambda: fit(stream))
     assert "all of 64 training rows" in message
-    # rows with weights and rows without are not looked at together
+    # rows with and without weight are not examined together
     assert said(lambda: fit([stream[0], stream[1][:2]])) == []
 
 
@@ -287,7 +287,7 @@ def test_a_range_test_says_nothing():
     "change",
     [
         zeros("layers[0].weights"),  # the units get different gradients from above
-        zeros("layers[2].weights", "layers[2].bias"),  # a last layer that begins at zero
+        zeros("layers[2].weights", "layers[2].bias"),  # a last layer that starts at zero
         zeros("layers[0].bias"),
     ],
 )
@@ -370,7 +370,7 @@ def test_looking_changes_nothing(threads, monkeypatch):
         np.testing.assert_array_equal(ours, theirs)
 
 
-# networks that are as they should be
+# networks without faults
 
 
 @every_layer

@@ -1,4 +1,4 @@
-"""`fit`, `backpropagate` and `evaluate` cast alike: a target means the same to each of them."""
+"""`fit`, `backpropagate` and `evaluate` cast a target alike."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ COPIES = 5  # of an example's rows
 
 
 def forms(y):
-    """One target in each form that people have it in."""
+    """One target in each form in which people have it."""
     yield y.astype(np.float64)
     whole = (y == np.round(y)).all()
     if whole:

@@ -1,4 +1,4 @@
-"""Threads: who reads a model that another thread fits sees the weights of one moment."""
+"""Threads that read a model while another thread fits it see the weights of one step."""
 
 import sys
 import threading
@@ -32,7 +32,7 @@ def moons(size=None, **options):
 
 
 class Reader(threading.Thread):
-    """Calls a function again and again, until told to stop; keeps results and an error."""
+    """Calls a function repeatedly until it is stopped, and keeps the results and an error."""
 
     def __init__(self, function):
         super().__init__()
@@ -66,7 +66,7 @@ WAYS = {
 
 @pytest.fixture(params=WAYS)
 def size(request, monkeypatch):
-    """Each way of training, of one network or of an ensemble: how many members it has."""
+    """All ways of training, of one network or of an ensemble; returns the number of members."""
     step, parts, size = WAYS[request.param]
     monkeypatch.setattr(RecordedStep, "serves", lambda *_: True)
     monkeypatch.setattr(choose_step, "STEPS", [step])
@@ -75,7 +75,7 @@ def size(request, monkeypatch):
 
 
 def moments(monkeypatch, model):
-    """Fills with parameters and statistics of each member, by their bytes, after each step."""
+    """Collects the bytes of the parameters and statistics of each member after each step."""
     found = [set() for _ in range(model.ensemble_size or 1)]
     places = range(len(found))
 
@@ -159,7 +159,7 @@ def test_every_prediction_and_evaluation_is_of_one_moment(size, monkeypatch):
     found = [reader.stop() for reader in readers]
     for _ in range(fits):
         alone.fit(X, Y, optimizer=its_adam, verbose=0, **options)
-    np.testing.assert_array_equal(model.params, alone.params)  # whoever reads changes nothing
+    np.testing.assert_array_equal(model.params, alone.params)  # readers change nothing
     predictions, losses = [], []
     one = moons()
     for kept in known:
@@ -211,7 +211,7 @@ def test_batches_may_wait_for_another_thread_that_predicts():
 
 
 def during_a_fit(model, optimizer, do):
-    """Call a function in another thread in the middle of a fit; the error that it raised."""
+    """Call a function in another thread in the middle of a fit, and return its error."""
     errors = []
 
     class Calls(mg.Callback):
@@ -240,7 +240,7 @@ def test_a_second_fit_of_a_model_or_with_an_optimizer_is_refused():
     adam.reset()
     refused = during_a_fit(model, adam, lambda: moons().fit(X, Y, optimizer=adam, **options))
     assert "is being used by a fit in another thread" in refused[0]
-    model.fit(X, Y, optimizer=adam, **options)  # afterwards all is as before
+    model.fit(X, Y, optimizer=adam, **options)  # both can be used again
 
 
 def test_a_fit_within_a_callback_of_the_same_model_goes_on():

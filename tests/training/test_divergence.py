@@ -1,4 +1,4 @@
-"""After a divergence one can go on: the weights put back are sane, and the advice works."""
+"""After a divergence the restored weights are usable, and the advice works."""
 
 import threading
 
@@ -21,7 +21,7 @@ def network(activation=mg.ReLU, dtype="float32", size=None, loss=mg.MeanSquaredE
 
 
 def diverge(model, optimizer, epochs=20, **options):
-    """The error of a training, or None."""
+    """The DivergenceError of a training, or None."""
     try:
         model.fit(X, Y, optimizer=optimizer, epochs=epochs, verbose=0, **options)
     except mg.DivergenceError as error:
@@ -30,7 +30,7 @@ def diverge(model, optimizer, epochs=20, **options):
 
 
 def assert_sane(model, start):
-    """Loss and gradient are finite, and the loss is not far above that of the beginning."""
+    """Check that loss and gradient are finite, and the loss is not far above the initial one."""
     assert np.isfinite(model.params).all()
     loss = model.backpropagate(X, Y)
     assert np.isfinite(model.grads).all()
@@ -74,7 +74,7 @@ def test_the_optimizer_begins_anew(momentum):
 def test_a_slow_divergence_does_not_carry_the_copy_along():
     model = mg.Sequential([mg.Dense(4, 1)], loss=mg.MeanSquaredError(), random_state=0)
     start = model.evaluate(X, Y)["loss"]
-    # the largest curvature is 2 * |eigenvalue| / O: a rate a little above its limit
+    # the largest curvature is 2 * |eigenvalue| / O; the rate is a little above its limit
     limit = 1 / np.linalg.eigvalsh(X.T @ X / len(X)).max()
     error = diverge(model, mg.SGD(1.05 * limit), epochs=5000, batch_size=512)
     assert error.epoch > 10 * COPY_PERIOD
@@ -82,7 +82,7 @@ def test_a_slow_divergence_does_not_carry_the_copy_along():
 
 
 class Poison(mg.Callback):
-    """Makes the weights infinite at a step, and knows them from before each."""
+    """Makes the weights infinite at a step, and keeps those from before each step."""
 
     def __init__(self, step):
         self.step = step
@@ -137,7 +137,7 @@ def test_each_member_has_a_copy_of_its_own(threads, monkeypatch):
     model = network(size=3)
     start = model.evaluate(X, Y)["loss"]
     rates = [1e-3, 1e6, 0.2]
-    callbacks = [mg.Callback()]  # the workers are made anew at each epoch
+    callbacks = [mg.Callback()]  # the workers are new in each epoch
     error = diverge(model, mg.SGD(rates), epochs=200, callbacks=callbacks)
     assert error is not None
     assert_sane(model, start)

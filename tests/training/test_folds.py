@@ -1,4 +1,4 @@
-"""Fold-out members: each trains on all folds but its own, stops on that one, and predicts it."""
+"""Fold-out members train on all folds but one, stop on that fold, and predict it."""
 
 import tracemalloc
 
@@ -73,7 +73,7 @@ def test_class_weights_and_batch_norm_without_the_own_fold():
         fit(single, x[rows], y[rows], shuffle=False, class_weight=weights, folds=None)
         np.testing.assert_allclose(model.params[j], single.params, rtol=1e-9, atol=1e-12)
         held_out = single.evaluate(x[~rows], y[~rows])
-        for name in ("loss", "accuracy"):  # class weights do not count in validation
+        for name in ("loss", "accuracy"):  # class weights have no effect on validation
             np.testing.assert_allclose(history[f"val_{name}"][-1][j], held_out[name], rtol=1e-9)
 
 
@@ -144,7 +144,7 @@ def test_out_of_fold_predictions_are_those_of_the_members(options):
 def test_several_members_may_leave_out_the_same_fold():
     x, y = classes()
     model = network(mg.SoftmaxCrossEntropy(), 3, size=5, dtype="float32")
-    folds = np.where(np.arange(90) % 2, 7, -3)  # groups of rows, as a person numbers them
+    folds = np.where(np.arange(90) % 2, 7, -3)  # numbers of groups of rows
     history = fit(model, x, y, folds=folds, epochs=20)
     np.testing.assert_array_equal(history.folds, np.arange(90) % 2)
     for fold, members in ((0, [0, 2, 4]), (1, [1, 3])):
@@ -163,7 +163,7 @@ def test_early_stopping_keeps_the_best_weights_of_each_member():
     history = fit(model, x, y, epochs=200, optimizer=mg.Adam(0.3), callbacks=[stopping])
     curves = np.array(history["val_loss"])
     assert len(set(stopping.best_epoch)) > 1
-    for j, best in enumerate(stopping.best_epoch):  # no better one before its patience was over
+    for j, best in enumerate(stopping.best_epoch):  # no better epoch before the patience ended
         assert curves[: best + 5, j].argmin() == best
     folds = [left_out(history, j) for j in range(MEMBERS)]
     found = [model.evaluate(x[rows], y[rows])["loss"][j] for j, rows in enumerate(folds)]
@@ -205,7 +205,7 @@ def test_a_training_goes_on_exactly():
     model = network(dtype="float32")
     whole = fit(model, x, y, callbacks=[taken], batch_size=8)
     again = network(dtype="float32")
-    again.stream("folds").random(5)  # so that it would draw others
+    again.stream("folds").random(5)  # so that it would draw other folds
     history = fit(again, x, y, callbacks=[Taken()], batch_size=8, resume=taken.snapshot)
     np.testing.assert_array_equal(again.params, model.params)
     np.testing.assert_array_equal(history.folds, whole.folds)
@@ -221,7 +221,7 @@ def test_the_rows_lie_in_memory_once():
     fit(model, x, y, epochs=1, batch_size=512)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 1.5 * x.nbytes  # orders, weights and predictions of rows; no five copies
+    assert peak < 1.5 * x.nbytes  # orders, weights and predictions, but not five copies of x
 
 
 def test_methods_that_see_all_rows_see_the_own_fold_with_weight_0():

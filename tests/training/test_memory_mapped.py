@@ -1,6 +1,6 @@
-"""`fit` from memory-mapped files: what it allocates does not grow with the data.
+"""`fit` from memory-mapped files allocates memory that does not grow with the data.
 
-`python -m benchmarks.memory` is the same at ten million rows, with the memory of the process.
+`python -m benchmarks.memory` measures the memory of a process with ten million rows.
 """
 
 import tracemalloc
@@ -17,7 +17,7 @@ MAPPED = 3_000_000  # rows of 32 bytes: 96 MB
 
 @pytest.fixture(scope="module")
 def mapped(tmp_path_factory):
-    """Inputs and every kind of target in files that are read only as far as they are used."""
+    """Inputs and all kinds of targets in memory-mapped files."""
     folder = tmp_path_factory.mktemp("mapped")
 
     def made(name, dtype, values, width):
@@ -40,7 +40,7 @@ def mapped(tmp_path_factory):
 
 
 def mapped_fit_peak(x, y, loss, outputs, weights=None):
-    """Bytes allocated at the fullest moment of the whole `fit`, the check of the data included."""
+    """The peak of allocated bytes in `fit`, including the checks of the data."""
     model = mg.Sequential([mg.Dense(8, 8), mg.ReLU(), mg.Dense(8, outputs)], loss=loss)
     tracemalloc.start()
     try:
@@ -68,7 +68,7 @@ def test_fit_from_a_mapped_file_keeps_a_few_batches(mapped, targets, loss, outpu
     half = mapped_fit_peak(x[: MAPPED // 2], y[: MAPPED // 2], loss, outputs)
     whole = mapped_fit_peak(x, y, loss, outputs)
     assert whole < 8e6  # of 96 MB of inputs
-    assert whole - half < MAPPED // 10  # less than a tenth of a byte a row
+    assert whole - half < MAPPED // 10  # less than a tenth of a byte per row
 
 
 def test_weights_from_a_mapped_file_are_read_in_blocks_too(mapped):

@@ -1,4 +1,4 @@
-"""A method of one's own owns the loop; the session does everything around it: SciPy's L-BFGS-B."""
+"""A user-defined method owns the loop, and the session does the rest: SciPy's L-BFGS-B."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ import mlpgrad as mg
 
 
 class SciPyLBFGS(mg.Method):
-    """SciPy's L-BFGS-B under `fit`: an iteration is an epoch, its callback ends one."""
+    """SciPy's L-BFGS-B in `fit`: an iteration is an epoch, which SciPy's callback ends."""
 
     kept = ("iterations",)
 
@@ -91,7 +91,7 @@ def test_validation_early_stopping_metrics_and_callbacks_serve_it_too():
     assert history.epochs < 500
     assert history.epochs == stopping.best_epoch + 1 + 3
     assert {"loss", "accuracy", "val_loss", "val_accuracy", "iterations"} == set(history)
-    # one epoch more has begun where SciPy stops by itself; here end_epoch ended it
+    # another epoch has begun if SciPy stops by itself; here end_epoch stopped it
     assert seen == [(what, i) for i in range(history.epochs) for what in ("begin", "end")]
     best = min(history["val_loss"])
     assert history["val_loss"][stopping.best_epoch] == best
@@ -154,7 +154,7 @@ def test_a_method_that_needs_all_rows_says_so_of_a_stream():
 
 
 class Counting:
-    """A second kind of step, which does as the layers and counts."""
+    """A second kind of step, which runs the layers and counts."""
 
     made = 0
 

@@ -1,4 +1,4 @@
-"""LBFGS and TrustNewton: SciPy's minimizers under `fit`, with everything that goes around it."""
+"""LBFGS and TrustNewton make SciPy's steps in `fit`, with all its options."""
 
 import copy
 import io
@@ -100,7 +100,7 @@ def test_both_find_the_weights_of_ridge_regression():
         np.testing.assert_allclose(model.params, expected, rtol=1e-6, atol=1e-9)
 
 
-# what goes around
+# options and callbacks of fit
 
 
 @every_method
@@ -121,7 +121,7 @@ def test_without_a_batch_size_an_optimizer_takes_32_rows():
 
 @every_method
 def test_an_ensemble_is_its_members_each_by_itself(cls):
-    # one member starts where it ends at once
+    # one member starts at its minimum
     model = moons(ensemble_size=3)
     done = model.member(1)
     train(done, cls(gtol=1e-8, ftol=0))
@@ -202,7 +202,7 @@ def test_validation_early_stopping_and_callbacks_serve_it(cls):
     expected = {"loss", "accuracy", "val_loss", "val_accuracy", "largest_gradient", "evaluations"}
     assert expected == set(history)
     assert seen == [(what, i) for i in range(history.epochs) for what in ("begin", "end")]
-    assert method.messages == [""]  # a callback has ended it
+    assert method.messages == [""]  # a callback ended it
 
 
 @every_method
@@ -372,7 +372,7 @@ def test_streams_and_ranks_are_refused(cls):
 
 
 class Wrong(mg.Tanh):
-    """Sends back a delta with the wrong sign, so that no step lowers the objective."""
+    """Returns a delta with the wrong sign, so that no step lowers the objective."""
 
     def slope(self, z, a, out):
         super().slope(z, a, out)

@@ -1,4 +1,4 @@
-"""The network that is validated where a callback has other weights for it: see `OtherWeights`."""
+"""Validation of the network with weights that a callback gives: see `OtherWeights`."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ def network(*layers):
 
 
 class Own(mg.Activation):
-    """Says nothing of whether its calls can be repeated, so that it may keep what it likes."""
+    """Does not declare that its calls can be repeated, so it may keep arrays."""
 
     def apply(self, z, out):
         np.copyto(out, z)

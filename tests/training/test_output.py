@@ -1,4 +1,4 @@
-"""What a training writes, wherever stderr leads, and which errors come out of it."""
+"""The output of training to any stderr, and the errors that it raises."""
 
 import io
 import subprocess
@@ -21,11 +21,11 @@ def train(**options):
     return model, model.fit(X, Y, **options)
 
 
-# every stderr
+# all kinds of stderr
 
 
 class Breaking(io.StringIO):
-    """Says that it is a terminal, and cannot be written to."""
+    """Claims to be a terminal, and cannot be written to."""
 
     def isatty(self):
         return True
@@ -35,7 +35,7 @@ class Breaking(io.StringIO):
 
 
 class WriteOnly:
-    """Can do nothing but write."""
+    """Has only the method write."""
 
     def write(self, text):
         self.text = getattr(self, "text", "") + text
@@ -55,7 +55,7 @@ def closed():
 
 
 class ClosedLater(io.StringIO):
-    """Closed after its first line."""
+    """Is closed after its first line."""
 
     def isatty(self):
         return True
@@ -163,7 +163,7 @@ def test_a_notebook_shows_a_summary_as_text():
     assert pretty.pretty(summary) == str(summary)
 
 
-# errors of callbacks reach the user as they are
+# errors of callbacks reach the user unchanged
 
 HOOKS = [name for name in vars(mg.Callback) if name.startswith("on_")]
 
@@ -182,7 +182,7 @@ def failing(hook):
 
 
 class Ends(mg.Callback):
-    """Knows whether training has begun and ended for it."""
+    """Records whether its hooks for the begin and end of training were called."""
 
     begun = ended = 0
 
@@ -210,7 +210,7 @@ def test_errors_of_every_kind_come_out_as_they_are(hook, error):
 def test_an_error_of_a_hook_is_the_one_that_comes_out(hook, verbose, shipped, tmp_path):
     first, last = Ends(), Ends()
     others = []
-    if shipped:  # each of which must end well, though training may not have begun for it
+    if shipped:  # each must end well, even if training has not begun for it
         others = [cls.example() for cls in subclasses(mg.Callback) if cls is not mg.ModelCheckpoint]
         others += [mg.ModelCheckpoint(tmp_path / "best.npz")]
     with pytest.raises(Mistake, match=hook):
@@ -239,7 +239,7 @@ def test_an_error_at_the_end_comes_out_inside_an_except_block():
             train(callbacks=[failing("on_train_end")], verbose=0)
 
 
-# callbacks and metrics that are none
+# values that are not callbacks or metrics
 
 WRONG = [
     (mg.EarlyStopping(3), r"callbacks expects a list.* write callbacks=\[EarlyStopping"),

@@ -1,4 +1,4 @@
-"""Several sessions joined by a communicator train as one: here two threads and their queues."""
+"""Sessions joined by a communicator train as one; here the ranks are threads."""
 
 import re
 import threading
@@ -16,7 +16,7 @@ class Failed(RuntimeError):
 
 
 class Queues:
-    """An all-reduce between threads: everybody waits at a barrier, and adds up in one order."""
+    """An all-reduce between threads: all wait at a barrier, and sum in one order."""
 
     def __init__(self, size):
         self.size = size
@@ -72,7 +72,7 @@ def batches(rank, ranks, size, weights=None):
 
 
 class Rows:
-    """Begun anew at each epoch."""
+    """An iterable that starts again in each epoch."""
 
     def __init__(self, *args):
         self.args = args
@@ -82,7 +82,7 @@ class Rows:
 
 
 def joined(make, data, ranks=2, weights=None, **options):
-    """Train in so many threads; each thread's model and history, or the error it ended with.
+    """Train in several threads; return each thread's model and history, or its error.
 
     `data(rank)` is a stream, or a tuple `(x, y)`, whose weights are `weights(rank)`.
     """
@@ -122,7 +122,7 @@ def adam():
 def test_two_ranks_train_as_one(size, weighted):
     weights = np.linspace(0.2, 3, len(X)) if weighted else None
     results, _ = joined(
-        lambda rank: model(size, seed=rank, penalties=[mg.L2(0.01)]),  # rank 0's weights count
+        lambda rank: model(size, seed=rank, penalties=[mg.L2(0.01)]),  # rank 0's weights are used
         lambda rank: Rows(rank, 2, 24, weights),
         optimizer=adam,
         metrics=None,
@@ -198,13 +198,13 @@ def test_ranks_that_run_out_of_batches_at_different_times_say_so():
 def test_the_communicator_is_called_in_three_places_only():
     _, queues = joined(lambda rank: model(), lambda rank: Rows(rank, 2, 24), optimizer=adam)
     steps, epochs = 4 * 4, 4
-    # before training, whether the ranks are alike; a gradient a step; at the end of an epoch its
-    # sums, and whether to go on (but for the last)
+    # before training a comparison of the ranks, then a gradient per step, and at the end of an
+    # epoch its sums, and whether to continue (except after the last)
     assert queues.calls == 1 + steps + epochs + (epochs - 1)
 
 
 class StopsWithin(mg.Callback):
-    """Stops in the middle of an epoch, on one rank only."""
+    """Stops in the middle of an epoch on one rank only."""
 
     def __init__(self, rank, interrupts=False):
         self.rank, self.interrupts = rank, interrupts
@@ -280,7 +280,7 @@ def test_ranks_that_are_asked_for_different_things_say_so_before_they_train(diff
 
 
 def test_ranks_with_other_classes_or_columns_say_so():
-    """The same labels in another order would be other classes."""
+    """Labels in another order would be other classes."""
     errors = []
 
     def train(rank):

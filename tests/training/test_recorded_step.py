@@ -1,4 +1,4 @@
-"""Steps that are repeated as recorded calls train exactly as the layers do."""
+"""Repeated recorded steps train exactly like the layers."""
 
 import gc
 
@@ -13,7 +13,7 @@ from tests.kinds import every_case, every_optimizer, one_and_many
 
 
 class Watched(RecordedStep):
-    """Keeps the step of the latest `fit`, and serves whatever the size."""
+    """Keeps the step of the last `fit`, and serves any size."""
 
     latest = None
     serves = staticmethod(lambda *_: True)
@@ -25,7 +25,7 @@ class Watched(RecordedStep):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """Train a model with or without repetition, whatever its size; its parameters and losses."""
+    """Train a model of any size with or without repetition; return parameters and losses."""
 
     def train(model, x, y, optimizer, *, repeats, **options):
         monkeypatch.setattr(choose_step, "STEPS", [Watched if repeats else LayerStep])
@@ -69,7 +69,7 @@ def test_every_layer_and_loss_trains_alike_to_the_last_bit(case, cls, size, trai
 
 
 def tapes():
-    """How many tapes and recorded arrays there are."""
+    """The number of existing tapes and recorded arrays."""
     gc.collect()
     return sum(isinstance(kept, tape.Tape | tape.Recorded) for kept in gc.get_objects())
 
@@ -158,7 +158,7 @@ def test_a_strength_changed_between_epochs_holds(trained):
 
 
 class Looks(mg.Tanh):
-    """Decides by the values: what was recorded once does not hold for the next batch."""
+    """Branches on values, so that a recording does not hold for the next batch."""
 
     repeatable = True
 
@@ -167,7 +167,7 @@ class Looks(mg.Tanh):
 
 
 class Hides(mg.Tanh):
-    """Computes where the tape does not see it."""
+    """Computes by calls that the tape cannot record."""
 
     repeatable = True
 
@@ -180,7 +180,7 @@ class Inherits(mg.Tanh):
 
 
 class SeenOnlyOnce(mg.Tanh):
-    """Does other things at its second call than at its first."""
+    """Makes other calls the second time than the first."""
 
     repeatable = True
 
@@ -191,7 +191,7 @@ class SeenOnlyOnce(mg.Tanh):
 
 
 class Shakes(mg.Tanh):
-    """Draws numbers in a way that the tape does not know."""
+    """Draws random numbers by a call that the tape does not support."""
 
     repeatable = True
 
@@ -232,7 +232,7 @@ def test_only_many_small_steps_are_worth_it():
     model = xor_model(mg.Tanh())
     optimizer = mg.SGD(0.1)
     assert RecordedStep.serves(model, optimizer, 4, 1000)
-    assert RecordedStep.serves(model, optimizer, None, None)  # nobody knows how many
+    assert RecordedStep.serves(model, optimizer, None, None)  # unknown number of rows
     assert not RecordedStep.serves(model, optimizer, 4, 10)
     assert not RecordedStep.serves(model, optimizer, 1 << 20, 1000)
 

@@ -1,4 +1,4 @@
-"""A fit that is refused, at whatever place, leaves the model as it was."""
+"""A fit that raises anywhere leaves the model unchanged."""
 
 import copy
 import pickle
@@ -25,7 +25,7 @@ LAYERS = {
 
 
 def new_model(kind, size=None):
-    """A model that has something to learn of its data, beside weights."""
+    """A model that learns from its data more than weights: classes, scalings and an encoder."""
     scaled = {"target_scaling": None if kind == "words" else "standard"}
     loss = mg.SigmoidCrossEntropy() if kind == "words" else mg.MeanSquaredError()
     encoder = TableEncoder() if kind == "table" else None
@@ -45,7 +45,7 @@ def fitted(model, kind):
 
 
 def known(model):
-    """All that a model holds, in bytes."""
+    """The whole state of a model, in bytes."""
     state = model.snapshot()
     encoder = None if model.encoder is None else model.encoder.snapshot()
     names = model.feature_names_, model.classes_, model.compiled_because
@@ -53,7 +53,7 @@ def known(model):
 
 
 class Raises(mg.Callback):
-    """Fails in one of its hooks, after it has changed the weights if that is the first."""
+    """Fails in one of its hooks; the first hook also changes the weights."""
 
     def __init__(self, hook):
         self.hook = hook
@@ -67,7 +67,7 @@ class Raises(mg.Callback):
 
 
 class Refuses(mg.Method):
-    """A way to train that finds out late that it cannot."""
+    """A method that detects late that it cannot train."""
 
     def train(self, session):
         session.begin_epoch()
@@ -145,7 +145,7 @@ def test_a_refused_fit_leaves_a_new_model_as_it_was(size, kind, way):
         assert known(model) == before
         again, expected = fitted(model, kind), fitted(new_model(kind, size), kind)
         np.testing.assert_array_equal(again["loss"], expected["loss"])
-    else:  # such as a monitored value that is looked for after the first epoch only
+    else:  # such as a monitored value, which is needed only after the first epoch
         pytest.fail("this fit was not refused")
 
 

@@ -1,4 +1,4 @@
-"""Exact continuation: a snapshot restored in a new process goes on to the last bit."""
+"""A training resumed from a snapshot in a new process ends the same to the last bit."""
 
 import pickle
 import subprocess
@@ -15,7 +15,7 @@ X, Y = mg.datasets.moons(120, noise=0.2, random_state=0)
 
 
 class Keep(mg.Callback):
-    """Takes a snapshot after a batch, or after an epoch (batch None)."""
+    """Takes a snapshot after a batch, or after an epoch if batch is None."""
 
     def __init__(self, epoch, batch=None):
         self.epoch, self.batch = epoch, batch
@@ -30,7 +30,7 @@ class Keep(mg.Callback):
 
 
 class KeepWithin(Keep):
-    """The same in the middle of an epoch."""
+    """Takes a snapshot in the middle of an epoch."""
 
     def on_train_batch_end(self, batch, logs):
         if (self.now, batch) == (self.epoch, self.batch):
@@ -38,7 +38,7 @@ class KeepWithin(Keep):
 
 
 def make(size):
-    """A model with everything that remembers something."""
+    """A model with all parts that keep state."""
     layers = [mg.Dense(2, 8), mg.BatchNorm(8), mg.ReLU(), mg.Dropout(0.3), mg.Dense(8, 1)]
     return mg.Sequential(
         layers, loss=mg.SigmoidCrossEntropy(), penalties=[mg.L2(1e-3)], random_state=0,
@@ -47,9 +47,9 @@ def make(size):
 
 
 def options(threads):
-    """Everything that training may remember."""
+    """Options of fit with all kinds of state."""
     callbacks = [mg.EarlyStopping(4), mg.ReduceOnPlateau(0.5, patience=1)]
-    if not threads:  # it looks at every batch
+    if not threads:  # it observes every batch
         callbacks.append(mg.ExponentialMovingAverage(0.9))
     return {
         "optimizer": mg.Adam(mg.CosineDecay(0.05, steps=60), weight_decay=0.01, clip_norm=1.0),
@@ -63,7 +63,7 @@ def options(threads):
 
 
 def train(size, threads, keep=None, resume=None):
-    """Weights, statistics and history of a training, as bytes that can be compared."""
+    """The weights, statistics and history of a training, as bytes for comparison."""
     from mlpgrad.training import minibatch
 
     if threads:
@@ -77,7 +77,7 @@ def train(size, threads, keep=None, resume=None):
 
 
 def in_a_new_process(size, threads, snapshot, folder):
-    """The same training, gone on with from the snapshot by another interpreter."""
+    """The same training, resumed from the snapshot by another interpreter."""
     (folder / "snapshot").write_bytes(pickle.dumps((size, threads, snapshot)))
     code = (
         "import pickle, sys\n"
@@ -106,20 +106,20 @@ def test_a_restored_training_ends_with_the_same_bits(size, where, tmp_path):
     whole = train(size, False, keep)
     assert keep.taken is not None
     assert in_a_new_process(size, False, keep.taken, tmp_path) == whole
-    assert train(size, False) == whole  # and looking on has changed nothing
+    assert train(size, False) == whole  # and the observer has changed nothing
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("keep", [Keep(3), KeepWithin(3, 5)], ids=["between", "within"])
 def test_an_ensemble_goes_on_in_threads(keep, tmp_path):
-    train(5, True, keep)  # in one thread, where a callback looks at every batch
+    train(5, True, keep)  # in one thread, since a callback observes every batch
     assert keep.taken is not None
     assert in_a_new_process(5, True, keep.taken, tmp_path) == train(5, True)
 
 
 def test_ctrl_c_in_threads_can_be_gone_on_from(press_ctrl_c, tmp_path):
     class Interrupt(mg.Callback):
-        """Keeps what there is when training ends, before others put weights back."""
+        """Keeps the state at the end of training, before other callbacks restore weights."""
 
         def on_train_end(self, logs=None):
             self.taken = self.session.snapshot()
@@ -242,7 +242,7 @@ def test_a_split_draws_from_a_stream_of_its_own():
     plain.fit(X[:90], Y[:90], optimizer=mg.Adam(), epochs=1, verbose=0)
     fresh = make(None)
     assert fresh.stream("split") is fresh.stream("split")
-    # whoever draws from one stream moves no other
+    # drawing from one stream moves no other
     fresh.stream("something else").random(5)
     order = fresh.rng.permutation(90)
     np.testing.assert_array_equal(order, make(None).rng.permutation(90))

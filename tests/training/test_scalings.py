@@ -1,4 +1,4 @@
-"""Scalings that belong to the model: a Standardize layer for inputs, and target_scaling."""
+"""Scalings in the model: a Standardize layer for inputs, and target_scaling."""
 
 import copy
 import pickle
@@ -28,7 +28,7 @@ def scaled_model(size=None, dtype="float32", outputs=2, **options):
 
 
 def moments(values, weights=None):
-    """Mean and deviation in longdouble: the oracle."""
+    """The mean and deviation in longdouble, as an oracle."""
     values = values.astype(np.longdouble)
     weights = np.ones(len(values)) if weights is None else weights
     weights = weights[:, None].astype(np.longdouble)
@@ -50,7 +50,7 @@ def assert_fitted_to(model, x, y, weights=None, rtol=1e-6):
         np.testing.assert_allclose(found, correct.astype(float), rtol=rtol)
 
 
-# what is fitted
+# the fitted numbers
 
 
 @one_and_many
@@ -159,7 +159,7 @@ def test_moments_of_blocks_are_those_of_all_rows():
         np.testing.assert_allclose(ours, oracle.astype(float), rtol=1e-12, atol=0)
 
 
-# when it is fitted
+# the time of the fit
 
 
 def test_a_later_fit_keeps_the_scaling_and_fit_scaling_takes_a_new_one():
@@ -248,11 +248,11 @@ def test_statistics_that_are_given_are_checked(options, message):
         mg.Standardize(3, **options)
 
 
-# what it is worth
+# the effect
 
 
 def test_inputs_scaled_by_the_layer_train_as_inputs_scaled_by_hand():
-    """Bit for bit, where mean and deviation are powers of two."""
+    """Equality to the last bit if mean and deviation are powers of two."""
     x = RNG.integers(-4, 5, (60, 3)).astype(float)
     given = {"mean": [8, -2, 0], "deviation": [4, 2, 0.5]}
     layers = [mg.Dense(3, 4), mg.Tanh(), mg.Dense(4, 2)]
@@ -260,7 +260,7 @@ def test_inputs_scaled_by_the_layer_train_as_inputs_scaled_by_hand():
     layers = [mg.Standardize(3, **given), mg.Dense(3, 4), mg.Tanh(), mg.Dense(4, 2)]
     by_layer = mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=0)
     by_layer.params = by_hand.params
-    options = {"epochs": 20, "batch_size": 2, "verbose": 0}  # recorded steps, too
+    options = {"epochs": 20, "batch_size": 2, "verbose": 0}  # with recorded steps, too
     y = Y / Y.std(axis=0)
     by_hand.fit(x, y, optimizer=mg.Adam(), **options)
     by_layer.fit(x * given["deviation"] + given["mean"], y, optimizer=mg.Adam(), **options)
@@ -279,7 +279,7 @@ def test_targets_scaled_by_the_model_train_as_targets_scaled_by_hand():
     np.testing.assert_allclose(by_model.params, by_hand.params, rtol=1e-7)
     expected = by_hand.predict(X) * deviation + mean
     np.testing.assert_allclose(by_model.predict(X), expected, rtol=1e-7)
-    # the loss in the trained unit, metrics in the user's
+    # the loss in the scaled unit, metrics in the user's
     found = by_model.evaluate(X, Y, metrics=[mg.RootMeanSquared(), mg.R2()])
     assert found["loss"] == pytest.approx(by_hand.evaluate(X, (Y - mean) / deviation)["loss"])
     error = np.sqrt(np.mean((expected - Y) ** 2))
@@ -460,7 +460,7 @@ def test_other_parts_work_in_the_unit_that_they_belong_to():
     assert stopping.best[0] < 10
 
 
-# answers with their uncertainty
+# predictions with uncertainty
 
 
 @pytest.mark.parametrize("loss", [mg.GaussianNLL, mg.MeanSquaredError, mg.Quantile])

@@ -1,4 +1,4 @@
-"""Batches from an iterable: of unknown number, begun anew at each epoch, checked like arrays."""
+"""Batches from an iterable: of unknown number, iterated each epoch, checked like arrays."""
 
 import numpy as np
 import pytest
@@ -157,4 +157,4 @@ def test_a_reader_is_begun_once_for_each_reading():
 
     reader, callback = Counted(), mg.EarlyStopping(9, monitor="loss")
     model().fit(reader, optimizer=mg.SGD(0.1), epochs=4, callbacks=[callback], verbose=0)
-    assert reader.begun == 8  # trained on, and evaluated with the weights after the epoch
+    assert reader.begun == 8  # trains, and evaluates the weights after the epoch

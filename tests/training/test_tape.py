@@ -1,4 +1,4 @@
-"""Recorded calls are data; a step is tried on a private copy, and made anew when it has changed."""
+"""Recorded calls are data; a step is tried on a private copy, and recorded anew if changed."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_the_calls_can_be_made_from_the_data_alone():
 
 
 def test_read_only_arrays_are_constants():
-    """No call writes into one, and none of them belongs to the network's own arrays."""
+    """No call writes to a constant, and no constant is one of the network's arrays."""
     network = model()
     calls = recorded(network, mg.Adam()).recording.calls
     arrays = [a for call in calls for a in call.inputs if isinstance(a, np.ndarray)]
@@ -97,7 +97,7 @@ def test_clipping_decay_and_bounds_are_on_the_record(cls, size):
     names = [call.name for call in tape.calls]
     assert {"minimum", "maximum", "clip_norm", "bound_columns"} <= set(names)
     assert names.index("clip_norm") < names.index("bound_columns")
-    kept = optimizer._prepared.kept  # what decay leaves of a weight
+    kept = optimizer._prepared.kept  # the factor of a weight after decay
     place = kept.ctypes.data, kept.shape
     decays = [
         call
@@ -146,7 +146,7 @@ def test_live_weights_are_never_touched_by_the_trial(monkeypatch):
 
 
 class Scaled(mg.Layer):
-    """y = scale x, with a long array as its option."""
+    """y = scale x, with a long array as option."""
 
     repeatable = True
 

@@ -1,4 +1,4 @@
-"""Threads that train an ensemble's networks: the same result as one thread, whatever is set."""
+"""Threads that train an ensemble give the same result as one thread, with all options."""
 
 import os
 import threading
@@ -18,7 +18,7 @@ X, Y = mg.datasets.moons(90, random_state=0)
 
 @pytest.fixture
 def ran_in(monkeypatch):
-    """The threads that trained a part."""
+    """Records the threads that trained a part."""
     seen = set()
     run = Worker.run
 
@@ -32,7 +32,7 @@ def ran_in(monkeypatch):
 
 @pytest.fixture
 def in_threads(monkeypatch, ran_in):
-    """Train an ensemble of five in one thread or in two, whatever its size."""
+    """Train an ensemble of five in one thread or in two, even if it is small."""
 
     def train(model, *data, threads=2, **options):
         monkeypatch.setattr(minibatch, "shares", lambda *_: TWO if threads == 2 else [])
@@ -52,9 +52,9 @@ def moons(**options):
 
 
 def assert_alike(train, make, x, y, optimizer=mg.Adam, callbacks=tuple, **options):
-    """Weights and the optimizer's state are the same, to the last bit, with one thread and two.
+    """Weights and optimizer state are the same to the last bit with one thread and with two.
 
-    The reported losses are products of BLAS, which may add in another order.
+    The reported losses are products of BLAS, which may sum in another order.
     """
     results, losses = [], []
     for threads in (1, 2):
@@ -152,7 +152,7 @@ def test_divergence_of_one_network_is_found_and_the_weights_are_finite(network, 
 
 def test_an_error_in_a_thread_is_raised(in_threads):
     class OnlyHere(mg.SGD):
-        """Fails where it is not in the main thread."""
+        """Fails outside the main thread."""
 
         def step(self, params, grads):
             if threading.current_thread() is not threading.main_thread():
@@ -207,7 +207,7 @@ def test_threads_are_for_much_work_in_many_networks(monkeypatch):
     assert len(members.shares(big(), adam, 16)) == 2
     assert members.shares(big(), adam, 2) == []
     assert members.shares(big(None), adam, 1 << 12) == []
-    assert members.shares(big(8, 256), adam, 32) == []  # BLAS has threads for such products
+    assert members.shares(big(8, 256), adam, 32) == []  # BLAS uses threads for such products
     monkeypatch.setattr(members, "threads", lambda: 1)
     assert members.shares(big(), adam, 32) == []
 
@@ -216,7 +216,7 @@ def test_a_class_that_has_not_said_so_is_not_put_in_threads(monkeypatch):
     monkeypatch.setattr(members, "threads", lambda: 2)
 
     class Own(mg.Adam):
-        """Perhaps with a state that is in no array."""
+        """May have state outside of arrays."""
 
     class OwnPenalty(mg.L2):
         pass

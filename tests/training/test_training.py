@@ -1,4 +1,4 @@
-"""fit and what happens around it: batches, validation, callbacks, divergence, interruption."""
+"""fit with batches, validation, callbacks, divergence and interruption."""
 
 import signal
 import threading
@@ -33,7 +33,7 @@ def train(model=None, data=None, **options):
 
 
 class Recorder(mg.Callback):
-    """Notes every hook in order."""
+    """Records the hooks in order."""
 
     def __init__(self):
         self.calls = []
@@ -57,7 +57,7 @@ class Recorder(mg.Callback):
         self.calls.append(f"batch_end {batch} {sorted(logs)}")
 
 
-# fit equals the loop that it stands for
+# fit equals an explicit loop
 
 
 @pytest.mark.parametrize("size", [None, 3])
@@ -200,7 +200,7 @@ def test_a_set_beyond_the_exact_shuffle_is_seen_once_and_mixed(monkeypatch):
     assert {len(part) for part in seen[:-1]} == {48}
     np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.arange(samples))
     spread = np.array([part.std() for part in seen[:-1]])
-    assert np.median(spread) > 0.7 * samples / np.sqrt(12)  # as rows drawn from all over the set
+    assert np.median(spread) > 0.7 * samples / np.sqrt(12)  # like rows drawn from the whole set
 
 
 def test_order_changes_from_epoch_to_epoch():
@@ -295,7 +295,7 @@ def test_stop_training_ends_after_the_epoch():
 
 
 class Script(mg.Callback):
-    """Writes scripted validation losses into the logs, and numbers into the weights."""
+    """Writes scripted validation losses to the logs, and the epoch to the weights."""
 
     def __init__(self, losses):
         self.losses = losses
@@ -309,7 +309,7 @@ def test_early_stopping_restores_the_best_weights_and_stops_after_patience():
     stopping = mg.EarlyStopping(patience=3)
     callbacks = [Script([5.0, 3.0, 2.0, 4.0, 2.5, 2.0, 1.0, 1.0]), stopping]
     model, history = train(epochs=8, callbacks=callbacks)
-    assert history.epochs == 6  # three epochs after the best, which was the third
+    assert history.epochs == 6  # three epochs after the third, which was the best
     assert (model.params == 2).all()
     assert stopping.best_epoch == 2
 
@@ -337,7 +337,7 @@ def test_early_stopping_treats_each_member_as_if_trained_alone():
     )
     assert history.epochs == 5
     assert (model.params[0] == 2).all()
-    assert (model.params[1] == 0).all()  # its 0 came after its patience had run out
+    assert (model.params[1] == 0).all()  # its 0 came after its patience had ended
 
 
 def test_early_stopping_of_an_ensemble_equals_a_loop():

@@ -1,4 +1,4 @@
-"""Weights of samples and classes: `fit` reduces sum(w l) / sum(w) over the training rows."""
+"""Weights of samples and classes: `fit` minimizes sum(w l) / sum(w) over the training rows."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def network(size=None, norm=False):
 
 
 class Watching(mg.SGD):
-    """Keeps the gradients that it is given, and moves nothing."""
+    """Records the gradients, and does not move the weights."""
 
     def __init__(self):
         super().__init__(0.0)
@@ -120,7 +120,7 @@ COUNTS = np.array([2, 1, 3, 1])
 
 
 def normalised(cls, size=None):
-    """A loss's example behind a BatchNorm, and one within a Residual, with data."""
+    """A loss's example behind a BatchNorm and one within a Residual, with data."""
     inner, x, y = loss_case(cls, size=size)
     twin = mg.Sequential(
         [
@@ -200,7 +200,7 @@ def test_a_minibatch_of_weight_zero_moves_nothing(size, streamed):
     if streamed:
         fit(model, [[X[:20], Y[:20]], [X[20:], Y[20:], weights[20:]]], None)
         fit(alone, [[X[:20], Y[:20]]], None)
-    else:  # the steps are larger, since fewer of them move anything
+    else:  # the steps are larger, since fewer of them move the weights
         model.fit(X, Y, sample_weight=weights, optimizer=mg.SGD(0.1 * 20 / N), **order)
         alone.fit(X[:20], Y[:20], optimizer=mg.SGD(0.1), **order)
     np.testing.assert_allclose(model.params, alone.params, rtol=1e-12)
@@ -252,7 +252,7 @@ def test_balanced_counts_the_training_rows_alone():
     np.testing.assert_array_equal(ours.params, by_hand.params)
 
 
-# refused
+# errors
 
 
 def changed(at, value):
@@ -335,7 +335,7 @@ def test_the_advice_about_weights_works():
 
 
 class Series:
-    """A class weight in another library's form."""
+    """A class weight in the form of another library."""
 
     def to_dict(self):
         return CLASSES
@@ -380,13 +380,13 @@ def test_class_weights_are_keyed_by_the_labels_of_y():
     model = mg.Sequential([mg.Dense(5, 1)], loss=mg.Hinge(), random_state=0)
     with pytest.raises(ValueError, match=r"got 0; the labels are \[-1, 1\]"):
         fit(model, X, y, class_weight={0: 3.0, 1: 0.5})
-    absent = {0: 1.0, 1: 1.0, 2: 1.0}  # a class that the network knows need not occur
+    absent = {0: 1.0, 1: 1.0, 2: 1.0}  # a class of the network need not occur
     fit(network(), X, Y.clip(max=1), class_weight=absent)
 
 
 @pytest.mark.parametrize("batch_size", [None, 10])
 def test_methods_that_see_all_rows_have_the_same_objective(batch_size):
-    model = network(norm=batch_size is None)  # BatchNorm's statistics are those of a chunk
+    model = network(norm=batch_size is None)  # BatchNorm uses the statistics of a part
     checked = model.checked(X, Y, ONE_EACH)
     objective = Objective(model, *checked, batch_size=batch_size)
     value, grads = objective.value_and_grads(model.params)

@@ -1,4 +1,4 @@
-"""What an ensemble answers: mean, standard deviation, intervals, probabilities, its own figures."""
+"""Answers of an ensemble: mean, deviation, intervals, probabilities, and its own figures."""
 
 import numpy as np
 import pytest
@@ -99,7 +99,7 @@ def test_other_units_of_the_target_are_only_other_units():
 
 
 def test_an_interval_covers_what_it_says_where_the_law_is_true():
-    # the truth is a mixture of known normal laws: three constant networks, each with its noise
+    # three constant networks with their noise: the law is a known mixture of normal laws
     model = mg.Sequential([mg.Dense(1, 2)], loss=mg.GaussianNLL(), ensemble_size=3, random_state=0)
     model.layers[0].params.weights[...] = 0
     model.layers[0].params.bias[...] = [[0.0, 0.0], [0.5, 0.4], [-0.3, 0.1]]
@@ -111,7 +111,7 @@ def test_an_interval_covers_what_it_says_where_the_law_is_true():
         assert ((low < drawn) & (drawn < high)).mean() == pytest.approx(level, abs=0.015)
 
 
-# refusals
+# errors
 
 
 def test_one_network_that_knows_no_noise_says_what_to_do():

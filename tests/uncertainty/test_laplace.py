@@ -1,4 +1,4 @@
-"""Laplace approximations against closed forms, and as part of what a model answers."""
+"""Laplace approximations agree with closed forms, and are part of a model's answers."""
 
 import copy
 import pickle
@@ -35,7 +35,7 @@ def network(loss=None, outputs=1, x=X, y=Y, epochs=60, **options):
     return model
 
 
-# a linear model: everything is known in closed form
+# a linear model, with closed forms
 
 
 @pytest.mark.parametrize("loss", [mg.MeanSquaredError(), mg.HalfSquaredError()], ids=repr)
@@ -56,7 +56,7 @@ def test_of_a_linear_model_it_is_bayesian_linear_regression(loss, layers):
 
 
 def test_prior_and_noise_are_those_of_the_largest_evidence():
-    # at the weights that belong to them; the maximum is found by another method
+    # at the weights for these values; another method finds the maximum
     def negative_evidence(logs):
         alpha, variance = np.exp(logs)
         cov = variance * np.eye(60) + DESIGN @ DESIGN.T / alpha
@@ -117,7 +117,7 @@ def logistic(loss, outputs):
 def test_of_a_logistic_regression_it_is_nearly_the_posterior():
     model, x, y = logistic(mg.SigmoidCrossEntropy(), 1)
 
-    def log_joint(w):  # of one weight: integrated numerically
+    def log_joint(w):  # one weight, integrated numerically
         z = np.outer(x[:, 0], np.atleast_1d(w))
         data = (y[:, None] * z - np.logaddexp(0, z)).sum(axis=0)
         return data + stats.norm.logpdf(w, 0, 0.5**-0.5)
@@ -242,7 +242,7 @@ def test_other_layers_are_part_of_it():
     jacobian = model.jacobian(X)[:, 0]
     posterior = np.linalg.inv(jacobian.T @ jacobian / 0.09 + np.eye(model.params.size))
     np.testing.assert_allclose(found.factor @ found.factor.T, posterior, rtol=1e-8, atol=1e-10)
-    both = model.predict(X, std=True, samples=20)  # dropout in its place: the noise alone is used
+    both = model.predict(X, std=True, samples=20)  # dropout replaces the posterior
     spread = model.predict(X, samples=20)[..., 0].var(axis=0)
     np.testing.assert_allclose(both.std[:, 0] ** 2, spread + 0.09, rtol=1e-9)
 
@@ -264,7 +264,7 @@ def test_intervals_cover_what_they_say():
 
 
 def test_other_units_of_the_target_are_only_other_units():
-    # not for the prior: its precision is given
+    # not for the prior, whose precision is given
     model = network(dtype="float64")
     other = model.copy()
     last = other.layers[2].params
@@ -300,7 +300,7 @@ def test_scaled_targets_are_answered_in_their_own_unit(size, layers):
     assert model.log_likelihood(X, y) == pytest.approx(expected)
 
 
-# kept with the model
+# storage with the model
 
 
 @every_dtype
@@ -346,7 +346,7 @@ def test_a_file_that_could_not_be_read_is_not_written(tmp_path):
     with pytest.raises(ValueError, match=r"weights have changed .*uncertainty = None"):
         model.save(tmp_path / "model.npz")
     assert (tmp_path / "model.npz").read_bytes() == before
-    model.uncertainty = None  # as the message says
+    model.uncertainty = None  # as the message advises
     model.save(tmp_path / "model.npz")
     np.testing.assert_array_equal(mg.load(tmp_path / "model.npz").params, model.params)
 
@@ -363,7 +363,7 @@ def test_a_fit_changes_neither_weights_nor_later_training():
     np.testing.assert_array_equal(*trained)
 
 
-# refusals
+# errors
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""MC-dropout: passes with Dropout active, against all masks that there are."""
+"""MC dropout: passes with active Dropout, compared with all possible masks."""
 
 import itertools
 
@@ -19,7 +19,7 @@ def network(loss=None, size=None, dtype="float64", outputs=1, rate=0.5):
 
 
 def every_mask(model, x):
-    """The outputs for each of the 2^3 masks, which are equally likely, by hand."""
+    """The outputs for each of the 2^3 equally likely masks, computed by hand."""
     first, last = model.layers[0].params, model.layers[3].params
     hidden = np.tanh(x @ first.weights + first.bias)
     masks = np.array([*itertools.product([0, 2], repeat=3)], float)
@@ -74,7 +74,7 @@ def test_the_same_call_draws_the_same_and_moves_nothing():
 
 
 def test_more_passes_begin_with_the_same():
-    # as long as they run together, 1,024 rows at a time
+    # if the passes run together, with up to 1,024 rows at a time
     model = network()
     np.testing.assert_allclose(model.predict(X, samples=9)[0], model.predict(X, samples=1)[0])
 
@@ -93,7 +93,7 @@ def test_shapes_and_dtypes(dtype, rows, size):
 
 def test_many_rows_and_passes_have_masks_of_their_own():
     model = network()
-    x = np.repeat(X[:1], 2500, axis=0)  # more than run at once
+    x = np.repeat(X[:1], 2500, axis=0)  # more rows than run at once
     drawn = model.predict(x, samples=3)
     shares = [np.unique(drawn[i].round(9)).size for i in range(3)]
     assert shares == [8, 8, 8]  # every mask occurs in every pass

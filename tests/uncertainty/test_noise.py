@@ -1,4 +1,4 @@
-"""`Noise`: estimated, kept with the model, and part of what the model answers."""
+"""`Noise` is estimated, kept with the model, and part of its answers."""
 
 import copy
 import pickle

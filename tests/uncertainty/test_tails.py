@@ -1,4 +1,4 @@
-"""Noise with heavy tails: Student's law against SciPy's, and as part of what a model answers."""
+"""Noise with heavy tails: Student's law agrees with SciPy's, and is part of the answers."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_no_excess_is_the_normal_law():
     law = stats.norm(scale=2**0.5)
     np.testing.assert_allclose(log_density(errors, variance, np.zeros(25)), law.logpdf(errors))
     assert half_width(0.9, variance, np.array(0.0)) == pytest.approx(law.interval(0.9)[1])
-    small = log_density(errors, variance, np.array(2e-4))  # and nearly so close to it
+    small = log_density(errors, variance, np.array(2e-4))  # almost normal
     np.testing.assert_allclose(small, law.logpdf(errors), atol=0.02)
 
 

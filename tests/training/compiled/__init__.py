@@ -1,1 +1,1 @@
-"""The compiled step."""
+"""Tests of compiled training."""

@@ -1,4 +1,4 @@
-"""Runs recorded calls by themselves, compiled, beside NumPy."""
+"""Runs recorded calls with NumPy and compiled."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from mlpgrad.training.tape import Tape
 
 
 def compiled(write, *arrays, blas=None, kept=()):
-    """What `write(*arrays)` does to its arrays, once by NumPy and once compiled.
+    """The effects of `write(*arrays)` on its arrays with NumPy and compiled.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def compiled(write, *arrays, blas=None, kept=()):
     Returns
     -------
     list of (array, array)
-        Each array as NumPy leaves it and as the compiled calls do.
+        Each array after NumPy's calls and after the compiled calls.
     """
     before = [array.copy() for array in arrays]
     tape = Tape()

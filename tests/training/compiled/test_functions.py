@@ -1,4 +1,4 @@
-"""Each function of one number is as accurate as the bounds below say, over the whole range."""
+"""The compiled functions of one number are accurate over the whole range."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
 from mlpgrad.training.compiled.operands import NotCoveredError
 from tests.training.compiled.running import compiled
 
-# largest errors in units of the last place: float32, float64
+# largest errors in units in the last place: float32, float64
 BOUNDS = {
     "exp": (2, 2),
     "log": (2, 2),
@@ -23,7 +23,7 @@ each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
 def numbers(dtype, name):
-    """Numbers of every size and sign where the function is interesting."""
+    """Numbers of all signs and sizes within the interesting range of the function."""
     info, rng = np.finfo(dtype), np.random.default_rng(0)
     sizes = np.exp(rng.uniform(np.log(float(info.tiny)), np.log(float(info.max)), 4000))
     near = rng.normal(size=4000) * 3, rng.uniform(-40, 40, 4000), rng.uniform(0.4, 2.5, 4000)
@@ -34,9 +34,9 @@ def numbers(dtype, name):
 
 
 def reference(name, x):
-    """The function in more digits than the compared ones have."""
+    """The function with more digits than the tested dtypes have."""
     wide = x.astype(np.longdouble)
-    if name == "ndtr":  # no longdouble: scipy's own error is below the bound
+    if name == "ndtr":  # without longdouble; SciPy's own error is below the bound
         return special.ndtr(x.astype(np.float64)).astype(np.longdouble)
     return getattr(np, name)(wide)
 
@@ -54,10 +54,10 @@ def test_a_function_is_accurate(name, dtype):
         unit = np.spacing(np.abs(rounded)).astype(np.longdouble)
         error = np.abs(found.astype(np.longdouble) - exact) / unit
     finite = np.isfinite(rounded) & np.isfinite(found)
-    subnormal = np.abs(exact) < np.finfo(dtype).tiny  # taken for 0
+    subnormal = np.abs(exact) < np.finfo(dtype).tiny  # may be 0
     assert np.isin(found[subnormal], [0, np.finfo(dtype).tiny]).all()
     finite &= ~subnormal
-    if name == "ndtr":  # subnormal results below, of which SciPy makes zeros
+    if name == "ndtr":  # SciPy flushes subnormal results below to zero
         finite &= x > -37.5
     assert error[finite].max() <= BOUNDS[name][dtype is np.float64]
     largest = np.abs(rounded) >= np.finfo(dtype).max * (1 - 1e-6)

@@ -1,4 +1,4 @@
-"""Products, sums, and rows by their numbers agree with NumPy for every shape and layout."""
+"""Compiled products, sums and gathers agree with NumPy for every shape and layout."""
 
 import numpy as np
 import pytest
@@ -101,7 +101,7 @@ def test_gemm_is_found_where_numpy_hides_its_own(monkeypatch):
     assert found is not None
     assert found.integer == "i32"
     monkeypatch.setattr(Blas, "of_scipy", classmethod(lambda cls: None))
-    assert Blas.found() is None  # our own kernels then compute the large products, too
+    assert Blas.found() is None  # then our own kernels compute the large products, too
 
 
 @few

@@ -1,4 +1,4 @@
-"""Compiled training is the same training: contract over every class, and `fit` around it."""
+"""Compiled training gives the same results, for every class and every option of `fit`."""
 
 import signal
 import threading
@@ -19,7 +19,7 @@ NOT_COVERED = {
     "Embedding": "is not compiled",
     "RAdam": "does not declare that its calls can be repeated",
 }
-"""What is trained by NumPy's steps, with what `compiled_because` says of it."""
+"""Classes that are trained by NumPy's steps, with the reason in `compiled_because`."""
 
 BOUNDS = {np.float32: 2e-5, np.float64: 1e-11}
 DTYPES = [
@@ -33,7 +33,7 @@ one_and_many = pytest.mark.parametrize("size", SIZES, ids=["one", "ensemble"])
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
-    """Machine code of the tests is not left in the user's cache."""
+    """Keep the machine code of the tests out of the user's cache."""
     monkeypatch.setenv(machine.CACHE, "")
 
 
@@ -45,7 +45,7 @@ def trained(make, x, y, optimizer, compiled, **options):
 
 
 def assert_trains_alike(name, make, x, y, optimizer, bound, **options):
-    """Compiled and not, a training ends alike; or the class is named as not covered."""
+    """A compiled training gives the same result as NumPy's, or the class is listed above."""
     plain, one = trained(make, x, y, optimizer, False, **options)
     reason = NOT_COVERED.get(name)
     if reason is not None and "repeated" in reason:
@@ -141,7 +141,7 @@ def test_losses_of_a_thousand_steps(dtype, bound):
 def test_the_same_seed_gives_the_same_bits(size, monkeypatch, tmp_path):
     make = lambda: moons_model([mg.Dropout(0.2)], ensemble_size=size)  # noqa: E731
     first, _ = trained(make, *MOONS, lambda: mg.Adam(1e-2), True)
-    monkeypatch.setenv(machine.CACHE, str(tmp_path))  # whatever a cache holds
+    monkeypatch.setenv(machine.CACHE, str(tmp_path))  # an empty cache at first
     machine.compiled.cache_clear()
     for _ in range(2):
         again, _ = trained(make, *MOONS, lambda: mg.Adam(1e-2), True)
@@ -150,7 +150,7 @@ def test_the_same_seed_gives_the_same_bits(size, monkeypatch, tmp_path):
     assert list(tmp_path.glob("*.o"))
 
 
-# what goes on around the loop
+# everything around the loop
 
 
 def test_callbacks_validation_and_a_shorter_last_batch_are_as_without():
@@ -214,7 +214,7 @@ def test_arrays_that_a_callback_puts_into_the_optimizer_are_used():
 def test_divergence_stops_at_exactly_the_batch(size):
     x, y = MOONS
     x = np.tile(x, (4, 1))
-    x[70 * 8 + 3] = 1e30  # finite in float32, but the square of its error is not
+    x[70 * 8 + 3] = 1e30  # finite in float32, unlike the squared error
     errors = []
     for compiled in (False, True):
         layers = [mg.Dense(2, 8), mg.ReLU(), mg.Dense(8, 1)]
@@ -458,7 +458,7 @@ def test_fold_out_members_train_alike():
 
 
 class Looks(mg.Callback):
-    """Looks at every epoch, so that each is a call of its own."""
+    """Observes every epoch, so that each epoch is a separate call."""
 
     def on_epoch_end(self, epoch, logs):
         pass
@@ -466,7 +466,7 @@ class Looks(mg.Callback):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """How many steps each call of the compiled loop makes."""
+    """Record how many steps each call of the compiled loop makes."""
     from mlpgrad.training.compiled.worker import CompiledWorker
 
     made, train = [], CompiledWorker._train
@@ -561,7 +561,7 @@ def test_ctrl_c_keeps_the_epochs_that_were_whole(monkeypatch):
         return losses
 
     monkeypatch.setattr(CompiledWorker, "_train", interrupted)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # may be ignored
     try:
         _, history = trained(moons_model, *MOONS, mg.Adam, True, epochs=1000, batch_size=32)
     finally:

@@ -1,4 +1,4 @@
-"""Levenberg and Marquardt's steps: against closed forms, MATLAB's rule, and members alone."""
+"""Levenberg-Marquardt steps agree with closed forms, MATLAB's rule, and single members."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_one_step_on_a_linear_model_is_ridge_regression(kind, weighted):
     options = {"sample_weight": weights} if weighted else {}
     fit(model, 1, y=y, regularisation=None, mu=1e-14, fit_options=options)
     rows, share = np.c_[X, np.ones(40)], weights / weights.sum()
-    matrix = rows.T @ (share[:, None] * rows)  # 2 / O of two outputs is 1 in the mean, too
+    matrix = rows.T @ (share[:, None] * rows)  # 2 / O is 1 for two outputs, also in the mean
     expected = np.linalg.solve(matrix + 0.1 * np.eye(4), rows.T @ (share[:, None] * y))
     np.testing.assert_allclose(model.params.reshape(4, 2), expected, rtol=1e-11)
 
@@ -54,7 +54,7 @@ def outputs_and_jacobian(params, x):
 
 
 def trainlm(params, x, y, epochs, mu=1e-3, decrease=0.1, increase=10.0, max_mu=1e10):
-    """MATLAB's rule, as its documentation says it: X <- X - (J'J + mu I)^-1 J'E."""
+    """MATLAB's rule, by its documentation: X <- X - (J'J + mu I)^-1 J'E."""
     path = []
     for _ in range(epochs):
         out, j = outputs_and_jacobian(params, x)
@@ -189,7 +189,7 @@ def test_weights_are_repetitions_and_their_size_does_not_matter():
     rows = np.repeat(np.arange(40), counts)
     present, share = (counts > 0).sum(), counts.sum()
     fit(model, 8, fit_options={"sample_weight": counts}, **options)
-    # mu is relative to the sum over the rows, of which there are more
+    # mu is relative to a sum over rows, and there are more rows
     fit(repeated, 8, x=X[rows], y=Y[rows], mu=share / present, **options)
     np.testing.assert_allclose(model.params, repeated.params, rtol=1e-8)
     fit(larger, 8, fit_options={"sample_weight": 1000.0 * counts}, **options)
@@ -271,7 +271,7 @@ def test_the_law_of_the_weights_of_a_linear_model_is_the_closed_form():
 
 @pytest.mark.parametrize("size", [None, 2])
 def test_the_law_of_the_weights_is_that_of_a_laplace_approximation(size):
-    model = mg.Sequential(  # without biases there is one decay, as in that approximation
+    model = mg.Sequential(  # without biases there is one decay, as in laplace
         [mg.Dense(3, 4, bias=False), mg.Tanh(), mg.Dense(4, 1, bias=False)],
         loss=mg.HalfSquaredError(), dtype="float64", random_state=0, ensemble_size=size,
         target_scaling="standard",
@@ -280,7 +280,7 @@ def test_the_law_of_the_weights_is_that_of_a_laplace_approximation(size):
     inputs = np.linspace(-2, 2, 15).reshape(5, 3)
     _, std = model.predict(inputs, std=True)
     found, likelihood = model.uncertainty, model.log_likelihood(X, 100 + 20 * Y)
-    other = model.laplace(X, 100 + 20 * Y)  # finds decay and noise by another way
+    other = model.laplace(X, 100 + 20 * Y)  # finds decay and noise by another method
     np.testing.assert_allclose(found.noise, other.noise, rtol=1e-2)
     np.testing.assert_allclose(found.log_evidence, other.log_evidence, atol=0.5)
     model.uncertainty = other

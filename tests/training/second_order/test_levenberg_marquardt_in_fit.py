@@ -1,4 +1,4 @@
-"""Levenberg and Marquardt under `fit`: history, callbacks, resume, and input that it refuses."""
+"""Levenberg-Marquardt in `fit`: history, callbacks, resumed training, and errors."""
 
 import pickle
 
@@ -14,7 +14,7 @@ def test_the_history_says_what_the_evidence_has_found():
     assert set(history) == {"loss", "mu", "effective_parameters", "noise", "log_evidence"}
     assert history["effective_parameters"][-1].shape == (2,)
     np.testing.assert_allclose(history["noise"][-1], method.state.beta**-0.5)
-    history, _ = fit(network(), 1)  # nothing is known yet, and nothing is warned of
+    history, _ = fit(network(), 1)  # estimates nothing, without a warning
     assert history["effective_parameters"] == [21]
     assert np.isnan(history["log_evidence"]).all()
     history, _ = fit(network(), 5, regularisation=None)
@@ -173,7 +173,7 @@ def test_targets_that_are_all_equal_are_met_exactly():
 
 
 class Cubic(mg.Penalty):
-    """A user's penalty, which says nothing of its curvature."""
+    """A user's penalty that does not define its curvature."""
 
     def value(self, params):
         return self.strength * (np.abs(params) ** 3).sum(axis=-1)
@@ -252,7 +252,7 @@ def test_weights_that_have_decayed_to_nothing_are_warned_of():
     rng = np.random.default_rng(0)
     x, noise = rng.normal(size=(400, 3)), rng.normal(size=(400, 1))
     rows = np.c_[x, np.ones(400)]
-    noise -= rows @ np.linalg.lstsq(rows, noise)[0]  # nothing of it is linear in x
+    noise -= rows @ np.linalg.lstsq(rows, noise)[0]  # without a linear part in x
     model = mg.Sequential(
         [mg.Dense(3, 2), mg.Tanh(), mg.Dense(2, 1)],
         loss=mg.MeanSquaredError(), dtype="float64", random_state=0,
