@@ -1,18 +1,28 @@
-"""Docstrings name every parameter of a signature, and no other, with the signature's defaults."""
+"""Docstrings name every parameter of a signature, with its default, in sentences that read well."""
 
 import ast
 import contextlib
 import copy
 import dataclasses
+import functools
 import inspect
 import pickle
 import pydoc
 import re
+from pathlib import Path
 
 import pytest
 
 import mlpgrad as mg
 from tests.kinds import EVERY_CLASS, KINDS, OPTIMIZERS, every, example
+
+ROOT = Path(__file__).parents[1]
+MOST_WORDS = 45
+"""The limit of a sentence in a docstring."""
+FORMULA = re.compile(r"[=<>~|/^]")
+"""The signs of a summary that is a formula, which needs no period."""
+NO_NOUN = re.compile(r"(?<!\bthere) (is|are) no (?!(longer|more|better|larger|smaller) )", re.I)
+"""Finds "it is no number", but not "there is no number" and "it is no longer a number"."""
 
 COMMON = ("weight_decay", "decay_kinds", "clip_norm", "clip_value", "max_norm")
 
@@ -234,3 +244,80 @@ def test_ipython_shows_every_option():
     for name in (*COMMON, "momentum_decay", "beta1"):
         assert f"{name}:" in shown["init_definition"] or f"{name}:" in shown["definition"]
         assert name in entries(type("Shown", (), {"__doc__": shown["docstring"]}))
+
+
+# English: the rules that a program can check
+
+
+@functools.cache
+def parsed(folder):
+    """The syntax trees of the files in a folder of the repository, by path."""
+    files = sorted((ROOT / folder).rglob("*.py"))
+    return {str(file.relative_to(ROOT)): ast.parse(file.read_text("utf-8")) for file in files}
+
+
+def texts(tree):
+    """The text constants of a file, with their lines and whether each is a docstring."""
+    alone = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value, node in alone
+
+
+def sentences(text):
+    """The sentences of a docstring or a page, without code, quotations and table rows."""
+    text = re.sub(r"```.*?```|``?[^`]*``?|\"[^\"\n]*\"", "NAME", inspect.cleandoc(text), flags=re.S)
+    text = re.sub(r"(?m)^ *(>>>|\.\.\. ).*(\n(?! *$).*)*", "", text)
+    text = re.sub(r"(?m)^( *\S[^:\n]* : .*|-{3,}|\|.*|#+ .*)$|^ *- ", "\n", text)
+    for paragraph in re.split(r"\n\s*\n", text):
+        yield from re.split(r"(?<=[.?!:;])\s+", " ".join(paragraph.split()))
+
+
+def test_the_reader_of_sentences_finds_them():
+    text = "One `a. b`\n is two.  Of x:\n\n>>> f(1)\n'No.'\n\nx : int\n    The \"end. y\".\n- Item"
+    found = [sentence for sentence in sentences(text) if sentence]
+    assert found == ["One NAME is two.", "Of x:", "The NAME.", "Item"]
+    assert NO_NOUN.search("It is no number.")
+    assert not NO_NOUN.search("There is no number, and it is no longer needed.")
+
+
+@pytest.mark.parametrize("folder", ["src", "benchmarks", "tests"])
+def test_docstrings_have_short_sentences_in_full_clauses(folder):
+    faults = [
+        f"{path}:{line}: {sentence}"
+        for path, tree in parsed(folder).items()
+        for line, text, is_docstring in texts(tree)
+        if is_docstring
+        for sentence in sentences(text)
+        if len(sentence.split()) > MOST_WORDS
+        or sentence.startswith("Of ")
+        or NO_NOUN.search(sentence)
+    ]
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("folder", ["src", "benchmarks", "tests"])
+def test_a_docstring_begins_with_a_line_that_ends_in_a_period(folder):
+    faults = []
+    for path, tree in parsed(folder).items():
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+                summary = (ast.get_docstring(node) or ".").partition("\n\n")[0]
+                if "\n" in summary or not (summary.endswith(".") or FORMULA.search(summary)):
+                    faults.append(f"{path}: {getattr(node, 'name', 'module')}: {summary}")
+    assert not faults, "\n".join(faults)
+
+
+def test_messages_and_pages_say_what_something_is_not():
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    written = {str(page.relative_to(ROOT)): [page.read_text("utf-8")] for page in pages}
+    for path, tree in parsed("src").items():
+        written[path] = [text for _, text, is_docstring in texts(tree) if not is_docstring]
+    faults = [
+        f"{path}: {sentence}"
+        for path, found in written.items()
+        for text in found
+        for sentence in sentences(text)
+        if NO_NOUN.search(sentence) or (path.endswith(".md") and sentence.startswith("Of "))
+    ]
+    assert not faults, "\n".join(faults)

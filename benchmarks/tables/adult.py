@@ -1,4 +1,4 @@
-"""Adult, the official split: who earns more than 50,000 dollars a year?
+"""The official split of Adult: whether a person earns more than 50,000 dollars a year.
 
 The recipe was chosen on training rows by out-of-fold accuracy, and fixed before the test rows were
 looked at.

@@ -114,7 +114,7 @@ def test_row_names_without_a_name_get_one_and_an_unquoted_comma_does_not_move_co
         ),
         (
             lines([[a, b, "xyz"[i % 3] if i else "rare"] for i, (a, b, _) in enumerate(ROWS)]),
-            "class 'rare' has fewer than 3 rows, too few to learn from and to judge by",
+            "class 'rare' has fewer than 3 rows, too few to learn from and to test on",
         ),
         (lines(ROWS[:15] * 4), "are the same as rows to train on, target included"),
         (lines([[a, y, y] for a, _, y in ROWS]), "column 'b' is the same as the target"),

@@ -1,4 +1,4 @@
-"""What in a table is perhaps not as it is meant: warnings, each with what to do."""
+"""Warnings about parts of a table that may not mean what they seem to, with advice."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mlpgrad.cli.columns import CATEGORIES, LEFT_OUT, NUMBERS, Decided
 from mlpgrad.cli.target import SEVERAL, Target
 from mlpgrad.cli.text import TextTable
 
-FAR = 3.0  # ranges of the other numbers, beyond which a number like -999 may stand for a gap
-COPIES = 0.1  # of the test rows, from which they are told
-MOST_FIELDS = 4_000_000  # that are looked through for copies: each takes some 30 bytes
+FAR = 3.0  # at more than this many ranges from the others, a number like -999 may stand for a gap
+COPIES = 0.1  # the fraction of copied test rows that causes a warning
+MOST_FIELDS = 4_000_000  # larger tables are not searched for copies: each field takes some 30 bytes
 SHOWN = 5
 
 
@@ -48,11 +48,11 @@ def doubts(
     rare = [str(label) for label in labels[counts < SEVERAL]]
     if rare:
         classes = f"class {_some(rare)} has" if len(rare) == 1 else f"classes {_some(rare)} have"
-        yield f"{classes} fewer than {SEVERAL} rows, too few to learn from and to judge by"
+        yield f"{classes} fewer than {SEVERAL} rows, too few to learn from and to test on"
 
 
 def _spellings(texts: Sequence[str], what: str) -> Iterator[str]:
-    """Texts that differ in upper and lower case only."""
+    """Warn about texts that differ in upper and lower case only."""
     spellings: dict[str, list[str]] = {}
     for text in sorted(set(texts)):
         spellings.setdefault(text.casefold(), []).append(text)
@@ -64,7 +64,7 @@ def _spellings(texts: Sequence[str], what: str) -> Iterator[str]:
 
 
 def _stands_for_gaps(numbers: Array, table: TextTable, name: str) -> Iterator[str]:
-    """A number such as -999, in several rows, far away from all others."""
+    """Warn about a number such as -999, in several rows, far from all others."""
     values, counts = np.unique(numbers[np.isfinite(numbers)], return_counts=True)
     for place, neighbour in ((0, 1), (-1, -2)):
         if len(values) < 4:
@@ -85,9 +85,9 @@ def _stands_for_gaps(numbers: Array, table: TextTable, name: str) -> Iterator[st
 
 
 def copies(x: dict[str, Any], y: Array, rows: dict[str, Array]) -> Iterator[str]:
-    """Rows to test on that are the same, target included, as rows to train on.
+    """Warn about test rows that equal training rows, target included.
 
-    Large tables are not looked through, nor are those without a column that tells rows apart: in a
+    Large tables are not searched, nor are those without a column that distinguishes rows: in a
     table of a few categories, equal rows are usual.
     """
     if len(y) * (len(x) + 1) > MOST_FIELDS:

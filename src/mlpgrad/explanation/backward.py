@@ -24,7 +24,7 @@ from mlpgrad.losses.regression import HalfSquaredError
 
 
 class Part(NamedTuple):
-    """A formula, its numbers for one element, and whether it is a docstring's or the lecture's."""
+    """A formula, its numbers for one element, and whether it is from a docstring or the lecture."""
 
     formula: str
     substitute: Callable[[At], str]

@@ -49,7 +49,7 @@ class ExplanationData:
         Raises
         ------
         KeyError
-            If there is no such quantity; the message lists the symbols that exist.
+            If the quantity does not exist; the message lists the symbols that exist.
         """
         symbol = arguments.text(symbol, "symbol", "delta")
         if layer is not None:

@@ -22,7 +22,7 @@ def shown_indices(quantity: Quantity, limit: int) -> list[tuple[str, list[At]]]:
 
 
 def hidden(quantity: Quantity, limit: int, sample: int = 0) -> str:
-    """How many elements of a wide array are left out, and the largest; empty if none is."""
+    """The number of elements left out of a wide array, and the largest; empty for none."""
     value = quantity.value[sample] if quantity.per_sample else quantity.value
     kept = quantity.indices(sample, limit)
     if value.size == len(kept):

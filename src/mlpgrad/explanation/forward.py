@@ -46,7 +46,7 @@ def forward_steps(trace: Trace) -> Iterator[Step]:
 
 
 def _note(trace: Trace, index: int) -> str:
-    """What a neuron does, and the formula of the activation as its class states it."""
+    """The work of a neuron in words, with the formula from the class of the activation."""
     layer = trace.layers[index]
     formula = f"{type(layer).__name__} of a number z: {' '.join(documented(layer).split())}"
     if not trace.argument(index).startswith("s"):
@@ -128,13 +128,13 @@ def _loss(trace: Trace) -> Step:
 
 
 def readings(trace: Trace, outputs: Array, new: str = "") -> list[Quantity]:
-    """What the outputs mean: the probabilities that the loss makes of them, or their own unit."""
+    """The meaning of the outputs: probabilities from the loss, or numbers in their own unit."""
     found = _reading(trace, outputs, new), in_own_unit(trace, outputs, new)
     return [quantity for quantity in found if quantity is not None]
 
 
 def _reading(trace: Trace, outputs: Array, new: str) -> Quantity | None:
-    """What the loss makes of the outputs, such as probabilities; None if it takes them as such."""
+    """What the loss computes from the outputs, such as probabilities; None if nothing."""
     known = trace.rewritten(outputs) if new else trace.written
     made = None if known is None else known.reading
     if made is None:

@@ -33,7 +33,7 @@ class Names(NamedTuple):
     w_next: str
     delta_next: str
     letter: str = ""
-    """What tells the parameters of this layer from those of others, as in the lecture's w^a."""
+    """The letter that distinguishes the parameters of this layer, as in the lecture's w^a."""
 
 
 GENERAL = Names("x", "i", "s", "y", "j", "w", "b", "delta", "k", "w", "delta")  # the lecture's (8)

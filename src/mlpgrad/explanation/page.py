@@ -98,7 +98,7 @@ class Drawing:
         ]
 
     def _lines(self, column: int, every: bool) -> list[dict[str, Any]]:
-        """Lines without a weight: from each neuron to its own, or to every one."""
+        """Lines without a weight, from each neuron to its counterpart, or to all neurons."""
         before, after = self.kept[column - 1], self.kept[column]
         return [
             {"id": f"w{column}.{row}.{place}", "value": None}
@@ -188,6 +188,6 @@ def _quantity(q: Quantity, drawing: Drawing, samples: int, limit: int) -> dict[s
 
 
 def _more(quantity: Quantity, limit: int, sample: int) -> str:
-    """Return what the lists leave out, in words with one number."""
+    """Return in words, with one number, what the lists leave out."""
     words, size, number = hidden(quantity, limit, sample).partition("size is ")
     return words + size + as_html(number)

@@ -31,12 +31,12 @@ class Loss(Curvature, Meaning, Described):
       called after `losses` with the same arguments, so it may use what that has kept in attributes
       (but not `_work` or `_losses`, which anything may overwrite).
 
-    and may override the others: `check_target` and `target_features` define which targets are
-    valid, `cast` how they are stored, `classes`, `true_classes`, `probabilities`, `numbers` and
-    `noise` what the outputs mean, `rescaled` their values in another unit of the target,
-    `averaged` the combined outputs of several networks, `kink_signature` where the loss is not
-    smooth, and `example` the data for tests. `mg.check_loss(loss, prediction, target)` checks
-    whether the slopes are correct.
+    and may override the others. `check_target` and `target_features` define which targets are
+    valid, `cast` how they are stored, and `classes`, `true_classes`, `probabilities`, `numbers`
+    and `noise` what the outputs mean. `rescaled` gives outputs in another unit of the target,
+    `averaged` the combined outputs of several networks, `kink_signature` the places where the loss
+    is not smooth, and `example` the data for tests. `mg.check_loss(loss, prediction, target)`
+    checks whether the slopes are correct.
 
     Values and slopes are correct to a few units of the dtype's precision for all predictions and
     targets, as long as their differences are finite in the dtype; exceptions are documented in the

@@ -48,7 +48,7 @@ class Accuracy(Metric):
 class TopK(Metric):
     """mean [class is among the k most probable]; named `top_3_accuracy` for k = 3
 
-    Of equal outputs, the first is ranked higher, so TopK(1) is Accuracy. It corresponds to
+    The first of equal outputs is ranked higher, so TopK(1) is Accuracy. It corresponds to
     scikit-learn's `top_k_accuracy_score`, which ranks equal outputs in the opposite order.
 
     Parameters
@@ -103,7 +103,7 @@ class TopK(Metric):
 
 
 class LogLoss(Metric):
-    """mean of -log p(class), the cross-entropy of the predicted probabilities in float64
+    """Mean of -log p(class): the cross-entropy of the predicted probabilities, in float64.
 
     For a target that is a row of probabilities t, the value is -sum_k t_k log p_k; for several
     labels it is the mean of -t log p - (1 - t) log(1 - p) over the labels. Probabilities are

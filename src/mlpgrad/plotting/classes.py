@@ -94,7 +94,7 @@ def confusion_matrix(
 
 
 def _counts(model: Network, x: Array, y: Any) -> Array:
-    """How many samples of each true class (rows) are predicted as each class (columns)."""
+    """Count the samples of each true class (rows) that are predicted as each class (columns)."""
     true = model.loss.true_classes(inputs.targets_of(model, x, y))
     probabilities = inputs.class_probabilities(model, x)
     mean = probabilities.mean(axis=0) if model.lead else probabilities

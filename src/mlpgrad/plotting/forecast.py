@@ -20,8 +20,7 @@ class Forecast(NamedTuple):
     mean: Array
     """The mean (for Quantile, the level nearest to 0.5), averaged over the members."""
     spread: Array | None
-    """The standard deviation of the mean, by members and posterior of the weights, if known.
-    """
+    """The standard deviation of the mean over members and the posterior, if known."""
     spread_label: str
     interval: tuple[Array, Array] | None
     """The bounds of the predicted interval of the target, including noise and spread."""

@@ -1,4 +1,4 @@
-"""How much the members of an ensemble agree, sample by sample."""
+"""The agreement of the members of an ensemble, sample by sample."""
 
 from __future__ import annotations
 

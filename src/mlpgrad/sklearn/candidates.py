@@ -20,16 +20,16 @@ from mlpgrad.training import Callback, EarlyStopping, LevenbergMarquardt
 from mlpgrad.training.folds import Split
 
 AVERAGED = 0.99
-"""Decay of the moving average of the weights by step: over about the last hundred steps."""
+"""Decay of the moving average of the weights per step: it spans about the last hundred steps."""
 LEAST_DECAY = 0.5
-"""Decay by epoch, where an epoch has many steps."""
+"""Decay per epoch, if an epoch has many steps."""
 
 
 class Table(NamedTuple):
     """The training data."""
 
     x: Any
-    """The features as given by the user: a data frame or an array."""
+    """The features as passed by the user: a data frame or an array."""
     target: Array
     """Numbers (n, T), or indices of classes (n, 1)."""
     indicators: Array
@@ -37,11 +37,11 @@ class Table(NamedTuple):
     weights: Array | None
     """Weights (n,), including class weights."""
     folds: Array
-    """(n,)"""
+    """The fold of each row, (n,)."""
 
 
 class Recipe(NamedTuple):
-    """How networks are made and trained, the same for every encoding."""
+    """The options of networks and training, the same for all candidates."""
 
     hidden: tuple[int, ...]
     outputs: int
@@ -64,24 +64,24 @@ class Candidate:
     Attributes
     ----------
     name : str
-        As in `CANDIDATES`.
+        Its name in `CANDIDATES`.
     model : Sequential
-        With its encoder.
+        The ensemble, with its encoder.
     outputs : array (n, O)
         The out-of-fold output for each row.
     loss, standard_error : float
         The mean loss of these outputs, and its standard error.
     bar : float
-        The loss that another candidate has reached: training above it is given up early.
+        The lowest loss of another candidate: training that stays above it ends early.
     common_epochs, common_loss : int and float
-        The common number of epochs that is best over all members, and their mean loss then.
+        The number of epochs with the lowest mean loss over the members, and that loss.
     seconds : float
         Training time.
     """
 
     encoding: Callable[[], ColumnEncoding] = Standard
     turn = 0
-    """When it is tried: a loss that is reached early spares the others a long training."""
+    """Candidates are tried in this order: an early low loss ends the training of others sooner."""
 
     def __init__(self, name: str, table: Table, recipe: Recipe, bar: float = np.inf) -> None:
         started = time.perf_counter()
@@ -98,16 +98,16 @@ class Candidate:
 
     @classmethod
     def suits(cls, table: Table, recipe: Recipe) -> bool:
-        """Return whether it is worth trying on such a table."""
+        """Return whether the candidate is worth trying on such a table."""
         return True
 
     def _encoder(self, table: Table, rows: list[Array] | None) -> TableEncoder:
-        """An encoder that has learnt from all rows, or from those of each member."""
+        """Fit an encoder on all rows, or on those of each member."""
         encoder = TableEncoder(numeric=self.encoding()).plan(table.x)
         return encoder.fit_members(table.x, table.indicators, table.weights, None, rows)
 
     def network(self, encoder: TableEncoder) -> Sequential:
-        """Fresh networks for what an encoder gives."""
+        """Make new networks for the features of an encoder."""
         recipe = self.recipe
         widths = [encoder.width, *recipe.hidden]
         layers: list[Layer] = []
@@ -172,7 +172,7 @@ class Candidate:
         return self.common_loss <= self.loss + self.standard_error
 
     def on_all_rows(self, table: Table) -> Sequential:
-        """Networks trained on all rows, for the common number of epochs."""
+        """Train networks on all rows, for the common number of epochs."""
         model = self.network(self._encoder(table, None))
         self.train(model, table, self.common_epochs, None)
         return model
@@ -195,8 +195,8 @@ class InTargetBins(Candidate):
 class ByEvidence(Candidate):
     """Small smooth networks trained with Levenberg-Marquardt and the evidence framework.
 
-    It finds smooth functions of a few inputs with little noise that thousands of gradient steps do
-    not find. It needs no validation rows, so its members may always train on all rows.
+    They find smooth functions of a few inputs with little noise that thousands of gradient steps do
+    not find. They need no validation rows, so the members may always train on all rows.
     """
 
     turn = 1
@@ -204,7 +204,7 @@ class ByEvidence(Candidate):
     iterations = 100
     patience = 30
     most_work = 4e7
-    """Rows times outputs times the square of the number of parameters: some seconds in all."""
+    """The most rows * outputs * parameters^2: some seconds of training."""
 
     @classmethod
     def suits(cls, table: Table, recipe: Recipe) -> bool:

@@ -31,7 +31,7 @@ learning_rate_init : float, default=0.001
 power_t : float, default=0.5
     Exponent of 'invscaling'.
 max_iter : int, default=200
-    Maximum number of epochs; for 'lbfgs', of iterations.
+    Maximum number of epochs, or of iterations for 'lbfgs'.
 shuffle : bool, default=True
     Whether to shuffle the rows in each epoch.
 random_state : int, RandomState instance or None, default=None
@@ -70,7 +70,7 @@ dropout : float, default=0.0
 normalization : {'batch', 'layer'} or None, default=None
     Normalization of the hidden layers before the activation, over the batch or over the layer.
 residual : bool, default=False
-    Whether to add the input of a hidden layer to its output, if it is as wide as the layer before.
+    Whether to add the input of a hidden layer to its output if both have the same width.
 stop_on_loss : bool, default=False
     Whether to stop early on the loss of the held-out rows instead of their score; the best weights
     are restored, separately for each member. `tol`, `n_iter_no_change` and `validation_fraction`
@@ -100,7 +100,7 @@ coefs_, intercepts_ : list of array
 loss_ : float
     The last loss, with the L2 term.
 best_loss_ : float or None
-    The lowest loss; None with `early_stopping`. Not set by 'lbfgs'.
+    The lowest training loss; None with `early_stopping`. Not set by 'lbfgs'.
 loss_curve_ : list of float
     The mean loss of each epoch. Not set by 'lbfgs'.
 validation_scores_ : list of float or None
@@ -122,7 +122,7 @@ feature_names_in_ : array of str
 out_activation_ : {'identity', 'exp', 'logistic', 'softmax'}
     Activation of the outputs in predictions.
 validation_losses_ : list of float
-    With `stop_on_loss`: the held-out loss after each epoch, without the L2 term.
+    The held-out loss after each epoch, without the L2 term, with `stop_on_loss`.
 best_validation_losses_ : array of shape (n_members,)
     The lowest of these losses for each member.
 best_epochs_ : array of int
@@ -148,10 +148,10 @@ n_members : int, default=5
 n_folds : int, default=5
     Number of folds to draw, at most one per member.
 candidates : sequence of str, default=('plain', 'quantile', 'target', 'evidence')
-    What to choose from. The first three encode numbers in different ways: scaled; in bins of
-    equally many rows; in bins where the target changes (`mlpgrad.tables.Standard`, `QuantileBins`,
-    `TargetBins`). 'evidence' trains networks with a single layer of 16 tanh units by
-    `mlpgrad.LevenbergMarquardt`: for small tables with little noise; it is left out where it would
+    The candidates to choose from. The first three encode numbers in different ways: scaled, in
+    bins of equally many rows, or in bins where the target changes (`mlpgrad.tables.Standard`,
+    `QuantileBins`, `TargetBins`). 'evidence' trains networks with a single layer of 16 tanh units
+    by `mlpgrad.LevenbergMarquardt`, for small tables with little noise; it is left out if it would
     take long.
 rows : {'auto', 'folds', 'all'}, default='auto'
     Whether the members that predict are those that left out a fold each, or are trained again on
@@ -163,13 +163,14 @@ learning_rate : float, default=0.002
 weight_decay : float, default=0.01
     Weight decay of AdamW.
 batch_size : int, default='auto'
-    Rows of a step; 'auto' is a tenth of all, from 32 to 256.
+    Number of rows per step; 'auto' is a tenth of all rows, from 32 to 256.
 max_epochs : int, default='auto'
     Maximum number of epochs; 'auto' corresponds to 10,000 steps, from 50 to 1,000 epochs.
 patience : int, default='auto'
-    Epochs without improvement after which a member stops, and all of them where their mean loss has
-    not improved; a third of it where that mean is worse than another candidate's by more than its
-    standard error. 'auto' are those of 300 steps, from 10 to 100.
+    Number of epochs without improvement after which a member stops, or all members if their mean
+    loss has not improved. While that mean exceeds the loss of another candidate by more than its
+    standard error, a third of the patience applies. 'auto' corresponds to 300 steps, from 10 to
+    100 epochs.
 progress : bool, default=False
     Whether to show a progress bar on stderr.
 random_state : int, RandomState instance or None, default=None
@@ -189,7 +190,7 @@ oof_loss_ : float
 folds_ : array of shape (n_samples,)
     The fold of each row.
 encoder_ : mlpgrad.tables.TableEncoder
-    Makes numbers of the columns: the encoder of `model_`.
+    The encoder of `model_`, which turns columns into numbers.
 model_ : mlpgrad.Sequential
     The ensemble, which takes tables. `model_.save(path)` writes all of it to a file, for
     `mlpgrad.load` and the command `mlpgrad predict`.

@@ -1,4 +1,4 @@
-"""What the pair for tables does between the epochs of a training: nothing that costs a step."""
+"""Callbacks of the pair for tables, which act between epochs and cost no time in a step."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from mlpgrad.training import Callback
 
 
 class _EpochAverage(Callback):
-    """`ExponentialMovingAverage` over the weights that epochs end with.
+    """`ExponentialMovingAverage` over the weights at the ends of epochs.
 
-    Nothing happens between two batches, so that their steps can be recorded or compiled.
+    It does nothing between batches, so that steps can be recorded or compiled.
 
     Parameters
     ----------
     decay : float
-        The share of what is kept of the average at the end of an epoch.
+        The factor of the previous average at the end of an epoch.
     """
 
     kept = ("_sum", "_epochs", "_open")
@@ -37,7 +37,7 @@ class _EpochAverage(Callback):
         self._close()
 
     def _close(self) -> None:
-        """Count the weights of the epoch that has ended, once."""
+        """Add the weights at the end of an epoch to the average, once."""
         if self._open:
             self._sum *= self.decay
             self._sum += (1 - self.decay) * self.model.params
@@ -54,16 +54,16 @@ class _EpochAverage(Callback):
 
 
 class _Together(Callback):
-    """Ends a training when its members, taken together, have got no better for a while.
+    """Ends a training when the mean validation loss of its members has stopped improving.
 
-    `EarlyStopping` waits for the last member, even where all others have long been overfitted.
+    `EarlyStopping` waits for the last member, even if all others have long been overfitted.
 
     Parameters
     ----------
     patience : int
-        Epochs without improvement of the mean validation loss that are waited for; 0 is as 1.
+        The number of epochs without improvement to allow; 0 is the same as 1.
     bar : float, default inf
-        What another training has reached: above it, a third of the patience is enough.
+        The loss of another training: above it, a third of the patience is enough.
     """
 
     kept = ("best", "best_epoch")

@@ -26,14 +26,14 @@ from mlpgrad.sklearn.advice import advising_on_frames
 from mlpgrad.sklearn.candidates import CANDIDATES, Candidate, Recipe, Table
 
 BATCHES = 10
-"""Batches of an epoch, if `batch_size` does not say it and no bound is met."""
+"""Batches per epoch if `batch_size` is not given, within the bounds of batch sizes."""
 BATCH_SIZES = 32, 256
 EPOCHS = 50, 1000
 STEPS = 10_000
 """Maximum number of steps if `max_epochs` is not given; early stopping usually ends it sooner."""
 PATIENCE = 10, 100
 WAITED = 300
-"""Steps without improvement that are waited for, if `patience` does not say it."""
+"""Steps without improvement to allow if `patience` is not given."""
 
 
 class Choice(NamedTuple):
@@ -44,7 +44,7 @@ class Choice(NamedTuple):
     """The loss of the out-of-fold predictions."""
     standard_error: float
     epochs: int
-    """The common number of epochs that is best over all members."""
+    """The number of epochs with the lowest mean loss over the members."""
     all_rows: bool
     """Whether its members may train on all rows: see `rows`."""
     seconds: float
@@ -209,7 +209,7 @@ class TabularMLP(BaseEstimator):
         return suiting
 
     def _tried(self, table: Table, recipe: Recipe) -> list[Candidate]:
-        """The candidates, trained; one that stays behind an earlier one is given up."""
+        """Train the candidates; one that stays behind an earlier one ends early."""
         names, bar = self._names(table, recipe), np.inf
         tried: dict[str, Candidate] = {}
         for name in sorted(names, key=lambda name: CANDIDATES[name].turn):
@@ -246,7 +246,7 @@ class TabularMLP(BaseEstimator):
     # predictions
 
     def _predicted(self, X: Any, **asked: Any) -> Any:
-        """What the ensemble says of a table: the members' outputs `(E, n, O)` by default."""
+        """Return the ensemble's answer for a table: the members' outputs `(E, n, O)` by default."""
         check_is_fitted(self)
         X = self._checked_rows(X, reset=False)
         with advising_on_frames():

@@ -47,7 +47,7 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
     classes_ : array of shape (n_classes,)
         Class labels, in the order of the columns of `predict_proba`.
     temperature_ : float
-        What the logits of `model_` have been divided by: above 1 where they were too sure.
+        The divisor of the logits of `model_`: above 1 if they were overconfident.
     oof_prediction_ : array of shape (n_samples, n_classes)
         Calibrated out-of-fold probabilities of each training row.
     oof_score_ : float
@@ -126,7 +126,7 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
         if self.calibrate:
             self.temperature_ = _temperature(self._outputs, labels, table.weights)
         self.oof_prediction_ = _probabilities(self._outputs / self.temperature_)
-        self.model_.uncertainty = None  # of 'evidence': calibrated by the temperature instead
+        self.model_.uncertainty = None  # the temperature calibrates 'evidence', too
         logits = self.model_.layers[-1].params
         for name in logits:
             logits[name][...] /= self.temperature_

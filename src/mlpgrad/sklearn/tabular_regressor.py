@@ -20,7 +20,7 @@ from mlpgrad.sklearn.tabular import TabularMLP
 from mlpgrad.uncertainty import Noise
 
 LEAST_NOISE = 1e-4
-"""The least variance of the noise, as a share of that of the out-of-fold errors."""
+"""The least variance of the noise, as a fraction of that of the out-of-fold errors."""
 
 
 @documented
@@ -94,11 +94,11 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
     def _conclude(self, table: Table, weights: Array | None) -> None:
         self.oof_prediction_ = self._as_given(self._outputs)
         self.oof_score_ = float(r2_score(table.target, self._outputs, sample_weight=weights))
-        if self.model_.uncertainty is None:  # that of 'evidence' knows the noise
+        if self.model_.uncertainty is None:  # 'evidence' has estimated the noise
             self.model_.uncertainty = self._noise(table)
 
     def _noise(self, table: Table) -> Noise:
-        """What the out-of-fold errors have beyond the members' own disagreement."""
+        """Estimate the noise: the out-of-fold errors beyond the disagreement of the members."""
         with advising_on_frames():
             spread = self.model_.predict(table.x).var(axis=0)
         squares = np.square(self._outputs - table.target)
@@ -126,11 +126,12 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
         return self._as_given(self._predicted(X).mean(axis=0))
 
     def predict_std(self, X: Any) -> Array:
-        """The standard deviation of a new target, as far as the table tells it.
+        """Predict the standard deviation of new targets.
 
-        It is made of the noise, which is the same for all rows: what out-of-fold errors have beyond
-        the members' disagreement; and of that disagreement at each row. With 'evidence', the
-        noise is that of the evidence, and the law of the weights is counted.
+        The variance is the sum of the variance of the members' predictions for the row and that of
+        the noise, which is the same for all rows: the mean squared out-of-fold error minus the mean
+        variance of the members. With 'evidence', the noise is that of the evidence, and the
+        posterior variance due to the weights is included.
 
         Parameters
         ----------
@@ -145,22 +146,23 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
         return self._as_given(self._predicted(X, std=True).std)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[Array, Array]:
-        """Bounds that hold a target with this probability.
+        """Predict intervals that contain new targets with a given probability.
 
-        They are those of a normal law with the prediction as mean and the standard deviation of
-        `predict_std`; with 'evidence', of Student's law where the noise has heavy tails.
+        They are central intervals of a normal distribution with the prediction as mean and the
+        standard deviation of `predict_std`; with 'evidence' it is Student's distribution if the
+        noise has heavy tails.
 
         Parameters
         ----------
         X : DataFrame or array of shape (n_samples, n_features)
             Rows with the columns of `fit`.
         coverage : float, default=0.9
-            Between 0 and 1.
+            The probability, between 0 and 1.
 
         Returns
         -------
         low, high : array of shape (n_samples,) or (n_samples, n_outputs)
-            In the unit of `y`.
+            Bounds, in the unit of `y`.
         """
         low, high = self._predicted(X, interval=coverage)
         return self._as_given(low), self._as_given(high)

@@ -78,9 +78,7 @@ class Moments:
         self.deviation = size * np.sqrt(square)
 
     def scaling(self) -> tuple[Array, Array]:
-        """Return mean and standard deviation; the latter is 1 for a column that is constant to
-        rounding.
-        """
+        """Return mean and standard deviation, or 1 for columns that are constant to rounding."""
         mean = self.origin + self.mean
         constant = self.deviation <= ROUNDING * np.abs(mean)
         return mean, np.where(constant, 1.0, self.deviation)

@@ -24,12 +24,12 @@ class Laplace(Uncertainty):
     """w ~ N(w_trained, A^-1),  A = sum_n J_n^T H_n J_n + diag(alpha)
 
     A normal approximation of the posterior of the weights. J is the Jacobian of the outputs with
-    respect to the weights, H is the second derivative of the negative log likelihood with respect
-    to the outputs (1 / noise variance for a squared error), and alpha is the precision of the
-    prior, whose mean is 0. Outputs are linearized in the weights, so their covariance is J A^-1
-    J^T. `model.laplace(x, y)` makes one, and so does a fit by `LevenbergMarquardt` with "bayes".
-    MacKay 1992, "A practical Bayesian framework for backpropagation networks"; Immer, Korzepa and
-    Bauer 2021, "Improving predictions of Bayesian neural nets via local linearization".
+    respect to the weights, and alpha is the precision of the prior, whose mean is 0. H is the
+    second derivative of the negative log likelihood with respect to the outputs: 1 / noise variance
+    for a squared error. Outputs are linearized in the weights, so their covariance is J A^-1 J^T.
+    `model.laplace(x, y)` makes one, and so does a fit by `LevenbergMarquardt` with "bayes". MacKay
+    1992, "A practical Bayesian framework for backpropagation networks"; Immer, Korzepa and Bauer
+    2021, "Improving predictions of Bayesian neural nets via local linearization".
 
     The approximation is valid only for the weights that the model had: if these have changed,
     predictions that need it raise an error.

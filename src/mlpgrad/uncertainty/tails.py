@@ -57,7 +57,7 @@ def log_density(errors: Array, variance: Array, kurtosis: Array) -> Array:
     Parameters
     ----------
     errors, variance, kurtosis : array
-        Of shapes that broadcast.
+        Arrays whose shapes can be broadcast.
     """
     from scipy.special import gammaln
 

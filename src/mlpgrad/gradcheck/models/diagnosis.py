@@ -1,4 +1,4 @@
-"""Which layer is wrong: from the loss downwards, the first whose upstream delta is correct."""
+"""The search for the wrong layer: the first from the loss on that gets a correct delta."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class DeltaProblem(Problem):
         self._base = [signature.copy() for signature in signatures(model.twin)]
 
     def _backward(self) -> Array:
-        """What backward of the part returns in one step of the model."""
+        """The delta that backward of the part returns in one step of the model."""
         returned: list[Array] = []
         original: Any = self.part.backward
 
@@ -69,7 +69,7 @@ class DeltaProblem(Problem):
         return value, bool(crossed(problem.twin, self._base)[0])
 
     def evidence(self, rng: np.random.Generator) -> Evidence | None:
-        """Slopes along the delta and two random directions, if one differs; else none."""
+        """Compare along the delta and two random directions; return None if none differs."""
         place = check_point(self, self.place, rng, 2, along=True)
         wrong = place.wrong(self.leaves)
         if not wrong:
@@ -78,7 +78,7 @@ class DeltaProblem(Problem):
         return evidence(*wrong[0], place.gradient, elements, self.what)
 
     def slope(self, vector: Array) -> Finding:
-        """The comparison along one direction, of the shape of the delta."""
+        """Compare along one direction, which has the shape of the delta."""
         unit, place = vector.ravel() / np.linalg.norm(vector), self.place
         typical, slope = rms(place.gradient), float(unit @ place.gradient)
         direction = Direction(0, 0, unit.size, unit, slope, typical, STEP)
@@ -87,7 +87,7 @@ class DeltaProblem(Problem):
 
 
 class Blame(NamedTuple):
-    """The place of the mistake."""
+    """The place of a mistake."""
 
     where: str
     own: list[str]
@@ -98,7 +98,7 @@ class Blame(NamedTuple):
 
 
 class Diagnosis:
-    """The walk from the loss downwards, at one point; `wrong` names the wrong gradients there."""
+    """The search at one point from the loss on; `wrong` names the wrong gradients."""
 
     def __init__(
         self, problem: ModelProblem, place: Place, wrong: set[str], rng: np.random.Generator
@@ -106,7 +106,7 @@ class Diagnosis:
         self.problem, self.place, self.wrong, self.rng = problem, place, wrong, rng
 
     def blame(self) -> Blame | None:
-        """The loss, or the first layer below it that gets a correct delta and makes a mistake."""
+        """Blame the loss, or the first layer below it that makes a mistake with a correct delta."""
         loss = self.problem.twin.loss
         top = DeltaProblem(self.problem, self.place, loss, "the delta that the loss starts with")
         found = top.evidence(self.rng)
@@ -116,7 +116,7 @@ class Diagnosis:
         return Blame(where, [], self.delta_hints(top, found))
 
     def among(self, layers: Sequence[Layer]) -> Blame | None:
-        """The first of a row of layers, from its end, that makes a mistake."""
+        """Blame the first of some layers, from the last on, that makes a mistake."""
         for layer in reversed(layers):
             own = [name for name in self.problem.arrays(layer) if name in self.wrong]
             below, found = None, None
@@ -131,7 +131,7 @@ class Diagnosis:
     def named(
         self, layer: Layer, own: list[str], below: DeltaProblem | None, found: Evidence | None
     ) -> Blame:
-        """A layer, with what is wrong about it."""
+        """Describe a layer and its mistakes."""
         name = self.problem.called(layer)
         self.problem.gradient(self.place.point)
         seen = Pass(layer, name, *map(np.array, (layer._inputs, layer._outputs, layer._delta)))
@@ -145,7 +145,7 @@ class Diagnosis:
         return Blame(f"{where} wrong", own, hints, seen)
 
     def delta_hints(self, below: DeltaProblem, found: Evidence) -> list[Hint]:
-        """What a delta's slopes say: simple patterns, then what the loss does not notice."""
+        """Hints about a delta: simple patterns, then changes that the loss does not notice."""
         simple = list(hints(found, {}, factors(self.problem)))
         if not simple or simple[0].code == "ZERO_LINE":
             simple = list(invariances(below.what, below.inputs, below.slope)) or simple

@@ -1,4 +1,4 @@
-"""What the mistakes of layers look like: patterns in what one layer computes."""
+"""Patterns of mistakes in the results of one layer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlpgrad.layers.chain import walk
 
 
 class Pass(NamedTuple):
-    """A layer's part in one step: what it got, gave and got back."""
+    """A layer's part in one step: its input, its output, and its deltas."""
 
     layer: Layer
     name: str
@@ -27,7 +27,7 @@ class Pass(NamedTuple):
 
 
 def factors(problem: ModelProblem) -> dict[float, str]:
-    """Constant ratios that would have a reason in this model."""
+    """Constant ratios that have a known reason in this model."""
     rows = problem.rows
     named: dict[float, str] = {
         float(rows): f"{rows} rows: the mean over the batch (1/N) is missing",
@@ -47,7 +47,7 @@ def factors(problem: ModelProblem) -> dict[float, str]:
 
 
 def pass_hints(seen: Pass, passed: Array, found: Evidence) -> Iterator[Hint]:
-    """What may be wrong with the delta that a layer passes on."""
+    """Hints about the delta that a layer passes on."""
     layer, name, upstream = seen.layer, seen.name, seen.upstream
     weights = getattr(layer.params, "weights", np.empty((0, 1)))
     square = weights.shape[-1] == weights.shape[-2]
@@ -70,7 +70,7 @@ def pass_hints(seen: Pass, passed: Array, found: Evidence) -> Iterator[Hint]:
 
 
 def slope_hint(seen: Pass, passed: Array) -> Hint:
-    """How an activation's slope differs from the numeric one."""
+    """Hints about the slope of an activation that differs from the numeric slope."""
     z, a, what = seen.inputs, seen.outputs, f"the slope of {seen.name}"
     used = np.where(seen.upstream == 0, np.nan, passed / seen.upstream)
     correct, known = element_slope(seen.layer, z), np.isfinite(used)
@@ -96,9 +96,9 @@ def slope_hint(seen: Pass, passed: Array) -> Hint:
 
 
 def vector_hints(seen: Pass, kind: str, found: Evidence) -> Iterator[Hint]:
-    """A gradient with one number a feature that was not summed over the batch.
+    """Hints about a gradient with one number per feature that was not summed over the batch.
 
-    Where the output is affine in the parameter, output(1 + p) - output(p) is its slope.
+    If the output is affine in the parameter, output(1 + p) - output(p) is its slope.
     """
     layer, delta, gradient = seen.layer, seen.upstream, found.gradient
     if found.shape != delta.shape[-1:]:
@@ -116,14 +116,14 @@ def vector_hints(seen: Pass, kind: str, found: Evidence) -> Iterator[Hint]:
 
 
 def rounding_hint(what: str, size: float) -> Hint:
-    """Errors without a pattern, as small as those of a short number format."""
+    """The hint that errors without a pattern are as small as those of a short number format."""
     kind = "float16" if size > 3e-6 else "float32"
     text = f"{what} has a relative error of {size:.0e} without a pattern: stored in {kind}?"
     return Hint("ROUNDING", text)
 
 
 def close(used: Array, correct: Array, where: Array, tolerance: float = 1e-3) -> bool:
-    """Whether the slopes agree nearly everywhere."""
+    """Whether slopes agree nearly everywhere."""
     near = abs(used - correct)[where] <= tolerance * (abs(correct)[where] + 0.01)
     return bool(near.size and near.mean() > 0.95)
 
@@ -139,7 +139,7 @@ def element_slope(layer: Any, z: Array) -> Array:
 
 
 def invariances(what: str, x: Array, slope: Callable[[Array], Finding]) -> Iterator[Hint]:
-    """Changes of x that leave the loss as it is, where its delta says otherwise: normalisations."""
+    """Hints about changes of x that leave the loss unchanged, contrary to the delta."""
     rng, shape = stream(2, 1), x.shape
     centred = x - x.mean(axis=-2, keepdims=True)
     tests = (
@@ -160,7 +160,7 @@ def invariances(what: str, x: Array, slope: Callable[[Array], Finding]) -> Itera
 
 
 def unnoticed(finding: Finding) -> float:
-    """The numeric slope relative to what the delta says, where that is wrong; else 1."""
+    """The numeric slope relative to that by the delta if the latter is wrong, else 1."""
     numeric, analytic = abs(finding.estimate.value), abs(finding.direction.analytic)
     differs = finding.outcome is Outcome.DIFFERS
     return numeric / max(analytic, finding.direction.rms, 1e-300) if differs else 1.0

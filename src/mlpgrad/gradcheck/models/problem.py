@@ -1,4 +1,4 @@
-"""A `Sequential` with its data as a problem to check, evaluated as an ensemble of rows."""
+"""A `Sequential` with its data as a problem to check, evaluated by an ensemble of copies."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from mlpgrad.network.network import Network
 from mlpgrad.penalties import penalise
 
 ROWS = 24
-"""Perturbed copies evaluated in one forward pass, at most."""
+"""The largest number of perturbed copies in one forward pass."""
 ELEMENTS = 1 << 20
-"""Number of elements that the perturbed copies may hold together."""
+"""The largest total number of elements in the perturbed copies."""
 
 
 class ModelProblem(Problem):
-    """The objective of a model on one batch, computed in float64 by a twin of it.
+    """The objective of a model on one batch, computed in float64 by a twin.
 
     Parameters
     ----------
@@ -31,8 +31,7 @@ class ModelProblem(Problem):
     x, y, sample_weight
         The batch.
     name : callable
-        The name of the layer at a position such as `"2.0"`; empty if it needs none, being the
-        only one.
+        The name of the layer at a position such as `"2.0"`; empty for an only layer.
     """
 
     shows_kinks = True
@@ -73,7 +72,7 @@ class ModelProblem(Problem):
         self._at: Array | None = None
 
     def _leaves(self) -> Iterator[Leaf]:
-        """Every slot; in an ensemble, those of one member after the other."""
+        """All arrays of parameters; in an ensemble, member by member."""
         for member in range(self.model.ensemble_size or 1):
             begin = member * self.twin.params.shape[-1]
             for name, slot in self.slots.items():
@@ -81,7 +80,7 @@ class ModelProblem(Problem):
                 yield Leaf(name + whose, begin + slot.start, begin + slot.stop, slot.shape)
 
     def _size(self) -> int:
-        """About how many numbers one twin holds."""
+        """The approximate number of elements in one twin."""
         width = sum(layer.out_features or 0 for _, layer in walk(self.twin.layers)) or 1
         return len(self.point) + 4 * self.batch[0].size + 4 * self.rows * width
 
@@ -90,7 +89,7 @@ class ModelProblem(Problem):
         return self._names[id(layer)] or "the layer"
 
     def arrays(self, layer: Layer) -> list[str]:
-        """The names of the parameters of a layer and of all that is inside it."""
+        """The names of the parameters of a layer and of the layers inside it."""
         inside = {id(layer), *(id(part) for _, part in walk(layer.children()))}
         return [name for name, slot in self.slots.items() if id(slot.layer) in inside]
 
@@ -105,7 +104,7 @@ class ModelProblem(Problem):
         if several and not isinstance(requests[0][3], complex):
             try:
                 return self._together(point, requests)
-            except Exception:  # a user's layer may not know about ensembles
+            except Exception:  # a user's layer may not support ensembles
                 self._tile = 1
         return super().values(point, requests)
 
@@ -118,12 +117,12 @@ class ModelProblem(Problem):
 
     @cached_property
     def _complex(self) -> tuple[Network, Any]:
-        """A twin that computes with complex numbers, and its batch."""
+        """A twin that computes with complex numbers, with its batch."""
         model = self.model.lifted(np.complex128)
         return model, model._cast(*self.arguments)
 
     def _together(self, point: Array, requests: Sequence[Request]) -> Answers:
-        """Many values at once, by an ensemble of twins."""
+        """Compute many values at once by an ensemble of twins."""
         values, moved = [], []
         for start in range(0, len(requests), self._tile):
             some = requests[start : start + self._tile]
@@ -138,7 +137,7 @@ class ModelProblem(Problem):
 
     @cached_property
     def _tiled(self) -> Network:
-        """An ensemble of twins, after a test that it computes what the twin does."""
+        """An ensemble of twins, after a test that it computes the same as the twin."""
         tiled = self.twin.tiled(self._tile)
         alone = forward(self.twin, self.point, self.state, self.batch)
         same = np.tile(self.point, (self._tile, 1))
@@ -157,17 +156,17 @@ class ModelProblem(Problem):
 
     @cached_property
     def _own(self) -> tuple[Network, Any]:
-        """A copy that computes as the user does, and its batch."""
+        """A copy in the dtype of the user's model, with its batch."""
         return self.model.copy(), self.model._cast(*self.arguments)
 
     def newcomer(self) -> Network:
-        """A twin that has never seen a batch, and computes dL/dx."""
+        """A twin that has had no batch yet, and computes dL/dx."""
         twin = self.model.lifted(np.float64)
         twin.layers[0].wants_input_delta = True
         return twin
 
     def penalty_gradient(self, point: Array) -> Array:
-        """The penalties' share of the gradient, as a flat vector."""
+        """The part of the gradient due to penalties, as a flat vector."""
         model = self.twin
         model.params, model.grads = point.reshape(model.params.shape), 0
         penalise(0.0, model._penalised, model._slopes)
@@ -175,7 +174,7 @@ class ModelProblem(Problem):
         return found
 
     def step(self, model: Network, batch: Any, point: Array, grads: Any = 0) -> Array:
-        """The gradient of one forward and backward of a model, which held `grads` before."""
+        """The gradient of one step of a model whose gradients were `grads` before."""
         model.params, model.grads = point.reshape(model.params.shape), grads
         model.state = self.state.astype(model.dtype)
         self.passes += 1
@@ -185,7 +184,7 @@ class ModelProblem(Problem):
         return found
 
     def outcome(self, model: Network, batch: Any) -> dict[str, Array]:
-        """What one step at the point computes: the value, the gradients by name, and dL/dx."""
+        """The results of one step at the point: the value, the gradients by name, and dL/dx."""
         gradient = self.step(model, batch, self.point)
         found = {f"gradient of {leaf.name}": gradient[leaf.slice] for leaf in self.leaves}
         if model._input_delta is not None:
@@ -194,10 +193,10 @@ class ModelProblem(Problem):
 
 
 def forward(model: Network, params: Array, state: Array, batch: Any) -> Any:
-    """The objective at `params`, a forward pass only; the sum over an ensemble that was one.
+    """The objective at `params`, by a forward pass; for a user's ensemble the sum over members.
 
-    The loss of an ensemble that the user made is the sum over its members, since they are
-    independent of each other; tiled copies `(rows, P)` give one value each.
+    The members of a user's ensemble are independent of each other. Tiled copies `(rows, P)` give
+    one value each.
     """
     x, target, weights = batch
     model.params, model.state = params.reshape(model.params.shape), state
@@ -220,7 +219,7 @@ def signatures(model: Network) -> list[Array]:
 
 
 def crossed(model: Network, base: list[Array], rows: int = 1) -> Array:
-    """For each of an ensemble's members, whether it is on another side of some kink."""
+    """For each member of an ensemble, whether it is on another side of some kink."""
     moved = np.zeros(rows, bool)
     for now, before in zip(signatures(model), base, strict=True):
         count = 1 if now.shape == before.shape else rows
@@ -229,9 +228,9 @@ def crossed(model: Network, base: list[Array], rows: int = 1) -> Array:
 
 
 def known_forward(part: Any) -> bool:
-    """Whether the forward of a layer, loss or penalty is this library's: its kinks are known."""
+    """Whether the forward of a layer, loss or penalty is the library's, with known kinks."""
     if callable(getattr(part, "function", None)):
-        return False  # given by the user
+        return False  # defined by the user
     methods = ("forward", "apply", "losses", "value")
     found = (getattr(type(part), name, None) for name in methods)
     return all(getattr(f, "__module__", "mlpgrad").startswith("mlpgrad") for f in found if f)

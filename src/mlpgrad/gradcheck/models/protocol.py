@@ -1,4 +1,4 @@
-"""Whether a model's calls leave everything as they found it, layer by layer."""
+"""The checks that a model's calls leave their arguments and earlier results unchanged."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LONGER = (
 
 
 def not_written(problem: ModelProblem) -> Findings:
-    """Methods that must write into `out`, and return their result instead."""
+    """Find methods that return their result instead of writing it into `out`."""
     model, found = problem.model.lifted(np.float64), []
 
     def watched(owner: Any, method: str, name: str) -> None:
@@ -41,7 +41,7 @@ def not_written(problem: ModelProblem) -> Findings:
             if original(*arguments) is not None and np.array_equal(before, out, equal_nan=True):
                 found.append(f"{method} of {name} returns its result; write it into out[...]")
 
-        vars(owner)[method] = call  # not an option of that name
+        vars(owner)[method] = call  # not an option with that name
 
     for (_, layer), (_, twin) in zip(walk(model.layers), walk(problem.twin.layers), strict=True):
         for method in ("apply", "slope"):
@@ -53,9 +53,9 @@ def not_written(problem: ModelProblem) -> Findings:
 
 
 def dirty_gradients(problem: ModelProblem, first: Array, rng: np.random.Generator) -> Findings:
-    """A second step, into gradients that hold something already: it must overwrite them.
+    """Make a second step, which must overwrite the gradients of the first.
 
-    Layers that never write theirs at all are left to the comparison with the numeric slopes.
+    Layers that never write gradients are left to the comparison with numeric slopes.
     """
     dirt = np.asarray(rng.standard_normal(first.shape) * (float(np.abs(first).max()) or 1.0))
     held = dirt.reshape(problem.twin.grads.shape)
@@ -73,7 +73,7 @@ def dirty_gradients(problem: ModelProblem, first: Array, rng: np.random.Generato
 
 
 def stale_cache(problem: ModelProblem, first: Array, decoy: Array) -> Findings:
-    """A step elsewhere, compared with a new model's, and a step back at the point."""
+    """Compare a step on another batch with that of a new model, and repeat the first step."""
     x, target, weights = problem.batch
     batch = np.roll(x, 1, axis=-2) * 1.1 + 0.01, target, weights
     used = problem.step(problem.twin, batch, decoy)
@@ -84,10 +84,10 @@ def stale_cache(problem: ModelProblem, first: Array, decoy: Array) -> Findings:
 
 
 def stale_rows(problem: ModelProblem, first: Array) -> Findings:
-    """A shorter batch after a longer one, against a model that has never seen the longer one.
+    """Compare a shorter batch after a longer one with a model that never had the longer one.
 
-    Buffers that were made for another number of rows must not shine through: not in the value,
-    the gradients and dL/dx of the shorter batch, nor in the gradients of the longer one afterwards.
+    Buffers for another number of rows must not affect the value, the gradients and dL/dx of the
+    shorter batch, or the gradients of the longer batch afterwards.
     """
     if problem.rows == 1:
         return {}
@@ -95,7 +95,7 @@ def stale_rows(problem: ModelProblem, first: Array) -> Findings:
     try:
         batch = [None if part is None else part[half].copy() for part in problem.batch]
         expected = problem.outcome(problem.newcomer(), batch)
-    except Exception:  # a user's layer may be made for one number of rows
+    except Exception:  # a user's layer may need a fixed number of rows
         return {}
     try:
         found = problem.outcome(problem.fresh, batch)
@@ -111,7 +111,7 @@ def stale_rows(problem: ModelProblem, first: Array) -> Findings:
 
 
 def mutations(problem: ModelProblem) -> Findings:
-    """One step in which the arguments of every layer's calls are compared before and after."""
+    """Make a step that compares the arguments of every layer's calls before and after."""
     model = problem.twin
     names = ("x", "y", "sample_weight")
     given = [None if part is None else part.copy() for part in problem.batch]
@@ -122,7 +122,7 @@ def mutations(problem: ModelProblem) -> Findings:
         problem.step(model, given, problem.point)
     finally:
         for _, layer in walk(model.layers):
-            del layer.forward, layer.backward  # the instance's: what `watch` has set
+            del layer.forward, layer.backward  # the attributes that `watch` has set
     for name, now, before in zip(names, given, problem.batch, strict=True):
         if now is not None and before is not None and not np.array_equal(now, before):
             changed.append(f"the step changes its argument {name}")
@@ -145,7 +145,7 @@ def watch(layer: Layer, name: str, changed: list[str]) -> None:
         out = forward(x)
         if not np.array_equal(x, kept[0][2]):
             changed.append(f"forward of {name} changes its input")
-        if out is not x:  # Identity-like layers may hand on what they were given
+        if out is not x:  # layers such as Identity may pass on their argument
             kept.append(("the output of its forward", out, out.copy()))
         return out
 
@@ -155,7 +155,7 @@ def watch(layer: Layer, name: str, changed: list[str]) -> None:
         passed = backward(delta)
         changed.extend(
             f"backward of {name} changes {what}"
-            for what, now, before in watched[passed is None :]  # unless nobody needs the delta
+            for what, now, before in watched[passed is None :]  # without dL/dx, delta is free
             if not np.array_equal(now, before)
         )
         return passed
@@ -167,7 +167,7 @@ PASSED = "the delta it passes on"
 
 
 def not_linear(problem: ModelProblem) -> Findings:
-    """backward(0) = 0 and backward(2 delta) = 2 backward(delta), for each layer from the loss."""
+    """Check backward(0) = 0 and backward(2 delta) = 2 backward(delta), from the last layer on."""
     model = problem.twin
     model.params, model.state = problem.point.reshape(model.params.shape), problem.state
     x, target, weights = problem.batch
@@ -189,7 +189,7 @@ def not_linear(problem: ModelProblem) -> Findings:
 
 
 def responses(problem: ModelProblem, layer: Layer, delta: Array) -> dict[str, Array]:
-    """What backward gives for a delta: the gradients, and the delta passed on."""
+    """The results of backward for a delta: the gradients, and the delta passed on."""
     names, grads = problem.arrays(layer), problem.twin.grads
     for name in names:
         problem.slots[name].view(grads).fill(0)
@@ -207,7 +207,7 @@ def different(problem: ModelProblem, a: Array, b: Array) -> str | None:
 
 
 def same(a: Array, b: Array) -> bool:
-    """Equal except for the rounding of another order of summation."""
+    """Whether arrays are equal up to the rounding of another order of summation."""
     if a.shape != b.shape:
         return False
     if np.array_equal(a, b, equal_nan=True):

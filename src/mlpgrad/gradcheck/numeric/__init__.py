@@ -1,1 +1,1 @@
-"""Numeric derivatives of a function of one flat vector, and what they say about a gradient."""
+"""Numeric derivatives of a function of one flat vector, and their comparison with a gradient."""

@@ -1,8 +1,8 @@
 """Derivatives along one direction, each with a bound on its own error.
 
 Each scheme is a generator: it yields the offsets `t` at which it wants `f(p + t u)`, receives the
-values (and whether a kink lies between `p` and there), and returns an `Estimate`. So the offsets
-of many directions can be evaluated together, as one batched forward of an ensemble.
+values (and whether a kink lies between `p` and that point), and returns an `Estimate`. So the
+offsets of many directions can be evaluated together, as one batched forward pass of an ensemble.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from mlpgrad._core.arrays import Array
 NOISE_FACTOR = 16.0
 """C in the bound `C noise / h`."""
 STEP = 2.5e-3
-"""First step along a unit direction: the best for float64 and functions of scale one."""
+"""First step along a unit direction: the best one for float64 and functions of scale one."""
 TINY = float(np.finfo(np.float64).tiny)
 SHRINK = 8.0
 BUDGET = 12
 """Evaluations along one direction, not counting Ridders' method."""
 
 AVERAGED, RANGES = 96, 5
-"""Pairs of values that are averaged, and ranges of half the length each that are tried."""
+"""The number of pairs of values to average, and of ranges to try, each half as long."""
 
 Answers = tuple[Array, Array]  # values, and whether a kink was crossed
 
 
 class Noise(NamedTuple):
-    """How uncertain values of f are along one direction."""
+    """The uncertainty of values of f along one direction."""
 
     value: float
     """f at the point itself."""
@@ -47,8 +47,8 @@ class Noise(NamedTuple):
     def of(self, values: Array, offsets: Array) -> float:
         """The uncertainty of values at some offsets.
 
-        Values have the relative error eps, and those of a displaced point are those of another
-        point, closer than `argument`: that counts where f is steeper there than at the point.
+        Values have the relative error eps. In addition a displaced point is rounded to another one
+        at a distance of up to `argument`, which matters if f is steep there.
         """
         steepest = np.max(np.abs(values - self.value) / np.abs(offsets))
         level = max(self.level, self.precision * float(np.max(np.abs(values))))
@@ -60,7 +60,7 @@ STENCIL = np.array([1.0, -1.0, 2.0, -2.0, 4.0, -4.0])
 
 
 class Scheme(StrEnum):
-    """How a derivative was estimated; `short` is the name in a table."""
+    """The method of an estimate; `short` is its name in a table."""
 
     short: str
 
@@ -77,14 +77,14 @@ class Scheme(StrEnum):
 
 
 class Estimate(NamedTuple):
-    """A derivative along a direction, and how far it may be off."""
+    """A derivative along a direction, with a bound on its error."""
 
     value: float
     bound: float
     step: float
     scheme: Scheme
     smooth: bool = True
-    """False where a kink is known to lie within the stencil."""
+    """False if a kink is known to lie within the stencil."""
     rounding: float = 0.0
     """The share of rounding in the bound."""
     used: int = 0
@@ -115,10 +115,10 @@ def richardson(values: Array, h: float, noise: Noise, smooth: bool = True) -> Es
 
 
 def central(noise: Noise, enough: Callable[[Estimate], bool], step: float) -> Run[Estimate]:
-    """Central differences of order 6, with a step that sees no kink and truncates little.
+    """Central differences of order 6, at a step without a kink and with little truncation.
 
     The outer points are evaluated first: if a kink lies between them, the step shrinks before
-    the inner points are paid for.
+    the inner points are evaluated.
 
     Parameters
     ----------
@@ -171,8 +171,8 @@ class Slopes(NamedTuple):
 
 
 def second_order(noise: Noise, steps: list[float]) -> Run[list[Slopes]]:
-    """(f(h) - f(-h)) / 2h at each of `steps`, downwards; truncation from neighbouring steps."""
-    steps = [max(h, TINY) for h in steps]  # of subnormal parameters they would be 0
+    """(f(h) - f(-h)) / 2h at decreasing `steps`; truncation errors from neighbouring steps."""
+    steps = [max(h, TINY) for h in steps]  # else 0 for subnormal parameters
     values, moved = yield [t for h in steps for t in (h, -h)]
     rights, lefts = (values[0::2] - noise.value) / steps, (noise.value - values[1::2]) / steps
     centrals = (rights + lefts) / 2
@@ -190,7 +190,7 @@ def second_order(noise: Noise, steps: list[float]) -> Run[list[Slopes]]:
 
 
 def fourth_order(slopes: list[Slopes]) -> list[float]:
-    """Slopes without the truncation of order 2, from those at each two neighbouring steps."""
+    """Slopes without the truncation error of order 2, from pairs of neighbouring steps."""
     found = []
     for large, small in pairwise(each.central for each in slopes):
         ratio = (large.step / small.step) ** 2
@@ -199,7 +199,7 @@ def fourth_order(slopes: list[Slopes]) -> list[float]:
 
 
 def complex_step(noise: Noise) -> Run[Estimate]:
-    """Im f(p + i h u) / h: no difference is taken, so h can be tiny and the result is exact.
+    """Im f(p + i h u) / h: without a difference, h can be tiny and the result is exact.
 
     Squire and Trapp, "Using complex variables to estimate derivatives of real functions", 1998.
     """
@@ -210,7 +210,7 @@ def complex_step(noise: Noise) -> Run[Estimate]:
 
 
 def ridders(noise: Noise, scale: float, tries: int = 60) -> Run[Estimate]:
-    """Ridders' extrapolation from a large step downwards: for functions of unknown scale.
+    """Ridders' extrapolation from a large step downwards, for functions of unknown scale.
 
     A Neville tableau of central differences at steps shrinking by 1.6; the entry whose
     neighbours agree best is taken (Ridders, Advances in Engineering Software 4, 1982).
@@ -225,20 +225,20 @@ def ridders(noise: Noise, scale: float, tries: int = 60) -> Run[Estimate]:
         used += 2
         flat &= bool(plus == minus)
         if plus == minus and not flat:
-            break  # f moves in steps: at smaller ones it stands still
+            break  # f is a step function: it is constant at smaller steps
         rounding = NOISE_FACTOR * noise.of(np.array([plus, minus]), np.array([h, -h])) / h
         row = [float(plus - minus) / (2 * h)]
         for number, old in enumerate(previous[: order - 1], start=1):
             weight = factor ** (2 * number)
             row.append((weight * row[-1] - old) / (weight - 1))
-            # three neighbours: two agree by accident once in so many tries
+            # three neighbours, since two can agree by accident
             neighbours = [row[-2], *previous[number - 1 : number + 1]]
             bound = max(abs(row[-1] - neighbour) for neighbour in neighbours) + rounding
             if number >= 2 and bound < best.bound:
                 smooth = not moved.any()
                 best = Estimate(row[-1], bound, h, Scheme.RIDDERS, smooth, rounding)
         if best.bound < rounding:
-            break  # from here on rounding grows
+            break  # smaller steps have larger rounding errors
         previous = row
         h /= factor
     return best._replace(used=used)
@@ -247,8 +247,8 @@ def ridders(noise: Noise, scale: float, tries: int = 60) -> Run[Estimate]:
 def averaged(noise: Noise, scale: float) -> Run[Estimate]:
     """The slope of an odd polynomial fitted through many values, at the best of some ranges.
 
-    Rounding errors of different values are nearly independent, so that their scatter about the
-    fit tells how uncertain its slope is.
+    Rounding errors of different values are nearly independent, so their scatter about the fit
+    gives the uncertainty of its slope.
     """
     at = (np.arange(AVERAGED) + 0.5) / AVERAGED * 0.8 + 0.2
     powers = at[:, None] ** np.arange(0, 8, 2)
@@ -261,8 +261,8 @@ def averaged(noise: Noise, scale: float) -> Run[Estimate]:
         slope, error, scatter = fitted(differences, at, powers)
         simple = fitted(differences, at, powers[:, :-1])[0]
         if scatter * h > 3 * noise.of(values, h * np.concatenate([at, -at])):
-            continue  # that is not rounding: the polynomial does not fit
-        stands_still = np.ptp(values) < 8 * noise.level  # steps of f are not random then
+            continue  # more than rounding: the polynomial does not fit
+        stands_still = np.ptp(values) < 8 * noise.level  # then the steps of f are not random
         rounding = 3 * max(error, noise.level / h / (1 if stands_still else AVERAGED))
         bound = rounding + abs(slope - simple)
         if bound < best.bound:
@@ -272,8 +272,8 @@ def averaged(noise: Noise, scale: float) -> Run[Estimate]:
 
 
 def fitted(differences: Array, at: Array, powers: Array) -> tuple[float, float, float]:
-    """The first coefficient of slopes in some powers, its standard deviation, and what is left."""
-    design = powers * at[:, None]  # every difference is as uncertain as any other
+    """The first coefficient of a fit by powers, its standard deviation, and the scatter."""
+    design = powers * at[:, None]  # all differences are equally uncertain
     inverse = np.linalg.pinv(design)
     coefficients = inverse @ (differences * at)
     left = differences * at - design @ coefficients

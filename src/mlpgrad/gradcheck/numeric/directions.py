@@ -1,4 +1,4 @@
-"""Directions in every tensor at one point, and what all of them say."""
+"""Directions in every tensor at one point, and the findings along them."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from mlpgrad.gradcheck.numeric.problem import (
 LARGE = 100_000
 """From this number of parameters on, one direction in each array is checked."""
 FEW = 64
-"""Size of arrays that are looked at element by element where that is worth while."""
+"""Arrays of at most this size are checked by elements if f is coarse."""
 SCALE = 30.0
-"""Ratio of the sizes that move together in an array of very different ones."""
+"""The largest ratio of parameters that move together in an array of several scales."""
 LEAST_STEP = 1e-280
-"""Of subnormal parameters, the smaller steps that follow would be 0."""
+"""The least first step; smaller steps of subnormal parameters would be 0."""
 AT_ONCE = 1 << 20
-"""Number of elements of all the direction vectors held at one time."""
+"""The largest total size of the direction vectors held at a time."""
 
 
-MOST_DIRECTIONS = 1000  # in an array; method="coordinates" takes every element
+MOST_DIRECTIONS = 1000  # per array; method="coordinates" checks every element
 
 
 class Plan(NamedTuple):
-    """What to check, as the caller chose it."""
+    """The options of a check."""
 
     directions: int = 3
     method: str = "auto"
@@ -49,7 +49,7 @@ class Plan(NamedTuple):
     explain: bool = True
 
     def chosen(self) -> Method:
-        """The method; a ValueError where an option is out of range."""
+        """Return the method; raise ValueError if an option is out of range."""
         if not isinstance(self.method, str) or self.method not in METHODS:
             shown = arguments.shown(self.method)
             raise ValueError(f"no method {shown}{nearest(str(self.method), METHODS)}")
@@ -59,7 +59,7 @@ class Plan(NamedTuple):
         return METHODS[self.method]
 
     def call(self, function: str, arguments: str, seed: int) -> str:
-        """The line that repeats the check: every option that is not the default."""
+        """The line that repeats the check, with all options that are not defaults."""
         self.chosen()  # an error before anything is computed
         usual = Plan()._asdict()
         options = {"seed": seed} | {n: v for n, v in self._asdict().items() if v != usual[n]}
@@ -80,7 +80,7 @@ class Plan(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A point, the gradient there, and what was found in each tensor."""
+    """A point, the gradient there, and the findings in each tensor."""
 
     point: Array
     gradient: Array
@@ -88,7 +88,7 @@ class Place(NamedTuple):
     found: Sequence[list[Finding]] = ()
 
     def outcomes(self) -> set[Outcome]:
-        """All that was found, in any tensor."""
+        """The outcomes in all tensors."""
         return {finding.outcome for findings in self.found for finding in findings}
 
     def wrong(self, leaves: Sequence[Leaf]) -> list[tuple[Leaf, list[Finding]]]:
@@ -106,17 +106,17 @@ def check_point(
     ----------
     problem : Problem
     place : Place
-        Where; its findings are not looked at.
+        The point; its findings are ignored.
     rng : Generator
     count : int
         Number of random directions in each tensor.
     along : bool
-        Whether the gradient's own direction is one, too.
+        Whether to include the direction of the gradient.
 
     Returns
     -------
     Place
-        The same with the findings.
+        The same point with the findings.
     """
     found: list[list[Finding]] = [[] for _ in problem.leaves]
     runs: list[tuple[Direction, Any]] = []
@@ -140,7 +140,7 @@ def check_point(
 def directions(
     leaves: Sequence[Leaf], place: Place, rng: np.random.Generator, count: int, along: bool
 ) -> Iterator[Direction]:
-    """Unit vectors in each tensor, with the slope that the gradient gives along them."""
+    """Unit vectors in each tensor, with the slope along them by the gradient."""
     sizes, settings = spread(place.point, leaves), place.settings
     named = settings.method.every_element
     for number, leaf in enumerate(leaves):
@@ -176,9 +176,9 @@ def elements(moves: Array) -> Iterator[Array]:
 
 
 def scales(sizes: Array, moves: Array) -> Iterator[Array]:
-    """For each scale of size in an array, how far its elements move: those of others, not at all.
+    """For each scale in an array, the distance that each element moves: 0 for other scales.
 
-    One step cannot fit all where sizes differ by many powers of ten. Most arrays are of one scale.
+    If sizes differ by many powers of ten, one step cannot suit all. Most arrays have one scale.
     """
     if not is_wide(sizes):
         if moves.any():
@@ -194,10 +194,10 @@ def scales(sizes: Array, moves: Array) -> Iterator[Array]:
 def units(
     gradient: Array, weights: Array, count: int, rng: np.random.Generator, along: bool
 ) -> Iterator[Array]:
-    """The gradient's own direction, if `along`, then Gaussian ones, as far as weights allow.
+    """The direction of the gradient, if `along`, then Gaussian ones, scaled by the weights.
 
-    Along itself a gradient has its largest slope, so that a wrong factor shows at once; an error
-    across it shows along random directions.
+    The slope is largest along the gradient, so a wrong factor shows there; an error perpendicular
+    to it shows along random directions.
     """
     steepest, single = gradient * weights * weights, np.count_nonzero(weights) == 1
     if along and 0 < rms(steepest) < np.inf:
@@ -211,7 +211,7 @@ def units(
 
 
 def second_point(point: Array, leaves: Sequence[Leaf], rng: np.random.Generator) -> Array:
-    """A point nearby, with no element where it was: not at the same kink, not in a cache."""
+    """A nearby point in which all elements differ, so that kinks and caches do not matter."""
     moved, sizes = point.copy(), spread(point, leaves)
     for leaf in leaves:
         part, size = moved[leaf.slice], sizes[leaf.slice]

@@ -1,4 +1,4 @@
-"""One direction in one tensor: the analytic slope against the numeric one."""
+"""The comparison of the analytic with the numeric slope along one direction."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mlpgrad.gradcheck.numeric.derivative import BUDGET, NOISE_FACTOR, Estimate,
 from mlpgrad.gradcheck.numeric.problem import Direction
 
 TRUSTED = 1e-6
-"""A bound so small, relative to the slope's scale, shows that the step is in its good range."""
+"""A bound below this, relative to the scale of the slope, shows that the step is suitable."""
 HALF = 1e-5
-"""Functions with a larger eps compute in float16: single values of them show little."""
+"""Functions with a larger eps compute in float16, so single values show little."""
 DEEP = 4.0
 """The factor by which steps shrink in the search for a scale at which a gradient is correct."""
 LADDERS = {2: [32.0, 1024.0], 3: [16.0, 128.0, 1024.0]}
-"""The factors by which the step is reduced, for as many pairs of evaluations as are left."""
+"""The factors that reduce the step, by the number of pairs of evaluations that are left."""
 SMOOTH = 0.01
 """A slope whose relative error is smaller than this stands out from noise."""
 COARSE = 5e-3
@@ -28,22 +28,22 @@ COARSE = 5e-3
 
 
 class Outcome(Enum):
-    """What one direction says."""
+    """The outcome along one direction."""
 
     AGREES = auto()
     DIFFERS = auto()
     EMPTY = auto()  # both derivatives are below the noise
     UNSURE = auto()  # agrees, but within a tolerance that hides real mistakes
-    KINK = auto()  # no derivative here: between the one-sided slopes
-    BEYOND_KINK = auto()  # no derivative here: outside them
+    KINK = auto()  # not differentiable; between the one-sided slopes
+    BEYOND_KINK = auto()  # not differentiable; outside the one-sided slopes
 
 
 class Roughness(Enum):
-    """How the slopes on both sides differ at small steps."""
+    """The difference between the one-sided slopes as the step shrinks."""
 
-    NONE = auto()  # less and less, like h: a curvature
-    KINK = auto()  # always by as much
-    NOISE = auto()  # more and more, like 1/h: or an oscillation faster than every step
+    NONE = auto()  # shrinks like h: a curvature
+    KINK = auto()  # stays the same
+    NOISE = auto()  # grows like 1/h; or an oscillation faster than every step
 
 
 class Finding(NamedTuple):
@@ -56,7 +56,7 @@ class Finding(NamedTuple):
 
     @property
     def error(self) -> float:
-        """Numeric minus analytic slope."""
+        """The numeric minus the analytic slope."""
         return self.estimate.value - self.direction.analytic
 
     @property
@@ -72,13 +72,13 @@ class Finding(NamedTuple):
 
     @property
     def scale(self) -> float:
-        """The size of slopes in this tensor, to which errors are related."""
+        """The size of slopes in this tensor; errors are relative to it."""
         direction = self.direction
         return max(abs(direction.analytic), direction.rms, abs(self.estimate.value))
 
 
 class Method(NamedTuple):
-    """A way to compare, as the user chooses it by name."""
+    """A method of comparison, which the user chooses by name."""
 
     title: str
     compare: Callable[[Direction, Settings], Run[Finding]]
@@ -86,12 +86,12 @@ class Method(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What all directions at one point share."""
+    """The settings that all directions at one point share."""
 
     value: float
     """f at the point itself."""
     noise: float
-    """Uncertainty of one value of f."""
+    """The uncertainty of one value of f."""
     precision: float
     """eps of the numbers that f computes with."""
     rtol: float
@@ -99,9 +99,9 @@ class Settings(NamedTuple):
     sharp: float
     """A tolerance above this, relative to the slope's scale, hides mistakes that matter."""
     shows_kinks: bool
-    """Whether f tells where it has kinks."""
+    """Whether f reports kinks."""
     knows_all_kinks: bool
-    """Whether it finds every kink that there is."""
+    """Whether f reports all its kinks."""
     method: Method
 
     def along(self, direction: Direction) -> Noise:
@@ -111,7 +111,7 @@ class Settings(NamedTuple):
 
     @property
     def rounding(self) -> float:
-        """The least uncertainty that a value can have."""
+        """The smallest uncertainty that a value can have."""
         return self.precision * abs(self.value)
 
     @property
@@ -121,13 +121,13 @@ class Settings(NamedTuple):
 
 
 def judge(direction: Direction, estimate: Estimate, settings: Settings) -> Finding:
-    """tolerance = rtol scale + C noise / h + truncation"""
+    """Judge by tolerance = rtol scale + C noise / h + truncation."""
     scale = max(abs(direction.analytic), direction.rms, 1e-300)
     single = settings.precision > HALF and np.count_nonzero(direction.vector) == 1
     tolerance = settings.rtol * scale * (2 if single else 1) + estimate.bound
     finding = Finding(Outcome.UNSURE, direction, estimate, tolerance)
     gap, size = abs(finding.error), finding.scale
-    if not (gap < float("inf") and tolerance < float("inf")):  # NaN or infinity on the way
+    if not (gap < float("inf") and tolerance < float("inf")):  # NaN or infinity
         return finding
     if gap > tolerance:
         return finding._replace(outcome=Outcome.DIFFERS)
@@ -139,7 +139,7 @@ def judge(direction: Direction, estimate: Estimate, settings: Settings) -> Findi
 
 
 def confirmed(finding: Finding, settings: Settings) -> Run[Finding]:
-    """The finding, if it persists over three decades of the step where no one shows the kinks."""
+    """The finding if it persists over three decades of the step, unless f reports all kinks."""
     if finding.outcome not in (Outcome.DIFFERS, Outcome.UNSURE):
         return finding
     direction, found = finding.direction, finding.estimate
@@ -147,7 +147,7 @@ def confirmed(finding: Finding, settings: Settings) -> Run[Finding]:
     in_range = found.smooth and found.bound <= TRUSTED * finding.scale
     clear = abs(finding.error) > 10 * finding.tolerance
     if all((differs, settings.knows_all_kinks, in_range, clear)):
-        # two estimates of order 4 may agree by accident, and then their bound is too small
+        # two estimates of order 4 may agree by accident, so that their bound is too small
         again = yield from derivative.sixth_order(settings.along(direction), found.step / 2)
         repeated = judge(direction, again, settings)
         return repeated if repeated.outcome is Outcome.AGREES else finding
@@ -165,9 +165,9 @@ def confirmed(finding: Finding, settings: Settings) -> Run[Finding]:
         return finding._replace(outcome=at_kink(direction.analytic, where))
     persists = any(repeats(finding, *pair, rough) for pair in zip(judged, smaller, strict=True))
     if not persists and rough is Roughness.NONE and steady(judged):
-        finding, persists = judged[-1], True  # a kink lies within the larger steps only
+        finding, persists = judged[-1], True  # only the larger steps cross a kink
     if persists and (rough is Roughness.NOISE or settings.noisy):
-        # correct at the smallest step of all: then f oscillates faster than the others can see
+        # if it is correct at a tiny step, f oscillates faster than larger steps can resolve
         persists = yield from differs_at_tiny(finding, settings)
     if persists and not settings.knows_all_kinks:
         return (yield from at_every_scale(finding, settings))
@@ -175,15 +175,15 @@ def confirmed(finding: Finding, settings: Settings) -> Run[Finding]:
 
 
 def at_every_scale(finding: Finding, settings: Settings) -> Run[Finding]:
-    """A difference that is still there at all smaller steps that rounding leaves.
+    """The finding if it persists at all smaller steps that rounding allows.
 
-    A function of several scales looks smooth at steps that are larger than the smallest of them,
-    where its gradient is that of the smallest.
+    A function with several scales looks smooth at steps larger than its smallest scale, but its
+    gradient includes that scale.
     """
     direction, error = finding.direction, abs(finding.error)
     steps = deep_steps(finding.estimate.step, error, settings.along(direction))
     few = len(steps) < 2
-    if few:  # rounding hides all that is smaller: does f look smooth at the steps that there are?
+    if few:  # rounding hides smaller steps: does f look smooth at the others?
         steps = [finding.estimate.step / 2**number for number in range(4)]
     slopes = yield from derivative.second_order(settings.along(direction), steps)
     if stays(slopes, error):
@@ -194,7 +194,7 @@ def at_every_scale(finding: Finding, settings: Settings) -> Run[Finding]:
     near = [f for f in judged if abs(f.error) <= f.tolerance < 0.25 * error]
     if near:
         return min(near, key=lambda f: f.tolerance)
-    again = derivative.fourth_order(slopes)  # of order 2, truncation could hide a small error
+    again = derivative.fourth_order(slopes)  # at order 2, truncation could hide it
     repeated = any(abs(value - finding.estimate.value) < 0.3 * error for value in again)
     if repeated and settings.noisy:  # noise, or an oscillation that only tiny steps resolve
         repeated = yield from differs_at_tiny(finding, settings)
@@ -202,28 +202,28 @@ def at_every_scale(finding: Finding, settings: Settings) -> Run[Finding]:
 
 
 def stays(slopes: list[Slopes], error: float) -> bool:
-    """Whether the slopes on both sides differ by the same at all steps, and enough to matter."""
+    """Whether the one-sided slopes differ by the same amount at all steps, and significantly."""
     first, last = slopes[0], slopes[-1]
     matters = last.jump > max(0.3 * error, 4 * last.central.rounding)
     return matters and 0.4 * first.jump < last.jump < 2.5 * first.jump
 
 
 def differs_at_tiny(finding: Finding, settings: Settings) -> Run[bool]:
-    """Whether the gradient is wrong at the smallest step of all, too."""
+    """Whether the gradient is wrong at a tiny step, too."""
     step = tiny_step(finding, settings)
     (tiny,) = yield from derivative.second_order(settings.along(finding.direction), [step])
     return abs(tiny.central.value - finding.direction.analytic) > 0.3 * abs(finding.error)
 
 
 def deep_steps(step: float, error: float, noise: Noise) -> list[float]:
-    """Smaller and smaller steps, as long as an error of this size stands out from rounding."""
+    """Decreasing steps, as long as an error of this size stands out from rounding."""
     least = NOISE_FACTOR * noise.level / (0.25 * error)
     steps = [step / DEEP**number for number in range(1, 30)]
     return [h for h in steps if h > max(least, 1e3 * noise.argument)]
 
 
 def is_kink(finding: Finding, where: Slopes, settings: Settings) -> Run[bool]:
-    """Whether slopes on both sides differ by no more at smaller steps: noise grows like 1/h."""
+    """Whether the difference of one-sided slopes stays bounded: noise would grow like 1/h."""
     if settings.shows_kinks:
         return True
     noise = settings.along(finding.direction)
@@ -240,7 +240,7 @@ def is_kink(finding: Finding, where: Slopes, settings: Settings) -> Run[bool]:
 
 
 def repeats(finding: Finding, again: Finding, slopes: Slopes, rough: Roughness) -> bool:
-    """Whether a smaller step finds the same difference, and not by noise."""
+    """Whether a smaller step gives the same difference, which is not noise."""
     found = finding.estimate
     apart = abs(again.estimate.value - found.value)
     agrees = again.outcome is Outcome.DIFFERS and apart <= again.tolerance + found.bound
@@ -250,14 +250,14 @@ def repeats(finding: Finding, again: Finding, slopes: Slopes, rough: Roughness) 
 
 
 def steady(findings: list[Finding]) -> bool:
-    """Whether all say the same: that the gradient is wrong, and by how much."""
+    """Whether all findings differ by the same error."""
     errors = [finding.error for finding in findings]
     differ = all(finding.outcome is Outcome.DIFFERS for finding in findings)
     return differ and max(errors) - min(errors) < 0.1 * min(abs(error) for error in errors)
 
 
 def ladder(found: Estimate, settings: Settings) -> list[float]:
-    """Smaller steps over three decades, as many as the budget allows."""
+    """Decreasing steps over three decades, as many as the budget allows."""
     count = min(max((BUDGET - found.used) // 2, 2), 3)
     if settings.sharp >= COARSE:
         return [found.step / 4**number for number in range(1, count + 1)]
@@ -265,14 +265,14 @@ def ladder(found: Estimate, settings: Settings) -> list[float]:
 
 
 def tiny_step(finding: Finding, settings: Settings) -> float:
-    """The smallest step at which an error of this size would show, if f has rounding noise only."""
+    """The smallest step at which an error of this size stands out from rounding."""
     visible = 20 * NOISE_FACTOR * settings.rounding / abs(finding.error or 1.0)
     resolved = 1e5 * settings.precision * finding.direction.step
     return min(max(visible, resolved), finding.direction.step)
 
 
 def roughness(slopes: list[Slopes]) -> tuple[Roughness, Slopes]:
-    """What the jump from the left to the right slope does while the step shrinks, and where."""
+    """How the jump between the one-sided slopes changes with the step, and the deciding slopes."""
     for large, small in pairwise(slopes):
         if small.jump > 4 * small.central.rounding and small.jump > 0.3 * large.jump:
             kink = small.jump < 3 * large.jump
@@ -281,7 +281,7 @@ def roughness(slopes: list[Slopes]) -> tuple[Roughness, Slopes]:
 
 
 def at_kink(analytic: float, slopes: Slopes) -> Outcome:
-    """Whether a slope lies between those on both sides of a kink."""
+    """The outcome at a kink: whether the slope lies between the one-sided slopes."""
     low, high = sorted((slopes.left, slopes.right))
     spare = slopes.central.rounding
     inside = low - spare <= analytic <= high + spare

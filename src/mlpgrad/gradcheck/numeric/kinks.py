@@ -1,4 +1,4 @@
-"""Gradients at kinks, element by element: inside the slopes on both sides, or outside."""
+"""Gradients at kinks, by elements: between the one-sided slopes, or outside."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from mlpgrad.gradcheck.numeric.judgement import Settings
 from mlpgrad.gradcheck.numeric.problem import Direction, Leaf, Problem, search, spread
 
 MOST = 256
-"""Number of elements looked at, those with the largest gradients first."""
+"""The number of elements to check: those with the largest gradients."""
 STEPS = (1.0, 1 / 16, 1 / 256, 1 / 4096)
-"""The steps at which both slopes are taken, in units of the first."""
+"""The steps of the one-sided slopes, in units of the first step."""
 
 
 def outside_kinks(problem: Problem, place: Place, leaf: Leaf) -> Iterator[tuple[Direction, Slopes]]:
-    """The elements at a kink whose gradient is not between the slopes on its two sides.
+    """The elements at a kink whose gradient is not between the one-sided slopes.
 
-    A zero is not counted: it is the usual convention where several units are at their kinks, of
-    which one element may move some to one side and some to the other.
+    Zeros are left out: they are the usual convention if several units are at their kinks, and one
+    element may move these units to different sides.
     """
     gradient, sizes = place.gradient[leaf.slice], spread(place.point, problem.leaves)[leaf.slice]
     chosen = np.argsort(-np.abs(gradient), kind="stable")[:MOST]
@@ -43,7 +43,7 @@ def outside_kinks(problem: Problem, place: Place, leaf: Leaf) -> Iterator[tuple[
 
 
 def both_sides(direction: Direction, settings: Settings) -> Run[tuple[Slopes, Slopes] | None]:
-    """The slopes on both sides at the two smallest steps, if they differ there by the same."""
+    """The one-sided slopes at the two smallest steps, if their difference stays the same."""
     steps = [direction.step * factor for factor in STEPS]
     found = yield from second_order(settings.along(direction), steps)
     seen = [slopes for slopes in found if slopes.jump > 8 * slopes.central.rounding]
@@ -54,7 +54,7 @@ def both_sides(direction: Direction, settings: Settings) -> Run[tuple[Slopes, Sl
 
 
 def is_outside(analytic: float, large: Slopes, small: Slopes) -> bool:
-    """Whether a slope is not between those at the kink, where these still change with the step."""
+    """Whether a slope is outside the one-sided slopes, which may still change with the step."""
     low, high = sorted((small.left, small.right))
     changes = abs(small.left - large.left) + abs(small.right - large.right)
     spare = 2 * small.central.rounding + changes + 1e-6 * small.jump

@@ -1,4 +1,4 @@
-"""The ways to compare one direction, as users choose them by name."""
+"""The methods that compare along one direction, which users choose by name."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from mlpgrad.gradcheck.numeric.judgement import (
 from mlpgrad.gradcheck.numeric.problem import ComplexStepError, Direction
 
 ENOUGH = 1e-9
-"""A numeric derivative this exact, relative to its scale, needs no better step."""
+"""A numeric derivative with this relative error does not need a better step."""
 RESOLVED = 5e-3
-"""A tolerance that is enough where rounding of f allows no smaller one."""
+"""A sufficient tolerance if the rounding of f does not allow a smaller one."""
 LARGEST = 1.0
-"""The largest step tried where the parameters are smaller than that."""
+"""The largest step to try if the parameters are smaller."""
 SMALL = 1e-6
-"""First steps below it are those of parameters that training has brought close to 0."""
+"""First steps below this belong to parameters that training has brought close to 0."""
 
 
 def by_differences(direction: Direction, settings: Settings) -> Run[Finding]:
-    """Judge by central differences, and by Ridders' extrapolation where those are uncertain.
+    """Judge by central differences, and by Ridders' extrapolation if those are uncertain.
 
-    It begins with steps as large as the parameters; if rounding hides everything there, with
-    steps of one: near zero, the scale of f need not be that of its parameters. At last the rounding
-    of f is averaged out.
+    The first steps are in proportion to the parameters. If rounding hides everything there, steps
+    of size one follow, since near zero the scale of f may differ from that of its parameters. The
+    last resort averages the rounding errors of f.
     """
     if settings.precision > HALF:
         return (yield from by_averages(direction, settings))
@@ -62,7 +62,7 @@ def sharper(first: Finding, second: Finding) -> Finding:
 
 
 def by_averages(direction: Direction, settings: Settings) -> Run[Finding]:
-    """Judge by a fit through many values, over which rounding averages out."""
+    """Judge by a fit through many values, whose rounding errors average out."""
     scale = max(400 * direction.step, LARGEST)
     found = yield from derivative.averaged(settings.along(direction), scale)
     finding = resolved(judge(direction, found, settings), settings)
@@ -72,7 +72,7 @@ def by_averages(direction: Direction, settings: Settings) -> Run[Finding]:
 
 
 def resolved(finding: Finding, settings: Settings) -> Finding:
-    """The finding, accepted at the resolution of f itself if no other is available."""
+    """The finding, accepted at the resolution of f if there is no better one."""
     agrees = abs(finding.error) <= finding.tolerance and finding.estimate.is_rounding
     enough = finding.tolerance <= max(settings.sharp, RESOLVED) * finding.scale
     if finding.outcome is Outcome.UNSURE and agrees and enough:
@@ -86,7 +86,7 @@ def by_central_differences(direction: Direction, settings: Settings) -> Run[Find
 
     def enough(found: Estimate) -> bool:
         if not settings.shows_kinks and found.bound > ENOUGH * scale:
-            # the rest of the budget goes to smaller steps: is there a kink in the way?
+            # the rest of the budget goes to smaller steps, which show whether there is a kink
             return judge(direction, found, settings).outcome is Outcome.DIFFERS
         return found.smooth and found.bound <= ENOUGH * scale
 
@@ -101,7 +101,7 @@ def by_ridders(direction: Direction, settings: Settings) -> Run[Finding]:
 
 
 def by_complex_step(direction: Direction, settings: Settings) -> Run[Finding]:
-    """Judge by a complex step, after a comparison with central differences where asked for."""
+    """Judge by a complex step, after a comparison with central differences on request."""
     exact = yield from derivative.complex_step(settings.along(direction))
     if direction.verify:
         found = yield from derivative.central(

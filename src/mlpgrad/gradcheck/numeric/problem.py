@@ -1,4 +1,4 @@
-"""What is checked: a value, its gradient and its parameters as one flat vector."""
+"""The problem of a check: a value, its gradient, and the parameters as one flat vector."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from mlpgrad.gradcheck.numeric.derivative import TINY, Answers, Result, Run
 from mlpgrad.gradcheck.verdicts import Verdict
 
 CLOSE = 7
-"""Values compared to see the noise of f."""
+"""The number of close values that show the noise of f."""
 OWN_STREAMS = 0x67726164
-"""Key of the checks' own random numbers: `default_rng(seed)` of a caller gives others."""
+"""Key of the random numbers of checks, which differ from a caller's `default_rng(seed)`."""
 APART = 1e-3
 """Sizes that differ by more than this belong to different scales."""
 Request = tuple[int, int, Array, complex]
-"""start, stop, u, t: the point with p[start:stop] + t u; t is real except for complex steps."""
+"""start, stop, u, t: the point with p[start:stop] + t u; t is complex for complex steps."""
 
 
 class Leaf(NamedTuple):
-    """Where one array lies in the flat vector, and how it is named in the report."""
+    """The place of an array in the flat vector, and its name in the report."""
 
     name: str
     start: int
@@ -34,12 +34,12 @@ class Leaf(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Number of elements."""
+        """The number of elements."""
         return self.stop - self.start
 
     @property
     def slice(self) -> slice:
-        """Its place in the flat vector."""
+        """The place in the flat vector."""
         return slice(self.start, self.stop)
 
     def element(self, position: int) -> str:
@@ -49,7 +49,7 @@ class Leaf(NamedTuple):
 
 
 class Direction(NamedTuple):
-    """A unit vector within `params[start:stop]`, and the slope that the gradient gives there."""
+    """A unit vector within `params[start:stop]`, and the slope along it by the gradient."""
 
     tensor: int
     start: int
@@ -57,7 +57,7 @@ class Direction(NamedTuple):
     vector: Array
     analytic: float
     rms: float
-    """Root mean square of the gradient in this tensor: the size of a typical slope."""
+    """The root mean square of the gradient in this tensor: the size of a typical slope."""
     step: float
     rounding: float = 0.0
     """Length of the rounding error of a displaced point, relative to eps."""
@@ -65,12 +65,12 @@ class Direction(NamedTuple):
     """Whether a complex step must agree with central differences here."""
 
     def at(self, t: complex) -> Request:
-        """The point at a distance t along it."""
+        """The request for the point at a distance t along the direction."""
         return self.start, self.stop, self.vector, t
 
 
 class BadGradientError(Exception):
-    """The gradient is not even an array like the parameters: its own verdict."""
+    """The gradient is not an array like the parameters, which has its own verdict."""
 
     def __init__(self, verdict: Verdict, text: str) -> None:
         super().__init__(text)
@@ -78,7 +78,7 @@ class BadGradientError(Exception):
 
 
 class ComplexStepError(ValueError):
-    """A complex step is not legal here."""
+    """Complex steps are not legal for this function."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
@@ -99,16 +99,16 @@ class Problem:
     shows_kinks: bool = False
     """Whether `values` can tell that a kink lies between two points."""
     knows_all_kinks: bool = False
-    """Whether it finds every kink that there is."""
+    """Whether `values` can report all kinks."""
     strict_kinks: bool = True
     """Whether a gradient at a kink must lie between the slopes of each element on both sides."""
     label: str = "f"
     passes: int = 0
 
     def values(self, point: Array, requests: Sequence[Request]) -> Answers:
-        """f at each displaced point, and whether a kink lies in between."""
+        """f at each displaced point, and whether a kink lies between it and the point."""
         self.passes += len(requests)
-        exact = bool(requests) and isinstance(requests[0][3], complex)  # all are, or none
+        exact = bool(requests) and isinstance(requests[0][3], complex)  # all of them or none
         buffer = np.empty(len(point), np.complex128 if exact else np.float64)
         try:
             found = [self.evaluate(displaced(point, request, buffer)) for request in requests]
@@ -120,7 +120,7 @@ class Problem:
         return np.array(values), np.array(moved, bool)
 
     def evaluate(self, point: Array) -> tuple[Any, bool]:
-        """f at one point, which may be complex, and whether a kink was crossed on the way."""
+        """f at one point, which may be complex, and whether a kink was crossed."""
         raise NotImplementedError
 
     def gradient(self, point: Array) -> Array:
@@ -138,11 +138,11 @@ class Problem:
     def uncertainty(
         self, point: Array, value: float, rng: np.random.Generator
     ) -> tuple[float, float]:
-        """How uncertain one value of f is, and the precision eps that f computes in.
+        """The uncertainty of one value of f, and the precision eps in which f computes.
 
-        The larger of `eps |f|`, the noise seen in values at close, equal distances, and the
-        smallest normal number, below which products underflow. Values
-        that are all float32 numbers come from a function that computes in float32.
+        The uncertainty is the largest of `eps |f|`, the noise in values at small, equal distances,
+        and the smallest normal number, below which products underflow. If all values are float32
+        numbers, f computes in float32.
         """
         vector = rng.standard_normal(len(point)) * spread(point, self.leaves)
 
@@ -150,10 +150,10 @@ class Problem:
             requests: list[Request] = [(0, len(point), vector, t) for t in offsets]
             return np.array(self.values(point, requests)[0], np.float64)
 
-        spacing = 1e-13 if self.shows_kinks else 1e-9  # a kink in between would look like noise
+        spacing = 1e-13 if self.shows_kinks else 1e-9  # a kink between would look like noise
         elsewhere, *close = along([1e-3, *(spacing * np.arange(1, CLOSE))])
         while value == max(close) == min(close) and value != elsewhere and spacing < 1e-5:
-            spacing *= 100  # f moves in steps larger than that
+            spacing *= 100  # f is constant over this distance
             close = list(along(spacing * np.arange(1, CLOSE)))
         stairs = 0.0 if self.shows_kinks else self.stairs(value, along)
         precision = float(np.finfo(np.float64).eps)
@@ -165,9 +165,9 @@ class Problem:
         return noise, precision
 
     def stairs(self, value: float, along: Callable[[Array], Array]) -> float:
-        """The height of the steps in which f moves, if it is rounded to something: else 0.
+        """The height of the steps of f if its values are rounded, else 0.
 
-        Between two changes it stands still, at the smallest distances at which it changes at all.
+        A rounded f is constant between two changes, at the smallest distances at which it changes.
         """
         if along(1e-9 * np.arange(1, CLOSE)).tolist() != [value] * (CLOSE - 1):
             return 0.0
@@ -185,8 +185,8 @@ class Problem:
 def stream(seed: int, purpose: int = 0) -> np.random.Generator:
     """Random numbers for one purpose, independent of those of `default_rng(seed)`.
 
-    Callers draw their data from that one. Directions equal to the data would make wrong products
-    agree with correct ones: v x^T is symmetric if v is x.
+    Callers often draw their data from the latter. If directions equalled the data, wrong products
+    could agree with correct ones: v x^T is symmetric if v is x.
     """
     seed = arguments.count(seed, "seed", 0)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(OWN_STREAMS, purpose)))
@@ -203,7 +203,7 @@ def displaced(point: Array, request: Request, out: Array) -> Array:
 def search(
     problem: Problem, point: Array, runs: Sequence[tuple[Direction, Run[Result]]]
 ) -> list[Result]:
-    """Run searches along many directions, their evaluations batched together."""
+    """Run searches along many directions, with batched evaluations."""
     results: dict[int, Result] = {}
     waiting = {number: next(run) for number, (_, run) in enumerate(runs)}
     while waiting:
@@ -221,7 +221,7 @@ def search(
 
 
 def norm(vector: Array) -> float:
-    """The Euclidean norm, also of numbers whose squares are beyond the range of float64."""
+    """The Euclidean norm, even if squares are beyond the range of float64."""
     largest = float(np.abs(vector).max(initial=0.0))
     return largest * float(np.linalg.norm(vector / largest)) if 0 < largest < np.inf else largest
 
@@ -234,8 +234,8 @@ def rms(vector: Array) -> float:
 def spread(point: Array, leaves: Sequence[Leaf]) -> Array:
     """The size of each parameter, for displacements relative to it; never zero.
 
-    Where an array holds numbers of very different sizes, each has its own; elsewhere that of the
-    array counts as well, or of all arrays unless they are far larger.
+    In an array with several scales, each number has its own size. In other arrays the root mean
+    square of the array is added, or that of all arrays unless it is far larger.
     """
     sizes, overall = np.abs(point), rms(point) or 1.0
     for leaf in leaves:
@@ -249,7 +249,7 @@ def spread(point: Array, leaves: Sequence[Leaf]) -> Array:
 
 
 def is_wide(sizes: Array) -> bool:
-    """Whether some sizes are smaller than those of random numbers of one scale ever are."""
+    """Whether some sizes are too small to be those of random numbers of one scale."""
     seen = sizes[sizes > 0]
     return len(seen) > 1 and bool(seen.min() < APART / len(sizes) * rms(seen))
 
@@ -257,9 +257,9 @@ def is_wide(sizes: Array) -> bool:
 def noise_of(values: Array) -> float:
     """Standard deviation of the noise in values at equal distances, by differences of high order.
 
-    Differences take away what is smooth and add up what is not: those of order k of independent
-    noise have (2k)! / k!^2 times its variance (More and Wild, "Estimating computational noise",
-    SIAM J. Sci. Comput. 33, 2011).
+    Differences remove the smooth part. Differences of order k of independent noise have
+    (2k)! / k!^2 times its variance (More and Wild, "Estimating computational noise", SIAM J. Sci.
+    Comput. 33, 2011).
     """
     seen = [np.diff(values, order) / math.sqrt(math.comb(2 * order, order)) for order in (4, 5)]
     return max(rms(part) for part in seen)

@@ -1,11 +1,13 @@
 """The compiled step: a recorded tape of NumPy calls as machine code, by llvmlite (an extra).
 
-The files read in this order: `operands` (the tape as data), `fusing` (element-wise calls that
-share a loop), `writing` (LLVM's language), `functions` with their `coefficients` (exp, log, tanh
-and others), `elementwise`, `blocks`, `products` with `blas`, `rows` and `norms` (each kind of
-call), `epoch` (the loop over batches), `module` (all of it as text), `machine` (this processor,
-and the cache on disk), `program` (the function and its tables of pointers), `members` (what is
-recorded), `numbers` (an optimizer's scalars of many steps), `worker` (the loop of `fit` around
-it), and `deciding` (which trainings are compiled). Nothing here depends on particular layers,
-losses or optimizers.
+Nothing here depends on particular layers, losses or optimizers. The files, in the order in which to
+read them:
+
+- `operands`: the tape as data; `fusing`: the element-wise calls that share a loop;
+- `writing`: LLVM's language; `functions` and `coefficients`: exp, log, tanh and others;
+- `elementwise`, `blocks`, `products`, `blas`, `rows` and `norms`: the kinds of calls;
+- `epoch`: the loop over batches; `module`: the text of everything;
+- `machine`: this processor, and the cache on disk; `program`: the function and its pointers;
+- `members`: the recorded steps; `numbers`: an optimizer's scalars for many steps;
+- `worker`: the loop of `fit`; `deciding`: which trainings are compiled.
 """

@@ -1,4 +1,4 @@
-"""Addresses of sgemm and dgemm: those of NumPy's OpenBLAS, else those of SciPy."""
+"""The addresses of sgemm and dgemm in NumPy's OpenBLAS, or else in SciPy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Blas:
     Attributes
     ----------
     integer : str
-        LLVM type of the integers of the interface.
+        The LLVM type of the integers in the interface.
     addresses : dict of str to int
         The addresses by element type.
     """
@@ -27,7 +27,7 @@ class Blas:
 
     @classmethod
     def of_numpy(cls) -> Blas | None:
-        """Return that of NumPy's wheels: faster than SciPy's, but not a public interface."""
+        """Return the BLAS of NumPy's wheels: faster than SciPy's, but not a public interface."""
         folder = Path(np.__file__).parent.parent / "numpy.libs"
         for path in sorted(folder.glob("libscipy_openblas64*")):
             try:
@@ -41,7 +41,7 @@ class Blas:
 
     @classmethod
     def of_scipy(cls) -> Blas | None:
-        """Return that of SciPy, from its public table of pointers for Cython."""
+        """Return the BLAS of SciPy, from its public table of pointers for Cython."""
         try:
             from scipy.linalg import cython_blas
 
@@ -52,7 +52,7 @@ class Blas:
 
     @classmethod
     def found(cls) -> Blas | None:
-        """Return the first available; without one, our own kernels also compute large products."""
+        """Return the first one that is available; without any, our kernels compute all products."""
         return cls.of_numpy() or cls.of_scipy()
 
 

@@ -38,7 +38,7 @@ class Matrix(NamedTuple):
 
     @property
     def T(self) -> Matrix:  # noqa: N802  # NumPy's name
-        """The transpose."""
+        """The transposed matrix."""
         return self._replace(strides=self.strides[::-1])
 
     def pointer(self, code: Code, pairs: Iterable[tuple[Index, int]] = (), offset: int = 0) -> str:
@@ -82,7 +82,7 @@ class Blocks:
             total = 0.0
             for r, high in ((rows, m // rows), (m % rows, 1)):
                 for v, wide in ((vectors, columns // vectors), (columns % vectors, 1)):
-                    if r and v:  # two multiplications, two reads, five instructions a cycle
+                    if r and v:  # two multiplications, two reads or five instructions per cycle
                         cycles = max(r * v / 2, (r + v) / 2, (r + v + r * v + 2) / 5, 4.5)
                         total += high * wide * (self.k * cycles + 12 + r * v)
             return total

@@ -44,10 +44,10 @@ define internal i64 @mode(i64 %mode) {
 }""",
     "": "define internal i64 @mode(i64 %mode) {\n  ret i64 %mode\n}",
 }
-"""`mode(-1)` makes this thread take subnormal numbers for 0, and returns the mode before.
+"""`mode(-1)` makes this thread treat subnormal numbers as 0, and returns the previous mode.
 
-An operation on one takes a hundred cycles. `mode` of what it has returned puts that back: it may be
-0, which is the usual mode of ARM processors.
+An operation on a subnormal number takes a hundred cycles. `mode(previous)` restores the mode, which
+may be 0, the usual mode of ARM processors.
 """
 
 TRAIN = """
@@ -113,10 +113,10 @@ end:
 }"""
 """`train` makes the steps of some members, one after the other; `epoch` those of one.
 
-A member has a row of pointers: to its table of pointers, the addresses of the data, the numbers of
-the rows of all batches, the scalars of each step, the losses, what `keep` knows, and the number of
-steps made: fewer than `batches` where a loss is not finite. The weights are then those of that
-moment. `before` is the number of steps before.
+A member has a row of pointers: to its table of pointers, the addresses of the data, the indices of
+the rows of all batches, the scalars of each step, the losses, the state of `keep`, and the number
+of steps made. If a loss is not finite, that number is less than `batches`, and the weights are
+those with which the loss was computed. `before` is the number of earlier steps.
 """
 
 KEEP = """
@@ -179,9 +179,9 @@ class Layout(NamedTuple):
     value : Operand
         The loss.
     rows : int
-        Those of a batch.
+        The number of rows of a batch.
     data : sequence of (root, bytes)
-        The buffers of a batch, and the bytes of a row in each.
+        The buffers of a batch, with the bytes of a row in each.
     scalars : sequence of Operand
         The operands that get new values before each update.
     params, state : (root, bytes)

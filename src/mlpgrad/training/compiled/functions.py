@@ -129,7 +129,7 @@ class Functions:
         return self._extreme("minimum", "olt", a, b)
 
     def _extreme(self, name: str, how: str, a: str, b: str) -> str:
-        if b.startswith("<"):  # a vector of a constant: one instruction keeps the other's NaN
+        if b.startswith("<"):  # a constant: one instruction keeps the NaN of the other operand
             return self.select(self.compare(how, b, a), b, a)
         return self.intrinsic(name, a, b)
 

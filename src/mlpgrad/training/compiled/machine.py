@@ -27,11 +27,11 @@ class Machine:
     Attributes
     ----------
     width : int
-        Bytes of a vector register.
+        The number of bytes in a vector register.
     registers : int
-        Number of vector registers.
+        The number of vector registers.
     processor : str
-        Its family: x86, arm, or empty.
+        The family of the processor: x86, arm, or empty.
     """
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ def compiled(text: str) -> tuple[Any, int]:
 
 
 def cache_folder() -> Path | None:
-    """Return the cache folder, created if necessary; None if there is no trusted folder."""
+    """Return the cache folder, created if necessary; None without a trusted folder."""
     given = os.environ.get(CACHE)
     if given == "":
         return None
@@ -112,7 +112,7 @@ def cache_folder() -> Path | None:
 
 
 def _own(path: Path) -> bool:
-    """Return whether it belongs to this user, and no other user may write to it."""
+    """Return whether a folder belongs to this user, and no other user may write to it."""
     if sys.platform == "win32":
         return True  # folders of the profile belong to the user
     found = path.lstat()

@@ -36,7 +36,7 @@ class Operand:
     Attributes
     ----------
     shape, strides
-        Those of the array; the stride of an axis of length 1 is 0.
+        The shape and the strides of the array; the stride of an axis of length 1 is 0.
     kind : str
         One of KINDS.
     value : number or None
@@ -150,7 +150,7 @@ def read(calls: Sequence[Call], roots: Roots) -> list[Operation]:
 
 
 def _check_in_place(operation: Operation) -> None:
-    """Raise NotCoveredError for a call that overwrites its input elsewhere: NumPy would copy."""
+    """Raise NotCoveredError for a call that overwrites other parts of its input: NumPy copies."""
     write = operation.write
     for operand in operation.reads:
         if operand.overlaps(write) and not (operation.elementwise and _same(operand, operation)):
@@ -162,7 +162,7 @@ def _same(operand: Operand, operation: Operation) -> bool:
 
 
 class Reader:
-    """Convert recorded calls to operations; raise NotCoveredError for a call that has none."""
+    """Convert recorded calls to operations; raise NotCoveredError for an unsupported call."""
 
     def __init__(self, roots: Roots) -> None:
         self.roots = roots

@@ -1,4 +1,4 @@
-"""Operations on rows: argmax and take; and random numbers."""
+"""Operations on rows (argmax and take), and random numbers."""
 
 from __future__ import annotations
 

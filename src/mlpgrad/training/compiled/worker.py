@@ -51,7 +51,7 @@ class CompiledWorker(Worker):
     Attributes
     ----------
     refused : str or None
-        Why the step could not be compiled, so that all steps are NumPy's.
+        The reason why the step could not be compiled, so that all steps are NumPy's.
     """
 
     def __init__(self, network: Network, optimizer: Optimizer, step: RecordedStep) -> None:
@@ -82,9 +82,9 @@ class CompiledWorker(Worker):
                 return
 
     def _whole(self, block: Sequence[Batch], size: int) -> int:
-        """Return how many batches are compiled: not a smaller one, nor an ensemble's last one."""
+        """Return how many batches are compiled: not smaller ones, nor the last of an ensemble."""
         smaller = block[-1][0].shape[-2] < size
-        return len(block) - (self._several or smaller)  # the layers hold what NumPy's step made
+        return len(block) - (self._several or smaller)  # the layers then hold NumPy's last step
 
     def epochs(self, batches: Batches, most: int) -> Iterator[bool]:
         """Train for several epochs of full batches in one call; then yield for each of them."""
@@ -109,8 +109,8 @@ class CompiledWorker(Worker):
         self._stopped()
 
     def _ready(self, batch: Batch) -> bool:
-        """Return whether steps on such batches are compiled; they are now, if not before."""
-        # an option that another thread has just assigned takes effect at once in the layers
+        """Compile steps on such batches if necessary; return whether they are compiled."""
+        # an option that another thread has just assigned takes effect in the layers at once
         if self.step._noticed:
             return False
         if self._program is None and self.refused is None:
@@ -121,7 +121,7 @@ class CompiledWorker(Worker):
         return bool(self.network._attention and self._attend())
 
     def refresh(self) -> None:
-        """Notice options that have changed since the step was compiled."""
+        """Detect options that have changed since the step was compiled."""
         watched = self.step._watched
         self.step.refresh()
         replaced = self._program is not None and any(
@@ -212,7 +212,7 @@ class CompiledWorker(Worker):
     def _count(
         self, rows: _Rows, losses: Array, count: int, first: int = 0, looks: bool = True
     ) -> None:
-        """Add up the losses of `count` steps, if so many were made, and look for divergence."""
+        """Sum the losses of `count` steps, if that many were made, and detect divergence."""
         done = losses.shape[1]
         self.optimizer.steps += done
         sums = losses.sum(axis=-1) * rows.size
@@ -220,7 +220,7 @@ class CompiledWorker(Worker):
         self.weight += rows.size * done
         if done < count:
             self.diverged_at = self.batches + done
-            with np.errstate(all="ignore"):  # once more, so that it can be looked at
+            with np.errstate(all="ignore"):  # repeated so that its numbers can be examined
                 x, target, weights = rows.batch(first + done)
                 self.network._step(x, target, weights, self.step.mean_weight)
         elif looks and not np.isfinite(self.network.params).all():
