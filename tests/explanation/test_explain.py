@@ -279,7 +279,7 @@ def test_formulas_around_layers_that_the_lecture_does_not_have():
     deltas = {q.layer: q.formula for q in quantities(e) if q.role == "delta"}
     assert deltas[0].startswith("BatchNorm: dL/dx = gain / sqrt(var + epsilon) * (delta - mean")
     assert deltas[1] == "dL/dy^b_j = dL/dy^c_j Tanh'(y^b_j)"
-    assert deltas[2] == "Residual: dL/dx = delta + f's own dL/dx"
+    assert deltas[2] == "Residual: dL/dx = delta + dL/dx of f"
     assert deltas[3] == "dL/dy^d_j = sum_k delta^e_k w^e_jk"
     assert deltas[4] == "delta^e_j = y^f_j (dL/dy^f_j - sum_k y^f_k dL/dy^f_k)"
 
