@@ -258,9 +258,11 @@ def parsed(folder):
 
 def texts(tree):
     """The text constants of a file, with their lines and whether each is a docstring."""
-    alone = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+    alone = set()
+    for node in ast.walk(tree):  # parents come before their children
+        if isinstance(node, ast.Expr):
+            alone.add(node.value)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value, node in alone
 
 

@@ -1,4 +1,4 @@
-"""Which lines and fields of a file are the table: what stands around it is left out, and told."""
+"""The lines and fields of a file that form the table; all others are left out, and reported."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Layout(NamedTuple):
 def laid_out(rows: list[Row], is_number: Callable[[str], bool], headed: bool) -> Layout:
     """The rows of the table in a file.
 
-    Left out are a first line `sep=;`, comments after `#` and titles above the table, which are told
-    from the table by their number of fields, and empty fields at the end of every row. Where the
-    first line has no name for row names or row numbers, as R writes it, they get one. Where the
+    A first line `sep=;` is left out, as are comments after `#` and titles above the table, which
+    differ from the table in their number of fields, and empty fields at the end of every row. If
+    the first line has no name for row names or row numbers, as R writes it, they get one. If the
     table has no header (`headed` is false), a row with one text and empty fields is not a title.
     """
     notes: list[str] = []
@@ -44,7 +44,7 @@ def _without_comments(rows: list[Row], usual: int, notes: list[str]) -> list[Row
     marked = [(line, len(row) != usual) for line, row in rows if row[0].startswith("#")]
     comments = [line for line, other in marked if other]
     if not comments or len(marked) - len(comments) > 1:
-        return rows  # beside a header, rows of the table begin with #, too
+        return rows  # besides a header, rows of the table begin with #
     lines = ", ".join(map(str, comments[:5])) + (", ..." * (len(comments) > 5))
     notes.append(f"left out, since it begins with #: line{'s' * (len(comments) > 1)} {lines}")
     return [(line, row) for line, row in rows if line not in set(comments)]
@@ -57,7 +57,7 @@ def _without_titles(
     headed: bool,
     notes: list[str],
 ) -> list[Row]:
-    """Without lines above the table that have one field of text only."""
+    """Leave out lines above the table that have one field of text only."""
     start = 0
     for line, row in rows:
         texts = [text for text in row if text]
@@ -70,7 +70,7 @@ def _without_titles(
 
 
 def _without_ends(rows: list[Row], notes: list[str]) -> list[Row]:
-    """Without a last field that is empty in every row and has no name."""
+    """Leave out last fields that are empty in every row and have no name."""
     before = rows
     while len(rows) > 1:
         head, length = rows[0][1], len(rows[1][1])
@@ -87,7 +87,7 @@ def _without_ends(rows: list[Row], notes: list[str]) -> list[Row]:
 def _with_row_names(
     rows: list[Row], is_number: Callable[[str], bool], notes: list[str]
 ) -> list[Row]:
-    """With a first column that the header does not name: texts or row numbers, all different."""
+    """Name a first column that the header does not name: distinct texts or row numbers."""
     if len(rows) < 3 or any(len(row) != len(rows[0][1]) + 1 for _, row in rows[1:]):
         return rows
     firsts = [row[0] for _, row in rows[1:]]

@@ -1,4 +1,4 @@
-"""Unknown options: what a person may mean who knows other tools, and what it is called here."""
+"""Options of other tools, with the names that this command has for them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CALLED_HERE = {
     "--header": "has-header",
     "--no-header": "noheader headerless",
 }
-"""Each option, and what other tools call the like."""
+"""Each option, with the names that other tools have for it."""
 
 NOT_AN_OPTION = {
     "files are named without an option, after the command": "data file input input-file i dataset "
@@ -62,21 +62,21 @@ NOT_AN_OPTION = {
     "`mlpgrad train --help`": "weight-decay l2 l1 momentum regularization scheduler lr-scheduler "
     "schedule gamma beta1 betas eps wd clip clip-norm warmup decay",
 }
-"""Why there is no such option, and what other tools call it."""
+"""The reason why there is no such option, with its names in other tools."""
 
 _HERE = {name: option for option, names in CALLED_HERE.items() for name in names.split()}
 _WHY = {name: why for why, names in NOT_AN_OPTION.items() for name in names.split()}
 
 
 def advice(unknown: str, command: str, options: Mapping[str, Sequence[str]]) -> str:
-    """What to write in place of an option that a command does not have; empty if nobody knows.
+    """What to write instead of an option that a command does not have; empty if unknown.
 
     Parameters
     ----------
     unknown : str
-        As it was written, such as `--lr=0.1`.
+        The option as written, such as `--lr=0.1`.
     command : str
-        The command that it was given to.
+        The command that got it.
     options : mapping of str to sequence of str
         The options of each command.
 
@@ -104,7 +104,7 @@ def advice(unknown: str, command: str, options: Mapping[str, Sequence[str]]) -> 
 
 
 def _near(name: str, options: Sequence[str]) -> str | None:
-    """The option that is written nearly like this."""
+    """The option with a similar spelling."""
     bare = {option.lstrip("-"): option for option in options}
     close = difflib.get_close_matches(name, bare, n=1, cutoff=CLOSE)
     return bare[close[0]] if close else None

@@ -39,18 +39,18 @@ exit codes: 0 done (a gradient check that could not judge is a note), 1 failed, 
 _NO_COMMAND = re.compile(r"argument COMMAND: invalid choice: '(.*?)' \(choose from (.*)\)")
 _VALUE = re.compile(r"argument (--\S+): (expects .*)")
 _NO_VALUE = re.compile(r"argument (--\S+): expected one argument")
-"""What argparse says, with what the types of values say."""
+"""Patterns of argparse's messages, with those of this command."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """An ArgumentParser that says what to write in place of what it does not know."""
+    """An ArgumentParser that says what to write instead of unknown options."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        # without abbreviations: `--label` is not `--labels`, and new options break no old call
+        # without abbreviations, so that new options cannot break existing calls
         super().__init__(*args, **options | {"allow_abbrev": False})
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """The options, as the base class gives them; unknown ones are told with advice."""
+        """The options, as from the base class; unknown ones give an error with advice."""
         options, unknown = self.parse_known_args(args, namespace)
         if unknown:
             self._refuse(unknown, options.command)

@@ -156,7 +156,7 @@ def _array_rows(model: Sequential, path: Path, options: argparse.Namespace) -> R
 
 
 def _check_width(table: TextTable, wanted: int) -> None:
-    """Raise ValueError unless the columns, which are taken by place, are as many as in training."""
+    """Raise ValueError unless there are as many columns, taken by place, as in training."""
     if len(table.names) != wanted:
         raise ValueError(
             f"{table.path} expects {wanted} columns, as many as the model was trained on, got "

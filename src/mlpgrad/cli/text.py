@@ -34,9 +34,9 @@ class TextTable(NamedTuple):
     decimal_is_known: bool
     """Whether the decimal sign was given, or occurs in a number of the table."""
     note: str
-    """How the file was read."""
+    """Notes on how the file was read."""
     left_out: list[str]
-    """What of the file is not part of the table, and why."""
+    """Notes on the parts of the file that are left out, with reasons."""
 
     @property
     def names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the options of numbers take: whole numbers from a smallest one on, and ranges."""
+"""Types of options: whole numbers with a lower bound, and ranges."""
 
 from __future__ import annotations
 

@@ -28,14 +28,14 @@ STARTS = {
     rb"\[\s*\{": ("JSON", IN_PANDAS),
     b"<[A-Za-z!?]": ("a web page or XML", "copy its table into a spreadsheet, and save it as CSV"),
 }
-"""Patterns of the first bytes of files: what the files are, and what to do.
+"""Patterns of the first bytes of files, with the format and a fix.
 
-Texts that begin a table, such as the names PAR1 and PAR2 or a field `<5`, match none.
+Texts that begin a table, such as the names PAR1 and PAR2 or a field `<5`, match none of them.
 """
 
 
 def other_format(start: bytes) -> str | None:
-    r"""Return what a file is, by its first bytes, and a fix; None if it may be text.
+    r"""Return the format of a file by its first bytes, and a fix; None if it may be text.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a wrong gradient looks like element by element: each reason holds at all measured ones."""
+"""Reasons for a wrong gradient by elements; a reason holds at all measured elements."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def ratio_of(seen: Observed) -> float | None:
 
 
 def ratio_has_name(ratio: float) -> bool:
-    """Whether a factor says something by itself: of one number, some factor always holds."""
+    """Whether a factor is evidence by itself: for a single number, some factor always holds."""
     return min(abs(ratio / c - 1) for c in (-1.0, 2.0, 0.5, *CONSTANTS)) < 1e-4
 
 
@@ -163,7 +163,7 @@ def symmetries(seen: Observed, what: str) -> Iterator[Hint]:
 
 
 def parts(seen: Observed, what: str) -> Iterator[Hint]:
-    """What the wrong elements have in common, if the others are correct."""
+    """The common property of the wrong elements, if the others are correct."""
     wrong, tested = seen.wrong, seen.tested
     if wrong.sum() == 1 and seen.complete and seen.gradient.size > 1:
         element = seen.element(int(np.argmax(wrong)))

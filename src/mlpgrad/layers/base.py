@@ -141,7 +141,7 @@ class Layer(Described):
     _delta: Array | None = None
 
     def __getattr__(self, name: str) -> Any:
-        """What `allocate` makes: not there before the first batch."""
+        """Raise an error for the buffers that `allocate` makes, before the first batch."""
         raise missing(self, name)
 
     # implemented by subclasses

@@ -1,4 +1,4 @@
-"""What `Layer.forward` takes, looked at where the shape is another than in the call before."""
+"""Checks of the argument of `Layer.forward`, made if the shape has changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mlpgrad._core.arrays import Shape
 
 
 def check_shape(layer: Any, shape: Shape) -> None:
-    """Raise ValueError unless a batch of this shape suits a layer, whose parameters are there."""
+    """Raise ValueError unless the layer has parameters, and a batch of this shape suits it."""
     if "_bound" not in vars(layer) and layer.parameters() | layer.statistics():
         raise ValueError(
             f"{layer!r} has no parameters before it belongs to a model; put it into one: "

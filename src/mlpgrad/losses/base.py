@@ -94,7 +94,7 @@ class Loss(Curvature, Meaning, Described):
     _weights_key: Any = None
 
     def __getattr__(self, name: str) -> Any:
-        """What `allocate` makes: not there before the first batch."""
+        """Raise an error for the buffers that `allocate` makes, before the first batch."""
         raise missing(self, name)
 
     # implemented by subclasses

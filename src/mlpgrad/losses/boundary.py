@@ -1,4 +1,4 @@
-"""What `Loss.forward` takes, looked at where shapes or dtypes are other than in the call before."""
+"""Checks of the arguments of `Loss.forward`, made if shapes or dtypes have changed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_arguments(loss: Any, prediction: Array, target: Array) -> None:
             f"prediction of shape {prediction.shape}, got {target.shape}; one row for each sample"
         )
     if not type(loss).cast.__module__.startswith("mlpgrad."):
-        return  # a user's own: what it gives is known to its class alone
+        return  # only a user-defined class knows its targets
     expected = loss.cast(np.empty((0, target.shape[-1]), target.dtype), prediction.dtype).dtype
     if not np.can_cast(target.dtype, expected, "same_kind"):
         raise TypeError(

@@ -72,7 +72,8 @@ class Candidate:
     loss, standard_error : float
         The mean loss of these outputs, and its standard error.
     bar : float
-        The lowest loss of another candidate: training that stays above it ends early.
+        The lowest sum of loss and standard error of an earlier candidate: training that stays
+        above it ends after a third of the patience.
     common_epochs, common_loss : int and float
         The number of epochs with the lowest mean loss over the members, and that loss.
     seconds : float

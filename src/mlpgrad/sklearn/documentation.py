@@ -168,9 +168,9 @@ max_epochs : int, default='auto'
     Maximum number of epochs; 'auto' corresponds to 10,000 steps, from 50 to 1,000 epochs.
 patience : int, default='auto'
     Number of epochs without improvement after which a member stops, or all members if their mean
-    loss has not improved. While that mean exceeds the loss of another candidate by more than its
-    standard error, a third of the patience applies. 'auto' corresponds to 300 steps, from 10 to
-    100 epochs.
+    loss has not improved. As long as the lowest mean loss exceeds that of an earlier candidate by
+    more than the standard error of the latter, a third of the patience applies. 'auto' corresponds
+    to 300 steps, from 10 to 100 epochs.
 progress : bool, default=False
     Whether to show a progress bar on stderr.
 random_state : int, RandomState instance or None, default=None

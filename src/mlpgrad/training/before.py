@@ -1,4 +1,4 @@
-"""`Before`: a network as it was before a fit, which is put back where the fit is refused."""
+"""`Before`: the state of a network before a fit, which is restored if the fit raises early."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEARNT = ("_labels", "_columns", "encoder", "_uncertainty", "compiled_because")
 
 
 class Before:
-    """What a fit may change before it has trained: scalings, names, classes, random numbers.
+    """The state that a fit may change before it trains: scalings, names, classes, generators.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ class Before:
     Attributes
     ----------
     begun : bool
-        Whether the first epoch has begun: from then on, an error is a refusal only if the
-        parameters are as before.
+        Whether the first epoch has begun: from then on, an error restores the state only if the
+        parameters have not changed.
     """
 
     def __init__(self, network: Network) -> None:
@@ -36,12 +36,12 @@ class Before:
         self._streams = {name: generator_state(rng) for name, rng in network.streams.items()}
 
     def forget(self) -> None:
-        """Something has been trained: nothing can be put back any more."""
+        """Forget the state, since training has begun."""
         self._flats = None
 
     @contextmanager
     def put_back_if_refused(self) -> Iterator[None]:
-        """Where an error comes out of the block before a step, the network is as it was."""
+        """Restore the network if the block raises an error before the first step."""
         try:
             yield
         except DivergenceError:
@@ -66,4 +66,4 @@ class Before:
             if name in self._streams:
                 restore_generator(rng, self._streams[name])
             else:
-                del network.streams[name]  # it begins anew when it is asked for
+                del network.streams[name]  # it is made again on its next use

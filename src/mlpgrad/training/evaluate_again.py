@@ -48,12 +48,12 @@ def evaluate_again(session: Session, network: Network, name: str, logged: Any) -
 
 
 def _once(batches: Stream) -> bool:
-    """Whether the iterable cannot be begun anew."""
+    """Whether the iterable cannot be iterated again."""
     return isinstance(batches.source, Iterator)
 
 
 def _loss_of_stream(network: Network, batches: Stream) -> tuple[Any, Any]:
-    """The loss of the batches of an iterable, begun anew, and the sum of their weights."""
+    """The loss of the batches of an iterable, read again, and the sum of their weights."""
     loss = network.loss.reader()
     total: Any = 0.0
     weight: Any = 0.0

@@ -145,7 +145,7 @@ class Minibatch(Method):
         alone = callbacks or metrics or join
         compiled = self._compiled_worker(session, bool(alone), steps)
         if compiled is not None:
-            # whether nothing looks at an epoch before the next one
+            # whether nothing observes an epoch before the next one
             self._ahead = not (self._watchful or session.validation)
             return [compiled]
         members = [] if alone or size is None else shares(network, optimizer, size)
@@ -193,7 +193,7 @@ class Minibatch(Method):
         return CompiledWorker(network, optimizer, step)
 
     def _run_ahead(self, session: Session) -> bool:
-        """Train for an epoch or several, and then record them; whether training goes on."""
+        """Train for one or more epochs, and record them; return whether training continues."""
         worker, going = self._workers[0], True
         for whole in worker.epochs(session.batches, session.epochs - session.epoch):
             self._look_for_divergence(session)
@@ -218,7 +218,7 @@ class Minibatch(Method):
         self._workers[0].run(_outside(session, left))
 
     def _run_in_threads(self, session: Session, seen: int) -> None:
-        """Each worker through the same batches, one of them in this thread."""
+        """Run each worker over the same batches, one of them in this thread."""
         first, *others = self._workers
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor

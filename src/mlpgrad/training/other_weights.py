@@ -1,4 +1,4 @@
-"""A network with other weights than it has: made once, and kept for as long as it is the same."""
+"""A copy of a network for other weights, kept as long as the options stay the same."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mlpgrad.training.recorded_step import repeatable
 
 
 class OtherWeights:
-    """A copy of a network that is given other parameters each time.
+    """A copy of a network that gets other parameters each time.
 
-    Copying the objects of a small network takes longer than evaluating it. The copy is made anew
-    where an option has been changed, and always where a class does not say that it keeps nothing
-    of its own (`repeatable`).
+    Copying the objects of a small network takes longer than evaluating it. A new copy is made if an
+    option has changed, and each time if a class is not declared `repeatable`, since its objects may
+    keep state.
     """
 
     def __init__(self, network: Network) -> None:
@@ -23,7 +23,7 @@ class OtherWeights:
         self._watched = Watched(())
 
     def with_params(self, params: Array) -> Network:
-        """The network with these parameters; the next call gives the same object others."""
+        """The copy with these parameters; the next call gives the same object other ones."""
         copied = self._copy
         if copied is None or self._watched.changed(self._things()):
             copied = self.network.copy()

@@ -1,4 +1,4 @@
-"""A thread takes subnormal numbers for 0 during compiled steps, and never afterwards."""
+"""A thread treats subnormal numbers as 0 during compiled steps, and never afterwards."""
 
 import ctypes
 import threading
@@ -37,7 +37,7 @@ define internal void @set.fpcr(i64 %new) {
   ret void
 }""",
 }
-"""Memory in place of each processor's register of modes."""
+"""A variable that replaces the mode register of each processor."""
 
 TRAIN = """
 define void @train(ptr %seen, i64 %usual, i64 %b, i64 %c) {
@@ -69,7 +69,7 @@ def test_the_mode_before_is_put_back_on_every_processor(processor, usual, bits):
 
 
 def halves_are_kept():
-    """Whether this thread calculates with subnormal numbers."""
+    """Whether this thread computes with subnormal numbers."""
     return bool((np.full(64, 1e-40, np.float32) * np.float32(0.5) > 0).all())
 
 
