@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -152,6 +153,18 @@ def test_a_column_with_blanks_in_its_name_is_left_out_as_advised(path):
     text = lines([[a, y, y] for a, _, y in ROWS], head=("a", "the same", "y"))
     (warning,) = [note for note in read(path, text).notes if note.startswith("warning: ")]
     assert "--without 'the same' leaves it out" in warning
+
+
+def test_what_a_shell_takes_apart_is_advised_in_quotes(path, tmp_path, capsys):
+    head = ("# id", "b", "y")
+    text = lines([[f"{i}", b, y] for i, (_, b, y) in enumerate(ROWS)], head=head)
+    assert any("(--numbers '# id')" in note for note in read(path, text).notes)
+    folder = tmp_path / "my model"
+    options = ["--quiet", "--epochs", "1", "--hidden", "2", "--output", str(folder)]
+    assert main(["train", str(path), *options]) == 0
+    out = capsys.readouterr().out
+    (advised,) = re.findall("`(mlpgrad predict .*) FILE`", out)
+    assert shlex.split(advised)[2] == str(folder / "model.npz")
 
 
 def test_copies_with_gaps_are_seen(path):

@@ -116,7 +116,7 @@ def _decided(table: TextTable, name: str) -> Decided:
         reason = f"{levels} different texts" if kind.reason == "text" else kind.reason
         return Decided(CATEGORIES, reason + _gaps(kind.column))
     if _is_id(name, kind.column.numbers):
-        return Decided(LEFT_OUT, f"an id, all integers are different (--numbers {name})")
+        return Decided(LEFT_OUT, f"an id, all integers are different (--numbers {name!r})")
     return Decided(NUMBERS, _gaps(kind.column)[2:])
 
 

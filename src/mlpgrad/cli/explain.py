@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
 def explain_step(options: argparse.Namespace) -> int:
     """Run `mlpgrad explain`: the lecture's network, or a trained one, on one sample."""
     if options.file is None and options.data.endswith(".npz"):
-        raise CommandError(
-            f"a model needs a file with the sample: `mlpgrad explain {options.data} FILE`"
-        )
+        model = shlex.quote(options.data)
+        raise CommandError(f"a model needs a file with the sample: `mlpgrad explain {model} FILE`")
     explanation = _of_lecture(options) if options.file is None else _of_model(options)
     if options.text:
         print(explanation)

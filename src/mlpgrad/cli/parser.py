@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -76,7 +77,7 @@ class _Parser(argparse.ArgumentParser):
         if found := _NO_COMMAND.match(message):
             message = f"no command {found[1]!r}"
             if Path(found[1]).exists() or found[1] in TOY_DATA:
-                message += f"; write `mlpgrad train {found[1]}` to train on it"
+                message += f"; write `mlpgrad train {shlex.quote(found[1])}` to train on it"
             else:
                 message += nearest(found[1], found[2].replace("'", "").split(", "))
         elif found := _VALUE.match(message):

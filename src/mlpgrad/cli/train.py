@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,8 @@ def save(model: Sequential, about: About, history: History, options: argparse.Na
     path = directory / "model.npz"
     written = "replaced" if path.exists() else "wrote"
     save_model(model, about, path)
-    print(f"{written} {path}: `mlpgrad predict {path} FILE` predicts for the rows of a file")
+    shell = f"mlpgrad predict {shlex.quote(str(path))} FILE"
+    print(f"{written} {path}: `{shell}` predicts for the rows of a file")
     method = "predict_classes" if about.classes else "predict"
     what = "a DataFrame of the columns above" if about.columns else "as it is in the data"
     print(f'in Python: mg.load("{path}").{method}(x), with x {what}')
