@@ -77,15 +77,14 @@ def _fit(
         prior_precision=given.prior_precision,
         noise_variance=noise if noisy else 1.0,
     )
-    errors = network._predict(x).astype(np.float64) - target if noisy else None
-    shares = 1.0 if errors is None else _shares(errors, weights)
+    shares, kurtosis = noise_shape(network, x, target, weights) if noisy else (1.0, 0.0)
     constant = residuals / 2 * math.log(2 * math.pi * variance) if noisy else 0.0
     return Laplace.from_curvature(
         network,
         matrix / variance,
         prior_precision=alpha,
         noise_variance=variance * shares if noisy else None,
-        kurtosis=0.0 if errors is None else kurtosis_of(errors, weights),
+        kurtosis=kurtosis,
         log_likelihood=-surprise / variance - constant,
         layers=layers,
     )
@@ -108,11 +107,31 @@ def _measured(
     return matrix, float(value * scale), rows * target.shape[-1]
 
 
-def _shares(errors: Array, weights: Array | None) -> Array:
-    """Return the mean squared residual of each target, relative to that of all, `(T,)`."""
-    squares = np.square(errors)
-    of_each = np.average(squares, axis=0, weights=None if weights is None else weights[:, 0])
-    return np.asarray(of_each / of_each.mean())
+def noise_shape(
+    network: Network, x: Array, target: Array, weights: Array | None
+) -> tuple[Array, float]:
+    """Return what residuals say of the noise, beside the mean of its variances over the targets.
+
+    Parameters
+    ----------
+    network : Network
+        One network, at its current weights.
+    x, target, weights : array (..., n, I), (..., n, T), and (..., n, 1) or None
+        Checked rows.
+
+    Returns
+    -------
+    shares : array (T,)
+        The mean squared residual of each target, relative to that of all.
+    kurtosis : float
+        The excess kurtosis: see `tails`.
+    """
+    errors = (network._predict(x).astype(np.float64) - target).reshape(-1, target.shape[-1])
+    weights = None if weights is None else weights.reshape(-1, 1)
+    counted = None if weights is None else weights[:, 0]
+    of_each = np.average(np.square(errors), axis=0, weights=counted)
+    mean = of_each.mean()
+    return of_each / mean if mean > 0 else np.ones_like(of_each), kurtosis_of(errors, weights)
 
 
 def _check_errors(square: float, target: Array) -> None:

@@ -13,8 +13,8 @@ from mlpgrad.derivatives.objective import Objective
 from mlpgrad.network.network import Network
 from mlpgrad.training.second_order.part import Part
 from mlpgrad.training.second_order.state import State
+from mlpgrad.uncertainty.fitting import noise_shape
 from mlpgrad.uncertainty.laplace import Laplace
-from mlpgrad.uncertainty.tails import kurtosis_of
 
 
 def uncertainty_of(network: Network, state: State, make: Callable[[Array], Part]) -> Laplace:
@@ -51,21 +51,19 @@ def _of_member(
     state.loss[member] = value[0]
     part.estimate(state, matrix)
     misfit, beta = part.misfit(state, 0), float(state.beta[member])
+    shares, kurtosis = _noise_shape(part.objective) if misfit.noisy else (1.0, 0.0)
     constant = 0.5 * misfit.residuals * math.log(beta / (2 * math.pi)) if misfit.noisy else 0.0
     return Laplace.from_curvature(
         network,
         beta * part.scale[0] * matrix[0],
         prior_precision=state.alpha[member][part.groups.of],
-        noise_variance=1 / beta if misfit.noisy else None,
-        kurtosis=_kurtosis(part.objective) if misfit.noisy else 0.0,
+        noise_variance=shares / beta if misfit.noisy else None,
+        kurtosis=kurtosis,
         log_likelihood=constant - beta * misfit.value,
     )
 
 
-def _kurtosis(objective: Objective) -> float:
-    """The excess kurtosis of one member's residuals, at the weights that it has now."""
-    network = objective.network
-    x, target, weights = network.cast(objective.x, objective.target, objective.weights)
-    errors = network._predict(x) - target
-    counted = None if weights is None else weights.reshape(-1, 1)
-    return kurtosis_of(errors.reshape(-1, errors.shape[-1]), counted)
+def _noise_shape(objective: Objective) -> tuple[Array, float]:
+    """Return what one member's residuals say of the noise, at the weights that it has now."""
+    rows = objective.x, objective.target, objective.weights
+    return noise_shape(objective.network, *objective.network.cast(*rows))
