@@ -201,7 +201,7 @@ class Keras(Peer):
                 variable.assign(np.zeros(variable.shape))
 
     def train(self, epochs: int) -> None:
-        # Keras takes no order of rows, so one call of `fit` gets the rows of all epochs, sorted:
+        # Keras takes no order of rows, so one call of `fit` gets the rows of all epochs:
         # a call per epoch would take longer
         order = self.orders[:epochs].ravel()
         x, y = self.x[order], self.y[order]

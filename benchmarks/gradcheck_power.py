@@ -1,4 +1,4 @@
-"""Count how many wrong gradients the checker finds and explains, and its false alarms.
+"""Measure which wrong gradients the checker finds and explains, and how often it is wrong.
 
     python -m benchmarks.gradcheck_power            quick: 100 seeds, 3 nets, every mutant
     python -m benchmarks.gradcheck_power --full     1,000 seeds and 10,000 correct nets

@@ -254,7 +254,7 @@ def ensembles(workload: str, path: Path, options: Any) -> dict[str, Any]:
 
 def measure(options: Any) -> dict[str, Any]:
     """Measure all parts of all workloads, and save after each workload."""
-    mnist = "10,000 test images" if options.mnist else "made up, as large"
+    mnist = "10,000 test images" if options.mnist else "generated, of the same size"
     results: dict[str, Any] = {"environment": environment() | {"mnist": mnist}, "workloads": {}}
     pools = results["environment"]["thread pools"]
     started = time.perf_counter()

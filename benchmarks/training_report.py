@@ -144,7 +144,7 @@ def cold(results: dict[str, Any]) -> list[str]:
 
 
 def cold_cell(measured: dict[str, Any], section: str, peer: str, workload: str) -> str:
-    """One figure and its target: as fast as without the extra, with little more memory."""
+    """One figure and its target: no slower than without the extra, or little memory."""
     own, plainly = measured[peer]["median"], measured["mlpgrad"]["median"]
     if section == "seconds" and peer == COLD_COMPILED[-1]:
         goal = verdict(own <= plainly, f"at most {plain(plainly)}", plain(own - plainly))

@@ -2,8 +2,8 @@
 
 The table has test RMSE, mean log likelihood in the unit of the target, and the share of targets
 within 95 % intervals for UCI regression on its official splits, by five estimates of uncertainty.
-All networks have one hidden layer of 50 tanh units, scaled inputs and targets, and the same batch
-size, epochs and rates, which were not tuned. For evidence fits, see
+All networks have one hidden layer of 50 tanh units, and scaled inputs and targets. The batch size,
+the rate, and the number of epochs for each set are fixed and were not tuned. For evidence fits, see
 `python -m benchmarks.second_order uci`.
 """
 
