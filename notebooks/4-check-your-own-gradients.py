@@ -311,7 +311,7 @@ print(report)
 
 # %% [markdown]
 # (NO_POWER warns of what this check could not have seen: with as many outputs as inputs a
-# transposed matrix has the right shape. For a layer that treats each feature by itself this does
+# transposed matrix has the correct shape. For a layer that treats each feature by itself this does
 # not matter.) Here is the repaired layer:
 
 

@@ -44,7 +44,7 @@ RESULTS = {
     for name, value in CALLABLES.items()
     if dataclasses.is_dataclass(value) or hasattr(value, "_fields")
 }
-"""Data that functions return: nobody calls these, so their attributes are documented instead."""
+"""Results of functions: users do not construct these, so their attributes are documented."""
 ERRORS = {
     name
     for name, value in CALLABLES.items()

@@ -1,7 +1,6 @@
 """The official split of Adult: whether a person earns more than 50,000 dollars a year.
 
-The recipe was chosen on training rows by out-of-fold accuracy, and fixed before the test rows were
-looked at.
+The recipe was chosen by out-of-fold accuracy on training rows, and fixed before any test.
 """
 
 from __future__ import annotations

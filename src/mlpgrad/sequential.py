@@ -171,8 +171,8 @@ class Sequential(Differentiable, Answers):
             0 is silent, 1 shows progress on stderr: see `ProgressBar`.
         resume : dict, optional
             A snapshot of an earlier training, taken by a callback as `self.session.snapshot()`.
-            With the same options this training goes on exactly where that one was; with `LBFGS`
-            and `TrustNewton` it goes on from the weights, without what SciPy knew of earlier steps.
+            With the same options this training continues exactly where that one was. With `LBFGS`
+            and `TrustNewton` it continues from the weights, without SciPy's memory of its steps.
         communicator : Communicator, optional
             Joins this training with those of other ranks for data-parallel training, in which each
             rank has its own rows. Recorded metrics and validation figures are means over the

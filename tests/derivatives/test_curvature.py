@@ -145,7 +145,7 @@ def test_the_fisher_matrix_of_a_normal_law_is_the_covariance_of_gradients():
     ]
     found = model.curvature(x, np.zeros(7), kind="fisher").todense()
     np.testing.assert_allclose(found, covariance_of_gradients(model, x, laws), atol=1e-12)
-    assert np.linalg.eigvalsh(found)[0] > -1e-12  # the Hessian has negative eigenvalues
+    assert np.linalg.eigvalsh(found)[0] > -1e-12  # unlike those of the Hessian
 
 
 def moons(**options):

@@ -9,7 +9,7 @@ from mlpgrad.training.recorded_step import RecordedStep
 from mlpgrad.training.step import LayerStep
 from tests.kinds import every_loss, loss_case, one_and_many
 
-COPIES = 5  # of an example's rows
+COPIES = 5  # copies of an example's rows
 
 
 def forms(y):

@@ -1,4 +1,4 @@
-"""Recorded calls are data; a step is tried on a private copy, and recorded anew if changed."""
+"""Recorded calls are data; a step is tried on a private copy, and recorded again if changed."""
 
 import numpy as np
 import pytest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 
-CLOSE = 0.75  # of `difflib`: `--epoch` is close to `--epochs`, `--save` is not to `--sample`
+CLOSE = 0.75  # difflib's ratio: `--epoch` is close to `--epochs`, `--save` is not to `--sample`
 
 CALLED_HERE = {
     "--learning-rate": "lr eta eta0 rate step-size learning-rate-init alpha",

@@ -20,7 +20,7 @@ from mlpgrad.network.network import Network
 
 TINY = 1e-30
 CLOSE = 1e-4  # a wrong complex step lacks whole terms
-STEP = 1e-5  # of finite differences, in units of the largest parameter
+STEP = 1e-5  # for finite differences, in units of the largest parameter
 
 Quantity = Callable[[Network], Array]
 """A quantity that a network computes with its current parameters."""

@@ -132,10 +132,10 @@ class Layer(Described):
     _lead: Shape = ()  # () for one network, (E,) for an ensemble
     _rngs: Sequence[np.random.Generator] = ()  # one a network
     _following: Layer | None = None  # the activation that comes after, if any
-    _shape: Shape | None = None  # of the input of the current buffers
+    _shape: Shape | None = None  # shape of the input of the current buffers
     _inputs: Array | None = None
     _sample_weights: Array | None = (
-        None  # of the batch's samples, `(..., B, 1)`; None: all weights are equal
+        None  # weights of the samples, `(..., B, 1)`; None: all are equal
     )
     _outputs: Array | None = None
     _delta: Array | None = None

@@ -95,7 +95,7 @@ class Dense(Layer):
         whole = with_ones(shape, self.dtype) if neighbours else None
         prepared = {
             "_multiply": multiply,
-            # of a column and a row, in an ensemble: `matmul` takes four times as long
+            # column times row, in an ensemble: `matmul` takes four times as long
             "_spread": np.multiply
             if z.shape[-1] == 1 and z.ndim > 2
             else product(z.ndim, self.dtype),

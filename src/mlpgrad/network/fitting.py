@@ -26,7 +26,7 @@ Weights = tuple[Array, Array]
 """Parameters and statistics at one point in time."""
 
 _claims = threading.Lock()
-_optimizers: dict[int, tuple[int, Any]] = {}  # of running fits: the thread, and the object
+_optimizers: dict[int, tuple[int, Any]] = {}  # in running fits: the thread, and the object
 
 
 class Fitting:

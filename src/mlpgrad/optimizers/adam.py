@@ -74,7 +74,7 @@ class Adam(Optimizer):
         checks.within(self, "epsilon", 0)
 
     def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
-        root = math.sqrt((1 - self.beta2**t) / (1 - self.beta2))  # of v_sum / v'
+        root = math.sqrt((1 - self.beta2**t) / (1 - self.beta2))  # the root of v_sum / v'
         return rate * root * (1 - self.beta1) / (1 - self.beta1**t), self.epsilon * root
 
     def update(

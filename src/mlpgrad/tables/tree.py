@@ -8,7 +8,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 
-LEAST_GAIN = 1e-12  # of the target's variance; below this it is rounding error
+LEAST_GAIN = 1e-12  # in units of the target's variance; smaller gains are rounding errors
 
 
 def cuts(values: Array, target: Array, weights: Array, leaves: int, least_rows: int) -> Array:

@@ -116,7 +116,7 @@ class Minibatches(Batches):
         self.count = len(self)
         self.shuffle = shuffle
         self.rng = rng
-        self.order: Array | None = None  # of the rows in this epoch, if it is drawn as a whole
+        self.order: Array | None = None  # the rows of this epoch, if drawn as a whole
         self.begun: dict[str, Any] = {}  # the generator's state before a larger set's epoch
         self.resumes = False
         row_bytes = first.size // first.shape[-2] * dtypes[0].itemsize

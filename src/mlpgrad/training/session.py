@@ -147,7 +147,7 @@ class Session(Stateful):
                 self.record.interrupted, failed = True, False
                 if self.communicator is not None:
                     self.communicator.abort(error)
-            except (DivergenceError, UnlikeRanksError) as error:  # of all ranks: none waits
+            except (DivergenceError, UnlikeRanksError) as error:  # on all ranks, so none waits
                 self.settled = isinstance(error, DivergenceError)
                 raise
             except BaseException as error:

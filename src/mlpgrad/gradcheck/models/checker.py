@@ -151,8 +151,8 @@ def powerless(problem: ModelProblem) -> Iterator[str]:
     widths = {n for pair in pairs if None not in pair for n in pair}
     if len(widths) == 1 and widths != {1}:
         yield (
-            "NO_POWER: all widths are equal, where a transposed gradient has the right shape and a "
-            "symmetric mistake may not show; use different widths"
+            "NO_POWER: all widths are equal, where a transposed gradient has the correct shape and "
+            "a symmetric mistake may not show; use different widths"
         )
     for _, layer in walk(problem.twin.layers):
         if getattr(layer, "kinks", None) and layer._outputs is not None:

@@ -12,7 +12,7 @@ from mlpgrad.training.second_order.search import Search
 UNBOUNDED = 1 << 30
 
 
-MOST_PAIRS = 10_000  # of steps and gradient differences that are kept
+MOST_PAIRS = 10_000  # pairs of a step and a gradient difference
 MOST_SEARCHES = 1 << 20  # a line search ends far earlier
 
 

@@ -11,7 +11,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.derivatives.objective import Objective
 from mlpgrad.training.second_order.iterations import EndedError, Iterations
 
-ROUNDINGS = 1000  # of the objective, as a bound, since it is a sum over many samples
+ROUNDINGS = 1000  # bound on the rounding error of the objective, a sum over many samples
 LARGE = 1e100  # replaces a value that is not finite, so that a line search turns back
 
 
