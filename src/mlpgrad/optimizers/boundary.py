@@ -116,7 +116,7 @@ def asked(rate: Any, steps: int, training: tuple[int, int | None] | None) -> Any
         found = rate.within(steps - first, total)
     else:
         found = rate(steps)
-    if type(found) is float and 0 <= found < math.inf:  # the usual one, first
+    if isinstance(found, float) and 0 <= found < math.inf:  # the usual one, first
         return found
     values = arguments.as_array(found, "learning_rate")
     given = f"got {arguments.shown(found)} from {rate!r} for steps={steps}"

@@ -334,6 +334,18 @@ def test_without_the_extra_numpy_trains(monkeypatch):
     assert not history.compiled
 
 
+def test_only_so_many_texts_are_kept_for_repeated_trainings(monkeypatch):
+    monkeypatch.setattr(program, "MOST_KNOWN", 2)
+    monkeypatch.setattr(program, "_known", {})
+    found = {}
+    for width in (2, 3, 4, 2):
+        make = lambda width=width: moons_model([mg.Dense(8, width), mg.Dense(width, 8)])  # noqa: E731
+        model, _ = trained(make, *MOONS, mg.Adam, True)
+        assert model.compiled_because is None
+        np.testing.assert_array_equal(model.params, found.setdefault(width, model.params))
+        assert 1 <= len(program._known) <= 2
+
+
 @pytest.mark.parametrize("error", [ImportError, OSError, RuntimeError])
 def test_numpy_trains_where_llvm_fails(error, monkeypatch):
     def fails(text):

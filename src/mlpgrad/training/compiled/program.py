@@ -139,12 +139,13 @@ _known: dict[Any, tuple[str, int]] = {}
 def _written(description: Description, blas: Blas | None) -> tuple[str, int]:
     """Return the text of a module and its scratch size; equal descriptions share one."""
     key = signature(description), blas is None
-    if key not in _known:
+    written = _known.get(key)
+    if written is None:
         module = Module(description, machine(), blas)
-        while len(_known) >= MOST_KNOWN:
-            _known.pop(next(iter(_known)))
-        _known[key] = module.text, module.scratch
-    return _known[key]
+        written = _known[key] = module.text, module.scratch
+        for oldest in list(_known)[:-MOST_KNOWN]:
+            _known.pop(oldest, None)  # another thread may have been faster
+    return written
 
 
 def signature(thing: Any) -> Any:
