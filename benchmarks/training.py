@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+import mlpgrad
 from benchmarks import fann, training_report
 from benchmarks.training_report import COLD_COMPILED, COMPILED
 from benchmarks.workloads import COLD_EPOCHS, WORKLOADS, write
@@ -50,8 +51,8 @@ RESULTS = Path(__file__).parent / "results" / "training.json"
 
 def versions() -> dict[str, str]:
     """The versions of the installed packages."""
-    found = {}
-    for package in dict.fromkeys(["mlpgrad", "numpy", "scipy", "jaxlib", *NEEDS.values()]):
+    found = {"mlpgrad": mlpgrad.__version__}  # an editable installation's metadata may be older
+    for package in dict.fromkeys(["numpy", "scipy", "jaxlib", *NEEDS.values()]):
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
