@@ -82,7 +82,7 @@ def numbers_target(y: Array, name: str, task: str, labels: bool = False) -> Targ
 
 
 def _varied(target: Target, name: str) -> Target:
-    """Return the target if it has more than one value."""
+    """Return the target; raise ValueError if all its values are equal."""
     first = target.y[0]
     if (target.y == first).all():
         raise ValueError(f"{name!r} expects two or more different values, got {first:g} only")
@@ -118,19 +118,19 @@ def _refuse_odd(table: TextTable, name: str, numeric: Sequence[bool]) -> None:
 
 
 def _refuse_dates(table: TextTable, name: str) -> None:
-    """Raise ValueError where most targets are dates, which neither name classes nor are numbers."""
+    """Raise ValueError if most targets are dates, which are neither class names nor numbers."""
     dates = [row for row, text in enumerate(table.columns[name]) if DATE.fullmatch(text)]
     if 2 * len(dates) > len(table.lines):
         text = table.columns[name][dates[0]]
         raise ValueError(
             f"{table.place(dates[0], name)}: expects a target, got the date or time {text!r}; "
-            f"write it as a number, such as the days since some date, or pass --task "
+            f"write it as a number, such as the number of days since a fixed date, or pass --task "
             f"classification if the dates name classes"
         )
 
 
 def _as_option(advice: str | None) -> str | None:
-    """Return advice about an amount, with the option of the command line."""
+    """Return advice about an amount that names the command line's option."""
     return None if advice is None else advice.replace("pass decimal=", "pass --decimal ")
 
 

@@ -15,7 +15,7 @@ CHECKS: dict[type, Any] = {Network: check_gradients, Layer: check_layer, Loss: c
 
 
 class GradientCheckError(AssertionError):
-    """A gradient check that did not pass; `report` says why."""
+    """Raised if a gradient check does not pass; `report` says why."""
 
     def __init__(self, report: GradientReport) -> None:
         super().__init__(f"gradient check\n{report}")
@@ -43,14 +43,14 @@ def assert_gradients(*args: Any, strict: bool = False, **options: Any) -> Gradie
     ----------
     *args, **options
         The arguments of `check_gradients(model, x, y)`, `check_layer(layer)`, `check_loss(loss)` or
-        `check_gradient(f, grad, params)`; or one GradientReport.
+        `check_gradient(f, grad, params)`; or a single GradientReport.
     strict : bool
         Also fail if the check could not have detected a mistake (NO_POWER).
 
     Returns
     -------
     GradientReport
-        The report, if the check passed. The error of a failed check has it as `error.report`.
+        The report, if the check passed. If it failed, the error holds the report as `error.report`.
 
     Examples
     --------

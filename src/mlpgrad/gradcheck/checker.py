@@ -96,7 +96,7 @@ class Checker:
         return not protocol
 
     def protocol(self) -> Array | None:
-        """Return the gradient, after calls that must not change it."""
+        """Return the gradient, or None if it cannot be compared; subclasses check the calls too."""
         return self.problem.gradient(self.problem.point)
 
     # the comparison
@@ -173,10 +173,10 @@ class Checker:
         self.report.extra_passes += problem.passes - before
 
     def kinks(self, here: Place) -> None:
-        """At a kink, an element's gradient must be between its slopes on both sides."""
+        """Check that an element's gradient at a kink lies between the slopes on both sides."""
         problem, before = self.problem, self.problem.passes
         if not problem.strict_kinks:
-            return  # an element may move several units at kinks, so its slopes are no bounds
+            return  # an element may move several units at kinks, so its slopes are not bounds
         for number, leaf in enumerate(problem.leaves):
             tensor = self.report.tensors[number]
             outcomes = {finding.outcome for finding in here.found[number]}
@@ -206,7 +206,7 @@ class Checker:
         """Compare the gradient in the user's precision with that in float64.
 
         The rounding error is estimated by moving each parameter by a rounding error. A difference
-        at one point only is due to a kink between the two precisions.
+        at one point only is attributed to a kink that the rounding has crossed.
         """
         problem, dtype = self.problem, self.problem.own_dtype
         judged = (*GOOD, Verdict.INCONCLUSIVE)
@@ -286,7 +286,7 @@ class Checker:
 
 
 def not_finite(leaves: Sequence[Leaf], gradient: Array) -> dict[Verdict, str]:
-    """Return the first element of a gradient that is not finite."""
+    """Return a finding about the first element that is not finite; empty if all are finite."""
     for leaf in leaves:
         bad = np.flatnonzero(~np.isfinite(gradient[leaf.slice]))
         if len(bad):
@@ -306,7 +306,7 @@ def verdict_of(leaf: Leaf, first: list[Finding], second: list[Finding]) -> Tenso
         if here <= SETTLED:
             note = ELSEWHERE
     elif Outcome.BEYOND_KINK in both:
-        # at several kinks at once, one-sided slopes are no bounds; the second point decides
+        # at several kinks at once, one-sided slopes are not bounds; the second point decides
         verdict = Verdict.KINK if there and there <= SETTLED else Verdict.INCONCLUSIVE
     elif Outcome.KINK in here:
         verdict = Verdict.KINK

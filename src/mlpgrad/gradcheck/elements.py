@@ -14,7 +14,7 @@ from mlpgrad.gradcheck.numeric.problem import Direction, Leaf, Problem, search, 
 ALL, SOME = 256, 48
 """Arrays of up to `ALL` elements are measured completely, larger ones at `SOME` elements."""
 EQUAL = 1e-4
-"""Relative difference of elements that count as equal."""
+"""Largest relative difference between elements that count as equal."""
 
 
 class Observed(NamedTuple):
@@ -68,13 +68,13 @@ class Observed(NamedTuple):
         return bool((off <= self.spare).all())
 
     def without(self, part: Array) -> Observed:
-        """Return the same without a part of the gradient that is known to be correct."""
+        """Subtract a part that is known to be correct from the gradient and from the slopes."""
         return self._replace(
             gradient=self.gradient - part, numeric=self.numeric - part[self.positions]
         )
 
     def element(self, number: int) -> str:
-        """The name of a measured element."""
+        """Return the name of a measured element."""
         where = Leaf(self.name, 0, self.gradient.size, self.shape)
         return where.element(int(self.positions[number]))
 

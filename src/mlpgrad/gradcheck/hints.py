@@ -43,7 +43,7 @@ class Evidence(NamedTuple):
         return error
 
     def without(self, part: Array) -> Evidence:
-        """Return the same without a part of the gradient that is known to be correct."""
+        """Subtract a part that is known to be correct from the gradient and from the slopes."""
         slopes = self.vectors @ part
         return self._replace(
             numeric=self.numeric - slopes,
@@ -103,7 +103,7 @@ def hints(
 
 
 def constant_ratio(found: Evidence) -> float | None:
-    """`c` if the gradient is c times the correct one."""
+    """Return c if the gradient is c times the correct one, else None."""
     slopes = found.vectors @ found.gradient
     if len(slopes) < 2 and found.gradient.size > 1:
         return None

@@ -46,8 +46,8 @@ def single_element(problem: Problem, place: Place, leaf: Leaf, position: int, h:
 def bisect(problem: Problem, place: Place, leaf: Leaf, finding: Finding, h: float) -> int:
     """Return the position of a wrong element in its tensor, with 4 evaluations per level.
 
-    The error along a direction is the sum of the errors along its two halves, so one half is
-    measured and the other known; the larger one is followed.
+    The error along a direction is the sum of the errors along its two halves, so measuring one
+    half gives the other. The search follows the half with the larger error.
     """
     vector, error, gradient = finding.direction.vector, finding.error, place.gradient[leaf.slice]
     low, high = 0, leaf.size

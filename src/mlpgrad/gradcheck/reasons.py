@@ -1,4 +1,4 @@
-"""Reasons for a wrong gradient by elements; a reason holds at all measured elements."""
+"""Reasons for a wrong gradient, each of which must hold at every measured element."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONSTANTS = {
 
 
 def reasons(seen: Sequence[Observed]) -> list[Hint]:
-    """The reason for the mistakes in some arrays: one for all of them, or one for each."""
+    """Return the reasons for the mistakes in some arrays: one for all of them, or one for each."""
     common = next(between(seen), None)
     if common is not None:
         return [common]
@@ -31,7 +31,7 @@ def reasons(seen: Sequence[Observed]) -> list[Hint]:
 
 
 def reason(seen: Observed, what: str = "") -> Hint | None:
-    """The simplest reason for the mistakes in one array, which is called `what`."""
+    """Return the simplest reason for the mistakes in one array, which is called `what`."""
     if not seen.wrong.any():
         return None
     what = what or f"the gradient of {seen.name}"
@@ -53,7 +53,7 @@ def reason(seen: Observed, what: str = "") -> Hint | None:
 
 
 def between(seen: Sequence[Observed]) -> Iterator[Hint]:
-    """Reasons that concern more than one array."""
+    """Yield reasons that concern more than one array."""
     if len(seen) < 2:
         return
     for number, one in enumerate(seen):
@@ -74,7 +74,7 @@ def between(seen: Sequence[Observed]) -> Iterator[Hint]:
 
 
 def ratio_of(seen: Observed) -> float | None:
-    """`c` if every measured element of the gradient is c times the correct one, not all zero."""
+    """Return c if all measured elements, not all 0, are c times the correct ones; else None."""
     tested = seen.tested
     largest = int(np.abs(seen.numeric).argmax())
     if seen.zero[largest] or not tested[largest]:
@@ -84,12 +84,12 @@ def ratio_of(seen: Observed) -> float | None:
 
 
 def ratio_has_name(ratio: float) -> bool:
-    """Whether a factor is evidence by itself: for a single number, some factor always holds."""
+    """Return whether a factor is a known one; for a single number, some factor always fits."""
     return min(abs(ratio / c - 1) for c in (-1.0, 2.0, 0.5, *CONSTANTS)) < 1e-4
 
 
 def factors(seen: Observed) -> dict[float, str]:
-    """Ratios with a name: constants, and the numbers of elements."""
+    """Return ratios and their reasons: known constants, and the numbers of elements."""
     named = dict(CONSTANTS)
     for n in {seen.gradient.size, *seen.shape} - {1, 2}:
         named.setdefault(float(n), f"{n} elements: a sum in place of a mean")
@@ -101,7 +101,7 @@ def factors(seen: Observed) -> dict[float, str]:
 
 
 def orders(seen: Observed, what: str) -> Iterator[Hint]:
-    """The correct values in another order."""
+    """Yield hints about the correct values in another order."""
     matrix = seen.gradient.reshape(seen.shape)
     if len(seen.shape) == 2 and 1 not in seen.shape:
         for shape in (seen.shape, seen.shape[::-1]):
@@ -119,7 +119,7 @@ def orders(seen: Observed, what: str) -> Iterator[Hint]:
 
 
 def exchanged(seen: Observed, what: str) -> Iterator[Hint]:
-    """Elements that hold each other's slopes."""
+    """Yield a hint if the wrong elements hold each other's slopes."""
     wrong = np.flatnonzero(seen.wrong)
     tested, numeric, spare = seen.tested[wrong], seen.numeric[wrong], seen.spare[wrong]
     mine, theirs = np.argsort(tested, kind="stable"), np.argsort(numeric, kind="stable")
@@ -129,11 +129,11 @@ def exchanged(seen: Observed, what: str) -> Iterator[Hint]:
         first, second = (seen.element(int(number)) for number in wrong)
         yield Hint("EXCHANGED", f"{first} is exchanged with {second}")
     else:
-        yield Hint("ORDER", f"{what} has the correct values in other places ({len(wrong)} of them)")
+        yield Hint("ORDER", f"{what} has {len(wrong)} correct values in the wrong places")
 
 
 def symmetries(seen: Observed, what: str) -> Iterator[Hint]:
-    """Square matrices that are correct after symmetrising, or the reverse."""
+    """Yield hints about square matrices that are correct after symmetrising, or the reverse."""
     if len(seen.shape) != 2 or seen.shape[0] != seen.shape[1] or not seen.complete:
         return
     a, n = seen.gradient.reshape(seen.shape), seen.numeric.reshape(seen.shape)
@@ -146,11 +146,11 @@ def symmetries(seen: Observed, what: str) -> Iterator[Hint]:
             yield Hint("SYMMETRY", f"{what} is {text}")
     spare = float(seen.spare.max())
     for matrix, text in (
-        ((n + n.T) / 2, "the symmetric part of the correct one, but the elements move one by one"),
-        (n + n.T, "the correct one plus its transpose, but the elements move one by one"),
+        ((n + n.T) / 2, "the symmetric part of the correct one, but its elements are independent"),
+        (n + n.T, "the correct one plus its transpose, but its elements are independent"),
         (
             n + n.T - np.diag(np.diag(n)),
-            "that of a symmetric matrix: off the diagonal it is doubled",
+            "that of a symmetric matrix: it is doubled off the diagonal",
         ),
         (np.tril(n), "the lower triangle of the correct one"),
         (np.triu(n), "the upper triangle of the correct one"),
@@ -163,7 +163,7 @@ def symmetries(seen: Observed, what: str) -> Iterator[Hint]:
 
 
 def parts(seen: Observed, what: str) -> Iterator[Hint]:
-    """The common property of the wrong elements, if the others are correct."""
+    """Yield hints about what the wrong elements have in common, if the others are correct."""
     wrong, tested = seen.wrong, seen.tested
     if wrong.sum() == 1 and seen.complete and seen.gradient.size > 1:
         element = seen.element(int(np.argmax(wrong)))
@@ -196,15 +196,15 @@ def parts(seen: Observed, what: str) -> Iterator[Hint]:
 
 
 def functions_of_point(seen: Observed, what: str) -> Iterator[Hint]:
-    """The gradient and the slopes are related by the parameters themselves, element by element."""
+    """Yield hints if the parameters relate the gradient to the slopes, element by element."""
     a, p, n = seen.tested, seen.point[seen.positions], seen.numeric
     if len(n) < 2 or np.ptp(np.abs(p)) < 1e-6 * np.abs(p).max():
         return
     with np.errstate(all="ignore"):
         relations = (
             ("ABSOLUTE", np.abs(n), "is the absolute value of the correct one"),
-            ("POINT", n * p, "has a factor of the parameters too much"),
-            ("POINT", n * p * p, "has a factor of the parameters squared too much"),
+            ("POINT", n * p, "has an extra factor of the parameters"),
+            ("POINT", n * p * p, "has an extra factor of the parameters squared"),
             ("POINT", n / p, "lacks a factor of the parameters"),
             ("POINT", n / (p * p), "lacks a factor of the parameters squared"),
         )
@@ -220,14 +220,14 @@ def functions_of_point(seen: Observed, what: str) -> Iterator[Hint]:
 
 
 EQUALLY = 1e-5
-"""Error of a relation, relative to the largest element."""
+"""Largest error of a relation, relative to the largest element."""
 
 
 # sums
 
 
 def sums(seen: Observed, what: str) -> Iterator[Hint]:
-    """Sums and means along an axis, missing or too much."""
+    """Yield hints about sums and means along an axis that are missing or superfluous."""
     if not seen.complete or seen.gradient.size < 3:
         return
     a, n = seen.gradient.reshape(seen.shape), seen.numeric.reshape(seen.shape)
@@ -240,16 +240,16 @@ def sums(seen: Observed, what: str) -> Iterator[Hint]:
             if np.abs(total(axis=axis, keepdims=True) - a).max() <= spare:
                 yield Hint("SUMMED", f"{what} is the {text} of the correct one over {along}")
         if np.ptp(error, axis=axis).max() <= spare and np.ptp(a, axis=axis).max() > spare:
-            yield Hint("OFFSET", f"{what} lacks a term that is the same over {along}: a sum?")
+            yield Hint("OFFSET", f"{what} lacks a constant term over {along}, such as a sum")
     for axis in range(a.ndim):
         if cumulative(a, n, axis, spare):
             yield Hint(
-                "CUMULATIVE", f"{what} is summed up along axis {axis} in the wrong direction"
+                "CUMULATIVE", f"{what} is accumulated along axis {axis} in the wrong direction"
             )
 
 
 def cumulative(a: Array, n: Array, axis: int, spare: float) -> bool:
-    """Whether the gradient is the correct one of a cumulative sum the other way round."""
+    """Return whether the gradient accumulates in the direction opposite to the correct one."""
     if a.shape[axis] < 3:
         return False
 

@@ -76,7 +76,7 @@ class TensorReport:
         return _relative(worst, worst.tolerance, float("inf")) if worst else float("nan")
 
     def row(self) -> tuple[str, ...]:
-        """Its row of the table."""
+        """Return the tensor's row of the table."""
         start = self.name, str(self.shape).replace(" ", ""), self.verdict.value
         worst = self.worst
         if worst is None:
@@ -93,7 +93,7 @@ class TensorReport:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as numbers, strings, lists and dicts."""
+        """Return everything as numbers, strings, lists and dicts."""
         directions = [
             {key: getattr(finding.estimate, key) for key in ("bound", "step", "scheme")}
             | {"analytic": finding.direction.analytic, "numeric": finding.estimate.value}
@@ -142,8 +142,8 @@ class GradientReport:
     culprits : list of Culprit
         Single wrong elements.
     passes : int
-        Forward passes of the check; `extra_passes` for locating a failure and
-        `hint_passes` for explaining it.
+        Forward passes of the check itself; `extra_passes` counts those that locate a failure, and
+        `hint_passes` those that explain it.
 
     Examples
     --------
@@ -201,14 +201,14 @@ class GradientReport:
     # text
 
     def _lines(self) -> Iterator[tuple[str, str]]:
-        """Everything below the table, as (label, text)."""
+        """Yield everything below the table, as (label, text)."""
         yield from self.protocol.items()
         if self.first_wrong:
             yield "where", self.first_wrong
         yield from (("element", str(culprit)) for culprit in self.culprits)
         yield from (("hint", hint) for hint in self.hints)
         if self.taylor is not None:
-            expected = "the value of a correct gradient is 2, of a wrong one 1"
+            expected = "2 for a correct gradient, 1 for a wrong one"
             yield "Taylor", f"slope of the remainder {self.taylor:.2f} ({expected})"
         yield from (("note", f"{t.name}: {t.note}") for t in self.tensors if t.note)
         yield from (("warning", warning) for warning in self.warnings)
@@ -248,7 +248,7 @@ class GradientReport:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """A table for notebooks, wrong tensors in red."""
+        """Return a table for notebooks, with wrong tensors in red."""
         from html import escape
 
         def cells(tag: str, row: tuple[str, ...]) -> str:
@@ -268,7 +268,7 @@ class GradientReport:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as numbers, strings, lists and dicts: ready for JSON."""
+        """Return everything as numbers, strings, lists and dicts, ready for JSON."""
         tensors = [tensor.to_dict() for tensor in self.tensors]
         found = vars(self) | {"passed": self.passed, "verdict": self.verdict, "tensors": tensors}
         return _plain(found)  # type: ignore[no-any-return]

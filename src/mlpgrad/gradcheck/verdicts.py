@@ -23,7 +23,10 @@ class Verdict(StrEnum):
 
     PASS = "PASS", "the gradient is correct"
     FAIL = "FAIL", "the gradient is wrong: the difference is larger than every error of the check"
-    KINK = "KINK", "the function has no derivative here; the gradient lies between its slopes"
+    KINK = (
+        "KINK",
+        "the function has no derivative here; the gradient lies between the one-sided slopes",
+    )
     INCONCLUSIVE = "INCONCLUSIVE", "the numeric derivative is too uncertain to judge"
     NO_POWER = "NO_POWER", "the check could not have noticed a mistake"
     RANDOM_FORWARD = "RANDOM_FORWARD", "two calls with the same arguments give different values"
@@ -35,11 +38,11 @@ class Verdict(StrEnum):
         "NOT_LINEAR_IN_SEED",
         "the gradient is not proportional to the delta that comes in",
     )
-    SHAPE = "SHAPE", "the gradient has another shape or structure than the parameters"
-    DTYPE = "DTYPE", "the gradient has another kind of numbers than the parameters"
+    SHAPE = "SHAPE", "the shape or structure of the gradient differs from that of the parameters"
+    DTYPE = "DTYPE", "the dtype of the gradient does not fit that of the parameters"
     NOT_WRITTEN = "NOT_WRITTEN", "a method returns its result instead of writing it into out"
     NAN = "NAN", "the value or the gradient is not finite"
 
 
 GOOD = (Verdict.PASS, Verdict.KINK, Verdict.NO_POWER)
-"""No mistake was found."""
+"""The verdicts that report no mistake."""

@@ -10,11 +10,11 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.elements import Observed
 
 NAMED = 4
-"""Elements and lines that are named one by one."""
+"""Largest number of elements, rows or columns that are named one by one."""
 
 
 def where_wrong(seen: Observed) -> str:
-    """Return a few words that describe exactly the wrong elements, or nothing."""
+    """Return a few words that describe exactly the wrong elements, or an empty string."""
     wrong = seen.wrong
     if wrong.all():
         return ""
@@ -26,7 +26,7 @@ def where_wrong(seen: Observed) -> str:
 
 
 def conditions(seen: Observed) -> Iterator[tuple[str, Array]]:
-    """Yield descriptions of subsets of the elements, with these elements."""
+    """Yield subsets of the elements, each as a description and a mask."""
     p = seen.point[seen.positions]
     yield "where its values are 0", p == 0
     if len(p) > 2:
@@ -55,7 +55,7 @@ def lines(seen: Observed) -> Iterator[tuple[str, Array]]:
 
 
 def beyond(seen: Observed, p: Array) -> Iterator[tuple[str, Array]]:
-    """Yield large or small values, with a limit between the wrong and the correct elements."""
+    """Yield the values beyond a limit that separates the wrong elements from the correct ones."""
     wrong = seen.wrong
     if min(wrong.sum(), (~wrong).sum()) < 3:
         return
@@ -69,12 +69,12 @@ def beyond(seen: Observed, p: Array) -> Iterator[tuple[str, Array]]:
 
 
 def listed(seen: Observed, chosen: Array) -> str:
-    """The names of some elements."""
+    """Return the names of the chosen elements, and how many more there are."""
     numbers = np.flatnonzero(chosen)
     names = [seen.element(int(number)) for number in numbers[:NAMED]]
     return ", ".join(names) + (f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else "")
 
 
 def enumerated(numbers: Array) -> str:
-    """Return some numbers, and say if there are more."""
+    """Return the first numbers as text, followed by dots if there are more."""
     return ", ".join(map(str, numbers[:NAMED])) + (" ..." if len(numbers) > NAMED else "")

@@ -41,7 +41,7 @@ class Before:
 
     @contextmanager
     def put_back_if_refused(self) -> Iterator[None]:
-        """Restore the network if the block raises an error before the first step."""
+        """Restore the network if the block raises before the first step, except on divergence."""
         try:
             yield
         except DivergenceError:

@@ -12,9 +12,9 @@ from mlpgrad.training.recorded_step import repeatable
 class OtherWeights:
     """A copy of a network that gets other parameters each time.
 
-    Copying the objects of a small network takes longer than evaluating it. A new copy is made if an
-    option has changed, and each time if a class is not declared `repeatable`, since its objects may
-    keep state.
+    Copying the objects of a small network takes longer than evaluating it, so the copy is reused.
+    A new one is made if an option has changed, and on every call if some class is not declared
+    `repeatable`, since its objects may keep state.
     """
 
     def __init__(self, network: Network) -> None:
@@ -23,7 +23,7 @@ class OtherWeights:
         self._watched = Watched(())
 
     def with_params(self, params: Array) -> Network:
-        """The copy with these parameters; the next call gives the same object other ones."""
+        """Return the copy with these parameters; the next call replaces them in the same object."""
         copied = self._copy
         if copied is None or self._watched.changed(self._things()):
             copied = self.network.copy()

@@ -1,9 +1,9 @@
 """Noise with heavier tails than a normal law: Student's law, by its variance and excess kurtosis.
 
 Student's law with n > 4 degrees of freedom has the excess kurtosis 6 / (n - 4), and the normal law
-0. Fourth cumulants of independent parts add up, so that the sum of a noise with variance s^2 and
-excess kurtosis k, and of a normal part with variance v, has the excess kurtosis
-k s^4 / (s^2 + v)^2: Student's law with the variance and kurtosis of the sum stands for it.
+0. Fourth cumulants of independent parts add up. If noise with variance s^2 and excess kurtosis k is
+added to an independent normal part with variance v, the sum therefore has the excess kurtosis
+k s^4 / (s^2 + v)^2. Student's law with this variance and kurtosis approximates the law of the sum.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ SMALLEST, LARGEST = 0.01, 60.0
 
 
 def kurtosis_of(errors: Array, weights: Array | None) -> float:
-    """The excess kurtosis of the Student law that makes errors likeliest; 0 for the normal law.
+    """Return the excess kurtosis of the likeliest Student law; 0 for the normal law.
 
-    Student's law must be likelier than the normal law of the same variance by 1/2 log n, for its
-    further parameter. Schwarz 1978, "Estimating the dimension of a model".
+    Student's law is preferred only if its log-likelihood exceeds that of the normal law by
+    1/2 log n for n errors, the price of its additional parameter: Schwarz 1978, "Estimating the
+    dimension of a model".
 
     Parameters
     ----------
     errors : array (n, T)
-        In any unit: each target's are divided by their root mean square.
+        Errors in any unit: those of each target are divided by their root mean square.
     weights : array (n, 1) or None
+        Weights of the rows; None if all rows count alike.
     """
     from scipy.optimize import minimize_scalar
 
@@ -52,7 +54,7 @@ def kurtosis_of(errors: Array, weights: Array | None) -> float:
 
 
 def log_density(errors: Array, variance: Array, kurtosis: Array) -> Array:
-    """The logarithm of the density at errors, element by element.
+    """Return the logarithm of the density at the errors, element by element.
 
     Parameters
     ----------
@@ -73,7 +75,7 @@ def log_density(errors: Array, variance: Array, kurtosis: Array) -> Array:
 
 
 def half_width(level: float, variance: Array, kurtosis: Array) -> Array:
-    """Half of the width of the central interval that holds an error with probability `level`."""
+    """Return half the width of the central interval that has the probability `level`."""
     from scipy.stats import norm, t
 
     freedom, scale = _student(variance, kurtosis)
@@ -84,6 +86,6 @@ def half_width(level: float, variance: Array, kurtosis: Array) -> Array:
 
 
 def _student(variance: Array, kurtosis: Array) -> tuple[Any, Any]:
-    """Degrees of freedom, and the square of the scale."""
+    """Return the degrees of freedom, and the square of the scale."""
     freedom = 4 + 6 / np.maximum(kurtosis, SMALLEST**2)
     return freedom, variance * (freedom - 2) / freedom

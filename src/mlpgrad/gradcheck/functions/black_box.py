@@ -43,7 +43,7 @@ class BlackBox(Problem):
         result = function(argument)
         now = list(trees.leaves_of(argument, "params"))
         if len(now) != len(before):
-            self.mutates = f"{who} adds to its argument or takes from it; work on a copy"
+            self.mutates = f"{who} adds arrays to its argument or removes some; work on a copy"
             return result
         for (name, leaf), old in zip(now, before, strict=True):
             if not np.array_equal(trees.as_array(leaf, name), old, equal_nan=True):
@@ -65,9 +65,9 @@ class BlackBox(Problem):
         return self.flat(self.watched(self.grad, "grad", argument))
 
     def flat(self, found: Any) -> Array:
-        """The gradient as a flat vector; a BadGradientError if it does not fit the parameters."""
+        """Return the gradient as a flat vector; raise BadGradientError if it does not fit."""
         if found is None:
-            raise TypeError("the gradient expects arrays like params, got None; return it")
+            raise TypeError("the gradient must be like params, got None; is a return missing?")
         if not trees.same_structure(self.tree, found):
             raise BadGradientError(
                 Verdict.SHAPE,
@@ -90,33 +90,33 @@ class BlackBox(Problem):
 
 
 def _pair(result: Any) -> tuple[Any, Any]:
-    """`(value, gradient)` from an f that returns both."""
+    """Return `(value, gradient)` from the result of an f that returns both."""
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise TypeError(
-            f"without grad, f expects to return (value, gradient), got {type(result).__name__}; "
+            f"without grad, f must return (value, gradient), got {type(result).__name__}; "
             f"pass grad= or return both"
         )
     return result[0], result[1]
 
 
 def scalar(value: Any, *, complex_allowed: bool = False) -> Any:
-    """What f returned, as a float; a TypeError if it is not one real number."""
+    """Return the result of f as a number; raise TypeError if it is not one real number."""
     if value is None:
-        raise TypeError("f expects to return a number, got None; is a return missing?")
+        raise TypeError("f must return a number, got None; is a return missing?")
     array = trees.as_array(value, "the value of f")
     if array.size != 1:
         raise TypeError(
-            f"f expects to return one number, got an array of shape {array.shape}; sum it with "
+            f"f must return one number, got an array of shape {array.shape}; sum it with "
             f"fixed weights, or use check_vjp for functions with array outputs"
         )
     number = array.reshape(()).item()
     if isinstance(number, complex) and not complex_allowed:
-        raise TypeError(f"f expects to return a real number, got {number}; return its real part")
+        raise TypeError(f"f must return a real number, got {number}; return its real part")
     return number
 
 
 def outline(tree: Any) -> str:
-    """The structure of a tree in a few characters: `{'w': (3, 2), 'b': (2,)}`."""
+    """Return the structure of a tree in a few characters: `{'w': (3, 2), 'b': (2,)}`."""
     if isinstance(tree, dict):
         return "{" + ", ".join(f"{key!r}: {outline(branch)}" for key, branch in tree.items()) + "}"
     if isinstance(tree, (tuple, list)):

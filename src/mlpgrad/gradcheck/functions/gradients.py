@@ -34,20 +34,21 @@ def check_gradient(
     f : callable
         `f(params) -> float`.
     grad : callable or None
-        `grad(params)`, which returns arrays nested like `params`. None if f returns
+        `grad(params)` returns arrays nested like `params`. Pass None if f returns
         `(value, gradient)`.
     params : array, float, or nested tuple, list or dict of those
-        The point of the check. f and grad are called with new float64 copies.
+        The point of the check. f and grad get new copies in float64 (f in complex128 for complex
+        steps); grad also gets them in the dtype of `params` if that is narrower.
     seed : int
         Seed of the random directions: the same seed gives the same report.
     method : {"auto", "central", "coordinates", "ridders", "complex"}
         "auto": central differences of order 6, then Ridders' extrapolation if they are uncertain.
-        "coordinates": central differences of every element. "complex": complex steps, exact to
-        rounding, if f supports complex numbers.
+        "central" and "ridders": only the one or the other. "coordinates": as "auto", for every
+        element. "complex": complex steps, exact to rounding, if f supports complex numbers.
     directions : int
         Number of directions in each array; more directions detect rarer mistakes.
     rtol : float, optional
-        Relative tolerance of the gradient; by default that of rounding errors.
+        Relative tolerance of the gradient; by default only rounding errors are tolerated.
 
     Returns
     -------
@@ -143,7 +144,7 @@ def repeated(first: Array, again: Array, later: Array) -> dict[Verdict, str]:
     if same(first, again):
         if same(first, later):
             return {}
-        text = "after a call with other parameters the gradient changes; store nothing"
+        text = "the gradient changes after a call with other parameters; store nothing"
         return {Verdict.STALE_CACHE: text}
     if same(2 * first, again):
         text = "the second call gives twice the gradient; overwrite instead of adding"

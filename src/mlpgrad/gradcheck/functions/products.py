@@ -11,7 +11,7 @@ from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.checker import global_generators_kept
 from mlpgrad.gradcheck.functions import trees
-from mlpgrad.gradcheck.functions.black_box import BlackBox
+from mlpgrad.gradcheck.functions.black_box import BlackBox, outline
 from mlpgrad.gradcheck.functions.gradients import FunctionChecker, called
 from mlpgrad.gradcheck.numeric.derivative import Estimate, Noise, richardson
 from mlpgrad.gradcheck.numeric.directions import Plan
@@ -41,7 +41,7 @@ def check_vjp(
         The point of the check.
     v : like `f(x)`, optional
         The vector of the product; by default Gaussian random numbers. A constant vector hides
-        mistakes: for a softmax, whose sum is constant, it hides all mistakes.
+        mistakes, and for a softmax, whose outputs have a constant sum, it hides all of them.
     seed, directions
         As for `check_gradient`.
 
@@ -73,7 +73,7 @@ def check_vjp(
     if np.ptp(chosen) == 0 and chosen.size > 1:
         report.warnings.append(
             "NO_POWER: v is constant, which hides mistakes wherever the sum of the outputs is "
-            "constant, as for a softmax; leave v out to have a random one"
+            "constant, as for a softmax; omit v to use a random one"
         )
     return report
 
@@ -188,7 +188,7 @@ class ProductChecker(FunctionChecker):
 def slope_along(
     f: Callable[[Any], Any], x: Any, v: Array
 ) -> tuple[Callable[[Any], float], float | None]:
-    """<v, grad f(x)> as a function of x, and its relative error where that is a numeric slope."""
+    """Return <v, grad f(x)> as a function of x, and its relative error if f returns values only."""
     leaves, point = trees.layout(x)
     sample = f(trees.rebuild(x, point))
     if not _fits(sample, x) and isinstance(sample, tuple) and len(sample) == 2:
@@ -197,7 +197,7 @@ def slope_along(
         return (lambda at: float(v @ _like(f(at), x, "the gradient"))), None
 
     def slope(center: Array, step: float) -> Estimate:
-        """The slope along v by central differences, and its noise."""
+        """Return the slope along v by central differences, and its noise."""
         times = (1, -1, 2, -2, 4, -4)
         values = np.array([float(f(trees.rebuild(x, center + t * step * v))) for t in times])
         eps = float(np.finfo(np.float64).eps)
@@ -213,18 +213,18 @@ def slope_along(
 
 
 def _outputs(tree: Any) -> Array:
-    """What f returned, as one vector."""
+    """Return the result of f as one vector."""
     arrays = [trees.as_array(leaf, name) for name, leaf in trees.leaves_of(tree, "f(x)")]
     if not arrays:
         raise TypeError("f(x) expects at least one array, got none")
     values = np.concatenate([array.ravel() for array in arrays])
     if values.dtype.kind == "c":
-        raise TypeError("f(x) expects real numbers, got complex ones; return both parts")
+        raise TypeError("f(x) expects real numbers, got complex; return real and imaginary parts")
     return values
 
 
 def _fits(tree: Any, template: Any) -> bool:
-    """Whether a tree has the structure and the shapes of the template."""
+    """Return whether a tree has the structure and the shapes of the template."""
     if not trees.same_structure(template, tree):
         return False
     pairs = zip(trees.leaves_of(tree, "", template), trees.leaves_of(template, ""), strict=True)
@@ -232,8 +232,8 @@ def _fits(tree: Any, template: Any) -> bool:
 
 
 def _like(tree: Any, template: Any, name: str) -> Array:
-    """A tree's values as a vector; a ValueError if it does not fit the template."""
+    """Return a tree's values as a vector; raise ValueError if it does not fit the template."""
     if not _fits(tree, template):
-        raise ValueError(f"{name} expects arrays with the shapes of the template, got others")
+        raise ValueError(f"{name} expects the shapes {outline(template)}, got {outline(tree)}")
     arrays = [leaf for _, leaf in trees.leaves_of(tree, "", template)]
     return _outputs(arrays).astype(np.float64)

@@ -13,7 +13,7 @@ from mlpgrad.gradcheck.numeric.problem import Leaf
 
 
 def leaves_of(tree: Any, name: str, like: Any = None) -> Iterator[tuple[str, Any]]:
-    """Every array in a tree, with its path; in the order of `like`, which nests as `tree` does."""
+    """Yield every array of a tree with its path, in the order of `like`, which nests alike."""
     like = tree if like is None else like
     if isinstance(like, dict):
         for key in like:
@@ -26,7 +26,7 @@ def leaves_of(tree: Any, name: str, like: Any = None) -> Iterator[tuple[str, Any
 
 
 def as_array(leaf: Any, name: str) -> Array:
-    """A leaf as an array of numbers: NumPy's, a number, or another library's array."""
+    """Return a leaf as a NumPy array: a number, or an array of NumPy or another library."""
     if hasattr(leaf, "detach"):  # a PyTorch tensor refuses __array__ while it requires a gradient
         leaf = leaf.detach().cpu()
     checks.refuse_hidden(leaf, name)
@@ -43,7 +43,7 @@ def as_array(leaf: Any, name: str) -> Array:
 
 
 def layout(tree: Any, name: str = "params") -> tuple[list[Leaf], Array]:
-    """The leaves of a tree of parameters, and their values as one float64 vector."""
+    """Return the leaves of a tree of parameters, and their values as one float64 vector."""
     leaves: list[Leaf] = []
     parts: list[Array] = []
     start = 0
@@ -63,7 +63,7 @@ def layout(tree: Any, name: str = "params") -> tuple[list[Leaf], Array]:
         parts.append(array.astype(np.float64).ravel())
         start += array.size
     if not start:
-        raise ValueError(f"{name} expects at least one number, got none: nothing to check")
+        raise ValueError(f"{name} expects at least one number, got none: there is nothing to check")
     vector = np.concatenate(parts)
     if not np.isfinite(vector).all():
         leaf = next(leaf for leaf in leaves if not np.isfinite(vector[leaf.slice]).all())
@@ -72,9 +72,9 @@ def layout(tree: Any, name: str = "params") -> tuple[list[Leaf], Array]:
 
 
 def rebuild(tree: Any, vector: Array, own_dtype: bool = False) -> Any:
-    """A tree like `tree` with the values of a flat vector, in fresh arrays.
+    """Return a tree like `tree` with the values of a flat vector, in new arrays.
 
-    Float64 (or complex128) arrays, or with `own_dtype` in the dtypes of `tree`.
+    The arrays have the dtype of the vector or, with `own_dtype`, the dtypes of `tree`.
     """
     position = 0
 
@@ -96,14 +96,14 @@ def rebuild(tree: Any, vector: Array, own_dtype: bool = False) -> Any:
 
 
 def same_structure(tree: Any, other: Any) -> bool:
-    """Whether both nest in the same way (lists and tuples count as the same)."""
+    """Return whether both nest in the same way (lists and tuples count as the same)."""
     if isinstance(tree, dict):
         same = isinstance(other, dict) and tree.keys() == other.keys()
         return same and all(same_structure(tree[key], other[key]) for key in tree)
     if isinstance(tree, (tuple, list)):
         same = isinstance(other, (tuple, list)) and len(tree) == len(other)
         return same and all(map(same_structure, tree, other))
-    if isinstance(other, (tuple, list)):  # numbers listed row by row do as an array
+    if isinstance(other, (tuple, list)):  # numbers listed row by row count as an array
         try:
             return np.ndim(tree) == np.ndim(other)
         except ValueError:  # rows of different lengths
