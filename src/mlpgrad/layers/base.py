@@ -28,9 +28,9 @@ class Layer(Described):
       It must not change `delta` or what `forward` kept;
     - `parameters()`, if it has any, and `example()`, for tests that go through every class;
     - `__init__`, if it has options. It keeps each option under its own name (`self.rate = rate`),
-    so that options can be shown, copied and saved, and it sets `in_features` and `out_features`.
-    An option that is assigned later is also passed to `__init__`, on a new object, which checks it
-    and updates what is derived from it.
+      so that options can be shown, copied and saved, and it sets `in_features` and
+      `out_features`. An option that is assigned later is also passed to `__init__`, on a new
+      object, which checks it and updates what is derived from it.
 
     The model gives a layer views of its flat arrays, `params`, `grads` and `state`, with a leading
     ensemble axis if there is one. Formulas use the last two axes and never mention it. If samples

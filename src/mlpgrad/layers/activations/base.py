@@ -23,7 +23,7 @@ class Activation(Layer):
     Two class attributes can be set:
 
     - `initializer`: draws the weights of a Dense layer before this activation, unless that layer
-    has its own initializer; `GlorotUniform()` by default;
+      has its own initializer; `GlorotUniform()` by default;
     - `kinks`: the values of z at which f' jumps, `()` by default. The gradient checker takes care
       not to step across them.
 
