@@ -20,9 +20,9 @@ import numpy as np
 
 from benchmarks.workloads import WORKLOADS, Workload
 
-LONGER = 30_000
-"""The least number of member steps in a timed `fit` with compiled steps. With fewer, the time for
-recording and compiling would matter: the smallest network makes this many in 20 ms."""
+LONGER = 0.3
+"""The least number of seconds by which a timed `fit` with compiled steps takes longer than one of a
+single epoch. Recording varies by some milliseconds, which would matter beside a shorter time."""
 
 
 class Peer:
@@ -114,17 +114,21 @@ class MlpgradCompiled(Mlpgrad):
     compiled = True
 
     def train(self, epochs: int) -> float:
-        many = epochs * max(1, LONGER // (self.workload.batches * epochs * self.members))
-        seconds = {}
-        for count in (1, 1 + many):
-            self.reset()
-            started = time.perf_counter()
-            super().train(count)
-            seconds[count] = time.perf_counter() - started
+        self.timed(1)  # finds the machine code
+        single, many = self.timed(1), epochs
+        while (longer := self.timed(1 + many) - single) < LONGER:
+            many *= 3
         assert self.model.compiled_because is None
         self.reset()
         super().train(epochs)
-        return (seconds[1 + many] - seconds[1]) / many * epochs
+        return longer / many * epochs
+
+    def timed(self, epochs: int) -> float:
+        """Train from the initial weights and return the time."""
+        self.reset()
+        started = time.perf_counter()
+        super().train(epochs)
+        return time.perf_counter() - started
 
 
 class Cold(Mlpgrad):
