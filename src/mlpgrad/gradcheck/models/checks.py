@@ -49,9 +49,10 @@ def check_gradients(
     seed : int
         Seed of the random directions: the same seed gives the same report.
     method : {"auto", "central", "coordinates", "ridders", "complex"}
-        "auto" and "central": central differences along random directions. "coordinates": central
-        differences of every element. "ridders": Ridders' extrapolation. "complex": complex steps,
-        exact to rounding, if all layers support complex numbers.
+        "auto": central differences of order 6 along random directions, then Ridders' extrapolation
+        if they are uncertain. "central" and "ridders": only the one or the other. "coordinates":
+        as "auto", for every element. "complex": complex steps, exact to rounding, if all layers
+        support complex numbers.
     directions : int
         Number of directions in each array; more directions detect rarer mistakes.
     explain : bool
