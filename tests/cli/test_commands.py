@@ -152,7 +152,8 @@ def test_members_say_how_sure_they_are(capsys, tmp_path):
     code, _, err = run(capsys, "predict", MODEL, "t.csv", "--std")
     assert (code, "--members 5" in err) == (2, True)
     run(capsys, "train", "t.csv", *SHORT, "--members", "3")
-    code, out, _ = run(capsys, "predict", MODEL, "t.csv", "--std")
+    code, out, err = run(capsys, "predict", MODEL, "t.csv", "--std")
+    assert "that of the members' predictions" in err
     rows = list(csv.DictReader(io.StringIO(out)))
     assert all(float(row["y_std"]) >= 0 for row in rows)
     alone = list(csv.DictReader(io.StringIO(run(capsys, "predict", MODEL, "t.csv")[1])))

@@ -71,13 +71,19 @@ def _probabilities(model: Sequential, x: Any) -> Columns:
 
 def _with_std(model: Sequential, x: Any) -> tuple[Any, Any]:
     try:
-        mean, std = model.predict(x, std=True)
+        found = model.predict(x, std=True)
     except (TypeError, ValueError) as error:
         raise CommandError(
             f"--std: the uncertainty of this model is not known ({error}); train a model with "
             "--members 5"
         ) from error
-    return np.asarray(mean)[..., 0], np.asarray(std)[..., 0]
+    if not found.includes_noise:
+        print(
+            "note: the standard deviation is that of the members' predictions; how much single "
+            "values scatter around the prediction is not included",
+            file=sys.stderr,
+        )
+    return found.mean[..., 0], found.std[..., 0]
 
 
 def _numbers(values: Any) -> list[str]:
