@@ -143,23 +143,7 @@ def test_probabilities_of_classes_sum_to_one(capsys, tmp_path):
             assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
             assert row["kind"] == max(shares, key=shares.get)
         code, _, err = run(capsys, "predict", MODEL, "t.csv", "--std")
-        assert (code, "--std is for quantities" in err) == (2, True)
-
-
-def test_members_say_how_sure_they_are(capsys, tmp_path):
-    write(tmp_path / "t.csv")
-    run(capsys, "train", "t.csv", *SHORT)
-    code, _, err = run(capsys, "predict", MODEL, "t.csv", "--std")
-    assert (code, "--members 5" in err) == (2, True)
-    run(capsys, "train", "t.csv", *SHORT, "--members", "3")
-    code, out, err = run(capsys, "predict", MODEL, "t.csv", "--std")
-    assert "that of the members' predictions" in err
-    rows = list(csv.DictReader(io.StringIO(out)))
-    assert all(float(row["y_std"]) >= 0 for row in rows)
-    alone = list(csv.DictReader(io.StringIO(run(capsys, "predict", MODEL, "t.csv")[1])))
-    mean = [float(row["y"]) for row in rows]
-    np.testing.assert_allclose(mean, [float(row["y"]) for row in alone], rtol=1e-6, atol=1e-7)
-    assert run(capsys, "predict", MODEL, "t.csv", "--proba")[0] == 2
+        assert (code, "--std and --interval are for quantities" in err) == (2, True)
 
 
 def test_evaluate_refuses_what_it_cannot_compare(capsys, tmp_path):

@@ -87,3 +87,42 @@ def test_what_does_not_belong_together_is_refused():
         mg.Noise.fit(laws, X, Y)
     with pytest.raises(ValueError, match="not all 0"):
         mg.Noise.fit(model.copy(), X, network().predict(X))
+
+
+@pytest.mark.parametrize("size", [None, 4])
+def test_heavy_tails_are_found_and_give_students_intervals(size):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(4000, 2))
+    freedom = 6
+    noise = rng.standard_t(freedom, size=(4000, 1)) * 3
+    model = network(size)
+    center = model.predict(x, std=True).mean if size else model.predict(x)
+    y = center + noise
+    found = mg.Noise.fit(model, x, y)
+    assert 4 + 6 / found.kurtosis == pytest.approx(freedom, rel=0.25)
+    model.uncertainty = found
+    low, high = model.predict(x, interval=0.5)
+    assert np.mean((low <= y) & (y <= high)) == pytest.approx(0.5, abs=0.03)
+    normal = mg.Noise.fit(model, x, center + 3 * rng.normal(size=(4000, 1)))
+    assert normal.kurtosis == 0
+    assert mg.Noise(**found.config()).config() == found.config()
+
+
+def test_the_noise_of_one_network_has_students_law():
+    model = network()
+    model.uncertainty = mg.Noise(2.0, kurtosis=1.5)
+    law = stats.t(4 + 6 / 1.5, scale=2.0 * np.sqrt(6 / 8))
+    low, high = model.predict(X, interval=0.9)
+    center = model.predict(X)
+    np.testing.assert_allclose((low - center), law.ppf(0.05), rtol=1e-9)
+    np.testing.assert_allclose((high - center), law.ppf(0.95), rtol=1e-9)
+    expected = law.logpdf(Y - center).mean()
+    assert model.log_likelihood(X, Y) == pytest.approx(expected)
+
+
+def test_a_variance_that_float64_cannot_hold_is_refused():
+    for std in (1e200, 1e-200):
+        with pytest.raises(ValueError, match="positive std"):
+            mg.Noise(std)
+    with pytest.raises(ValueError, match="Noise: kurtosis expects"):
+        mg.Noise(1.0, kurtosis=-0.5)

@@ -8,6 +8,7 @@ from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.models import load_model, predicted
 from mlpgrad.cli.results import compared
 from mlpgrad.cli.rows import read_rows, targets
+from mlpgrad.cli.uncertainty import covered
 
 
 def evaluate_rows(options: argparse.Namespace) -> int:
@@ -21,7 +22,6 @@ def evaluate_rows(options: argparse.Namespace) -> int:
     rows = read_rows(model, about, options, with_target=True)
     y = targets(rows, model, about, options)
     result = compared({f"on {len(y):,} rows": (predicted(model, rows.x), y)}, about)
-    print(result)
-    if result.warning():
-        print(result.warning())
+    lines = [str(result), covered(model, rows.x, y, "these rows"), result.warning()]
+    print("\n".join(filter(None, lines)))
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mlpgrad.cli.models import labels_of, load_model
+from mlpgrad.cli.uncertainty import described
 
 MOST_CLASSES = 20
 
@@ -13,10 +14,12 @@ def tell_about(options: argparse.Namespace) -> int:
     """Run `mlpgrad info`: network, target, columns, and the figures of the training."""
     model, about = load_model(options.model)
     print(f"{options.model}\n\n{model.summary()}\n")
+    uncertainty = described(model, about)
     if about is None:
         print(
             "written by model.save(), not by `mlpgrad train`, so the names of a table are not known"
         )
+        print(uncertainty, end="\n" * bool(uncertainty))
         return 0
     unit = f" in {about.unit}" if about.unit else ""
     kind = "classes" if about.classes else f"a quantity{unit}"
@@ -30,4 +33,5 @@ def tell_about(options: argparse.Namespace) -> int:
     for name, column in about.columns.items():
         print(f"  {name!r}: {column}")
     print(f"in training:\n{about.figures}")
+    print(uncertainty, end="\n" * bool(uncertainty))
     return 0

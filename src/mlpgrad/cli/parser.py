@@ -19,7 +19,7 @@ from mlpgrad.cli.options import advice
 from mlpgrad.cli.predict import predict_rows
 from mlpgrad.cli.target import RULE
 from mlpgrad.cli.train import train_network
-from mlpgrad.cli.values import positive, share, whole, widths
+from mlpgrad.cli.values import positive, probability, share, whole, widths
 
 GUIDE = """\
 examples:
@@ -130,7 +130,7 @@ def _add_train(commands: Any) -> None:
     option("--epochs", type=whole(1), default=1000, help="largest number of epochs (default: 1000)")
     option("--patience", type=whole(0), default=30, help="epochs without improvement (default: 30)")
     option("--batch-size", type=whole(1), default=32, help="samples per step (default: 32)")
-    members = "networks that are trained as an ensemble (default: 1); predict --std needs several"
+    members = "networks that are trained as an ensemble, and answer together (default: 1)"
     option("--members", type=whole(1), default=1, help=members)
     option("--seed", type=whole(0), default=0, help="seed of weights and order (default: 0)")
     option("--output", type=Path, default=Path("mlpgrad-output"), help="directory to write to")
@@ -154,6 +154,8 @@ def _add_predict(commands: Any) -> None:
     )
     option("--proba", action="store_true", help="for classes: also the probability of each")
     option("--std", action="store_true", help="for a quantity: also its standard deviation")
+    within = "for a quantity: also the bounds that hold it with this probability, such as 0.95"
+    option("--interval", type=probability, metavar="PROBABILITY", help=within)
     add_file_options(predict)
     predict.set_defaults(run=predict_rows)
 

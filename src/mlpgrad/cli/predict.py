@@ -30,7 +30,10 @@ def predict_rows(options: argparse.Namespace) -> int:
     model, about = load_model(options.model)
     rows = read_rows(model, about, options)
     name = "prediction" if about is None else about.target
-    columns = _ids(rows, options) | answers(model, name, rows.x, options)
+    ids = _ids(rows, options)
+    if name in ids:  # such as the target, to compare
+        name = f"predicted {name}"
+    columns = ids | answers(model, name, rows.x, options)
     if options.output is None:
         _write(sys.stdout, columns)
         return 0
@@ -52,16 +55,15 @@ def _ids(rows: Rows, options: argparse.Namespace) -> Columns:
 def answers(model: Sequential, name: str, x: Any, options: argparse.Namespace) -> Columns:
     """Return the predicted labels or numbers, and any requested additional columns."""
     if model.loss.classifies:
-        if options.std:
-            raise CommandError("--std is for quantities; the probabilities of classes: --proba")
+        if options.std or options.interval is not None:
+            raise CommandError(
+                "--std and --interval are for quantities; the probabilities of classes: --proba"
+            )
         columns: Columns = {name: predicted(model, x)}
         return columns | (_probabilities(model, x) if options.proba else {})
     if options.proba:
-        raise CommandError("--proba is for classes; the standard deviation of a quantity: --std")
-    if not options.std:
-        return {name: _numbers(predicted(model, x))}
-    mean, std = _with_std(model, x)
-    return {name: _numbers(mean), f"{name}_std": _numbers(std)}
+        raise CommandError("--proba is for classes; for a quantity: --std or --interval 0.95")
+    return {name: _numbers(predicted(model, x))} | _uncertainties(model, name, x, options)
 
 
 def _probabilities(model: Sequential, x: Any) -> Columns:
@@ -69,21 +71,32 @@ def _probabilities(model: Sequential, x: Any) -> Columns:
     return {f"P({label})": _numbers(share) for label, share in named}
 
 
-def _with_std(model: Sequential, x: Any) -> tuple[Any, Any]:
+def _uncertainties(model: Sequential, name: str, x: Any, options: argparse.Namespace) -> Columns:
+    """Return the standard deviation of each row, or the bounds of an interval, or both."""
+    columns: Columns = {}
+    found: list[Any] = []
     try:
-        found = model.predict(x, std=True)
+        if options.std:
+            found.append(model.predict(x, std=True))
+            columns[f"{name}_std"] = _numbers(found[-1].std[..., 0])
+        if options.interval is not None:
+            found.append(model.predict(x, interval=options.interval))
+            for bound, values in zip(("low", "high"), found[-1], strict=True):
+                columns[f"{name}_{bound}"] = _numbers(values[..., 0])
     except (TypeError, ValueError) as error:
         raise CommandError(
-            f"--std: the uncertainty of this model is not known ({error}); train a model with "
-            "--members 5"
+            "--std and --interval: the file of this model does not hold how far values lie from "
+            "the predictions; train again with `mlpgrad train`, which measures it (in Python: "
+            f"{error})"
         ) from error
-    if not found.includes_noise:
+    if not all(one.includes_noise for one in found):
         print(
-            "note: the standard deviation is that of the members' predictions; how much single "
-            "values scatter around the prediction is not included",
+            "note: this is the disagreement of the members only; how far single values scatter "
+            "around the predictions is not in the file of this model; train again with `mlpgrad "
+            "train`, which measures it",
             file=sys.stderr,
         )
-    return found.mean[..., 0], found.std[..., 0]
+    return columns
 
 
 def _numbers(values: Any) -> list[str]:

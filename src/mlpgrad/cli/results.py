@@ -62,14 +62,14 @@ def accuracies(answers: dict[str, tuple[Array, Array]], simple: Any) -> Result:
 
 def errors(answers: dict[str, tuple[Array, Array]], mean: float, unit: str) -> Result:
     """Return the root mean squared error in each part, from predicted and true numbers."""
-    values = {name: _size(found - true) for name, (found, true) in answers.items()}
+    values = {name: root_mean_square(found - true) for name, (found, true) in answers.items()}
     _, true = list(answers.values())[-1]
     title = "root mean squared error" + (f" in {unit}" if unit else "")
     words = f"predicting {quantity(mean)}, the mean of the training rows,"
-    return Result(title, values, _size(true - mean), words, False)
+    return Result(title, values, root_mean_square(true - mean), words, False)
 
 
-def _size(differences: Array) -> float:
+def root_mean_square(differences: Array) -> float:
     """Return the root mean square, computed without overflow."""
     largest = float(np.abs(differences).max())
     if not np.isfinite(largest) or largest == 0:

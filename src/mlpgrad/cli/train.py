@@ -14,6 +14,7 @@ from mlpgrad.cli.models import About, labels_of, predicted, save_model
 from mlpgrad.cli.networks import build_model, build_optimizer
 from mlpgrad.cli.results import Result, compared
 from mlpgrad.cli.text import check_directory, missing_texts
+from mlpgrad.cli.uncertainty import covered, measure_noise, typical_error
 
 if TYPE_CHECKING:
     from mlpgrad.gradcheck import GradientReport
@@ -53,7 +54,7 @@ def train_network(options: argparse.Namespace) -> int:
     )
     _tell_end(history, options)
     about, result = evaluated(model, data, options)
-    print("\n".join(filter(None, [str(result), result.warning()])))
+    print("\n".join(filter(None, [about.figures, result.warning()])))
     checked = _checked(model, x, y, options.seed)
     print(f"\n{checked}\n")
     save(model, about, history, options)
@@ -69,15 +70,18 @@ def _tell_end(history: History, options: argparse.Namespace) -> None:
 
 
 def evaluated(model: Sequential, data: Data, options: argparse.Namespace) -> tuple[About, Result]:
-    """Return the description of a model, and its scores on the three parts with the baseline."""
+    """Measure the noise on the validation rows, and the scores on the three parts."""
     target = data.target
+    parts = {name: data.part(name) for name in data.rows}
+    rows = 0 if target.classes else measure_noise(model, *parts["validation"])
     about = About(
         data.name, data.target_name, target.unit, bool(target.classes), data.columns,
-        missing_texts(options), baseline_of(data), "",
+        missing_texts(options), baseline_of(data), "", rows,
     )  # fmt: skip
-    parts = {name: data.part(name) for name in data.rows}
     result = compared({name: (predicted(model, x), y) for name, (x, y) in parts.items()}, about)
-    return about._replace(figures=str(result)), result
+    figures = [str(result), typical_error(model, about, parts["validation"][0])]
+    figures.append(covered(model, *parts["test"], "the test rows"))
+    return about._replace(figures="\n".join(filter(None, figures))), result
 
 
 def baseline_of(data: Data) -> Any:

@@ -40,6 +40,14 @@ def positive(text: str) -> float:
     return value
 
 
+def probability(text: str) -> float:
+    """Reads a number between 0 and 1."""
+    value = _number(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expects a number between 0 and 1, got {text!r}")
+    return value
+
+
 def widths(text: str) -> list[int]:
     """Reads the widths of hidden layers, as `64,32`; none for a network without."""
     try:

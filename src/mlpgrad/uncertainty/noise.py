@@ -10,6 +10,7 @@ from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.network.uncertain import Uncertainty
 from mlpgrad.uncertainty.law import outputs
+from mlpgrad.uncertainty.tails import LARGEST, kurtosis_of
 
 if TYPE_CHECKING:
     from mlpgrad.network.network import Network
@@ -19,22 +20,25 @@ SMALLEST = 1e-6
 
 
 class Noise(Uncertainty):
-    """t = y(x) + e,  e ~ N(0, std^2): noise of the targets, which most losses do not predict.
+    """t = y(x) + e,  E[e] = 0,  E[e^2] = std^2: noise of targets that no loss predicts.
 
     With `model.uncertainty = mg.Noise(...)`, the uncertainty of an ensemble or of MC dropout
     includes the noise, `predict(x, std=True)` also works for a single network, and
-    `log_likelihood` is defined.
+    `log_likelihood` is defined. The noise is normal, or has heavier tails with `kurtosis`.
 
     Parameters
     ----------
     std : float or sequence of float
         The standard deviation of the noise, positive, in the units of the target: one number for
-        all targets of a sample, or one for each.
+        all targets of a sample, or one for each. Its square must be a float64 number.
+    kurtosis : float, default 0.0
+        The excess kurtosis of the noise. If it is above 0, the noise has Student's law with
+        4 + 6 / kurtosis degrees of freedom, whose tails are heavier than those of the normal law.
 
     Raises
     ------
     ValueError
-        If a number is not positive and finite.
+        If a number is not positive and finite, or `kurtosis` is negative.
 
     Examples
     --------
@@ -47,20 +51,25 @@ class Noise(Uncertainty):
     Estimate(mean=array([[5.]], dtype=float32), std=array([[3.]], dtype=float32))
     """
 
-    def __init__(self, std: Any) -> None:
+    def __init__(self, std: Any, kurtosis: float = 0.0) -> None:
         found = np.atleast_1d(arguments.numbers(std, "Noise: std", "biuf").astype(np.float64))
-        if found.ndim != 1 or not found.size or not (np.isfinite(found) & (found > 0)).all():
+        with np.errstate(over="ignore", under="ignore"):
+            squares = np.square(found)
+        sound = np.isfinite(squares) & (squares > 0) & (found > 0)
+        if found.ndim != 1 or not found.size or not sound.all():
             raise ValueError(
                 f"Noise expects a positive std, or one for each target, got {arguments.shown(std)}"
             )
         self.std = float(found[0]) if len(found) == 1 else tuple(map(float, found))
+        self.kurtosis = arguments.number(kurtosis, "Noise: kurtosis", 0, 1e100)
 
     @classmethod
     def fit(cls, model: Network, x: Any, y: Any, *, samples: int | None = None) -> Self:
         """Return the maximum-likelihood noise for these targets, at the current weights.
 
-        For a single network it is the root mean squared error of each target. The variance between
-        members or passes is not counted twice.
+        For a single network, `std` is the root mean squared error of each target. The variance
+        between members or passes is not counted twice. `kurtosis` stays 0 unless Student's law is
+        clearly likelier than the normal law, as in `mg.Laplace`.
 
         Parameters
         ----------
@@ -90,7 +99,8 @@ class Noise(Uncertainty):
             found = network.loss.numbers(network.in_own_unit(outputs(network, x, samples)))
             target = network.loss.cast(target, np.dtype(np.float64))
         errors = found.reshape(-1, *found.shape[-2:]) - target
-        return cls([_likeliest(errors[..., k]) for k in range(errors.shape[-1])])
+        std = np.array([_likeliest(errors[..., k]) for k in range(errors.shape[-1])])
+        return cls(std, _kurtosis(errors.mean(axis=0), std))
 
     def check(self, network: Network) -> None:
         targets = network.loss.target_features(network.out_features or 1)
@@ -99,6 +109,9 @@ class Noise(Uncertainty):
                 f"{self!r} expects a model with {np.size(self.std)} targets, got {targets}; give "
                 f"one std, or one for each target"
             )
+
+    def noise_kurtosis(self, network: Network) -> Array | None:
+        return np.array([self.kurtosis]) if self.kurtosis else None
 
     def noise_variance(self, network: Network) -> Array:
         variance = np.asarray(np.square(np.atleast_1d(self.std)))
@@ -112,6 +125,16 @@ def _check_loss(network: Network) -> None:
     if loss.classifies or loss.noise(np.zeros((1, network.out_features or 1))) is not None:
         what = "its targets are classes" if loss.classifies else "it predicts the noise itself"
         raise TypeError(f"Noise expects a loss on numbers without noise, got {loss!r}: {what}")
+
+
+def _kurtosis(errors: Array, std: Array) -> float:
+    """Return the excess kurtosis of noise in errors `(B, T)` of the mean of several networks.
+
+    The other part of the errors is taken as normal: see `tails` for how kurtosis adds up.
+    """
+    found = kurtosis_of(errors, None)
+    parts = np.square(errors).mean(axis=0) / np.square(std)
+    return float(min(found * np.square(parts).mean(), LARGEST))
 
 
 def _likeliest(errors: Array) -> float:
