@@ -65,6 +65,7 @@ def test_hidden_layers_consist_of_what_the_options_say():
         {"normalization": "batch", "residual": True, "n_members": 3},
         {"dropout": 0.2, "n_members": 2},
         {"solver": mg.NAdam(mg.CosineDecay(0.02, steps=30))},
+        {"solver": mg.NAdam(mg.CosineDecay(0.02))},
         {"solver": mg.RMSprop(0.01)},
         {"label_smoothing": 0.1},
         {"class_weight": "balanced"},

@@ -12,19 +12,32 @@ from mlpgrad.training.batches import Batch, Batches, Minibatches
 
 
 class Order:
-    """The order of the rows, which shuffles that of the epoch before."""
+    """The order of the rows, which shuffles that of the epoch before.
+
+    Attributes
+    ----------
+    rows : array of int
+        The order of this epoch.
+    first : int
+        The place in it at which the batches begin that are iterated over.
+    """
 
     def __init__(self, samples: int, shuffle: bool, random_state: np.random.RandomState) -> None:
-        self.rows = np.arange(samples)
+        self.rows, self.first = np.arange(samples), 0
         self.shuffle, self.random_state = shuffle, random_state
 
-    def drawn(self) -> Array:
-        """Return the order of the next epoch."""
+    def draw(self) -> None:
+        """Draw the order of the next epoch."""
+        self.first = 0
         if self.shuffle:
             places = np.arange(len(self.rows))
             self.random_state.shuffle(places)
             self.rows = self.rows[places]
-        return self.rows
+
+    @property
+    def left(self) -> Array:
+        """The rows of this epoch from `first` on."""
+        return self.rows[self.first :]
 
 
 class DenseBatches(Minibatches):
@@ -33,10 +46,10 @@ class DenseBatches(Minibatches):
     def __init__(self, data: Batch, dtypes: list[np.dtype[Any]], size: int, order: Order) -> None:
         unused = np.random.default_rng(0)
         super().__init__(data, dtypes, batch_size=size, shuffle=order.shuffle, rng=unused)
-        self.drawn = order.drawn
+        self.order_of_epoch = order
 
     def _orders(self) -> Iterator[Array]:
-        yield self.drawn()
+        yield self.order_of_epoch.left
 
 
 class SparseBatches(Batches):
@@ -46,14 +59,14 @@ class SparseBatches(Batches):
     samples: int
 
     def __init__(self, data: Batch, size: int, order: Order) -> None:
-        self.data, self.drawn = data, order.drawn
+        self.data, self.order_of_epoch = data, order
         self.samples = data[0].shape[0]
         self.batch_size = min(size, self.samples)
 
     def blocks(self) -> Iterator[list[Batch]]:
         x, target, weights = self.data
-        order = self.drawn()
-        for start in range(0, self.samples, self.batch_size):
+        order = self.order_of_epoch.left
+        for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
             yield [(x[rows], target[rows], None if weights is None else weights[rows])]
 

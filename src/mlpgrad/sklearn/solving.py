@@ -64,6 +64,7 @@ def train_in_epochs(
     most = int(estimator.max_iter) if epochs is None else epochs
     if not incremental or not hasattr(estimator, "_optimizer"):
         estimator._optimizer = _new_optimizer(estimator)
+        estimator._optimizer.begin_training(most * -(-samples // size))
 
     def steps(rows: int) -> int:
         return 0 if incremental else most * max(samples // size, 1)
@@ -75,7 +76,8 @@ def train_in_epochs(
     batches = batches_of(network_data(estimator, model, rows), size, order, sparse=sparse)
     estimator.n_iter_ = 0
     progress = Progress(estimator, samples, held_out, incremental=incremental, epochs=epochs)
-    _run(estimator, Epochs(gradient, progress), batches, most, rows)
+    whole = 0 if incremental else most * (samples // size)
+    _run(estimator, Epochs(gradient, order, progress, whole), batches, most, rows)
     progress.restore_best()
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from mlpgrad.optimizers import Optimizer
+from mlpgrad.sklearn.batches import Order
+from mlpgrad.sklearn.compiled import CompiledBatches, compiled_batches
 from mlpgrad.sklearn.gradient import BatchGradient
 from mlpgrad.training.session import Method, Session
 
@@ -17,10 +19,27 @@ class Epochs(Method):
 
     In contrast to `mlpgrad.training.Minibatch`, a loss that is not finite does not end training:
     scikit-learn's estimators may still return the weights of an earlier epoch.
+
+    Parameters
+    ----------
+    gradient : BatchGradient
+    order : Order
+        The order of the rows, which the batches follow.
+    after_epoch : callable
+    steps : int
+        The maximum number of steps, on which it depends whether they are compiled.
     """
 
-    def __init__(self, gradient: BatchGradient, after_epoch: Callable[[float], bool]) -> None:
-        self._gradient, self._after_epoch = gradient, after_epoch
+    def __init__(
+        self,
+        gradient: BatchGradient,
+        order: Order,
+        after_epoch: Callable[[float], bool],
+        steps: int,
+    ) -> None:
+        self._gradient, self._order, self._after_epoch = gradient, order, after_epoch
+        self._steps = steps
+        self._compiled: CompiledBatches | None = None
 
     @property
     def optimizer(self) -> Optimizer:
@@ -30,6 +49,7 @@ class Epochs(Method):
         gradient, record = self._gradient, session.record
         self.optimizer.attach(session.network)
         session.fitting.close()
+        self._compiled = compiled_batches(session, gradient, self._steps)
         try:
             going = True
             while going:
@@ -45,10 +65,27 @@ class Epochs(Method):
                     mean = mean if type(mean) is float else float(np.mean(mean))
                     going = self._after_epoch(mean) and going
         finally:
+            if self._compiled is not None:
+                self._compiled.show()
             session.fitting.open()
 
     def _epoch(self, session: Session) -> tuple[Any, int]:
         """Train for an epoch; return the sum of the losses, and the number of rows."""
+        order, total, going = self._order, 0.0, self._compiled is not None
+        order.draw()
+        while going:
+            assert self._compiled is not None
+            loss, rows = self._compiled.train(order.left)
+            total, order.first, going = total + loss, order.first + rows, rows > 0
+            if session.network._attention and self._attend(session):
+                return total, order.first
+        if order.first == len(order.rows):
+            return total, order.first
+        loss, rows = self._by_calls(session)
+        return total + loss, order.first + rows
+
+    def _by_calls(self, session: Session) -> tuple[Any, int]:
+        """Train on the batches that are left, by NumPy."""
         gradient, network = self._gradient, session.network
         size = session.batches.batch_size
         assert size is not None
@@ -67,11 +104,14 @@ class Epochs(Method):
                 update()
                 for callback in told:
                     callback.on_train_batch_end(batch, {"loss": value})
-                if network._attention:
-                    session.fitting.serve()
-                    if network.stop_training:
-                        break
+                if network._attention and self._attend(session):
+                    break
         return loss, rows
+
+    def _attend(self, session: Session) -> bool:
+        """Let waiting threads read the weights; return whether training should stop."""
+        session.fitting.serve()
+        return session.network.stop_training
 
     def logs(self) -> dict[str, Any]:
         return {"learning_rate": self.optimizer.current_learning_rate}

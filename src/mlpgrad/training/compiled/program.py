@@ -86,6 +86,8 @@ class Program:
     ----------
     roots : Roots
         The buffers that the code works on.
+    function : callable (rows, members, batches, before)
+        `train` in `epoch`, which `run` calls; it releases Python's lock.
     """
 
     def __init__(self, tapes: Tapes, blas: Blas | None) -> None:
@@ -95,7 +97,7 @@ class Program:
             self._engine, place = compiled(text)
         except (ImportError, OSError, RuntimeError) as error:  # another llvmlite, for instance
             raise NotCoveredError(f"a step that LLVM refuses ({error})") from error
-        self._function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)(place)
+        self.function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)(place)
 
     def run(self, arrays: Sequence[Array], batches: int, before: int) -> None:
         """Train members one after the other, without Python's lock.
@@ -109,7 +111,7 @@ class Program:
         """
         members = len(arrays[0])
         rows = np.stack([addresses(array, members) for array in arrays], axis=-1)
-        self._function(address(rows), members, batches, before)
+        self.function(address(rows), members, batches, before)
 
     def table(self, place: Callable[[Any], Any]) -> tuple[Array, list[Any]]:
         """Return the pointers for one network, and the objects that must outlive them.
