@@ -103,9 +103,9 @@ class CompiledBatches:
         self._table, self._alive = self._program.table(self._member.place(0, {}))
         # the compiled loop keeps weights to return to, which scikit-learn does not
         self._kept = self.network.params.copy(), self.network.state.copy()
-        self._sane = np.array([math.nan, math.inf, math.inf, 0.0, 0.0, 0.0])
-        self._sane.view(np.int64)[4:] = [address(array) for array in self._kept]
-        self._losses, self._made = np.empty(len(batches)), np.zeros(1, np.int64)
+        self._sane = np.array([math.nan, math.inf, math.inf, 0.0])
+        self._copies = np.array([address(array) for array in self._kept])
+        self._losses = np.empty(len(batches))
         self._places = np.array([[address(array) for array in self._data]])
         self._scalars, self._first = np.empty((0, 1)), 0
         self._rate: Any = None
@@ -122,17 +122,19 @@ class CompiledBatches:
         rows : int
             The number of rows in these batches.
         """
+        from mlpgrad.training.compiled.program import steps_made
+
         count = 0 if self.failed else min(len(order) // self.size, self.at_once)
         if not count:
             return 0.0, 0
         order = np.ascontiguousarray(order[: count * self.size], np.int64)
         arrays = (
             *(self._table, self._places, order, self._next_scalars(count)),
-            *(self._losses, self._sane, self._made),
+            *(self._losses, self._sane, self._copies),
         )
         row = np.array([self._address(array) for array in arrays])
         self._program.function(self._address(row), 1, count, self.optimizer.steps)
-        made = int(self._made[0])
+        made = steps_made(self._losses[None, :count])
         self.failed = made < count
         self.optimizer.steps += made
         return math.fsum(self._losses[:made]) * self.size, made * self.size

@@ -3,8 +3,8 @@
 import numpy as np
 
 from mlpgrad.training.compiled.blas import Blas
-from mlpgrad.training.compiled.operands import address
-from mlpgrad.training.compiled.program import Program, Tapes
+from mlpgrad.training.compiled.operands import Tapes, address
+from mlpgrad.training.compiled.program import Program
 from mlpgrad.training.tape import Tape
 
 
@@ -37,8 +37,7 @@ def compiled(write, *arrays, blas=None, kept=()):
         data=[batch],
         value=value,
         scalars=[],
-        params=params,
-        state=np.zeros(0, dtype),
+        weights=[params],
         grads=np.zeros(4, dtype),
         kept=[array for array in arrays if array.flags.writeable],
     )
@@ -47,12 +46,11 @@ def compiled(write, *arrays, blas=None, kept=()):
     for array, values in zip(arrays, before, strict=True):
         if array.flags.writeable:
             array[...] = values
-    sane, saved = np.zeros((1, 6)), np.zeros(4, dtype)
-    sane.view(np.uintp)[:, 4:] = address(saved)
-    data, made = np.array([[address(batch)]], np.uintp), np.zeros((1, 1), int)
-    order, numbers, losses = np.zeros((1, 1), int), np.zeros((1, 1, 1), dtype), np.zeros((1, 1))
-    program.run([table[None], data, order, numbers, losses, sane, made], 1, 1)
-    assert made == 1
+    sane, saved = np.zeros((1, 4)), np.zeros(4, dtype)
+    data, copies = (np.array([[address(array)]], np.uintp) for array in (batch, saved))
+    order, numbers, losses = np.zeros((1, 1), int), np.zeros((1, 1, 1), dtype), np.ones((1, 1))
+    program.run([table[None], data, order, numbers, losses, sane, copies], 1, 1)
+    assert losses == value
     assert alive
     return list(zip(by_numpy, arrays, strict=True))
 

@@ -10,8 +10,10 @@ import mlpgrad as mg
 
 pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
 
-from mlpgrad.training.compiled.epoch import SUBNORMAL
+from mlpgrad.training.compiled.epoch import SIGNATURE, subnormal_as_zero
 from mlpgrad.training.compiled.machine import machine
+from mlpgrad.training.compiled.values import Value
+from mlpgrad.training.compiled.writing import Code
 
 REGISTERS = {
     "x86": """
@@ -39,31 +41,28 @@ define internal void @set.fpcr(i64 %new) {
 }
 """A variable that replaces the mode register of each processor."""
 
-TRAIN = """
-define void @train(ptr %seen, i64 %usual, i64 %b, i64 %c) {
-  store i64 %usual, ptr @register
-  %old = call i64 @mode(i64 -1)
-  %during = load i64, ptr @register
-  %fast = call i64 @mode(i64 %old)
-  %after = load i64, ptr @register
-  store i64 %during, ptr %seen
-  %second = getelementptr i64, ptr %seen, i64 1
-  store i64 %after, ptr %second
-  ret void
-}"""
-
 
 @pytest.mark.parametrize(
     ("processor", "usual", "bits"),
     [("arm", 0, 1 << 24), ("arm", 1 << 25, 1 << 24), ("x86", 0, 0x8040), ("x86", 0x1F80, 0x8040)],
 )
 def test_the_mode_before_is_put_back_on_every_processor(processor, usual, bits):
-    lines = SUBNORMAL[processor].replace("llvm.x86.sse.", "").replace("llvm.aarch64.", "")
-    text = "\n".join(line for line in lines.splitlines() if not line.startswith("declare"))
-    engine, place = machine().compiled(REGISTERS[processor] + text + TRAIN)
+    code = Code(16, 16)
+
+    def train():
+        register, seen = Value(code, "p8", 1, "@register"), code.given("rows")
+        code.store(register, code.given("batches", "i8"))
+        with subnormal_as_zero(code, processor):
+            code.store(seen, code.load(register, "i8"))
+        code.store(seen + 8, code.load(register, "i8"))
+
+    code.function(SIGNATURE, train)
+    lines = code.text.replace("llvm.x86.sse.", "").replace("llvm.aarch64.", "").splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("declare"))
+    engine, place = machine().compiled(REGISTERS[processor] + text)
     seen = np.zeros(2, np.int64)
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)(place)
-    run(seen.ctypes.data, usual, 0, 0)
+    run(seen.ctypes.data, 0, usual, 0)
     assert engine
     assert seen.tolist() == [usual | bits, usual]
 

@@ -12,7 +12,7 @@ from tests.kinds import FEATURES, LAYERS, LOSSES, OPTIMIZERS, layer_case, loss_c
 pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
 
 from mlpgrad.training.batches import SEVERAL, Minibatches
-from mlpgrad.training.compiled import deciding, machine, numbers, program
+from mlpgrad.training.compiled import deciding, machine, module, numbers, program
 
 NOT_COVERED = {
     "Elementwise": "does not declare that its calls can be repeated",
@@ -334,16 +334,16 @@ def test_without_the_extra_numpy_trains(monkeypatch):
     assert not history.compiled
 
 
-def test_only_so_many_texts_are_kept_for_repeated_trainings(monkeypatch):
-    monkeypatch.setattr(program, "MOST_KNOWN", 2)
-    monkeypatch.setattr(program, "_known", {})
+def test_repeated_trainings_write_the_text_once():
+    module.written.cache_clear()
     found = {}
-    for width in (2, 3, 4, 2):
+    for width in (2, 3, 2, 3):
         make = lambda width=width: moons_model([mg.Dense(8, width), mg.Dense(width, 8)])  # noqa: E731
         model, _ = trained(make, *MOONS, mg.Adam, True)
         assert model.compiled_because is None
         np.testing.assert_array_equal(model.params, found.setdefault(width, model.params))
-        assert 1 <= len(program._known) <= 2
+    kept = module.written.cache_info()
+    assert (kept.misses, kept.hits, kept.maxsize) == (2, 2, module.MOST_KNOWN)
 
 
 @pytest.mark.parametrize("error", [ImportError, OSError, RuntimeError])

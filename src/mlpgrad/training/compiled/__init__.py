@@ -3,9 +3,10 @@
 Nothing here depends on particular layers, losses or optimizers. The files, in the order in which to
 read them:
 
-- `operands`: the tape as data; `fusing`: the element-wise calls that share a loop;
-- `writing`: LLVM's language; `functions` and `coefficients`: exp, log, tanh and others;
-- `elementwise`, `blocks`, `products`, `blas`, `rows` and `norms`: the kinds of calls;
+- `operands`: the tape as data, with `norms` written out; `fusing`: the calls that share a loop;
+- `values` and `writing`: LLVM's language;
+- `functions` and `coefficients`: exp, log, tanh and others; `elementwise`: loops of them;
+- `blocks`, `products`, `blas` and `rows`: the other kinds of calls;
 - `epoch`: the loop over batches; `module`: the text of everything;
 - `machine`: this processor, and the cache on disk; `program`: the function and its pointers;
 - `members`: the recorded steps; `numbers`: an optimizer's scalars for many steps;

@@ -1,86 +1,45 @@
-"""Kernels for matrix products: blocks of sums in registers, and sums along rows."""
+"""Kernels for matrix products: blocks of sums in registers, sums along rows, and transposing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Sequence
 
+from mlpgrad.training.compiled.functions import fma
 from mlpgrad.training.compiled.operands import Operand
-from mlpgrad.training.compiled.writing import (
-    ELEMENTS,
-    SIZES,
-    Code,
-    Index,
-    Values,
-    lanes_for,
-    literal,
-    splatted,
-    vector_of,
-)
-
-
-class Matrix(NamedTuple):
-    """A matrix, given by its address and strides in bytes, or a constant."""
-
-    value: Any
-    root: int | str
-    offset: int
-    strides: Sequence[int]
-
-    @classmethod
-    def of(cls, operand: Operand, strides: Sequence[int]) -> Self:
-        """Return an operand as a matrix."""
-        return cls(operand.value, operand.root, operand.offset, strides)
-
-    @property
-    def constant(self) -> bool:
-        return self.value is not None
-
-    @property
-    def T(self) -> Matrix:  # noqa: N802  # NumPy's name
-        """The transposed matrix."""
-        return self._replace(strides=self.strides[::-1])
-
-    def pointer(self, code: Code, pairs: Iterable[tuple[Index, int]] = (), offset: int = 0) -> str:
-        """Return the address of an element."""
-        return code.pointer(self.root, self.offset + offset, pairs)
+from mlpgrad.training.compiled.values import Index, Value, lanes_for
+from mlpgrad.training.compiled.writing import Code
 
 
 class Blocks:
     """c = a b in blocks of rows x vectors of sums kept in registers; b has contiguous rows."""
 
-    def __init__(self, code: Code, kind: str, k: int, a: Matrix, b: Matrix, c: Matrix) -> None:
-        self.code, self.kind, self.k, self.a, self.b, self.c = code, kind, k, a, b, c
+    def __init__(self, code: Code, a: Operand, b: Operand, c: Operand) -> None:
+        self.code, self.a, self.b, self.c = code, a, b, c
+        (self.m, self.k), self.n = a.shape, b.shape[1]
+        self.lanes = min(code.lanes(c.size, self.m * self.n), lanes_for(self.n))
 
-    def write(self, m: int, n: int) -> None:
-        """Write the product for m rows and n columns."""
-        code = self.code
-        self.n = n
-        self.lanes = min(code.lanes(SIZES[self.kind], m * n), lanes_for(n))
-        self.vector = vector_of(self.kind, self.lanes)
-        columns = -(-n // self.lanes)
-        rows, vectors = self._choice(m, columns)
-        if columns <= vectors:
-            self._panel(0, columns, m, rows)
-            return
-        whole = n // self.lanes // vectors  # panels of full vectors only
+    def write(self) -> None:
+        """Write the product in panels of columns; all but the last have full vectors."""
+        columns = -(-self.n // self.lanes)
+        rows, vectors = self._choice(columns)
+        whole = self.n // self.lanes // vectors if columns > vectors else 0
         if whole:
-            code.loop(whole, lambda j, _: self._panel(code.times(j, vectors), vectors, m, rows))
+            self.code.loop(whole, lambda j, _: self._panel(j * vectors, vectors, rows))
         if columns > whole * vectors:
-            self._panel(whole * vectors, columns - whole * vectors, m, rows)
+            self._panel(whole * vectors, columns - whole * vectors, rows)
 
-    def _choice(self, m: int, columns: int) -> tuple[int, int]:
+    def _choice(self, columns: int) -> tuple[int, int]:
         """Return the block size with the fewest cycles among those that fit into the registers."""
         choices = [
             (rows, vectors)
             for vectors in range(1, min(columns, 6) + 1)
-            for rows in range(1, min(m, 14) + 1)
+            for rows in range(1, min(self.m, 14) + 1)
             if rows * vectors + vectors + 1 <= self.code.registers
         ]
 
         def cost(rows: int, vectors: int) -> float:
             total = 0.0
-            for r, high in ((rows, m // rows), (m % rows, 1)):
+            for r, high in ((rows, self.m // rows), (self.m % rows, 1)):
                 for v, wide in ((vectors, columns // vectors), (columns % vectors, 1)):
                     if r and v:  # two multiplications, two reads or five instructions per cycle
                         cycles = max(r * v / 2, (r + v) / 2, (r + v + r * v + 2) / 5, 4.5)
@@ -89,126 +48,103 @@ class Blocks:
 
         return min(choices, key=lambda choice: cost(*choice))
 
-    def _panel(self, j: Index, vectors: int, m: int, rows: int) -> None:
+    def _panel(self, j: Index, vectors: int, rows: int) -> None:
         """Write the code for all rows of some columns."""
-        self.code.strips(m, rows, lambda i, high: self._block(i, j, high, vectors))
-
-    def _block(self, i: Index, j: Index, rows: int, vectors: int) -> None:
-        """Write the sums of one block over all of k, and their stores."""
-        code, lanes = self.code, self.lanes
-        used = [lanes] * vectors
+        used = [self.lanes] * vectors
         if isinstance(j, int):
-            used[-1] = min(lanes, self.n - (j + vectors - 1) * lanes)
-        across = "" if self.b.constant else self.b.pointer(code, [(j, lanes * self.b.strides[1])])
-        down = "" if self.a.constant else self.a.pointer(code, [(i, self.a.strides[0])])
-        start = [(self.vector, "zeroinitializer")] * (rows * vectors)
+            used[-1] = min(self.lanes, self.n - (j + vectors - 1) * self.lanes)
+        self.code.strips(self.m, rows, lambda i, high: self._block(i, j * self.lanes, high, used))
 
-        def add(step: Index, sums: Values) -> Values:
-            return self._sums(step, sums, across, down, rows, used)
+    def _block(self, i: Index, j: Index, rows: int, used: Sequence[int]) -> None:
+        """Write the sums of one block over all of k, and their stores."""
+        code, lanes, kind = self.code, self.lanes, self.c.kind
+        across, down = code.part(self.b, 0, j), code.part(self.a, i)
 
-        if self.k <= 4:
-            sums: Values = [value for _, value in start]
-            for step in range(self.k):
-                sums = add(step, sums)
-        else:
-            sums = code.loop(self.k, add, start)
-        first = self.c.pointer(code, [(i, self.c.strides[0]), (j, lanes * self.c.strides[1])])
+        def add(step: Index, sums: Sequence[Value]) -> list[Value]:
+            factors = [
+                code.read(across, (step, q * lanes), lanes, count) for q, count in enumerate(used)
+            ]
+            new: list[Value] = []
+            for p in range(rows):
+                one = code.read(down, (p, step)).splat(lanes)
+                new += [fma(one, factor, sums[len(new) + q]) for q, factor in enumerate(factors)]
+            return new
+
+        zeros = [code.number(0, kind, lanes)] * (rows * len(used))
+        sums = iter(code.loop(self.k, add, zeros, unrolled=4))
+        first = code.part(self.c, i, j)
         for p in range(rows):
-            for q in range(vectors):
-                at = code.pointer(first, p * self.c.strides[0] + q * lanes * self.c.strides[1])
-                value, size = sums[p * vectors + q], SIZES[self.kind]
-                code.store(at, value, self.kind, lanes, used[q], size)
-
-    def _sums(
-        self, step: Index, sums: Values, across: str, down: str, rows: int, used: Sequence[int]
-    ) -> Values:
-        """Add one more product to each sum."""
-        code, kind, lanes, vector = self.code, self.kind, self.lanes, self.vector
-        size = SIZES[kind]
-        factors = []
-        for q, count in enumerate(used):
-            if self.b.constant:
-                factors.append(splatted(self.b.value, kind, lanes))
-                continue
-            at = code.pointer(across, q * lanes * self.b.strides[1], [(step, self.b.strides[0])])
-            factors.append(code.load(at, kind, lanes, count, size))
-        new = []
-        for p in range(rows):
-            if self.a.constant:
-                one = splatted(self.a.value, kind, lanes)
-            else:
-                at = code.pointer(down, p * self.a.strides[0], [(step, self.a.strides[1])])
-                one = code.load(at, kind, lanes, 1, 0)
-            for q, factor in enumerate(factors):
-                args = one, factor, sums[p * len(used) + q]
-                name = f"llvm.fma.v{lanes}f{8 * size}"
-                new.append(code.call(name, vector, *(f"{vector} {arg}" for arg in args)))
-        return new
+            for q, count in enumerate(used):
+                code.store(code.at(first, p, q * lanes), next(sums), count, first.size)
 
 
 class RowSums:
-    """c_i = sum_k a_ik b_k, along the rows of a, with vectors of partial sums."""
+    """c_i = sum_k a_ik b_ik, along the rows of a and b, with vectors of partial sums."""
 
-    def __init__(self, code: Code, kind: str, k: int, a: Matrix, b: Matrix, c: Matrix) -> None:
-        self.code, self.kind, self.k, self.a, self.b, self.c = code, kind, k, a, b, c
-        self.moving = False
+    def __init__(self, code: Code, a: Operand, b: Operand, c: Operand) -> None:
+        self.code, self.a, self.b, self.c = code, a, b, c
+        self.m, self.k = a.shape
+        self.lanes = min(code.lanes(c.size, self.m * self.k), lanes_for(self.k))
 
-    def write(self, m: int, *, moving: bool = False) -> None:
-        """Write the sums of m rows; with `moving`, each row has its own row of b."""
-        self.moving = moving
-        self.lanes = min(self.code.lanes(SIZES[self.kind], m * self.k), lanes_for(self.k))
-        self.vector = vector_of(self.kind, self.lanes)
-        rows = min(m, 8 if self.k // self.lanes <= 4 else 4)
-        self.code.strips(m, rows, self._block)
+    def write(self) -> None:
+        """Write the sums of several rows at once, which do not depend on one another."""
+        rows = min(self.m, 8 if self.k // self.lanes <= 4 else 4)
+        self.code.strips(self.m, rows, self._block)
 
     def _block(self, i: Index, rows: int) -> None:
-        """Write several rows at once, so that their sums do not depend on one another."""
-        code, kind, lanes = self.code, self.kind, self.lanes
+        code, lanes = self.code, self.lanes
+        a, b, c = (code.part(operand, i) for operand in (self.a, self.b, self.c))
+
+        def add(start: Index, used: int, sums: Sequence[Value]) -> list[Value]:
+            same = None if b.strides[0] else code.read(b, (0, start), lanes, used)
+            new = []
+            for p, total in enumerate(sums):
+                x = code.read(a, (p, start), lanes, used)
+                factor = same or code.read(b, (p, start), lanes, used)
+                new.append(total + x if b.value == 1 else fma(x, factor, total))
+            return new
+
         whole, rest = divmod(self.k, lanes)
-        sums: Values = []
-        if whole > 4:
-            sums = code.loop(
-                whole,
-                lambda s, sums: self._sums(i, code.times(s, lanes), lanes, sums, rows),
-                [(self.vector, "zeroinitializer")] * rows,
-            )
-        else:
-            for s in range(whole):
-                sums = self._sums(i, s * lanes, lanes, sums, rows)
+        sums: Sequence[Value] = [code.number(-0.0, c.kind, lanes)] * rows
+        sums = code.loop(whole, lambda s, sums: add(s * lanes, lanes, sums), sums, unrolled=4)
         if rest:
-            sums = self._sums(i, whole * lanes, rest, sums, rows)
-        element, size = ELEMENTS[kind], SIZES[kind]
-        name = f"llvm.vector.reduce.fadd.v{lanes}f{8 * size}"
-        for p in range(rows):
-            args = f"{element} {literal(0.0, kind)}", f"{self.vector} {sums[p]}"
-            total = code.call(name, element, *args, flags="reassoc nsz ")
-            at = self.c.pointer(code, [(i, self.c.strides[0])], p * self.c.strides[0])
-            code.do(f"store {element} {total}, ptr {at}, align {size}")
+            sums = add(whole * lanes, rest, sums)
+        for p, total in enumerate(sums):
+            zero = code.number(0, c.kind)
+            code.store(code.at(c, p), total.reduce("fadd", zero, flags="reassoc nsz "))
 
-    def _read(self, matrix: Matrix, i: Index, p: int, start: Index, used: int) -> str:
-        row, column = matrix.strides
-        at = matrix.pointer(self.code, [(i, row), (start, column)], p * row)
-        return self.code.load(at, self.kind, self.lanes, used, column)
 
-    def _sums(self, i: Index, start: Index, used: int, sums: Values, rows: int) -> Values:
-        """Add one more vector to each sum; the first vectors start the sums."""
-        code, vector = self.code, self.vector
-        factor = ""
-        if self.b.constant and self.b.value != 1:
-            factor = splatted(self.b.value, self.kind, self.lanes)
-        elif not self.b.constant and not self.moving:
-            factor = self._read(self.b._replace(strides=(0, self.b.strides[1])), 0, 0, start, used)
-        new = []
-        for p in range(rows):
-            x = self._read(self.a, i, p, start, used)
-            if self.moving:
-                factor = self._read(self.b, i, p, start, used)
-            if not factor:
-                new.append(code.op(f"fadd {vector} {sums[p]}, {x}") if sums else x)
-            elif not sums:
-                new.append(code.op(f"fmul {vector} {x}, {factor}"))
-            else:
-                name = f"llvm.fma.v{self.lanes}f{8 * SIZES[self.kind]}"
-                args = (f"{vector} {arg}" for arg in (x, factor, sums[p]))
-                new.append(code.call(name, vector, *args))
-        return new
+class Squares:
+    """Copy a matrix with contiguous columns to one with contiguous rows, in small squares."""
+
+    def __init__(self, code: Code, source: Operand, target: Operand) -> None:
+        self.code, self.source, self.target = code, source, target
+        self.side = 32 // source.size
+
+    def write(self) -> None:
+        """Write the loops over the squares."""
+        (rows, columns), side, strips = self.source.shape, self.side, self.code.strips
+
+        def column(j: Index, wide: int) -> None:
+            strips(rows, side, lambda i, high: self._square(i, j, high, wide))
+
+        strips(columns, side, column)
+
+    def _square(self, i: Index, j: Index, down: int, across: int) -> None:
+        """Write one square: columns are read, and exchanged in blocks of growing size."""
+        code, side, size = self.code, self.side, self.source.size
+        source, target = code.part(self.source, i, j), code.part(self.target, i, j)
+        lines = [code.number(0, source.kind, side)] * side
+        for q in range(across):
+            lines[q] = code.load(code.at(source, 0, q), source.kind, side, down, size)
+        step = 1
+        while step < side:
+            low = [p if not p & step else side + p - step for p in range(side)]
+            high = [p + step if not p & step else side + p for p in range(side)]
+            for q in range(side):
+                if not q & step:
+                    pair = lines[q], lines[q | step]
+                    lines[q], lines[q | step] = (pair[0].shuffle(pair[1], p) for p in (low, high))
+            step *= 2
+        for p in range(down):
+            code.store(code.at(target, p), lines[p], across, size)

@@ -2,91 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from mlpgrad.training.compiled.operands import Operand, Operation, Place, place
-
-
-def squeezed(shape: Sequence[int]) -> tuple[int, ...]:
-    """Return a shape without axes of length 1."""
-    return tuple(n for n in shape if n != 1)
+from mlpgrad.training.compiled.operands import Operand, Operation, Place
 
 
 class Group:
-    """Element-wise operations in one loop over the elements."""
+    """Operations in one loop: element-wise ones, or a single one of another kind.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        The lengths of the loop's axes, without those of length 1.
+    """
 
     def __init__(self, operations: Sequence[Operation]) -> None:
         self.operations = list(operations)
-        self.shape = squeezed(operations[0].write.shape)
+        self.shape = tuple(n for n in operations[0].write.shape if n != 1)
+        self.elementwise = operations[0].elementwise
 
     def takes(self, operation: Operation) -> bool:
         """Return whether an operation may join: overlapping operands must match by element."""
-        if squeezed(operation.write.shape) != self.shape:
+        own, other = self.elementwise, operation.elementwise
+        if not (own and other and Group([operation]).shape == self.shape):
             return False
         for before in self.operations:
             met = [(before.write, read) for read in operation.reads]
             met += [(read, operation.write) for read in (*before.reads, before.write)]
             for a, b in met:
-                if a.overlaps(b) and place(a, before) != place(b, operation):
+                if a.overlaps(b) and before.place(a) != operation.place(b):
                     return False
         return True
 
-    def exposed(self) -> list[tuple[Operand, Operation]]:
-        """Return the operands read from memory, not computed in the loop, with their operations."""
+    def exposed(self) -> Iterator[tuple[Operand, Place]]:
+        """Yield the operands that are read from memory, not computed in the loop."""
         known: set[Place] = set()
-        found = []
         for operation in self.operations:
-            found += [
-                (read, operation)
-                for read in operation.reads
-                if read.value is None and place(read, operation) not in known
-            ]
-            known.add(place(operation.write, operation))
-        return found
+            for read in operation.reads:
+                if read.value is None and (key := operation.place(read)) not in known:
+                    yield read, key
+            known.add(operation.place(operation.write))
 
     def split(self) -> list[Group]:
         """Split into independent parts, such as the blocks of an update."""
         for at in range(1, len(self.operations)):
             first, second = Group(self.operations[:at]), Group(self.operations[at:])
             seen = {
-                place(operand, operation)
+                operation.place(operand)
                 for operation in first.operations
                 for operand in (*operation.reads, operation.write)
                 if operand.shape
             }
-            reads = [place(r, operation) for r, operation in second.exposed() if r.shape]
-            if not seen.intersection(reads):
+            if not any(key in seen for read, key in second.exposed() if read.shape):
                 return [first, *second.split()]
         return [self]
 
 
-Nest = Group | Operation
-"""One loop nest: a group, or an operation of another kind."""
-
-
-def grouped(operations: Sequence[Operation]) -> list[Nest]:
+def grouped(operations: Sequence[Operation]) -> list[Group]:
     """Group runs of element-wise operations that may share a loop; leave others by themselves."""
-    nests: list[Nest] = []
+    groups: list[Group] = []
     for operation in operations:
-        last = nests[-1] if nests else None
-        if not operation.elementwise:
-            nests.append(operation)
-        elif isinstance(last, Group) and last.takes(operation):
-            last.operations.append(operation)
+        if groups and groups[-1].takes(operation):
+            groups[-1].operations.append(operation)
         else:
-            nests.append(Group([operation]))
-    parts: list[Nest] = []
-    for nest in nests:
-        parts += nest.split() if isinstance(nest, Group) else [nest]
-    return parts
+            groups.append(Group([operation]))
+    return [part for group in groups for part in group.split()]
 
 
-def read_from_memory(nests: Sequence[Nest]) -> list[Operand]:
-    """Return all operands that a nest reads from memory; other results need not be stored."""
+def read_from_memory(groups: Sequence[Group]) -> list[Operand]:
+    """Return all operands that a group reads from memory; other results need not be stored."""
     found: list[Operand] = []
-    for nest in nests:
-        if isinstance(nest, Group):
-            found += [operand for operand, _ in nest.exposed()]
+    for group in groups:
+        if group.elementwise:
+            found += [operand for operand, _ in group.exposed()]
         else:
-            found += [r for r in (*nest.reads, nest.write) if r.value is None]
+            found += [*group.operations[0].reads, group.operations[0].write]
     return found

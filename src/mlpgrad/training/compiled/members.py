@@ -13,8 +13,7 @@ from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.optimizers.prepared import Prepared
 from mlpgrad.training.batches import Batch
-from mlpgrad.training.compiled.operands import NotCoveredError
-from mlpgrad.training.compiled.program import Tapes
+from mlpgrad.training.compiled.operands import NotCoveredError, Tapes
 from mlpgrad.training.recorded_step import Trial
 from mlpgrad.training.tape import Tape
 
@@ -36,6 +35,8 @@ class Member:
         x, target, weights = (part(0, array) for array in batch)
         mean = np.reshape(mean, (1, 1)) if np.ndim(mean) else mean
         self.trial = trial = Trial(own, x, target, weights, mean)
+        if not own.params.size:
+            raise NotCoveredError("a network without parameters")
         if not trial.agrees():
             raise NotCoveredError("a step whose replay differs")
         self.rule = rule_of(optimizer, self.several)
@@ -47,8 +48,7 @@ class Member:
             data=[array for array in (trial.x, trial.target, trial.weights) if array is not None],
             value=np.asarray(trial.value),
             scalars=[*self.rule._scalars, self.rule._prepared.kept],
-            params=own.params,
-            state=own.state,
+            weights=[flat for flat in (own.params, own.state) if flat.size],
             grads=own.grads,
             kept=[*self.rule.state.values(), *([] if self.several else shown)],
         )

@@ -19,14 +19,10 @@ from mlpgrad.training.compiled.blas import Blas
 from mlpgrad.training.compiled.members import Member
 from mlpgrad.training.compiled.numbers import numbers
 from mlpgrad.training.compiled.operands import NotCoveredError, addresses
-from mlpgrad.training.compiled.program import Program
+from mlpgrad.training.compiled.program import Program, steps_made
 from mlpgrad.training.recorded_step import RecordedStep
 from mlpgrad.training.threads import threads
 from mlpgrad.training.worker import Worker
-
-MEAN, LOWEST, BOUND, KNOWN = range(4)
-"""The columns of a member's state for `keep` in the compiled loop; two addresses follow."""
-
 
 WORK = 1 << 28
 """The most rows times parameters in a call of several epochs: some hundredths of a second."""
@@ -158,24 +154,18 @@ class CompiledWorker(Worker):
 
     def _knowledge(self) -> Array:
         """Return `LastSane` as the compiled loop reads and writes it, a row for each member."""
-        last, table = self.last_sane, np.empty((self._size, 6))
+        last, table = self.last_sane, np.empty((self._size, 4))
         values = math.nan if last.mean is None else last.mean, last.lowest, last.bound, last.known
-        for column, value in zip((MEAN, LOWEST, BOUND, KNOWN), values, strict=True):
+        for column, value in enumerate(values):
             table[:, column] = value
-        places = table.view(np.int64)
-        for column, kept in ((4, last.params), (5, last.state)):
-            places[:, column] = addresses(kept, self._size)
         return table
 
     def _learn(self, rows: Array) -> None:
         """Store the results of the compiled loop in `LastSane`."""
+        values = list(rows.T) if self._several else rows[0].tolist()
         last = self.last_sane
-        if self._several:
-            last.mean, last.lowest, last.bound = (rows[:, c].copy() for c in (MEAN, LOWEST, BOUND))
-            last.known = rows[:, KNOWN] > 0
-        elif not math.isnan(rows[0, MEAN]):
-            last.mean, last.lowest, last.bound = (float(value) for value in rows[0, :KNOWN])
-            last.known = bool(rows[0, KNOWN])
+        last.mean, last.lowest, last.bound, known = values
+        last.known = known > 0
 
     # training
 
@@ -188,17 +178,16 @@ class CompiledWorker(Worker):
         """
         size, program = self._size, self._program
         assert program is not None
-        losses, sane, made = (
-            np.empty((size, count)),
-            self._knowledge(),
-            np.empty((size, 1), np.int64),
-        )
+        losses, sane = np.empty((size, count)), self._knowledge()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             scalars = self._numbers(count)
         data = [addresses(a, size, shared=a.ndim == 2) for a in rows.arrays if a is not None]
         order = np.broadcast_to(rows.order.astype(np.int64), (size, len(rows.order)))
-        arrays = self._tables, np.stack(data, axis=-1), order, scalars, losses, sane, made
-        before = self.earlier + self.batches
+        copies = [
+            addresses(a, size) for a in (self.last_sane.params, self.last_sane.state) if a.size
+        ]
+        pointers = np.stack(data, axis=-1), order, scalars, losses, sane, np.stack(copies, axis=-1)
+        arrays, before = (self._tables, *pointers), self.earlier + self.batches
 
         def train(share: range) -> None:
             own = slice(share.start, share.stop)
@@ -207,7 +196,7 @@ class CompiledWorker(Worker):
         self._in_threads(train)
         self._learn(sane)
         self._show()
-        return losses[:, : made.min()]
+        return losses[:, : steps_made(losses)]
 
     def _count(
         self, rows: _Rows, losses: Array, count: int, first: int = 0, looks: bool = True

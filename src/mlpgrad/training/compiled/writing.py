@@ -1,53 +1,20 @@
-"""LLVM's language: a function body, written instruction by instruction."""
+"""A module in LLVM's language, whose functions are written instruction by instruction."""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
-ELEMENTS = {"f4": "float", "f8": "double", "i8": "i64", "b1": "i8"}
-"""LLVM's names of the element types."""
-SIZES = {"f4": 4, "f8": 8, "i8": 8, "b1": 1}
+from mlpgrad.training.compiled.operands import Operand
+from mlpgrad.training.compiled.values import ELEMENTS, Index, Value, literal
 
 FEW = 31
 """The most elements of a small array."""
-
-Index = int | str
-"""A known number, or the name of a value."""
-Values = Sequence[str]
-
-
-def literal(value: float, kind: str) -> str:
-    """Return a number as LLVM writes it."""
-    if kind in ("f4", "f8"):
-        rounded = struct.unpack("<f", struct.pack("<f", value))[0] if kind == "f4" else value
-        return "0x" + struct.pack(">d", rounded).hex().upper()
-    return str(int(value))
-
-
-def splatted(value: float, kind: str, lanes: int) -> str:
-    """Return a vector filled with one number."""
-    one = f"{ELEMENTS[kind]} {literal(value, kind)}"
-    return "<" + ", ".join([one] * lanes) + ">"
-
-
-def vector_of(kind: str, lanes: int) -> str:
-    """Return the type of a vector."""
-    return f"<{lanes} x {ELEMENTS[kind]}>"
-
-
-def suffix(kind: str, lanes: int) -> str:
-    """Return the suffix of an intrinsic's name for a vector of this type."""
-    return f"v{lanes}{'f' if kind[0] == 'f' else 'i'}{8 * SIZES[kind]}"
-
-
-def lanes_for(count: int) -> int:
-    """Return the smallest power of two that is at least `count`."""
-    return 1 << (count - 1).bit_length()
+FIXED = ("scratch", "gemm_f4", "gemm_f8")
+"""The first entries in the table of pointers; those of the buffers follow."""
 
 
 class Code:
-    """A function that is being written.
+    """A module that is being written.
 
     Parameters
     ----------
@@ -62,10 +29,27 @@ class Code:
         self.lines: list[str] = []
         self.count = 0
         self.block = "entry"
-        self.declared: dict[str, str] = {}
-        self.constants: list[str] = []
+        self.used: dict[int, None] = {}
+        self.outside: dict[str, str] = {}
+        """Constants, declarations and finished functions, by name."""
         self.scratch = 0
-        """Bytes of scratch memory that the function needs."""
+        """Bytes of scratch memory that the functions need."""
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.outside.values())
+
+    def function(self, head: str, write: Callable[[], Value | None]) -> None:
+        """Write a function, which loads the pointers that it uses from the table."""
+        self.lines, self.block, self.used = [], "entry", {}
+        result = write()
+        self.do("br label %end")
+        body, self.lines = self.lines, []
+        for number in self.used:
+            self.do(f"%t{number} = getelementptr ptr, ptr %table, i64 {number}")
+            self.do(f"%p{number} = load ptr, ptr %t{number}")
+        end = f"end:\n  ret {result or 'void'}\n}}"
+        self.outside[head] = "\n".join([f"define {head} {{\nentry:", *self.lines, *body, end])
 
     def lanes(self, kind_bytes: int, elements: int) -> int:
         """Return how many numbers of `kind_bytes` bytes a vector holds in a loop over `elements`.
@@ -75,64 +59,105 @@ class Code:
         """
         return max(1, (16 if elements <= FEW else self.width) // kind_bytes)
 
+    def number(self, value: float, kind: str, lanes: int = 1) -> Value:
+        """Return a constant."""
+        one = literal(value, kind)
+        many = "<" + ", ".join([f"{ELEMENTS[kind]} {one}"] * lanes) + ">"
+        return Value(self, kind, lanes, one if lanes == 1 else many)
+
+    def given(self, name: str, kind: str = "p8") -> Value:
+        """Return a parameter of the function."""
+        return Value(self, kind, 1, f"%{name}")
+
     def do(self, text: str) -> None:
         """Write an instruction without a result."""
         self.lines.append("  " + text)
 
-    def op(self, text: str) -> str:
-        """Write an instruction, and return the name of its result."""
+    def op(self, text: str, kind: str, lanes: int = 1) -> Value:
+        """Write an instruction, and return its result."""
         self.count += 1
         self.do(f"%v{self.count} = {text}")
-        return f"%v{self.count}"
+        return Value(self, kind, lanes, f"%v{self.count}")
+
+    def call(self, name: str, *args: Value, lanes: int = 1, flags: str = "") -> Value:
+        """Call an intrinsic function whose name ends with the type of the last argument."""
+        last = args[-1]
+        result = Value(self, last.kind, lanes, "").type
+        vector = f"v{last.lanes}" if last.lanes > 1 else ""
+        name += f".{vector}{'f' if last.kind[0] == 'f' else 'i'}{8 * int(last.kind[1])}"
+        self.declare(f"{result} @{name}({', '.join(arg.type for arg in args)})")
+        text = f"call {flags}{result} @{name}({', '.join(map(str, args))})"
+        return self.op(text, last.kind, lanes)
+
+    def run(self, name: str, *args: Value) -> None:
+        """Call an outside function without a result."""
+        self.declare(f"void @{name}({', '.join(arg.type for arg in args)})")
+        self.do(f"call void @{name}({', '.join(map(str, args))})")
+
+    def declare(self, head: str) -> None:
+        """Declare a function."""
+        self.outside[head] = f"declare {head}"
 
     def label(self, name: str) -> None:
         """Start a block."""
         self.lines.append(f"{name}:")
         self.block = name
 
-    def call(self, name: str, result: str, *args: str, flags: str = "") -> str:
-        """Call a function; each argument is given as its type and value."""
-        types = ", ".join(a[: a.index(">") + 1] if a[0] == "<" else a.split()[0] for a in args)
-        self.declared[name] = f"declare {result} @{name}({types})"
-        text = f"call {flags}{result} @{name}({', '.join(args)})"
-        if result == "void":
-            self.do(text)
-            return ""
-        return self.op(text)
+    def branch(self, flag: Value, otherwise: str = "") -> str:
+        """Start a block for a flag that is set; return the label to go to otherwise."""
+        self.count += 1
+        otherwise = otherwise or f"E{self.count}"
+        self.do(f"br {flag}, label %B{self.count}, label %{otherwise}")
+        self.label(f"B{self.count}")
+        return otherwise
+
+    def when(self, flag: Value, body: Callable[[], None]) -> None:
+        """Write code that runs if a flag is set."""
+        end = self.branch(flag)
+        body()
+        self.do(f"br label %{end}")
+        self.label(end)
 
     def loop(
         self,
-        count: int,
-        body: Callable[[Index, Values], Values | None],
-        carried: Sequence[tuple[str, str]] = (),
-    ) -> Values:
+        count: Index,
+        body: Callable[[Index, Sequence[Value]], Sequence[Value] | None],
+        carried: Sequence[Value] = (),
+        unrolled: int = 1,
+    ) -> Sequence[Value]:
         """Write a loop; the body gets an index and values, and returns the new values.
 
         Parameters
         ----------
-        count : int
-            At least 1.
-        carried : sequence of (type, first value)
+        count : int or Value
+            At least 1; `unrolled` of them at most are written one after the other.
+        carried : sequence of Value
+            The first values.
         """
-        if count == 1:
-            return body(0, [value for _, value in carried]) or []
+        if isinstance(count, int) and count <= unrolled:
+            for number in range(count):
+                carried = body(number, carried) or []
+            return carried
         self.count += 1
         label, before = f"L{self.count}", self.block
-        index = f"%i{self.count}"
-        names = [f"%c{self.count}_{k}" for k in range(len(carried))]
+        index = Value(self, "n8", 1, f"%i{self.count}")
+        inside = [
+            Value(self, v.kind, v.lanes, f"%c{self.count}_{k}") for k, v in enumerate(carried)
+        ]
         self.do(f"br label %{label}")
         self.label(label)
         at = len(self.lines)
-        self.lines += [""] * (1 + len(carried))
-        new = body(index, names) or []
-        step = self.op(f"add nuw nsw i64 {index}, 1")
-        more = self.op(f"icmp ult i64 {step}, {count}")
-        last = self.block
-        self.lines[at] = f"  {index} = phi i64 [ 0, %{before} ], [ {step}, %{last} ]"
-        for k, ((kind, start), name, value) in enumerate(zip(carried, names, new, strict=True)):
-            phi = f"phi {kind} [ {start}, %{before} ], [ {value}, %{last} ]"
-            self.lines[at + 1 + k] = f"  {name} = {phi}"
-        self.do(f"br i1 {more}, label %{label}, label %{label}e")
+        new = body(index, inside) or []
+        following = index + 1
+        more = following.compare("ult", count)
+        pairs = zip(
+            [index, *inside], [self.number(0, "n8"), *carried], [following, *new], strict=True
+        )
+        self.lines[at:at] = [
+            f"  {v.name} = phi {v.type} [ {a.name}, %{before} ], [ {b.name}, %{self.block} ]"
+            for v, a, b in pairs
+        ]
+        self.do(f"br {more}, label %{label}, label %{label}e")
         self.label(f"{label}e")
         return new
 
@@ -140,81 +165,81 @@ class Code:
         """Write `body(start, length)` for every `size` of `count` elements, and for the rest."""
         whole, rest = divmod(count, size)
         if whole:
-            self.loop(whole, lambda i, _: body(self.times(i, size), size))
+            self.loop(whole, lambda i, _: body(i * size, size))
         if rest:
             body(whole * size, rest)
 
-    def times(self, index: Index, factor: int) -> Index:
-        """Return the product of an index and a number."""
-        if isinstance(index, int):
-            return index * factor
-        return index if factor == 1 else self.op(f"mul nuw nsw i64 {index}, {factor}")
+    # operands
 
-    def plus(self, index: Index, number: int) -> Index:
-        """Return the sum of an index and a number."""
-        if isinstance(index, int):
-            return index + number
-        return self.op(f"add nuw nsw i64 {index}, {number}") if number else index
+    def root(self, root: int | str) -> Value:
+        """Return the address of a buffer, an entry of FIXED, or a value that is an address."""
+        if isinstance(root, str) and root not in FIXED:
+            return Value(self, "p8", 1, root)
+        number = FIXED.index(root) if isinstance(root, str) else len(FIXED) + root
+        self.used[number] = None
+        return self.given(f"p{number}")
 
-    def pointer(
-        self, root: int | str, offset: int = 0, pairs: Iterable[tuple[Index, int]] = ()
-    ) -> str:
-        """Return the address root + offset + sum of index * stride, in bytes."""
-        at = f"%base{root}" if isinstance(root, int) else root
-        for index, stride in pairs:
+    def at(self, operand: Operand, *indices: Index) -> Value:
+        """Return the address of an element, given by the first of its indices."""
+        at, offset = self.root(operand.root), operand.offset
+        for index, stride in zip(indices, operand.strides, strict=False):
             if isinstance(index, int):
                 offset += index * stride
             elif stride:
-                at = self.op(f"getelementptr i8, ptr {at}, i64 {self.times(index, stride)}")
-        return self.op(f"getelementptr i8, ptr {at}, i64 {offset}") if offset else at
+                at += index * stride
+        return at + offset
+
+    def part(self, operand: Operand, *indices: Index) -> Operand:
+        """Return the part of an operand that begins at an element."""
+        if operand.value is not None:
+            return operand
+        return operand._replace(root=self.at(operand, *indices).name, offset=0)
+
+    def read(
+        self, operand: Operand, indices: Sequence[Index], lanes: int = 1, used: int = 1
+    ) -> Value:
+        """Return a constant, or `used` numbers along the last axis from the element on."""
+        if operand.value is not None:
+            return self.number(operand.value, operand.kind, lanes)
+        stride = operand.strides[-1] if operand.strides else 0
+        return self.load(self.at(operand, *indices), operand.kind, lanes, used, stride)
 
     # vectors of `lanes` numbers, of which the first `used` are in memory
 
-    def load(self, at: str, kind: str, lanes: int, used: int, stride: int) -> str:
+    def load(self, at: Value, kind: str, lanes: int = 1, used: int = 1, stride: int = 0) -> Value:
         """Read numbers with a stride in bytes; 0 reads one for all lanes."""
-        element, size, vector = ELEMENTS[kind], SIZES[kind], vector_of(kind, lanes)
-        if stride == 0:
-            return self.splat(self.op(f"load {element}, ptr {at}, align {size}"), kind, lanes)
+        if kind == "b1":
+            return self.load(at, "u1", lanes, used, stride).compare("ne", 0)
+        size, zero = int(kind[1]), Value(self, kind, lanes, "zeroinitializer")
+        if lanes == 1 or stride == 0:
+            return self.op(f"load {ELEMENTS[kind]}, {at}, align {size}", kind).splat(lanes)
         if stride == size and used == lanes:
-            return self.op(f"load {vector}, ptr {at}, align {size}")
-        if stride == size and kind != "b1":
+            return self.op(f"load {zero.type}, {at}, align {size}", kind, lanes)
+        if stride == size and kind != "u1":
+            flags = f"<{lanes} x i1>"
             mask = "<" + ", ".join(f"i1 {int(k < used)}" for k in range(lanes)) + ">"
-            name = f"llvm.masked.load.{suffix(kind, lanes)}.p0"
-            self.declared[name] = f"declare {vector} @{name}(ptr, i32, <{lanes} x i1>, {vector})"
-            rest = f"i32 {size}, <{lanes} x i1> {mask}, {vector} zeroinitializer"
-            return self.op(f"call {vector} @{name}(ptr {at}, {rest})")
-        value = "zeroinitializer"
+            name = f"@llvm.masked.load.v{lanes}{kind[0]}{8 * size}.p0"
+            self.declare(f"{zero.type} {name}(ptr, i32, {flags}, {zero.type})")
+            text = f"call {zero.type} {name}({at}, i32 {size}, {flags} {mask}, {zero})"
+            return self.op(text, kind, lanes)
+        value = zero
         for k in range(used):
-            one = self.op(f"load {element}, ptr {self.pointer(at, k * stride)}, align {size}")
-            value = self.op(f"insertelement {vector} {value}, {element} {one}, i32 {k}")
+            one = self.load(at + k * stride, kind)
+            value = self.op(f"insertelement {value}, {one}, i32 {k}", kind, lanes)
         return value
 
-    def store(self, at: str, value: str, kind: str, lanes: int, used: int, stride: int) -> None:
+    def store(self, at: Value, value: Value, used: int = 1, stride: int = 0) -> None:
         """Write numbers, in powers of two, since masked stores are slow on AMD processors."""
-        element, size, vector = ELEMENTS[kind], SIZES[kind], vector_of(kind, lanes)
-        start = 0
+        value = value.to("u1") if value.kind == "b1" else value
+        size, start = int(value.kind[1]), 0
         while start < used:
             piece = 1 << ((used - start).bit_length() - 1) if stride == size else 1
-            target = self.pointer(at, start * stride)
-            if piece == lanes:
-                self.do(f"store {vector} {value}, ptr {target}, align {size}")
-            elif piece == 1:
-                one = self.op(f"extractelement {vector} {value}, i32 {start}")
-                self.do(f"store {element} {one}, ptr {target}, align {size}")
-            else:
-                part = self.shuffle(value, "poison", range(start, start + piece), kind, lanes)
-                self.do(f"store <{piece} x {element}> {part}, ptr {target}, align {size}")
+            whole = piece == value.lanes
+            part = value if whole else value.shuffle(value, range(start, start + piece))
+            self.do(f"store {part}, {at + start * stride}, align {size}")
             start += piece
 
-    def shuffle(self, a: str, b: str, places: Iterable[int], kind: str, lanes: int) -> str:
-        """Return elements of two vectors, by their positions in the concatenation."""
-        picked = [f"i32 {p}" for p in places]
-        vector = vector_of(kind, lanes)
-        mask = f"<{len(picked)} x i32> <{', '.join(picked)}>"
-        return self.op(f"shufflevector {vector} {a}, {vector} {b}, {mask}")
-
-    def splat(self, value: str, kind: str, lanes: int) -> str:
-        """Return one value in all lanes."""
-        vector = vector_of(kind, lanes)
-        one = self.op(f"insertelement {vector} poison, {ELEMENTS[kind]} {value}, i32 0")
-        return self.shuffle(one, "poison", [0] * lanes, kind, lanes)
+    def copy(self, target: Value, source: Value, size: int) -> None:
+        """Copy bytes."""
+        rest = self.number(size, "n8"), self.number(0, "b1")
+        self.run("llvm.memcpy.p0.p0.i64", target, source, *rest)
