@@ -134,7 +134,7 @@ class CompiledBatches:
         )
         row = np.array([self._address(array) for array in arrays])
         self._program.function(self._address(row), 1, count, self.optimizer.steps)
-        made = steps_made(self._losses[None, :count])
+        made = steps_made(self._losses[:count])
         self.failed = made < count
         self.optimizer.steps += made
         return math.fsum(self._losses[:made]) * self.size, made * self.size

@@ -85,5 +85,5 @@ class Program:
 
 def steps_made(losses: Array) -> int:
     """Return the number of steps before the first loss that is not finite, of any member."""
-    finite = np.isfinite(losses).all(axis=0)
-    return len(finite) if finite.all() else int(finite.argmin())
+    finite: Array = np.isfinite(np.atleast_2d(losses)).all(axis=0)
+    return finite.size if finite.all() else int(finite.argmin())
