@@ -4,7 +4,7 @@ Nothing here depends on particular layers, losses or optimizers. The files, in t
 read them:
 
 - `operands`: the tape as data, with `norms` written out; `fusing`: the calls that share a loop;
-- `values` and `writing`: LLVM's language;
+- `values` and `writing`: LLVM's language, of instructions and of whole functions;
 - `functions` and `coefficients`: exp, log, tanh and others; `elementwise`: loops of them;
 - `blocks`, `products`, `blas` and `rows`: the other kinds of calls;
 - `epoch`: the loop over batches; `module`: the text of everything;

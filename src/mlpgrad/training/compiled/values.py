@@ -1,16 +1,12 @@
-"""Values in LLVM's language: numbers, vectors, indices and addresses."""
+"""LLVM's language: values (numbers, vectors, indices, addresses) and instructions on them."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mlpgrad.training.compiled.operands import NotCoveredError
-
-if TYPE_CHECKING:
-    from mlpgrad.training.compiled.writing import Code
 
 ELEMENTS = {"f4": "float", "f8": "double", "i4": "i32", "i8": "i64", "b1": "i1", "u1": "i8"}
 ELEMENTS |= {"n8": "i64", "p8": "ptr"}
@@ -43,7 +39,7 @@ class Value:
     Python's operators write instructions. Indices and addresses also accept Python's integers.
     """
 
-    code: Code
+    code: Instructions
     kind: str
     lanes: int
     name: str
@@ -156,3 +152,54 @@ Index = Value | int
 def select(flags: Value, a: Number, b: Value) -> Value:
     """Return `a` where a flag is set, else `b`."""
     return flags.code.op(f"select {flags}, {b.like(a)}, {b}", b.kind, b.lanes)
+
+
+class Instructions:
+    """The instructions of the function that is being written.
+
+    Attributes
+    ----------
+    lines : list of str
+    outside : dict of str to str
+        Constants, declarations and finished functions, by name.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.outside: dict[str, str] = {}
+        self.count = 0
+
+    def number(self, value: float, kind: str, lanes: int = 1) -> Value:
+        """Return a constant."""
+        one = literal(value, kind)
+        many = "<" + ", ".join([f"{ELEMENTS[kind]} {one}"] * lanes) + ">"
+        return Value(self, kind, lanes, one if lanes == 1 else many)
+
+    def do(self, text: str) -> None:
+        """Write an instruction without a result."""
+        self.lines.append("  " + text)
+
+    def op(self, text: str, kind: str, lanes: int = 1) -> Value:
+        """Write an instruction, and return its result."""
+        self.count += 1
+        self.do(f"%v{self.count} = {text}")
+        return Value(self, kind, lanes, f"%v{self.count}")
+
+    def call(self, name: str, *args: Value, lanes: int = 1, flags: str = "") -> Value:
+        """Call an intrinsic function whose name ends with the type of the last argument."""
+        last = args[-1]
+        result = Value(self, last.kind, lanes, "").type
+        vector = f"v{last.lanes}" if last.lanes > 1 else ""
+        name += f".{vector}{'f' if last.kind[0] == 'f' else 'i'}{8 * int(last.kind[1])}"
+        self.declare(f"{result} @{name}({', '.join(arg.type for arg in args)})")
+        text = f"call {flags}{result} @{name}({', '.join(map(str, args))})"
+        return self.op(text, last.kind, lanes)
+
+    def run(self, name: str, *args: Value) -> None:
+        """Call an outside function without a result."""
+        self.declare(f"void @{name}({', '.join(arg.type for arg in args)})")
+        self.do(f"call void @{name}({', '.join(map(str, args))})")
+
+    def declare(self, head: str) -> None:
+        """Declare a function."""
+        self.outside[head] = f"declare {head}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mlpgrad.training.compiled.operands import Operand
-from mlpgrad.training.compiled.values import ELEMENTS, Index, Value, literal
+from mlpgrad.training.compiled.values import ELEMENTS, Index, Instructions, Value
 
 FEW = 31
 """The most elements of a small array."""
@@ -13,7 +13,7 @@ FIXED = ("scratch", "gemm_f4", "gemm_f8")
 """The first entries in the table of pointers; those of the buffers follow."""
 
 
-class Code:
+class Code(Instructions):
     """A module that is being written.
 
     Parameters
@@ -25,13 +25,10 @@ class Code:
     """
 
     def __init__(self, width: int, registers: int) -> None:
+        super().__init__()
         self.width, self.registers = width, registers
-        self.lines: list[str] = []
-        self.count = 0
         self.block = "entry"
         self.used: dict[int, None] = {}
-        self.outside: dict[str, str] = {}
-        """Constants, declarations and finished functions, by name."""
         self.scratch = 0
         """Bytes of scratch memory that the functions need."""
 
@@ -59,44 +56,9 @@ class Code:
         """
         return max(1, (16 if elements <= FEW else self.width) // kind_bytes)
 
-    def number(self, value: float, kind: str, lanes: int = 1) -> Value:
-        """Return a constant."""
-        one = literal(value, kind)
-        many = "<" + ", ".join([f"{ELEMENTS[kind]} {one}"] * lanes) + ">"
-        return Value(self, kind, lanes, one if lanes == 1 else many)
-
     def given(self, name: str, kind: str = "p8") -> Value:
         """Return a parameter of the function."""
         return Value(self, kind, 1, f"%{name}")
-
-    def do(self, text: str) -> None:
-        """Write an instruction without a result."""
-        self.lines.append("  " + text)
-
-    def op(self, text: str, kind: str, lanes: int = 1) -> Value:
-        """Write an instruction, and return its result."""
-        self.count += 1
-        self.do(f"%v{self.count} = {text}")
-        return Value(self, kind, lanes, f"%v{self.count}")
-
-    def call(self, name: str, *args: Value, lanes: int = 1, flags: str = "") -> Value:
-        """Call an intrinsic function whose name ends with the type of the last argument."""
-        last = args[-1]
-        result = Value(self, last.kind, lanes, "").type
-        vector = f"v{last.lanes}" if last.lanes > 1 else ""
-        name += f".{vector}{'f' if last.kind[0] == 'f' else 'i'}{8 * int(last.kind[1])}"
-        self.declare(f"{result} @{name}({', '.join(arg.type for arg in args)})")
-        text = f"call {flags}{result} @{name}({', '.join(map(str, args))})"
-        return self.op(text, last.kind, lanes)
-
-    def run(self, name: str, *args: Value) -> None:
-        """Call an outside function without a result."""
-        self.declare(f"void @{name}({', '.join(arg.type for arg in args)})")
-        self.do(f"call void @{name}({', '.join(map(str, args))})")
-
-    def declare(self, head: str) -> None:
-        """Declare a function."""
-        self.outside[head] = f"declare {head}"
 
     def label(self, name: str) -> None:
         """Start a block."""
