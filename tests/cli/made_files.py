@@ -141,6 +141,32 @@ def carriage_returns_and_numbers_for_gaps():
     return _lines(["a", "b", "y"], rows).replace("\n", "\r"), ("--missing", ",-999")
 
 
+def a_bank_statement():
+    rows = [[f"{1 + i % 28:02d}.03.2024", ["Miete", "Gehalt", "Einkauf"][i % 3],
+             f"{1000 * a + 500 * (i % 3):,.2f}".translate({44: ".", 46: ","}) + " EUR"]
+            for i, (a,) in enumerate(_numbers(1))]  # fmt: skip
+    above = "Umsätze;;\nKonto;;\n\n"
+    text = above + _lines(["Tag", "Zweck", "Betrag"], rows, ";").replace("\n", "\r\n")
+    return text.encode("cp1252"), ("--without", "Tag")
+
+
+def units_in_the_second_line():
+    rows = [[f"{20 + 3 * a:.2f}", f"{1000 + b:.1f}", f"{a + b:.3f}"] for a, b in _numbers(2)]
+    return _lines(["temperature", "pressure", "flow"], [["°C", "hPa", "l/min"], *rows]), ()
+
+
+def indian_thousands():
+    rows = [[f"{a}", f'"₹ 12,{40 + int(9 * a):02d},{500 + int(99 * b):03d}"']
+            for a, b in _numbers(2).clip(-3, 3)]  # fmt: skip
+    return _lines(["area", "price"], rows), ()
+
+
+def postcodes_as_classes():
+    codes = ["01067", "10115", "20095"]
+    rows = [[f"{a}", f"{b}", codes[i % 3]] for i, (a, b) in enumerate(_numbers(2))]
+    return _lines(["a", "b", "postcode"], rows), ()
+
+
 FILES = [
     money, thousands_and_percent, mixed_types_in_a_column, leading_zeros_in_ids,
     one_level_of_99_percent, a_constant_column, a_column_equal_to_the_target,
@@ -148,5 +174,6 @@ FILES = [
     quoted_text_in_gzip, a_spreadsheets_unicode_text, many_towns_and_units, labels_below_zero,
     an_index_without_a_name, excels_first_line, a_title_comments_and_commas_at_the_end,
     blanks_between_columns, utf_16_without_a_mark, row_names_without_a_name,
-    carriage_returns_and_numbers_for_gaps,
+    carriage_returns_and_numbers_for_gaps, a_bank_statement, units_in_the_second_line,
+    indian_thousands, postcodes_as_classes,
 ]  # fmt: skip

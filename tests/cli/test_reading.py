@@ -48,7 +48,7 @@ def path(tmp_path):
         ([1.0, 0.0] * 30, 2, "2 different whole numbers, each in 30 or more rows"),
         ([*range(20)] * 3, 20, "20 different whole numbers, each in 3 or more rows"),
         ([*range(21)] * 3, 0, "21 different values are too many to be classes"),
-        ([1, 2] * 29 + [3, 3], 0, "1 of 3 different values have fewer than 3 rows"),
+        ([1, 2] * 29 + [3, 3], 0, "1 of 3 different values has fewer than 3 rows"),
         ([1000 * i for i in range(45)], 0, "45 different values are too many to be classes"),
         ([1000 * i for i in range(15)], 0, "15 of 15 different values have fewer than 3 rows"),
         ([1e300, -1e300] * 30, 2, "2 different whole numbers"),
@@ -132,9 +132,12 @@ def test_amounts_are_read_as_numbers_never_ranked(path, form, unit, size):
     [
         (
             [f"{i} kg" for i in range(30)] + [f"{i} g" for i in range(30)],
-            r"line 2, column 'y': .* got '0 kg'; .* without the unit 'kg'",
+            r"line 2, column 'y': .* got '0 kg'; convert the amounts in 'g' and in 'kg' to one",
         ),
-        (["$5", "€7"] * 30, r"line 2, column 'y': .* got '\$5'; .* without the sign '\$'"),
+        (
+            ["$5", "€7"] * 30,
+            r"line 2, column 'y': .* got '\$5'; convert the amounts in '\$' and in '€' to one unit",
+        ),
         (["5"] * 59 + ["$7"], r"line 61, column 'y': .* got '\$7' among numbers"),
         (["5"] * 59 + ["many"], r"line 61, column 'y': .* got 'many' among numbers"),
         (["1_000"] * 60, r"line 2, column 'y': .* got '1_000'; write numbers with the digits 0"),

@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from mlpgrad.tables.frames import RawColumn
 from mlpgrad.tables.kinds import recognised
 
 PLAINLY = "write numbers with the digits 0 to 9, without underscores"
+MOST_LINES = 20  # lines for columns of one kind in a row
 NUMBERS, CATEGORIES, LEFT_OUT = "numbers", "categories", "left out"
 ID = re.compile(  # user_id, Row, customerId; not paid
     r"(.*[\W_])?(?i:id|ids|index|idx|key|nr|no|number|uuid|guid|row|rownames?)|.*[a-z](Id|ID)"
@@ -37,6 +39,17 @@ class Decided(NamedTuple):
     def __str__(self) -> str:
         unit = f" in {self.unit}" if self.unit else ""
         return f"{self.kind}{unit}" + (f": {self.reason}" if self.reason else "")
+
+
+def listing(columns: dict[str, Decided]) -> list[str]:
+    """Return a line for each column; many columns of one kind in a row share a line."""
+    found: list[str] = []
+    for told, run in groupby(columns.items(), key=lambda item: str(item[1])):
+        names = [repr(name) for name, _ in run]
+        if len(names) > MOST_LINES:
+            names = [f"{names[0]}, {names[1]} ... {names[-1]} ({len(names):,} columns)"]
+        found.extend(f"  {name}: {told}" for name in names)
+    return found
 
 
 def decide(

@@ -11,7 +11,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import nearest
-from mlpgrad.cli.columns import Decided, decide, read
+from mlpgrad.cli.columns import Decided, decide, listing, read
 from mlpgrad.cli.doubts import copies, doubts
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.target import SEVERAL, Target, numbers_target, read_target
@@ -94,9 +94,9 @@ def _data(
         f"{len(rows[part]):,} to {verb}"
         for part, verb in zip(PARTS, ("train", "validate", "test"), strict=True)
     )
-    what = "columns" if isinstance(x, dict) else "features"
+    what = ("column" if isinstance(x, dict) else "feature") + "s" * (features != 1)
     head = [
-        f"{len(target.y):,} samples, {features} {what}; {counts}",
+        f"{len(target.y):,} samples, {features:,} {what}; {counts}",
         f"{target_name!r} is {kind}, because: {target.reason}" + _how_to_turn(target),
     ]
     return Data(name, x, target, target_name, rows, columns or {}, [*notes, *head], scaled)
@@ -162,14 +162,13 @@ def _table(path: Path, options: argparse.Namespace) -> Data:
     table, left_out = without_gaps(table, name)
     target = read_target(table, name, options.task)
     columns = decide(table, [other for other in table.names if other != name], options)
-    told = [f"  {column!r}: {decided}" for column, decided in columns.items()]
     others = "the others (--numbers, --categories and --without decide otherwise):"
     notes = (
         table.note,
         *table.left_out,
         *left_out,
         f"the target is column {name!r}; {others}",
-        *told,
+        *listing(columns),
     )
     x = read(table, columns)
     data = _data(path.name, x, target, name, columns, notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,6 +18,14 @@ FAR = 3.0  # at more than this many ranges from the others, a number like -999 m
 COPIES = 0.1  # the fraction of copied test rows that causes a warning
 MOST_FIELDS = 4_000_000  # larger tables are not searched for copies: each field takes some 30 bytes
 SHOWN = 5
+SAME = 1e-7  # at less than this below 1, a correlation is that of one quantity in two units
+MOST_LEVELS = 20
+TOTALS = re.compile(
+    r"(grand |sub ?)?(totals?|sum)|average|mean|summe|(ins)?gesamt(summe)?|mittelwert|durchschnitt"
+    r"|somme|moyenne|totale|suma|media|totaal",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"\d+")
 
 
 def doubts(
@@ -30,16 +39,18 @@ def doubts(
     for column, decided in columns.items():
         if decided.kind == LEFT_OUT:
             continue
-        if table.columns[column] == table.columns[name]:
+        if leaks := _leaks(table, column, name, x[column], target):
             yield (
-                f"column {column!r} is the same as the target in every row, and gives the answer "
-                f"away: --without {column!r} leaves it out"
+                f"column {column!r} {leaks}, and gives the answer away: --without {column!r} "
+                f"leaves it out"
             )
         if decided.kind == CATEGORIES:
             texts = [t for t in table.columns[column] if not table.fields.is_missing(t)]
             yield from _spellings(texts, f"column {column!r}")
+            yield from _measures(texts, column)
         if decided.kind == NUMBERS:
             yield from _stands_for_gaps(x[column], table, column)
+    yield from _sums(table, [*x.values(), *([] if target.classes else [target.y])])
     if not target.classes:
         yield from _stands_for_gaps(target.y, table, name)
         return
@@ -49,6 +60,57 @@ def doubts(
     if rare:
         classes = f"class {_some(rare)} has" if len(rare) == 1 else f"classes {_some(rare)} have"
         yield f"{classes} fewer than {SEVERAL} rows, too few to learn from and to test on"
+
+
+def _leaks(table: TextTable, column: str, name: str, values: Array, target: Target) -> str:
+    """Return in which way a column is the target in another form; empty if it is not."""
+    if table.columns[column] == table.columns[name]:
+        return "is the same as the target in every row"
+    if not target.classes and values.dtype.kind == "f" and np.isfinite(values).all():
+        with np.errstate(all="ignore"):
+            a, b = (each - each.mean() for each in (values, target.y))
+            open_ = 1 - abs(float(a @ b)) / np.sqrt(float(a @ a) * float(b @ b))
+        return "is a linear function of the target" if open_ < SAME else ""
+    for rows in (MOST_LEVELS * len(target.classes), len(target.y)):  # few rows show most others
+        pairs = set(zip(table.columns[column][:rows], table.columns[name][:rows], strict=True))
+        if not len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs}):
+            return ""
+    return "has its own name for each class of the target"
+
+
+def _measures(texts: Sequence[str], column: str) -> Iterator[str]:
+    """Warn about many texts that begin with a number and differ in numbers only."""
+    different = set(texts)
+    patterns = {_NUMBER.sub("0", text) for text in different}
+    begin = all(text[:1].isdigit() or text[:1] in "+-" for text in different)
+    if len(different) > MOST_LEVELS and begin and len(patterns) < 5 and patterns != {"0"}:
+        yield (
+            f"column {column!r}: its {len(different)} texts, such as {min(texts)!r}, count as "
+            f"categories that have nothing in common; if they are measurements, write each as one "
+            f"number"
+        )
+
+
+def _sums(table: TextTable, columns: Sequence[Array]) -> Iterator[str]:
+    """Warn about a last row that holds the sums or means of the others."""
+    last = [texts[-1] for texts in table.columns.values()]
+    word = next((text for text in last if TOTALS.fullmatch(text.strip(" :."))), None)
+    once = word and sum(texts.count(word) for texts in table.columns.values()) == 1
+    numbers = [column for column in columns if column.dtype.kind == "f" and len(column) > 3]
+    sums = [_is_sum(column[:-1], column[-1]) for column in numbers]
+    if once or (sums and 2 * sum(sums) > len(sums)):
+        what = f"begins with {word!r}" if once else "holds the sums of the rows above"
+        yield (
+            f"line {table.lines[-1]}, the last one, {what}; if it is not a sample, remove it from "
+            f"the file"
+        )
+
+
+def _is_sum(column: Array, last: Any) -> bool:
+    with np.errstate(all="ignore"):
+        total = float(np.nansum(column))
+        largest = float(np.nansum(np.abs(column)))
+        return total != 0 and abs(total - last) <= 1e-9 * largest
 
 
 def _spellings(texts: Sequence[str], what: str) -> Iterator[str]:

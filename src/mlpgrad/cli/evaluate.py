@@ -21,7 +21,9 @@ def evaluate_rows(options: argparse.Namespace) -> int:
         )
     rows = read_rows(model, about, options, with_target=True)
     y = targets(rows, model, about, options)
-    result = compared({f"on {len(y):,} rows": (predicted(model, rows.x), y)}, about)
+    result = compared(
+        {f"on {len(y):,} row{'s' * (len(y) > 1)}": (predicted(model, rows.x), y)}, about
+    )
     lines = [str(result), covered(model, rows.x, y, "these rows"), result.warning()]
     print("\n".join(filter(None, lines)))
     return 0

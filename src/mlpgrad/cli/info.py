@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from mlpgrad.cli.columns import listing
 from mlpgrad.cli.models import labels_of, load_model
 from mlpgrad.cli.uncertainty import described
 
@@ -30,8 +31,8 @@ def tell_about(options: argparse.Namespace) -> int:
         print(f"classes: {', '.join(labels[:MOST_CLASSES])}{more}")
     if about.columns:
         print("columns:")
-    for name, column in about.columns.items():
-        print(f"  {name!r}: {column}")
+    for line in listing(about.columns):
+        print(line)
     print(f"in training:\n{about.figures}")
     print(uncertainty, end="\n" * bool(uncertainty))
     return 0

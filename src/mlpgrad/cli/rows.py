@@ -52,21 +52,30 @@ def read_rows(
         return _array_rows(model, path, options)
     if options.missing is None:
         options.missing = about.missing
-    table = read_text(path, options)
+    table = read_text(path, options)._replace(decided=True)
     _tell(table.left_out)
     if with_target:
         target_column(table, about)
         table, notes = without_gaps(table, about.target)
         _tell(notes)
     _tell_unused(table, {*about.columns, about.target}, options)
-    return Rows(read(table, about.columns), table)
+    return Rows(_encodable(model, read(table, about.columns), table), table)
+
+
+def _encodable(model: Sequential, x: Any, table: TextTable) -> Any:
+    """Return the columns; raise an error with the line if the model cannot encode them."""
+    try:
+        model.checked_inputs(x)
+    except ValueError as error:
+        raise table.refused(error) from error
+    return x
 
 
 def _encoded_rows(encoder: TableEncoder, path: Path, options: argparse.Namespace) -> Rows:
     """The columns that a model's own encoder takes: by name, or by place if it saw an array."""
     if options.missing is None:
         options.missing = ",".join(encoder.missing)
-    table, columns = read_text(path, options), columns_of(encoder)
+    table, columns = read_text(path, options)._replace(decided=True), columns_of(encoder)
     by_place = all(isinstance(name, int) for name in columns)
     if by_place:
         _check_width(table, len(encoder.snapshot()["plan"]))
@@ -148,7 +157,7 @@ def _array_rows(model: Sequential, path: Path, options: argparse.Namespace) -> R
         return Rows(read_images(path), None)
     if options.missing is None:
         options.missing = ""
-    table = read_text(path, options)
+    table = read_text(path, options)._replace(decided=True)
     if model.in_features is not None:
         _check_width(table, model.in_features)
     columns = read(table, {name: Decided(NUMBERS) for name in table.names})

@@ -10,8 +10,8 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad.cli.columns import PLAINLY, amounts_of
 from mlpgrad.cli.text import TextTable
-from mlpgrad.datasets.amounts import hidden_amounts, how_to_write
-from mlpgrad.tables.kinds import DATE
+from mlpgrad.datasets.amounts import hidden_amounts, how_to_unify
+from mlpgrad.tables.kinds import DATE, LEADING_ZERO
 
 MOST_CLASSES = 20  # more distinct integers than this are a quantity
 SEVERAL = 3  # rows of a class: one for training, one for validation and one for testing
@@ -20,6 +20,7 @@ how the target is read:
   text, true or false   classes, never a quantity
   whole numbers         classes where there are at most {MOST_CLASSES} different ones and each has
                         {SEVERAL} or more rows; otherwise a quantity
+  00715, 01067          classes: numbers with leading zeros are codes, unless --task regression
   other numbers         a quantity
   $1,200, 12 %, 30 kg   a quantity where all have one sign or unit; else refused by line and column
   dates, times          refused by line and column
@@ -43,6 +44,9 @@ def read_target(table: TextTable, name: str, task: str) -> Target:
     """Return the target, of the kind given by `task` or by the rule above."""
     texts, fields = table.columns[name], table.fields
     numeric = [fields.is_number(text) for text in texts]
+    codes = all(numeric) and any(map(LEADING_ZERO.match, texts)) and task != "regression"
+    if codes:
+        return _words(table, name, task, "numbers with leading zeros are codes, such as postcodes")
     if task == "classification" and not all(numeric):
         return _words(table, name, task)
     amounts = amounts_of(table, name)
@@ -97,7 +101,8 @@ def _why_quantity(values: Array, counts: Array) -> str:
         return f"{len(values)} different values are too many to be classes"
     rare = int((counts < SEVERAL).sum())
     if rare:
-        return f"{rare} of {len(values)} different values have fewer than {SEVERAL} rows"
+        have = "have" if rare > 1 else "has"
+        return f"{rare} of {len(values)} different values {have} fewer than {SEVERAL} rows"
     return ""
 
 
@@ -109,7 +114,7 @@ def _refuse_odd(table: TextTable, name: str, numeric: Sequence[bool]) -> None:
         odd = not fields.is_plain(text) and fields.is_float(text)
         if is_number or not (odd or any(numeric) or amounts):
             continue
-        fix = PLAINLY if odd else _as_option(how_to_write(text, fields.decimal))
+        fix = PLAINLY if odd else _as_option(how_to_unify(text, texts, fields.decimal))
         among = " among numbers" if any(numeric) and not odd else ""
         raise ValueError(
             f"{table.place(row, name)}: expects a target, got {text!r}{among}; "
@@ -134,7 +139,7 @@ def _as_option(advice: str | None) -> str | None:
     return None if advice is None else advice.replace("pass decimal=", "pass --decimal ")
 
 
-def _words(table: TextTable, name: str, task: str) -> Target:
+def _words(table: TextTable, name: str, task: str, reason: str = "the target is text") -> Target:
     """Return a text target, in which each text is a class."""
     texts = table.columns[name]
     classes, y, counts = np.unique(texts, return_inverse=True, return_counts=True)
@@ -152,4 +157,4 @@ def _words(table: TextTable, name: str, task: str) -> Target:
             f"texts in {len(y)} rows, too few rows to learn each as a class; write the target as "
             f"numbers, or name another column with --target"
         )
-    return Target(np.array(texts), tuple(classes.tolist()), "the target is text")
+    return Target(np.array(texts), tuple(classes.tolist()), reason)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 from mlpgrad.cli.errors import CommandError
-from mlpgrad.cli.layout import laid_out
+from mlpgrad.cli.layout import below_header, laid_out
 from mlpgrad.datasets.amounts import how_to_write
 from mlpgrad.datasets.dialect import Dialect
 from mlpgrad.datasets.fields import MISSING, Fields
@@ -18,8 +19,9 @@ NAMED = {"tab": "\t", r"\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
 LOOK = 200  # rows that show whether the first line is a header
 _ADVICE = re.compile(r"\bheader=False\b|\b(delimiter|encoding|decimal|missing)=('?)")
 _ROW = re.compile(r"column ('[^']*'|\"[^\"]*\"), row (\d+)")
-_MISSING = re.compile(r"missing=\['', '([^']*)'\]")
+_MISSING = re.compile(r"missing=(\[.*?\])(?=; |$)")
 _DATES = re.compile(r"such as \S+\.dt\.year or \.dt\.day_of_week,")
+_OTHERWISE = re.compile(r"; if the column holds categories, .*|, or leave the column out .*")
 _COLUMNS = re.compile(r"(write| with) columns=\{('[^']*'|\"[^\"]*\"): (None|OneHot\(\))\}")
 
 
@@ -37,6 +39,8 @@ class TextTable(NamedTuple):
     """Notes on how the file was read."""
     left_out: list[str]
     """Notes on the parts of the file that are left out, with reasons."""
+    decided: bool = False
+    """Whether a model has decided on the columns, so that options for columns do not apply."""
 
     @property
     def names(self) -> list[str]:
@@ -50,6 +54,9 @@ class TextTable(NamedTuple):
         """Return the texts that stand for gaps in this file, and one more, for `--missing`."""
         seen = set().union(*self.columns.values())
         return ",".join(["", *sorted(t for t in seen if t and self.fields.is_missing(t)), text])
+
+    def _missing_option(self, found: re.Match[str]) -> str:
+        return f"--missing {self.gaps_and(ast.literal_eval(found[1])[-1])!r}"
 
     def refused(self, error: Exception) -> ValueError:
         """Return an error of mlpgrad about a row, with its line and command-line options."""
@@ -66,8 +73,8 @@ class TextTable(NamedTuple):
         problem = re.sub(r" in row (\d+)", lambda m: f" in line {self.lines[int(m[1])]}", problem)
         problem = problem.removeprefix(f"{self.path}, ")
         advice = _DATES.sub("such as the year or the day of the week,", advice)
-        advice = _COLUMNS.sub(option, advice)
-        advice = _MISSING.sub(lambda m: f"--missing {self.gaps_and(m[1])!r}", advice)
+        advice = _OTHERWISE.sub("", advice) if self.decided else _COLUMNS.sub(option, advice)
+        advice = _MISSING.sub(self._missing_option, advice)
         return ValueError(f"{self.path}, {problem}{between}{_as_options(advice)}")
 
 
@@ -122,6 +129,8 @@ def _table(
         header = not _is_data(rows[0], rows[1 : 1 + LOOK], fields)
     names = _names(rows[0], path) if header else [str(i) for i in range(len(rows[0]))]
     lines, rows = lines[header:], rows[header:]
+    if header:
+        lines, rows = below_header(names, lines, rows, fields, left_out)
     if not rows:
         raise ValueError(f"{path} has no rows below the header; at least one sample is needed")
     for line, row in zip(lines, rows, strict=True):

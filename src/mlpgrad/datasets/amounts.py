@@ -21,7 +21,9 @@ _SIGN = re.compile(
     rf"|[+-]?[{_BLANK}]*{_DIGITS}[{_BLANK}]*([{CURRENCY}%])"
 )
 _IN_BRACKETS = re.compile(rf"\([{_BLANK}{CURRENCY}]*{_DIGITS}[{_BLANK}{CURRENCY}]*\)")
-_GROUPED = re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:([,.'’{_BLANK}])\d{{3}})(?:\1\d{{3}})*([.,]\d+)?")
+_GROUPED = re.compile(  # also 12,34,567 as in India
+    rf"[+-]?[1-9]\d{{0,2}}(?=([,.'’{_BLANK}]))(?:(?:\1\d{{3}})+|(?:,\d{{2}})+,\d{{3}})([.,]\d+)?"
+)
 _SIGNED = re.compile(rf"[\u2212\u2013]{_DIGITS}")  # a minus sign, or a dash in its place
 _PLAIN = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)", re.ASCII)
 _OTHER_DECIMAL = {
@@ -64,6 +66,29 @@ def how_to_write(text: str, decimal: str) -> str | None:
     if found := _UNIT.fullmatch(text):
         return f"write the number without the unit {_unit(found)!r}"
     return None
+
+
+def how_to_unify(text: str, texts: Iterable[str], decimal: str) -> str | None:
+    """Return advice as `how_to_write` does, in view of all texts of the column.
+
+    Examples
+    --------
+    >>> how_to_unify("5 kg", ["5 kg", "200 g"], ".")
+    "convert the amounts in 'g' and in 'kg' to one unit"
+    """
+    others = [other for other in texts if other != text]
+    units = {unit for other in (text, *others) if (unit := _unit_of(other))}
+    if len(units) > 1 and _unit_of(text):
+        return f"convert the amounts in {' and in '.join(map(repr, sorted(units)[:3]))} to one unit"
+    plain = (other.replace(decimal, ".") for other in others if decimal in other)
+    if _OTHER_DECIMAL[decimal].fullmatch(text) and any(map(_PLAIN.fullmatch, plain)):
+        return f"write all numbers of the column with the decimal sign {decimal!r}"
+    return how_to_write(text, decimal)
+
+
+def _unit_of(text: str) -> str:
+    found = _SIGN.fullmatch(text) or _UNIT.fullmatch(text)
+    return _unit(found) if found else ""
 
 
 def hidden_amounts(texts: Iterable[str], decimal: str) -> bool:

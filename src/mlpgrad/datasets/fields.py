@@ -35,7 +35,7 @@ class Fields:
                 f"missing expects the texts for missing values, such as ['', 'NA'], "
                 f"got {shown(missing)}"
             )
-        self.decimal = decimal
+        self.decimal, self.missing = decimal, tuple(texts)
         self._missing = {text.strip().lower() for text in texts}
         self._missing_numbers = {text for text in self._missing if self.is_number(text)}
 

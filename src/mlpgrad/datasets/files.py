@@ -122,8 +122,8 @@ def load_csv(
         separator; write numbers without separators.
     missing : iterable of str
         The texts that mean a missing value, regardless of case: by default an empty field, `?`,
-        `NA`, `N/A`, `NaN` and `null`. If NA is a name, such as Namibia's country code, pass
-        `missing=[""]`.
+        `NA`, `N/A`, `NaN` and `null`. Given texts replace these: if NA is a name, such as
+        Namibia's country code, pass `missing=[""]`; to add a text, write all of them.
 
     Returns
     -------

@@ -7,6 +7,7 @@ import re
 
 AS_CSV = "save the sheet as CSV"
 IN_PANDAS = "read it with pandas, and save it by to_csv(..., index=False)"
+_MARKUP = rb"<(?:[!?][A-Za-z]|!--|[A-Za-z][\w:.-]*(?:\s[^>]*)?>(?!\s*[,;\t|]))"
 STARTS = {
     rb"PK\x03\x04": (
         "a zip archive, as Excel workbooks and .npz files are",
@@ -26,11 +27,12 @@ STARTS = {
     rb"7z\xbc\xaf": ("a 7z archive", "unpack it"),
     rb"\{\s*[\"}]": ("JSON", IN_PANDAS),
     rb"\[\s*\{": ("JSON", IN_PANDAS),
-    b"<[A-Za-z!?]": ("a web page or XML", "copy its table into a spreadsheet, and save it as CSV"),
+    _MARKUP: ("a web page or XML", "copy its table into a spreadsheet, and save it as CSV"),
 }
 """Patterns of the first bytes of files, with the format and a fix.
 
-Texts that begin a table, such as the names PAR1 and PAR2 or a field `<5`, match none of them.
+Texts that begin a table match none of them: the names PAR1 and PAR2, `<id>` before a delimiter, or
+a field `<5`.
 """
 
 

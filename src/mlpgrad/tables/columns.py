@@ -64,7 +64,7 @@ def as_numbers(raw: RawColumn, fields: Fields) -> Column:
         if None in table.values():
             row = raw.row_of(lambda value: table[value] is None)
             text = str(raw.objects[row])
-            refuse_text(raw.name, row, text, how_to_write(text.strip(), fields.decimal))
+            refuse_text(raw.name, row, text, fields, how_to_write(text.strip(), fields.decimal))
         values = np.array([table[value] for value in raw.objects], np.float64)
     infinite = np.isinf(values)
     if infinite.any():
@@ -165,9 +165,10 @@ def refuse_dates(name: str | int, value: Any, row: int) -> NoReturn:
     )
 
 
-def refuse_text(name: str | int, row: int, text: str, fix: str | None) -> NoReturn:
+def refuse_text(name: str | int, row: int, text: str, fields: Fields, fix: str | None) -> NoReturn:
     """Raise ValueError for a text in a column of numbers, with a fix if one is known."""
-    fix = fix or f"correct it, or mark it as missing with missing=['', {text!r}]"
+    missing = [*fields.missing, text]
+    fix = fix or f"correct it, or mark it as missing with missing={missing!r}"
     raise ValueError(
         f"column {name!r}, row {row}: expects a number, got {shown(text)}; {fix}; if the column "
         f"holds categories, write columns={{{name!r}: OneHot()}}"

@@ -60,8 +60,8 @@ class TableEncoder(Described, Stateful):
         Encodings of single columns, which override the above; None leaves a column out. The
         columns of an array are named 0, 1, 2 ...
     missing : sequence of str, default ("", "?", "NA", "N/A", "NaN", "null")
-        Texts that mean a missing value, regardless of case. NaN, None and similar values are
-        always missing.
+        Texts that mean a missing value, regardless of case. Given texts replace the default ones:
+        to add one, write all of them. NaN, None and similar values are always missing.
 
     Attributes
     ----------
