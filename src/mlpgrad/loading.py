@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlpgrad._core import arguments
+from mlpgrad._core import paths
 from mlpgrad.sequential import Sequential
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def load(path: str | Path) -> Sequential:
     """
     from mlpgrad.exchange import npz
 
-    model = npz.load(arguments.path(path))
+    model = npz.load(paths.path(path))
     if not isinstance(model, Sequential):
         raise ValueError(f"{path} holds a {type(model).__name__}, not a Sequential")
     return model

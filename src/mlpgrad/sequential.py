@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mlpgrad._core import arguments
+from mlpgrad._core import arguments, paths
 from mlpgrad._core.advice import advice
 from mlpgrad._core.described import nearest, suggesting
 from mlpgrad._core.habits import CALLED, MODEL
@@ -315,7 +315,7 @@ class Sequential(Differentiable, Answers):
         """
         from mlpgrad.exchange import npz
 
-        path = arguments.path(path)
+        path = paths.path(path)
         with self.reading() as network:
             npz.save(network, path)
 

@@ -7,7 +7,6 @@ for instance, which cannot overflow.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -238,18 +237,6 @@ def checked_seed(seed: Any, name: str = "random_state") -> int | None:
     if seed < 0:
         raise ValueError(f"{name} expects an int >= 0, got {shown(seed)}; any such int will do")
     return int(seed)
-
-
-def path(value: Any, name: str = "path") -> str:
-    """Return `value` as the text of a path."""
-    found = value.__fspath__() if isinstance(value, os.PathLike) else value
-    if not isinstance(found, str):
-        raise TypeError(
-            f"{name} expects a file's name, a str or a pathlib.Path, got {shown(value)}"
-        )
-    if not found or "\0" in found:
-        raise ValueError(f"{name} expects a file's name, got {found!r}")
-    return str(found)
 
 
 def floating(dtype: Any, name: str = "dtype") -> np.dtype[Any]:

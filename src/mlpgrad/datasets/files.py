@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._core import arguments
+from mlpgrad._core import arguments, paths
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
 from mlpgrad.datasets.dialect import Dialect, dialect_of
@@ -264,7 +264,9 @@ def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
 @contextmanager
 def _opened(path: str | Path) -> Iterator[gzip.GzipFile | io.BufferedReader]:
     """Return the file's content, decompressed if it starts like gzip."""
-    with Path(arguments.path(path)).open("rb") as raw:
+    with paths.errors_of_system("read", paths.path(path)):
+        opened = Path(path).open("rb")  # noqa: SIM115  # closed below
+    with opened as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         try:

@@ -16,6 +16,7 @@ from typing import IO, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from mlpgrad._core import paths
 from mlpgrad._core.arrays import Array, Shape
 
 FORM = re.compile(
@@ -39,7 +40,8 @@ def open_regular(path: str | Path) -> BinaryIO:
         If there is something other than a regular file at `path`.
     """
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-    file = open(path, "rb", opener=lambda name, _: os.open(name, flags))  # noqa: SIM115
+    with paths.errors_of_system("read", path):
+        file = open(path, "rb", opener=lambda name, _: os.open(name, flags))  # noqa: SIM115
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return file
     file.close()

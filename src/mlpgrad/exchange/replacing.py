@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from mlpgrad._core.paths import errors_of_system
+
 try:
     import fcntl
 except ModuleNotFoundError:  # Windows, where an open file cannot be moved
@@ -39,6 +41,8 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
     ------
     FileNotFoundError
         If the folder does not exist.
+    PermissionError, OSError
+        If the system refuses the name or the file.
     IsADirectoryError, FileExistsError
         If there is something other than a regular file at `path`, such as a named pipe.
 
@@ -52,10 +56,11 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
     b'\x00\x00\x00'
     """
     target = Path(os.path.realpath(path))
-    older = _older(target)
-    prefix = f".mlpgrad-{zlib.crc32(os.fsencode(target.name)):08x}-"
-    _remove_abandoned(target.parent, prefix)
-    draft, file = _draft(target.parent, prefix, 0o666 if older is None else 0o600)
+    with errors_of_system("write", path):
+        older = _older(target)
+        prefix = f".mlpgrad-{zlib.crc32(os.fsencode(target.name)):08x}-"
+        _remove_abandoned(target.parent, prefix)
+        draft, file = _draft(target.parent, prefix, 0o666 if older is None else 0o600)
     try:
         with file:
             yield file

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._core import arguments
+from mlpgrad._core import arguments, paths
 from mlpgrad.explanation.backward import backward_steps
 from mlpgrad.explanation.data import ExplanationData
 from mlpgrad.explanation.forward import forward_steps
@@ -77,8 +77,10 @@ class Explanation(ExplanationData):
         Path
             The path of the page.
         """
-        path = Path(arguments.path(path))
-        path.write_text(as_page(self), encoding="utf-8")
+        path = Path(paths.path(path))
+        page = as_page(self)
+        with paths.errors_of_system("write", path):
+            path.write_text(page, encoding="utf-8")
         return path
 
     def __repr__(self) -> str:

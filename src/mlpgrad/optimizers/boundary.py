@@ -58,14 +58,12 @@ def check_arrays(
         The shape of the learning rate, () or (E, 1).
     """
     for label, array in (("params", params), ("grads", grads)):
-        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-            found = getattr(array, "dtype", type(array).__name__)
-            raise TypeError(f"{name}.step expects {label} as a floating array, got {found}")
-        if array.ndim not in (1, 2) or not array.flags.c_contiguous:
-            raise ValueError(
-                f"{name}.step expects {label} C-contiguous of shape (P,) or (E, P), got "
-                f"shape {array.shape}, strides {array.strides}; use numpy.ascontiguousarray"
-            )
+        _check_floats(name, label, array)
+    if not params.flags.writeable:
+        raise ValueError(
+            f"{name}.step expects params that can be changed in place, got a read-only array; "
+            f"use params.copy()"
+        )
     if params.shape != grads.shape or params.dtype != grads.dtype:
         raise ValueError(
             f"{name}.step expects params and grads alike, got {params.shape} {params.dtype} "
@@ -82,6 +80,18 @@ def check_arrays(
         raise ValueError(
             f"learning_rate expects one number, or one for each network; got {rates[0]} for "
             f"{networks} (params of shape {params.shape})"
+        )
+
+
+def _check_floats(name: str, label: str, array: Any) -> None:
+    """Raise an error if `array` is not a floating array (P,) or (E, P) in C order."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        found = getattr(array, "dtype", type(array).__name__)
+        raise TypeError(f"{name}.step expects {label} as a floating array, got {found}")
+    if array.ndim not in (1, 2) or not array.flags.c_contiguous:
+        raise ValueError(
+            f"{name}.step expects {label} C-contiguous of shape (P,) or (E, P), got "
+            f"shape {array.shape}, strides {array.strides}; use numpy.ascontiguousarray"
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mlpgrad._core import arguments
+from mlpgrad._core import arguments, paths
 from mlpgrad._core.checks import within
 from mlpgrad._core.described import nearest
 from mlpgrad.training.callbacks import Callback
@@ -154,11 +154,7 @@ class ModelCheckpoint(Callback):
 
 def _names_in(path: Any) -> list[str]:
     """Check a path and return the placeholders in it."""
-    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
-        raise TypeError(f'ModelCheckpoint: path expects a name such as "best.npz", got {path!r}')
-    text = os.fspath(path)
-    if not text or "\0" in text:
-        raise ValueError(f'ModelCheckpoint: path expects a name such as "best.npz", got {text!r}')
+    text = paths.path(path, "ModelCheckpoint: path")
     from string import Formatter
 
     try:

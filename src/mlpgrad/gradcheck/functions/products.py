@@ -11,7 +11,7 @@ from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.checker import global_generators_kept
 from mlpgrad.gradcheck.functions import trees
-from mlpgrad.gradcheck.functions.black_box import BlackBox, outline
+from mlpgrad.gradcheck.functions.black_box import BlackBox, outline, scalar
 from mlpgrad.gradcheck.functions.gradients import FunctionChecker, called
 from mlpgrad.gradcheck.numeric.derivative import Estimate, Noise, richardson
 from mlpgrad.gradcheck.numeric.directions import Plan
@@ -199,7 +199,9 @@ def slope_along(
     def slope(center: Array, step: float) -> Estimate:
         """Return the slope along v by central differences, and its noise."""
         times = (1, -1, 2, -2, 4, -4)
-        values = np.array([float(f(trees.rebuild(x, center + t * step * v))) for t in times])
+        values = np.array(
+            [float(scalar(f(trees.rebuild(x, center + t * step * v)))) for t in times]
+        )
         eps = float(np.finfo(np.float64).eps)
         noise = Noise(float(values[0]), 0.0, eps)
         return richardson(values, step, noise)
