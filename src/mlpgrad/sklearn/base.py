@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import operator
 from abc import abstractmethod
 from collections.abc import Mapping
 from numbers import Integral, Real
@@ -26,6 +28,7 @@ from mlpgrad.sklearn.building import (
     activations_of,
     build,
     dense_layers,
+    take_over,
 )
 from mlpgrad.sklearn.solving import (
     Rows,
@@ -162,7 +165,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self._random_state = check_random_state(self.random_state)
         if first:
             self._initialize(Rows(X, y, sample_weight))
-        model = self._model(X)
+        model = self._model(X, trains=True)
         if self.solver == "lbfgs":
             train_at_once(self, model, with_class_weight(self, Rows(X, y, sample_weight)))
         else:
@@ -177,7 +180,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     def _check_options(self, incremental: bool, validation_data: Any) -> None:
         """Raise ValueError for options that contradict one another."""
         if np.any(np.asarray(self.hidden_layer_sizes) <= 0):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {self.hidden_layer_sizes}.")
+            sizes = np.atleast_1d(self.hidden_layer_sizes).tolist()
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         stops = self.early_stopping or self.stop_on_loss
         if self.early_stopping and self.stop_on_loss:
             raise ValueError(
@@ -217,6 +221,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     def _initialize(self, rows: Rows) -> None:
         """Reset weights, counts and records."""
         self.n_iter_ = self.t_ = 0
+        if hasattr(self, "_optimizer"):
+            del self._optimizer  # that of another network
         self.model_ = self._new_model(rows.x)
         self._fit_scaling(rows)
         self.coefs_, self.intercepts_ = self._views()
@@ -236,23 +242,36 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _new_model(self, X: Any) -> Sequential:
         """Return a network for such an input, with weights drawn from `_random_state`."""
-        sizes = tuple(int(size) for size in np.atleast_1d(self.hidden_layer_sizes))
+        sizes = tuple(map(operator.index, np.atleast_1d(self.hidden_layer_sizes).tolist()))
+        return self._built(sizes, X.shape[1], X.dtype, issparse(X), self._random_state)
+
+    def _built(
+        self, sizes: tuple[int, ...], inputs: int, dtype: Any, sparse: bool, random_state: Any
+    ) -> Sequential:
+        """Return a network with the present options."""
         activations = activations_of(self.activation, len(sizes))
         plan = Plan(sizes, activations, self.dropout, self.normalization, self.residual)
         loss, outputs, self.out_activation_ = self._new_loss()
         self.n_layers_ = len(sizes) + 2
+        self._built_with = self._network_options()
+        self._built_sparse = sparse
         return build(
             plan,
-            X.shape[1],
+            inputs,
             outputs,
             loss,
             # scikit-learn's L-BFGS always computes in double precision
-            dtype=np.float64 if self.solver == "lbfgs" else X.dtype,
-            sparse=issparse(X),
-            random_state=self._random_state,
+            dtype=np.float64 if self.solver == "lbfgs" else dtype,
+            sparse=sparse,
+            random_state=random_state,
             members=self.n_members,
             target_scaling=getattr(self, "target_scaling", None),
         )
+
+    def _network_options(self) -> dict[str, Any]:
+        """Return the options that a network is built with and that its weights do not depend on."""
+        names = "activation", "loss", "dropout", "normalization", "residual", "label_smoothing"
+        return {name: getattr(self, name, None) for name in names}
 
     # parameters
 
@@ -261,8 +280,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         layers = list(dense_layers(self.model_))
         return [a.params.weights for a in layers], [a.params.bias for a in layers]
 
-    def _model(self, X: Any) -> Sequential:
-        """Return the network, with any values assigned to `coefs_` and `intercepts_`."""
+    def _model(self, X: Any, trains: bool = False) -> Sequential:
+        """Return the network, with present options and any values assigned to its parameters."""
         if not hasattr(self, "model_"):  # they were assigned before any fit
             self.model_ = self._new_model(X)
         for given, views in zip((self.coefs_, self.intercepts_), self._views(), strict=True):
@@ -270,7 +289,21 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 if array is not view:
                     view[...] = array
                     given[number] = view
+        sparse = self._built_sparse or (trains and issparse(X))
+        if self._built_with != self._network_options() or sparse != self._built_sparse:
+            self._rebuild(sparse)
         return self.model_
+
+    def _rebuild(self, sparse: bool) -> None:
+        """Build the network again, because options have changed, and keep its weights."""
+        before = self.model_
+        sizes = tuple(layer.out_features for layer in dense_layers(before))[:-1]
+        drawn = np.random.RandomState(0)  # these weights are not used
+        self.model_ = self._built(sizes, self.n_features_in_, before.dtype, sparse, drawn)
+        take_over(self.model_, before)
+        self.coefs_, self.intercepts_ = self._views()
+        if hasattr(self, "_optimizer"):
+            self._optimizer: Any = copy.copy(self._optimizer)  # it may go on with another network
 
     # predictions
 
@@ -280,18 +313,19 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             check_is_fitted(self)
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         model = self._model(X)
-        return predict_sparse(model, X) if issparse(X) else model._predict(X)
+        output = predict_sparse(model, X) if issparse(X) else model._predict(X)
+        return output.astype(np.result_type(X.dtype, model.dtype), copy=False)
 
     def _output(self, X: Any, check_input: bool = True) -> Array:
         """Return the output `(B, O)` for all members: the mean, taken over probabilities."""
         output = self._raw(X, check_input)
-        output = self.model_.in_own_unit(output)
+        output = self.model_.in_own_unit(output).astype(output.dtype, copy=False)
         return output if output.ndim == 2 else self.model_.loss.averaged(output)
 
     def _loss_of(self, rows: Rows) -> Array:
         """Return the loss of each member on checked rows, `(E,)`, without the L2 term."""
         _, target, weights = network_data(self, self.model_, rows)
-        output = self._raw(rows.x, check_input=False)
+        output = self._raw(rows.x, check_input=False).astype(self.model_.dtype, copy=False)
         with np.errstate(all="ignore"):
             losses = self.model_.loss.reader().forward(output, target, weights)
         return np.atleast_1d(np.asarray(losses, np.float64))

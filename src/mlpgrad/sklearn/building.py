@@ -160,6 +160,17 @@ def dense_layers(network: Network) -> Iterator[Dense]:
     return (layer for _, layer in walk(network.layers) if isinstance(layer, Dense))
 
 
+def take_over(network: Network, before: Network) -> None:
+    """Copy weights, biases and target scaling from a network with the same hidden layers."""
+    for new, old in zip(dense_layers(network), dense_layers(before), strict=True):
+        new.params.weights[...] = old.params.weights
+        new.params.bias[...] = old.params.bias
+    scalings: Any = network.scaling_of_targets, before.scaling_of_targets
+    if None not in scalings:
+        for name in scalings[0].statistics():
+            scalings[0].state[name][...] = scalings[1].state[name]
+
+
 def draw(network: Network, random_state: np.random.RandomState, factors: Sequence[float]) -> None:
     """Draw weights and biases from U(-b, b), b = sqrt(factor / (inputs + outputs)), layer by layer.
 

@@ -43,7 +43,8 @@ tol : float, default=1e-4
 verbose : bool, default=False
     Whether to print the loss of each epoch.
 warm_start : bool, default=False
-    Whether `fit` continues from the weights of an earlier `fit`.
+    Whether `fit` continues from the weights of an earlier `fit`, whose `hidden_layer_sizes` and
+    `n_members` stay; other options take effect.
 momentum : float, default=0.9
     Momentum of 'sgd', from 0 to 1.
 nesterovs_momentum : bool, default=True

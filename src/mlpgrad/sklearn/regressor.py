@@ -159,8 +159,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _numbers(self, X: Any, check_input: bool = True) -> Array:
         """Return the mean of the members' predictions, in the units of the target."""
-        numbers = self.model_.loss.numbers(self._output(X, check_input))
-        return _column(numbers.astype(self.model_.dtype, copy=False))
+        output = self._output(X, check_input)
+        return _column(self.model_.loss.numbers(output).astype(output.dtype, copy=False))
 
     @available_if(makes_steps)
     @_fit_context(prefer_skip_nested_validation=True)
