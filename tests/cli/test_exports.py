@@ -135,6 +135,17 @@ def test_thousands_of_several_countries_are_read(path, form, unit):
     assert data.target.unit == unit
 
 
+@pytest.mark.parametrize("form", ["{} EUR", "{} €", "€ {}", "{} %", "{} kg"])
+def test_the_decimal_sign_is_seen_in_amounts_alone(path, form):
+    values = (1000 * X[:, 0]).round(2)
+    rows = [["xyz"[i % 3], form.format(f"{v:,.2f}".translate({44: ".", 46: ","}))]
+            for i, v in enumerate(values)]  # fmt: skip
+    data = read(path, table(rows, ("kind", "amount"), ";"))
+    np.testing.assert_allclose(data.target.y, values)
+    rows = [[kind, form.format(f"{v:,.2f}")] for (kind, _), v in zip(rows, values, strict=True)]
+    np.testing.assert_allclose(read(path, table(rows, ("kind", "amount"), ";")).target.y, values)
+
+
 def test_codes_with_leading_zeros_keep_their_zeros_as_classes(capsys, path):
     codes = ["01067", "10115", "20095"]
     text = table([[a, b, codes[i % 3]] for i, (a, b, _) in enumerate(ROWS)])

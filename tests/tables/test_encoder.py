@@ -1,9 +1,11 @@
 """The encoder of tables: the kinds of columns, their features, and errors."""
 
+import ast
 import copy
 import datetime
 import decimal
 import itertools
+import re
 import warnings
 
 import numpy as np
@@ -592,3 +594,29 @@ def test_weights_and_targets_are_checked(table):
     for weights in ([1.0], [-1.0] * 40, [0.0] * 40, [np.nan] * 40):
         with pytest.raises(ValueError, match="sample_weight expects"):
             TableEncoder().fit(table, sample_weight=weights)
+
+
+def test_what_is_nearly_a_table_is_refused_with_the_fix():
+    pandas = pytest.importorskip("pandas")
+    polars = pytest.importorskip("polars")
+    frame = pandas.DataFrame({"a": [1.0, 2.0, 3.5], "b": ["x", "y", "x"]})
+    made = TableEncoder().fit(frame)
+    rows = frame.to_dict("records")
+    with pytest.raises(TypeError, match=r"got a list of dicts; write pandas\.DataFrame"):
+        made.transform(rows)
+    by_name = {name: [row[name] for row in rows] for name in rows[0]}
+    np.testing.assert_array_equal(made.transform(by_name), made.transform(frame))
+    with pytest.raises(ValueError, match=r"a row of a frame as a table: frame\[i : i \+ 1\]"):
+        made.transform(frame.iloc[1])
+    np.testing.assert_array_equal(made.transform(frame[1:2]), made.transform(frame)[1:2])
+    with pytest.raises(TypeError, match=r"got a LazyFrame; pass frame\.collect\(\)"):
+        made.transform(polars.DataFrame(by_name).lazy())
+
+
+def test_the_advice_about_a_text_that_stands_for_a_gap_works_when_it_is_followed():
+    table = {"a": ["1", "NA", "?", "none", "3"]}
+    with pytest.raises(ValueError, match="mark it as missing with") as caught:
+        TableEncoder().fit(table)
+    missing = re.search(r"missing=(\[.*?\]);", str(caught.value))[1]
+    made = TableEncoder(missing=ast.literal_eval(missing)).fit(table)
+    assert made.feature_names_out() == ["a", "a=missing"]

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def is_frame(values: Any) -> bool:
-    """Return whether this is a DataFrame of pandas or polars, or similar."""
+    """Return whether this is a DataFrame of pandas or polars; raise TypeError for a lazy one."""
+    if hasattr(type(values), "collect_schema") and not hasattr(type(values), "to_numpy"):
+        raise TypeError(f"got a {type(values).__name__}; pass frame.collect()")
     return getattr(values, "ndim", 2) == 2 and hasattr(values, "columns")
 
 

@@ -37,6 +37,17 @@ def is_grouped(text: str) -> bool:
     return _GROUPED.fullmatch(text) is not None
 
 
+def is_amount(text: str, decimal: str) -> bool:
+    """Return whether a text is a number, perhaps with a sign, a unit or separated thousands.
+
+    Examples
+    --------
+    >>> is_amount("1.234,50 EUR", ","), is_amount("1.234,50 EUR", ".")
+    (True, False)
+    """
+    return _amount(text, decimal) is not None
+
+
 def how_to_write(text: str, decimal: str) -> str | None:
     """Return advice for a text that is an amount but not a plain number, or None.
 

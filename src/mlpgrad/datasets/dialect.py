@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
-from mlpgrad.datasets.amounts import is_grouped
+from mlpgrad.datasets.amounts import is_amount, is_grouped
 from mlpgrad.datasets.fields import DECIMALS, Fields
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -24,7 +24,7 @@ class Dialect(NamedTuple):
 def dialect_of(
     lines: list[str], delimiter: str | None = None, decimal: str | None = None
 ) -> Dialect:
-    """Return the dialect in which most fields are numbers, in rows of the same length.
+    """Return the dialect in which most fields are numbers or amounts, in rows of the same length.
 
     Parameters
     ----------
@@ -75,4 +75,5 @@ def _score(lines: list[str], dialect: Dialect, guessed: bool) -> tuple[float, fl
     if guessed and dialect.decimal == "," and all(map(is_grouped, commas)):
         return count / len(rows), 0.0
     fields = Fields(dialect.decimal)
-    return count / len(rows), sum(map(fields.is_number, texts)) / len(texts)
+    numbers = sum(fields.is_number(text) or is_amount(text, dialect.decimal) for text in texts)
+    return count / len(rows), numbers / len(texts)

@@ -13,6 +13,7 @@ from mlpgrad._core.arguments import refuse_hidden, shown
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.frames import columns_of, is_frame, without_index
 
+RECORDS = "write pandas.DataFrame(rows), or {name: [row[name] for row in rows] for name in rows[0]}"
 FORMS = "a DataFrame, a dict of columns, or an array (rows, columns)"
 
 
@@ -133,6 +134,8 @@ def _as_array(table: Any) -> Array:
     if not hasattr(table, "dtype"):
         if not isinstance(table, (list, tuple)):
             raise TypeError(f"a table expects {FORMS}, got {shown(table)}")
+        if any(isinstance(row, Mapping) for row in table):
+            raise TypeError(f"a table expects {FORMS}, got a list of dicts; {RECORDS}")
         widths = {len(row) if isinstance(row, (list, tuple)) else -1 for row in table}
         if len(widths) != 1 or -1 in widths:
             raise ValueError("a table as a list expects rows of equal length")
@@ -140,6 +143,8 @@ def _as_array(table: Any) -> Array:
     array = np.asarray(table)
     if array.ndim != (1 if array.dtype.names else 2):
         fix = "; one column: table[:, None]" if array.ndim == 1 else ""
+        if hasattr(table, "to_frame"):  # a Series: often a row of a frame
+            fix = "; a row of a frame as a table: frame[i : i + 1]"
         raise ValueError(f"a table expects {FORMS}, got an array of shape {array.shape}{fix}")
     return array
 
