@@ -8,7 +8,6 @@ from typing import Any, cast
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.layers.chain import walk
 from mlpgrad.network.network import Network
 from mlpgrad.penalties import L2
 from mlpgrad.sklearn.batches import DenseBatches
@@ -100,7 +99,7 @@ class CompiledBatches:
         batch: Any = tuple(None if a is None else a[: self.size] for a in batches.arrays)
         self._member = Member(own, self.optimizer, batch, 1.0)
         self._program = Program(self._member.tapes, Blas.found())
-        self._table, self._alive = self._program.table(self._member.place(0, {}))
+        self._table = self._program.table(self._member.place(0, {}))
         # the compiled loop keeps weights to return to, which scikit-learn does not
         self._kept = self.network.params.copy(), self.network.state.copy()
         self._sane = np.array([math.nan, math.inf, math.inf, 0.0])
@@ -147,16 +146,13 @@ class CompiledBatches:
         start = optimizer.steps - self._first
         if rate != self._rate or start + count > len(self._scalars):
             many = max(count, STEPS_AHEAD) if rate == self._rate else count
-            with np.errstate(all="ignore"):
-                self._scalars = numbers(optimizer, optimizer.steps, many, self.network.dtype)
+            self._scalars = numbers(optimizer, rate, optimizer.steps, many, self.network.dtype)
             self._first, self._rate, start = optimizer.steps, rate, 0
         return self._scalars[start:]
 
     def show(self) -> None:
         """Let the layers hold the last compiled step."""
-        layers = [layer for _, layer in walk(self.network.layers)]
-        for layer, seen in zip(layers, self._member.shown(len(layers)), strict=True):
-            layer._inputs, layer._outputs, layer._delta = seen
+        self._member.show(self.network)
 
 
 def _with_penalty(network: Network, strength: float) -> Network:

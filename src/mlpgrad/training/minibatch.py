@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from mlpgrad.training.divergence import first_non_finite, raise_divergence
 from mlpgrad.training.evaluate import as_number
 from mlpgrad.training.recorded_step import RecordedStep
 from mlpgrad.training.session import Method, Session
-from mlpgrad.training.threads import shares
+from mlpgrad.training.threads import shares, together
 from mlpgrad.training.worker import Worker, part_of
 
 if TYPE_CHECKING:
@@ -219,21 +220,18 @@ class Minibatch(Method):
 
     def _run_in_threads(self, session: Session, seen: int) -> None:
         """Run each worker over the same batches, one of them in this thread."""
-        first, *others = self._workers
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor
 
-            self._pool = ThreadPoolExecutor(len(others), initializer=session.fitting.join)
+            others = len(self._workers) - 1
+            self._pool = ThreadPoolExecutor(others, initializer=session.fitting.join)
         for block in session.batches.after(seen):
             for start in range(0, len(block), BATCHES_AT_ONCE):
                 batches = block[start : start + BATCHES_AT_ONCE]
-                running = [self._pool.submit(worker.run, batches) for worker in others]
                 try:
-                    first.run(batches)
+                    together(self._pool, [partial(w.run, batches) for w in self._workers])
                 finally:
-                    for future in running:
-                        future.result()
-                    self.optimizer.steps = first.optimizer.steps
+                    self.optimizer.steps = self._workers[0].optimizer.steps
                 diverged = any(worker.diverged_at is not None for worker in self._workers)
                 if session.network._attention:
                     session.fitting.serve()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mlpgrad.training.recorded_step import repeatable
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from mlpgrad.network.network import Network
     from mlpgrad.optimizers.base import Optimizer
 
@@ -30,8 +33,24 @@ def shares(model: Network, optimizer: Optimizer, batch_size: int) -> list[slice]
     widest = max((slot.stop - slot.start for slot in model.parameters), default=0)
     if count < 2 or widest * batch_size > BLAS_WORK or not repeatable(model, model.loss, optimizer):
         return []
-    bounds = [networks * i // count for i in range(count + 1)]
+    return split(networks, count)
+
+
+def split(number: int, parts: int) -> list[slice]:
+    """Return the slices of a number of members, in parts of about the same length."""
+    bounds = [number * i // parts for i in range(parts + 1)]
     return [slice(a, b) for a, b in itertools.pairwise(bounds)]
+
+
+def together(pool: Executor, calls: Sequence[Callable[[], None]]) -> None:
+    """Make calls at the same time, the first of them in this thread; return when all have ended."""
+    first, *others = calls
+    running = [pool.submit(call) for call in others]
+    try:
+        first()
+    finally:
+        for future in running:
+            future.result()
 
 
 def threads() -> int:

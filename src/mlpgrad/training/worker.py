@@ -182,8 +182,8 @@ class Worker:
                 callback.on_train_batch_end(batch, {"loss": value})
 
 
-def part_of(members: slice, array: Any) -> Any:
-    """Return the part of an array for some members of an ensemble; all of it if they share it."""
+def part_of(members: slice | int, array: Any) -> Any:
+    """Return the part of an array for members of an ensemble; all of it if they share it."""
     return array[members] if np.ndim(array) == 3 else array
 
 

@@ -12,7 +12,7 @@ from tests.kinds import FEATURES, LAYERS, LOSSES, OPTIMIZERS, layer_case, loss_c
 pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
 
 from mlpgrad.training.batches import SEVERAL, Minibatches
-from mlpgrad.training.compiled import deciding, machine, module, numbers, program
+from mlpgrad.training.compiled import deciding, machine, numbers, program
 
 NOT_COVERED = {
     "Elementwise": "does not declare that its calls can be repeated",
@@ -335,15 +335,15 @@ def test_without_the_extra_numpy_trains(monkeypatch):
 
 
 def test_repeated_trainings_write_the_text_once():
-    module.written.cache_clear()
+    program.written.cache_clear()
     found = {}
     for width in (2, 3, 2, 3):
         make = lambda width=width: moons_model([mg.Dense(8, width), mg.Dense(width, 8)])  # noqa: E731
         model, _ = trained(make, *MOONS, mg.Adam, True)
         assert model.compiled_because is None
         np.testing.assert_array_equal(model.params, found.setdefault(width, model.params))
-    kept = module.written.cache_info()
-    assert (kept.misses, kept.hits, kept.maxsize) == (2, 2, module.MOST_KNOWN)
+    kept = program.written.cache_info()
+    assert (kept.misses, kept.hits, kept.maxsize) == (2, 2, program.MOST_KNOWN)
 
 
 @pytest.mark.parametrize("error", [ImportError, OSError, RuntimeError])
@@ -368,7 +368,7 @@ def test_numbers_of_many_steps_are_those_of_each(cls, rate):
     if cls is mg.Rprop and not isinstance(rate, float):
         pytest.skip("Rprop follows no schedule")
     at_once, each = cls(rate, weight_decay=0.1), cls(rate, weight_decay=0.1)
-    found = numbers.numbers(at_once, 5, 20, np.float64)
+    found = numbers.numbers(at_once, at_once._learning_rate, 5, 20, np.float64)
     for row, step in zip(found, range(5, 25), strict=True):
         now = each._rate(step)
         np.testing.assert_allclose(row[:-1], each.scalars(now, step + 1), rtol=1e-12)
@@ -483,9 +483,9 @@ def calls(monkeypatch):
 
     made, train = [], CompiledWorker._train
 
-    def counted(self, rows, count):
-        made.append(count)
-        return train(self, rows, count)
+    def counted(self, arrays, order):
+        made.append(len(order))
+        return train(self, arrays, order)
 
     monkeypatch.setattr(CompiledWorker, "_train", counted)
     return made
@@ -566,9 +566,9 @@ def test_ctrl_c_keeps_the_epochs_that_were_whole(monkeypatch):
 
     train = CompiledWorker._train
 
-    def interrupted(self, rows, count):
-        losses = train(self, rows, count)
-        if count > 10:
+    def interrupted(self, arrays, order):
+        losses = train(self, arrays, order)
+        if len(order) > 10:
             signal.raise_signal(signal.SIGINT)
         return losses
 

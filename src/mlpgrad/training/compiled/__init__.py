@@ -7,8 +7,8 @@ read them:
 - `values` and `writing`: LLVM's language, of instructions and of whole functions;
 - `functions` and `coefficients`: exp, log, tanh and others; `elementwise`: loops of them;
 - `blocks`, `products`, `blas` and `rows`: the other kinds of calls;
-- `epoch`: the loop over batches; `module`: the text of everything;
-- `machine`: this processor, and the cache on disk; `program`: the function and its pointers;
+- `epoch`: the loop over batches;
+- `machine`: this processor, and the cache on disk; `program`: the whole function, and its pointers;
 - `members`: the recorded steps; `numbers`: an optimizer's scalars for many steps;
 - `worker`: the loop of `fit`; `deciding`: which trainings are compiled.
 """

@@ -78,65 +78,47 @@ class Blocks:
                 code.store(code.at(first, p, q * lanes), next(sums), count, first.size)
 
 
-class RowSums:
+def row_sums(code: Code, a: Operand, b: Operand, c: Operand) -> None:
     """c_i = sum_k a_ik b_ik, along the rows of a and b, with vectors of partial sums."""
+    m, k = a.shape
+    lanes = min(code.lanes(c.size, m * k), lanes_for(k))
+    whole, rest = divmod(k, lanes)
 
-    def __init__(self, code: Code, a: Operand, b: Operand, c: Operand) -> None:
-        self.code, self.a, self.b, self.c = code, a, b, c
-        self.m, self.k = a.shape
-        self.lanes = min(code.lanes(c.size, self.m * self.k), lanes_for(self.k))
-
-    def write(self) -> None:
+    def block(i: Index, rows: int) -> None:
         """Write the sums of several rows at once, which do not depend on one another."""
-        rows = min(self.m, 8 if self.k // self.lanes <= 4 else 4)
-        self.code.strips(self.m, rows, self._block)
-
-    def _block(self, i: Index, rows: int) -> None:
-        code, lanes = self.code, self.lanes
-        a, b, c = (code.part(operand, i) for operand in (self.a, self.b, self.c))
+        x, y, z = (code.part(operand, i) for operand in (a, b, c))
 
         def add(start: Index, used: int, sums: Sequence[Value]) -> list[Value]:
-            same = None if b.strides[0] else code.read(b, (0, start), lanes, used)
+            same = None if y.strides[0] else code.read(y, (0, start), lanes, used)
             new = []
             for p, total in enumerate(sums):
-                x = code.read(a, (p, start), lanes, used)
-                factor = same or code.read(b, (p, start), lanes, used)
-                new.append(total + x if b.value == 1 else fma(x, factor, total))
+                one = code.read(x, (p, start), lanes, used)
+                other = same or code.read(y, (p, start), lanes, used)
+                new.append(total + one if b.value == 1 else fma(one, other, total))
             return new
 
-        whole, rest = divmod(self.k, lanes)
         sums: Sequence[Value] = [code.number(-0.0, c.kind, lanes)] * rows
         sums = code.loop(whole, lambda s, sums: add(s * lanes, lanes, sums), sums, unrolled=4)
         if rest:
             sums = add(whole * lanes, rest, sums)
         for p, total in enumerate(sums):
             zero = code.number(0, c.kind)
-            code.store(code.at(c, p), total.reduce("fadd", zero, flags="reassoc nsz "))
+            code.store(code.at(z, p), total.reduce("fadd", zero, flags="reassoc nsz "))
+
+    code.strips(m, min(m, 8 if k // lanes <= 4 else 4), block)
 
 
-class Squares:
+def transpose(code: Code, source: Operand, target: Operand) -> None:
     """Copy a matrix with contiguous columns to one with contiguous rows, in small squares."""
+    (rows, columns), size, kind = source.shape, source.size, source.kind
+    side = 32 // size
 
-    def __init__(self, code: Code, source: Operand, target: Operand) -> None:
-        self.code, self.source, self.target = code, source, target
-        self.side = 32 // source.size
-
-    def write(self) -> None:
-        """Write the loops over the squares."""
-        (rows, columns), side, strips = self.source.shape, self.side, self.code.strips
-
-        def column(j: Index, wide: int) -> None:
-            strips(rows, side, lambda i, high: self._square(i, j, high, wide))
-
-        strips(columns, side, column)
-
-    def _square(self, i: Index, j: Index, down: int, across: int) -> None:
+    def square(i: Index, j: Index, down: int, across: int) -> None:
         """Write one square: columns are read, and exchanged in blocks of growing size."""
-        code, side, size = self.code, self.side, self.source.size
-        source, target = code.part(self.source, i, j), code.part(self.target, i, j)
-        lines = [code.number(0, source.kind, side)] * side
+        start, end = code.part(source, i, j), code.part(target, i, j)
+        lines = [code.number(0, kind, side)] * side
         for q in range(across):
-            lines[q] = code.load(code.at(source, 0, q), source.kind, side, down, size)
+            lines[q] = code.load(code.at(start, 0, q), kind, side, down, size)
         step = 1
         while step < side:
             low = [p if not p & step else side + p - step for p in range(side)]
@@ -147,4 +129,9 @@ class Squares:
                     lines[q], lines[q | step] = (pair[0].shuffle(pair[1], p) for p in (low, high))
             step *= 2
         for p in range(down):
-            code.store(code.at(target, p), lines[p], across, size)
+            code.store(code.at(end, p), lines[p], across, size)
+
+    def column(j: Index, wide: int) -> None:
+        code.strips(rows, side, lambda i, high: square(i, j, high, wide))
+
+    code.strips(columns, side, column)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from mlpgrad.training.compiled.functions import INTEGER, TRANSCENDENTAL, apply
+from mlpgrad.training.compiled.functions import ARITHMETIC, FUNCTIONS, TRANSCENDENTAL
 from mlpgrad.training.compiled.fusing import Group
 from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Operation, Place
 from mlpgrad.training.compiled.values import Index, Value, lanes_for, select
 from mlpgrad.training.compiled.writing import Code
 
 AT_ONCE = 8  # vectors of a short loop over outer axes, which is unrolled
-HEAVY = {function.__name__ for function in TRANSCENDENTAL}
 
 
 class Elementwise:
@@ -59,7 +58,7 @@ class Elementwise:
     def _row(self, indices: Sequence[Index]) -> None:
         """Write the loop over the innermost axis: whole vectors, several at once, and the rest."""
         lanes, (whole, rest) = self.lanes, divmod(self.inner, self.lanes)
-        heavy = any(operation.kind in HEAVY for operation in self.operations)
+        heavy = any(operation.kind in TRANSCENDENTAL for operation in self.operations)
         together = 1 if heavy else max(1, min(4, 12 // len(self.operations)))
 
         def some(i: Index, count: int) -> None:
@@ -105,12 +104,11 @@ def applied(operation: Operation, args: Sequence[Value]) -> Value:
     if name == "masked":
         return select(args[0], args[1].to(out), args[2])
     kind = max((k for k in kinds if k[0] == "f"), default="")  # the wider, as in NumPy
-    if {*kinds, out} == {"i8"} and name in INTEGER:
+    if {*kinds, out} == {"i8"} and name in ARITHMETIC:
         kind = "i8"
-    value = apply(name, *(arg.to(kind) for arg in args)) if kind else None
-    if value is None:
+    if not kind or name not in FUNCTIONS:
         raise NotCoveredError(f"{name} of {kinds}")
-    return value.to(out)
+    return FUNCTIONS[name](*(arg.to(kind) for arg in args)).to(out)
 
 
 def collapsed(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mlpgrad.training.compiled.blocks import row_sums
 from mlpgrad.training.compiled.operands import Operand, Operation, Tapes
 from mlpgrad.training.compiled.values import Index, Value, select
 from mlpgrad.training.compiled.writing import Code
@@ -83,11 +84,12 @@ def _keep(
             code.copy(target, code.at(flat), flat.shape[0] * flat.size)
         code.store(sane + 24, code.number(1, "f8"))
 
-    squares = code.op(
-        f"call {code.number(0, tapes.grads.kind).type} @squares(ptr %table)", tapes.grads.kind
-    )
+    grads = tapes.grads.inserted(0)
+    squares = Operand(grads.kind, (1, 1), (0, 0), "scratch", code.scratch)
+    code.scratch += 64
+    row_sums(code, grads, grads, squares)
+    finite = (code.read(squares, ()) * 0).compare("oeq", 0)
     mean, lowest, bound = (code.load(sane + 8 * k, "f8") for k in range(3))
-    finite = (squares * 0).compare("oeq", 0)
     code.when(finite.write("and", loss.compare("ole", bound)), copy)
     mean = select(mean.compare("uno", mean), loss, mean + (loss - mean) * SMOOTHING)
     lowest = lowest.call("minnum", mean)

@@ -23,10 +23,6 @@ class Format(NamedTuple):
     ----------
     mantissa, bias : int
         Bits of the mantissa, and the exponent of 1.
-    root : int
-        The bits of sqrt(1/2).
-    low, high : float
-        Beyond these, exp is 0 and infinity.
     ln2 : (float, float)
         A few bits of ln 2, and the rest.
     exp, log : int
@@ -35,19 +31,14 @@ class Format(NamedTuple):
 
     mantissa: int
     bias: int
-    root: int
-    low: float
-    high: float
     ln2: tuple[float, float]
     exp: int
     log: int
 
 
-SINGLE = Format(23, 127, 0x3F3504F3, -104.0, 89.0, (0.693359375, -2.12194440e-4), 7, 4)
-DOUBLE_LN2 = 6.93147180369123816490e-1, 1.90821492927058770002e-10
 FORMATS = {
-    "f4": SINGLE,
-    "f8": Format(52, 1023, 0x3FE6A09E667F3BCD, -746.0, 710.0, DOUBLE_LN2, 13, 11),
+    "f4": Format(23, 127, (0.693359375, -2.12194440e-4), 7, 4),
+    "f8": Format(52, 1023, (6.93147180369123816490e-1, 1.90821492927058770002e-10), 13, 11),
 }
 
 
@@ -89,8 +80,8 @@ def sign(a: Value) -> Value:
 def exp(x: Value) -> Value:
     """2^n e^r with |r| <= ln 2 / 2; n is read from the low bits of x log2 e + 1.5 2^m."""
     form = FORMATS[x.kind]
-    magic = x.like(1.5 * 2.0**form.mantissa)
-    x = clamped(x, form.low, form.high)
+    magic, ln2 = x.like(1.5 * 2.0**form.mantissa), math.log(2)
+    x = clamped(x, -math.ceil((form.bias + form.mantissa) * ln2), math.ceil((form.bias + 1) * ln2))
     shifted = fma(x, math.log2(math.e), magic)
     n = shifted - magic
     high, low = form.ln2
@@ -109,10 +100,10 @@ def log(x: Value) -> Value:
 
     log(1 + f) = f - f^2/2 + s (f^2/2 + z p(z)), s = f / (2 + f), z = s^2 (fdlibm).
     """
-    form = FORMATS[x.kind]
+    form, root = FORMATS[x.kind], x.like(math.sqrt(0.5)).bits()
     small = x.compare("olt", 2.0 ** (1 - form.bias))
-    bits = select(small, x * 2.0**form.mantissa, x).bits() - form.root
-    f = (bits.write("and", (1 << form.mantissa) - 1) + form.root).bits() - 1
+    bits = select(small, x * 2.0**form.mantissa, x).bits() - root
+    f = (bits.write("and", (1 << form.mantissa) - 1) + root).bits() - 1
     e = bits.write("ashr", form.mantissa).to(x.kind)
     e = select(small, e - form.mantissa, e)
     s = f / (f + 2)
@@ -176,32 +167,17 @@ def quotient(x: Value, coefficients: tuple[Sequence[float], Sequence[float]]) ->
     return polynomial(x, top) / polynomial(x, bottom)
 
 
-TRANSCENDENTAL = (exp, expm1, log, log1p, ndtr, tanh)
-
-FUNCTIONS: dict[str, Callable[..., Value]] = {
-    "add": operator.add,
-    "subtract": operator.sub,
-    "multiply": operator.mul,
-    "divide": operator.truediv,
-    "negative": operator.neg,
-    "reciprocal": lambda a: 1 / a,
-    "square": lambda a: a * a,
-    **{function.__name__: function for function in (maximum, minimum, sign, *TRANSCENDENTAL)},
-}
-"""The functions by NumPy's names."""
-
+TRANSCENDENTAL = {f.__name__: f for f in (exp, expm1, log, log1p, ndtr, tanh)}
 INTRINSICS = {"sqrt": "sqrt", "rint": "rint", "absolute": "fabs", "fabs": "fabs"}
 INTRINSICS |= {"copysign": "copysign"}
 COMPARISONS = {"equal": "oeq", "not_equal": "une", "greater": "ogt", "less": "olt"}
 COMPARISONS |= {"greater_equal": "oge", "less_equal": "ole"}
-INTEGER = {"add", "subtract", "multiply"}
-"""Names of functions that are also functions of integers."""
-
-
-def apply(name: str, *args: Value) -> Value | None:
-    """Write a function, given by its name in NumPy; return None for an unknown one."""
-    if name in COMPARISONS:
-        return args[0].compare(COMPARISONS[name], args[1])
-    if name in INTRINSICS:
-        return args[0].call(INTRINSICS[name], *args[1:])
-    return FUNCTIONS[name](*args) if name in FUNCTIONS else None
+ARITHMETIC = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul}
+"""Functions of integers, too."""
+FUNCTIONS: dict[str, Callable[..., Value]] = ARITHMETIC | TRANSCENDENTAL
+FUNCTIONS |= {"divide": operator.truediv, "negative": operator.neg, "sign": sign}
+FUNCTIONS |= {"maximum": maximum, "minimum": minimum}
+FUNCTIONS |= {"square": lambda a: a * a, "reciprocal": lambda a: 1 / a}
+FUNCTIONS |= {name: lambda a, b, how=how: a.compare(how, b) for name, how in COMPARISONS.items()}
+FUNCTIONS |= {name: lambda a, *b, by=by: a.call(by, *b) for name, by in INTRINSICS.items()}
+"""The functions by NumPy's names."""

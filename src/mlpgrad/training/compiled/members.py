@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad.layers.chain import walk
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.optimizers.prepared import Prepared
@@ -16,6 +17,7 @@ from mlpgrad.training.batches import Batch
 from mlpgrad.training.compiled.operands import NotCoveredError, Tapes
 from mlpgrad.training.recorded_step import Trial
 from mlpgrad.training.tape import Tape
+from mlpgrad.training.worker import part_of
 
 
 class Member:
@@ -32,7 +34,7 @@ class Member:
         self.network, self.optimizer = network, optimizer
         self.several = network.ensemble_size is not None
         own = network.member(0) if self.several else network.copy()
-        x, target, weights = (part(0, array) for array in batch)
+        x, target, weights = (part_of(0, array) for array in batch)
         mean = np.reshape(mean, (1, 1)) if np.ndim(mean) else mean
         self.trial = trial = Trial(own, x, target, weights, mean)
         if not own.params.size:
@@ -97,9 +99,12 @@ class Member:
 
         return place
 
-    def shown(self, layers: int) -> list[Any]:
-        """Return the inputs, outputs and delta of each layer in the last step."""
-        return [(None, None, None)] * layers if self.several else self.trial.seen
+    def show(self, network: Network) -> None:
+        """Let the layers hold the last step; those of an ensemble hold its last batch."""
+        layers = [layer for _, layer in walk(network.layers)]
+        seen = [(None, None, None)] * len(layers) if self.several else self.trial.seen
+        for layer, arrays in zip(layers, seen, strict=True):
+            layer._inputs, layer._outputs, layer._delta = arrays
 
 
 def rule_of(optimizer: Optimizer, several: bool) -> Optimizer:
@@ -113,8 +118,3 @@ def rule_of(optimizer: Optimizer, several: bool) -> Optimizer:
         rule.learning_rate = float(np.asarray(rate)[0])
     rule._forget_views()
     return rule
-
-
-def part(index: int, array: Any) -> Any:
-    """Return the part of an array for a member; all of it if it is shared."""
-    return array[index] if np.ndim(array) == 3 else array

@@ -12,30 +12,30 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.optimizers.base import Optimizer
 
 
-def numbers(optimizer: Optimizer, first: int, count: int, dtype: Any) -> Array:
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
+def numbers(optimizer: Optimizer, rate: Any, first: int, count: int, dtype: Any) -> Array:
     """Return the scalars of `count` steps after the first `first`, (count, scalars + 1).
 
-    The last column is the factor of the weights for decoupled weight decay.
+    The last column is the factor of the weights for decoupled weight decay. `rate` is the learning
+    rate of one member: a number, or the optimizer's schedule.
     """
-    rate = optimizer._learning_rate
-    values: Any = None
+    steps = range(first, first + count)
     if type(rate) is float:
-        steady = rate * optimizer.learning_rate_scale
-        values = at_once(optimizer, steady, np.arange(first + 1, first + count + 1, dtype=float))
-        rates: Any = steady
+        rates = np.full(count, rate * optimizer.learning_rate_scale)
+    else:
+        rates = np.array([optimizer._rate(step) for step in steps], float)
+    values = at_once(optimizer, rates, np.arange(first + 1.0, first + count + 1.0))
     if values is None:
-        rates = [optimizer._rate(step) for step in range(first, first + count)]
-        each = (optimizer.scalars(r, first + k + 1) for k, r in enumerate(rates))
+        each = (optimizer.scalars(r, k + 1) for r, k in zip(rates.tolist(), steps, strict=True))
         values = list(zip(*each, strict=True))
     table = np.empty((count, len(values) + 1), dtype)
-    for k, value in enumerate(values):
+    for k, value in enumerate((*values, 1 - rates * optimizer.weight_decay)):
         table[:, k] = value
-    table[:, -1] = 1 - np.asarray(rates) * optimizer.weight_decay
     return table
 
 
-def at_once(optimizer: Optimizer, rate: float, steps: Array) -> Any:
-    """Evaluate `optimizer.scalars` for an array of steps, with NumPy's functions for `math`'s.
+def at_once(optimizer: Optimizer, rates: Array, steps: Array) -> Any:
+    """Evaluate `optimizer.scalars` for arrays of steps, with NumPy's functions for `math`'s.
 
     Returns None if the formula does not work on arrays, or gives different numbers.
     """
@@ -46,9 +46,9 @@ def at_once(optimizer: Optimizer, rate: float, steps: Array) -> Any:
         function.__code__, names, closure=function.__closure__, argdefs=function.__defaults__
     )
     try:
-        values = arrays(optimizer, rate, steps)
+        values = arrays(optimizer, rates, steps)
         for place in (0, -1):
-            one = method(rate, int(steps[place]))
+            one = method(float(rates[place]), int(steps[place]))
             found = [value[place] if np.ndim(value) else value for value in values]
             if not all(math.isclose(*pair, rel_tol=1e-12) for pair in zip(found, one, strict=True)):
                 return None

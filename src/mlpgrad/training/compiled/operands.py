@@ -36,7 +36,7 @@ class Operand(NamedTuple):
     shape, strides
         The shape and the strides of the array; the stride of an axis of length 1 is 0.
     root : int or str
-        The number of the buffer in `Roots`, or the name of another address in the code.
+        The number of the buffer in `Reader.entries`, or the name of another address in the code.
     offset, end : int
         The range of bytes in the buffer.
     value : number or None
@@ -61,10 +61,9 @@ class Operand(NamedTuple):
 
     def inserted(self, axis: int) -> Operand:
         """Return the same array with one more axis, of length 1."""
-        shape, strides = list(self.shape), list(self.strides)
-        shape.insert(axis, 1)
-        strides.insert(axis, 0)
-        return self._replace(shape=tuple(shape), strides=tuple(strides))
+        shape, strides = self.shape, self.strides
+        shape, strides = (*shape[:axis], 1, *shape[axis:]), (*strides[:axis], 0, *strides[axis:])
+        return self._replace(shape=shape, strides=strides)
 
     def spread(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the strides in a loop over `shape`, with NumPy's broadcasting."""
@@ -89,58 +88,6 @@ def addresses(array: Array, count: int, *, shared: bool = False) -> Array:
     return address(array) + np.arange(count) * (0 if shared else array.strides[0])
 
 
-class Roots:
-    """The buffers in the order of their first use, as in the table of pointers.
-
-    Attributes
-    ----------
-    entries : list
-        Arrays, and pairs of a random generator and the name of one of its pointers.
-    """
-
-    def __init__(self) -> None:
-        self.entries: list[Any] = []
-        self._numbers: dict[Any, int] = {}
-
-    def number_of(self, key: Any, entry: Any) -> int:
-        """Return the number of an entry, which is new if its key is."""
-        if key not in self._numbers:
-            self._numbers[key] = len(self.entries)
-            self.entries.append(entry)
-        return self._numbers[key]
-
-    def operand(self, array: Array) -> Operand:
-        """Return an array as an operand; its range must lie within its buffer."""
-        kind = array.dtype.str[1:]
-        if kind not in KINDS:
-            raise NotCoveredError(f"numbers of type {array.dtype}")
-        if not array.size or min(array.strides, default=0) < 0:
-            raise NotCoveredError("an array that is empty or has negative strides")
-        pairs = zip(array.shape, array.strides, strict=True)
-        strides = tuple(0 if n == 1 else s for n, s in pairs)
-        first = array.flat[0]
-        # -0.0 equals 0.0 in comparisons of operands
-        if not array.flags.writeable and str(first) != "-0.0" and (array == first).all():
-            return Operand(kind, array.shape, strides, -1, value=first.item())
-        owner = array
-        # skips the recorded views of a buffer, which refuse attribute access
-        while isinstance(base := object.__getattribute__(owner, "base"), np.ndarray):
-            owner = base
-        start, (low, high) = address(owner), np.lib.array_utils.byte_bounds(array)
-        if low < start or high > start + owner.nbytes:
-            raise NotCoveredError("an array outside its buffer")
-        root = self.number_of(start, owner)
-        return Operand(kind, array.shape, strides, root, low - start, high - start)
-
-    def check_apart(self) -> None:
-        """Raise NotCoveredError if two buffers share memory, since accesses might be reordered."""
-        arrays = [entry for entry in self.entries if isinstance(entry, np.ndarray)]
-        ranges = sorted((address(array), array.nbytes) for array in arrays)
-        for (start, size), (following, _) in itertools.pairwise(ranges):
-            if start + size > following:
-                raise NotCoveredError("two buffers that share memory")
-
-
 class Operation(NamedTuple):
     """One call: its kind, the operands that it reads, and the one that it writes."""
 
@@ -155,13 +102,6 @@ class Operation(NamedTuple):
         shape = self.write.shape
         strides = zip(operand.spread(shape), shape, strict=True)
         return operand.root, operand.offset, tuple(s for s, n in strides if n != 1)
-
-    def check_in_place(self) -> None:
-        """Raise NotCoveredError if other parts of an input are overwritten: NumPy copies it."""
-        for read in self.reads:
-            same = self.elementwise and self.place(read) == self.place(self.write)
-            if read.overlaps(self.write) and not same:
-                raise NotCoveredError(f"{self.kind} into a part of what it reads")
 
 
 class Tapes(NamedTuple, Generic[C, A]):
@@ -194,61 +134,99 @@ class Tapes(NamedTuple, Generic[C, A]):
     kept: Sequence[A]
 
 
-def described(tapes: Tapes[Call, Array], roots: Roots) -> Tapes[Operation, Operand]:
-    """Return tapes as operations on parts of the buffers."""
-    one = roots.operand
-    value, grads = one(tapes.value), one(tapes.grads)
-    lists = (tapes.data, tapes.scalars, tapes.weights, tapes.kept)
-    data, scalars, weights, kept = (tuple(map(one, arrays)) for arrays in lists)
-    step, update = (read(calls, roots) for calls in (tapes.step, tapes.update))
-    roots.check_apart()
-    return Tapes(step, update, data, value, scalars, weights, grads, kept)
-
-
-def read(calls: Sequence[Call], roots: Roots) -> tuple[Operation, ...]:
-    """Return the calls of a tape as operations."""
-    reader = Reader(roots)
-    operations = tuple(reader.read(call) for call in written_out(calls))
-    for operation in operations:
-        operation.check_in_place()
-    return operations
-
-
 class Reader:
-    """Convert recorded calls to operations; raise NotCoveredError for an unsupported call."""
+    """Convert arrays to operands, and calls to operations; raise NotCoveredError if it cannot.
 
-    def __init__(self, roots: Roots) -> None:
-        self.roots = roots
+    Attributes
+    ----------
+    entries : list
+        What the pointers of the table point to, in the order of the first use: pairs of a buffer
+        and an empty text, or of a random generator and the name of one of its pointers.
+    """
 
-    def read(self, call: Call) -> Operation:
+    def __init__(self) -> None:
+        self.entries: list[tuple[Any, str]] = []
+        self._numbers: dict[Any, int] = {}
+
+    def read(self, tapes: Tapes[Call, Array]) -> Tapes[Operation, Operand]:
+        """Return tapes as operations on parts of the buffers."""
+        lists = (tapes.data, tapes.scalars, tapes.weights, tapes.kept)
+        data, scalars, weights, kept = (tuple(map(self.operand, arrays)) for arrays in lists)
+        value, grads = map(self.operand, (tapes.value, tapes.grads))
+        step, update = (
+            tuple(map(self._operation, written_out(calls))) for calls in (tapes.step, tapes.update)
+        )
+        buffers = [thing for thing, name in self.entries if not name]
+        ranges = sorted((address(buffer), buffer.nbytes) for buffer in buffers)
+        for (start, size), (following, _) in itertools.pairwise(ranges):
+            if start + size > following:  # accesses might be reordered
+                raise NotCoveredError("two buffers that share memory")
+        return Tapes(step, update, data, value, scalars, weights, grads, kept)
+
+    # arrays
+
+    def operand(self, array: Any, dtype: Any = None) -> Operand:
+        """Return an array, whose range must lie within its buffer, or a number of some type."""
+        if not isinstance(array, np.ndarray):
+            array = np.array(array, dtype)
+            array.flags.writeable = False
+        kind, first = array.dtype.str[1:], array.flat[:1]
+        if kind not in KINDS:
+            raise NotCoveredError(f"numbers of type {array.dtype}")
+        if not array.size or min(array.strides, default=0) < 0:
+            raise NotCoveredError("an array that is empty or has negative strides")
+        pairs = zip(array.shape, array.strides, strict=True)
+        strides = tuple(0 if n == 1 else s for n, s in pairs)
+        # -0.0 equals 0.0 in comparisons of operands
+        if not array.flags.writeable and str(first[0]) != "-0.0" and (array == first).all():
+            return Operand(kind, array.shape, strides, -1, value=first[0].item())
+        owner = array
+        # skips the recorded views of a buffer, which refuse attribute access
+        while isinstance(base := object.__getattribute__(owner, "base"), np.ndarray):
+            owner = base
+        start, (low, high) = address(owner), np.lib.array_utils.byte_bounds(array)
+        if low < start or high > start + owner.nbytes:
+            raise NotCoveredError("an array outside its buffer")
+        root = self._number_of(start, owner)
+        return Operand(kind, array.shape, strides, root, low - start, high - start)
+
+    def _number_of(self, key: Any, thing: Any, name: str = "") -> int:
+        """Return the number of an entry, which is new if its key is."""
+        if key not in self._numbers:
+            self._numbers[key] = len(self.entries)
+            self.entries.append((thing, name))
+        return self._numbers[key]
+
+    # calls
+
+    def _operation(self, call: Call) -> Operation:
         """Return the operation of a call."""
         reader = getattr(self, f"_{call.name.replace('.', '_').strip('_')}", None)
         if reader is not None:
-            return reader(call)  # type: ignore[no-any-return]
-        if not isinstance(call.function, np.ufunc) or call.options:
+            made: Operation = reader(call)
+        elif isinstance(call.function, np.ufunc) and not call.options:
+            made = self._made(call, *call.inputs, elementwise=True)
+        else:
             raise NotCoveredError(f"{call.name} {call.options or ''}".strip())
-        return self._made(call, *call.inputs, elementwise=True)
+        for read in made.reads:  # NumPy copies an input if other parts of it are overwritten
+            same = made.elementwise and made.place(read) == made.place(made.write)
+            if read.overlaps(made.write) and not same:
+                raise NotCoveredError(f"{made.kind} into a part of what it reads")
+        return made
 
     def _made(self, call: Call, *reads: Any, **options: Any) -> Operation:
         """Return an operation that reads some of the inputs."""
         dtypes = (a.dtype for a in reads if isinstance(a, np.ndarray) and a.dtype != bool)
         dtype = next(dtypes, None)
-        operands = tuple(self._one(a, dtype) for a in reads)
         output = call.inputs[0] if call.output is None else call.output
-        return Operation(call.name, operands, self._one(output), **options)
-
-    def _one(self, value: Any, dtype: Any = None) -> Operand:
-        """Return an operand; a number becomes a constant."""
-        if not isinstance(value, np.ndarray):
-            value = np.array(value, dtype)
-            value.flags.writeable = False
-        return self.roots.operand(value)
+        operands = tuple(self.operand(array, dtype) for array in reads)
+        return Operation(call.name, operands, self.operand(output), **options)
 
     def _copy(self, target: Array, source: Any, mask: Any = None) -> Operation:
-        value, write = self._one(source, target.dtype), self._one(target)
+        value, write = self.operand(source, target.dtype), self.operand(target)
         if mask is None or mask is True:
             return Operation("copy", (value,), write, elementwise=True)
-        return Operation("masked", (self._one(mask), value, write), write, elementwise=True)
+        return Operation("masked", (self.operand(mask), value, write), write, elementwise=True)
 
     def _copyto(self, call: Call) -> Operation:
         target, source, *rest = call.inputs  # (casting, where) follow
@@ -273,13 +251,12 @@ class Reader:
         """Return a sum as a product with ones."""
         (x,), out = call.inputs, call.output
         axis, dtype = call.options.get("axis"), call.options.get("dtype")
-        axis = 0 if axis is None and x.ndim == 1 else axis
-        if axis not in (-1, -2, x.ndim - 1) or dtype not in (None, x.dtype) or out is None:
+        last = axis in (-1, x.ndim - 1) or (axis is None and x.ndim == 1)
+        if not (last or axis == -2) or dtype not in (None, x.dtype) or out is None:
             raise NotCoveredError(f"add.reduce {call.options}")
-        last = axis in (-1, x.ndim - 1)
         if call.options.get("keepdims"):
             out = out[..., 0] if last else out[..., 0, :]
-        ones = np.ones(x.shape[axis], x.dtype)
+        ones = np.ones(x.shape[-1 if last else -2], x.dtype)
         ones.flags.writeable = False
         factors = (x, ones) if last else (ones, x)
         return self._made(call._replace(name="dot", output=out), *factors)
@@ -303,5 +280,6 @@ class Reader:
         if size is not None or call.output is None or not call.output.flags.c_contiguous:
             raise NotCoveredError("random numbers with a size")
         number = "next_uint32" if call.output.dtype == np.float32 else "next_uint64"
-        keys = [(generator, name) for name in ("state_address", number)]
-        return self._made(call, option=tuple(self.roots.number_of(key, key) for key in keys))
+        names = ("state_address", number)
+        roots = tuple(self._number_of((generator, name), generator, name) for name in names)
+        return self._made(call, option=roots)

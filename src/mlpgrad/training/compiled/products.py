@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlpgrad.training.compiled.blocks import Blocks, RowSums, Squares
+from mlpgrad.training.compiled.blocks import Blocks, row_sums, transpose
 from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Operation
 from mlpgrad.training.compiled.values import Index
 from mlpgrad.training.compiled.writing import Code
@@ -61,7 +61,7 @@ class Products:
             raise NotCoveredError("vecdot of broadcast shapes")
         if len(a.shape) == 1:
             a, b, c = a.inserted(0), b.inserted(0), c.inserted(0)
-        RowSums(self.code, a, b, c).write()
+        row_sums(self.code, a, b, c)
 
     # choice of the kernel
 
@@ -73,11 +73,11 @@ class Products:
         elif n == 1 < m and a.strides[0] == c.strides[0] == size:
             Blocks(self.code, b.T, a.T, c.T).write()  # its one row is as long as m
         elif n == 1 < m:
-            RowSums(self.code, a, b.T, c).write()
+            row_sums(self.code, a, b.T, c)
         elif b.value is not None or n == 1 or b.strides[1] == c.strides[1] == size:
             Blocks(self.code, a, b, c).write()
         elif m == 1 and (b.strides[0] == size or k == 1):
-            RowSums(self.code, b.T, a, c.T).write()
+            row_sums(self.code, b.T, a, c.T)
         elif b.strides[0] == c.strides[1] == size:
             Blocks(self.code, a, self._transposed(b), c).write()
         else:
@@ -89,7 +89,7 @@ class Products:
         strides, base = (columns * b.size, b.size), self.code.scratch
         self.code.scratch += rows * columns * b.size + 64
         copy = Operand(b.kind, b.shape, strides, "scratch", base)
-        Squares(self.code, b, copy).write()
+        transpose(self.code, b, copy)
         return copy
 
     def _by_blas(self, integer: str, a: Operand, b: Operand, c: Operand) -> None:

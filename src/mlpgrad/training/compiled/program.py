@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad.training.compiled import rows
 from mlpgrad.training.compiled.blas import Blas
-from mlpgrad.training.compiled.machine import compiled
-from mlpgrad.training.compiled.module import written
+from mlpgrad.training.compiled.elementwise import Elementwise
+from mlpgrad.training.compiled.epoch import write_train
+from mlpgrad.training.compiled.fusing import Group, grouped, read_from_memory
+from mlpgrad.training.compiled.machine import compiled, machine
 from mlpgrad.training.compiled.operands import (
     NotCoveredError,
-    Roots,
+    Operand,
+    Operation,
+    Reader,
     Tapes,
     address,
     addresses,
-    described,
 )
-from mlpgrad.training.compiled.writing import FIXED
+from mlpgrad.training.compiled.products import Products
+from mlpgrad.training.compiled.writing import FIXED, Code
 from mlpgrad.training.tape import Call
+
+MOST_KNOWN = 64
+"""Number of modules whose text is kept, so that repeated calls of `fit` write it once."""
 
 
 class Program:
@@ -29,20 +38,21 @@ class Program:
 
     Attributes
     ----------
-    roots : Roots
-        The buffers that the code works on.
+    entries : list
+        What the code works on: see `Reader`.
     function : callable (rows, members, batches, before)
         `train` in `epoch`, which `run` calls; it releases Python's lock.
     """
 
     def __init__(self, tapes: Tapes[Call, Array], blas: Blas | None) -> None:
-        self.blas, self.roots = blas, Roots()
+        self.blas, reader = blas, Reader()
         try:
-            text, scratch = written(described(tapes, self.roots), blas and blas.integer)
+            text, self._scratch = written(reader.read(tapes), blas and blas.integer)
             self._engine, place = compiled(text)
         except (ImportError, OSError, RuntimeError) as error:  # another llvmlite, for instance
             raise NotCoveredError(f"a step that LLVM refuses ({error})") from error
-        self._scratch = scratch
+        self.entries = reader.entries
+        self._alive: list[Any] = []
         self.function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)(place)
 
     def run(self, arrays: Sequence[Array], batches: int, before: int) -> None:
@@ -59,8 +69,8 @@ class Program:
         rows = np.stack([addresses(array, members) for array in arrays], axis=-1)
         self.function(address(rows), members, batches, before)
 
-    def table(self, place: Callable[[Any], Any]) -> tuple[Array, list[Any]]:
-        """Return the pointers for one network, and the objects that must outlive them.
+    def table(self, place: Callable[[Any], Any]) -> Array:
+        """Return the pointers for one network, and keep what they point to.
 
         Parameters
         ----------
@@ -70,20 +80,52 @@ class Program:
         room = np.empty(self._scratch + 64, np.uint8)
         gemms = self.blas.addresses if self.blas else {}
         fixed = {"scratch": address(room)} | {f"gemm_{k}": at for k, at in gemms.items()}
-        pointers, alive = [fixed.get(name, 0) for name in FIXED], [room]
-        for entry in self.roots.entries:
-            if isinstance(entry, tuple):
-                generator, name = place(entry[0]), entry[1]
-                found = getattr(generator.bit_generator.ctypes, name)
-                pointers.append(ctypes.cast(found, ctypes.c_void_p).value or 0)
-                alive.append(generator)
-            else:
-                alive.append(place(entry))
-                pointers.append(address(alive[-1]))
-        return np.array(pointers, np.uintp), alive
+        pointers = [fixed.get(name, 0) for name in FIXED]
+        self._alive.append(room)
+        for thing, name in self.entries:
+            self._alive.append(moved := place(thing))
+            found = getattr(moved.bit_generator.ctypes, name) if name else address(moved)
+            pointers.append(ctypes.cast(found, ctypes.c_void_p).value or 0)
+        return np.array(pointers, np.uintp)
 
 
 def steps_made(losses: Array) -> int:
     """Return the number of steps before the first loss that is not finite, of any member."""
     finite: Array = np.isfinite(np.atleast_2d(losses)).all(axis=0)
     return finite.size if finite.all() else int(finite.argmin())
+
+
+@functools.lru_cache(MOST_KNOWN)
+def written(tapes: Tapes[Operation, Operand], integer: str | None) -> tuple[str, int]:
+    """Return the text of a module, and the bytes of scratch memory that its functions need.
+
+    Parameters
+    ----------
+    tapes : Tapes
+        Equal tapes give equal machine code.
+    integer : str or None
+        LLVM's type of the integers that BLAS expects; None without BLAS.
+    """
+    code = Code(machine().width, machine().registers)
+    step, update = grouped(tapes.step), grouped(tapes.update)
+    looks = [tapes.value, *tapes.scalars, *tapes.weights, tapes.grads, *tapes.kept]
+    later = [*read_from_memory([*step, *update]), *looks]
+    products = Products(code, integer)
+    code.function("internal void @step(ptr %table)", lambda: _write(products, step, later))
+    code.function("internal void @update(ptr %table)", lambda: _write(products, update, later))
+    write_train(code, tapes, machine().processor)
+    return code.text, code.scratch
+
+
+def _write(products: Products, groups: Sequence[Group], later: Sequence[Operand]) -> None:
+    """Write the loops of one part of the step."""
+    for group in groups:
+        if group.elementwise:
+            Elementwise(products.code, group, later).write()
+            continue
+        (operation,) = group.operations
+        of_rows = getattr(rows, operation.kind, None)
+        if of_rows is not None:
+            of_rows(products.code, operation)
+        else:
+            getattr(products, operation.kind)(operation)

@@ -53,10 +53,12 @@ def take(code: Code, operation: Operation) -> None:
     def line(i: Index, _: object) -> None:
         number = code.read(places, (i,)).call("smax", 0).call("smin", count - 1)
         source, target = code.part(table, number), code.part(out, i)
-        for start in range(0, width, lanes):
-            used = min(lanes, width - start)
+
+        def piece(start: Index, used: int) -> None:
             value = code.read(source, (0, start), lanes_for(used), used)
             code.store(code.at(target, 0, start), value, used, target.strides[1])
+
+        code.strips(width, lanes, piece)
 
     code.loop(wanted, line)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.layers.chain import walk
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training.batches import Batch, Batches, Minibatches
@@ -21,24 +20,11 @@ from mlpgrad.training.compiled.numbers import numbers
 from mlpgrad.training.compiled.operands import NotCoveredError, addresses
 from mlpgrad.training.compiled.program import Program, steps_made
 from mlpgrad.training.recorded_step import RecordedStep
-from mlpgrad.training.threads import threads
+from mlpgrad.training.threads import split, threads, together
 from mlpgrad.training.worker import Worker
 
 WORK = 1 << 28
 """The most rows times parameters in a call of several epochs: some hundredths of a second."""
-
-
-class _Rows(NamedTuple):
-    """Batches, given by arrays and by the indices of their rows."""
-
-    arrays: Sequence[Array | None]
-    order: Array
-    size: int
-
-    def batch(self, number: int) -> Any:
-        """Return one of the batches."""
-        own = self.order[number * self.size : (number + 1) * self.size]
-        return tuple(None if array is None else array[..., own, :] for array in self.arrays)
 
 
 class CompiledWorker(Worker):
@@ -57,7 +43,7 @@ class CompiledWorker(Worker):
         self._several = network.ensemble_size is not None
         self._size = network.ensemble_size or 1
         self._program: Program | None = None
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool = ThreadPoolExecutor(threads())
 
     def epoch(self, batches: Batches, seen: int) -> None:
         """Train on the batches of an epoch that have not been seen yet."""
@@ -68,9 +54,9 @@ class CompiledWorker(Worker):
         for block in batches.blocks():
             whole = self._whole(block, batches.batch_size) if self._ready(block[0]) else 0
             if whole:
-                order = np.arange(whole * batches.batch_size)
-                rows = _Rows(batches.buffers, order, batches.batch_size)
-                self._count(rows, self._train(rows, whole), whole)
+                order = np.arange(whole * batches.batch_size).reshape(whole, -1)
+                losses = self._train(batches.buffers, order)
+                self._count(losses, batches.batch_size, whole)
             rest = block[whole:]
             if rest and self.diverged_at is None and not self._stopped():
                 self.run(rest)
@@ -92,13 +78,13 @@ class CompiledWorker(Worker):
             self.epoch(batches, self.batches)
             yield False
             return
-        rows = _Rows(*batches.several(count), batches.batch_size)
-        losses = self._train(rows, count * steps)
+        arrays, order = batches.several(count)
+        losses = self._train(arrays, order.reshape(-1, batches.batch_size))
         for start in range(0, count * steps, steps):
             if start:
                 self.begin()
             last = losses.shape[1] <= start + steps
-            self._count(rows, losses[:, start : start + steps], steps, start, looks=last)
+            self._count(losses[:, start : start + steps], batches.batch_size, steps, looks=last)
             yield True
             if self.diverged_at is not None:
                 return
@@ -137,81 +123,64 @@ class CompiledWorker(Worker):
             vars(self.network)["compiled_because"] = self.refused
             return
         self._member, self._arrays = member, member.moved_to()
-        count = min(threads(), self._size)
-        bounds = [self._size * i // count for i in range(count + 1)]
-        self._shares = [range(a, b) for a, b in itertools.pairwise(bounds)]
-        self._alive: list[Any] = []
-        tables = []
+        self._shares, tables = split(self._size, min(threads(), self._size)), []
         for share in self._shares:
             buffers: dict[int, Array] = {}
-            for index in share:
-                table, alive = self._program.table(member.place(index, buffers))
-                tables.append(table)
-                self._alive.append(alive)
+            for index in range(share.start, share.stop):
+                tables.append(self._program.table(member.place(index, buffers)))
         self._tables = np.array(tables)
 
-    # the copy of sane weights
-
-    def _knowledge(self) -> Array:
-        """Return `LastSane` as the compiled loop reads and writes it, a row for each member."""
-        last, table = self.last_sane, np.empty((self._size, 4))
-        values = math.nan if last.mean is None else last.mean, last.lowest, last.bound, last.known
-        for column, value in enumerate(values):
-            table[:, column] = value
-        return table
-
-    def _learn(self, rows: Array) -> None:
-        """Store the results of the compiled loop in `LastSane`."""
-        values = list(rows.T) if self._several else rows[0].tolist()
-        last = self.last_sane
-        last.mean, last.lowest, last.bound, known = values
-        last.known = known > 0
-
-    # training
-
-    def _train(self, rows: _Rows, count: int) -> Array:
+    def _train(self, arrays: Sequence[Any], order: Array) -> Array:
         """Make steps, up to the first whose loss is not finite.
+
+        Parameters
+        ----------
+        arrays : sequence (inputs, targets, weights)
+        order : array of int (steps, rows of a batch)
+            The rows of each step.
 
         Returns
         -------
         losses : array (members, steps made)
         """
-        size, program = self._size, self._program
+        size, last, program = self._size, self.last_sane, self._program
         assert program is not None
-        losses, sane = np.empty((size, count)), self._knowledge()
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            scalars = self._numbers(count)
-        data = [addresses(a, size, shared=a.ndim == 2) for a in rows.arrays if a is not None]
-        order = np.broadcast_to(rows.order.astype(np.int64), (size, len(rows.order)))
-        copies = [
-            addresses(a, size) for a in (self.last_sane.params, self.last_sane.state) if a.size
+        losses, sane = np.empty((size, len(order))), np.empty((size, 4))
+        values = math.nan if last.mean is None else last.mean, last.lowest, last.bound, last.known
+        for column, value in zip(sane.T, values, strict=True):
+            column[...] = value
+        data = [addresses(a, size, shared=a.ndim == 2) for a in arrays if a is not None]
+        copies = [addresses(a, size) for a in (last.params, last.state) if a.size]
+        rows = np.broadcast_to(order.astype(np.int64), (size, *order.shape))
+        scalars, before = self._numbers(len(order)), self.earlier + self.batches
+        row = self._tables, np.stack(data, -1), rows, scalars, losses, sane, np.stack(copies, -1)
+        calls = [
+            functools.partial(program.run, [part[share] for part in row], len(order), before)
+            for share in self._shares
         ]
-        pointers = np.stack(data, axis=-1), order, scalars, losses, sane, np.stack(copies, axis=-1)
-        arrays, before = (self._tables, *pointers), self.earlier + self.batches
+        together(self._pool, calls)
+        found: Any = sane.T if self._several else sane[0].tolist()
+        last.mean, last.lowest, last.bound, known = found
+        last.known = known > 0
+        self.step._shown = False
+        self._member.show(self.network)
+        made = steps_made(losses)
+        if made < len(order):
+            batch: Any = (None if a is None else a[..., order[made], :] for a in arrays)
+            with np.errstate(all="ignore"):  # repeated so that its numbers can be examined
+                x, target, weights = batch
+                self.network._step(x, target, weights, self.step.mean_weight)
+        return losses[:, :made]
 
-        def train(share: range) -> None:
-            own = slice(share.start, share.stop)
-            program.run([array[own] for array in arrays], count, before)
-
-        self._in_threads(train)
-        self._learn(sane)
-        self._show()
-        return losses[:, : steps_made(losses)]
-
-    def _count(
-        self, rows: _Rows, losses: Array, count: int, first: int = 0, looks: bool = True
-    ) -> None:
+    def _count(self, losses: Array, size: int, count: int, looks: bool = True) -> None:
         """Sum the losses of `count` steps, if that many were made, and detect divergence."""
         done = losses.shape[1]
         self.optimizer.steps += done
-        sums = losses.sum(axis=-1) * rows.size
+        sums = losses.sum(axis=-1) * size
         self.total = self.total + (sums if self._several else float(sums[0]))
-        self.weight += rows.size * done
+        self.weight += size * done
         if done < count:
             self.diverged_at = self.batches + done
-            with np.errstate(all="ignore"):  # repeated so that its numbers can be examined
-                x, target, weights = rows.batch(first + done)
-                self.network._step(x, target, weights, self.step.mean_weight)
         elif looks and not np.isfinite(self.network.params).all():
             self.diverged_at = self.batches + count - 1
         self.batches += min(done + 1, count)
@@ -219,37 +188,11 @@ class CompiledWorker(Worker):
     def _numbers(self, count: int) -> Array:
         """Return the scalars of the next steps, of shape (members, count, scalars)."""
         optimizer, dtype = self.optimizer, self.network.dtype
-        if np.size(optimizer._rate(optimizer.steps)) == 1:
-            alike = numbers(optimizer, optimizer.steps, count, dtype)
-            return np.broadcast_to(alike, (self._size, *alike.shape))
-        one, found = self._member.rule, []
-        for rate in np.asarray(optimizer._learning_rate).flat:
-            one._learning_rate = float(rate)
-            found.append(numbers(one, optimizer.steps, count, dtype))
-        return np.array(found)
-
-    def _in_threads(self, train: Any) -> None:
-        """Call `train` with each share of the members, the first of them in this thread."""
-        first, *others = self._shares
-        if others and self._pool is None:
-            self._pool = ThreadPoolExecutor(len(others))
-        running = [self._pool.submit(train, share) for share in others] if self._pool else []
-        try:
-            train(first)
-        finally:
-            for future in running:
-                future.result()
-
-    def _show(self) -> None:
-        """Let the layers hold the last step; those of an ensemble hold its last batch."""
-        self.step._shown = False
-        layers = [layer for _, layer in walk(self.network.layers)]
-        shown = self._member.shown(len(layers))
-        for layer, seen in zip(layers, shown, strict=True):
-            layer._inputs, layer._outputs, layer._delta = seen
+        rate: Any = optimizer._learning_rate
+        rates = [rate] if np.ndim(rate) == 0 else np.ravel(rate).tolist()
+        found = np.array([numbers(optimizer, r, optimizer.steps, count, dtype) for r in rates])
+        return np.broadcast_to(found, (self._size, *found.shape[1:]))
 
     def close(self) -> None:
         """End the threads."""
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+        self._pool.shutdown()

@@ -36,17 +36,17 @@ class Code(Instructions):
     def text(self) -> str:
         return "\n".join(self.outside.values())
 
-    def function(self, head: str, write: Callable[[], Value | None]) -> None:
+    def function(self, head: str, write: Callable[[], None]) -> None:
         """Write a function, which loads the pointers that it uses from the table."""
         self.lines, self.block, self.used = [], "entry", {}
-        result = write()
+        write()
         self.do("br label %end")
         body, self.lines = self.lines, []
         for number in self.used:
             self.do(f"%t{number} = getelementptr ptr, ptr %table, i64 {number}")
             self.do(f"%p{number} = load ptr, ptr %t{number}")
-        end = f"end:\n  ret {result or 'void'}\n}}"
-        self.outside[head] = "\n".join([f"define {head} {{\nentry:", *self.lines, *body, end])
+        start, end = f"define {head} {{\nentry:", "end:\n  ret void\n}"
+        self.outside[head] = "\n".join([start, *self.lines, *body, end])
 
     def lanes(self, kind_bytes: int, elements: int) -> int:
         """Return how many numbers of `kind_bytes` bytes a vector holds in a loop over `elements`.
