@@ -11,7 +11,7 @@ import mlpgrad as mg
 pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
 
 from mlpgrad.training.compiled.epoch import SIGNATURE, subnormal_as_zero
-from mlpgrad.training.compiled.machine import machine
+from mlpgrad.training.compiled.machine import compiled
 from mlpgrad.training.compiled.values import Value
 from mlpgrad.training.compiled.writing import Code
 
@@ -59,7 +59,7 @@ def test_the_mode_before_is_put_back_on_every_processor(processor, usual, bits):
     code.function(SIGNATURE, train)
     lines = code.text.replace("llvm.x86.sse.", "").replace("llvm.aarch64.", "").splitlines()
     text = "\n".join(line for line in lines if not line.startswith("declare"))
-    engine, place = machine().compiled(REGISTERS[processor] + text)
+    engine, place = compiled(REGISTERS[processor] + text)
     seen = np.zeros(2, np.int64)
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)(place)
     run(seen.ctypes.data, 0, usual, 0)

@@ -387,43 +387,43 @@ def folder(monkeypatch, tmp_path):
 
 def test_machine_code_is_kept_for_its_owner_only(folder):
     assert machine.cache_folder() == folder
-    machine.keep(folder, "name", b"code")
-    assert machine.read(folder, "name") == b"code"
+    machine.keep(folder / "name.o", b"code")
+    assert machine.read(folder / "name.o") == b"code"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "name.o").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_folder_or_file_that_others_may_write_is_not_trusted(folder):
     machine.cache_folder()
-    machine.keep(folder, "name", b"code")
+    machine.keep(folder / "name.o", b"code")
     (folder / "name.o").chmod(0o622)
-    assert machine.read(folder, "name") is None
+    assert machine.read(folder / "name.o") is None
     folder.chmod(0o777)
     assert machine.cache_folder() is None
 
 
 def test_a_damaged_file_is_not_run(folder):
     machine.cache_folder()
-    machine.keep(folder, "name", b"code")
+    machine.keep(folder / "name.o", b"code")
     (folder / "name.o").write_bytes((folder / "name.o").read_bytes()[:-1] + b"x")
-    assert machine.read(folder, "name") is None
+    assert machine.read(folder / "name.o") is None
     (folder / "name.o").write_bytes(b"")
-    assert machine.read(folder, "name") is None
-    assert machine.read(folder, "other") is None
+    assert machine.read(folder / "name.o") is None
+    assert machine.read(folder / "other.o") is None
 
 
 def test_links_are_not_followed(folder, tmp_path):
     machine.cache_folder()
-    machine.keep(folder, "name", b"code")
+    machine.keep(folder / "name.o", b"code")
     (folder / "other.o").symlink_to(folder / "name.o")
-    assert machine.read(folder, "other") is None
+    assert machine.read(folder / "other.o") is None
 
 
 def test_the_oldest_files_are_removed(folder, monkeypatch):
     monkeypatch.setattr(machine, "MOST_CACHED", 3)
     machine.cache_folder()
     for name in "abcde":
-        machine.keep(folder, name, b"code")
+        machine.keep(folder / f"{name}.o", b"code")
     assert len(list(folder.iterdir())) == 3
 
 

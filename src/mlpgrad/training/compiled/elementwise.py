@@ -42,20 +42,10 @@ class Elementwise:
     def write(self) -> None:
         """Write the loops, unless their results are never read."""
         if self.stored:
-            self._axis()
+            vectors = -(-self.inner // self.lanes)
+            self.code.nest(self.outer, self._row, AT_ONCE // vectors)
 
-    def _axis(self, *indices: Index) -> None:
-        """Write the loop over the next axis, and those inside it."""
-        if len(indices) == len(self.outer):
-            self._row(indices)
-            return
-        left = self.outer[len(indices) :]
-        short = math.prod(left) * -(-self.inner // self.lanes) <= AT_ONCE
-        self.code.loop(
-            left[0], lambda i, _: self._axis(*indices, i), unrolled=left[0] if short else 1
-        )
-
-    def _row(self, indices: Sequence[Index]) -> None:
+    def _row(self, *indices: Index) -> None:
         """Write the loop over the innermost axis: whole vectors, several at once, and the rest."""
         lanes, (whole, rest) = self.lanes, divmod(self.inner, self.lanes)
         heavy = any(operation.kind in TRANSCENDENTAL for operation in self.operations)

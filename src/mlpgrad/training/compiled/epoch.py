@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from mlpgrad.training.compiled.blocks import row_sums
 from mlpgrad.training.compiled.operands import Operand, Operation, Tapes
@@ -31,7 +31,7 @@ def write_train(code: Code, tapes: Tapes[Operation, Operand], processor: str) ->
         code.do(f"call void @epoch({code.load(row, 'p8')}, {row}, i64 %batches, i64 %before)")
 
     def train() -> None:
-        with subnormal_as_zero(code, processor):
+        with subnormal_as_zero(code, processor) if processor else nullcontext():
             code.loop(code.given("members", "n8"), member)
 
     head = "internal void @epoch(ptr %table, ptr %row, i64 %batches, i64 %before)"
@@ -84,8 +84,9 @@ def _keep(
             code.copy(target, code.at(flat), flat.shape[0] * flat.size)
         code.store(sane + 24, code.number(1, "f8"))
 
-    grads = tapes.grads.inserted(0)
-    squares = Operand(grads.kind, (1, 1), (0, 0), "scratch", code.scratch)
+    (count,), kind, size = tapes.grads.shape, tapes.grads.kind, tapes.grads.size
+    grads = tapes.grads._replace(shape=(1, count), strides=(0, size))
+    squares = Operand(kind, (1, 1), (0, 0), "scratch", code.scratch)
     code.scratch += 64
     row_sums(code, grads, grads, squares)
     finite = (code.read(squares, ()) * 0).compare("oeq", 0)
@@ -107,13 +108,9 @@ def subnormal_as_zero(code: Code, processor: str) -> Iterator[None]:
     Parameters
     ----------
     processor : str
-        See `Machine`; the mode of an unknown one is not changed.
+        x86 or arm.
     """
-    if not processor:
-        yield
-        return
-    x86 = processor == "x86"
-    at = code.op("alloca i32", "p8")
+    x86, at = processor == "x86", code.op("alloca i32", "p8")
     if x86:
         code.run("llvm.x86.sse.stmxcsr", at)
         old = code.load(at, "i4")

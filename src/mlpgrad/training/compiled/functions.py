@@ -1,8 +1,8 @@
 """NumPy's functions of numbers, written with LLVM's: exp, log, tanh and others.
 
-Polynomials are Taylor's, those of fdlibm (log) and of Cephes (S. L. Moshier, "Methods and programs
-for mathematical functions", 1989); tanh in float32 is Eigen's rational function. Multiply, add,
-divide and sqrt are never contracted, so that their results equal NumPy's bit for bit.
+exp is Taylor's series, log is fdlibm's, and tanh is a rational function of Cephes (S. L. Moshier,
+"Methods and programs for mathematical functions", 1989) or Eigen. Multiply, add, divide and sqrt
+are never contracted, so that their results equal NumPy's bit for bit.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def clamped(x: Value, low: float, high: float) -> Value:
 
 def maximum(a: Value, b: Value, how: str = "ogt", name: str = "maximum") -> Value:
     """Return the larger number, or NaN if one of them is."""
-    if b.constant:  # one instruction keeps the NaN of the other operand
+    if not b.name.startswith("%"):  # a constant: one instruction keeps the NaN of the other operand
         return select(b.compare(how, a), b, a)
     return a.call(name, b)
 
@@ -148,17 +148,13 @@ def tanh(x: Value) -> Value:
 
 
 def ndtr(x: Value) -> Value:
-    """The normal distribution function, (1 + erf(x / sqrt 2)) / 2, computed in float64."""
+    """The normal distribution function, erfc(-x / sqrt 2) / 2, computed in float64."""
     if x.kind == "f4":
         return ndtr(x.to("f8")).to("f4")
-    u = x * math.sqrt(0.5)
-    size, square = u.call("fabs"), u * u
-    near = fma(u * quotient(square, of.ERF), 0.5, 0.5)
-    erfc = select(size.compare("olt", 8), quotient(size, of.ERFC), quotient(size, of.TAIL))
-    tail = select(size.compare("olt", 27), erfc * exp(-square), x.like(0)) * 0.5
-    tail = select(u.compare("ogt", 0), 1 - tail, tail)
-    y = select(size.compare("olt", 1), near, tail)
-    return select(x.compare("uno", x), x, y)
+    z = (x * math.sqrt(0.5)).call("fabs")
+    t = 2 / (z + 2)
+    tail = t * exp(polynomial(t * 2 - 1, of.ERFC)) * exp(-(z * z)) * 0.5
+    return select(x.compare("olt", 0), tail, 1 - tail)
 
 
 def quotient(x: Value, coefficients: tuple[Sequence[float], Sequence[float]]) -> Value:

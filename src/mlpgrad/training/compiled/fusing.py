@@ -73,8 +73,7 @@ def read_from_memory(groups: Sequence[Group]) -> list[Operand]:
     """Return all operands that a group reads from memory; other results need not be stored."""
     found: list[Operand] = []
     for group in groups:
-        if group.elementwise:
-            found += [operand for operand, _ in group.exposed()]
-        else:
-            found += [*group.operations[0].reads, group.operations[0].write]
+        first = group.operations[0]
+        whole = [] if group.elementwise else [*first.reads, first.write]
+        found += whole or [operand for operand, _ in group.exposed()]
     return found

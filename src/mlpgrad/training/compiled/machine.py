@@ -44,37 +44,18 @@ class Machine:
         self.cpu = llvm.get_host_cpu_name()
         features = llvm.get_host_cpu_features()
         self.features = features.flatten()
-        wide = 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
-        self.width = wide
+        self.width = 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
         family = llvm.get_process_triple().partition("-")[0]
         known = {"x86_64": "x86", "aarch64": "arm", "arm64": "arm"}
         self.processor = known.get(family, "")
-        self.registers = 32 if wide == 64 or self.processor == "arm" else 16
+        self.registers = 32 if self.width == 64 or self.processor == "arm" else 16
         versions = f"{__version__} {llvmlite.__version__} {llvm.llvm_version_info}"
         self.identity = f"{self.cpu} {self.features} {versions}"
 
-    def _target_machine(self) -> Any:
+    def target(self) -> Any:
         """Return a new target machine, since an engine takes ownership of its own."""
         target = self.llvm.Target.from_default_triple()
         return target.create_target_machine(cpu=self.cpu, features=self.features, opt=1, jit=True)
-
-    def compiled(self, text: str) -> tuple[Any, int]:
-        """The engine that holds the machine code of a module, and the address of its `train`."""
-        key = hashlib.sha256(f"{self.identity}\0{text}".encode()).hexdigest()
-        folder = cache_folder()
-        code = read(folder, key)
-        if code is None:
-            module = self.llvm.parse_assembly(text)
-            module.verify()
-            code = self._target_machine().emit_object(module)
-            keep(folder, key, code)
-        empty = self.llvm.parse_assembly(f"declare {SIGNATURE}")
-        engine = self.llvm.create_mcjit_compiler(empty, self._target_machine())
-        engine.add_object_file(self.llvm.ObjectFileRef.from_data(code))
-        engine.finalize_object()
-        if not (place := engine.get_function_address("train")):
-            raise RuntimeError("the compiled module has no function `train`")
-        return engine, place
 
 
 @functools.cache
@@ -85,8 +66,24 @@ def machine() -> Machine:
 
 @functools.lru_cache(maxsize=32)
 def compiled(text: str) -> tuple[Any, int]:
-    """Return the machine code of a module, compiled once per process."""
-    return machine().compiled(text)
+    """The engine that holds the machine code of a module, and the address of its `train`."""
+    here = machine()
+    key = hashlib.sha256(f"{here.identity}\0{text}".encode()).hexdigest()
+    folder = cache_folder()
+    code = read(folder / f"{key}.o") if folder else None
+    if code is None:
+        module = here.llvm.parse_assembly(text)
+        module.verify()
+        code = here.target().emit_object(module)
+        if folder:
+            keep(folder / f"{key}.o", code)
+    empty = here.llvm.parse_assembly(f"declare {SIGNATURE}")
+    engine = here.llvm.create_mcjit_compiler(empty, here.target())
+    engine.add_object_file(here.llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    if not (place := engine.get_function_address("train")):
+        raise RuntimeError("the compiled module has no function `train`")
+    return engine, place
 
 
 # the cache holds code that is executed, so it must belong to the user
@@ -94,17 +91,13 @@ def compiled(text: str) -> tuple[Any, int]:
 
 def cache_folder() -> Path | None:
     """Return the cache folder, created if necessary; None without a trusted folder."""
-    given = os.environ.get(CACHE)
-    if given == "":
+    if os.environ.get(CACHE) == "":
         return None
-    if given is not None:
-        folder = Path(given)
-    elif sys.platform == "win32":
-        folder = Path(os.environ.get("LOCALAPPDATA", "~")).expanduser() / "mlpgrad" / "compiled"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        folder = Path(base).expanduser() / "mlpgrad" / "compiled"
+    windows = sys.platform == "win32"
+    name, home = ("LOCALAPPDATA", "~") if windows else ("XDG_CACHE_HOME", "~/.cache")
+    usual = Path(os.environ.get(name) or home, "mlpgrad", "compiled")
     try:
+        folder = Path(os.environ.get(CACHE, usual)).expanduser()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder if _own(folder) else None
     except (OSError, RuntimeError):  # no home folder, for instance
@@ -120,11 +113,8 @@ def _own(path: Path) -> bool:
     return found.st_uid == os.geteuid() and not found.st_mode & others and not path.is_symlink()
 
 
-def read(folder: Path | None, key: str) -> bytes | None:
+def read(path: Path) -> bytes | None:
     """Return machine code from the cache; None if it is missing or damaged."""
-    if folder is None:
-        return None
-    path = folder / f"{key}.o"
     with suppress(OSError):
         if _own(path):
             digest, _, code = path.read_bytes().partition(b"\n")
@@ -133,15 +123,13 @@ def read(folder: Path | None, key: str) -> bytes | None:
     return None
 
 
-def keep(folder: Path | None, key: str, code: bytes) -> None:
+def keep(path: Path, code: bytes) -> None:
     """Write machine code to the cache, completely or not at all, and remove the oldest."""
-    if folder is None:
-        return
     with suppress(OSError):
-        handle, draft = tempfile.mkstemp(dir=folder, suffix=".draft")  # readable only by its owner
+        handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".draft")  # for its owner only
         with os.fdopen(handle, "wb") as file:
             file.write(hashlib.sha256(code).hexdigest().encode() + b"\n" + code)
-        Path(draft).replace(folder / f"{key}.o")
-        files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
-        for path in files[:-MOST_CACHED]:
-            path.unlink(missing_ok=True)
+        Path(draft).replace(path)
+        files = sorted(path.parent.iterdir(), key=lambda other: other.stat().st_mtime)
+        for oldest in files[:-MOST_CACHED]:
+            oldest.unlink(missing_ok=True)

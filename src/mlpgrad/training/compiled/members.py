@@ -62,11 +62,12 @@ class Member:
         rule.apply(Prepared(*map(tape.recorded, rule._prepared)))
         return tape.calls
 
-    def moved_to(self) -> list[Any]:
-        """Return the targets of the members' pointers in the network and its optimizer."""
-        network, state = self.network, self.optimizer.state
-        flats = [network._params, network._grads, network._state]
-        return [*flats, *network.rngs, *(state[name] for name in self.rule.state)]
+    def moved(self) -> list[tuple[Array, Array]]:
+        """Return the arrays of the private copy with those of the network and its optimizer."""
+        own, network, state = self.trial.network, self.network, self.optimizer.state
+        names = ("_params", "_grads", "_state")
+        flats = [(getattr(own, name), getattr(network, name)) for name in names]
+        return [*flats, *((array, state[name]) for name, array in self.rule.state.items())]
 
     def place(self, index: int, buffers: dict[int, Array]) -> Callable[[Any], Any]:
         """Map what was recorded to a member's own parameters, state and generator.
@@ -78,24 +79,15 @@ class Member:
         buffers : dict
             The thread's copies of all other arrays, by the id of the original; filled as needed.
         """
-        own, network, row = self.trial.network, self.network, index if self.several else ...
-        moved = {
-            id(getattr(own, name)): getattr(network, name)[row]
-            for name in ("_params", "_grads", "_state")
-        }
-        for name, array in self.rule.state.items():
-            moved[id(array)] = self.optimizer.state[name][row]
-        for mine, theirs in zip(own.rngs, network.rngs[index : index + 1], strict=True):
-            moved[id(mine)] = theirs
+        row = index if self.several else ...
+        moved: dict[int, Any] = {id(own): live[row] for own, live in self.moved()}
+        moved[id(self.trial.network.rngs[0])] = self.network.rngs[index]
 
         def place(thing: Any) -> Any:
-            if id(thing) in moved:
-                return moved[id(thing)]
-            if not self.several:
-                return thing
-            if id(thing) not in buffers:
-                buffers[id(thing)] = thing.copy()
-            return buffers[id(thing)]
+            key = id(thing)
+            if key not in moved and key not in buffers:
+                buffers[key] = thing.copy() if self.several else thing
+            return moved[key] if key in moved else buffers[key]
 
         return place
 
@@ -116,5 +108,4 @@ def rule_of(optimizer: Optimizer, several: bool) -> Optimizer:
     rate = optimizer._learning_rate
     if np.ndim(rate):  # type: ignore[arg-type]
         rule.learning_rate = float(np.asarray(rate)[0])
-    rule._forget_views()
     return rule

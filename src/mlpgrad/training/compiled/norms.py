@@ -15,14 +15,13 @@ FAR = 2.0**-600
 
 def written_out(calls: Sequence[Call]) -> Iterator[Call]:
     """Yield the calls of a tape, with simpler calls instead of `clip_norm` and `bound_columns`."""
-    forms: dict[str, Callable[..., None]] = {"clip_norm": clip_norm, "bound_columns": bound_columns}
     for call in calls:
-        if call.name not in forms:
+        if call.name not in FORMS:
             yield call
             continue
         tape = Tape()
         with np.errstate(all="ignore"):  # they are made once, to be recorded
-            forms[call.name](*map(tape.recorded, call.inputs))
+            FORMS[call.name](*map(tape.recorded, call.inputs))
         yield from tape.calls
 
 
@@ -43,3 +42,6 @@ def bound_columns(weights: Any, bound: float) -> None:
     """Write w_j min(1, bound / |w_j|) for each column of weights (in, out)."""
     norms = np.sqrt(np.add.reduce(weights * weights, axis=-2, keepdims=True))
     np.multiply(weights, bound / np.maximum(norms, bound), weights)
+
+
+FORMS: dict[str, Callable[..., None]] = {f.__name__: f for f in (clip_norm, bound_columns)}

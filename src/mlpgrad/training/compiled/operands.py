@@ -59,12 +59,6 @@ class Operand(NamedTuple):
     def T(self) -> Operand:  # noqa: N802  # NumPy's name
         return self._replace(shape=self.shape[::-1], strides=self.strides[::-1])
 
-    def inserted(self, axis: int) -> Operand:
-        """Return the same array with one more axis, of length 1."""
-        shape, strides = self.shape, self.strides
-        shape, strides = (*shape[:axis], 1, *shape[axis:]), (*strides[:axis], 0, *strides[axis:])
-        return self._replace(shape=shape, strides=strides)
-
     def spread(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the strides in a loop over `shape`, with NumPy's broadcasting."""
         extra = len(shape) - len(self.shape)
@@ -243,9 +237,23 @@ class Reader:
         return self._copy(*call.inputs)
 
     def _dot(self, call: Call) -> Operation:
+        """Return a product of matrices, which vectors are seen as."""
+        a, b, out = *call.inputs, call.output
+        if max(a.ndim, b.ndim) > 2 or out is None:
+            raise NotCoveredError("dot of more than two axes")
+        if a.ndim == 1:
+            a, out = a[None], out[None]
+        if b.ndim == 1:
+            b, out = b[:, None], out[..., None]
+        return self._made(call._replace(name="matmul", output=out), a, b)
+
+    def _matmul(self, call: Call) -> Operation:
         return self._made(call, *call.inputs)
 
-    _matmul = _vecdot = _dot
+    def _vecdot(self, call: Call) -> Operation:
+        arrays = *call.inputs, call.output
+        a, b, out = (array[None] if call.inputs[0].ndim == 1 else array for array in arrays)
+        return self._made(call._replace(output=out), a, b)
 
     def _add_reduce(self, call: Call) -> Operation:
         """Return a sum as a product with ones."""
@@ -259,7 +267,7 @@ class Reader:
         ones = np.ones(x.shape[-1 if last else -2], x.dtype)
         ones.flags.writeable = False
         factors = (x, ones) if last else (ones, x)
-        return self._made(call._replace(name="dot", output=out), *factors)
+        return self._dot(call._replace(inputs=factors, output=out))
 
     def _argmax(self, call: Call) -> Operation:
         x, axis = call.inputs
@@ -271,15 +279,17 @@ class Reader:
         table, places, axis, mode = call.inputs
         if axis is None and table.flags.c_contiguous:  # by indices into the flattened array
             table, axis = table.reshape(-1, 1), 0
-        if mode != "clip" or axis not in (0, -1):
+        if mode != "clip" or axis not in (0, -1) or call.output is None:
             raise NotCoveredError(f"take along axis {axis}")
-        return self._made(call, table, places, option=axis)
+        out = call.output
+        if axis == -1:  # columns
+            table, out = table.T, out.T
+        return self._made(call._replace(output=out), table, places[..., None])
 
     def _random(self, call: Call) -> Operation:
-        generator, size, _ = call.inputs
-        if size is not None or call.output is None or not call.output.flags.c_contiguous:
+        (generator, size, _), out = call.inputs, call.output
+        if size is not None or out is None or not out.flags.c_contiguous:
             raise NotCoveredError("random numbers with a size")
-        number = "next_uint32" if call.output.dtype == np.float32 else "next_uint64"
-        names = ("state_address", number)
+        names = "state_address", f"next_uint{8 * out.itemsize}"
         roots = tuple(self._number_of((generator, name), generator, name) for name in names)
-        return self._made(call, option=roots)
+        return self._made(call._replace(output=out.reshape(-1)), option=roots)

@@ -26,17 +26,6 @@ class Products:
 
     # the operations
 
-    def dot(self, operation: Operation) -> None:
-        """Write NumPy's dot of matrices and vectors."""
-        a, b, c = _operands(operation)
-        if max(len(a.shape), len(b.shape)) > 2:
-            raise NotCoveredError("dot of more than two axes")
-        if len(a.shape) == 1:
-            a, c = a.inserted(0), c.inserted(0)
-        if len(b.shape) == 1:
-            b, c = b.inserted(1), c.inserted(1)
-        self.product(a, b, c)
-
     def matmul(self, operation: Operation) -> None:
         """Write a product for each index of the leading axes."""
         operands = _operands(operation)
@@ -45,22 +34,17 @@ class Products:
             raise NotCoveredError("matmul of vectors")
 
         def member(*indices: Index) -> None:
-            if len(indices) < len(lead):
-                self.code.loop(lead[len(indices)], lambda i, _: member(*indices, i))
-                return
             own = [indices[len(lead) + 2 - len(operand.shape) :] for operand in operands]
             parts = [self.code.part(o, *places) for o, places in zip(operands, own, strict=True)]
             self.product(*(o._replace(shape=o.shape[-2:], strides=o.strides[-2:]) for o in parts))
 
-        member()
+        self.code.nest(lead, member)
 
     def vecdot(self, operation: Operation) -> None:
         """Write the scalar product of each row of one matrix with the same row of another."""
         a, b, c = _operands(operation)
         if a.shape != b.shape or len(a.shape) > 2:
             raise NotCoveredError("vecdot of broadcast shapes")
-        if len(a.shape) == 1:
-            a, b, c = a.inserted(0), b.inserted(0), c.inserted(0)
         row_sums(self.code, a, b, c)
 
     # choice of the kernel
@@ -72,11 +56,11 @@ class Products:
             self._by_blas(self.integer, a, b, c)
         elif n == 1 < m and a.strides[0] == c.strides[0] == size:
             Blocks(self.code, b.T, a.T, c.T).write()  # its one row is as long as m
-        elif n == 1 < m:
+        elif n == 1:
             row_sums(self.code, a, b.T, c)
-        elif b.value is not None or n == 1 or b.strides[1] == c.strides[1] == size:
+        elif b.value is not None or b.strides[1] == c.strides[1] == size:
             Blocks(self.code, a, b, c).write()
-        elif m == 1 and (b.strides[0] == size or k == 1):
+        elif m == 1:
             row_sums(self.code, b.T, a, c.T)
         elif b.strides[0] == c.strides[1] == size:
             Blocks(self.code, a, self._transposed(b), c).write()

@@ -41,10 +41,7 @@ def take(code: Code, operation: Operation) -> None:
     (table, places), out = operation.reads, operation.write
     if places.kind != "i8" or len(table.shape) != 2 or out.kind != table.kind:
         raise NotCoveredError("take of more than two axes")
-    out = as_matrix(out)
-    if operation.option == -1:  # columns
-        table, out = table.T, out.T
-    places = as_matrix(places.inserted(len(places.shape)))
+    places, out = as_matrix(places), as_matrix(out)
     (count, width), wanted = table.shape, places.shape[0]
     if out.shape != (wanted, width):
         raise NotCoveredError("take into another shape")
@@ -75,8 +72,7 @@ def random(code: Code, operation: Operation) -> None:
         value = drawn.write("lshr", shift).to(out.kind) * factor
         code.store(code.at(out, i), value)
 
-    out = out._replace(strides=(out.size,))
-    code.loop(math.prod(out.shape), one)
+    code.loop(out.shape[0], one)
 
 
 def as_matrix(operand: Operand) -> Operand:

@@ -49,10 +49,6 @@ class Value:
         element = ELEMENTS[self.kind]
         return element if self.lanes == 1 else f"<{self.lanes} x {element}>"
 
-    @property
-    def constant(self) -> bool:
-        return not self.name.startswith("%")
-
     def __str__(self) -> str:
         return f"{self.type} {self.name}"
 

@@ -107,7 +107,7 @@ class CompiledWorker(Worker):
         watched = self.step._watched
         self.step.refresh()
         replaced = self._program is not None and any(
-            a is not b for a, b in zip(self._member.moved_to(), self._arrays, strict=True)
+            a is not b for (_, a), (_, b) in zip(self._member.moved(), self._moved, strict=True)
         )
         if self.step._watched is not watched or replaced:
             self._program = None
@@ -122,7 +122,7 @@ class CompiledWorker(Worker):
             self.refused = f"{error} is not compiled"
             vars(self.network)["compiled_because"] = self.refused
             return
-        self._member, self._arrays = member, member.moved_to()
+        self._member, self._moved = member, member.moved()
         self._shares, tables = split(self._size, min(threads(), self._size)), []
         for share in self._shares:
             buffers: dict[int, Array] = {}

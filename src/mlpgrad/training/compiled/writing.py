@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from mlpgrad.training.compiled.operands import Operand
@@ -123,6 +124,19 @@ class Code(Instructions):
         self.label(f"{label}e")
         return new
 
+    def nest(
+        self, shape: Sequence[int], body: Callable[..., None], most: int = 0, *indices: Index
+    ) -> None:
+        """Write `body(*indices)` in loops over some axes, unrolled for `most` repetitions."""
+        if not shape:
+            body(*indices)
+            return
+        self.loop(
+            shape[0],
+            lambda i, _: self.nest(shape[1:], body, most, *indices, i),
+            unrolled=shape[0] if math.prod(shape) <= most else 1,
+        )
+
     def strips(self, count: int, size: int, body: Callable[[Index, int], None]) -> None:
         """Write `body(start, length)` for every `size` of `count` elements, and for the rest."""
         whole, rest = divmod(count, size)
@@ -153,7 +167,7 @@ class Code(Instructions):
 
     def part(self, operand: Operand, *indices: Index) -> Operand:
         """Return the part of an operand that begins at an element."""
-        if operand.value is not None:
+        if operand.value is not None or not indices:
             return operand
         return operand._replace(root=self.at(operand, *indices).name, offset=0)
 
