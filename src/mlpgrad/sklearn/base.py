@@ -30,6 +30,7 @@ from mlpgrad.sklearn.building import (
     dense_layers,
     take_over,
 )
+from mlpgrad.sklearn.options import check_options, sees_all_rows
 from mlpgrad.sklearn.solving import (
     Rows,
     network_data,
@@ -40,15 +41,7 @@ from mlpgrad.sklearn.solving import (
 )
 from mlpgrad.sklearn.sparse import predict_sparse
 from mlpgrad.sklearn.tasks import CallbackSupportMixin
-
-
-def makes_steps(estimator: Any) -> bool:
-    """Return whether the solver trains on minibatches; raise AttributeError if not."""
-    if estimator.solver == "lbfgs":
-        raise AttributeError(
-            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
-        )
-    return True
+from mlpgrad.training.session import Method
 
 
 class BaseMLP(CallbackSupportMixin, BaseEstimator):
@@ -57,7 +50,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS)), Activation, list, tuple],
-        "solver": [StrOptions({"lbfgs", "sgd", "adam"}), Optimizer],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"}), Optimizer, Method],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
@@ -156,7 +149,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation_data: Any = None
     ) -> Any:
-        self._check_options(incremental, validation_data)
+        check_options(self, incremental, validation_data)
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._checked(X, y, incremental, reset=first)
         if sample_weight is not None:
@@ -166,7 +159,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         if first:
             self._initialize(Rows(X, y, sample_weight))
         model = self._model(X, trains=True)
-        if self.solver == "lbfgs":
+        if sees_all_rows(self.solver):
             train_at_once(self, model, with_class_weight(self, Rows(X, y, sample_weight)))
         else:
             self._fit_in_epochs(Rows(X, y, sample_weight), incremental, validation_data)
@@ -176,24 +169,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 "values and need to be preprocessed."
             )
         return self
-
-    def _check_options(self, incremental: bool, validation_data: Any) -> None:
-        """Raise ValueError for options that contradict one another."""
-        if np.any(np.asarray(self.hidden_layer_sizes) <= 0):
-            sizes = np.atleast_1d(self.hidden_layer_sizes).tolist()
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-        stops = self.early_stopping or self.stop_on_loss
-        if self.early_stopping and self.stop_on_loss:
-            raise ValueError(
-                "early_stopping and stop_on_loss are both True; choose one, to stop on the score "
-                "or on the loss of the held-out rows"
-            )
-        if stops and incremental:
-            name = "early_stopping" if self.early_stopping else "stop_on_loss"
-            raise ValueError(f"partial_fit does not support {name}=True")
-        if not stops and (validation_data is not None or self.refit):
-            name = "refit=True" if self.refit else "validation_data"
-            raise ValueError(f"{name} needs early_stopping=True or stop_on_loss=True")
 
     def _fit_in_epochs(self, rows: Rows, incremental: bool, validation_data: Any) -> None:
         """Train on minibatches; with `refit`, train on all rows again."""
@@ -226,7 +201,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self.model_ = self._new_model(rows.x)
         self._fit_scaling(rows)
         self.coefs_, self.intercepts_ = self._views()
-        if self.solver == "lbfgs":
+        if sees_all_rows(self.solver):
             return
         self.loss_curve_: list[float] = []
         self._no_improvement_count = 0
@@ -261,7 +236,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             outputs,
             loss,
             # scikit-learn's L-BFGS always computes in double precision
-            dtype=np.float64 if self.solver == "lbfgs" else dtype,
+            dtype=np.float64 if sees_all_rows(self.solver) else dtype,
             sparse=sparse,
             random_state=random_state,
             members=self.n_members,

@@ -19,9 +19,10 @@ from sklearn.utils.validation import validate_data
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses.base import Loss
 from mlpgrad.losses.binary import _SigmoidLoss
-from mlpgrad.sklearn.base import BaseMLP, makes_steps
+from mlpgrad.sklearn.base import BaseMLP
 from mlpgrad.sklearn.documentation import documented
 from mlpgrad.sklearn.losses import loss_of_classes
+from mlpgrad.sklearn.options import makes_steps
 
 
 @documented
@@ -43,8 +44,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         for each class or label.
     label_smoothing : float, default=0.0
         Fraction of each label that is spread over all classes.
-    class_weight : dict, 'balanced' or None, default=None
-        Factors for the weights of each class's rows in training: see `sample_weight` in `fit`.
+    class_weight : dict, list of dict, 'balanced' or None, default=None
+        Factors for the weights of each class's rows in training: see `sample_weight` in `fit`. With
+        several labels, a dict for each of them, whose factors are multiplied.
     {further}
 
     Attributes
@@ -71,7 +73,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions({"log_loss"}), Loss],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
     }
 
     def __init__(
@@ -133,6 +135,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return X, self._checked_targets(y)
 
     def _checked_targets(self, y: Any) -> Array:
+        self._check_known(unique_labels(y))
         indicators: Array = self._label_binarizer.transform(y).astype(bool)
         return indicators
 
@@ -147,6 +150,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 f"warm_start can only be used where `y` has the same classes as in the previous "
                 f"call to fit. Previously got {self.classes_}, `y` has {classes}"
             )
+        self._check_known(classes)
+
+    def _check_known(self, classes: Array) -> None:
+        """Raise ValueError for classes that are not among those of the fit."""
         if np.setdiff1d(classes, self.classes_, assume_unique=True).size:
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "

@@ -13,14 +13,16 @@ activation : {'identity', 'logistic', 'tanh', 'relu'}, Activation or list, defau
     Activation of the hidden layers: z, 1 / (1 + exp(-z)), tanh(z) or max(0, z). Beyond
     scikit-learn, it can be an object such as `mlpgrad.GELU()` or of a user-defined class, or a
     list with one per layer.
-solver : {'lbfgs', 'sgd', 'adam'} or Optimizer, default='adam'
+solver : {'lbfgs', 'sgd', 'adam'}, Optimizer or Method, default='adam'
     'adam' (Kingma and Ba 2015) and 'sgd' (gradient descent with momentum) train on minibatches.
     'lbfgs' is SciPy's L-BFGS-B on all rows, which is often better for small data. Beyond
     scikit-learn, it can be an optimizer such as `mlpgrad.NAdam(mlpgrad.OneCycle(0.01, steps=500))`
-    with its own learning rate or schedule; a copy of it is used.
+    with its own learning rate or schedule, or a method that sees all rows, such as
+    `mlpgrad.LevenbergMarquardt()`; a copy of it is used.
 alpha : float, default=0.0001
     Strength of the L2 term alpha/2 sum(w^2), on weights but not biases. It is divided by the
-    number of rows of a batch, or by the sum of their weights.
+    number of rows of a batch, or by the sum of their weights. Not used by a solver that estimates
+    the decay itself (`LevenbergMarquardt(regularisation="bayes")`, its default).
 batch_size : int, default='auto'
     Number of rows per step; 'auto' is `min(200, n_samples)`. Not used by 'lbfgs'.
 learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'

@@ -35,7 +35,8 @@ class LBFGS(Method):
     def __init__(
         self, gradient: BatchGradient, data: Any, *, tolerance: float, iterations: int, calls: int
     ) -> None:
-        self._gradient, self._data = gradient, data
+        self._gradient: BatchGradient | None = gradient
+        self._data: Any = data
         self._limits = {"maxfun": calls, "maxiter": iterations, "gtol": tolerance}
         self.result: Any = None
 
@@ -43,6 +44,8 @@ class LBFGS(Method):
         from scipy.optimize import minimize
 
         network, order = session.network, packed_order(session.network)
+        gradient, data = self._gradient, self._data
+        assert gradient is not None
         params, grads = network.params.reshape(-1), network.grads.reshape(-1)
 
         def value_and_grads(packed: Array) -> tuple[float, Array]:
@@ -50,7 +53,7 @@ class LBFGS(Method):
                 session.begin_epoch()
             params[order] = packed
             with np.errstate(all="ignore"), network.same_randomness():
-                value = self._gradient(*self._data)
+                value = gradient(*data)
             return float(np.sum(value)), grads[order]
 
         def ended(intermediate_result: Any) -> None:
@@ -58,14 +61,17 @@ class LBFGS(Method):
             if network.stop_training or session.record.interrupted:
                 raise StopIteration
 
-        self.result = minimize(
-            value_and_grads,
-            params[order].astype(np.float64),
-            method="L-BFGS-B",
-            jac=True,
-            options=self._limits,
-            callback=ended,
-        )
+        try:
+            self.result = minimize(
+                value_and_grads,
+                params[order].astype(np.float64),
+                method="L-BFGS-B",
+                jac=True,
+                options=self._limits,
+                callback=ended,
+            )
+        finally:
+            self._gradient = self._data = None  # a callback may keep the method
         params[order] = self.result.x
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils import check_array, column_or_1d
@@ -15,10 +16,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses import Poisson
 from mlpgrad.losses.base import Loss
-from mlpgrad.sklearn.base import BaseMLP, makes_steps
+from mlpgrad.sklearn.base import BaseMLP
 from mlpgrad.sklearn.documentation import documented
 from mlpgrad.sklearn.losses import OF_NUMBERS, loss_of_numbers, outputs_for
+from mlpgrad.sklearn.options import makes_steps
 from mlpgrad.sklearn.solving import Rows
+
+MADE_DENSE = 1 << 20
+"""Elements of a sparse input that are made dense at a time, for predictions with uncertainty."""
 
 
 @documented
@@ -209,8 +214,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features)
-            Input.
+        X : array or sparse matrix of shape (n_samples, n_features)
+            Input; some rows of a sparse one are made dense at a time.
 
         Returns
         -------
@@ -227,8 +232,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features)
-            Input.
+        X : array or sparse matrix of shape (n_samples, n_features)
+            Input, as of `predict_std`.
         coverage : float, default=0.9
             Between 0 and 1.
 
@@ -243,8 +248,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _uncertain(self, X: Any, **asked: Any) -> Any:
         """Return the network's prediction with its uncertainty."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False)
-        return self._model(X).predict(X, **asked)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        model = self._model(X)
+        try:
+            if not issparse(X):
+                return model.predict(X, **asked)
+            X = X.tocsr()
+            rows = max(1, MADE_DENSE // X.shape[1])
+            starts = range(0, X.shape[0], rows)
+            parts = [model.predict(X[start : start + rows].toarray(), **asked) for start in starts]
+        except ValueError as error:  # which names the option of `model.predict`
+            raise ValueError(str(error).replace("interval=", "coverage=")) from error
+        return type(parts[0])(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _column(numbers: Array) -> Array:

@@ -16,6 +16,7 @@ from sklearn.utils.optimize import _check_optimize_result
 from mlpgrad._core.arrays import Array
 from mlpgrad.history import History
 from mlpgrad.optimizers import Optimizer
+from mlpgrad.penalties import L2
 from mlpgrad.sequential import Sequential
 from mlpgrad.sklearn.batches import Order, batches_of
 from mlpgrad.sklearn.gradient import BatchGradient
@@ -25,6 +26,7 @@ from mlpgrad.sklearn.stochastic import Epochs
 from mlpgrad.sklearn.stopping import Progress
 from mlpgrad.sklearn.tasks import fit_tasks
 from mlpgrad.training.batches import Batches
+from mlpgrad.training.callbacks import check_callbacks
 from mlpgrad.training.progress import ProgressBar
 from mlpgrad.training.session import Method, Session
 
@@ -82,7 +84,10 @@ def train_in_epochs(
 
 
 def train_at_once(estimator: Any, model: Sequential, rows: Rows) -> None:
-    """Train with L-BFGS on all rows."""
+    """Train with L-BFGS or another method on all rows."""
+    if isinstance(estimator.solver, Method):
+        _train_by(copy.deepcopy(estimator.solver), estimator, model, rows)
+        return
     samples, sparse = rows.x.shape[0], issparse(rows.x)
     gradient = BatchGradient(
         model, estimator.alpha, steps=lambda rows: int(estimator.max_iter), sparse=sparse
@@ -106,6 +111,27 @@ def train_at_once(estimator: Any, model: Sequential, rows: Rows) -> None:
     estimator.loss_ = float(method.result.fun)
 
 
+def _train_by(method: Method, estimator: Any, model: Sequential, rows: Rows) -> None:
+    """Train with a method such as `LevenbergMarquardt`, on the same objective as L-BFGS."""
+    if issparse(rows.x):
+        raise TypeError(f"solver={method!r} needs dense data, got a sparse X; use X.toarray()")
+    samples, (x, target, weights) = rows.x.shape[0], network_data(estimator, model, rows)
+    if model.target_scaling is not None:
+        target = rows.y.astype(model.dtype)  # the objective scales it
+    total = samples if rows.weights is None else float(rows.weights.sum())
+    order = Order(samples, False, estimator._random_state)
+    batches = batches_of((x, target, weights), method.rows_at_once, order, sparse=False)
+    decays = getattr(method, "regularisation", None) is None  # else it finds its own decay
+    if decays and estimator.alpha and total:
+        model.penalties = (L2(estimator.alpha / total),)
+    try:
+        _run(estimator, method, batches, int(estimator.max_iter), rows)
+    finally:
+        model.penalties = ()
+    losses = estimator.history_["loss"]
+    estimator.n_iter_, estimator.loss_ = len(losses), float(np.sum(losses[-1]))
+
+
 def _run(estimator: Any, method: Method, batches: Batches, epochs: int, rows: Rows) -> None:
     """Run a method in a new session."""
     estimator.history_ = History()
@@ -115,7 +141,7 @@ def _run(estimator: Any, method: Method, batches: Batches, epochs: int, rows: Ro
         batches,
         validation=None,
         callbacks=[
-            *(estimator.callbacks or ()),
+            *check_callbacks(list(estimator.callbacks or ())),
             *fit_tasks(estimator, rows),
             *([ProgressBar()] if estimator.progress else []),
         ],

@@ -1,0 +1,66 @@
+"""What the options of the drop-in pair mean together, and which of them contradict one another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlpgrad.training.session import Method
+
+
+def sees_all_rows(solver: Any) -> bool:
+    """Return whether a solver trains on all rows at once instead of on minibatches."""
+    return isinstance(solver, Method) or (isinstance(solver, str) and solver == "lbfgs")
+
+
+def makes_steps(estimator: Any) -> bool:
+    """Return whether the solver trains on minibatches; raise AttributeError if not."""
+    if sees_all_rows(estimator.solver):
+        name = estimator.solver if isinstance(estimator.solver, str) else repr(estimator.solver)
+        raise AttributeError(
+            f"partial_fit is only available for stochastic optimizers. {name} is not stochastic."
+        )
+    return True
+
+
+def check_options(estimator: Any, incremental: bool, validation_data: Any) -> None:
+    """Raise ValueError for options that contradict one another."""
+    if np.any(np.asarray(estimator.hidden_layer_sizes) <= 0):
+        sizes = np.atleast_1d(estimator.hidden_layer_sizes).tolist()
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    stops = estimator.early_stopping or estimator.stop_on_loss
+    if estimator.early_stopping and estimator.stop_on_loss:
+        raise ValueError(
+            "early_stopping and stop_on_loss are both True; choose one, to stop on the score "
+            "or on the loss of the held-out rows"
+        )
+    if stops and incremental:
+        name = "early_stopping" if estimator.early_stopping else "stop_on_loss"
+        raise ValueError(f"partial_fit does not support {name}=True")
+    if not stops and (validation_data is not None or estimator.refit):
+        name = "refit=True" if estimator.refit else "validation_data"
+        raise ValueError(f"{name} needs early_stopping=True or stop_on_loss=True")
+    _check_held_out(estimator, validation_data)
+
+
+def _check_held_out(estimator: Any, validation_data: Any) -> None:
+    """Raise ValueError if held-out rows would have no effect, or are not given as a tuple."""
+    given = {
+        "stop_on_loss=True": estimator.stop_on_loss,
+        "refit=True": estimator.refit,
+        "validation_data": validation_data is not None,
+    }
+    names = [name for name, is_given in given.items() if is_given]
+    if names and sees_all_rows(estimator.solver):
+        raise ValueError(
+            f"{names[0]} needs a solver with epochs of minibatches, got "
+            f"solver={estimator.solver!r}; use 'adam', 'sgd' or an optimizer"
+        )
+    if validation_data is not None and not (
+        isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3)
+    ):
+        raise ValueError(
+            f"validation_data expects (X, y) or (X, y, sample_weight), "
+            f"got {type(validation_data).__name__}"
+        )
