@@ -81,6 +81,11 @@ AROUND = {
         PLAIN.replace("a,b,y\n", "a,b,y\nV,,A\n"),
         "left out, since it holds units: line 2, 'V', 'A'",
     ),
+    "a rule as in Markdown": (
+        PLAIN.replace("a,b,y\n", "a,b,y\n---,---,---\n"),
+        "left out, since it is a rule: line 2, '---', '---', '---'",
+    ),
+    "the end of a file in DOS": (PLAIN + "\x1a", "left out, since every field is empty: line 62"),
     "two files in one": (
         PLAIN + PLAIN,
         "left out, since it repeats the header: line 62",
@@ -168,6 +173,7 @@ def test_codes_with_leading_zeros_keep_their_zeros_as_classes(capsys, path):
         (["$5.10", "€7.20"], "convert the amounts in '$' and in '€' to one unit"),
         ([f"{i}.5{'KM'[i % 2]}" for i in range(30)], "in 'K' and in 'M' to one unit"),
         (["0,536", "1.25", "0.25"], "write all numbers of the column with the decimal sign '.'"),
+        (["1.5", "2.5-", "0.5"], "write the minus sign before the number"),
         (["1.5", "2.5", "-"], "mark it as missing with --missing ',-'"),
     ],
 )
@@ -200,6 +206,10 @@ def test_advice_about_amounts_sees_the_whole_column(path, values, advice):
         (
             with_column([f"{i % 4}h {i:02d}m" for i in range(40)]),
             "column 'b': its 40 texts, such as '0h 00m', count as categories that have nothing",
+        ),
+        (
+            with_column([f"town {i}" for i in range(58)]),
+            "column 'b': 58 different texts in 60 rows tell next to nothing: --without 'b'",
         ),
         (
             with_column([f"{50 + i % 5}°{i:02d}'N" for i in range(40)]),
@@ -260,3 +270,55 @@ def test_errors_in_prediction_name_lines_and_no_options_of_training(capsys, path
         assert words in err
         assert "--categories" not in err
         assert "row" not in err
+
+
+POINTS = table(
+    [[f"{i % 7}", f"{1 + i % 9}.{100 + i * 37 % 900}"] for i in range(60)], ("a", "y"), ";"
+)
+
+
+def test_a_point_that_may_separate_thousands_is_refused_until_something_shows_what_it_is(path):
+    values = np.array([1000 * (1 + i % 9) + 100 + i * 37 % 900 for i in range(60)])
+    with pytest.raises(
+        ValueError, match=r"line 2, column 'y': '1\.100' may be a number with"
+    ) as told:
+        read(path, POINTS)
+    assert "pass --decimal . or --decimal ," in str(told.value)
+    np.testing.assert_allclose(read(path, POINTS, "--decimal", ".").target.y, values / 1000)
+    np.testing.assert_allclose(read(path, POINTS, "--decimal", ",").target.y, values)
+    with_comma = POINTS.replace("\n0;", "\n0,5;")
+    np.testing.assert_allclose(read(path, with_comma).target.y, values)
+    with_point = POINTS.replace("\n0;", "\n0.5;")
+    np.testing.assert_allclose(read(path, with_point).target.y, values / 1000)
+    for_english = POINTS.replace(";", ",")
+    np.testing.assert_allclose(read(path, for_english).target.y, values / 1000)
+    millions = POINTS.replace(";1.", ";1.234.")
+    assert read(path, millions).target.y.max() > 1_234_000
+
+
+def test_predictions_read_points_as_the_training_did(capsys, path):
+    for sign, wanted in ((".", "1.5"), (",", "1500")):
+        rows = [[f"{1 + i % 9}{sign}5", f"{i % 4}{sign}25"] for i in range(60)]
+        path.write_text(table(rows, ("a", "y"), ";"))
+        assert run(capsys, "train", "t.csv", *SHORT)[0] == 0
+        answers = []
+        for text in ("a\n1.500\n", f"a;b\n{wanted};{3}{sign}5\n".replace("1.5", f"1{sign}5")):
+            (path.parent / "new.csv").write_text(text.replace("a\n1.500", "a;b\n1.500;7"))
+            code, out, _ = run(capsys, "predict", "mlpgrad-output/model.npz", "new.csv")
+            assert code == 0
+            answers.append(out)
+        assert answers[0] == answers[1]
+
+
+def test_signs_without_width_do_not_make_text_of_numbers(path):
+    data = read(path, with_column(["\u200b1.5", "\ufeff2.5", "\xa03.5\xa0"]))
+    assert data.columns["b"].kind == "numbers"
+    assert set(data.x["b"]) == {1.5, 2.5, 3.5}
+
+
+def test_years_in_a_row_are_names_of_columns_above_numbers_that_are_not(path):
+    text = table(ROWS, ("2020", "2021", "2022"))
+    assert list(read(path, text).x) == ["2020", "2021"]
+    counts = table([[f"{i}", f"{i + 1}", f"{i + 2}"] for i in range(2020, 2080)][1:],
+                   ("2020", "2021", "2022"))  # fmt: skip
+    assert len(read(path, counts, "--numbers", "0,1").target.y) == 60

@@ -39,6 +39,8 @@ class Data(NamedTuple):
     """Notes on decisions, and on what to check."""
     scaled: bool
     """Whether to standardize the inputs of an array: not if they are in 0 to 1."""
+    decimal: str = ""
+    """The decimal sign of a table; empty if no number shows it."""
 
     def part(self, name: str) -> tuple[Any, Array]:
         """Return inputs and targets of a part."""
@@ -174,7 +176,7 @@ def _table(path: Path, options: argparse.Namespace) -> Data:
     data = _data(path.name, x, target, name, columns, notes)
     found = [*doubts(table, name, target, columns, x), *copies(x, target.y, data.rows)]
     data.notes.extend(f"warning: {doubt}" for doubt in found)
-    return data
+    return data._replace(decimal=table.fields.decimal if table.decimal_is_known else "")
 
 
 def target_of(table: TextTable, wanted: str | None) -> str:

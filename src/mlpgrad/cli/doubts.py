@@ -20,11 +20,13 @@ MOST_FIELDS = 4_000_000  # larger tables are not searched for copies: each field
 SHOWN = 5
 SAME = 1e-7  # at less than this below 1, a correlation is that of one quantity in two units
 MOST_LEVELS = 20
+MOST_DIFFERENT = 0.8  # of all rows: a larger fraction of different texts names rows
 TOTALS = re.compile(
     r"(grand |sub ?)?(totals?|sum)|average|mean|summe|(ins)?gesamt(summe)?|mittelwert|durchschnitt"
     r"|somme|moyenne|totale|suma|media|totaal",
     re.IGNORECASE,
 )
+_BEGINS = re.compile(r"\W*\d")
 _NUMBER = re.compile(r"\d+")
 
 
@@ -48,6 +50,11 @@ def doubts(
             texts = [t for t in table.columns[column] if not table.fields.is_missing(t)]
             yield from _spellings(texts, f"column {column!r}")
             yield from _measures(texts, column)
+            if len(set(texts)) > MOST_DIFFERENT * len(table.lines):
+                yield (
+                    f"column {column!r}: {len(set(texts))} different texts in {len(table.lines)} "
+                    f"rows tell next to nothing: --without {column!r} leaves them out"
+                )
         if decided.kind == NUMBERS:
             yield from _stands_for_gaps(x[column], table, column)
     yield from _sums(table, [*x.values(), *([] if target.classes else [target.y])])
@@ -82,7 +89,7 @@ def _measures(texts: Sequence[str], column: str) -> Iterator[str]:
     """Warn about many texts that begin with a number and differ in numbers only."""
     different = set(texts)
     patterns = {_NUMBER.sub("0", text) for text in different}
-    begin = all(text[:1].isdigit() or text[:1] in "+-" for text in different)
+    begin = all(map(_BEGINS.match, different))
     if len(different) > MOST_LEVELS and begin and len(patterns) < 5 and patterns != {"0"}:
         yield (
             f"column {column!r}: its {len(different)} texts, such as {min(texts)!r}, count as "

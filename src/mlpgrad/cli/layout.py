@@ -154,7 +154,9 @@ def below_header(
     not missing.
     """
     if rows and (units := _units(rows, fields)):
-        notes.append(f"left out, since it holds units: line {lines[0]}, {', '.join(units)}")
+        ruled = not any(any(map(str.isalnum, unit)) for unit in units) and "-" in units[0]
+        what = "is a rule" if ruled else "holds units"
+        notes.append(f"left out, since it {what}: line {lines[0]}, {', '.join(units)}")
         lines, rows = lines[1:], rows[1:]
     again = [line for line, row in zip(lines, rows, strict=True) if row == names]
     if again and len(again) < len(rows):

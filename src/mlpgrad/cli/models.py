@@ -38,6 +38,8 @@ class About(NamedTuple):
     """The mean, or the most frequent class, of the training rows."""
     figures: str
     """Its scores and those of the baseline, as printed."""
+    decimal: str = ""
+    """The decimal sign of the table; empty if no number showed it."""
     noise_rows: int = 0
     """The rows that showed the noise in `model.uncertainty`; 0 if it is not known."""
 

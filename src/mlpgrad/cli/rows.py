@@ -52,7 +52,7 @@ def read_rows(
         return _array_rows(model, path, options)
     if options.missing is None:
         options.missing = about.missing
-    table = read_text(path, options)._replace(decided=True)
+    table = read_text(path, options, about.decimal)._replace(decided=True)
     _tell(table.left_out)
     if with_target:
         target_column(table, about)

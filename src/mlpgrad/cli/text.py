@@ -10,12 +10,14 @@ from typing import NamedTuple
 
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.layout import below_header, laid_out
-from mlpgrad.datasets.amounts import how_to_write
+from mlpgrad.datasets.amounts import how_to_write, is_grouped
 from mlpgrad.datasets.dialect import Dialect
 from mlpgrad.datasets.fields import MISSING, Fields
 from mlpgrad.datasets.files import csv_dialect, csv_encoding, csv_rows
 
+KNOWN = -1, ""
 NAMED = {"tab": "\t", r"\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
+BLANK = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\ufeff\x1a"
 LOOK = 200  # rows that show whether the first line is a header
 _ADVICE = re.compile(r"\bheader=False\b|\b(delimiter|encoding|decimal|missing)=('?)")
 _ROW = re.compile(r"column ('[^']*'|\"[^\"]*\"), row (\d+)")
@@ -39,6 +41,9 @@ class TextTable(NamedTuple):
     """Notes on how the file was read."""
     left_out: list[str]
     """Notes on the parts of the file that are left out, with reasons."""
+    unclear: tuple[int, str] | None = None
+    """Row and column of a number such as `1.200`, whose sign may be that of thousands or decimals,
+    if nothing in the table shows which."""
     decided: bool = False
     """Whether a model has decided on the columns, so that options for columns do not apply."""
 
@@ -78,14 +83,37 @@ class TextTable(NamedTuple):
         return ValueError(f"{self.path}, {problem}{between}{_as_options(advice)}")
 
 
-def read_text(path: Path, options: argparse.Namespace) -> TextTable:
-    """Read a table, in the given or detected dialect."""
+def read_text(path: Path, options: argparse.Namespace, usual: str = "") -> TextTable:
+    """Read a table, in the given or detected dialect.
+
+    Parameters
+    ----------
+    usual : str, optional
+        The decimal sign if the table does not show it. Without it, `12.345` is refused if it may be
+        12345: a comma as the delimiter means that points are decimal signs.
+    """
+    table = _read_text(path, options)
+    if table.unclear is None or options.decimal is not None:
+        return table
+    if usual:
+        return _read_text(path, argparse.Namespace(**vars(options) | {"decimal": usual}))
+    row, name = table.unclear
+    text = table.columns[name][row]
+    if not table.fields.is_number(text):
+        return table  # refused with the column, if it is used
+    raise ValueError(
+        f"{table.place(row, name)}: {text!r} may be a number with three decimals or with separated "
+        f"thousands; pass --decimal . or --decimal ,"
+    )
+
+
+def _read_text(path: Path, options: argparse.Namespace) -> TextTable:
     check_file(path)
     try:
         encoding = csv_encoding(path) if options.encoding is None else options.encoding
         dialect = _dialect(path, options, encoding)
         with csv_rows(path, dialect, encoding) as numbered:
-            rows = [(line, [field.strip() for field in row]) for line, row in numbered]
+            rows = [(line, [field.strip(BLANK) for field in row]) for line, row in numbered]
         fields = Fields(dialect.decimal, missing_texts(options).split(","))
         return _table(path, rows, fields, dialect, encoding, options)
     except ValueError as error:
@@ -140,12 +168,29 @@ def _table(
                 f"got {len(row)}"
             )
     columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
-    sign, parts = fields.decimal, (text for row in rows[:LOOK] for text in row)
-    known = options.decimal or any(sign in text and fields.is_number(text) for text in parts)
+    unclear = None if options.decimal else _unclear(columns, fields, dialect.delimiter)
     head = "a header" if header else "no header: columns are named 0, 1, 2 ..."
-    note = f"columns separated by {dialect.delimiter!r}, decimal sign {sign!r}, {head}"
+    note = f"columns separated by {dialect.delimiter!r}, decimal sign {fields.decimal!r}, {head}"
     note += "" if encoding == "utf-8-sig" else f", encoding {encoding}"
-    return TextTable(path, columns, lines, fields, bool(known), note, left_out)
+    known = bool(options.decimal) or unclear == KNOWN
+    place = None if unclear == KNOWN else unclear
+    return TextTable(path, columns, lines, fields, known, note, left_out, place)
+
+
+def _unclear(
+    columns: dict[str, list[str]], fields: Fields, delimiter: str
+) -> tuple[int, str] | None:
+    """Return the place of a number such as `1.200`, or KNOWN if another shows the decimal sign."""
+    place = None
+    for name, texts in columns.items():
+        for row, text in enumerate(texts):
+            if "." in text or "," in text:
+                if delimiter == "," or not is_grouped(text):
+                    if fields.decimal in text and fields.is_number(text):
+                        return KNOWN
+                elif place is None:
+                    place = row, name
+    return place
 
 
 def _is_data(first: list[str], rows: list[list[str]], fields: Fields) -> bool:
@@ -154,7 +199,7 @@ def _is_data(first: list[str], rows: list[list[str]], fields: Fields) -> bool:
     def like_number(text: str) -> bool:
         return fields.is_number(text) or how_to_write(text, fields.decimal) is not None
 
-    if first == [str(i) for i in range(len(first))]:
+    if _is_count(first, rows):
         return False
     above = [
         like_number(text)
@@ -162,6 +207,15 @@ def _is_data(first: list[str], rows: list[list[str]], fields: Fields) -> bool:
         if text and 2 * sum(like_number(row[i]) for row in rows if i < len(row)) > len(rows)
     ]
     return bool(above) and all(above)
+
+
+def _is_count(first: list[str], rows: list[list[str]]) -> bool:
+    """Return whether the first line counts columns: from 0, or years above other numbers."""
+    start = int(first[0]) if re.fullmatch(r"\d{1,4}", first[0]) else 0
+    if first != [str(start + i) for i in range(len(first))]:
+        return False
+    below = [row[0] for row in rows if len(row) == len(first)]
+    return start == 0 or (len(first) > 2 and not all(text.isdigit() for text in below))
 
 
 def _names(first: list[str], path: Path) -> list[str]:

@@ -76,7 +76,7 @@ def evaluated(model: Sequential, data: Data, options: argparse.Namespace) -> tup
     rows = 0 if target.classes else measure_noise(model, *parts["validation"])
     about = About(
         data.name, data.target_name, target.unit, bool(target.classes), data.columns,
-        missing_texts(options), baseline_of(data), "", rows,
+        missing_texts(options), baseline_of(data), "", data.decimal, rows,
     )  # fmt: skip
     result = compared({name: (predicted(model, x), y) for name, (x, y) in parts.items()}, about)
     figures = [str(result), typical_error(model, about, parts["validation"][0])]

@@ -70,6 +70,8 @@ def how_to_write(text: str, decimal: str) -> str | None:
         return "write a negative number with a minus sign"
     if _SIGNED.fullmatch(text):
         return f"write the minus sign {text[0]!r} as '-'"
+    if text[-1:] == "-" and _PLAIN.fullmatch(text[:-1].replace(decimal, ".")):
+        return "write the minus sign before the number"
     if text[:1] == "'" and _PLAIN.fullmatch(text[1:].replace(decimal, ".")):
         return "write the number without the apostrophe before it"
     if _OTHER_DECIMAL[decimal].fullmatch(text):

@@ -38,7 +38,8 @@ def dialect_of(
     -------
     Dialect
         A comma and a point unless something else fits better. A comma that is always followed by
-        exactly three digits is not assumed to be a decimal sign, since it may separate thousands.
+        exactly three digits is not assumed to be a decimal sign, since it may separate thousands,
+        unless `1.234.567` shows that points do.
         Blanks are the delimiter if there is no other. A first line `sep=;`, as written for Excel,
         is used.
     """
@@ -72,7 +73,8 @@ def _score(lines: list[str], dialect: Dialect, guessed: bool) -> tuple[float, fl
         return 0.0, 0.0
     texts = [field.strip() for row in rows for field in row if len(row) == length]
     commas = [text for text in texts if "," in text]
-    if guessed and dialect.decimal == "," and all(map(is_grouped, commas)):
+    millions = any(text.count(".") > 1 and is_grouped(text) for text in texts)
+    if guessed and dialect.decimal == "," and not millions and all(map(is_grouped, commas)):
         return count / len(rows), 0.0
     fields = Fields(dialect.decimal)
     numbers = sum(fields.is_number(text) or is_amount(text, dialect.decimal) for text in texts)

