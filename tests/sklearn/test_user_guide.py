@@ -6,13 +6,20 @@ import pytest
 pytest.importorskip("sklearn")
 
 from scipy.special import expit, softmax
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_moons
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_digits,
+    load_iris,
+    make_moons,
+)
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlpgrad.sklearn import MLPClassifier, MLPRegressor
+from mlpgrad.training.recorded_step import Trial
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer", "ignore:lbfgs failed to converge"
@@ -119,13 +126,71 @@ def test_a_larger_alpha_gives_smaller_weights():
     assert sizes[0] > sizes[1] > sizes[2]
 
 
+def test_a_larger_alpha_gives_the_regressor_smaller_weights():
+    sizes = []
+    for alpha in (1e-5, 1.0, 100.0):
+        network = MLPRegressor(hidden_layer_sizes=(10,), solver="lbfgs", alpha=alpha)
+        network.set_params(random_state=0).fit(MOONS, MOONS[:, 0] ** 2)
+        sizes.append(sum(np.square(weights).sum() for weights in network.coefs_))
+    assert sizes[0] > sizes[1] > sizes[2]
+
+
 # Algorithms
+
+
+def start_of(**options):
+    """A network with its initial weights, and the same after a step on all rows."""
+    options = {"hidden_layer_sizes": (5,), "activation": "tanh", "random_state": 0, **options}
+    options |= {"max_iter": 1, "batch_size": 150, "warm_start": True}
+    network = MLPRegressor(**{**options, "learning_rate_init": 1e-300}).fit(FLOWERS, SPECIES)
+    before = [array.copy() for array in network.coefs_ + network.intercepts_]
+    network.set_params(learning_rate_init=options["learning_rate_init"])
+    network.fit(FLOWERS, SPECIES)
+    return before, network.coefs_ + network.intercepts_
+
+
+def test_gradient_descent_subtracts_the_gradient_of_loss_and_penalty():
+    alpha, rate = 3.0, 0.01
+    before, after = start_of(solver="sgd", momentum=0.0, alpha=alpha, learning_rate_init=rate)
+    w1, w2, b1, b2 = before
+    hidden = np.tanh(FLOWERS @ w1 + b1)
+    error = (hidden @ w2 + b2)[:, 0] - SPECIES
+    first = error[:, None] * w2[:, 0] * (1 - hidden**2)
+    slopes = [FLOWERS.T @ first, hidden.T @ error[:, None], first.sum(axis=0), error.sum()]
+    slopes = [slope / len(FLOWERS) for slope in slopes]
+    for weights, slope in zip(before[:2], slopes, strict=False):
+        slope += alpha / len(FLOWERS) * weights
+    for old, new, slope in zip(before, after, slopes, strict=True):
+        np.testing.assert_allclose(new, old - rate * slope, rtol=1e-12)
+
+
+def test_adam_adjusts_the_step_of_each_parameter():
+    before, after = start_of(solver="adam", activation="identity", learning_rate_init=0.01)
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_allclose(np.abs(new - old), 0.01, rtol=1e-3)
 
 
 def test_l_bfgs_supports_no_on_line_learning():
     assert not hasattr(MLPClassifier(solver="lbfgs"), "partial_fit")
     for solver in ("sgd", "adam"):
         assert hasattr(MLPClassifier(solver=solver), "partial_fit")
+
+
+# Complexity
+
+
+@pytest.mark.parametrize("n", [50, 150])
+@pytest.mark.parametrize(("m", "h", "k", "o"), [(4, 10, 1, 1), (2, 30, 3, 2), (30, 10, 2, 5)])
+def test_the_products_of_an_iteration_are_as_many_as_the_guide_says(n, m, h, k, o):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(n, m)), rng.normal(size=(n, o))
+    fitted = MLPRegressor(hidden_layer_sizes=(h,) * k, max_iter=1).fit(x, y.squeeze())
+    network = fitted.model_
+    calls = Trial(network.copy(), x, y, None).calls
+    products = [call.inputs for call in calls if call.name == "dot" and call.inputs[0].ndim == 2]
+    count = sum(a.size * b.shape[-1] for a, b in products if b.ndim == 2)
+    formula = n * (m * h + (k - 1) * h * h + h * o)
+    assert 2 * formula < count < 3.5 * formula  # forward, and once or twice backward
 
 
 # Mathematical formulation
@@ -190,6 +255,18 @@ def test_l_bfgs_is_better_on_small_data():
         for solver in ("lbfgs", "adam", "sgd")
     }
     assert losses["lbfgs"] < losses["adam"] < losses["sgd"]
+
+
+def test_adam_is_robust_and_sgd_can_be_better_with_a_tuned_rate():
+    x, y = load_digits(return_X_y=True)
+    x, y, x_test, y_test = x[:1000] / 16, y[:1000], x[1000:] / 16, y[1000:]
+    adam = MLPClassifier(random_state=0, max_iter=60).fit(x, y)
+    assert adam.score(x_test, y_test) > 0.9
+    sgd = {"solver": "sgd", "momentum": 0.9, "max_iter": 60, "random_state": 0}
+    losses = [
+        MLPClassifier(**sgd, learning_rate_init=rate).fit(x, y).loss_ for rate in (0.001, 0.3)
+    ]
+    assert losses[0] > adam.loss_ > losses[1]
 
 
 def test_iterating_oneself_with_a_warm_start():
