@@ -1,4 +1,4 @@
-"""The errors of a table's encoder, with advice for estimators, which have no encoder options."""
+"""Errors of networks and their encoders, with the names of what the estimators have."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 _LEFT_OUT = re.compile(r"with columns=\{(.+?): None\}")
 _CATEGORIES = re.compile(r"write columns=\{(.+?): OneHot\(\)\}")
+_INTERVAL = re.compile(r"\binterval(?==| expects)")
 _GAP = re.compile(r"mark it as missing with missing=\[.*?\]")
 
 
@@ -22,5 +23,17 @@ def advising_on_frames() -> Iterator[None]:
         message = _CATEGORIES.sub(r"write X[\1] = X[\1].astype('category')", message)
         message = _GAP.sub("make it None, a missing value", message)
         if message == given:
+            raise
+        raise type(error)(message) from error
+
+
+@contextmanager
+def advising_on_coverage() -> Iterator[None]:
+    """Rewrite errors about the `interval` of a network's `predict` for `predict_interval`."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        message = _INTERVAL.sub("coverage", str(error))
+        if message == str(error):
             raise
         raise type(error)(message) from error

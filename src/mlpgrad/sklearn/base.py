@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import operator
 from abc import abstractmethod
 from collections.abc import Mapping
 from numbers import Integral, Real
@@ -30,7 +29,7 @@ from mlpgrad.sklearn.building import (
     dense_layers,
     take_over,
 )
-from mlpgrad.sklearn.options import check_options, sees_all_rows
+from mlpgrad.sklearn.options import check_options, sees_all_rows, sizes_of
 from mlpgrad.sklearn.solving import (
     Rows,
     network_data,
@@ -217,7 +216,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _new_model(self, X: Any) -> Sequential:
         """Return a network for such an input, with weights drawn from `_random_state`."""
-        sizes = tuple(map(operator.index, np.atleast_1d(self.hidden_layer_sizes).tolist()))
+        sizes = sizes_of(self.hidden_layer_sizes)
         return self._built(sizes, X.shape[1], X.dtype, issparse(X), self._random_state)
 
     def _built(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,17 @@ def makes_steps(estimator: Any) -> bool:
     return True
 
 
+def sizes_of(given: Any) -> tuple[int, ...]:
+    """Return `hidden_layer_sizes` as a tuple of positive ints."""
+    sizes = np.atleast_1d(given).tolist()
+    if np.any(np.asarray(given) <= 0):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return tuple(map(operator.index, sizes))
+
+
 def check_options(estimator: Any, incremental: bool, validation_data: Any) -> None:
     """Raise ValueError for options that contradict one another."""
-    if np.any(np.asarray(estimator.hidden_layer_sizes) <= 0):
-        sizes = np.atleast_1d(estimator.hidden_layer_sizes).tolist()
-        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    sizes_of(estimator.hidden_layer_sizes)
     stops = estimator.early_stopping or estimator.stop_on_loss
     if estimator.early_stopping and estimator.stop_on_loss:
         raise ValueError(

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses import Poisson
 from mlpgrad.losses.base import Loss
+from mlpgrad.sklearn.advice import advising_on_coverage
 from mlpgrad.sklearn.base import BaseMLP
 from mlpgrad.sklearn.documentation import documented
 from mlpgrad.sklearn.losses import OF_NUMBERS, loss_of_numbers, outputs_for
@@ -250,15 +251,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         model = self._model(X)
-        try:
+        with advising_on_coverage():
             if not issparse(X):
                 return model.predict(X, **asked)
             X = X.tocsr()
             rows = max(1, MADE_DENSE // X.shape[1])
             starts = range(0, X.shape[0], rows)
             parts = [model.predict(X[start : start + rows].toarray(), **asked) for start in starts]
-        except ValueError as error:  # which names the option of `model.predict`
-            raise ValueError(str(error).replace("interval=", "coverage=")) from error
         return type(parts[0])(*map(np.concatenate, zip(*parts, strict=True)))
 
 

@@ -24,6 +24,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.losses.base import Loss
 from mlpgrad.sklearn.advice import advising_on_frames
 from mlpgrad.sklearn.candidates import CANDIDATES, Candidate, Recipe, Table
+from mlpgrad.sklearn.options import sizes_of
 
 BATCHES = 10
 """Batches per epoch if `batch_size` is not given, within the bounds of batch sizes."""
@@ -131,7 +132,7 @@ class TabularMLP(BaseEstimator):
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         rng = check_random_state(self.random_state)
         target, indicators = self._learn_target(y)
-        folds = self._drawn_folds(y, rng) if folds is None else np.unique(folds, False, True)[1]
+        folds = self._drawn_folds(y, rng) if folds is None else self._given_folds(folds)
         table = Table(X, target, indicators, self._weighted(y, sample_weight), folds)
         self.folds_ = folds
         recipe = self._recipe(len(target), rng)
@@ -165,6 +166,7 @@ class TabularMLP(BaseEstimator):
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 f"is None."
             )
+        y = _without_mask(y)
         found: Array = np.asarray(check_array(y, ensure_2d=False, dtype=None, input_name="y"))
         gaps = []
         if found.dtype == object:
@@ -192,6 +194,16 @@ class TabularMLP(BaseEstimator):
         for fold, (_, rows) in enumerate(splitter.split(np.zeros((len(y), 1)), y)):
             folds[rows] = fold
         return folds
+
+    def _given_folds(self, folds: Any) -> Array:
+        """Return the folds given by the user, counted from 0."""
+        names, numbers = np.unique(folds, return_inverse=True)
+        if not 2 <= len(names) <= self.n_members:
+            raise ValueError(
+                f"folds expects from 2 to {self.n_members} folds, since each of the n_members "
+                f"leaves one out, got {len(names)}; give other folds or another n_members"
+            )
+        return numbers
 
     def _names(self, table: Table, recipe: Recipe) -> list[str]:
         """Return the candidates to try: those of `candidates` that suit the table."""
@@ -228,7 +240,7 @@ class TabularMLP(BaseEstimator):
         if patience == "auto":
             patience = int(np.clip(WAITED * batch // rows, *PATIENCE))
         return Recipe(
-            hidden=tuple(int(size) for size in np.atleast_1d(self.hidden_layer_sizes)),
+            hidden=sizes_of(self.hidden_layer_sizes),
             outputs=outputs,
             loss=loss,
             target_scaling=target_scaling,
@@ -257,3 +269,12 @@ class TabularMLP(BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.string = tags.input_tags.categorical = True
         return tags
+
+
+def _without_mask(y: Any) -> Any:
+    """Return nullable whole numbers and booleans of pandas in NumPy's type if none is missing.
+
+    scikit-learn's check would make floating-point numbers of them, which would then be the labels.
+    """
+    plain = getattr(getattr(y, "dtype", None), "numpy_dtype", None)
+    return y.to_numpy(plain) if plain is not None and plain.kind in "iub" and y.notna().all() else y

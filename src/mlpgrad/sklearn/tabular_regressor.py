@@ -13,7 +13,7 @@ from sklearn.utils import check_array, column_or_1d
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses import HalfSquaredError
 from mlpgrad.losses.base import Loss
-from mlpgrad.sklearn.advice import advising_on_frames
+from mlpgrad.sklearn.advice import advising_on_coverage, advising_on_frames
 from mlpgrad.sklearn.candidates import Table
 from mlpgrad.sklearn.documentation import documented
 from mlpgrad.sklearn.tabular import TabularMLP
@@ -164,5 +164,6 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
         low, high : array of shape (n_samples,) or (n_samples, n_outputs)
             Bounds, in the unit of `y`.
         """
-        low, high = self._predicted(X, interval=coverage)
+        with advising_on_coverage():
+            low, high = self._predicted(X, interval=coverage)
         return self._as_given(low), self._as_given(high)

@@ -1,0 +1,87 @@
+"""The pair for tables with targets, folds and options in the forms that people give."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.ensemble import StackingRegressor
+from sklearn.inspection import partial_dependence, permutation_importance
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import learning_curve
+
+from mlpgrad.sklearn import TabularMLPClassifier, TabularMLPRegressor
+
+FLOWERS, SPECIES = load_iris(return_X_y=True, as_frame=True)
+NAMES = SPECIES.map({0: "setosa", 1: "versicolor", 2: "virginica"})
+PATIENTS, PROGRESS = load_diabetes(return_X_y=True, as_frame=True)
+FEW = {"candidates": ["plain"], "n_members": 2, "max_epochs": 4, "learning_rate": 0.02}
+FEW |= {"hidden_layer_sizes": (8,), "random_state": 0}
+
+
+def classifier(**options):
+    return TabularMLPClassifier(**{**FEW, **options})
+
+
+def regressor(**options):
+    return TabularMLPRegressor(**{**FEW, **options})
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *(NAMES.astype("category"), NAMES.astype("string"), NAMES.astype(object), NAMES.to_frame()),
+        *(SPECIES.astype("Int64"), SPECIES.astype("UInt8"), (SPECIES > 1).astype("boolean")),
+        *(SPECIES.astype(float), SPECIES > 1, SPECIES.to_numpy(), NAMES.tolist()),
+    ],
+    ids=lambda y: str(getattr(y, "dtype", type(y).__name__)),
+)
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed")
+def test_labels_come_back_as_they_were_given(target):
+    found = classifier().fit(FLOWERS, target)
+    labels = np.asarray(target).ravel().tolist()
+    assert found.classes_.tolist() == sorted(set(labels))
+    assert {type(label) for label in found.predict(FLOWERS).tolist()} == set(map(type, labels))
+
+
+def test_a_missing_label_is_refused_in_every_type():
+    for target in (SPECIES.where(SPECIES > 0), SPECIES.astype("Int64").where(SPECIES > 0)):
+        with pytest.raises(ValueError, match="contains NaN"):
+            classifier().fit(FLOWERS, target)
+
+
+def test_folds_are_as_many_as_members_can_leave_out():
+    for folds in (np.zeros(150, int), np.arange(150) % 3):
+        with pytest.raises(ValueError, match=r"from 2 to 2 folds.*another n_members"):
+            classifier().fit(FLOWERS, NAMES, folds=folds)
+    named = np.where(np.arange(150) % 2, "second", "first")
+    np.testing.assert_array_equal(
+        classifier().fit(FLOWERS, NAMES, folds=named).folds_, np.arange(150) % 2
+    )
+
+
+def test_errors_name_the_options_of_the_estimator():
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        classifier(hidden_layer_sizes=(3.5,)).fit(FLOWERS, NAMES)
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes must be > 0, got \[8, 0\]"):
+        classifier(hidden_layer_sizes=(8, 0)).fit(FLOWERS, NAMES)
+    found = regressor().fit(PATIENTS, PROGRESS)
+    with pytest.raises(ValueError, match=r"coverage expects a number in \(0, 1\)"):
+        found.predict_interval(PATIENTS, coverage=2)
+
+
+def test_inspection_calibration_stacking_and_learning_curves():
+    table = FLOWERS.assign(colour=np.where(SPECIES == 1, "blue", None))
+    found = classifier(max_epochs=20).fit(table, NAMES)
+    drops = permutation_importance(found, table, NAMES, n_repeats=2, random_state=0)
+    assert drops.importances_mean.max() > 0.05
+    averages = partial_dependence(found, table, ["petal width (cm)"], grid_resolution=4).average
+    assert averages.shape == (3, 4)
+    calibrated = CalibratedClassifierCV(classifier(), cv=2).fit(table, NAMES)
+    np.testing.assert_allclose(calibrated.predict_proba(table).sum(axis=1), 1)
+    stacked = StackingRegressor([("ours", regressor()), ("ridge", Ridge())], cv=2)
+    assert stacked.fit(PATIENTS, PROGRESS).score(PATIENTS, PROGRESS) > 0.4
+    _, scores, _ = learning_curve(regressor(), PATIENTS, PROGRESS, cv=2, train_sizes=[0.5, 1.0])
+    assert scores.shape == (2, 2)
