@@ -1,15 +1,25 @@
 """Compiled products, sums and gathers agree with NumPy for every shape and layout."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
 
+from scipy.linalg import cython_blas
+
+import mlpgrad as mg
 from mlpgrad.optimizers import vectors
+from mlpgrad.training.compiled import blas as blas_of
 from mlpgrad.training.compiled import products
 from mlpgrad.training.compiled.blas import Blas
+from mlpgrad.training.compiled.operands import NotCoveredError, Reader
+from mlpgrad.training.tape import Call
 from tests.training.compiled.running import compiled
 
 sizes = st.integers(1, 37)
@@ -95,13 +105,56 @@ def test_large_products_by_blas(dtype, find, turned, monkeypatch):
     assert_close(pairs, dtype, 23)
 
 
-def test_gemm_is_found_where_numpy_hides_its_own(monkeypatch):
-    monkeypatch.setattr(Blas, "of_numpy", classmethod(lambda cls: None))
-    found = Blas.found()
-    assert found is not None
-    assert found.integer == "i32"
-    monkeypatch.setattr(Blas, "of_scipy", classmethod(lambda cls: None))
-    assert Blas.found() is None  # then our own kernels compute the large products, too
+def fails(error):
+    def call(*_):
+        raise error
+
+    return call
+
+
+NUMPY_LACKS = {
+    "no library": lambda patch: patch.setattr(blas_of.Path, "glob", lambda *_: []),
+    "not loaded": lambda patch: patch.setattr(blas_of.ctypes, "CDLL", fails(OSError())),
+    "no symbol": lambda patch: patch.setattr(blas_of, "NAMES", {"f4": "none", "f8": "none"}),
+}
+
+
+def without_module(patch):
+    patch.delattr(scipy.linalg, "cython_blas")
+    patch.setitem(sys.modules, "scipy.linalg.cython_blas", None)
+
+
+SCIPY_LACKS = {
+    "no module": without_module,
+    "no table": lambda patch: patch.delattr(cython_blas, "__pyx_capi__"),
+    "no symbol": lambda patch: patch.setattr(blas_of, "NAMES", {"f4": "none", "f8": "none"}),
+    "no capsule": lambda patch: patch.setattr(blas_of, "_pointer", fails(ValueError())),
+}
+
+
+@pytest.mark.parametrize("lacks", NUMPY_LACKS)
+def test_gemm_is_scipys_where_numpy_lacks_it(lacks, monkeypatch):
+    NUMPY_LACKS[lacks](monkeypatch)
+    assert Blas.of_numpy() is None
+    if lacks != "no symbol":  # SciPy's has the same names
+        assert Blas.found().integer == "i32"
+
+
+@pytest.mark.parametrize("lacks", SCIPY_LACKS)
+def test_our_kernels_compute_large_products_where_neither_has_gemm(lacks, monkeypatch):
+    NUMPY_LACKS["no library"](monkeypatch)
+    SCIPY_LACKS[lacks](monkeypatch)
+    monkeypatch.setattr(products, "BLAS_FROM", 1)
+    assert Blas.found() is None
+    x, y = mg.datasets.moons(64, random_state=0)
+    found = []
+    for compiles in (True, False):
+        layers = [mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)]
+        model = mg.Sequential(layers, loss=mg.SigmoidCrossEntropy(), random_state=0)
+        model.fit(x, y, optimizer=mg.Adam(), epochs=2, verbose=0, compiled=compiles)
+        found.append(model)
+    assert found[0].compiled_because is None
+    np.testing.assert_allclose(found[0].params, found[1].params, rtol=1e-4, atol=1e-6)
 
 
 @few
@@ -158,3 +211,43 @@ def test_random_numbers_are_those_of_numpy_bit_for_bit(dtype):
     np.testing.assert_array_equal(by_numpy, again.random(dtype=dtype, size=(7, 5)))
     np.testing.assert_array_equal(ours, again.random(dtype=dtype, size=(7, 5)))
     assert rng.bit_generator.state == again.bit_generator.state
+
+
+def test_a_bit_generator_without_pointers_is_refused():
+    generator, out = SimpleNamespace(bit_generator=object()), np.empty(3)
+    call = Call("random", np.random.Generator.random, (generator, None, np.float64), out, {})
+    with pytest.raises(NotCoveredError, match="without pointers"):
+        Reader()._random(call)
+
+
+# every range of bytes is within its buffer
+
+
+def negated(x, y):
+    np.negative(x, y)
+
+
+@pytest.mark.parametrize("part", ["strided", "longer"])
+def test_an_array_beyond_its_buffer_is_refused(part):
+    x = np.zeros(10)
+    first = np.lib.stride_tricks.as_strided(x, (2,), (8,))  # its base is not x
+    array = x[5:7] if part == "longer" else np.lib.stride_tricks.as_strided(x[4:], (2,), (16,))
+    with pytest.raises(NotCoveredError, match="an array outside its buffer"):
+        compiled(negated, first, array)
+
+
+def test_buffers_that_share_memory_are_refused():
+    x = np.zeros(10)
+    again = np.lib.stride_tricks.as_strided(x[1:], (5,), (8,))
+    with pytest.raises(NotCoveredError, match="two buffers that share memory"):
+        compiled(negated, x[5:], again)
+
+
+def test_arrays_that_cannot_be_read_are_refused():
+    for array, reason in (
+        (np.zeros(3, np.float16), "numbers of type float16"),
+        (np.zeros(3)[::-1], "negative strides"),
+        (np.zeros(0), "empty"),
+    ):
+        with pytest.raises(NotCoveredError, match=reason):
+            Reader().operand(array)

@@ -1,6 +1,8 @@
 """Compiled training gives the same results, for every class and every option of `fit`."""
 
 import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -346,17 +348,26 @@ def test_repeated_trainings_write_the_text_once():
     assert (kept.misses, kept.hits, kept.maxsize) == (2, 2, program.MOST_KNOWN)
 
 
+@pytest.mark.parametrize("place", ["compiled", "machine"])
 @pytest.mark.parametrize("error", [ImportError, OSError, RuntimeError])
-def test_numpy_trains_where_llvm_fails(error, monkeypatch):
-    def fails(text):
+def test_numpy_trains_where_llvm_fails(place, error, monkeypatch):
+    def fails(*_):
         raise error("no such pass")
 
-    monkeypatch.setattr(program, "compiled", fails)
+    program.written.cache_clear()
+    monkeypatch.setattr(program, place, fails)
     model, history = trained(moons_model, *MOONS, mg.Adam, True)
     plain, _ = trained(moons_model, *MOONS, mg.Adam, False)
     assert "LLVM refuses (no such pass)" in model.compiled_because
     assert not history.compiled
     np.testing.assert_array_equal(model.params, plain.params)
+
+
+def test_code_without_the_function_or_with_an_error_is_refused():
+    with pytest.raises(RuntimeError, match="no function `train`"):
+        machine.compiled("define void @other() {\n  ret void\n}")
+    with pytest.raises(RuntimeError, match="LLVM IR parsing error"):
+        machine.compiled("define void @train() {\n  ret i64 %missing\n}")
 
 
 # the scalars of many steps
@@ -402,14 +413,81 @@ def test_a_folder_or_file_that_others_may_write_is_not_trusted(folder):
     assert machine.cache_folder() is None
 
 
-def test_a_damaged_file_is_not_run(folder):
+def test_a_folder_or_file_of_somebody_else_is_not_trusted(folder, monkeypatch):
     machine.cache_folder()
     machine.keep(folder / "name.o", b"code")
-    (folder / "name.o").write_bytes((folder / "name.o").read_bytes()[:-1] + b"x")
+    monkeypatch.setattr(machine.os, "geteuid", lambda: folder.stat().st_uid + 1)
+    assert machine.cache_folder() is None
     assert machine.read(folder / "name.o") is None
-    (folder / "name.o").write_bytes(b"")
-    assert machine.read(folder / "name.o") is None
+
+
+@pytest.mark.parametrize("length", [0, 10, 64, 65, -1])
+def test_a_damaged_file_is_not_run(length, folder):
+    machine.cache_folder()
+    path = folder / "name.o"
+    machine.keep(path, b"code")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:length])
+    assert machine.read(path) is None
+    path.write_bytes(whole[:-1] + b"x")
+    assert machine.read(path) is None
     assert machine.read(folder / "other.o") is None
+
+
+def test_a_truncated_file_is_written_again(folder):
+    first, _ = trained(moons_model, *MOONS, mg.Adam, True)
+    machine.compiled.cache_clear()
+    trained(moons_model, *MOONS, mg.Adam, True)
+    (path,) = folder.glob("*.o")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    machine.compiled.cache_clear()
+    again, history = trained(moons_model, *MOONS, mg.Adam, True)
+    assert history.compiled
+    np.testing.assert_array_equal(again.params, first.params)
+    assert path.read_bytes() == whole
+
+
+def test_a_file_is_read_whole_while_others_write_it(folder):
+    machine.cache_folder()
+    codes, ended = [bytes([k]) * 100_000 for k in range(2)], threading.Event()
+
+    def write(code):
+        while not ended.is_set():
+            machine.keep(folder / "name.o", code)
+
+    writers = [threading.Thread(target=write, args=(code,)) for code in codes]
+    machine.keep(folder / "name.o", codes[0])
+    for writer in writers:
+        writer.start()
+    found = [machine.read(folder / "name.o") for _ in range(200)]
+    ended.set()
+    for writer in writers:
+        writer.join()
+    assert all(code in codes for code in found)
+    assert [path.name for path in folder.iterdir()] == ["name.o"]
+
+
+ALONE = """
+import mlpgrad as mg
+x, y = mg.datasets.moons(320, noise=0.1, random_state=0)
+layers = [mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)]
+model = mg.Sequential(layers, loss=mg.SigmoidCrossEntropy(), random_state=0)
+model.fit(x, y, optimizer=mg.Adam(), epochs=3, verbose=0, compiled=True)
+print(model.compiled_because, model.params.tobytes().hex())
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_compile_at_once(folder):
+    both = [
+        subprocess.Popen([sys.executable, "-c", ALONE], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    one, other = (process.communicate()[0].split() for process in both)
+    here, _ = trained(moons_model, *MOONS, mg.Adam, True)
+    assert one == other == ["None", here.params.tobytes().hex()]
+    assert [path.suffix for path in folder.iterdir()] == [".o"]
 
 
 def test_links_are_not_followed(folder, tmp_path):

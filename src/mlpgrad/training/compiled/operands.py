@@ -179,9 +179,9 @@ class Reader:
         while isinstance(base := object.__getattribute__(owner, "base"), np.ndarray):
             owner = base
         start, (low, high) = address(owner), np.lib.array_utils.byte_bounds(array)
-        if low < start or high > start + owner.nbytes:
-            raise NotCoveredError("an array outside its buffer")
         root = self._number_of(start, owner)
+        if low < start or high > start + self.entries[root][0].nbytes:
+            raise NotCoveredError("an array outside its buffer")
         return Operand(kind, array.shape, strides, root, low - start, high - start)
 
     def _number_of(self, key: Any, thing: Any, name: str = "") -> int:
@@ -290,6 +290,8 @@ class Reader:
         (generator, size, _), out = call.inputs, call.output
         if size is not None or out is None or not out.flags.c_contiguous:
             raise NotCoveredError("random numbers with a size")
+        if not hasattr(generator.bit_generator, "ctypes"):
+            raise NotCoveredError("a bit generator without pointers")
         names = "state_address", f"next_uint{8 * out.itemsize}"
         roots = tuple(self._number_of((generator, name), generator, name) for name in names)
         return self._made(call._replace(output=out.reshape(-1)), option=roots)

@@ -168,8 +168,7 @@ class Instructions:
     def number(self, value: float, kind: str, lanes: int = 1) -> Value:
         """Return a constant."""
         one = literal(value, kind)
-        many = "<" + ", ".join([f"{ELEMENTS[kind]} {one}"] * lanes) + ">"
-        return Value(self, kind, lanes, one if lanes == 1 else many)
+        return Value(self, kind, lanes, one if lanes == 1 else f"splat ({ELEMENTS[kind]} {one})")
 
     def do(self, text: str) -> None:
         """Write an instruction without a result."""
