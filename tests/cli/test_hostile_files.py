@@ -208,7 +208,10 @@ def test_usual_tables_raise_no_doubt(path, text):
         (b"PAR1" + bytes(99), "is a Parquet file, not a text table; read it with pandas"),
         ('[{"a": 1, "y": 2}]', "is JSON, not a text table"),
         ("<html><table>", "is a web page or XML, not a text table"),
-        ('a,b,y\n1,"2,3\n' + "4,5,6\n" * 40_000, "is the end of a quotation missing"),
+        (
+            'a,b,y\n1,"2,3\n' + "4,5,6\n" * 40_000,
+            "line 2: a quotation that begins here has no closing",
+        ),
     ],
 )
 def test_what_is_no_plain_number_or_no_text_is_refused_with_what_to_do(path, text, words):

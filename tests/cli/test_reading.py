@@ -326,7 +326,7 @@ def test_an_unnamed_column_has_its_place_as_name(path):
         ("a\n1\n2\n", "expects at least two columns, .* --delimiter", ValueError),
         ("a,b\n1,2\n3\n", "line 3: expects 2 fields as in the first line, got 1", ValueError),
         ("a,b,a\n1,2,3\n", "line 1: columns 1 and 3 are both named 'a'", ValueError),
-        ('a,y\n"1,2\n', "not a readable table", ValueError),
+        ('a,y\n1,2\n"1,2\n3,4\n', "line 3: a quotation that begins here", ValueError),
         ("a,y\n" + "1,2\n" * 20, "expects two or more different values, got 2", ValueError),
         ("a,y\n" + "1,x\n" * 20, "expects two or more classes, got 'x' only", ValueError),
         (table(y="name{row}"), "line 2, column 'y': 'name0' is one of 60 different", ValueError),

@@ -488,7 +488,7 @@ def test_csv_in_other_encodings(tmp_path):
         ("a,y\n1,3\n1,2_0\n", "line 3, column 'y': expects a target, got '2_0'; write numbers"),
         ("a,y\n1,2_0\n1,3_0\n", "line 2, column 'y': expects a target, got '2_0'"),
         ("a,y\n1,\u0663\n", "line 2, column 'y': expects a target, got '\u0663'"),
-        ('a,y\n1,"2\n', "line 2: not a readable table"),
+        ('a,y\n1,"2\n', "line 2: a quotation that begins here has no closing"),
         ("a,y\n1\x00,2\n", "line 2, column 'a'"),
         ('a,b,y\n"1",2,3\n"1\n",x,3\n', "line 4, column 'b'"),
     ],

@@ -21,8 +21,8 @@ def add_file_options(parser: argparse.ArgumentParser, training: bool = False) ->
             "--numbers", metavar="COLUMNS", help="columns of numbers, even if they look like an id"
         )
     option("--delimiter", help="delimiter of the columns, such as ';' or tab (default: as found)")
-    signs = [".", ","]
-    option("--decimal", choices=signs, metavar="SIGN", help="'.' or ',' (default: as found)")
+    signs, found = [".", ","], "as found" + ("" if training else ", or that of the training")
+    option("--decimal", choices=signs, metavar="SIGN", help=f"'.' or ',' (default: {found})")
     head = "whether the first line names the columns, otherwise 0, 1 ... (default: as found)"
     option("--header", action=argparse.BooleanOptionalAction, help=head)
     option("--encoding", help="encoding of the text (default: UTF-8, or as found)")

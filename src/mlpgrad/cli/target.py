@@ -109,13 +109,14 @@ def _why_quantity(values: Array, counts: Array) -> str:
 def _refuse_odd(table: TextTable, name: str, numeric: Sequence[bool]) -> None:
     """Raise ValueError for text among numbers, or for amounts of different kinds."""
     texts, fields = table.columns[name], table.fields
-    amounts = not any(numeric) and hidden_amounts(texts, fields.decimal)
+    some = any(numeric)
+    amounts = not some and hidden_amounts(texts, fields.decimal)
     for row, (text, is_number) in enumerate(zip(texts, numeric, strict=True)):
         odd = not fields.is_plain(text) and fields.is_float(text)
-        if is_number or not (odd or any(numeric) or amounts):
+        if is_number or not (odd or some or amounts):
             continue
         fix = PLAINLY if odd else _as_option(how_to_unify(text, texts, fields.decimal))
-        among = " among numbers" if any(numeric) and not odd else ""
+        among = " among numbers" if some and not odd else ""
         raise ValueError(
             f"{table.place(row, name)}: expects a target, got {text!r}{among}; "
             f"{fix or 'correct it, or pass --task classification if the texts name classes'}"

@@ -185,19 +185,19 @@ def csv_rows(
         file.seek(0)
         text = io.TextIOWrapper(file, encoding=encoding, newline="")
         reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
+        ends = [0]
         try:
-            yield _rows(reader)
+            yield _rows(reader, ends)
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"{path} is not {encoding} text ({error.reason} at byte {error.start}); pass its "
                 f"encoding=, for instance 'latin-1' or 'utf-16'"
             ) from error
         except csv.Error as error:
-            long = "field larger" in str(error)  # most often all that follows a lone quote
-            fix = "; is the end of a quotation missing?" if long else ""
-            raise ValueError(
-                f"{path}, line {reader.line_num}: not a readable table ({error}){fix}"
-            ) from error
+            line, said = reader.line_num, f"not a readable table ({error})"
+            if "field larger" in str(error) or "unexpected end" in str(error):
+                line, said = ends[0] + 1, 'a quotation that begins here has no closing "'
+            raise ValueError(f"{path}, line {line}: {said}") from error
 
 
 def _text(value: Any, name: str) -> str:
@@ -254,9 +254,10 @@ def csv_encoding(path: str | Path) -> str:
     return "utf-8-sig"
 
 
-def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
-    """The line number and the fields of each row that is not blank."""
+def _rows(reader: Iterator[list[str]], ends: list[int]) -> Iterator[tuple[int, list[str]]]:
+    """The line number and the fields of each row that is not blank; `ends` keeps the last line."""
     for row in reader:
+        ends[0] = reader.line_num  # type: ignore[attr-defined]
         if len(row) > 1 or any(map(str.strip, row)):
             yield reader.line_num, row  # type: ignore[attr-defined]
 
