@@ -322,3 +322,24 @@ def test_years_in_a_row_are_names_of_columns_above_numbers_that_are_not(path):
     counts = table([[f"{i}", f"{i + 1}", f"{i + 2}"] for i in range(2020, 2080)][1:],
                    ("2020", "2021", "2022"))  # fmt: skip
     assert len(read(path, counts, "--numbers", "0,1").target.y) == 60
+
+
+def test_a_single_column_may_have_blanks_in_its_fields(capsys, path):
+    path.write_text(table([[f"{70 + i}.5 kg", f"{i % 9}.5"] for i in range(60)], ("weight", "y")))
+    assert run(capsys, "train", "t.csv", *SHORT)[0] == 0
+    (path.parent / "new.csv").write_text("weight\n71.5 kg\n82.5 kg\n")
+    code, out, err = run(capsys, "predict", "mlpgrad-output/model.npz", "new.csv")
+    assert (code, len(out.splitlines()), err) == (0, 3, "")
+    (path.parent / "new.csv").write_text("weight\n71500 g\n82500 g\n")
+    code, out, err = run(capsys, "predict", "mlpgrad-output/model.npz", "new.csv")
+    assert (code, out) == (1, "")
+    assert "line 2, column 'weight': expects amounts in 'kg' as in training, got '71500 g'" in err
+
+
+def test_a_training_that_diverges_says_which_option_helps(capsys, path):
+    path.write_text(PLAIN)
+    options = ("--optimizer", "sgd", "--learning-rate", "50")
+    code, _, err = run(capsys, "train", "t.csv", *SHORT, *options)
+    assert code == 1
+    assert "training diverged" in err
+    assert err.endswith("; lower the rate: --learning-rate 5\n")

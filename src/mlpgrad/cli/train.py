@@ -17,6 +17,7 @@ from mlpgrad.cli.text import check_directory, missing_texts
 from mlpgrad.cli.uncertainty import covered, measure_noise, typical_error
 
 if TYPE_CHECKING:
+    import mlpgrad as mg
     from mlpgrad.gradcheck import GradientReport
     from mlpgrad.history import History
     from mlpgrad.sequential import Sequential
@@ -28,8 +29,6 @@ CHECKED_ROWS = 16
 
 def train_network(options: argparse.Namespace) -> int:
     """Run `mlpgrad train`: load data, train, report, check the gradient, and save."""
-    import mlpgrad as mg
-
     check_directory(options.output)
     data = load_data(options)
     if len(data.target.y) < FEWEST_ROWS:
@@ -41,31 +40,46 @@ def train_network(options: argparse.Namespace) -> int:
     optimizer = build_optimizer(options)
     notes = "\n".join(data.notes)
     print(f"{data.name}: {notes}\n\n{model.summary()}\n", flush=True)
-    x, y = data.part("train")
-    history = model.fit(
-        x,
-        y,
-        optimizer=optimizer,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        validation_data=data.part("validation"),
-        callbacks=[mg.EarlyStopping(options.patience)],
-        verbose=0 if options.quiet else 1,
-    )
+    history = _fit(model, data, optimizer, options)
     _tell_end(history, options)
     about, result = evaluated(model, data, options)
     print("\n".join(filter(None, [about.figures, result.warning()])))
-    checked = _checked(model, x, y, options.seed)
+    checked = _checked(model, *data.part("train"), options.seed)
     print(f"\n{checked}\n")
     save(model, about, history, options)
     return _exit_code(checked)
+
+
+def _fit(
+    model: Sequential, data: Data, optimizer: mg.Optimizer, options: argparse.Namespace
+) -> History:
+    import mlpgrad as mg
+
+    x, y = data.part("train")
+    try:
+        return model.fit(
+            x,
+            y,
+            optimizer=optimizer,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            validation_data=data.part("validation"),
+            callbacks=[mg.EarlyStopping(options.patience)],
+            verbose=0 if options.quiet else 1,
+        )
+    except mg.DivergenceError as error:
+        problem, rate = str(error).partition("; ")[0], optimizer.learning_rate
+        lower = rate / 10 if isinstance(rate, float) else 1e-4
+        raise ValueError(f"{problem}; lower the rate: --learning-rate {lower:g}") from error
 
 
 def _tell_end(history: History, options: argparse.Namespace) -> None:
     print(f"trained {history.epochs} epochs in {history.seconds:.1f} s; kept the best weights")
     if history.epochs == options.epochs and not history.interrupted:
         more = 10 * options.epochs
-        print(f"training reached the limit of {options.epochs} epochs: --epochs {more} continues")
+        print(
+            f"training reached the limit of {options.epochs} epochs: --epochs {more} trains longer"
+        )
     print()
 
 

@@ -40,8 +40,8 @@ def dialect_of(
         A comma and a point unless something else fits better. A comma that is always followed by
         exactly three digits is not assumed to be a decimal sign, since it may separate thousands,
         unless `1.234.567` shows that points do.
-        Blanks are the delimiter if there is no other. A first line `sep=;`, as written for Excel,
-        is used.
+        Blanks are the delimiter if there is no other, unless the first line is one word. A first
+        line `sep=;`, as written for Excel, is used.
     """
     if delimiter is None and lines and (stated := _STATED.fullmatch(lines[0].lstrip("\ufeff"))):
         delimiter, lines = stated[1], lines[1:]
@@ -54,7 +54,8 @@ def dialect_of(
     if not candidates:
         return Dialect(delimiter or ",", decimal or ".")
     scores = {dialect: _score(lines, dialect, decimal is None) for dialect in candidates}
-    if delimiter is None and not any(map(any, scores.values())):
+    first = next((line.split() for line in lines if line.strip()), [])
+    if delimiter is None and len(first) > 1 and not any(map(any, scores.values())):
         blanks = dialect_of(lines, " ", decimal)
         return blanks if any(_score(lines, blanks, decimal is None)) else candidates[0]
     return max(candidates, key=scores.__getitem__)  # the first of equals
