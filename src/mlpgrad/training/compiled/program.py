@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.training.compiled import rows
 from mlpgrad.training.compiled.blas import Blas
 from mlpgrad.training.compiled.elementwise import Elementwise
 from mlpgrad.training.compiled.epoch import write_train
@@ -25,12 +24,15 @@ from mlpgrad.training.compiled.operands import (
     address,
     addresses,
 )
-from mlpgrad.training.compiled.products import Products
+from mlpgrad.training.compiled.products import matmul, vecdot
+from mlpgrad.training.compiled.rows import argmax, random, take
 from mlpgrad.training.compiled.writing import FIXED, Code
 from mlpgrad.training.tape import Call
 
 MOST_KNOWN = 64
 """Number of modules whose text is kept, so that repeated calls of `fit` write it once."""
+WRITERS = {writer.__name__: writer for writer in (matmul, vecdot, argmax, take, random)}
+"""Functions that write what is not element-wise."""
 
 
 class Program:
@@ -106,26 +108,21 @@ def written(tapes: Tapes[Operation, Operand], integer: str | None) -> tuple[str,
     integer : str or None
         LLVM's type of the integers that BLAS expects; None without BLAS.
     """
-    code = Code(machine().width, machine().registers)
+    code = Code(machine().width, machine().registers, integer)
     step, update = grouped(tapes.step), grouped(tapes.update)
     looks = [tapes.value, *tapes.scalars, *tapes.weights, tapes.grads, *tapes.kept]
     later = [*read_from_memory([*step, *update]), *looks]
-    products = Products(code, integer)
-    code.function("internal void @step(ptr %table)", lambda: _write(products, step, later))
-    code.function("internal void @update(ptr %table)", lambda: _write(products, update, later))
+    code.function("internal void @step(ptr %table)", lambda: _write(code, step, later))
+    code.function("internal void @update(ptr %table)", lambda: _write(code, update, later))
     write_train(code, tapes, machine().processor)
     return code.text, code.scratch
 
 
-def _write(products: Products, groups: Sequence[Group], later: Sequence[Operand]) -> None:
+def _write(code: Code, groups: Sequence[Group], later: Sequence[Operand]) -> None:
     """Write the loops of one part of the step."""
     for group in groups:
         if group.elementwise:
-            Elementwise(products.code, group, later).write()
-            continue
-        (operation,) = group.operations
-        of_rows = getattr(rows, operation.kind, None)
-        if of_rows is not None:
-            of_rows(products.code, operation)
+            Elementwise(code, group, later).write()
         else:
-            getattr(products, operation.kind)(operation)
+            (operation,) = group.operations
+            WRITERS[operation.kind](code, operation)

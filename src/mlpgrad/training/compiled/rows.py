@@ -6,7 +6,7 @@ import itertools
 import math
 
 from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Operation
-from mlpgrad.training.compiled.values import Index, Value, lanes_for, select
+from mlpgrad.training.compiled.values import Index, lanes_for
 from mlpgrad.training.compiled.writing import Code
 
 MOST_COLUMNS = 64
@@ -20,13 +20,10 @@ def argmax(code: Code, operation: Operation) -> None:
         raise NotCoveredError(f"argmax of {n} columns")
     lanes = max(2, lanes_for(n))
     rows, out = as_matrix(x), as_matrix(operation.write)
-    low = code.number(-math.inf, x.kind, lanes)
-    used = "<" + ", ".join(f"i1 {int(q < n)}" for q in range(lanes)) + ">"
     code.declare("i64 @llvm.cttz.i64(i64, i1)")
 
     def row(i: Index, _: object) -> None:
-        value = code.load(code.at(rows, i), x.kind, lanes, n, x.size)
-        value = select(Value(code, "b1", lanes, used), value, low)
+        value = code.load(code.at(rows, i), x.kind, lanes, n, x.size, rest=-math.inf)
         top = value.reduce("fmax", flags="nnan ").splat(lanes)
         bits = code.op(f"bitcast {value.compare('ueq', top)} to i{lanes}", "i8")
         if lanes < 64:

@@ -23,11 +23,13 @@ class Code(Instructions):
         Bytes of a vector register.
     registers : int
         Number of vector registers.
+    integer : str, optional
+        LLVM's type of the integers that BLAS expects; None without BLAS.
     """
 
-    def __init__(self, width: int, registers: int) -> None:
+    def __init__(self, width: int, registers: int, integer: str | None = None) -> None:
         super().__init__()
-        self.width, self.registers = width, registers
+        self.width, self.registers, self.integer = width, registers, integer
         self.block = "entry"
         self.used: dict[int, None] = {}
         self.scratch = 0
@@ -182,23 +184,24 @@ class Code(Instructions):
 
     # vectors of `lanes` numbers, of which the first `used` are in memory
 
-    def load(self, at: Value, kind: str, lanes: int = 1, used: int = 1, stride: int = 0) -> Value:
-        """Read numbers with a stride in bytes; 0 reads one for all lanes."""
+    def load(
+        self, at: Value, kind: str, lanes: int = 1, used: int = 1, stride: int = 0, rest: float = 0
+    ) -> Value:
+        """Read numbers with a stride in bytes; 0 reads one for all lanes. Others become `rest`."""
         if kind == "b1":
             return self.load(at, "u1", lanes, used, stride).compare("ne", 0)
-        size, zero = int(kind[1]), Value(self, kind, lanes, "zeroinitializer")
+        size, value = int(kind[1]), self.number(rest, kind, lanes)
         if lanes == 1 or stride == 0:
             return self.op(f"load {ELEMENTS[kind]}, {at}, align {size}", kind).splat(lanes)
         if stride == size and used == lanes:
-            return self.op(f"load {zero.type}, {at}, align {size}", kind, lanes)
+            return self.op(f"load {value.type}, {at}, align {size}", kind, lanes)
         if stride == size and kind != "u1":
             flags = f"<{lanes} x i1>"
             mask = "<" + ", ".join(f"i1 {int(k < used)}" for k in range(lanes)) + ">"
             name = f"@llvm.masked.load.v{lanes}{kind[0]}{8 * size}.p0"
-            self.declare(f"{zero.type} {name}(ptr, i32, {flags}, {zero.type})")
-            text = f"call {zero.type} {name}({at}, i32 {size}, {flags} {mask}, {zero})"
+            self.declare(f"{value.type} {name}(ptr, i32, {flags}, {value.type})")
+            text = f"call {value.type} {name}({at}, i32 {size}, {flags} {mask}, {value})"
             return self.op(text, kind, lanes)
-        value = zero
         for k in range(used):
             one = self.load(at + k * stride, kind)
             value = self.op(f"insertelement {value}, {one}, i32 {k}", kind, lanes)
