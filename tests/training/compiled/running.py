@@ -35,11 +35,9 @@ def compiled(write, *arrays, blas=None, kept=()):
         tape.calls,
         [],
         data=[batch],
-        value=value,
         scalars=[],
-        weights=[params],
-        grads=np.zeros(4, dtype),
-        kept=[array for array in arrays if array.flags.writeable],
+        flats=[np.zeros(4, dtype), params],
+        kept=[value, *(array for array in arrays if array.flags.writeable)],
     )
     program = Program(tapes, blas)
     table = program.table(lambda thing: thing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,25 +31,22 @@ class Blas:
         """Return the BLAS of NumPy's wheels: faster than SciPy's, but not a public interface."""
         folder = Path(np.__file__).parent.parent / "numpy.libs"
         for path in sorted(folder.glob("libscipy_openblas64*")):
-            try:
+            with suppress(OSError, AttributeError):
                 library = ctypes.CDLL(str(path))
                 found = {kind: getattr(library, f"scipy_{n}_64_") for kind, n in NAMES.items()}
-            except (OSError, AttributeError):
-                continue
-            addresses = {k: ctypes.cast(f, ctypes.c_void_p).value for k, f in found.items()}
-            return cls("i64", {kind: place or 0 for kind, place in addresses.items()})
+                pointers = {k: ctypes.cast(f, ctypes.c_void_p) for k, f in found.items()}
+                return cls("i64", {kind: p.value or 0 for kind, p in pointers.items()})
         return None
 
     @classmethod
     def of_scipy(cls) -> Blas | None:
         """Return the BLAS of SciPy, from its public table of pointers for Cython."""
-        try:
+        with suppress(ImportError, AttributeError, KeyError, ValueError):
             from scipy.linalg import cython_blas
 
             table: Any = cython_blas.__pyx_capi__
             return cls("i32", {kind: _pointer(table[name]) for kind, name in NAMES.items()})
-        except (ImportError, AttributeError, KeyError, ValueError):
-            return None
+        return None
 
     @classmethod
     def found(cls) -> Blas | None:

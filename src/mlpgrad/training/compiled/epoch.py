@@ -46,7 +46,7 @@ def _epoch(code: Code, tapes: Tapes[Operation, Operand]) -> None:
         code.load(code.given("row") + 8 * k, "p8") for k in range(1, len(ROW))
     )
     sources = [code.load(data + 8 * k, "p8") for k in range(len(tapes.data))]
-    rows, size, count = tapes.data[0].shape[0], tapes.grads.size, len(tapes.scalars)
+    rows, count = tapes.data[0].shape[0], len(tapes.scalars)
 
     def batch(b: Index, _: object) -> None:
         def gather(r: Index, _: object) -> None:
@@ -57,13 +57,13 @@ def _epoch(code: Code, tapes: Tapes[Operation, Operand]) -> None:
 
         code.loop(rows, gather)
         code.do("call void @step(ptr %table)")
-        loss = code.read(tapes.value, ()).to("f8")
+        loss = code.read(tapes.kept[0], ()).to("f8")
         code.store(losses + b * 8, loss)
         code.branch((loss * 0).compare("oeq", 0), "end")
         due = (before + b).write("urem", COPY_PERIOD).compare("eq", 0)
         code.when(due, lambda: _keep(code, tapes, loss, sane, copies))
         for k, scalar in enumerate(tapes.scalars):
-            number = code.load(numbers + (b * count + k) * size, scalar.kind)
+            number = code.load(numbers + (b * count + k) * scalar.size, scalar.kind)
             code.store(code.at(scalar), number)
         code.do("call void @update(ptr %table)")
 
@@ -77,18 +77,17 @@ def _keep(
 
     `sane` points to mean, lowest, bound and known.
     """
+    grads, *weights = tapes.flats
+    row = grads._replace(shape=(1, *grads.shape), strides=(0, grads.size))
+    squares = code.room(grads.kind, 1, 1)
 
     def copy() -> None:
-        for k, flat in enumerate(tapes.weights):
+        for k, flat in enumerate(weights):
             target = code.load(copies + 8 * k, "p8")
             code.copy(target, code.at(flat), flat.shape[0] * flat.size)
         code.store(sane + 24, code.number(1, "f8"))
 
-    (count,), kind, size = tapes.grads.shape, tapes.grads.kind, tapes.grads.size
-    grads = tapes.grads._replace(shape=(1, count), strides=(0, size))
-    squares = Operand(kind, (1, 1), (0, 0), "scratch", code.scratch)
-    code.scratch += 64
-    row_sums(code, grads, grads, squares)
+    row_sums(code, row, row, squares)
     finite = (code.read(squares, ()) * 0).compare("oeq", 0)
     mean, lowest, bound = (code.load(sane + 8 * k, "f8") for k in range(3))
     code.when(finite.write("and", loss.compare("ole", bound)), copy)

@@ -43,16 +43,14 @@ class Member:
             raise NotCoveredError("a step whose replay differs")
         self.rule = rule_of(optimizer, self.several)
         update = self._recorded_update(own)
-        shown = [a for seen in trial.seen for a in seen if a is not None]
+        shown = [] if self.several else [a for seen in trial.seen for a in seen if a is not None]
         self.tapes = Tapes(
             trial.calls,
             update,
             data=[array for array in (trial.x, trial.target, trial.weights) if array is not None],
-            value=np.asarray(trial.value),
             scalars=[*self.rule._scalars, self.rule._prepared.kept],
-            weights=[flat for flat in (own.params, own.state) if flat.size],
-            grads=own.grads,
-            kept=[*self.rule.state.values(), *([] if self.several else shown)],
+            flats=[flat for flat in (own.grads, own.params, own.state) if flat.size],
+            kept=[np.asarray(trial.value), *self.rule.state.values(), *shown],
         )
 
     def _recorded_update(self, own: Network) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import types
 from typing import Any
 
@@ -49,8 +48,8 @@ def at_once(optimizer: Optimizer, rates: Array, steps: Array) -> Any:
         values = arrays(optimizer, rates, steps)
         for place in (0, -1):
             one = method(float(rates[place]), int(steps[place]))
-            found = [value[place] if np.ndim(value) else value for value in values]
-            if not all(math.isclose(*pair, rel_tol=1e-12) for pair in zip(found, one, strict=True)):
+            found = [np.broadcast_to(value, steps.shape)[place] for value in values]
+            if not np.allclose(found, one, rtol=1e-12, atol=0):
                 return None
     except (TypeError, ValueError):
         return None

@@ -106,25 +106,19 @@ class Tapes(NamedTuple, Generic[C, A]):
     step, update : sequence of Call or Operation
     data : sequence
         The buffers of a batch: inputs, targets, and any weights.
-    value
-        The loss.
     scalars : sequence
         Arrays that get new values before each update.
-    weights : sequence
-        The flat parameters, and any statistics of layers.
-    grads
-        The flat gradient.
+    flats : sequence
+        The flat gradient, the flat parameters, and any statistics of layers.
     kept : sequence
-        Other arrays that are read after the step.
+        The loss, and other arrays that are read after the step.
     """
 
     step: Sequence[C]
     update: Sequence[C]
     data: Sequence[A]
-    value: A
     scalars: Sequence[A]
-    weights: Sequence[A]
-    grads: A
+    flats: Sequence[A]
     kept: Sequence[A]
 
 
@@ -144,9 +138,7 @@ class Reader:
 
     def read(self, tapes: Tapes[Call, Array]) -> Tapes[Operation, Operand]:
         """Return tapes as operations on parts of the buffers."""
-        lists = (tapes.data, tapes.scalars, tapes.weights, tapes.kept)
-        data, scalars, weights, kept = (tuple(map(self.operand, arrays)) for arrays in lists)
-        value, grads = map(self.operand, (tapes.value, tapes.grads))
+        data, scalars, flats, kept = (tuple(map(self.operand, arrays)) for arrays in tapes[2:])
         step, update = (
             tuple(map(self._operation, written_out(calls))) for calls in (tapes.step, tapes.update)
         )
@@ -155,7 +147,7 @@ class Reader:
         for (start, size), (following, _) in itertools.pairwise(ranges):
             if start + size > following:  # accesses might be reordered
                 raise NotCoveredError("two buffers that share memory")
-        return Tapes(step, update, data, value, scalars, weights, grads, kept)
+        return Tapes(step, update, data, scalars, flats, kept)
 
     # arrays
 

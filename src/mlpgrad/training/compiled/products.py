@@ -48,9 +48,7 @@ def product(code: Code, a: Operand, b: Operand, c: Operand) -> None:
     elif m == 1:
         row_sums(code, b.T, a, c.T)
     elif b.strides[0] == c.strides[1] == size:
-        strides, base = (n * size, size), code.scratch
-        code.scratch += k * n * size + 64
-        rows = Operand(b.kind, b.shape, strides, "scratch", base)
+        rows = code.room(b.kind, k, n)
         transpose(code, b, rows)
         Blocks(code, a, rows, c).write()
     else:

@@ -110,8 +110,7 @@ def written(tapes: Tapes[Operation, Operand], integer: str | None) -> tuple[str,
     """
     code = Code(machine().width, machine().registers, integer)
     step, update = grouped(tapes.step), grouped(tapes.update)
-    looks = [tapes.value, *tapes.scalars, *tapes.weights, tapes.grads, *tapes.kept]
-    later = [*read_from_memory([*step, *update]), *looks]
+    later = [*read_from_memory([*step, *update]), *tapes.scalars, *tapes.flats, *tapes.kept]
     code.function("internal void @step(ptr %table)", lambda: _write(code, step, later))
     code.function("internal void @update(ptr %table)", lambda: _write(code, update, later))
     write_train(code, tapes, machine().processor)

@@ -149,6 +149,12 @@ class Code(Instructions):
 
     # operands
 
+    def room(self, kind: str, rows: int, columns: int) -> Operand:
+        """Return a new matrix in scratch memory."""
+        size, base = int(kind[1]), self.scratch
+        self.scratch += rows * columns * size + 64
+        return Operand(kind, (rows, columns), (columns * size, size), "scratch", base)
+
     def root(self, root: int | str) -> Value:
         """Return the address of a buffer, an entry of FIXED, or a value that is an address."""
         if isinstance(root, str) and root not in FIXED:
