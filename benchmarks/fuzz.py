@@ -55,8 +55,8 @@ HOOKS = {
     *("value", "train", "logs", "monitored", "restore", "snapshot", "checked", "stream", "seed"),
     *("cast_target", "checked_inputs", "checked_targets", "converts_target_to", "in_own_unit"),
 }
-"""Methods that user-defined classes implement and that the library calls in its innermost loops.
-They contain no checks, which are made once, at the boundary."""
+"""Methods that user-defined classes implement, and parts of `Network`. Those of the classes are
+called with mistaken arguments by `tests/test_contract_calls.py`."""
 
 
 RECEIVERS = {"self", "model", "network"}

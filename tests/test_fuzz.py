@@ -77,7 +77,8 @@ def test_errors_are_told_apart():
     assert raised(mg.load, "missing") == "file system"
     assert raised(of_the_caller) == "the caller's own error" or __file__
     assert raised(warned) == "defect: a warning before the error"
-    assert raised(mg.Tanh().apply, "text", None) == "defect: raw error"
+    assert raised(mg.Tanh().apply, "text", None) == "own error"
+    assert raised(mg.Tanh()._direct_apply, "text", None) == "defect: raw error"
     assert raised(mg.Layer().forward, np.ones(3)) == "own error"
 
 

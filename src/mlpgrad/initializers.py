@@ -44,6 +44,8 @@ class Initializer(Described):
     True
     """
 
+    _hooks = frozenset({"__call__"})
+
     def __call__(self, rng: np.random.Generator, shape: Shape) -> Array:
         """Draw float64 values of the given shape.
 

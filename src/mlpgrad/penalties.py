@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -58,6 +59,9 @@ class Penalty(Described):
     True
     """
 
+    _calls_checked = True
+    _direct_value: Callable[[Array], Any]
+    _direct_slope: Callable[[Array, Array], None]
     _options_act = True
 
     repeatable: bool = False
@@ -203,8 +207,8 @@ def penalise(value: Any, acting: list[tuple[Penalty, Array, Array]], slopes: Arr
         The loss with the penalties.
     """
     for penalty, params, grads in acting:
-        value = value + penalty.value(params)
+        value = value + penalty._direct_value(params)
         slope = slopes[: params.size].reshape(params.shape)
-        penalty.slope(params, slope)
+        penalty._direct_slope(params, slope)
         np.add(grads, slope, grads)
     return value

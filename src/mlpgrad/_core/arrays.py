@@ -235,6 +235,8 @@ class Views:
             raise AttributeError(f"write into the array instead: .{name}[...] = value")
 
     def __getattr__(self, name: str) -> Array:
+        if name.startswith("__"):  # Python asks for those itself
+            raise AttributeError(name)
         from mlpgrad._core.described import nearest
 
         raise AttributeError(f"no array {name!r}{nearest(name, self.__dict__)}")

@@ -11,13 +11,14 @@ from mlpgrad._core import options as assigned
 from mlpgrad._core.advice import advice
 from mlpgrad._core.documented import Documented
 from mlpgrad._core.habits import OPTIONS
+from mlpgrad._core.hooks import DIRECT, Hooked
 from mlpgrad._core.synonyms import meant_by
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 FEW = 16  # names that an error lists
 
 
-class Described(Documented):
+class Described(Documented, metaclass=Hooked):
     """Base class of layers, losses, optimizers ...: keeps constructor arguments as attributes.
 
     This rule makes possible a `repr` that can be evaluated, `config()` for saving, and an error
@@ -42,6 +43,8 @@ class Described(Documented):
     {'scale': 2.0, 'unit': 'cm'}
     """
 
+    _calls_checked = False
+    _hooks: frozenset[str] = frozenset()  # methods with a checked and a direct form
     _options_act = False
     _options: tuple[str, ...] = ()  # options whose assignment takes effect
 
@@ -123,6 +126,9 @@ class Described(Documented):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the state as usual, and make arrays that are options read-only again."""
         self.__dict__.update(state)
+        for name in type(self)._hooks:
+            if name in state:  # a method that was assigned to the object
+                self.__dict__[DIRECT + name] = state[name]
         for name in self._options:
             if name in state:
                 self.__dict__[name] = assigned.unchangeable(state[name])

@@ -35,11 +35,18 @@ class Stateful:
         ------
         ValueError
             If the snapshot holds other names than this object keeps.
+        TypeError
+            If it is not a dict.
         """
+        if not isinstance(snapshot, Mapping):
+            raise TypeError(
+                f"{type(self).__name__}.restore expects the dict that snapshot() returned, "
+                f"got {type(snapshot).__name__}"
+            )
         if set(snapshot) != set(self.kept):
             raise ValueError(
                 f"{type(self).__name__}.restore expects a snapshot of {sorted(self.kept)}, "
-                f"got {sorted(snapshot)}; it was taken of another class or version"
+                f"got {sorted(map(str, snapshot))}; it was taken of another class or version"
             )
         for name, value in snapshot.items():
             setattr(self, name, copy.deepcopy(value))

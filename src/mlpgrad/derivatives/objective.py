@@ -94,7 +94,7 @@ class Objective:
         with network.same_randomness():
             for share, x, target, weights in self.chunks(network):
                 prediction = run_forward(network.layers, x, weights)
-                value = value + share * network._loss.forward(prediction, target, weights)
+                value = value + share * network._loss._direct_forward(prediction, target, weights)
         return value + network.penalty()
 
     def value_and_grads(self, params: Any) -> tuple[Any, Array]:
@@ -174,8 +174,8 @@ class Objective:
             inputs, targets, counts = network.cast(x, target, weights)
             with network.same_randomness():
                 prediction = run_forward(network.layers, inputs, counts)
-            network._loss.forward(prediction, targets, counts)
-            return np.array(network._loss.backward())
+            network._loss._direct_forward(prediction, targets, counts)
+            return np.array(network._loss._direct_backward())
 
         return first_delta
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -102,6 +102,7 @@ class Layer(Described):
     match
     """
 
+    _calls_checked = True
     _options_act = True
 
     in_features: int | None = None
@@ -132,6 +133,8 @@ class Layer(Described):
     _lead: Shape = ()  # () for one network, (E,) for an ensemble
     _rngs: Sequence[np.random.Generator] = ()  # one a network
     _following: Layer | None = None  # the activation that comes after, if any
+    _direct_forward: Callable[[Array], Array]  # `forward` and `backward` for inner loops
+    _direct_backward: Callable[[Array], Array | None]
     _shape: Shape | None = None  # shape of the input of the current buffers
     _inputs: Array | None = None
     _sample_weights: Array | None = (

@@ -19,7 +19,7 @@ def run_forward(layers: Sequence[Layer], x: Array, weights: Array | None = None)
     """
     for layer in layers:
         layer._inputs, layer._sample_weights = x, weights
-        layer._outputs = x = layer.forward(x)
+        layer._outputs = x = layer._direct_forward(x)
     return x
 
 
@@ -28,7 +28,7 @@ def run_backward(layers: Sequence[Layer], delta: Array) -> Array | None:
     passed: Array | None = delta
     for layer in reversed(layers):
         layer._delta = passed
-        passed = layer.backward(passed)  # type: ignore[arg-type]  # None only from the first
+        passed = layer._direct_backward(passed)  # type: ignore[arg-type]  # None only from the first
     return passed
 
 

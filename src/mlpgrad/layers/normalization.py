@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -25,6 +26,8 @@ from mlpgrad.layers.base import Layer
 
 class _Normalization(Layer):
     """y = gain xhat + bias, the common part of both kinds of normalization."""
+
+    _direct_scaled: Callable[[], Array]
 
     def __init__(self, features: int, *, epsilon: float = 1e-5) -> None:
         self.features = count(features, f"{type(self).__name__}: features")
@@ -173,7 +176,7 @@ class BatchNorm(_Normalization):
         }
 
     def forward(self, x: Array) -> Array:
-        x = self.start(x)
+        x = self._direct_start(x)
         normal, mean, variance = self._normal, self._mean, self._var
         if self.training:
             weights = self._sample_weights
@@ -193,9 +196,9 @@ class BatchNorm(_Normalization):
         else:
             np.subtract(x, self._running_mean, normal)
             variance = self._running_var
-        self.inverse_deviation(variance, self._inverse)
+        self._direct_inverse_deviation(variance, self._inverse)
         np.multiply(normal, self._inverse, normal)
-        return self.scaled()
+        return self._direct_scaled()
 
     def _average_batch(self, rows: Array, out: Array) -> None:
         """Write the mean over the batch of `rows: (..., B, F)` into `out: (..., 1, F)`."""
@@ -247,7 +250,7 @@ class BatchNorm(_Normalization):
         np.add(running, self._row, running)
 
     def backward(self, delta: Array) -> Array | None:
-        self.parameter_gradients(delta)
+        self._direct_parameter_gradients(delta)
         if not self.wants_input_delta:
             return None
         out, scale = self._input_delta, self._row
@@ -303,18 +306,18 @@ class LayerNorm(_Normalization):
         return super().allocate(shape) | columns | {"_average": average}
 
     def forward(self, x: Array) -> Array:
-        x = self.start(x)
+        x = self._direct_start(x)
         normal = self._normal
         self._multiply(x, self._average, self._mean)
         np.subtract(x, self._mean, normal)
         np.multiply(normal, normal, self._work)
         self._multiply(self._work, self._average, self._var)
-        self.inverse_deviation(self._var, self._inverse)
+        self._direct_inverse_deviation(self._var, self._inverse)
         np.multiply(normal, self._inverse, normal)
-        return self.scaled()
+        return self._direct_scaled()
 
     def backward(self, delta: Array) -> Array | None:
-        self.parameter_gradients(delta)
+        self._direct_parameter_gradients(delta)
         if not self.wants_input_delta:
             return None
         out, work, mean = self._input_delta, self._work, self._mean

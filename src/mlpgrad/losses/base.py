@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -78,6 +79,12 @@ class Loss(Curvature, Meaning, Described):
            [0.    ]])
     """
 
+    _calls_checked = True
+    _direct_forward: Callable[..., Any]  # and so on: the methods for inner loops
+    _direct_backward: Callable[[], Array]
+    _direct_cast: Callable[[Array, np.dtype[Any]], Array]
+    _direct_losses: Callable[[Array, Array], Array]
+    _direct_slopes: Callable[[Array, Array, Array], None]
     _options_act = True
 
     expects_logits: bool = False
@@ -117,7 +124,15 @@ class Loss(Curvature, Meaning, Described):
         raise NotImplementedError
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
-        """Write dl/d(prediction), `(..., B, O)`, for the arguments of the last `losses`."""
+        """Write dl/d(prediction) for the arguments of the last `losses` into `out`.
+
+        Parameters
+        ----------
+        prediction, target : arrays
+            The arguments of `losses`, which must not be changed.
+        out : array (..., B, O)
+            The array to write the slopes to.
+        """
         raise NotImplementedError
 
     def target_features(self, out_features: int) -> int:
@@ -210,7 +225,7 @@ class Loss(Curvature, Meaning, Described):
             check_arguments(self, prediction, target)
             self.resize(prediction.shape, prediction.dtype)
         self._prediction, self._target = prediction, target
-        losses = self.losses(prediction, target)
+        losses = self._direct_losses(prediction, target)
         if fresh:
             self._check_losses(losses, prediction.shape[:-1])
             self._key = key
@@ -263,7 +278,7 @@ class Loss(Curvature, Meaning, Described):
     def backward(self) -> Array:
         """Return dL/d(prediction) of the last `forward`, `(..., B, O)`: the first delta."""
         delta: Array = self._delta
-        self.slopes(self._prediction, self._target, delta)
+        self._direct_slopes(self._prediction, self._target, delta)
         np.multiply(delta, self._scale, delta)
         if self._absent is not None:
             np.copyto(delta, 0, "same_kind", self._absent)
@@ -303,9 +318,7 @@ class Loss(Curvature, Meaning, Described):
     def reader(self) -> Self:
         """Return a copy with its own buffers, for evaluation or another thread."""
         twin = type(self)(**self.config())
-        twin.__dict__.update(
-            self.__getstate__()
-        )  # also attributes that are not options, and replaced methods
+        twin.__setstate__(self.__getstate__())  # also what is no option, and replaced methods
         return twin
 
     def forget_buffers(self) -> None:

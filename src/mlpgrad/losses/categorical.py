@@ -241,7 +241,7 @@ class SoftmaxCrossEntropy(_SoftmaxLoss):
         row_maxima(prediction, self._starts, self._places, self._top)
         np.subtract(prediction, spread(self._top, self._spread), shifted)
         np.exp(shifted, exponentials)
-        self._target_rows = target_rows = self.rows(target)
+        self._target_rows = target_rows = self._direct_rows(target)
         labels = target.dtype.kind == "i"
         np.subtract(exponentials, target_rows if labels else self._top_rows(shifted), work)
         sum_rows(work, self._ones, self._rest)
@@ -301,7 +301,7 @@ class CrossEntropy(_CategoricalLoss):
 
     def losses(self, prediction: Array, target: Array) -> Array:
         work: Array = self._work
-        self._target_rows = target_rows = self.rows(target)
+        self._target_rows = target_rows = self._direct_rows(target)
         np.maximum(prediction, self._floor, out=self._probabilities)
         np.log(self._probabilities, work)
         np.multiply(work, target_rows, work)

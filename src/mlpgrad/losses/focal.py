@@ -186,7 +186,7 @@ class SoftmaxFocal(_SoftmaxLoss):
         row_maxima(prediction, self._starts, self._places, self._top)
         np.subtract(prediction, spread(self._top, self._spread), shifted)
         np.exp(shifted, p)
-        rows = self.rows(target)
+        rows = self._direct_rows(target)
         self._sum_others(rows if target.dtype.kind == "i" else self._top_rows(shifted))
         np.divide(p, self._total_column, p)
         np.divide(wrong, self._total_column, wrong)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
@@ -71,6 +71,9 @@ class Metric(Described):
     1.0
     """
 
+    _calls_checked = True
+    _direct_values: Callable[[Array, Array, Loss], Array]
+
     name: str = "metric"
     """The key in `History` and in the result of `evaluate`."""
     larger_is_better: bool | None = None
@@ -129,7 +132,7 @@ class WeightedMeans:
 
     def add(self, prediction: Array, target: Array, weights: Array | None, loss: Loss) -> None:
         metric, one = self.metric, self.metric.sums == 1
-        values = np.asarray(metric.values(prediction, target, loss))
+        values = np.asarray(metric._direct_values(prediction, target, loss))
         samples = prediction.shape[:-1]
         expected = samples if one else (*samples, metric.sums)
         if values.shape != expected:

@@ -237,7 +237,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
 
     def penalty(self) -> Any:
         """Return the sum of the penalties at the current parameters: a number, or `(E,)`."""
-        return sum((penalty.value(params) for penalty, params, _ in self._penalised), 0.0)
+        return sum((penalty._direct_value(params) for penalty, params, _ in self._penalised), 0.0)
 
     def _step(
         self, x: Array, target: Array, weights: Array | None = None, mean_weight: Any = None
@@ -249,10 +249,10 @@ class Network(Copied, Shown, Scaled, Acquainted):
         loss = self._loss
         prediction = run_forward(self.layers, x, weights)
         if weights is None or mean_weight is None:
-            value = loss.forward(prediction, target, weights)
+            value = loss._direct_forward(prediction, target, weights)
         else:
-            value = loss.forward(prediction, target, weights, mean_weight)
-        self._input_delta = run_backward(self.layers, loss.backward())
+            value = loss._direct_forward(prediction, target, weights, mean_weight)
+        self._input_delta = run_backward(self.layers, loss._direct_backward())
         return penalise(value, self._penalised, self._slopes) if self._penalised else value
 
     def _cast(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:

@@ -67,7 +67,7 @@ class Scaled(Storage):
         """Return some rows of a checked target as the loss takes them, scaled if targets are."""
         if self._target_scaling is not None:
             target = self._target_scaling.scaled(target)
-        return self.loss.cast(target, self.dtype)
+        return self.loss._direct_cast(target, self.dtype)
 
     def in_own_unit(self, outputs: Array) -> Array:
         """Return the network's outputs in the units of the data."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Self, Unpack
 
 import numpy as np
@@ -222,6 +223,8 @@ class RAdam(Adam):
     (0.0, 0.026)
     """
 
+    _direct_rectification: Callable[[int], float]
+
     def rectification(self, t: int) -> float:
         """Return r_t of step t = 1, 2, ..., or 0 if the variance of 1 / sqrt(v') is unbounded."""
         longest = 2 / (1 - self.beta2) - 1
@@ -232,7 +235,7 @@ class RAdam(Adam):
         return math.sqrt(numerator / ((longest - 4) * (longest - 2) * length))
 
     def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
-        self._rectified = self.rectification(t)
+        self._rectified = self._direct_rectification(t)
         if self._rectified:
             rate = rate * self._rectified * math.sqrt((1 - self.beta2**t) / (1 - self.beta2))
         epsilon = self.epsilon / math.sqrt(1 - self.beta2)

@@ -141,8 +141,8 @@ class Optimizer(Preparing, Stateful):
             C-contiguous arrays of the same floating dtype. Their shape may only change after
             `reset`.
         """
-        self.advance(params, grads)
-        self.apply(self._prepared)
+        self._direct_advance(params, grads)
+        self._direct_apply(self._prepared)
 
     def advance(self, params: Array, grads: Array) -> None:
         """Count a step, and store its learning rate and other scalars for `apply`."""
@@ -151,7 +151,7 @@ class Optimizer(Preparing, Stateful):
         rate: Any = self._learning_rate
         rate = rate * self.learning_rate_scale if type(rate) is float else self._rate(self.steps)
         self.steps += 1
-        for array, value in zip(self._scalars, self.scalars(rate, self.steps)):  # noqa: B905
+        for array, value in zip(self._scalars, self._direct_scalars(rate, self.steps)):  # noqa: B905
             array[()] = value
         if self.weight_decay:
             self._prepared.kept[()] = 1 - rate * self.weight_decay
@@ -164,7 +164,7 @@ class Optimizer(Preparing, Stateful):
             for decayed in arrays.decayed:
                 np.multiply(decayed, arrays.kept, decayed)
         for block in arrays.blocks:
-            self.update(*block)
+            self._direct_update(*block)
         for weights in arrays.bounded:
             vectors.bound_columns(weights, self.max_norm)
 
@@ -176,7 +176,7 @@ class Optimizer(Preparing, Stateful):
         steps : sequence of int
             t = 1, 2, ... of each step.
         """
-        return [self.scalars(self._rate(t - 1), t) for t in steps]
+        return [self._direct_scalars(self._rate(t - 1), t) for t in steps]
 
     def attach(self, model: Network) -> None:
         """Read from a model which parameters are weights; called by `fit`.

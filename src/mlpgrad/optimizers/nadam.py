@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Unpack
 
 import numpy as np
@@ -36,6 +37,8 @@ class NAdam(Adam):
     """
 
     repeatable = True
+    _direct_mu: Callable[[int], float]
+    _direct_mu_product: Callable[[int], float]
 
     def __init__(
         self,
@@ -64,14 +67,14 @@ class NAdam(Adam):
             product = momentum_product(self.beta1, self.momentum_decay, t)
         else:
             for i in range(done + 1, t + 1):
-                product *= self.mu(i)
+                product *= self._direct_mu(i)
         self._product = t, product
         return product
 
     def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
-        product, ahead = self.mu_product(t), self.mu(t + 1)
+        product, ahead = self._direct_mu_product(t), self._direct_mu(t + 1)
         root = math.sqrt((1 - self.beta2**t) / (1 - self.beta2))
-        of_gradient = rate * root * (1 - self.mu(t)) / (1 - product)
+        of_gradient = rate * root * (1 - self._direct_mu(t)) / (1 - product)
         of_sum = rate * root * ahead * (1 - self.beta1) / (1 - product * ahead)
         return of_gradient, of_sum, self.epsilon * root
 

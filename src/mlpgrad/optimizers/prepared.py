@@ -100,7 +100,7 @@ class Preparing(Rule):
         clips = self.clip_norm is not None or self.clip_value is not None
         clipped = np.empty_like(grads) if clips else None
         rate = self._rate(self.steps)
-        values = self.scalars(rate, self.steps + 1)
+        values = self._direct_scalars(rate, self.steps + 1)
         self._scalars = [np.zeros(np.shape(value), params.dtype) for value in values]
         flats = [params, grads if clipped is None else clipped, *states]
         size = min(vectors.BLOCK, params.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +13,13 @@ from mlpgrad._core.described import Described
 
 class Rule(Described):
     """The part of `Optimizer` that subclasses override: `update` and its arguments."""
+
+    _calls_checked = True
+    _direct_step: Callable[[Array, Array], None]  # the methods for inner loops
+    _direct_advance: Callable[[Array, Array], None]
+    _direct_apply: Callable[..., None]
+    _direct_update: Callable[..., None]
+    _direct_scalars: Callable[[Any, int], tuple[Any, ...]]
 
     states: tuple[str, ...] = ()
     """Names of the state arrays of the rule; `update` takes them in this order."""

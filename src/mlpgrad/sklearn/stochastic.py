@@ -97,13 +97,13 @@ class Epochs(Method):
             for batch, (x, target, weights) in enumerate(session.batches):
                 count = x.shape[0]
                 for callback in told:
-                    callback.on_train_batch_begin(batch, {})
+                    callback._direct_on_train_batch_begin(batch, {})
                 value = gradient(x, target, weights)
                 loss += value * count
                 rows += count
                 update()
                 for callback in told:
-                    callback.on_train_batch_end(batch, {"loss": value})
+                    callback._direct_on_train_batch_end(batch, {"loss": value})
                 if network._attention and self._attend(session):
                     break
         return loss, rows

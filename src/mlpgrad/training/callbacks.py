@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from mlpgrad._core import arguments
@@ -35,6 +36,10 @@ class Callback(Described, Stateful):
     epoch 0: ['learning_rate', 'loss']
     epoch 1: ['learning_rate', 'loss']
     """
+
+    _calls_checked = True
+    _direct_on_train_batch_begin: Callable[[int, dict[str, Any]], None]
+    _direct_on_train_batch_end: Callable[[int, dict[str, Any]], None]
 
     session: Any
     """The `Session` of the running `fit`; it has a method `snapshot()`."""

@@ -59,7 +59,7 @@ def evaluate(
             first = None if scaling is None else scaling.of_first_member()
             if scaling is not None and first is not None:
                 prediction = scaling.converted(prediction, loss, first)
-                part = loss.cast(first.scaled(given), prediction.dtype)
+                part = loss._direct_cast(first.scaled(given), prediction.dtype)
             prediction = loss.averaged(prediction)
             shared.add(prediction, part, w, in_own_unit(first, loss, prediction, given))
     means = each.result()
@@ -109,7 +109,7 @@ class Figures:
         """
         w = np.ones((target.shape[-2], 1)) if weights is None else weights
         share = w.sum(axis=(-2, -1))
-        value = self.loss.forward(prediction, target, w.astype(prediction.dtype))
+        value = self.loss._direct_forward(prediction, target, w.astype(prediction.dtype))
         self.total = self.total + value * share
         self.weight = self.weight + share
         prediction, target = in_own_unit or (prediction, target)

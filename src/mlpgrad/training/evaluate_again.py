@@ -59,7 +59,8 @@ def _loss_of_stream(network: Network, batches: Stream) -> tuple[Any, Any]:
     weight: Any = 0.0
     for x, target, weights in batches:
         share = x.shape[-2] if weights is None else _sum_of(weights)
-        total = total + share * np.float64(loss.forward(network._predict(x), target, weights))
+        value = loss._direct_forward(network._predict(x), target, weights)
+        total = total + share * np.float64(value)
         weight = weight + share
     return as_number(weighted_mean(total, weight) + network.penalty()), weight
 

@@ -80,7 +80,7 @@ class RecordedStep:
         if not self._repeats_update:
             self.plain.update()
             return
-        optimizer.advance(self.network.params, self.network.grads)
+        optimizer._direct_advance(self.network.params, self.network.grads)
         if optimizer._prepared is not self._update_of:
             self._record_update()
             return
@@ -136,12 +136,12 @@ class RecordedStep:
         arrays = [self.network._params, self.network._grads, *self.optimizer.state.values()]
         before = [array.copy() for array in arrays]
         try:
-            self.optimizer.apply(Prepared(*map(tape.recorded, self._update_of)))
+            self.optimizer._direct_apply(Prepared(*map(tape.recorded, self._update_of)))
         except NotRepeatableError:  # it depends on values, so the optimizer is called each time
             for array, values in zip(arrays, before, strict=True):
                 array[...] = values
             self._repeats_update = False
-            self.optimizer.apply(self._update_of)
+            self.optimizer._direct_apply(self._update_of)
             return
         self.updates = [call.prepared() for call in tape.calls]
 
@@ -167,8 +167,8 @@ class Trial:
         layers, loss = [twin(layer, tape) for layer in network.layers], twin(network.loss, tape)
         given = tape.recorded(self.weights)
         output = run_forward(layers, tape.recorded(self.x), given)
-        value = loss.forward(output, tape.recorded(self.target), given, mean_weight)
-        run_backward(layers, loss.backward())
+        value = loss._direct_forward(output, tape.recorded(self.target), given, mean_weight)
+        run_backward(layers, loss._direct_backward())
         acting = [(p, *map(tape.recorded, arrays)) for p, *arrays in network._penalised]
         self.value = tape.plain(penalise(value, acting, tape.recorded(network._slopes)))
         self.calls = tape.calls

@@ -54,7 +54,7 @@ class LayerStep:
 
     def __init__(self, network: Network, optimizer: Optimizer) -> None:
         self.network = network
-        self.update = functools.partial(optimizer.step, network.params, network.grads)
+        self.update = functools.partial(optimizer._direct_step, network.params, network.grads)
 
     @property
     def gradient(self) -> Callable[[Array, Array, Array | None], Any]:

@@ -166,7 +166,7 @@ class Worker:
         """Call the callbacks before a batch."""
         with self._outside():
             for callback in self.callbacks:
-                callback.on_train_batch_begin(batch, {})
+                callback._direct_on_train_batch_begin(batch, {})
 
     def _look(self, batch: int, value: Any, target: Array, weights: Array | None) -> None:
         """Measure the metrics on a batch, and call the callbacks for it."""
@@ -179,7 +179,7 @@ class Worker:
             for accumulator in self.measured.values():
                 accumulator.add(prediction, target, weights, loss)
             for callback in self.callbacks:
-                callback.on_train_batch_end(batch, {"loss": value})
+                callback._direct_on_train_batch_end(batch, {"loss": value})
 
 
 def part_of(members: slice | int, array: Any) -> Any:

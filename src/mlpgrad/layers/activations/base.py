@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,11 @@ class Activation(Layer):
     >>> model.predict([[0.0, 0.0]])
     array([[0., 0., 0.]], dtype=float32)
     """
+
+    _direct_scratch: Callable[..., Array]  # the methods for inner loops
+    _direct_flags: Callable[[Array], Array]
+    _direct_apply: Callable[[Array, Array], None]
+    _direct_slope: Callable[[Array, Array, Array], None]
 
     initializer: Initializer = GlorotUniform()
     """Draws the weights of a Dense layer before this activation."""
@@ -122,12 +128,12 @@ class Activation(Layer):
             self.resize(x.shape)
         self._z = x
         a: Array = self._a
-        self.apply(x, a)
+        self._direct_apply(x, a)
         return a
 
     def backward(self, delta: Array) -> Array | None:
         slope: Array = self._slope
-        self.slope(self._z, self._a, slope)
+        self._direct_slope(self._z, self._a, slope)
         np.multiply(slope, delta, slope)
         return slope
 

@@ -48,7 +48,7 @@ class ReLU(Activation):
         (self._maximum or np.maximum)(z, zeros(z.shape, z.dtype), out=out)
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
-        is_positive(z, out, self.flags(out))
+        is_positive(z, out, self._direct_flags(out))
 
 
 class LeakyReLU(Activation):
@@ -94,7 +94,7 @@ class LeakyReLU(Activation):
         np.maximum(z, out, out=out)
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
-        step(z, self.negative_slope, 1, out, self.flags(out))
+        step(z, self.negative_slope, 1, out, self._direct_flags(out))
 
 
 class ELU(Activation):
@@ -136,10 +136,11 @@ class ELU(Activation):
         return () if self.alpha == 1 else (0.0,)
 
     def apply(self, z: Array, out: Array) -> None:
-        exponential_unit(z, 1, self.alpha, out, self.scratch(out))
+        exponential_unit(z, 1, self.alpha, out, self._direct_scratch(out))
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
-        exponential_unit_slope(z, 1, self.alpha, out, self.scratch(out), self.flags(out))
+        work, flags = self._direct_scratch(out), self._direct_flags(out)
+        exponential_unit_slope(z, 1, self.alpha, out, work, flags)
 
 
 class SELU(Activation):
@@ -169,9 +170,8 @@ class SELU(Activation):
     scaled_alpha = scale * 1.6732632423543772848170429916717
 
     def apply(self, z: Array, out: Array) -> None:
-        exponential_unit(z, self.scale, self.scaled_alpha, out, self.scratch(out))
+        exponential_unit(z, self.scale, self.scaled_alpha, out, self._direct_scratch(out))
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
-        exponential_unit_slope(
-            z, self.scale, self.scaled_alpha, out, self.scratch(out), self.flags(out)
-        )
+        work, flags = self._direct_scratch(out), self._direct_flags(out)
+        exponential_unit_slope(z, self.scale, self.scaled_alpha, out, work, flags)

@@ -31,7 +31,7 @@ class Softplus(Activation):
 
     def apply(self, z: Array, out: Array) -> None:
         # max(z, 0) + log1p(e^-|z|): the exponent is never positive
-        positive = self.scratch(out)
+        positive = self._direct_scratch(out)
         magnitude(z, out)
         np.negative(out, out)
         np.exp(out, out)
@@ -74,7 +74,7 @@ class SiLU(Activation):
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
         # r = 1 / (1 + e^z) and g = 1 - r: a times a rounded 1 - g would lose digits for large z
-        g, one = self.scratch(out), constant(1, out.dtype)
+        g, one = self._direct_scratch(out), constant(1, out.dtype)
         with np.errstate(over="ignore"):
             np.exp(z, out)
         np.add(out, one, out)
@@ -112,7 +112,7 @@ class GELU(Activation):
         np.multiply(out, z, out)
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
-        cdf, flags = self.scratch(out), self.flags(out)
+        cdf, flags = self._direct_scratch(out), self._direct_flags(out)
         # Phi = a / z, since calling SciPy again would dominate the time; 1/2 where a lost its
         # digits
         np.abs(z, out)
@@ -150,7 +150,7 @@ class Mish(Activation):
     initializer = HeNormal()
 
     def apply(self, z: Array, out: Array) -> None:
-        two, denominator = constant(2, out.dtype), self.scratch(out)
+        two, denominator = constant(2, out.dtype), self._direct_scratch(out)
         self._exp(z, denominator, out)
         np.add(out, two, denominator)
         np.multiply(out, denominator, out)
@@ -159,9 +159,10 @@ class Mish(Activation):
         np.multiply(out, z, out)
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
+        scratch = self._direct_scratch
         # with w = u / (n + 2) and r = 1 / (n + 2): t = w (u + 2), (1 - t^2) sigmoid = 4 w (w + r)
-        two, t, u_plus_2 = constant(2, out.dtype), self.scratch(out), self.scratch(out, 1)
-        bounded = self.scratch(out, 2)
+        two, t, u_plus_2 = constant(2, out.dtype), scratch(out), scratch(out, 1)
+        bounded = scratch(out, 2)
         self._exp(z, bounded, out)
         np.add(out, two, u_plus_2)
         np.multiply(u_plus_2, out, t)

@@ -25,7 +25,8 @@ def numbers(optimizer: Optimizer, rate: Any, first: int, count: int, dtype: Any)
         rates = np.array([optimizer._rate(step) for step in steps], float)
     values = at_once(optimizer, rates, np.arange(first + 1.0, first + count + 1.0))
     if values is None:
-        each = (optimizer.scalars(r, k + 1) for r, k in zip(rates.tolist(), steps, strict=True))
+        pairs = zip(rates.tolist(), steps, strict=True)
+        each = (optimizer._direct_scalars(rate, step + 1) for rate, step in pairs)
         values = list(zip(*each, strict=True))
     table = np.empty((count, len(values) + 1), dtype)
     for k, value in enumerate((*values, 1 - rates * optimizer.weight_decay)):
@@ -38,8 +39,10 @@ def at_once(optimizer: Optimizer, rates: Array, steps: Array) -> Any:
 
     Returns None if the formula does not work on arrays, or gives different numbers.
     """
-    method: Any = optimizer.scalars
-    function = method.__func__
+    method: Any = optimizer._direct_scalars
+    function = getattr(method, "__func__", None)
+    if function is None:  # assigned to the object
+        return None
     names = {**function.__globals__, "math": np}
     arrays = types.FunctionType(
         function.__code__, names, closure=function.__closure__, argdefs=function.__defaults__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlpgrad._core.training_warning import warn
-from mlpgrad.losses.curvature import Curvature
+from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
 from mlpgrad.network.storage import check_memory
 from mlpgrad.penalties import Penalty
@@ -47,7 +47,7 @@ def check_served(session: Session, data: Batch, estimates: bool) -> None:
 def _check_objective(network: Network, estimates: bool) -> None:
     """Raise an error for a loss or a penalty that has no known curvature."""
     loss = network.loss
-    if type(loss).curvature_root is Curvature.curvature_root:
+    if type(loss).curvature_root is Loss.curvature_root:
         raise TypeError(
             f"{NAME} expects a loss with known curvature (HalfSquaredError, MeanSquaredError, "
             f"SigmoidCrossEntropy, SoftmaxCrossEntropy, Poisson), got {loss!r}; use one of these, "
