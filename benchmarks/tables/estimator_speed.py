@@ -107,7 +107,8 @@ def table(found: Mapping[str, Figures]) -> Table:
         f"Both train with the same settings and weights, in one thread, in turns. Figures are "
         f"scikit-learn's processor time over ours: the median of {TURNS} turns, and the smallest "
         f"in parentheses. Steps are NumPy's, or compiled by llvmlite with the machine code in the "
-        f"cache; the first compiled fit of a kind takes a fifth of a second longer. "
+        f"cache; the first compiled fit of a kind takes a fifth of a second longer. By itself, a "
+        f"fit compiles if that should save a quarter of a second; most of these are shorter. "
         f"`MLPClassifier` has its defaults "
         f"(100 hidden units, batches of 200 rows) on digits and Adult; {HIDDEN[0]} hidden units on "
         f"the others, if not said otherwise, in one batch of all rows or in small ones.",
