@@ -9,6 +9,7 @@ import pytest
 from mlpgrad.cli import main
 from mlpgrad.cli.data import load_data
 from mlpgrad.cli.parser import build_parser
+from mlpgrad.cli.text import read_text
 
 X = np.random.default_rng(3).normal(size=(60, 2)).round(3)
 SHORT = ("--quiet", "--epochs", "3", "--hidden", "4")
@@ -111,6 +112,16 @@ def test_what_is_not_data_is_left_out_and_said(path, name):
     np.testing.assert_array_equal(found, rows if len(found) == 60 else np.vstack([rows, rows]))
 
 
+def test_lines_above_are_left_out_only_if_a_header_follows(path):
+    rows = [[f"{i}", "x", "y", "z", "w"] for i in range(99)]
+    path.write_text("a,b,,,\n" * 40 + table(rows, ("p", "q", "r", "s", "t")))
+    names = read_text(path, build_parser().parse_args(["train", str(path)])).names
+    assert names == ["a", "b", "column 3", "column 4", "column 5"]
+    rows = [[f"{a}", f"{b}", "xy"[i % 2], f"{b}"] for i, (a, b) in enumerate(X)]
+    unnamed = read(path, table(rows, ("a", "b", "", "")), "--target", "a")
+    assert list(unnamed.columns) == ["b", "column 3", "column 4"]
+
+
 def test_a_first_row_of_text_and_gaps_is_a_row(path):
     rows = [["NA", "?", "0.5"], *ROWS]
     assert len(read(path, table(rows)).target.y) == 61
@@ -189,7 +200,7 @@ def test_advice_about_amounts_sees_the_whole_column(path, values, advice):
     [
         (
             table([["x", *row] for row in ROWS], ("kind", "a", "b", "y")) + "Total,1,2,3\n",
-            "line 62, the last one, begins with 'Total'",
+            "line 62, the last one, contains 'Total'",
         ),
         (
             table([*ROWS, [f"{sum(float(r[k]) for r in ROWS):.3f}" for k in range(3)]]),

@@ -99,14 +99,14 @@ def _measures(texts: Sequence[str], column: str) -> Iterator[str]:
 
 
 def _sums(table: TextTable, columns: Sequence[Array]) -> Iterator[str]:
-    """Warn about a last row that holds the sums or means of the others."""
+    """Warn about a last row of totals: it holds the sums of the others, or a word for that."""
     last = [texts[-1] for texts in table.columns.values()]
     word = next((text for text in last if TOTALS.fullmatch(text.strip(" :."))), None)
     once = word and sum(texts.count(word) for texts in table.columns.values()) == 1
     numbers = [column for column in columns if column.dtype.kind == "f" and len(column) > 3]
     sums = [_is_sum(column[:-1], column[-1]) for column in numbers]
     if once or (sums and 2 * sum(sums) > len(sums)):
-        what = f"begins with {word!r}" if once else "holds the sums of the rows above"
+        what = f"contains {word!r}" if once else "holds the sums of the rows above"
         yield (
             f"line {table.lines[-1]}, the last one, {what}; if it is not a sample, remove it from "
             f"the file"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from mlpgrad.datasets.amounts import how_to_write
 from mlpgrad.datasets.fields import Fields
 
-LOOK = 200  # rows that show which columns hold numbers
+LOOK = 200  # rows that show which columns hold numbers, and whether there is a header
 Row = tuple[int, list[str]]
 """The line of a row, and its fields."""
 
@@ -87,6 +87,8 @@ def _without_head(
         if 2 * sum(map(bool, row)) > usual:
             return rows
         place += 1
+    else:
+        return rows
     if not 0 < place < len(rows) - 1 or any(map(is_number, rows[place][1])):
         return rows
     lines = [line for line, _ in rows[:place]]

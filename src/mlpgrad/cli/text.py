@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mlpgrad.cli.errors import CommandError
-from mlpgrad.cli.layout import below_header, laid_out
+from mlpgrad.cli.layout import LOOK, below_header, laid_out
 from mlpgrad.datasets.amounts import how_to_write, is_grouped
 from mlpgrad.datasets.dialect import Dialect
 from mlpgrad.datasets.fields import MISSING, Fields
@@ -18,7 +18,6 @@ from mlpgrad.datasets.files import csv_dialect, csv_encoding, csv_rows
 KNOWN = -1, ""
 NAMED = {"tab": "\t", r"\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
 BLANK = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\ufeff\x1a"
-LOOK = 200  # rows that show whether the first line is a header
 _ADVICE = re.compile(r"\bheader=False\b|\b(delimiter|encoding|decimal|missing)=('?)")
 _ROW = re.compile(r"column ('[^']*'|\"[^\"]*\"), row (\d+)")
 _MISSING = re.compile(r"missing=(\[.*?\])(?=; |$)")
