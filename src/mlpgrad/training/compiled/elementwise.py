@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from mlpgrad.training.compiled.functions import ARITHMETIC, FUNCTIONS, TRANSCENDENTAL
 from mlpgrad.training.compiled.fusing import Group
-from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Operation, Place
+from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Operation, Place, collapsed
 from mlpgrad.training.compiled.values import Index, Value, lanes_for, select
 from mlpgrad.training.compiled.writing import Code
 
@@ -33,9 +33,10 @@ class Elementwise:
         self.stored = {
             key for key in self.last_write if any(map(operands[key].overlaps, read_later))
         }
-        strides = {key: key[2] or (0,) for key in operands}
-        (*self.outer, self.inner), strides = collapsed(group.shape or (1,), strides)
-        self.accesses = {key: o._replace(strides=strides[key]) for key, o in operands.items()}
+        axes = zip(group.shape or (1,), *(key[2] or (0,) for key in operands), strict=True)
+        (*self.outer, self.inner), *strides = zip(*collapsed(list(axes)), strict=True)
+        pairs = zip(operands.items(), strides, strict=True)
+        self.accesses = {key: operand._replace(strides=s) for (key, operand), s in pairs}
         widest = max(operand.size for operand, _ in every)
         self.lanes = code.lanes(widest, math.prod(group.shape))
 
@@ -99,18 +100,3 @@ def applied(operation: Operation, args: Sequence[Value]) -> Value:
     if not kind or name not in FUNCTIONS:
         raise NotCoveredError(f"{name} of {kinds}")
     return FUNCTIONS[name](*(arg.to(kind) for arg in args)).to(out)
-
-
-def collapsed(
-    shape: Sequence[int], strides: Mapping[Place, Sequence[int]]
-) -> tuple[list[int], dict[Place, tuple[int, ...]]]:
-    """Merge neighbouring axes that are contiguous in all operands."""
-    dims = [shape[-1]]
-    fewer: dict[Place, tuple[int, ...]] = {key: (per[-1],) for key, per in strides.items()}
-    for axis in range(len(shape) - 2, -1, -1):
-        if all(per[axis] == fewer[key][0] * dims[0] for key, per in strides.items()):
-            dims[0] *= shape[axis]
-            continue
-        dims.insert(0, shape[axis])
-        fewer = {key: (strides[key][axis], *per) for key, per in fewer.items()}
-    return dims, fewer

@@ -72,6 +72,21 @@ class Operand(NamedTuple):
         return within and self.root == other.root  # a constant has no bytes
 
 
+def collapsed(axes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Merge neighbouring axes that are contiguous in all operands.
+
+    An axis is given by its length and its stride in each operand.
+    """
+    merged = list(axes[-1:])
+    for length, *strides in reversed(axes[:-1]):
+        inner, *inside = merged[0]
+        if strides == [stride * inner for stride in inside]:
+            merged[0] = (length * inner, *inside)
+        else:
+            merged.insert(0, (length, *strides))
+    return merged
+
+
 def address(array: Array) -> int:
     """Return the address of an array's first element."""
     return int(array.__array_interface__["data"][0])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
-from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Operation
+from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Operation, collapsed
 from mlpgrad.training.compiled.values import Index, lanes_for
 from mlpgrad.training.compiled.writing import Code
 
@@ -75,9 +74,8 @@ def random(code: Code, operation: Operation) -> None:
 def as_matrix(operand: Operand) -> Operand:
     """Return an operand with its leading axes joined to one."""
     *lead, width = operand.shape
-    steps = [(s, n) for s, n in zip(operand.strides, lead, strict=False) if n > 1]
-    for (outer, _), (following, n) in itertools.pairwise(steps):
-        if outer != following * n:
-            raise NotCoveredError("rows with gaps")
-    step = steps[-1][0] if steps else 0
-    return operand._replace(shape=(math.prod(lead), width), strides=(step, operand.strides[-1]))
+    axes = [(n, stride) for n, stride in zip(lead, operand.strides, strict=False) if n > 1]
+    (count, step), *more = collapsed(axes or [(1, 0)])
+    if more:
+        raise NotCoveredError("rows with gaps")
+    return operand._replace(shape=(count, width), strides=(step, operand.strides[-1]))

@@ -105,22 +105,19 @@ class Code(Instructions):
             return carried
         self.count += 1
         label, before = f"L{self.count}", self.block
-        index = Value(self, "n8", 1, f"%i{self.count}")
-        inside = [
-            Value(self, v.kind, v.lanes, f"%c{self.count}_{k}") for k, v in enumerate(carried)
-        ]
+        first = [self.number(0, "n8"), *carried]
+        index, *inside = (
+            Value(self, v.kind, v.lanes, f"%{label}_{k}") for k, v in enumerate(first)
+        )
         self.do(f"br label %{label}")
         self.label(label)
         at = len(self.lines)
         new = body(index, inside) or []
         following = index + 1
         more = following.compare("ult", count)
-        pairs = zip(
-            [index, *inside], [self.number(0, "n8"), *carried], [following, *new], strict=True
-        )
         self.lines[at:at] = [
             f"  {v.name} = phi {v.type} [ {a.name}, %{before} ], [ {b.name}, %{self.block} ]"
-            for v, a, b in pairs
+            for v, a, b in zip([index, *inside], first, [following, *new], strict=True)
         ]
         self.do(f"br {more}, label %{label}, label %{label}e")
         self.label(f"{label}e")
