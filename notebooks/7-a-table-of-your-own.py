@@ -57,7 +57,9 @@ print(*Path("houses.csv").read_text().splitlines()[:5], sep="\n")
 #   out, `age` has gaps, `town` is text and is taken for categories, and `price` has a dollar sign
 #   and is a quantity;
 # - how large the error in dollars is on rows that took no part in the training (`test`), beside
-#   that of the simplest answer there is: the mean price.
+#   that of the simplest answer there is: the mean price;
+# - how far a price lies from its prediction, typically, and whether the bounds that follow from it
+#   hold the share of prices that they should.
 
 # %%
 assert main(["train", "houses.csv", "--target", "price", "--quiet", "--seed", "1"]) == 0
@@ -69,19 +71,24 @@ assert main(["train", "houses.csv", "--target", "price", "--quiet", "--seed", "1
 # ## Ask the model
 #
 # The saved file holds everything that an answer needs: how columns are encoded, the scaling of
-# inputs and prices, and the network. So new houses need nothing but their columns
-# (`mlpgrad predict mlpgrad-output/model.npz new.csv --id house --output prices.csv`):
+# inputs and prices, and the network. So new houses need nothing but their columns. In a terminal:
+# `mlpgrad predict mlpgrad-output/model.npz new.csv --id house --interval 0.95 --output prices.csv`
 
 # %%
 write("new.csv", 200, seed=1, with_price=False)
 model_file = "mlpgrad-output/model.npz"
-assert main(["predict", model_file, "new.csv", "--id", "house", "--output", "prices.csv"]) == 0
+options = ["--id", "house", "--interval", "0.95", "--output", "prices.csv"]
+assert main(["predict", model_file, "new.csv", *options]) == 0
 print(*Path("prices.csv").read_text().splitlines()[:4], sep="\n")
 
 # %%
 with open("prices.csv") as file:
-    predicted = np.array([float(row["price"]) for row in csv.DictReader(file)])
+    rows = list(csv.DictReader(file))
+predicted, low, high = (
+    np.array([float(row[name]) for row in rows]) for name in ("price", "price_low", "price_high")
+)
 true = houses(200, seed=1)[3]
+print(f"{np.mean((low <= true) & (true <= high)):.1%} of the prices are within their bounds")
 
 figure, ax = plt.subplots(figsize=(5, 5))
 ax.plot(true / 1000, predicted / 1000, ".", alpha=0.6)
