@@ -85,10 +85,10 @@ class CompiledBatches:
     """
 
     def __init__(self, gradient: BatchGradient, batches: DenseBatches) -> None:
-        from mlpgrad.training.compiled.blas import Blas
         from mlpgrad.training.compiled.members import Member
         from mlpgrad.training.compiled.operands import address
         from mlpgrad.training.compiled.program import Program
+        from mlpgrad.training.threads import threads
 
         self.network, self.optimizer = gradient.network, gradient.optimizer
         self.size = batches.batch_size
@@ -98,7 +98,7 @@ class CompiledBatches:
         self._data = [np.ascontiguousarray(a) for a in batches.arrays if a is not None]
         batch: Any = tuple(None if a is None else a[: self.size] for a in batches.arrays)
         self._member = Member(own, self.optimizer, batch, 1.0)
-        self._program = Program(self._member.tapes, Blas.found())
+        self._program = Program(self._member.tapes, threads() - 1)
         self._table = self._program.table(self._member.place(0, {}))
         # the compiled loop keeps weights to return to, which scikit-learn does not
         self._kept = self.network.params.copy(), self.network.state.copy()
@@ -132,7 +132,7 @@ class CompiledBatches:
             *(self._losses, self._sane, self._copies),
         )
         row = np.array([self._address(array) for array in arrays])
-        self._program.function(self._address(row), 1, count, self.optimizer.steps)
+        self._program.train(self._address(row), 1, count, self.optimizer.steps)
         made = steps_made(self._losses[:count])
         self.failed = made < count
         self.optimizer.steps += made

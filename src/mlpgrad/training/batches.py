@@ -155,6 +155,11 @@ class Minibatches(Batches):
                 self._gather(rows if self.rows is None else self.rows[rows])
                 yield self._split(len(rows))
 
+    def gathered(self, rows: Array) -> list[Batch]:
+        """Return the batches of some rows, at most `block`, in the buffers."""
+        self._gather(rows)
+        return self._split(len(rows))
+
     @property
     def direct(self) -> bool:
         """Whether rows can be read from the arrays in place, since none of them is cast."""
@@ -169,17 +174,22 @@ class Minibatches(Batches):
         order : array of int
             Their rows in the order of the batches, one epoch after the other.
         """
-        order = np.concatenate([order for _ in range(count) for order in self._orders()])
-        order = order if self.rows is None else self.rows[order]
+        order = np.concatenate([order for _ in range(count) for order in self.orders()])
         if self.direct:
-            return self.arrays, order.clip(0, self.arrays[0].shape[-2] - 1)
+            return self.arrays, order
         if self.block < len(order):
             self._make_room(self.epochs_at_once * self.samples)
         self._gather(order)
         return tuple(self.buffers), np.arange(len(order))  # type: ignore[return-value]
 
+    def orders(self) -> Iterator[Array]:
+        """Yield the rows of an epoch in the arrays, in pieces of whole batches."""
+        for order in self._orders():
+            rows = order if self.rows is None else self.rows[order]
+            yield rows.clip(0, self.arrays[0].shape[-2] - 1)
+
     def _orders(self) -> Iterator[Array]:
-        """Yield the epoch's order of rows, in pieces of whole batches."""
+        """Yield the epoch's order of the training rows."""
         if self.samples <= SHUFFLED_AT_ONCE:
             if self.order is None or not self.resumes:
                 self.order = np.arange(self.samples)

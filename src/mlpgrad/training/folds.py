@@ -156,6 +156,11 @@ class FoldBatches(Minibatches):
 
     # an epoch
 
+    @property
+    def direct(self) -> bool:
+        """Whether one order of rows serves all members: it never does."""
+        return False
+
     def blocks(self) -> Iterator[list[Batch]]:
         """Yield the batches of an epoch in lists that are gathered together."""
         if self.order is None or not self.resumes:

@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from mlpgrad.training.compiled.blas import Blas
 from mlpgrad.training.compiled.operands import Tapes, address
 from mlpgrad.training.compiled.program import Program
 from mlpgrad.training.tape import Tape
 
 
-def compiled(write, *arrays, blas=None, kept=()):
+def compiled(write, *arrays, helpers=0, kept=()):
     """The effects of `write(*arrays)` on its arrays with NumPy and compiled.
 
     Parameters
@@ -16,7 +15,8 @@ def compiled(write, *arrays, blas=None, kept=()):
     write : callable
         Makes NumPy calls on the arrays it is given.
     *arrays : array
-    blas : Blas, optional
+    helpers : int
+        Number of threads that help with large products and loops.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def compiled(write, *arrays, blas=None, kept=()):
         flats=[np.zeros(4, dtype), params],
         kept=[value, *(array for array in arrays if array.flags.writeable)],
     )
-    program = Program(tapes, blas)
+    program = Program(tapes, helpers)
     table = program.table(lambda thing: thing)
     for array, values in zip(arrays, before, strict=True):
         if array.flags.writeable:
@@ -50,6 +50,3 @@ def compiled(write, *arrays, blas=None, kept=()):
     program.run([table[None], data, order, numbers, losses, sane, copies], 1, 1)
     assert losses == value
     return list(zip(by_numpy, arrays, strict=True))
-
-
-BLAS = Blas.found()

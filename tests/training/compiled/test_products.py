@@ -1,23 +1,18 @@
 """Compiled products, sums and gathers agree with NumPy for every shape and layout."""
 
-import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
 
-from scipy.linalg import cython_blas
 
 import mlpgrad as mg
 from mlpgrad.optimizers import vectors
-from mlpgrad.training.compiled import blas as blas_of
-from mlpgrad.training.compiled import products
-from mlpgrad.training.compiled.blas import Blas
+from mlpgrad.training.compiled import elementwise, products, program, worker
 from mlpgrad.training.compiled.operands import NotCoveredError, Reader
 from mlpgrad.training.tape import Call
 from tests.training.compiled.running import compiled
@@ -89,72 +84,68 @@ def test_products_with_leading_axes(lead, m, k, dtype, seed):
     assert_close(compiled(lambda a, b, out: np.matmul(a, b, out), a, b, out), dtype, k)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("find", [Blas.of_numpy, Blas.of_scipy])
-@pytest.mark.parametrize("turned", ["n", "a", "b", "y"])
-def test_large_products_by_blas(dtype, find, turned, monkeypatch):
-    monkeypatch.setattr(products, "BLAS_FROM", 1)
-    blas = find()
-    if blas is None:
-        pytest.skip(f"{find.__name__} finds no gemm here")
-    rng = np.random.default_rng(0)
-    a = drawn(rng, dtype, 23, 19).T if turned in "ay" else drawn(rng, dtype, 19, 23)
-    b = drawn(rng, dtype, 31, 23).T if turned in "by" else drawn(rng, dtype, 23, 31)
-    out = np.empty((19, 31), dtype)
-    pairs = compiled(lambda a, b, out: a.dot(b, out), a, b, out, blas=blas)
-    assert_close(pairs, dtype, 23)
+deep = st.one_of(st.integers(2, 40), st.integers(250, 520), st.sampled_from([255, 256, 257, 1025]))
+wide = st.one_of(st.integers(2, 70), st.sampled_from([16, 32, 33, 64, 127]))
 
 
-def fails(error):
-    def call(*_):
-        raise error
-
-    return call
-
-
-NUMPY_LACKS = {
-    "no library": lambda patch: patch.setattr(blas_of.Path, "glob", lambda *_: []),
-    "not loaded": lambda patch: patch.setattr(blas_of.ctypes, "CDLL", fails(OSError())),
-    "no symbol": lambda patch: patch.setattr(blas_of, "NAMES", {"f4": "none", "f8": "none"}),
-}
-
-
-def without_module(patch):
-    patch.delattr(scipy.linalg, "cython_blas")
-    patch.setitem(sys.modules, "scipy.linalg.cython_blas", None)
-
-
-SCIPY_LACKS = {
-    "no module": without_module,
-    "no table": lambda patch: patch.delattr(cython_blas, "__pyx_capi__"),
-    "no symbol": lambda patch: patch.setattr(blas_of, "NAMES", {"f4": "none", "f8": "none"}),
-    "no capsule": lambda patch: patch.setattr(blas_of, "_pointer", fails(ValueError())),
-}
-
-
-@pytest.mark.parametrize("lacks", NUMPY_LACKS)
-def test_gemm_is_scipys_where_numpy_lacks_it(lacks, monkeypatch):
-    NUMPY_LACKS[lacks](monkeypatch)
-    assert Blas.of_numpy() is None
-    if lacks != "no symbol":  # SciPy's has the same names
-        assert Blas.found().integer == "i32"
-
-
-@pytest.mark.parametrize("lacks", SCIPY_LACKS)
-def test_our_kernels_compute_large_products_where_neither_has_gemm(lacks, monkeypatch):
-    NUMPY_LACKS["no library"](monkeypatch)
-    SCIPY_LACKS[lacks](monkeypatch)
-    monkeypatch.setattr(products, "BLAS_FROM", 1)
-    assert Blas.found() is None
-    x, y = mg.datasets.moons(64, random_state=0)
+@settings(max_examples=15)
+@given(m=wide, k=deep, n=wide, dtype=dtypes, seed=seeds, turned=st.sampled_from("naby"))
+def test_large_products_by_any_number_of_threads(m, k, n, dtype, seed, turned):
+    rng = np.random.default_rng(seed)
+    a = drawn(rng, dtype, k, m).T if turned in "ay" else drawn(rng, dtype, m, k)
+    b = drawn(rng, dtype, n, k).T if turned in "by" else drawn(rng, dtype, k, n)
     found = []
-    for compiles in (True, False):
-        layers = [mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)]
-        model = mg.Sequential(layers, loss=mg.SigmoidCrossEntropy(), random_state=0)
-        model.fit(x, y, optimizer=mg.Adam(), epochs=2, verbose=0, compiled=compiles)
-        found.append(model)
-    assert found[0].compiled_because is None
-    np.testing.assert_allclose(found[0].params, found[1].params, rtol=1e-4, atol=1e-6)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(products, "LARGE", 1)
+        program.written.cache_clear()
+        for helpers in (0, 1, 3):
+            out = np.full((m, n), np.nan, dtype)
+            pairs = compiled(lambda a, b, out: a.dot(b, out), a, b, out, helpers=helpers)
+            assert_close(pairs, dtype, k)
+            found.append(out)
+    program.written.cache_clear()
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
+
+
+@settings(max_examples=10)
+@given(
+    shape=st.tuples(st.integers(1, 50), st.integers(1, 400)),
+    dtype=dtypes,
+    gap=st.booleans(),
+    seed=seeds,
+)
+def test_long_loops_are_shared(shape, dtype, gap, seed):
+    rng = np.random.default_rng(seed)
+    x = drawn(rng, dtype, shape[0], shape[1] + gap)[:, : shape[1]]
+
+    def write(x, out):
+        np.multiply(x, x, out)
+        np.add(out, x, out)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(elementwise, "SHARED", 1)
+        patch.setattr(elementwise, "TASK", 64)
+        program.written.cache_clear()
+        for helpers in (0, 2):
+            out = np.full(shape, np.nan, dtype)
+            for by_numpy, ours in compiled(write, x, out, helpers=helpers):
+                np.testing.assert_array_equal(ours, by_numpy)
+    program.written.cache_clear()
+
+
+def test_a_training_has_the_same_bits_with_any_number_of_threads(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(700, 300)), rng.integers(0, 3, 700)
+    found = []
+    for count in (1, 2, 3):
+        monkeypatch.setattr(worker, "threads", lambda count=count: count)
+        layers = [mg.Dense(300, 120), mg.ReLU(), mg.Dense(120, 3)]
+        model = mg.Sequential(layers, loss=mg.SoftmaxCrossEntropy(), random_state=0)
+        model.fit(x, y, optimizer=mg.Adam(), epochs=3, batch_size=128, verbose=0, compiled=True)
+        found.append(model.params.copy())
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
 
 
 @few

@@ -59,7 +59,7 @@ def test_the_mode_before_is_put_back_on_every_processor(processor, usual, bits):
     code.function(SIGNATURE, train)
     lines = code.text.replace("llvm.x86.sse.", "").replace("llvm.aarch64.", "").splitlines()
     text = "\n".join(line for line in lines if not line.startswith("declare"))
-    engine, place = compiled(REGISTERS[processor] + text)
+    engine, place, _ = compiled(REGISTERS[processor] + text)
     seen = np.zeros(2, np.int64)
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)(place)
     run(seen.ctypes.data, 0, usual, 0)

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mlpgrad.training.compiled.functions import fma
 from mlpgrad.training.compiled.operands import Operand
-from mlpgrad.training.compiled.values import Index, Value, lanes_for
+from mlpgrad.training.compiled.values import Index, Value, lanes_for, select
 from mlpgrad.training.compiled.writing import Code
 
 
 class Blocks:
-    """c = a b in blocks of rows x vectors of sums kept in registers; b has contiguous rows."""
+    """c = a b in blocks of rows x vectors of sums kept in registers; b has contiguous rows.
+
+    Attributes
+    ----------
+    k : int or Value
+        The number of products in a sum.
+    strip : callable
+        Returns the part of a from a row on.
+    after : Value or None
+        A flag that is set if the products are added to c; None if they never are.
+    """
 
     def __init__(self, code: Code, a: Operand, b: Operand, c: Operand) -> None:
         self.code, self.a, self.b, self.c = code, a, b, c
-        (self.m, self.k), self.n = a.shape, b.shape[1]
+        self.m, self.n = a.shape[0], b.shape[1]
+        self.k: Index = a.shape[1]
+        self.strip: Callable[[Index], Operand] = lambda i: code.part(a, i)
+        self.after: Value | None = None
         self.lanes = min(code.lanes(c.size, self.m * self.n), lanes_for(self.n))
 
     def write(self) -> None:
@@ -24,9 +37,9 @@ class Blocks:
         rows, vectors = self._choice(columns)
         whole = self.n // self.lanes // vectors if columns > vectors else 0
         if whole:
-            self.code.loop(whole, lambda j, _: self._panel(j * vectors, vectors, rows))
+            self.code.loop(whole, lambda j, _: self.panel(j * vectors, vectors, rows))
         if columns > whole * vectors:
-            self._panel(whole * vectors, columns - whole * vectors, rows)
+            self.panel(whole * vectors, columns - whole * vectors, rows)
 
     def _choice(self, columns: int) -> tuple[int, int]:
         """Return the block size with the fewest cycles among those that fit into the registers."""
@@ -43,12 +56,12 @@ class Blocks:
                 for v, wide in ((vectors, columns // vectors), (columns % vectors, 1)):
                     if r and v:  # two multiplications, two reads or five instructions per cycle
                         cycles = max(r * v / 2, (r + v) / 2, (r + v + r * v + 2) / 5, 4.5)
-                        total += high * wide * (self.k * cycles + 12 + r * v)
+                        total += high * wide * (self.a.shape[1] * cycles + 12 + r * v)
             return total
 
         return min(choices, key=lambda choice: cost(*choice))
 
-    def _panel(self, j: Index, vectors: int, rows: int) -> None:
+    def panel(self, j: Index, vectors: int, rows: int) -> None:
         """Write the code for all rows of some columns."""
         used = [self.lanes] * vectors
         if isinstance(j, int):
@@ -58,7 +71,12 @@ class Blocks:
     def _block(self, i: Index, j: Index, rows: int, used: Sequence[int]) -> None:
         """Write the sums of one block over all of k, and their stores."""
         code, lanes, kind = self.code, self.lanes, self.c.kind
-        across, down = code.part(self.b, 0, j), code.part(self.a, i)
+        across, down, first = code.part(self.b, 0, j), self.strip(i), code.part(self.c, i, j)
+        places = [code.at(first, p, q * lanes) for p in range(rows) for q in range(len(used))]
+        if self.after is not None:
+            hint = [code.number(k, "i4") for k in (1, 3, 1)]  # to write, to the first level, data
+            for at in places:
+                code.run("llvm.prefetch.p0", at, *hint)
 
         def add(step: Index, sums: Sequence[Value]) -> list[Value]:
             factors = [
@@ -70,12 +88,13 @@ class Blocks:
                 new += [fma(one, factor, sums[len(new) + q]) for q, factor in enumerate(factors)]
             return new
 
-        zeros = [code.number(0, kind, lanes)] * (rows * len(used))
-        sums = iter(code.loop(self.k, add, zeros, unrolled=4))
-        first = code.part(self.c, i, j)
-        for p in range(rows):
-            for q, count in enumerate(used):
-                code.store(code.at(first, p, q * lanes), next(sums), count, first.size)
+        zeros = [code.number(0, kind, lanes)] * len(places)
+        sums = code.loop(self.k, add, zeros, unrolled=4)
+        for at, total, count in zip(places, sums, list(used) * rows, strict=True):
+            if self.after is not None:
+                before = code.load(at, kind, lanes, count, self.c.size)
+                total += select(self.after.splat(lanes), before, zeros[0])
+            code.store(at, total, count, self.c.size)
 
 
 def row_sums(code: Code, a: Operand, b: Operand, c: Operand) -> None:
@@ -108,9 +127,12 @@ def row_sums(code: Code, a: Operand, b: Operand, c: Operand) -> None:
     code.strips(m, min(m, 8 if k // lanes <= 4 else 4), block)
 
 
-def transpose(code: Code, source: Operand, target: Operand) -> None:
-    """Copy a matrix with contiguous columns to one with contiguous rows, in small squares."""
-    (rows, columns), size, kind = source.shape, source.size, source.kind
+def transpose(code: Code, source: Operand, target: Operand, rows: Index, columns: int) -> None:
+    """Copy a matrix with contiguous columns to one with contiguous rows, in small squares.
+
+    A number of rows that is not known here is at least the side of a square.
+    """
+    size, kind = source.size, source.kind
     side = 32 // size
 
     def square(i: Index, j: Index, down: int, across: int) -> None:
@@ -132,6 +154,10 @@ def transpose(code: Code, source: Operand, target: Operand) -> None:
             code.store(code.at(end, p), lines[p], across, size)
 
     def column(j: Index, wide: int) -> None:
-        code.strips(rows, side, lambda i, high: square(i, j, high, wide))
+        if isinstance(rows, int):
+            code.strips(rows, side, lambda i, high: square(i, j, high, wide))
+            return
+        code.loop(rows.write("udiv", side), lambda i, _: square(i * side, j, side, wide))
+        square(rows - side, j, side, wide)  # overlaps the one before
 
     code.strips(columns, side, column)

@@ -12,6 +12,10 @@ from mlpgrad.training.compiled.values import Index, Value, lanes_for, select
 from mlpgrad.training.compiled.writing import Code
 
 AT_ONCE = 8  # vectors of a short loop over outer axes, which is unrolled
+SHARED = 1 << 16
+"""Number of operations on elements from which several threads share a loop."""
+TASK = 1 << 13
+"""Number of elements in a task."""
 
 
 class Elementwise:
@@ -42,26 +46,51 @@ class Elementwise:
 
     def write(self) -> None:
         """Write the loops, unless their results are never read."""
-        if self.stored:
-            vectors = -(-self.inner // self.lanes)
-            self.code.nest(self.outer, self._row, AT_ONCE // vectors)
+        if not self.stored:
+            return
+        elements = math.prod(self.outer) * self.inner
+        if elements >= TASK and elements * len(self.operations) >= SHARED:
+            self._share()
+        else:
+            self.code.nest(self.outer, self._row, AT_ONCE // -(-self.inner // self.lanes))
+
+    def _share(self) -> None:
+        """Write the loops as tasks: some passes of the outermost loop, or some elements."""
+        code, inside = self.code, self.outer[1:]
+        if not self.outer:
+            whole, rest = divmod(self.inner, TASK)
+            code.share(0, whole, lambda t: self._span([], t * TASK, TASK))
+            if rest:
+                self._span([], whole * TASK, rest)
+            return
+        some = max(1, TASK // (math.prod(inside) * self.inner))
+
+        def task(number: Index) -> None:
+            start, length = code.cut(number, some, self.outer[0])
+            code.loop(length, lambda i, _: code.nest(inside, self._row, 0, i + start))
+
+        code.share(0, -(-self.outer[0] // some), task)
 
     def _row(self, *indices: Index) -> None:
-        """Write the loop over the innermost axis: whole vectors, several at once, and the rest."""
-        lanes, (whole, rest) = self.lanes, divmod(self.inner, self.lanes)
+        """Write the loop over the innermost axis."""
+        self._span(indices, 0, self.inner)
+
+    def _span(self, indices: Sequence[Index], first: Index, count: int) -> None:
+        """Write the loop over a part of it: whole vectors, several at once, and the rest."""
+        lanes, (whole, rest) = self.lanes, divmod(count, self.lanes)
         heavy = any(operation.kind in TRANSCENDENTAL for operation in self.operations)
         together = 1 if heavy else max(1, min(4, 12 // len(self.operations)))
 
         def some(i: Index, count: int) -> None:
             for k in range(count):
-                self._body((*indices, i * lanes + k * lanes), lanes, lanes)
+                self._body((*indices, first + i * lanes + k * lanes), lanes, lanes)
 
         if whole > 4:
             self.code.strips(whole, together, some)
         else:
             some(0, whole)
         if rest:
-            self._body((*indices, whole * lanes), lanes_for(rest), rest)
+            self._body((*indices, first + whole * lanes), lanes_for(rest), rest)
 
     def _body(self, indices: Sequence[Index], lanes: int, used: int) -> None:
         """Write all operations on some elements: read what is exposed, store what is read later."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from mlpgrad.training.compiled.blocks import row_sums
 from mlpgrad.training.compiled.operands import Operand, Operation, Tapes
 from mlpgrad.training.compiled.values import Index, Value, select
-from mlpgrad.training.compiled.writing import Code
+from mlpgrad.training.compiled.writing import FIXED, Code
 from mlpgrad.training.divergence import COPY_PERIOD, FAR_ABOVE, SMOOTHING
 
 SIGNATURE = "void @train(ptr %rows, i64 %members, i64 %batches, i64 %before)"
@@ -17,6 +17,8 @@ ROW = ("table", "data", "order", "numbers", "losses", "sane", "copies")
 """The pointers of a member: to its table of pointers, the addresses of the data, the indices of the
 rows of all batches, the scalars of each step, the losses, the state of `keep`, and the addresses of
 the copies of the weights."""
+SHARED = 1 << 16
+"""Bytes of a batch from which several threads gather its rows."""
 
 
 def write_train(code: Code, tapes: Tapes[Operation, Operand], processor: str) -> None:
@@ -31,7 +33,7 @@ def write_train(code: Code, tapes: Tapes[Operation, Operand], processor: str) ->
         code.do(f"call void @epoch({code.load(row, 'p8')}, {row}, i64 %batches, i64 %before)")
 
     def train() -> None:
-        with subnormal_as_zero(code, processor) if processor else nullcontext():
+        with subnormal_as_zero(code, processor):
             code.loop(code.given("members", "n8"), member)
 
     head = "internal void @epoch(ptr %table, ptr %row, i64 %batches, i64 %before)"
@@ -42,20 +44,14 @@ def write_train(code: Code, tapes: Tapes[Operation, Operand], processor: str) ->
 def _epoch(code: Code, tapes: Tapes[Operation, Operand]) -> None:
     """Write the loop over the batches of one member."""
     before, batches = code.given("before", "n8"), code.given("batches", "n8")
-    data, order, numbers, losses, sane, copies = (
-        code.load(code.given("row") + 8 * k, "p8") for k in range(1, len(ROW))
-    )
-    sources = [code.load(data + 8 * k, "p8") for k in range(len(tapes.data))]
-    rows, count = tapes.data[0].shape[0], len(tapes.scalars)
+    row, rows = code.given("row"), tapes.data[0].shape[0]
+    numbers, losses, sane, copies = (code.load(row + 8 * ROW.index(name), "p8") for name in ROW[3:])
+    count = len(tapes.scalars)
+    code.store(code.given("table") + 8 * FIXED.index("row"), row)
+    gather = _gathering(code, tapes, row, rows)
 
     def batch(b: Index, _: object) -> None:
-        def gather(r: Index, _: object) -> None:
-            number = code.load(order + (b * rows + r) * 8, "n8")
-            for source, buffer in zip(sources, tapes.data, strict=True):
-                width = math.prod(buffer.shape[1:]) * buffer.size
-                code.copy(code.at(buffer) + r * width, source + number * width, width)
-
-        code.loop(rows, gather)
+        gather(b * rows)
         code.do("call void @step(ptr %table)")
         loss = code.read(tapes.kept[0], ()).to("f8")
         code.store(losses + b * 8, loss)
@@ -68,6 +64,40 @@ def _epoch(code: Code, tapes: Tapes[Operation, Operand]) -> None:
         code.do("call void @update(ptr %table)")
 
     code.loop(batches, batch)
+
+
+def _gathering(
+    code: Code, tapes: Tapes[Operation, Operand], row: Value, rows: int
+) -> Callable[[Index], None]:
+    """Return what writes the copies of a batch's rows, given the first place in the order."""
+
+    def copy(r: Index, at: Index, order: Value, *sources: Value) -> None:
+        number = code.load(order + at * 8, "n8")
+        for source, buffer in zip(sources, tapes.data, strict=True):
+            width = _width(buffer)
+            code.copy(code.at(buffer) + r * width, source + number * width, width)
+
+    def found(row: Value) -> list[Value]:
+        order, data = (code.load(row + 8 * ROW.index(name), "p8") for name in ("order", "data"))
+        return [order, *(code.load(data + 8 * k, "p8") for k in range(len(tapes.data)))]
+
+    def task(at: Index) -> None:
+        r = at % rows if isinstance(at, int) else at.write("urem", rows)
+        copy(r, at, *found(code.root("row")))
+
+    if code.tasks and rows * sum(map(_width, tapes.data)) >= SHARED:
+        return lambda first: code.share(first, rows, task)
+    places = found(row)
+
+    def alone(first: Index) -> None:
+        code.loop(rows, lambda r, _: copy(r, first + r, *places))
+
+    return alone
+
+
+def _width(buffer: Operand) -> int:
+    """Return the bytes of a row."""
+    return math.prod(buffer.shape[1:]) * buffer.size
 
 
 def _keep(
@@ -107,8 +137,11 @@ def subnormal_as_zero(code: Code, processor: str) -> Iterator[None]:
     Parameters
     ----------
     processor : str
-        x86 or arm.
+        x86, arm, or empty, which changes nothing.
     """
+    if not processor:
+        yield
+        return
     x86, at = processor == "x86", code.op("alloca i32", "p8")
     if x86:
         code.run("llvm.x86.sse.stmxcsr", at)

@@ -14,6 +14,7 @@ from typing import Any
 
 from mlpgrad._core.version import __version__
 from mlpgrad.training.compiled.epoch import SIGNATURE
+from mlpgrad.training.compiled.sharing import SERVE
 
 CACHE = "MLPGRAD_CACHE"
 """The environment variable that names the cache folder; empty disables the cache."""
@@ -65,8 +66,8 @@ def machine() -> Machine:
 
 
 @functools.lru_cache(maxsize=32)
-def compiled(text: str) -> tuple[Any, int]:
-    """The engine that holds the machine code of a module, and the address of its `train`."""
+def compiled(text: str) -> tuple[Any, int, int]:
+    """The engine that holds a module's machine code; the addresses of `train` and any `serve`."""
     here = machine()
     key = hashlib.sha256(f"{here.identity}\0{text}".encode()).hexdigest()
     folder = cache_folder()
@@ -77,13 +78,15 @@ def compiled(text: str) -> tuple[Any, int]:
         code = here.target().emit_object(module)
         if folder:
             keep(folder / f"{key}.o", code)
-    empty = here.llvm.parse_assembly(f"declare {SIGNATURE}")
+    shared = SERVE in text
+    heads = [SIGNATURE, SERVE] if shared else [SIGNATURE]
+    empty = here.llvm.parse_assembly("\n".join(f"declare {head}" for head in heads))
     engine = here.llvm.create_mcjit_compiler(empty, here.target())
     engine.add_object_file(here.llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     if not (place := engine.get_function_address("train")):
         raise RuntimeError("the compiled module has no function `train`")
-    return engine, place
+    return engine, place, engine.get_function_address("serve") if shared else 0
 
 
 # the cache holds code that is executed, so it must belong to the user

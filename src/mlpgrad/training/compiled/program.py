@@ -5,12 +5,12 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.training.compiled.blas import Blas
 from mlpgrad.training.compiled.elementwise import Elementwise
 from mlpgrad.training.compiled.epoch import write_train
 from mlpgrad.training.compiled.fusing import Group, grouped, read_from_memory
@@ -26,8 +26,10 @@ from mlpgrad.training.compiled.operands import (
 )
 from mlpgrad.training.compiled.products import matmul, vecdot
 from mlpgrad.training.compiled.rows import argmax, random, take
+from mlpgrad.training.compiled.sharing import BOARD, CLOSED, write_sharing
 from mlpgrad.training.compiled.writing import FIXED, Code
 from mlpgrad.training.tape import Call
+from mlpgrad.training.threads import together
 
 MOST_KNOWN = 64
 """Number of modules whose text is kept, so that repeated calls of `fit` write it once."""
@@ -42,20 +44,24 @@ class Program:
     ----------
     entries : list
         What the code works on: see `Reader`.
-    function : callable (rows, members, batches, before)
-        `train` in `epoch`, which `run` calls; it releases Python's lock.
+    helpers : int
+        Number of threads that help with large products and long loops; 0 if there are none.
     """
 
-    def __init__(self, tapes: Tapes[Call, Array], blas: Blas | None) -> None:
-        self.blas, reader = blas, Reader()
+    def __init__(self, tapes: Tapes[Call, Array], helpers: int) -> None:
+        reader = Reader()
         try:
-            text, self._scratch = written(reader.read(tapes), blas and blas.integer)
-            self._engine, place = compiled(text)
+            text, self._scratch, self._own = written(reader.read(tapes))
+            self._engine, place, serve = compiled(text)
         except (ImportError, OSError, RuntimeError) as error:  # another llvmlite, for instance
             raise NotCoveredError(f"a step that LLVM refuses ({error})") from error
         self.entries = reader.entries
         self._alive: list[Any] = []
-        self.function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)(place)
+        self._train = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)(place)
+        self._serve = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(serve)
+        self.helpers = helpers if serve else 0
+        self._board = _room(8 * BOARD).view(np.int64)
+        self._pool = ThreadPoolExecutor(max(1, helpers))
 
     def run(self, arrays: Sequence[Array], batches: int, before: int) -> None:
         """Train members one after the other, without Python's lock.
@@ -69,7 +75,26 @@ class Program:
         """
         members = len(arrays[0])
         rows = np.stack([addresses(array, members) for array in arrays], axis=-1)
-        self.function(address(rows), members, batches, before)
+        self.train(address(rows), members, batches, before)
+
+    def train(self, rows: int, members: int, batches: int, before: int) -> None:
+        """Call `train` in `epoch`, without Python's lock, while other threads help."""
+        if not self.helpers:
+            self._train(rows, members, batches, before)
+            return
+        self._board[:] = 0
+
+        def first() -> None:
+            try:
+                self._train(rows, members, batches, before)
+            finally:
+                self._board[CLOSED] = 1
+
+        def other() -> None:
+            own = _room(self._own)
+            self._serve(address(self._board), address(own))
+
+        together(self._pool, [first, *[other] * self.helpers])
 
     def table(self, place: Callable[[Any], Any]) -> Array:
         """Return the pointers for one network, and keep what they point to.
@@ -79,16 +104,21 @@ class Program:
         place : callable
             Maps an array or generator of the tapes to the one to use instead.
         """
-        room = np.empty(self._scratch + 64, np.uint8)
-        gemms = self.blas.addresses if self.blas else {}
-        fixed = {"scratch": address(room)} | {f"gemm_{k}": at for k, at in gemms.items()}
-        pointers = [fixed.get(name, 0) for name in FIXED]
-        self._alive.append(room)
+        rooms = {"scratch": _room(self._scratch), "own": _room(self._own)}
+        rooms |= {"board": self._board} if self.helpers else {}
+        pointers = [address(rooms[name]) if name in rooms else 0 for name in FIXED]
+        self._alive.append(rooms)
         for thing, name in self.entries:
             self._alive.append(moved := place(thing))
             found = getattr(moved.bit_generator.ctypes, name) if name else address(moved)
             pointers.append(ctypes.cast(found, ctypes.c_void_p).value or 0)
         return np.array(pointers, np.uintp)
+
+
+def _room(size: int) -> Array:
+    """Return memory that begins with a cache line."""
+    room = np.zeros(size + 64, np.uint8)
+    return room[-address(room) % 64 :][:size]
 
 
 def steps_made(losses: Array) -> int:
@@ -98,23 +128,20 @@ def steps_made(losses: Array) -> int:
 
 
 @functools.lru_cache(MOST_KNOWN)
-def written(tapes: Tapes[Operation, Operand], integer: str | None) -> tuple[str, int]:
-    """Return the text of a module, and the bytes of scratch memory that its functions need.
+def written(tapes: Tapes[Operation, Operand]) -> tuple[str, int, int]:
+    """Return the text of a module, and its bytes of scratch memory: in all, and for each thread.
 
-    Parameters
-    ----------
-    tapes : Tapes
-        Equal tapes give equal machine code.
-    integer : str or None
-        LLVM's type of the integers that BLAS expects; None without BLAS.
+    Equal tapes give equal machine code.
     """
-    code = Code(machine().width, machine().registers, integer)
+    code = Code(machine().width, machine().registers)
     step, update = grouped(tapes.step), grouped(tapes.update)
     later = [*read_from_memory([*step, *update]), *tapes.scalars, *tapes.flats, *tapes.kept]
     code.function("internal void @step(ptr %table)", lambda: _write(code, step, later))
     code.function("internal void @update(ptr %table)", lambda: _write(code, update, later))
     write_train(code, tapes, machine().processor)
-    return code.text, code.scratch
+    if code.tasks:
+        write_sharing(code, machine().processor)
+    return code.text, code.scratch, code.own
 
 
 def _write(code: Code, groups: Sequence[Group], later: Sequence[Operand]) -> None:

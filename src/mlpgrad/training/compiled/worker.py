@@ -14,7 +14,6 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training.batches import Batch, Batches, Minibatches
-from mlpgrad.training.compiled.blas import Blas
 from mlpgrad.training.compiled.members import Member
 from mlpgrad.training.compiled.numbers import numbers
 from mlpgrad.training.compiled.operands import NotCoveredError, addresses
@@ -23,8 +22,8 @@ from mlpgrad.training.recorded_step import RecordedStep
 from mlpgrad.training.threads import split, threads, together
 from mlpgrad.training.worker import Worker
 
-WORK = 1 << 28
-"""The most rows times parameters in a call of several epochs: some hundredths of a second."""
+WORK = 1 << 30
+"""The most rows times parameters in a call: some hundredths of a second."""
 
 
 class CompiledWorker(Worker):
@@ -51,22 +50,40 @@ class CompiledWorker(Worker):
         if seen or self.refused is not None:
             super().epoch(batches, seen)
             return
-        for block in batches.blocks():
-            whole = self._whole(block, batches.batch_size) if self._ready(block[0]) else 0
-            if whole:
-                order = np.arange(whole * batches.batch_size).reshape(whole, -1)
-                losses = self._train(batches.buffers, order)
-                self._count(losses, batches.batch_size, whole)
-            rest = block[whole:]
+        size = batches.batch_size
+        for arrays, order, rest in self._portions(batches):
+            if len(order):
+                self._count(self._train(arrays, order), size, len(order))
             if rest and self.diverged_at is None and not self._stopped():
                 self.run(rest)
             if self.diverged_at is not None or self._stopped():
                 return
 
-    def _whole(self, block: Sequence[Batch], size: int) -> int:
-        """Return how many batches are compiled: not smaller ones, nor the last of an ensemble."""
-        smaller = block[-1][0].shape[-2] < size
-        return len(block) - (self._several or smaller)  # the layers then hold NumPy's last step
+    def _portions(self, batches: Minibatches) -> Iterator[tuple[Any, Array, Sequence[Batch]]]:
+        """Yield arrays, the rows of their compiled batches, and the batches after them."""
+        size = batches.batch_size
+        if not batches.direct:
+            for block in batches.blocks():
+                rows = sum(batch[0].shape[-2] for batch in block)
+                whole = self._whole(rows, size, block[0])
+                yield batches.buffers, np.arange(whole * size).reshape(whole, size), block[whole:]
+            return
+        some = max(1, WORK // (size * max(1, self.network.params.size)))
+        for order in batches.orders():
+            first = None if self._program else batches.gathered(order[:size])[0]
+            whole = self._whole(len(order), size, first)
+            steps = order[: whole * size].reshape(whole, size)
+            for start in range(0, whole, some):
+                yield batches.arrays, steps[start : start + some], []
+            for start in range(whole * size, len(order), size):
+                yield batches.arrays, steps[:0], batches.gathered(order[start : start + size])
+
+    def _whole(self, rows: int, size: int, first: Batch | None) -> int:
+        """Return how many batches are compiled: not a smaller one, nor the last of an ensemble."""
+        if not self._ready(first):
+            return 0
+        count, smaller = divmod(rows, size)
+        return count - (self._several and not smaller)  # the layers then hold NumPy's last step
 
     def epochs(self, batches: Batches, most: int) -> Iterator[bool]:
         """Train for several epochs of full batches in one call; then yield for each of them."""
@@ -90,12 +107,12 @@ class CompiledWorker(Worker):
                 return
         self._stopped()
 
-    def _ready(self, batch: Batch) -> bool:
+    def _ready(self, batch: Batch | None) -> bool:
         """Compile steps on such batches if necessary; return whether they are compiled."""
         # an option that another thread has just assigned takes effect in the layers at once
         if self.step._noticed:
             return False
-        if self._program is None and self.refused is None:
+        if self._program is None and self.refused is None and batch is not None:
             self._compile(batch)
         return self._program is not None
 
@@ -117,7 +134,7 @@ class CompiledWorker(Worker):
         self.optimizer.prepare(self.network.params, self.network.grads)
         try:
             member = Member(self.network, self.optimizer, batch, self.step.mean_weight)
-            self._program = Program(member.tapes, Blas.found())
+            self._program = Program(member.tapes, 0 if self._several else threads() - 1)
         except NotCoveredError as error:
             self.refused = f"{error} is not compiled"
             vars(self.network)["compiled_because"] = self.refused

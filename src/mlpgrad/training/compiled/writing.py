@@ -10,8 +10,12 @@ from mlpgrad.training.compiled.values import ELEMENTS, Index, Instructions, Valu
 
 FEW = 31
 """The most elements of a small array."""
-FIXED = ("scratch", "gemm_f4", "gemm_f8")
-"""The first entries in the table of pointers; those of the buffers follow."""
+FIXED = ("scratch", "own", "board", "row")
+"""The first entries in the table of pointers; those of the buffers follow.
+
+They are scratch memory, that of the first thread alone, the board of `sharing`, and the pointers of
+a member in `epoch`.
+"""
 
 
 class Code(Instructions):
@@ -23,17 +27,16 @@ class Code(Instructions):
         Bytes of a vector register.
     registers : int
         Number of vector registers.
-    integer : str, optional
-        LLVM's type of the integers that BLAS expects; None without BLAS.
     """
 
-    def __init__(self, width: int, registers: int, integer: str | None = None) -> None:
+    def __init__(self, width: int, registers: int) -> None:
         super().__init__()
-        self.width, self.registers, self.integer = width, registers, integer
+        self.width, self.registers = width, registers
         self.block = "entry"
         self.used: dict[int, None] = {}
-        self.scratch = 0
-        """Bytes of scratch memory that the functions need."""
+        self.tasks = 0
+        self.scratch = self.own = 0
+        """Bytes of scratch memory that the functions need, together and for each thread."""
 
     @property
     def text(self) -> str:
@@ -41,6 +44,7 @@ class Code(Instructions):
 
     def function(self, head: str, write: Callable[[], None]) -> None:
         """Write a function, which loads the pointers that it uses from the table."""
+        outer = self.lines, self.block, self.used
         self.lines, self.block, self.used = [], "entry", {}
         write()
         self.do("br label %end")
@@ -50,6 +54,25 @@ class Code(Instructions):
             self.do(f"%p{number} = load ptr, ptr %t{number}")
         start, end = f"define {head} {{\nentry:", "end:\n  ret void\n}"
         self.outside[head] = "\n".join([start, *self.lines, *body, end])
+        self.lines, self.block, self.used = outer
+
+    def share(self, first: Index, count: int, body: Callable[[Index], None]) -> None:
+        """Write `body(first)` to `body(first + count - 1)` as tasks that several threads share.
+
+        The body can use buffers and parameters of the task, but no values from outside.
+        """
+        self.tasks += 1
+        name = f"@task{self.tasks}"
+        head = f"internal void {name}(ptr %table, i64 %task, ptr %own)"
+        self.function(head, lambda: body(self.given("task", "n8")))
+        start = self.number(first, "n8") if isinstance(first, int) else first
+        board, own = self.root("board"), self.root("own")
+        numbers = f"{start}, {self.number(count, 'n8')}"
+        self.do(f"call void @share({board}, {own}, ptr %table, ptr {name}, {numbers})")
+
+    def each(self, first: Index, count: Index, body: Callable[[Index], None]) -> None:
+        """Write the same as a loop."""
+        self.loop(count, lambda i, _: body(i + first))
 
     def lanes(self, kind_bytes: int, elements: int) -> int:
         """Return how many numbers of `kind_bytes` bytes a vector holds in a loop over `elements`.
@@ -122,6 +145,21 @@ class Code(Instructions):
         self.do(f"br {more}, label %{label}, label %{label}e")
         self.label(f"{label}e")
         return new
+
+    def repeat(self, body: Callable[[], Value]) -> None:
+        """Write code that is repeated while the flag that it returns is set."""
+        self.count += 1
+        label = f"R{self.count}"
+        self.do(f"br label %{label}")
+        self.label(label)
+        self.do(f"br {body()}, label %{label}, label %{label}e")
+        self.label(f"{label}e")
+
+    def cut(self, number: Index, size: int, total: int) -> tuple[Index, Value]:
+        """Return the start and length of one of the parts of a total; the last may be shorter."""
+        start = number * size
+        left = self.number(total, "n8") - start
+        return start, left.call("smin", size)
 
     def nest(
         self, shape: Sequence[int], body: Callable[..., None], most: int = 0, *indices: Index
