@@ -229,3 +229,22 @@ def test_a_class_may_also_be_abstract_or_take_a_method_from_elsewhere():
     np.testing.assert_array_equal(model.predict(x), x / 2)
     assert isinstance(Whole(), mg.Layer)
     assert not isinstance(mg.L2(0.1), mg.Layer)
+
+
+def test_the_checker_watches_methods_of_objects_and_puts_them_back():
+    class Assigned(mg.Layer):
+        def __init__(self, wrong=False):
+            self.wrong = wrong
+            self.forward = lambda x: x * 2
+            self.backward = lambda delta: delta * (3 if wrong else 2)
+
+    class Returns(mg.Activation):
+        def apply(self, z, out):
+            return np.tanh(z)
+
+        def slope(self, z, a, out):
+            return 1 - a**2
+
+    assert mg.check_layer(Assigned())
+    assert mg.check_layer(Assigned(wrong=True)).verdict.value == "FAIL"
+    assert mg.check_layer(Returns()).verdict.value == "NOT_WRITTEN"

@@ -6,13 +6,14 @@ the same method without the Python call that this takes; the library's own loops
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import os
 import reprlib
 import types
 from abc import ABCMeta
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mlpgrad._core.documented import split_docstring
@@ -90,13 +91,33 @@ class Hook:
         return types.MethodType(self.checked, thing)
 
     def __set__(self, thing: Any, method: Any) -> None:
-        """Use another method for this object, in the loops, too."""
-        vars(thing)[self.name] = vars(thing)[DIRECT + self.name] = method
+        assign(thing, self.name, method)
 
     def __delete__(self, thing: Any) -> None:
         if self.name not in vars(thing):
             raise AttributeError(f"{type(thing).__name__!r} object has no own {self.name!r}")
         del vars(thing)[self.name], vars(thing)[DIRECT + self.name]
+
+
+def assign(thing: Any, name: str, method: Callable[..., Any]) -> None:
+    """Use another method for this object, in the loops, too."""
+    vars(thing)[name] = vars(thing)[DIRECT + name] = method
+
+
+@contextlib.contextmanager
+def replaced(thing: Any, **methods: Callable[..., Any]) -> Iterator[None]:
+    """Use other methods for this object within `with`; afterwards those that it had."""
+    own = vars(thing)
+    before = {name: own[name] for name in methods if name in own}
+    for name, method in methods.items():
+        assign(thing, name, method)
+    try:
+        yield
+    finally:
+        for name in methods:
+            del own[name], own[DIRECT + name]
+        for name, method in before.items():
+            assign(thing, name, method)
 
 
 def _first(cls: type, name: str) -> Any:

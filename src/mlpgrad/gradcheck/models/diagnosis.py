@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.hooks import replaced
 from mlpgrad.gradcheck.elements import observe
 from mlpgrad.gradcheck.hints import Evidence, Hint, evidence, hints
 from mlpgrad.gradcheck.models.patterns import Pass, factors, invariances, pass_hints
@@ -50,21 +51,15 @@ class DeltaProblem(Problem):
             returned.append(passed.copy())
             return passed
 
-        self.part.backward = backward  # type: ignore[method-assign]
-        try:
+        with replaced(self.part, backward=backward):
             self.model.gradient(self.params)
-        finally:
-            del self.part.backward
         return returned[0]
 
     def evaluate(self, point: Array) -> tuple[Any, bool]:
         problem, original = self.model, self.part.forward
         inputs = point.reshape(self.delta.shape)
-        self.part.forward = lambda x, *rest: original(inputs, *rest)  # type: ignore[method-assign]
-        try:
+        with replaced(self.part, forward=lambda x, *rest: original(inputs, *rest)):
             value = forward(problem.twin, self.params, problem.state, problem.batch)
-        finally:
-            del self.part.forward
         problem.passes += 1
         return value, bool(crossed(problem.twin, self._base)[0])
 

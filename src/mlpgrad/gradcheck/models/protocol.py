@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.hooks import assign, replaced
 from mlpgrad.gradcheck.models.problem import ModelProblem
 from mlpgrad.gradcheck.verdicts import Verdict
 from mlpgrad.layers.base import Layer
@@ -41,7 +43,7 @@ def not_written(problem: ModelProblem) -> Findings:
             if original(*arguments) is not None and np.array_equal(before, out, equal_nan=True):
                 found.append(f"{method} of {name} returns its result; write it into out[...]")
 
-        vars(owner)[method] = call  # not an option with that name
+        assign(owner, method, call)  # not an option with that name
 
     for (_, layer), (_, twin) in zip(walk(model.layers), walk(problem.twin.layers), strict=True):
         for method in ("apply", "slope"):
@@ -116,13 +118,11 @@ def mutations(problem: ModelProblem) -> Findings:
     names = ("x", "y", "sample_weight")
     given = [None if part is None else part.copy() for part in problem.batch]
     changed: list[str] = []
-    for _, layer in walk(model.layers):
-        watch(layer, f"{problem.called(layer)} {layer!r}", changed)
-    try:
-        problem.step(model, given, problem.point)
-    finally:
+    with contextlib.ExitStack() as watching:
         for _, layer in walk(model.layers):
-            del layer.forward, layer.backward  # the attributes that `watch` has set
+            name = f"{problem.called(layer)} {layer!r}"
+            watching.enter_context(replaced(layer, **watched_calls(layer, name, changed)))
+        problem.step(model, given, problem.point)
     for name, now, before in zip(names, given, problem.batch, strict=True):
         if now is not None and before is not None and not np.array_equal(now, before):
             changed.append(f"the step changes its argument {name}")
@@ -135,8 +135,8 @@ def mutations(problem: ModelProblem) -> Findings:
     return {Verdict.MUTATES_INPUT: f"{changed[0]}; work on a copy or in a separate buffer"}
 
 
-def watch(layer: Layer, name: str, changed: list[str]) -> None:
-    """Make a layer's calls compare their arguments before and after."""
+def watched_calls(layer: Layer, name: str, changed: list[str]) -> dict[str, Any]:
+    """Return a layer's methods, which then compare their arguments before and after."""
     forward, backward = layer.forward, layer.backward
     kept: list[tuple[str, Array, Array]] = []
 
@@ -160,7 +160,7 @@ def watch(layer: Layer, name: str, changed: list[str]) -> None:
         )
         return passed
 
-    layer.forward, layer.backward = watched_forward, watched_backward  # type: ignore[method-assign]
+    return {"forward": watched_forward, "backward": watched_backward}
 
 
 PASSED = "the delta it passes on"
