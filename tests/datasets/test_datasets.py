@@ -300,6 +300,14 @@ def test_standardize_sees_a_small_deviation_beside_a_large_mean():
     np.testing.assert_allclose(datasets.standardize(train), datasets.standardize(expected), 1e-15)
 
 
+def test_standardize_takes_the_parts_of_complex_numbers():
+    numbers = np.array([[1 + 5j], [2.0 - 1j]])
+    with pytest.raises(TypeError, match=r"got complex ones; give their real parts, numpy\.real"):
+        datasets.standardize(numbers)
+    datasets.standardize(np.real(numbers))
+    datasets.standardize(np.hstack([numbers.real, numbers.imag]))
+
+
 def test_standardize_refuses_what_it_cannot_express():
     train = np.array([[1e-200], [2e-200]])
     with pytest.raises(

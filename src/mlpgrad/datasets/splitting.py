@@ -212,7 +212,11 @@ def standardize(train: Any, *others: Any) -> Array | tuple[Array, ...]:
     """
     arrays = [checks.numeric(array, "standardize") for array in (train, *others)]
     for array in arrays:
-        checks.real(array, "standardize", np.dtype(np.float64))
+        if array.dtype.kind == "c":
+            raise TypeError(
+                "standardize expects real numbers, got complex ones; give their real parts, "
+                "numpy.real(train), or real and imaginary parts as columns"
+            )
         checks.finite(array, "standardize")
         if array.ndim != 2 or array.shape[1] != arrays[0].shape[1]:
             raise ValueError(
