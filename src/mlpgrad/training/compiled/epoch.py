@@ -36,6 +36,8 @@ def write_train(code: Code, tapes: Tapes[Operation, Operand], processor: str) ->
         with subnormal_as_zero(code, processor):
             code.loop(code.given("members", "n8"), member)
 
+    head = "internal void @keep(ptr %table, double %loss, ptr %sane, ptr %copies)"
+    code.function(head, lambda: _keep(code, tapes))
     head = "internal void @epoch(ptr %table, ptr %row, i64 %batches, i64 %before)"
     code.function(head, lambda: _epoch(code, tapes))
     code.function(SIGNATURE, train)
@@ -57,7 +59,8 @@ def _epoch(code: Code, tapes: Tapes[Operation, Operand]) -> None:
         code.store(losses + b * 8, loss)
         code.branch((loss * 0).compare("oeq", 0), "end")
         due = (before + b).write("urem", COPY_PERIOD).compare("eq", 0)
-        code.when(due, lambda: _keep(code, tapes, loss, sane, copies))
+        keep = f"call void @keep(ptr %table, {loss}, {sane}, {copies})"
+        code.when(due, lambda: code.do(keep))
         for k, scalar in enumerate(tapes.scalars):
             number = code.load(numbers + (b * count + k) * scalar.size, scalar.kind)
             code.store(code.at(scalar), number)
@@ -100,13 +103,12 @@ def _width(buffer: Operand) -> int:
     return math.prod(buffer.shape[1:]) * buffer.size
 
 
-def _keep(
-    code: Code, tapes: Tapes[Operation, Operand], loss: Value, sane: Value, copies: Value
-) -> None:
+def _keep(code: Code, tapes: Tapes[Operation, Operand]) -> None:
     """Write `LastSane.keep`: copy the weights if the loss and the gradient are sane.
 
     `sane` points to mean, lowest, bound and known.
     """
+    loss, sane, copies = code.given("loss", "f8"), code.given("sane"), code.given("copies")
     grads, *weights = tapes.flats
     row = grads._replace(shape=(1, *grads.shape), strides=(0, grads.size))
     squares = code.room(grads.kind, 1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import types
 from typing import Any
 
@@ -20,12 +21,12 @@ def numbers(optimizer: Optimizer, rate: Any, first: int, count: int, dtype: Any)
     """
     steps = range(first, first + count)
     if type(rate) is float:
-        rates = np.full(count, rate * optimizer.learning_rate_scale)
+        rates: Any = rate * optimizer.learning_rate_scale
     else:
         rates = np.array([optimizer._rate(step) for step in steps], float)
     values = at_once(optimizer, rates, np.arange(first + 1.0, first + count + 1.0))
     if values is None:
-        pairs = zip(rates.tolist(), steps, strict=True)
+        pairs = zip(np.broadcast_to(rates, count).tolist(), steps, strict=True)
         each = (optimizer._direct_scalars(rate, step + 1) for rate, step in pairs)
         values = list(zip(*each, strict=True))
     table = np.empty((count, len(values) + 1), dtype)
@@ -34,7 +35,7 @@ def numbers(optimizer: Optimizer, rate: Any, first: int, count: int, dtype: Any)
     return table
 
 
-def at_once(optimizer: Optimizer, rates: Array, steps: Array) -> Any:
+def at_once(optimizer: Optimizer, rates: Any, steps: Array) -> Any:
     """Evaluate `optimizer.scalars` for arrays of steps, with NumPy's functions for `math`'s.
 
     Returns None if the formula does not work on arrays, or gives different numbers.
@@ -50,9 +51,9 @@ def at_once(optimizer: Optimizer, rates: Array, steps: Array) -> Any:
     try:
         values = arrays(optimizer, rates, steps)
         for place in (0, -1):
-            one = method(float(rates[place]), int(steps[place]))
-            found = [np.broadcast_to(value, steps.shape)[place] for value in values]
-            if not np.allclose(found, one, rtol=1e-12, atol=0):
+            rate, *found = (v[place] if np.ndim(v) else v for v in (rates, *values))
+            one = method(float(rate), int(steps[place]))
+            if not all(math.isclose(*pair, rel_tol=1e-12) for pair in zip(found, one, strict=True)):
                 return None
     except (TypeError, ValueError):
         return None
