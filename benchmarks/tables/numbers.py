@@ -1,8 +1,7 @@
 """Four UCI sets with a number as target, on their official splits, beside gradient boosting.
 
-All sets have the same recipe, which depends on the numbers of training rows and of different
-targets. It was chosen on a held-out fifth of the training rows of the first splits, without looking
-at the test rows; see `few_values` for targets with few values.
+All sets have the same recipe. It was chosen on a held-out fifth of the training rows of the first
+splits, without looking at the test rows.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import numpy as np
 
 import mlpgrad as mg
 from benchmarks.estimator_sets import Split, uci
-from benchmarks.tables import few_values
 from benchmarks.tables.section import Figures, Options, Section, Table, Task, with_error
 from mlpgrad.tables import TableEncoder, TargetBins
 
@@ -55,8 +53,6 @@ class Recipe(NamedTuple):
 
 def ours(split: Split, seed: int, smoke: bool) -> np.ndarray:
     """Predictions of the test rows by fold-out members, with the better dropout."""
-    if few_values.has_few_values(split):
-        return few_values.ours(split, seed, smoke)
     tried = [trained(split, drop, seed, smoke) for drop in DROPS]
     best = min(tried, key=lambda found: found[1])[0]
     return best.predict(split.x_test).mean(axis=0)[:, 0]
@@ -149,10 +145,8 @@ def table(found: Mapping[str, Figures]) -> Table:
         f"Mean and standard error over splits. The prediction is the mean of 5 fold-out members "
         f"(10 for fewer than {FEW_ROWS:,} rows) with one hidden layer of {HIDDEN}, target-aware "
         f"bins, a scaled target, and dropout {DROPS[0]} or {DROPS[1]}, whichever predicts the "
-        f"training rows better out of fold. A target with at most {few_values.MOST_VALUES} values "
-        f"(wine red) is trained as classes, and the mean of three ensembles predicts: quantile "
-        f"bins, target-aware bins and scaled numbers. The recipe was chosen on training rows. "
-        f"Beside it is scikit-learn's HistGradientBoostingRegressor with its "
+        f"training rows better out of fold. All sets have this recipe, which was chosen on "
+        f"training rows. Beside it is scikit-learn's HistGradientBoostingRegressor with its "
         f"defaults, on the same rows.",
         [
             *("set", "splits", *METHODS, "difference"),
@@ -165,7 +159,7 @@ def table(found: Mapping[str, Figures]) -> Table:
 SECTION = Section(
     "four UCI sets with a number as target, beside gradient boosting",
     f"hidden {HIDDEN}, dropout {DROPS}, rate {RATE}, decay {DECAY}, steps {STEPS}, few {FEW_ROWS}, "
-    f"least rows {LEAST_ROWS}; at most {few_values.MOST_VALUES} values: {few_values.VIEWS}",
+    f"least rows {LEAST_ROWS}",
     tuple(SETS),
     tasks,
     table,
