@@ -150,8 +150,9 @@ class CompiledBatches:
             self._first, self._rate, start = optimizer.steps, rate, 0
         return self._scalars[start:]
 
-    def show(self) -> None:
-        """Let the layers hold the last compiled step."""
+    def close(self) -> None:
+        """End the threads, and let the layers hold the last compiled step."""
+        self._program.close()
         self._member.show(self.network)
 
 

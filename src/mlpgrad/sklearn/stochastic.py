@@ -66,7 +66,7 @@ class Epochs(Method):
                     going = self._after_epoch(mean) and going
         finally:
             if self._compiled is not None:
-                self._compiled.show()
+                self._compiled.close()
             session.fitting.open()
 
     def _epoch(self, session: Session) -> tuple[Any, int]:

@@ -1,5 +1,6 @@
 """Compiled products, sums and gathers agree with NumPy for every shape and layout."""
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,9 @@ import mlpgrad as mg
 from mlpgrad.optimizers import vectors
 from mlpgrad.training.compiled import elementwise, products, program, worker
 from mlpgrad.training.compiled.operands import NotCoveredError, Reader
+from mlpgrad.training.compiled.sharing import CLOSED
 from mlpgrad.training.tape import Call
+from tests.training.compiled import running
 from tests.training.compiled.running import compiled
 
 sizes = st.integers(1, 37)
@@ -146,6 +149,54 @@ def test_a_training_has_the_same_bits_with_any_number_of_threads(monkeypatch):
         found.append(model.params.copy())
     np.testing.assert_array_equal(found[1], found[0])
     np.testing.assert_array_equal(found[2], found[0])
+
+
+def test_threads_end_with_the_training(monkeypatch):
+    before, during = threading.active_count(), []
+    monkeypatch.setattr(worker, "threads", lambda: 3)
+
+    class Count(mg.Callback):
+        def on_epoch_end(self, epoch, logs):
+            during.append(threading.active_count() - before)
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(512, 300)), rng.normal(size=(512, 120))
+    model = mg.Sequential([mg.Dense(300, 120)], loss=mg.MeanSquaredError(), random_state=0)
+    options = {"epochs": 2, "batch_size": 128, "verbose": 0, "compiled": True}
+    model.fit(x, y, optimizer=mg.SGD(1e-4), callbacks=[Count()], **options)
+    assert during == [2, 2]
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("fails", ["submit", "train"])
+def test_threads_end_after_an_error(fails, monkeypatch):
+    """A helper that has begun looks for tasks; it must stop if the training never starts."""
+    made = []
+
+    class Failing(program.Program):
+        def __init__(self, tapes, helpers):
+            super().__init__(tapes, helpers)
+            made.append(self)
+            if fails == "train":
+                self._train = self.fail
+                return
+            turns = iter((self._pool.submit, self.fail))
+            monkeypatch.setattr(self._pool, "submit", lambda call: next(turns)(call))
+
+        def fail(self, *_):
+            raise TimeoutError("a signal, or no more threads")
+
+    monkeypatch.setattr(running, "Program", Failing)
+    monkeypatch.setattr(products, "LARGE", 1)
+    program.written.cache_clear()
+    a, out = np.ones((8, 8)), np.empty((8, 8))
+    with pytest.raises(TimeoutError, match="a signal"):
+        compiled(lambda a, out: a.dot(a, out), a, out, helpers=2)
+    program.written.cache_clear()
+    closed = made[0]._board[CLOSED]
+    made[0]._board[CLOSED] = 1  # else this test would never end
+    made[0].close()
+    assert closed
 
 
 @few

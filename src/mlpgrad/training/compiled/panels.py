@@ -43,7 +43,8 @@ class Panels:
         self.rows = max(1, min(self.m, code.registers // VECTORS - 2))
         self.strips, self.panels = -(-self.m // self.rows), -(-self.n // self.wide)
         across = -(-self.rows // lanes) * code.width
-        self.above = -(-self.depth * across // self.rows)  # bytes of a strip for each of its rows
+        # bytes of a strip for each of its rows, in whole numbers
+        self.above = -(-self.depth * across // (self.rows * size)) * size
         shape, strides = (self.m, self.depth), (size, across)
         self.packed = Operand(c.kind, shape, strides, "scratch")
         shape, strides = (self.depth, self.wide), (self.wide * size, size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,6 @@ from mlpgrad.training.compiled.rows import argmax, random, take
 from mlpgrad.training.compiled.sharing import BOARD, CLOSED, write_sharing
 from mlpgrad.training.compiled.writing import FIXED, Code
 from mlpgrad.training.tape import Call
-from mlpgrad.training.threads import together
 
 MOST_KNOWN = 64
 """Number of modules whose text is kept, so that repeated calls of `fit` write it once."""
@@ -79,22 +78,25 @@ class Program:
 
     def train(self, rows: int, members: int, batches: int, before: int) -> None:
         """Call `train` in `epoch`, without Python's lock, while other threads help."""
-        if not self.helpers:
-            self._train(rows, members, batches, before)
-            return
         self._board[:] = 0
+        helping: list[Future[None]] = []
+        try:
+            for _ in range(self.helpers):
+                helping.append(self._pool.submit(self._help))
+            self._train(rows, members, batches, before)
+        finally:
+            self._board[CLOSED] = 1  # after an error, too: the helpers look for tasks until then
+            for helper in helping:
+                helper.result()
 
-        def first() -> None:
-            try:
-                self._train(rows, members, batches, before)
-            finally:
-                self._board[CLOSED] = 1
+    def _help(self) -> None:
+        """Work on the tasks of `train` in another thread."""
+        own = _room(self._own)
+        self._serve(address(self._board), address(own))
 
-        def other() -> None:
-            own = _room(self._own)
-            self._serve(address(self._board), address(own))
-
-        together(self._pool, [first, *[other] * self.helpers])
+    def close(self) -> None:
+        """End the helping threads."""
+        self._pool.shutdown()
 
     def table(self, place: Callable[[Any], Any]) -> Array:
         """Return the pointers for one network, and keep what they point to.

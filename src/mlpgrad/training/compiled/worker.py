@@ -127,7 +127,7 @@ class CompiledWorker(Worker):
             a is not b for (_, a), (_, b) in zip(self._member.moved(), self._moved, strict=True)
         )
         if self.step._watched is not watched or replaced:
-            self._program = None
+            self._discard()
 
     def _compile(self, batch: Batch) -> None:
         """Record and compile the step; if that fails, all further steps are NumPy's."""
@@ -210,6 +210,13 @@ class CompiledWorker(Worker):
         found = np.array([numbers(optimizer, r, optimizer.steps, count, dtype) for r in rates])
         return np.broadcast_to(found, (self._size, *found.shape[1:]))
 
+    def _discard(self) -> None:
+        """Discard the compiled step, and end its threads."""
+        if self._program is not None:
+            self._program.close()
+        self._program = None
+
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown()
+        self._discard()

@@ -186,8 +186,8 @@ class Code(Instructions):
 
     def room(self, kind: str, rows: int, columns: int) -> Operand:
         """Return a new matrix in scratch memory."""
-        size, base = int(kind[1]), self.scratch
-        self.scratch += rows * columns * size + 64
+        size, base = int(kind[1]), -(-self.scratch // 64) * 64
+        self.scratch = base + rows * columns * size + 64
         return Operand(kind, (rows, columns), (columns * size, size), "scratch", base)
 
     def root(self, root: int | str) -> Value:
