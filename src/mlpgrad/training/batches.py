@@ -217,7 +217,8 @@ class Minibatches(Batches):
             last = first + 128 >= len(runs)
             whole = len(pool) if last else len(pool) // self.batch_size * self.batch_size
             leftover = pool[whole:]
-            yield pool[:whole]
+            if whole:  # a batch may be larger than a pool
+                yield pool[:whole]
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Restore the order and the position: the next epoch is the rest of the interrupted one."""

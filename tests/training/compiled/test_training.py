@@ -363,6 +363,48 @@ def test_numpy_trains_where_llvm_fails(place, error, monkeypatch):
     np.testing.assert_array_equal(model.params, plain.params)
 
 
+class Looking(mg.ReLU):
+    """An activation that claims to be repeatable, and looks at its values."""
+
+    repeatable = True
+
+    def apply(self, z, out):
+        return super().apply(z if z.max() > -1e30 else -z, out)
+
+
+class LookingSGD(mg.SGD):
+    """An optimizer that does the same."""
+
+    repeatable = True
+
+    def update(self, p, g, *others):
+        if g.max() > -1e30:
+            super().update(p, g, *others)
+
+
+@pytest.mark.parametrize(
+    ("layers", "optimizer"), [([Looking], mg.SGD), ([], LookingSGD)], ids=["layer", "optimizer"]
+)
+@one_and_many
+def test_numpy_trains_where_a_step_looks_at_values(layers, optimizer, size):
+    make = lambda: moons_model([cls() for cls in layers], ensemble_size=size)  # noqa: E731
+    rule = lambda: optimizer(0.1)  # noqa: E731
+    model, history = trained(make, *MOONS, rule, True, batch_size=32)
+    plain, _ = trained(make, *MOONS, rule, False, batch_size=32)
+    assert "cannot be recorded (array.max) is not compiled" in model.compiled_because
+    assert not history.compiled
+    np.testing.assert_array_equal(model.params, plain.params)
+
+
+def test_numpy_sums_the_losses_of_many_rows():
+    x, y = (np.repeat(array, 205, axis=0) for array in MOONS)
+    options = {"batch_size": 65600, "epochs": 2}
+    model, _ = trained(moons_model, x, y, mg.Adam, True, **options)
+    plain, _ = trained(moons_model, x, y, mg.Adam, False, **options)
+    assert "cannot be recorded (array.astype)" in model.compiled_because
+    np.testing.assert_array_equal(model.params, plain.params)
+
+
 def test_code_without_the_function_or_with_an_error_is_refused():
     with pytest.raises(RuntimeError, match="no function `train`"):
         machine.compiled("define void @other() {\n  ret void\n}")
@@ -611,6 +653,22 @@ def test_rows_are_read_in_place_or_cast(dtype, calls):
     assert calls == [10] * 6 + [40]
     np.testing.assert_array_equal(model.params, one.params)
     assert dict(together) == dict(each)
+
+
+@pytest.mark.parametrize("size", [None, 2])
+@pytest.mark.parametrize("batch_size", [1, 33, 60, 200])
+def test_rows_that_are_shuffled_in_pools(batch_size, size, monkeypatch):
+    monkeypatch.setattr("mlpgrad.training.batches.SHUFFLED_AT_ONCE", 50)
+    monkeypatch.setattr("mlpgrad.training.batches.RUN", 1)  # 128 rows in a pool, or fewer
+    monkeypatch.setattr(deciding, "FEWEST_BATCHES", 1)
+    options = {"batch_size": batch_size, "epochs": 3}
+    make = lambda: moons_model(ensemble_size=size)  # noqa: E731
+    rule = lambda: mg.SGD(0.1)  # noqa: E731
+    plain, one = trained(make, *MOONS, rule, False, **options)
+    quick, other = trained(make, *MOONS, rule, True, **options)
+    assert quick.compiled_because is None
+    np.testing.assert_allclose(quick.params, plain.params, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(other["loss"], one["loss"], rtol=1e-5)
 
 
 def test_a_shorter_last_batch_ends_each_epoch(calls):

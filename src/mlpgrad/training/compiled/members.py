@@ -16,7 +16,7 @@ from mlpgrad.optimizers.prepared import Prepared
 from mlpgrad.training.batches import Batch
 from mlpgrad.training.compiled.operands import NotCoveredError, Tapes
 from mlpgrad.training.recorded_step import Trial
-from mlpgrad.training.tape import Tape
+from mlpgrad.training.tape import NotRepeatableError, Tape
 from mlpgrad.training.worker import part_of
 
 
@@ -36,13 +36,16 @@ class Member:
         own = network.member(0) if self.several else network.copy()
         x, target, weights = (part_of(0, array) for array in batch)
         mean = np.reshape(mean, (1, 1)) if np.ndim(mean) else mean
-        self.trial = trial = Trial(own, x, target, weights, mean)
-        if not own.params.size:
-            raise NotCoveredError("a network without parameters")
-        if not trial.agrees():
-            raise NotCoveredError("a step whose replay differs")
         self.rule = rule_of(optimizer, self.several)
-        update = self._recorded_update(own)
+        try:
+            self.trial = trial = Trial(own, x, target, weights, mean)
+            if not own.params.size:
+                raise NotCoveredError("a network without parameters")
+            if not trial.agrees():
+                raise NotCoveredError("a step whose replay differs")
+            update = self._recorded_update(own)
+        except NotRepeatableError as error:
+            raise NotCoveredError(f"a step that cannot be recorded ({error})") from error
         shown = [] if self.several else [a for seen in trial.seen for a in seen if a is not None]
         self.tapes = Tapes(
             trial.calls,
