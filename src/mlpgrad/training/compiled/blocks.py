@@ -71,12 +71,13 @@ class Blocks:
     def _block(self, i: Index, j: Index, rows: int, used: Sequence[int]) -> None:
         """Write the sums of one block over all of k, and their stores."""
         code, lanes, kind = self.code, self.lanes, self.c.kind
-        across, down, first = code.part(self.b, 0, j), self.strip(i), code.part(self.c, i, j)
-        places = [code.at(first, p, q * lanes) for p in range(rows) for q in range(len(used))]
+        across, down = code.part(self.b, 0, j), self.strip(i)
+        spots = [(p, q) for p in range(rows) for q in range(len(used))]
         if self.after is not None:
+            first = code.part(self.c, i, j)
             hint = [code.number(k, "i4") for k in (1, 3, 1)]  # to write, to the first level, data
-            for at in places:
-                code.run("llvm.prefetch.p0", at, *hint)
+            for p, q in spots:
+                code.run("llvm.prefetch.p0", code.at(first, p, q * lanes), *hint)
 
         def add(step: Index, sums: Sequence[Value]) -> list[Value]:
             factors = [
@@ -88,13 +89,15 @@ class Blocks:
                 new += [fma(one, factor, sums[len(new) + q]) for q, factor in enumerate(factors)]
             return new
 
-        zeros = [code.number(0, kind, lanes)] * len(places)
+        zeros = [code.number(0, kind, lanes)] * len(spots)
         sums = code.loop(self.k, add, zeros, unrolled=4)
-        for at, total, count in zip(places, sums, list(used) * rows, strict=True):
+        first = code.part(self.c, i, j)  # addresses known before would take registers in the loop
+        for (p, q), total in zip(spots, sums, strict=True):
+            at = code.at(first, p, q * lanes)
             if self.after is not None:
-                before = code.load(at, kind, lanes, count, self.c.size)
+                before = code.load(at, kind, lanes, used[q], self.c.size)
                 total += select(self.after.splat(lanes), before, zeros[0])
-            code.store(at, total, count, self.c.size)
+            code.store(at, total, used[q], self.c.size)
 
 
 def row_sums(code: Code, a: Operand, b: Operand, c: Operand) -> None:
