@@ -1,5 +1,6 @@
 """Compiled products, sums and gathers agree with NumPy for every shape and layout."""
 
+import ctypes
 import threading
 from types import SimpleNamespace
 
@@ -197,6 +198,17 @@ def test_threads_end_after_an_error(fails, monkeypatch):
     made[0]._board[CLOSED] = 1  # else this test would never end
     made[0].close()
     assert closed
+
+
+def test_waiting_threads_let_others_run(monkeypatch):
+    calls = []
+    count = ctypes.CFUNCTYPE(ctypes.c_int)(lambda: calls.append(threading.get_ident()) or 0)
+    place = ctypes.cast(count, ctypes.c_void_p).value
+    monkeypatch.setattr(program, "give_way", lambda: place)
+    rng = np.random.default_rng(0)
+    a, out = rng.normal(size=(256, 256)), np.empty((256, 256))
+    assert_close(compiled(lambda a, out: a.dot(a, out), a, out, helpers=1), np.float64, 256)
+    assert set(calls) - {threading.get_ident()}
 
 
 @few

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import hashlib
 import os
@@ -87,6 +88,16 @@ def compiled(text: str) -> tuple[Any, int, int]:
     if not (place := engine.get_function_address("train")):
         raise RuntimeError("the compiled module has no function `train`")
     return engine, place, engine.get_function_address("serve") if shared else 0
+
+
+@functools.cache
+def give_way() -> int:
+    """Return the address of the system's function that lets another thread run on this core."""
+    if sys.platform == "win32":
+        function: Any = ctypes.windll.kernel32.SwitchToThread
+    else:
+        function = ctypes.CDLL(None).sched_yield
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 # the cache holds code that is executed, so it must belong to the user

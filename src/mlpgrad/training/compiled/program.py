@@ -14,7 +14,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.training.compiled.elementwise import Elementwise
 from mlpgrad.training.compiled.epoch import write_train
 from mlpgrad.training.compiled.fusing import Group, grouped, read_from_memory
-from mlpgrad.training.compiled.machine import compiled, machine
+from mlpgrad.training.compiled.machine import compiled, give_way, machine
 from mlpgrad.training.compiled.operands import (
     NotCoveredError,
     Operand,
@@ -26,7 +26,7 @@ from mlpgrad.training.compiled.operands import (
 )
 from mlpgrad.training.compiled.products import matmul, vecdot
 from mlpgrad.training.compiled.rows import argmax, random, take
-from mlpgrad.training.compiled.sharing import BOARD, CLOSED, write_sharing
+from mlpgrad.training.compiled.sharing import BOARD, CLOSED, GIVE_WAY, write_sharing
 from mlpgrad.training.compiled.writing import FIXED, Code
 from mlpgrad.training.tape import Call
 
@@ -79,6 +79,7 @@ class Program:
     def train(self, rows: int, members: int, batches: int, before: int) -> None:
         """Call `train` in `epoch`, without Python's lock, while other threads help."""
         self._board[:] = 0
+        self._board[GIVE_WAY] = give_way()
         helping: list[Future[None]] = []
         try:
             for _ in range(self.helpers):

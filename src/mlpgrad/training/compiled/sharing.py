@@ -9,20 +9,20 @@ from mlpgrad.training.compiled.writing import Code
 SERVE = "void @serve(ptr %board, ptr %own)"
 BOARD = 32
 """The numbers of a board, in cache lines of 8: the tasks that are left, above a count of the
-postings, so that nobody claims a task of an earlier posting; the tasks that are done; what to do;
-and whether the board is closed."""
-DONE, TASK, TABLE, FIRST, CLOSED = 8, 16, 17, 18, 24
+postings, so that nobody claims a task of an earlier posting; the tasks that are done; what to do,
+and the function that a waiting thread calls; and whether the board is closed."""
+DONE, TASK, TABLE, FIRST, GIVE_WAY, CLOSED = 8, 16, 17, 18, 19, 24
 
 
 def write_sharing(code: Code, processor: str) -> None:
     """Write `share`, which posts tasks and works on them, and `serve`, which only works on them."""
     arguments = "ptr %board, ptr %own, ptr %table, ptr %task, i64 %first, i64 %count"
-    code.function(f"internal void @share({arguments})", lambda: _share(code, processor))
+    code.function(f"internal void @share({arguments})", lambda: _share(code))
     code.function("internal void @work(ptr %board, ptr %own)", lambda: _work(code))
     code.function(SERVE, lambda: _serve(code, processor))
 
 
-def _share(code: Code, processor: str) -> None:
+def _share(code: Code) -> None:
     """Write the thread that posts tasks; it waits only for those that another one has begun.
 
     Without a board, it makes all of them.
@@ -40,7 +40,7 @@ def _share(code: Code, processor: str) -> None:
         turn = code.load(board, "n8").write("and", -1 << 32) + (1 << 32)
         code.do(f"store atomic {turn + count}, {board} release, align 8")
         code.do(f"call void @work({board}, {own})")
-        code.repeat(lambda: _waited(code, processor, board + 8 * DONE).compare("ne", count))
+        code.repeat(lambda: _waited(code, board, DONE).compare("ne", count))
 
     nothing = Value(code, "p8", 1, "null")
     code.when(board.compare("eq", nothing), lambda: code.each(first, count, make))
@@ -78,7 +78,7 @@ def _serve(code: Code, processor: str) -> None:
 
     def work() -> Value:
         code.do(f"call void @work({board}, {own})")
-        return _waited(code, processor, board + 8 * CLOSED).compare("eq", 0)
+        return _waited(code, board, CLOSED).compare("eq", 0)
 
     with subnormal_as_zero(code, processor):
         code.repeat(work)
@@ -89,10 +89,11 @@ def _loaded(code: Code, at: Value) -> Value:
     return code.op(f"load atomic i64, {at} acquire, align 8", "n8")
 
 
-def _waited(code: Code, processor: str, at: Value) -> Value:
-    """Return such a number after a pause, which lets the other threads of the core run."""
-    if processor == "x86":
-        code.run("llvm.x86.sse2.pause")
-    elif processor == "arm":
-        code.run("llvm.aarch64.hint", code.number(1, "i4"))
-    return _loaded(code, at)
+def _waited(code: Code, board: Value, number: int) -> Value:
+    """Return such a number of the board after other threads could run, if they need this core.
+
+    Otherwise a training that shares its cores with other programs takes several times as long.
+    """
+    give_way = code.load(board + 8 * GIVE_WAY, "p8")
+    code.op(f"call i32 {give_way.name}()", "i4")
+    return _loaded(code, board + 8 * number)
