@@ -407,6 +407,81 @@ def test_a_network_among_the_options_is_not_saved(tmp_path):
         model.save(tmp_path / "model.npz")
 
 
+# the encoder of a table
+
+
+def with_table():
+    encoder = mg.tables.TableEncoder(mg.tables.QuantileBins(4))
+    table = {"size": [1.0, 2.0, None, 4.0, 5.0], "town": ["Ulm", "Bonn", "Ulm", None, "Ulm"]}
+    width = encoder.fit(table).width
+    layers = [mg.Tanh(), mg.Dense(width, 1)]
+    return mg.Sequential(layers, loss=mg.HalfSquaredError(), encoder=encoder, random_state=0)
+
+
+def wide_columns(members, plan, states):
+    for column in plan:
+        column[3] = 1 << 24
+
+
+def codes_without_width(members, plan, states):
+    plan[1][3] = 0
+
+
+def many_edges(members, plan, states):
+    replace(states, "edges", {"array": "big"})
+    members["big.npy"] = stored(np.arange(1_000_000.0))
+
+
+def array_for_a_number(members, plan, states):
+    replace(states, "median", {"array": "big"})
+    members["big.npy"] = stored(np.ones((10_000_000, 1), np.int8))
+
+
+def array_for_levels(members, plan, states):
+    replace(states, "levels", {"array": "big"})
+    members["big.npy"] = stored(np.arange(2_000_000, dtype=np.float32))
+
+
+def words_for_levels(members, plan, states):
+    replace(states, "levels", {"array": "big"})
+    members["big.npy"] = stored(np.full(3_000_000, "a"))
+
+
+def replace(value, name, new):
+    """Replace what is kept under a name, however deep in a description."""
+    for item in value if isinstance(value, list) else value.values():
+        if isinstance(item, list) and item[:1] == [name]:
+            item[1] = new
+        elif isinstance(item, (list, dict)):
+            replace(item, name, new)
+
+
+TABLES = {
+    wide_columns: "makes 33554432 features",
+    codes_without_width: "inconsistent",
+    many_edges: "inconsistent",
+    array_for_a_number: "inconsistent",
+    array_for_levels: "inconsistent",
+    words_for_levels: "inconsistent",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), TABLES.items(), ids=lambda v: getattr(v, "__name__", "")
+)
+def test_encoders_larger_than_their_files(tmp_path, work, change, words):
+    path = tmp_path / "model.npz"
+    members, description = members_of(with_table(), path)
+    assert isinstance(loaded(path, work), mg.Sequential)
+    encoder = dict(dict(description["data"]["dict"])["encoder"]["dict"])
+    change(members, encoder["plan"], encoder["states"])
+    write(path, members, description)
+    said = loaded(path, work)
+    assert isinstance(said, str)
+    with pytest.raises(ValueError, match=words):
+        raise ValueError(said)
+
+
 # options
 
 

@@ -53,6 +53,8 @@ class ColumnEncoding(Described):
 
     of_numbers: ClassVar[bool] = True
     sees_target: ClassVar[bool] = False
+    scalars: ClassVar[tuple[str, ...]] = ()
+    """Names in the state that hold one number; one that holds an array in a file is refused."""
 
     def learn(self, column: Column, target: Array | None, weights: Array) -> State:
         """Learn the state of the encoding for a column from the training rows.
@@ -81,6 +83,10 @@ class ColumnEncoding(Described):
         """Write the features of a column to `out (n, features)`, which is zero-filled."""
         raise NotImplementedError
 
+    def is_sound(self, state: State) -> bool:
+        """Return whether a state from a file has the sizes of one that `learn` returned."""
+        return all(np.ndim(state[name]) == 0 for name in self.scalars)
+
     def most_features(self, column: Column) -> int:
         """Return the maximum number of features of this column or of any subset of its rows."""
         return 1 + int(column.missing.any())
@@ -97,6 +103,8 @@ class NumericEncoding(ColumnEncoding):
     A subclass implements `learn_numbers`, `parts` and `write_numbers`, which are only given
     numbers. The feature that marks missing values exists if there were missing values in training.
     """
+
+    scalars = ("gaps", "median")
 
     def learn(self, column: Column, target: Array | None, weights: Array) -> State:
         """Learn the state of the present numbers, their median, and whether values are missing."""

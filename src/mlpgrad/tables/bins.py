@@ -32,6 +32,10 @@ class _Bins(NumericEncoding):
         """Learn the edges."""
         return {"edges": self.edges(values, target, weights) + 0.0}  # -0.0 becomes 0.0
 
+    def is_sound(self, state: State) -> bool:
+        """Return whether a state from a file has edges, no more of them than there can be."""
+        return super().is_sound(state) and np.size(state["edges"]) <= self.bins + 1
+
     def parts(self, state: State) -> list[str]:
         """Return names with the upper edge of each bin, for the last bin with the lower edge."""
         edges = state["edges"]

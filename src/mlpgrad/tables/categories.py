@@ -19,6 +19,7 @@ class _Categories(ColumnEncoding):
     """Base class of encodings of categories: the levels with their own position."""
 
     of_numbers = False
+    scalars = ("rare", "gaps")
 
     def __init__(self, most: int, least_rows: int) -> None:
         name = type(self).__name__
@@ -33,6 +34,12 @@ class _Categories(ColumnEncoding):
         chosen = sorted(by_count[counts[by_count] >= self.least_rows].tolist())
         rare = bool(counts.sum() > counts[chosen].sum())
         return {"levels": [column.levels[i] for i in chosen], "rare": rare, "gaps": gaps}
+
+    def is_sound(self, state: State) -> bool:
+        """Return whether a state from a file has a list of levels, which are strings."""
+        levels = state["levels"]
+        listed = type(levels) is list and all(type(level) is str for level in levels)
+        return super().is_sound(state) and listed
 
     def places(self, column: Column, state: State, unseen: int, missing: int) -> Array:
         """Return the position of each value: its level, other levels, or missing values."""

@@ -26,6 +26,8 @@ class Standard(NumericEncoding):
            [ 0.       ,  1.       ]], dtype=float32)
     """
 
+    scalars = (*NumericEncoding.scalars, "mean", "deviation")
+
     def learn_numbers(self, values: Array, target: Array | None, weights: Array) -> State:
         """Learn mean and standard deviation, of numbers scaled to -1 .. 1 to avoid overflow."""
         size = int(np.frexp(np.abs(values).max())[1])
@@ -66,6 +68,8 @@ class Robust(NumericEncoding):
            [ 0.49],
            [ 3.  ]], dtype=float32)
     """
+
+    scalars = (*NumericEncoding.scalars, "centre", "scale")
 
     def learn_numbers(self, values: Array, target: Array | None, weights: Array) -> State:
         """Learn median and scale."""

@@ -53,15 +53,23 @@ def check_restored(plan: list[Planned], states: Any, members: Any, fields: Any) 
         sound = sound and len(states) in (0, len(plan))
         for column, each in zip(plan, states, strict=False) if sound else ():
             if column.encoding is not None:
-                table = raw_table({"column": np.array([None, "1"] * 4 + [None], object)})
-                read = read_column(table["column"], column.encoding, fields)
                 sound = sound and len(each) in {1, members or 1}
-                for state in each:
-                    column.encoding.write(read, state, np.zeros((9, column.width), np.float32))
+                sound = sound and all(_encodes(column, state, fields) for state in each)
     except Exception as error:
         raise ValueError(f"its description of a table's encoder cannot be used: {error}") from error
     if not sound:
         raise ValueError("its description of a table's encoder is inconsistent")
+
+
+def _encodes(column: Planned, state: State, fields: Fields) -> bool:
+    """Return whether a state fits a column, in memory for its features and not the file's width."""
+    encoding: Any = column.encoding
+    if not encoding.is_sound(state) or (features := len(encoding.names(state))) > column.width:
+        return False
+    table = raw_table({"column": np.array([None, "1"] * 4 + [None], object)})
+    read = read_column(table["column"], encoding, fields)
+    encoding.write(read, state, np.zeros((len(read.missing), features), np.float32))
+    return True
 
 
 def planned(
