@@ -104,7 +104,7 @@ class NumericEncoding(ColumnEncoding):
     numbers. The feature that marks missing values exists if there were missing values in training.
     """
 
-    scalars = ("gaps", "median")
+    scalars: ClassVar[tuple[str, ...]] = ("gaps", "median")
 
     def learn(self, column: Column, target: Array | None, weights: Array) -> State:
         """Learn the state of the present numbers, their median, and whether values are missing."""

@@ -603,9 +603,9 @@ def calls(monkeypatch):
 
     made, train = [], CompiledWorker._train
 
-    def counted(self, arrays, order):
+    def counted(self, arrays, order, *scalars):
         made.append(len(order))
-        return train(self, arrays, order)
+        return train(self, arrays, order, *scalars)
 
     monkeypatch.setattr(CompiledWorker, "_train", counted)
     return made
@@ -626,6 +626,33 @@ def test_epochs_in_one_call_are_the_same_training(rate, calls):
         np.testing.assert_array_equal(mine.outputs, theirs.outputs)
         np.testing.assert_array_equal(mine.delta, theirs.delta)
     assert one.rng.bit_generator.state == model.rng.bit_generator.state
+
+
+class Fails(mg.Schedule):
+    """A schedule that gives no valid learning rate from some step on."""
+
+    def __init__(self, at, value):
+        self.at, self.value = at, value
+
+    def __call__(self, steps):
+        return 1e-2 if steps < self.at else self.value
+
+
+@pytest.mark.parametrize("value", [float("nan"), -1.0])
+@pytest.mark.parametrize("at", [0, 4, 10, 11, 40, 47])
+@pytest.mark.parametrize("size", [None, 3], ids=["one", "ensemble"])
+def test_a_schedule_that_fails_stops_the_same_step(at, value, size):
+    models = []
+    for compiled in (False, True):
+        optimizer = mg.Adam(Fails(at, value))
+        model = moons_model([mg.Dropout(0.2)], ensemble_size=size)
+        options = {"epochs": 7, "batch_size": 32, "verbose": 0, "compiled": compiled}
+        with pytest.raises(ValueError, match=f"got {value} from .* for steps={at}"):
+            model.fit(*MOONS, optimizer=optimizer, **options)
+        assert optimizer.steps == at
+        models.append(model)
+    plain, quick = models
+    np.testing.assert_allclose(quick.params, plain.params, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["in place", "cast"])
@@ -702,8 +729,8 @@ def test_ctrl_c_keeps_the_epochs_that_were_whole(monkeypatch):
 
     train = CompiledWorker._train
 
-    def interrupted(self, arrays, order):
-        losses = train(self, arrays, order)
+    def interrupted(self, arrays, order, *scalars):
+        losses = train(self, arrays, order, *scalars)
         if len(order) > 10:
             signal.raise_signal(signal.SIGINT)
         return losses

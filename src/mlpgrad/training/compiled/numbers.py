@@ -17,13 +17,15 @@ def numbers(optimizer: Optimizer, rate: Any, first: int, count: int, dtype: Any)
     """Return the scalars of `count` steps after the first `first`, (count, scalars + 1).
 
     The last column is the factor of the weights for decoupled weight decay. `rate` is the learning
-    rate of one member: a number, or the optimizer's schedule.
+    rate of one member: a number, or the optimizer's schedule. If a schedule fails at a step, the
+    scalars are those of the steps before it; at the first step, its error is raised.
     """
-    steps = range(first, first + count)
     if type(rate) is float:
         rates: Any = rate * optimizer.learning_rate_scale
     else:
-        rates = np.array([optimizer._rate(step) for step in steps], float)
+        rates = scheduled(optimizer, first, count)
+        count = len(rates)
+    steps = range(first, first + count)
     values = at_once(optimizer, rates, np.arange(first + 1.0, first + count + 1.0))
     if values is None:
         pairs = zip(np.broadcast_to(rates, count).tolist(), steps, strict=True)
@@ -33,6 +35,18 @@ def numbers(optimizer: Optimizer, rate: Any, first: int, count: int, dtype: Any)
     for k, value in enumerate((*values, 1 - rates * optimizer.weight_decay)):
         table[:, k] = value
     return table
+
+
+def scheduled(optimizer: Optimizer, first: int, count: int) -> Array:
+    """Return the learning rates of `count` steps, or of those before the one that has none."""
+    rates: list[Any] = []
+    try:
+        for step in range(first, first + count):
+            rates.append(optimizer._rate(step))
+    except Exception:
+        if not rates:
+            raise
+    return np.array(rates, float)
 
 
 def at_once(optimizer: Optimizer, rates: Any, steps: Array) -> Any:

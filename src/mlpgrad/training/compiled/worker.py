@@ -95,8 +95,15 @@ class CompiledWorker(Worker):
             self.epoch(batches, self.batches)
             yield False
             return
+        scalars = self._numbers(count * steps)
+        count = scalars.shape[1] // steps  # fewer if the schedule fails at a later step
+        if count < 2:
+            self.epoch(batches, 0)
+            yield False
+            return
         arrays, order = batches.several(count)
-        losses = self._train(arrays, order.reshape(-1, batches.batch_size))
+        scalars = scalars[:, : count * steps]
+        losses = self._train(arrays, order.reshape(-1, batches.batch_size), scalars)
         for start in range(0, count * steps, steps):
             if start:
                 self.begin()
@@ -147,14 +154,18 @@ class CompiledWorker(Worker):
                 tables.append(self._program.table(member.place(index, buffers)))
         self._tables = np.array(tables)
 
-    def _train(self, arrays: Sequence[Any], order: Array) -> Array:
+    def _train(self, arrays: Sequence[Any], order: Array, scalars: Array | None = None) -> Array:
         """Make steps, up to the first whose loss is not finite.
+
+        A step whose learning rate the schedule does not give raises its error, after those before.
 
         Parameters
         ----------
         arrays : sequence (inputs, targets, weights)
         order : array of int (steps, rows of a batch)
             The rows of each step.
+        scalars : array (members, steps, scalars), optional
+            The optimizer's scalars of each step.
 
         Returns
         -------
@@ -162,17 +173,18 @@ class CompiledWorker(Worker):
         """
         size, last, program = self._size, self.last_sane, self._program
         assert program is not None
-        losses, sane = np.empty((size, len(order))), np.empty((size, 4))
+        scalars = self._numbers(len(order)) if scalars is None else scalars
+        steps, before = scalars.shape[1], self.earlier + self.batches
+        losses, sane = np.empty((size, steps)), np.empty((size, 4))
         values = math.nan if last.mean is None else last.mean, last.lowest, last.bound, last.known
         for column, value in zip(sane.T, values, strict=True):
             column[...] = value
         data = [addresses(a, size, shared=a.ndim == 2) for a in arrays if a is not None]
         copies = [addresses(a, size) for a in (last.params, last.state) if a.size]
-        rows = np.broadcast_to(order.astype(np.int64), (size, *order.shape))
-        scalars, before = self._numbers(len(order)), self.earlier + self.batches
+        rows = np.broadcast_to(order[:steps].astype(np.int64), (size, steps, order.shape[1]))
         row = self._tables, np.stack(data, -1), rows, scalars, losses, sane, np.stack(copies, -1)
         calls = [
-            functools.partial(program.run, [part[share] for part in row], len(order), before)
+            functools.partial(program.run, [part[share] for part in row], steps, before)
             for share in self._shares
         ]
         together(self._pool, calls)
@@ -187,6 +199,9 @@ class CompiledWorker(Worker):
             with np.errstate(all="ignore"):  # repeated so that its numbers can be examined
                 x, target, weights = batch
                 self.network._step(x, target, weights, self.step.mean_weight)
+        if made == steps < len(order):
+            self.optimizer.steps += made
+            self._numbers(1)  # raises the schedule's error
         return losses[:, :made]
 
     def _count(self, losses: Array, size: int, count: int, looks: bool = True) -> None:
