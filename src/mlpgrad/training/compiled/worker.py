@@ -195,14 +195,16 @@ class CompiledWorker(Worker):
         self._member.show(self.network)
         made = steps_made(losses)
         if made < len(order):
-            batch: Any = (None if a is None else a[..., order[made], :] for a in arrays)
-            with np.errstate(all="ignore"):  # repeated so that its numbers can be examined
-                x, target, weights = batch
-                self.network._step(x, target, weights, self.step.mean_weight)
+            self._repeat(*(None if a is None else a[..., order[made], :] for a in arrays))
         if made == steps < len(order):
             self.optimizer.steps += made
             self._numbers(1)  # raises the schedule's error
         return losses[:, :made]
+
+    def _repeat(self, x: Any, target: Any, weights: Any) -> None:
+        """Run the layers on a batch whose step was not made, so that its numbers can be seen."""
+        with np.errstate(all="ignore"):
+            self.network._step(x, target, weights, self.step.mean_weight)
 
     def _count(self, losses: Array, size: int, count: int, looks: bool = True) -> None:
         """Sum the losses of `count` steps, if that many were made, and detect divergence."""
