@@ -101,6 +101,8 @@ def test_every_option_is_known_by_the_table_of_names():
         ("trian xor", "no command 'trian'; did you mean 'train'?"),
         ("xor", "no command 'xor'; write `mlpgrad train xor` to train on it"),
         ("train xor --epochs 1e3", "--epochs expects a whole number of at least 1, got '1e3'"),
+        ("train xor --output xor.npz", "--output expects a folder, in which each file has a name"),
+        ("explain xor --output xor.html", "got 'xor.html'; leave out '.html'"),
         ("train xor --dropout half", "--dropout expects a number from 0 to below 1, got 'half'"),
         ("train xor --epochs", "--epochs expects a value after it"),
     ],

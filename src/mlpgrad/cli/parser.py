@@ -19,7 +19,7 @@ from mlpgrad.cli.options import advice
 from mlpgrad.cli.predict import predict_rows
 from mlpgrad.cli.target import RULE
 from mlpgrad.cli.train import train_network
-from mlpgrad.cli.values import positive, probability, share, whole, widths
+from mlpgrad.cli.values import folder, positive, probability, share, whole, widths
 
 GUIDE = """\
 examples:
@@ -133,7 +133,7 @@ def _add_train(commands: Any) -> None:
     members = "networks that are trained as an ensemble, and answer together (default: 1)"
     option("--members", type=whole(1), default=1, help=members)
     option("--seed", type=whole(0), default=0, help="seed of weights and order (default: 0)")
-    option("--output", type=Path, default=Path("mlpgrad-output"), help="directory to write to")
+    option("--output", type=folder, default="mlpgrad-output", help="folder to write to")
     option("--quiet", action="store_true", help="no progress bar")
     train.set_defaults(run=train_network)
 
@@ -215,7 +215,7 @@ def _add_explain(commands: Any) -> None:
     option("--epochs", type=whole(0), default=0, help="epochs of training beforehand (default: 0)")
     option("--learning-rate", type=positive, default=0.5, help="learning rate (default: 0.5)")
     option("--seed", type=whole(0), default=0, help="seed of the weights (default: 0)")
-    option("--output", type=Path, default=Path("mlpgrad-output"), help="directory to write to")
+    option("--output", type=folder, default="mlpgrad-output", help="folder to write to")
     option("--text", action="store_true", help="print it as text instead")
     option("--no-open", action="store_true", help="write the page, but do not open it")
     explain.set_defaults(run=explain_step)

@@ -1,10 +1,11 @@
-"""Types of options: whole numbers with a lower bound, and ranges."""
+"""Types of options: numbers with bounds, and folders."""
 
 from __future__ import annotations
 
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 
 def whole(least: int) -> Callable[[str], int]:
@@ -38,6 +39,17 @@ def positive(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"expects a number above 0, got {text!r}")
     return value
+
+
+def folder(text: str) -> Path:
+    """Reads the name of a folder, which files are written to."""
+    path = Path(text)
+    if path.suffix in (".npz", ".html", ".png") and not path.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"expects a folder, in which each file has a name of its own, got {text!r}; "
+            f"leave out {path.suffix!r}"
+        )
+    return path
 
 
 def probability(text: str) -> float:
