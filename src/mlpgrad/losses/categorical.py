@@ -150,12 +150,15 @@ class _SoftmaxLoss(_CategoricalLoss):
             "_rest_column": rest[..., None],
             "_log_total": np.empty(shape[:-1], dtype),
             "_one_hot": np.empty(shape, dtype),
+            "_identity": np.eye(shape[-1], dtype=dtype) if shape[-1] <= TABLE_CLASSES else None,
         }
 
     def _top_rows(self, shifted: Array) -> Array:
         """Return rows with 1 at the largest logit; probabilities may not sum to exactly 1."""
         rows: Array = self._one_hot
         shifted.argmax(-1, self._places, keepdims=True)
+        if self._identity is not None:
+            return self._identity.take(self._places[..., 0], 0, rows, "clip")  # type: ignore[no-any-return]
         rows.fill(0)
         np.put_along_axis(rows, self._places, 1, -1)
         return rows

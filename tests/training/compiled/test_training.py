@@ -114,6 +114,21 @@ def test_every_optimizer(cls, options, dtype, size):
     assert_trains_alike(cls.__name__, make, x, y, rule, bound, batch_size=8)
 
 
+@pytest.mark.parametrize("loss", [mg.SoftmaxCrossEntropy, mg.SoftmaxFocal, mg.CrossEntropy])
+@pytest.mark.parametrize("others", [0.0, 0.1], ids=["one-hot", "probabilities"])
+@one_and_many
+def test_targets_in_rows(loss, others, size):
+    x, labels = MOONS
+    y = np.where(labels[:, None] == np.arange(3), 1 - 2 * others, others)
+
+    def make():
+        layers = [mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 3)]
+        layers += [mg.Softmax()] * (loss is mg.CrossEntropy)
+        return mg.Sequential(layers, loss=loss(), random_state=0, ensemble_size=size)
+
+    assert_trains_alike("", make, x, y, lambda: mg.Adam(1e-3), BOUNDS[np.float32], batch_size=16)
+
+
 @pytest.mark.parametrize("penalty", [mg.L1(0.1), mg.L2(0.1)], ids=repr)
 @one_and_many
 def test_penalties(penalty, size):
