@@ -129,3 +129,29 @@ def test_compiling_is_chosen_by_the_work_that_was_asked_for(monkeypatch):
 def test_the_layers_hold_the_last_step():
     found = classifier(max_iter=1, batch_size=50).fit(FLOWERS, SPECIES)
     assert found.model_.layers[0].outputs.shape == (50, 12)
+
+
+class Ending(mg.Schedule):
+    """A schedule without a learning rate from some step on."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def __call__(self, steps):
+        if steps >= self.steps:
+            raise RuntimeError(f"no rate at step {steps}")
+        return 0.01
+
+
+@pytest.mark.parametrize("steps", [1, 5, 12, 13, 24])
+def test_a_schedule_that_fails_ends_the_training_at_that_step(steps, monkeypatch):
+    found = []
+    for compiles in ("1", "0"):
+        monkeypatch.setenv("MLPGRAD_COMPILED", compiles)
+        fitted = classifier(solver=mg.Adam(Ending(steps)), batch_size=12)
+        with pytest.raises(RuntimeError, match=f"no rate at step {steps}$"):
+            fitted.fit(FLOWERS, SPECIES)
+        assert (fitted.model_.compiled_because is None) == (compiles == "1")
+        assert fitted._optimizer.steps == steps
+        found.append(fitted.model_.params)
+    np.testing.assert_allclose(found[0], found[1], atol=1e-12)

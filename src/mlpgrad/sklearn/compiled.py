@@ -126,9 +126,11 @@ class CompiledBatches:
         count = 0 if self.failed else min(len(order) // self.size, self.at_once)
         if not count:
             return 0.0, 0
+        scalars = self._next_scalars(count)
+        count = min(count, len(scalars))
         order = np.ascontiguousarray(order[: count * self.size], np.int64)
         arrays = (
-            *(self._table, self._places, order, self._next_scalars(count)),
+            *(self._table, self._places, order, scalars),
             *(self._losses, self._sane, self._copies),
         )
         row = np.array([self._address(array) for array in arrays])
@@ -139,7 +141,10 @@ class CompiledBatches:
         return math.fsum(self._losses[:made]) * self.size, made * self.size
 
     def _next_scalars(self, count: int) -> Array:
-        """Return what the optimizer's formula needs in the next steps, a row for each."""
+        """Return what the optimizer's formula needs in the next steps, a row for each.
+
+        There are fewer rows if the schedule fails at a later step.
+        """
         from mlpgrad.training.compiled.numbers import numbers
 
         optimizer, rate = self.optimizer, self.optimizer._learning_rate
