@@ -713,6 +713,27 @@ def test_rows_that_are_shuffled_in_pools(batch_size, size, monkeypatch):
     np.testing.assert_allclose(other["loss"], one["loss"], rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["in place", "cast"])
+def test_an_option_acts_in_the_epoch_in_which_it_is_assigned(dtype, calls, monkeypatch):
+    from mlpgrad.training import batches
+    from mlpgrad.training.compiled import worker
+
+    monkeypatch.setattr(worker, "WORK", 1)  # a call for each step
+    monkeypatch.setattr(batches, "BLOCK_BYTES", 1)
+    model, train = moons_model([mg.Dropout(0.1)]), worker.CompiledWorker._train
+
+    def assigning(self, *given):
+        losses = train(self, *given)
+        if len(calls) == 3:  # as another thread does
+            model.layers[2].drop_probability = 0.5
+        return losses
+
+    monkeypatch.setattr(worker.CompiledWorker, "_train", assigning)
+    x, y = MOONS[0].astype(dtype), MOONS[1].astype(dtype)[:, None]
+    model.fit(x, y, optimizer=mg.SGD(0.1), epochs=1, batch_size=32, verbose=0, compiled=True)
+    assert calls == [1, 1, 1]  # NumPy makes the others
+
+
 def test_a_shorter_last_batch_ends_each_epoch(calls):
     _, history = trained(moons_model, *MOONS, mg.Adam, True, epochs=4, batch_size=33)
     assert calls == [9] * 4

@@ -72,10 +72,11 @@ class CompiledWorker(Worker):
         for order in batches.orders():
             first = None if self._program else batches.gathered(order[:size])[0]
             whole = self._whole(len(order), size, first)
-            steps = order[: whole * size].reshape(whole, size)
-            for start in range(0, whole, some):
-                yield batches.arrays, steps[start : start + some], []
-            for start in range(whole * size, len(order), size):
+            steps, done = order[: whole * size].reshape(whole, size), 0
+            while done < whole and not self.step._noticed:
+                yield batches.arrays, steps[done : done + some], []
+                done = min(done + some, whole)
+            for start in range(done * size, len(order), size):
                 yield batches.arrays, steps[:0], batches.gathered(order[start : start + size])
 
     def _whole(self, rows: int, size: int, first: Batch | None) -> int:
