@@ -13,6 +13,7 @@ from tests.kinds import FEATURES, LAYERS, LOSSES, OPTIMIZERS, layer_case, loss_c
 
 pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
 
+from mlpgrad._core.arrays import LONG
 from mlpgrad.training.batches import SEVERAL, Minibatches
 from mlpgrad.training.compiled import deciding, machine, numbers, program
 
@@ -412,12 +413,14 @@ def test_numpy_trains_where_a_step_looks_at_values(layers, optimizer, size):
 
 
 def test_numpy_sums_the_losses_of_many_rows():
-    x, y = (np.repeat(array, 205, axis=0) for array in MOONS)
-    options = {"batch_size": 65600, "epochs": 2}
+    x, y = (np.repeat(array, 52, axis=0) for array in MOONS)
+    options = {"batch_size": LONG + 1, "epochs": 2}
     model, _ = trained(moons_model, x, y, mg.Adam, True, **options)
     plain, _ = trained(moons_model, x, y, mg.Adam, False, **options)
     assert "cannot be recorded (array.astype)" in model.compiled_because
     np.testing.assert_array_equal(model.params, plain.params)
+    model, _ = trained(moons_model, x, y, mg.Adam, True, batch_size=LONG, epochs=1)
+    assert model.compiled_because is None
 
 
 def test_code_without_the_function_or_with_an_error_is_refused():
