@@ -181,6 +181,8 @@ CALLS = {
     "Sequential": "mg.Sequential(layers, loss=loss, {}=1)",
     "fit": "model.fit(x, y, optimizer=mg.SGD(0.1), {}=1)",
     "ModelCheckpoint": "mg.ModelCheckpoint(path, {}=1)",
+    "predict": "model.predict(x, {}=1)",
+    "evaluate": "model.evaluate(x, y, {}=1)",
     "split": "mg.datasets.split(x, y, {}=1)",
     "moons": "mg.datasets.moons({}=1)",
     "circles": "mg.datasets.circles({}=1)",
@@ -195,6 +197,82 @@ def test_an_option_of_another_library(owner, option, tmp_path):
     with pytest.raises(TypeError, match=f"{owner} has no option '{option}'; write ") as error:
         eval(call, names)
     obey(str(error.value), names)
+
+
+def fitted(model, optimizer):
+    model.fit(X, Y, optimizer=optimizer, epochs=1, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "assigned",
+    [
+        "optimizer.lr = 0.01",
+        "optimizer.betas = (0.9, 0.99)",
+        "model.trainable = False",
+        "model.layers[0].trainable = False",
+        "model.layers[0].units = 5",
+        "model.layers[1].layers[0].requires_grad = False",
+        "model.layers[1].layers[1].p = 0.5",
+        "model.penalties[0].l2 = 0.5",
+    ],
+)
+def test_an_attribute_without_effect_is_refused(assigned):
+    """The advice names what can be written, and afterwards the model trains."""
+    residual = mg.Residual([mg.Dense(4, 4), mg.Dropout(0.1)])
+    layers = [mg.Dense(4, 4), residual, mg.Dense(4, 3)]
+    loss, penalties = mg.SoftmaxCrossEntropy(), [mg.L2(1e-3)]
+    names = {
+        "model": mg.Sequential(layers, loss=loss, penalties=penalties, random_state=0),
+        "optimizer": mg.Adam(1e-3),
+    }
+    fitted(**names)
+    exec(assigned, names)
+    before = names["model"].params.copy()
+    with pytest.raises(AttributeError, match=f"{re.escape(assigned)} has no effect") as error:
+        fitted(names["model"], names["optimizer"])
+    assert np.array_equal(names["model"].params, before)
+    exec(re.search(r"del [\w.\[\]]+", str(error.value))[0], names)
+    for option in re.findall(r"write ([\w.\[\]]+)=\.\.\.", str(error.value)):
+        assert eval(option, names) is not None
+    fitted(names["model"], names["optimizer"])
+
+
+class Frozen(mg.LeakyReLU):
+    """A user's layer with an attribute of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.trainable = False
+
+
+def test_attributes_of_users_classes_are_their_own():
+    fitted(mg.Sequential([Frozen(), mg.Dense(4, 3)], loss=mg.SoftmaxCrossEntropy()), mg.SGD(0.1))
+
+
+@pytest.mark.parametrize("cls", EVERY_CLASS, ids=lambda cls: cls.__name__)
+def test_no_class_has_an_attribute_that_is_without_effect(cls):
+    example = cls.example()  # of a loss, with its arguments
+    thing = example[0] if isinstance(example, tuple) else example
+    names = set(vars(thing)) - set(thing.config())
+    assert [name for name in names if meant_by(name, thing.config())] == []
+    assert not {"trainable", "requires_grad"} & names
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "mg.Sequential([mg.Dense(4, 3), mg.Activation()], loss=loss)",
+        "mg.Sequential([mg.Layer()], loss=loss)",
+        "mg.Sequential(layers, loss=mg.Loss())",
+        "mg.Sequential(layers, loss=loss, penalties=[mg.Penalty(0.1)])",
+        "mg.Dense(4, 3, initializer=mg.Initializer())",
+        "model.fit(x, y, optimizer=mg.Optimizer(0.1))",
+        "model.evaluate(x, y, metrics=[mg.Metric()])",
+    ],
+)
+def test_a_base_class_in_place_of_a_subclass(given, tmp_path):
+    with pytest.raises(TypeError, match=r"expects a subclass of \w+ such as .* whose class leaves"):
+        eval(given, scene(tmp_path))
 
 
 def test_synonyms_are_options_of_some_class():

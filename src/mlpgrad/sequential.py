@@ -30,6 +30,7 @@ from mlpgrad.training.evaluate import evaluate
 from mlpgrad.training.minibatch import method_of
 from mlpgrad.training.progress import progress_bars
 from mlpgrad.training.session import Method, Session
+from mlpgrad.training.without_effect import check_attributes
 from mlpgrad.uncertainty.answers import Answers
 
 if TYPE_CHECKING:
@@ -224,6 +225,7 @@ class Sequential(Differentiable, Answers):
         method = method_of(optimizer, compiled)
         check_not_fitted(self)
         epochs, batch_size = check_counts(self, epochs, batch_size, method.rows_at_once)
+        check_attributes(self, optimizer)
         before = Before(self)
         with before.put_back_if_refused():
             rows = self, x, y, sample_weight, class_weight

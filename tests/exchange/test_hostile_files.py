@@ -110,6 +110,34 @@ def dense(inputs, outputs):
     return {"object": {"class": "Dense", "module": "mlpgrad.layers.dense", "config": options}}
 
 
+# classes
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("Layer", "mlpgrad.layers.base"),
+        ("Activation", "mlpgrad.layers.activations.base"),
+        ("_WithTanh", "mlpgrad.layers.activations.smooth"),
+        ("HalfSquaredError", "mlpgrad.losses.regression"),
+        ("Sequential", "mlpgrad.sequential"),
+        ("Network", "mlpgrad.network.network"),
+        ("TableEncoder", "mlpgrad.tables.encoder"),
+    ],
+)
+def test_a_class_that_is_not_a_layer(tmp_path, work, name, module):
+    path = tmp_path / "model.npz"
+    members, description = members_of(small(), path)
+    description["model"]["object"]["config"]["layers"][1]["object"] |= {
+        "class": name,
+        "module": module,
+    }
+    write(path, members, description)
+    said = loaded(path, work)
+    assert isinstance(said, str)
+    assert "cannot be read as an mlpgrad model" in said
+
+
 # sizes in the description without the numbers
 
 

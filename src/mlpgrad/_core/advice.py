@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mlpgrad._core.habits import FAMILIES
+from mlpgrad._core.hooks import DIRECT
 
 
 def folded(name: str) -> str:
@@ -59,6 +60,20 @@ def instead_of(value: Any, family: type, *, in_list: bool = False) -> str:
         close = get_close_matches(value, [cls.__name__ for cls in _classes_below(family)], n=1)
         return f"; did you mean {close[0]!r}?" if close else ""
     return f"; write {f'[{written}]' if in_list else written}"
+
+
+def left_out(cls: Any) -> str:
+    """Return the name of a method that a base class of mlpgrad leaves to its subclasses, or ""."""
+    below: list[Any] = cls.__subclasses__()
+    own = cls.__module__.startswith("mlpgrad.")
+    is_base = own and any(child.__module__.startswith("mlpgrad.") for child in below)
+    for name in dir(cls) if is_base else ():
+        if not name.startswith(DIRECT):
+            method = getattr(cls, f"{DIRECT}{name}", None) or getattr(cls, name, None)
+            code = getattr(method, "__code__", None)
+            if code is not None and code.co_names == ("NotImplementedError",):
+                return name
+    return ""
 
 
 def _object_called(text: str, family: type) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from mlpgrad._core.advice import instead_of
+from mlpgrad._core.advice import instead_of, left_out
 
 if TYPE_CHECKING:
     from mlpgrad._core.arrays import Array
@@ -184,9 +184,14 @@ def instance(value: Any, name: str, family: type[Object], example: str, place: s
     >>> instance(0.5, "share", float, "0.1")
     0.5
     """
-    if isinstance(value, family):
-        return value
     kind = family.__name__
+    if isinstance(value, family):
+        if method := left_out(type(value)):
+            raise TypeError(
+                f"{name} expects a subclass of {kind} such as {example}, got {shown(value)}{place}"
+                f", whose class leaves {method} to its subclasses"
+            )
+        return value
     raise TypeError(
         f"{name} expects {'an' if kind[0] in 'AEIOU' else 'a'} {kind} such as {example}, "
         f"got {shown(value)}{place}{instead_of(value, family)}"

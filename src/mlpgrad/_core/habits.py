@@ -66,6 +66,9 @@ PACKAGE: dict[str, str] = {
     "r2_score": "mg.R2()",
     "roc_auc_score": "mg.AUC()",
     "RootMeanSquaredError": "mg.RootMeanSquared()",
+    "F1Score": "mg.F1()",
+    "R2Score": "mg.R2()",
+    "AUROC": "mg.AUC()",
     # optimizers and schedules
     "Momentum": "mg.SGD(0.1, momentum=0.9)",
     "optim": "mg.Adam(1e-3)",
@@ -105,6 +108,7 @@ PACKAGE: dict[str, str] = {
     # data
     "train_test_split": SPLIT,
     "StandardScaler": "mg.Standardize(in_features)  # as first layer; fit takes mean and deviation",
+    "to_categorical": f"{FIT}  # it learns the labels of y",
     "LabelEncoder": f"{FIT}  # it learns the labels of y",
 }
 """Names that other libraries have for members of the package: `mg.Linear`."""
@@ -123,6 +127,7 @@ MODEL: dict[str, str] = {
     "eval": PREDICT + "  # it is always in prediction mode",
     "transform": PREDICT,
     "fit_transform": FIT,
+    "fit_generator": FIT,
     "decision_function": PREDICT,
     "predict_log_proba": "np.log(model.predict_proba(x))",
     "predict_on_batch": PREDICT,
@@ -311,6 +316,10 @@ OPTIONS: dict[str, dict[str, str]] = {
         "gamma": "mg.SoftmaxFocal(focus=2.0)",
         "alpha": "model.fit(x, y, optimizer=mg.Adam(1e-3), class_weight='balanced')",
     },
+    "LeakyReLU": {"alpha": "mg.LeakyReLU(negative_slope=0.01)"},
+    "ReduceOnPlateau": {"min_lr": "mg.ReduceOnPlateau(lowest=1e-3)  # a factor of the rate"},
+    "predict": {"batch_size": PREDICT, "verbose": PREDICT},
+    "evaluate": {"batch_size": "model.evaluate(x, y)", "verbose": "model.evaluate(x, y)"},
     "EarlyStopping": {
         "restore_best_weights": "mg.EarlyStopping(10)  # the best weights are always restored",
     },

@@ -8,6 +8,7 @@ import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
 from mlpgrad.network import boundary
 from mlpgrad.network.network import Network
 from mlpgrad.uncertainty.fitting import Given, fit_laplace
@@ -34,6 +35,7 @@ class Answers(Network):
         self, x: Any, *, std: Literal[False] = ..., interval: float, samples: int | None = ...
     ) -> Interval: ...
 
+    @suggesting
     def predict(
         self,
         x: Any,
@@ -155,6 +157,7 @@ class Answers(Network):
                 found = network.loss.averaged(found.reshape(-1, *found.shape[-2:]))
             return found.astype(np.result_type(network.dtype, network.prediction_dtype))
 
+    @suggesting
     def predict_proba(self, x: Any, *, average: bool = False, samples: int | None = None) -> Array:
         """Predict probabilities, `(..., B, O)`; TypeError if the loss does not define them.
 
@@ -194,6 +197,7 @@ class Answers(Network):
         average = arguments.flag(average, "average")
         return self.loss.probabilities(self._outputs(x, samples, average))
 
+    @suggesting
     def predict_classes(
         self, x: Any, *, average: bool = False, samples: int | None = None
     ) -> Array:

@@ -1,0 +1,53 @@
+"""Attributes that another library acts on, assigned to an object that ignores them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mlpgrad._core.synonyms import meant_by
+from mlpgrad.layers.chain import walk
+from mlpgrad.network.network import Network
+
+FREEZING = ("trainable", "requires_grad")
+"""Names for whether a layer is trained; here all are."""
+
+
+def check_attributes(network: Network, optimizer: Any) -> None:
+    """Raise AttributeError if an attribute was assigned that would silently do nothing.
+
+    `optimizer.lr = 0.01` and `layer.trainable = False` are accepted by Python for any object. Only
+    objects of mlpgrad's own classes are looked at, since others may use such names themselves.
+
+    Parameters
+    ----------
+    network : Network
+    optimizer : Optimizer or Method
+    """
+    for place, thing in _things(network, optimizer):
+        if not type(thing).__module__.startswith("mlpgrad."):
+            continue
+        options = thing.config()
+        for name, value in vars(thing).items():
+            if name in FREEZING and value is not True:
+                raise AttributeError(
+                    f"{place}.{name} = {value!r} has no effect: every layer is trained; "
+                    f"write del {place}.{name}"
+                )
+            if name not in options and (instead := meant_by(name, options)):
+                raise AttributeError(
+                    f"{place}.{name} = {value!r} has no effect: {type(thing).__name__} has no "
+                    f"option {name!r}{instead.replace('write ', f'write {place}.')}, "
+                    f"and del {place}.{name}"
+                )
+
+
+def _things(network: Network, optimizer: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the objects of a training, each with what to write for it."""
+    yield "model", network
+    yield "model.loss", network.loss
+    for path, layer in walk(network.layers):
+        yield f"model.layers[{path.replace('.', '].layers[')}]", layer
+    for index, penalty in enumerate(network.penalties):
+        yield f"model.penalties[{index}]", penalty
+    yield "optimizer", optimizer
