@@ -75,3 +75,12 @@ def test_every_version_of_the_format_has_its_files():
     from mlpgrad.exchange.npz import VERSION
 
     assert {int(name.split("-")[2]) for name in FILES} == {*range(1, VERSION + 1)}
+
+
+def test_a_users_class_of_the_same_name_is_not_mistaken_for_one_that_has_moved():
+    class Tanh(mg.Activation):
+        """A user's class with the name of one of mlpgrad's, whose module was another earlier."""
+
+    layers = [layer for layer in loaded("model-format-1")[0].layers if "Tanh" in repr(layer)]
+    assert layers
+    assert not any(isinstance(layer, Tanh) for layer in layers)

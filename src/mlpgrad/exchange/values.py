@@ -27,6 +27,7 @@ FAMILIES = (Network, Layer, Loss, Penalty, Initializer, Uncertainty, TableEncode
 """Base classes of the objects that a file may contain, including user-defined ones."""
 
 NUMBERS = re.compile(r"bool|(u?int|float|complex)\d{1,3}")
+OWN = "mlpgrad."
 LONGEST_NAME = 200
 LARGEST_POOL = 1024
 """Words of a random seed's pool; NumPy's default is 4."""
@@ -169,7 +170,10 @@ def find(roots: tuple[type, ...], name: str, module: str | None) -> Any:
     known = {cls for root in roots for cls in (root, *_descendants(root))}
     found = [cls for cls in known if cls.__name__ == name]
     if len(found) > 1:
-        found = [cls for cls in found if cls.__module__ == module] or found
+        same = [cls for cls in found if cls.__module__ == module]
+        if not same and str(module).startswith(OWN):  # moved within mlpgrad since
+            same = [cls for cls in found if cls.__module__.startswith(OWN)]
+        found = same or found
     if len(found) > 1:  # a class defined repeatedly, as in a notebook: use its current definition
         found = [cls for cls in found if getattr(sys.modules.get(module or ""), name, 0) is cls]
     if not found:
