@@ -85,3 +85,15 @@ def test_inspection_calibration_stacking_and_learning_curves():
     assert stacked.fit(PATIENTS, PROGRESS).score(PATIENTS, PROGRESS) > 0.4
     _, scores, _ = learning_curve(regressor(), PATIENTS, PROGRESS, cv=2, train_sizes=[0.5, 1.0])
     assert scores.shape == (2, 2)
+
+
+def test_amounts_as_a_target_are_converted_as_the_error_says():
+    pd = pytest.importorskip("pandas")
+    x, y = pd.DataFrame({"a": np.arange(30.0)}), pd.Series([f"${k},500.5" for k in range(1, 31)])
+    with pytest.raises(
+        ValueError, match=r"expects numbers in y, got the text '.1,500[.]5'"
+    ) as caught:
+        regressor().fit(x, y)
+    advice = str(caught.value).partition("such as ")[2].partition(", or use")[0]
+    fitted = regressor().fit(x, eval(advice, {"y": y}))
+    assert np.isfinite(fitted.predict(x)).all()

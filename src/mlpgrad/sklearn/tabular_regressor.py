@@ -80,7 +80,17 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
         self._keep(locals())
 
     def _learn_target(self, y: Any) -> tuple[Array, Array]:
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        try:
+            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        except ValueError as error:
+            text = next((one for one in np.asarray(y).ravel() if isinstance(one, str)), None)
+            if text is None:
+                raise
+            raise ValueError(
+                f"{type(self).__name__} expects numbers in y, got the text {text!r}; convert them, "
+                f"such as y.str.replace('[$,]', '', regex=True).astype(float), or use "
+                f"TabularMLPClassifier for classes"
+            ) from error
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         self._one_column = y.ndim == 1
