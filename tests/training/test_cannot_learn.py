@@ -309,6 +309,37 @@ def test_a_perfect_model_is_not_dead():
     assert said(lambda: fit(model, LABELS, optimizer=mg.SGD(0.1))) == []
 
 
+def told(layers, x, y, epochs):
+    """The warnings of building and training a network for numbers."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        model = mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=0)
+        model.fit(x, y, optimizer=mg.Adam(0.01), epochs=epochs, verbose=0)
+    return [str(each.message) for each in found]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [mg.Dense(5, 1), mg.Softmax()],
+        [mg.Dense(5, 1), mg.LayerNorm(1), mg.Dense(1, 1)],
+        [mg.Dense(5, 1), mg.ReLU(), mg.Softmax(), mg.Identity()],
+    ],
+)
+def test_what_was_said_of_the_structure_is_not_said_again(layers):
+    x = np.random.default_rng(0).normal(size=(64, 5))
+    assert len(told(layers, x, 100 * x[:, 0], 3)) == 1
+
+
+def test_units_that_die_late_are_told_once():
+    x = np.random.default_rng(0).normal(size=(200, 5))
+    layers = [mg.Dense(5, 8), mg.ReLU(), mg.Dense(8, 1)]
+    (message,) = told([*layers, mg.ReLU()], x, -np.abs(x[:, 0]) - 5, 40)
+    assert "the same output for all of 200 training rows; remove an activation" in message
+    layers = [mg.Dense(5, 8), mg.ReLU(), mg.Dense(8, 1)]
+    assert told(layers, x, -np.abs(x[:, 0]) - 5, 40) == []
+
+
 def test_one_row_and_equal_targets_are_no_reason():
     model = hidden(mg.ReLU())()
     assert said(lambda: model.fit(X[:1], Y[:1], optimizer=mg.SGD(0.01), verbose=0)) == []

@@ -26,11 +26,11 @@ def warn_of_structure(layers: Sequence[Layer], loss: Loss) -> None:
     loss : Loss
         The loss of the network.
     """
-    for message in (*_constant_layers(layers), *_bounded_logits(layers, loss)):
+    for message in (*constant_layers(layers), *_bounded_logits(layers, loss)):
         warn(message)
 
 
-def _constant_layers(layers: Sequence[Layer]) -> Iterator[str]:
+def constant_layers(layers: Sequence[Layer]) -> Iterator[str]:
     """Warn about layers whose output is the same for every input."""
     width: int | None = None
     for position, layer in walk(layers):

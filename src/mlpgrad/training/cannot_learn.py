@@ -14,12 +14,13 @@ from mlpgrad.layers.dense import Dense
 from mlpgrad.layers.normalization import BatchNorm
 from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
+from mlpgrad.network.warnings import constant_layers
 from mlpgrad.training.batches import Batches
 
 UNSCALED = 10.0  # targets above this size are far from the outputs of initial weights
 
 
-def warn_after_first_epoch(network: Network, batches: Batches) -> None:
+def warn_after_first_epoch(network: Network, batches: Batches) -> bool:
     """Give a TrainingWarning if the first epoch shows that the network cannot learn.
 
     Parameters
@@ -27,14 +28,49 @@ def warn_after_first_epoch(network: Network, batches: Batches) -> None:
     network : Network
     batches : Batches
         The training data, of which some rows are examined.
+
+    Returns
+    -------
+    bool
+        Whether the reason is known, so that no more warnings follow.
     """
+    if any(constant_layers(network.layers)):  # said when the network was built
+        return True
     looks: list[Callable[[Network, Batches], str | None]] = [_single_rows, _alike, _dead]
     message = next((text for look in looks if (text := look(network, batches))), None)
     if message is not None:
         warn(message)
+    return message is not None
 
 
 def warn_at_end(network: Network, batches: Batches) -> None:
+    """Give a TrainingWarning if training has ended without a use for the inputs."""
+    message = _constant(network, batches)
+    if message is not None:
+        warn(message)
+    else:
+        _warn_of_large_targets(network, batches)
+
+
+def _constant(network: Network, batches: Batches) -> str | None:
+    """Check for predictions that are the same for every row, as those of units that have died."""
+    outputs = network.layers[-1]._outputs
+    found = None if outputs is None or _varies(outputs).all() else batches.sample()
+    if found is None:
+        return None
+    x, target, _ = found
+    same = ~_varies(network._predict(x)) & _varies(x).any() & _varies(target).any()
+    if not same.any():
+        return None
+    return (
+        f"training ended with the same output for all of {x.shape[-2]} training rows"
+        f"{_members(same)}; remove an activation after the last weights if targets lie outside "
+        f"its range; else lower the learning rate or the penalties, scale the inputs, or use an "
+        f"activation with a slope everywhere, such as LeakyReLU()"
+    )
+
+
+def _warn_of_large_targets(network: Network, batches: Batches) -> None:
     """Give a TrainingWarning if large targets are predicted no better than by their mean."""
     loss = network.loss
     plain = type(loss).numbers is Loss.numbers and not loss.classifies

@@ -251,7 +251,7 @@ class Session(Stateful):
         logs |= self.method.logs()
         self.record.record(logs)
         if self.epoch == 0 and self.speaks:
-            warn_after_first_epoch(self.network, self.batches)
+            self.speaks = not warn_after_first_epoch(self.network, self.batches)
         epoch, self.epoch, self.in_epoch = self.epoch, self.epoch + 1, False
         if self.callbacks:
             with self.fitting.opened():
