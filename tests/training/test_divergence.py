@@ -38,6 +38,7 @@ def assert_sane(model, start):
 
 
 @pytest.mark.filterwarnings("ignore:layer 1 ")  # such rates kill units or saturate them
+@pytest.mark.filterwarnings("ignore:training ended with the same output")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("activation", [mg.ReLU, mg.Tanh, mg.Identity])
 def test_one_can_go_on_with_a_lower_rate(activation, dtype):
