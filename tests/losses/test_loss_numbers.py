@@ -79,7 +79,8 @@ def poisson(y, t, loss):
 
 def gaussian(outputs, t, loss):
     mean, s = outputs[:, :1], outputs[:, 1:]
-    floor = np.log(EXACT(loss.epsilon))
+    least = 1.7e-5 if loss.dtype == np.float16 else 0  # as documented
+    floor = np.log(EXACT(max(loss.epsilon, least)))
     bounded = np.maximum(s, EXACT(loss.dtype.type(floor)))
     surprise = (mean - t) ** 2 * np.exp(-bounded)
     value = (bounded + surprise) / 2
