@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
-from mlpgrad.cli import main
+from tests.cli.running import run
 
 pytestmark = pytest.mark.slow
 
@@ -17,16 +17,6 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def in_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def run(capsys, *arguments):
-    """Run the command; return the exit code, stdout and stderr."""
-    try:
-        code = main(arguments)
-    except SystemExit as left:
-        code = left.code
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def test_digits_reach_97_percent_and_are_checked_and_saved(capsys, tmp_path):

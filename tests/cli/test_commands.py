@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
-from mlpgrad.cli import main
 from mlpgrad.cli.results import quantity
+from tests.cli.running import run
 
 pytestmark = pytest.mark.slow
 
@@ -24,16 +24,6 @@ MODEL = "mlpgrad-output/model.npz"
 @pytest.fixture(autouse=True)
 def in_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def run(capsys, *arguments):
-    """Run the command; return the exit code, stdout and stderr."""
-    try:
-        code = main(arguments)
-    except SystemExit as left:
-        code = left.code
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def write(path, rows=60, *, target="{number:.2f}", head="a,b,y", seed=0):

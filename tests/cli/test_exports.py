@@ -6,10 +6,10 @@ import io
 import numpy as np
 import pytest
 
-from mlpgrad.cli import main
 from mlpgrad.cli.data import load_data
 from mlpgrad.cli.parser import build_parser
 from mlpgrad.cli.text import read_text
+from tests.cli.running import run
 
 X = np.random.default_rng(3).normal(size=(60, 2)).round(3)
 SHORT = ("--quiet", "--epochs", "3", "--hidden", "4")
@@ -32,12 +32,6 @@ def path(tmp_path, monkeypatch):
 def read(path, text, *options):
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return load_data(build_parser().parse_args(["train", str(path), *options]))
-
-
-def run(capsys, *arguments):
-    code = main(arguments)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def with_column(values):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
-from mlpgrad.cli import main
+from tests.cli.running import run
 
 pytestmark = pytest.mark.slow
 SHORT = ("--quiet", "--epochs", "3", "--hidden", "4")
@@ -19,13 +19,6 @@ SHORT = ("--quiet", "--epochs", "3", "--hidden", "4")
 @pytest.fixture(autouse=True)
 def in_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def run(capsys, *arguments):
-    """Run the command; return the exit code, stdout and stderr."""
-    code = main(arguments)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def houses(rows=600, noise=20_000, seed=0):

@@ -11,21 +11,11 @@ import pytest
 from scipy import stats
 
 import mlpgrad as mg
-from mlpgrad.cli import main
 from mlpgrad.cli.models import MEMBER, load_model, save_model
+from tests.cli.running import run
 
 SHORT = ("--quiet", "--epochs", "60", "--hidden", "8", "--learning-rate", "0.01")
 NOISE = 60.0
-
-
-def run(capsys, *arguments):
-    """Run the command; return the exit code, stdout and stderr."""
-    try:
-        code = main(arguments)
-    except SystemExit as left:
-        code = left.code
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 @pytest.fixture

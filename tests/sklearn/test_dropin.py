@@ -12,21 +12,19 @@ pytest.importorskip("sklearn")
 import scipy.sparse
 import sklearn.neural_network as theirs
 from sklearn.base import clone
-from sklearn.datasets import load_diabetes, load_digits, load_iris, make_multilabel_classification
+from sklearn.datasets import load_digits, make_multilabel_classification
 
 import mlpgrad as mg
 import mlpgrad.sklearn as ours
 from mlpgrad.sklearn.gradient import BatchGradient
+from tests.sklearn import samples
+from tests.sklearn.samples import FLOWERS, NAMES, PATIENTS, SPECIES
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer", "ignore:lbfgs failed to converge"
 )
 
-FLOWERS, SPECIES = load_iris(return_X_y=True)
-FLOWERS = (FLOWERS - FLOWERS.mean(axis=0)) / FLOWERS.std(axis=0)
-NAMES = np.array(["setosa", "versicolor", "virginica"])[SPECIES]
-PATIENTS, PROGRESS = load_diabetes(return_X_y=True)
-PROGRESS = PROGRESS / 100
+PROGRESS = samples.PROGRESS / 100
 DIGITS, FIGURES = (array[:500] for array in load_digits(return_X_y=True))
 DIGITS = DIGITS / 16  # theirs clips logits above 36 in the reported loss
 TEXTS, LABELS = make_multilabel_classification(n_samples=120, random_state=0)

@@ -11,19 +11,17 @@ pytest.importorskip("sklearn")
 import pandas as pd
 import scipy.sparse
 import sklearn.neural_network as theirs
-from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
+from sklearn.datasets import make_multilabel_classification
 
 import mlpgrad.sklearn as ours
+from tests.sklearn import samples
+from tests.sklearn.samples import FLOWERS, NAMES, PATIENTS, SPECIES
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer", "ignore:lbfgs failed to converge"
 )
 
-FLOWERS, SPECIES = load_iris(return_X_y=True)
-FLOWERS = (FLOWERS - FLOWERS.mean(axis=0)) / FLOWERS.std(axis=0)
-NAMES = np.array(["setosa", "versicolor", "virginica"])[SPECIES]
-PATIENTS, PROGRESS = load_diabetes(return_X_y=True)
-PROGRESS = PROGRESS / 100
+PROGRESS = samples.PROGRESS / 100
 TEXTS, LABELS = make_multilabel_classification(n_samples=100, random_state=0)
 FEW = np.where(np.abs(FLOWERS) > 0.5, FLOWERS, 0)
 

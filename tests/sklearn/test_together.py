@@ -9,20 +9,18 @@ pytest.importorskip("sklearn")
 
 import scipy.sparse
 from sklearn.base import clone
-from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
+from sklearn.datasets import make_multilabel_classification
 
 import mlpgrad as mg
 from mlpgrad.sklearn import MLPClassifier, MLPRegressor
+from tests.sklearn import samples
+from tests.sklearn.samples import FLOWERS, NAMES, PROGRESS, SPECIES
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer", "ignore:lbfgs failed to converge"
 )
 
-FLOWERS, SPECIES = load_iris(return_X_y=True)
-FLOWERS = (FLOWERS - FLOWERS.mean(axis=0)) / FLOWERS.std(axis=0)
-NAMES = np.array(["setosa", "versicolor", "virginica"])[SPECIES]
-PATIENTS, PROGRESS = load_diabetes(return_X_y=True)
-PATIENTS *= 20
+PATIENTS = samples.PATIENTS * 20
 TEXTS, LABELS = make_multilabel_classification(n_samples=150, random_state=0)
 
 ALL = {
