@@ -43,7 +43,7 @@ def scheduled(optimizer: Optimizer, first: int, count: int) -> Array:
     try:
         for step in range(first, first + count):
             rates.append(optimizer._rate(step))
-    except Exception:
+    except Exception:  # raised again at its own step, when those before it have been made
         if not rates:
             raise
     return np.array(rates, float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from mlpgrad.training.compiled.blocks import Blocks, transpose
@@ -103,7 +104,7 @@ class Panels:
             body(rest or size)
             return
         for how, length in (("ult", size), ("eq", rest)):
-            self.code.when(number.compare(how, last), lambda length=length: body(length))  # type: ignore[misc]
+            self.code.when(number.compare(how, last), functools.partial(body, length))
 
     def _copy(self, source: Operand, target: Operand, rows: Index, columns: int) -> None:
         """Copy some columns of a matrix with contiguous rows or columns to contiguous rows."""
