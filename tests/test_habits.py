@@ -1,5 +1,6 @@
 """Habits of other libraries raise an error, and the line that it advises runs."""
 
+import inspect
 import re
 
 import numpy as np
@@ -9,70 +10,103 @@ import mlpgrad as mg
 from mlpgrad._core import habits
 from mlpgrad._core.advice import advice, folded
 from mlpgrad._core.synonyms import CLASSES, SYNONYMS, TOGETHER, meant_by
+from tests.habits import X, Y, obey, scene
 from tests.kinds import EVERY_CLASS
 
-rng = np.random.default_rng(0)
-X = rng.normal(size=(12, 4))
-Y = np.arange(12) % 3
+OWNERS = {
+    "Network": "model",
+    "History": "history",
+    "Described": "penalty",
+    "Layer": "layer",
+    "Dense": "model.layers[0]",
+    "Activation": "activation",
+    "Loss": "loss",
+    "Optimizer": "optimizer",
+    "Metric": "metric",
+    "Callback": "callback",
+    "EarlyStopping": "mg.EarlyStopping()",
+    "ReduceOnPlateau": "mg.ReduceOnPlateau()",
+    "Schedule": "schedule",
+    "Layers": "model.layers",
+}
+"""An object of each class whose attributes in other libraries are known."""
 
-
-def scene(tmp_path):
-    """The variables in the advised lines."""
-    model = mg.Sequential([mg.Dense(4, 3)], loss=mg.SoftmaxCrossEntropy(), random_state=0)
-    planar = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy(), random_state=0)
-    history = model.fit(X, Y, optimizer=mg.SGD(0.1), epochs=2, validation_split=0.25, verbose=0)
-    path, table = tmp_path / "model.npz", tmp_path / "table.csv"
-    model.save(path)
-    table.write_text("a,b\n1,2\n3,4\n", encoding="utf-8")
-    return {
-        "mg": mg,
-        "np": np,
-        "x": X,
-        "y": Y,
-        "x2": X[:, :2],
-        "y2": Y % 2,
-        "model": model,
-        "planar": planar,
-        "history": history,
-        "layers": [mg.Dense(4, 3)],
-        "loss": mg.SoftmaxCrossEntropy(),
-        "in_features": 4,
-        "out_features": 3,
-        "path": path,
-        "table": table,
-    }
-
-
-def obey(message, names):
-    """Run the code that a message says to write, and return its value."""
-    found = re.search(r"; write (.+)", message, re.DOTALL)
-    assert found, f"the message says nothing to write: {message}"
-    code = found[1].split("  # ")[0]
-    if code.startswith("history = "):
-        code = code.removeprefix("history = ")
-    return eval(code, names)
-
-
+MODULES = ("initializers", "layers", "losses", "metrics", "optimizers", "penalties", "training")
 ATTRIBUTES = [
     *(("mg", name) for name in habits.PACKAGE),
-    *(("model", name) for name in habits.MODEL),
-    *(("history", name) for name in habits.HISTORY),
     *(("mg.datasets", name) for name in habits.DATASETS),
     *(("mg.plotting", name) for name in habits.PLOTTING),
+    *((f"mg.{module}", "Linear") for module in MODULES),
+    *((OWNERS[kind], name) for kind, table in habits.ATTRIBUTES.items() for name in table),
 ]
 
 
 @pytest.mark.parametrize(("owner", "name"), ATTRIBUTES, ids=lambda text: text)
 def test_a_name_of_another_library(owner, name, tmp_path):
-    if owner == "mg.plotting":
-        pytest.importorskip("matplotlib")
-    if "to_csv" in habits.PACKAGE.get(name, "") or "to_frame" in habits.HISTORY.get(name, ""):
-        pytest.importorskip("pandas")
     names = scene(tmp_path)
-    with pytest.raises(AttributeError, match=f"has no .*'{name}'; write ") as error:
+    with pytest.raises(AttributeError, match=f"has no .*'{name}'; (write|leave it out:) ") as error:
         eval(f"{owner}.{name}", names)
-    obey(str(error.value), names)
     assert not eval(f"hasattr({owner}, {name!r})", names)
+    message = str(error.value)
+    if "plotting" in message or ".plot()" in message:
+        pytest.importorskip("matplotlib")
+    if "to_csv" in message or "to_frame" in message:
+        pytest.importorskip("pandas")
+    if "leave it out" not in message:
+        obey(message, names | ({"layer": eval(owner, names)} if "Dense" in message else {}))
+
+
+def test_an_object_of_the_users_own_class_knows_them_too(tmp_path):
+    names = scene(tmp_path) | {"optimizer": Heavy(0.1)}
+    for name in ("zero_grad", "lr"):
+        with pytest.raises(AttributeError, match=f"Heavy has no attribute '{name}'; ") as error:
+            getattr(names["optimizer"], name)
+        obey(str(error.value), names | {"model": names["model"]})
+
+
+class Heavy(mg.SGD):
+    """A user's optimizer."""
+
+    @property
+    def broken(self):
+        """A property with a mistake."""
+        return self.velocity_of_light
+
+
+def test_an_error_inside_a_property_stays_what_it_is():
+    with pytest.raises(AttributeError, match="Heavy has no attribute 'velocity_of_light'"):
+        Heavy(0.1).broken  # noqa: B018
+    early = mg.EarlyStopping(3)
+    with pytest.raises(AttributeError, match=r"no attribute 'model'; write model.fit\(.*callback"):
+        early.best_epoch  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from mlpgrad import Linear",
+        "from mlpgrad.layers import Linear",
+        "from mlpgrad.datasets import StandardScaler",
+    ],
+)
+def test_an_import_of_another_library(line, tmp_path):
+    with pytest.raises(ImportError, match=r"; write mg\.") as error:
+        exec(line)
+    obey(str(error.value), scene(tmp_path))
+
+
+@pytest.mark.parametrize("key", [*habits.HISTORY, 0, -1])
+def test_a_value_that_was_not_recorded(key, tmp_path):
+    names = scene(tmp_path)
+    history = mg.History()
+    history.record({"loss": 1.0})
+    with pytest.raises(KeyError, match=r"has no .*; recorded are loss.*; write ") as error:
+        history[key]
+    if "to_frame" in str(error.value):
+        pytest.importorskip("pandas")
+    if ".plot()" in str(error.value):
+        pytest.importorskip("matplotlib")
+    obey(error.value.args[0], names)
 
 
 @pytest.mark.parametrize("name", mg.__all__)
@@ -89,26 +123,6 @@ def test_a_recorded_name_is_an_item_of_the_history(tmp_path):
     with pytest.raises(AttributeError, match="write history") as error:
         names["history"].val_loss  # noqa: B018
     assert obey(str(error.value), names) == names["history"]["val_loss"]
-
-
-@pytest.mark.parametrize(
-    ("wrong", "error"),
-    [
-        ("model(x)", "a model is not called"),
-        ("model.parameters()", "is not called"),
-        ("mg.Sequential(mg.ReLU(), mg.Dense(4, 3), loss=loss)", "its layers in a list"),
-        ("mg.Sequential(mg.Dense(4, 3), loss=loss)", "its layers in a list"),
-    ],
-)
-def test_a_call_of_another_library(wrong, error, tmp_path):
-    names = scene(tmp_path)
-    with pytest.raises(TypeError, match=error) as raised:
-        eval(wrong, names)
-    message = str(raised.value).split(", or for")[0]
-    if "Sequential" in message:
-        message = message.replace("...", "loss=mg.SoftmaxCrossEntropy()")
-        message = re.sub(r"\b(?=Dense|ReLU|Sequential\()", "mg.", message)
-    obey(message, names)
 
 
 PLACES = {
@@ -173,30 +187,6 @@ def test_one_object_in_place_of_a_list(wrong, right, tmp_path):
     with pytest.raises(TypeError, match=r"expects a list.*; write .*\[?\w"):
         eval(f"model.fit(x, y, optimizer=mg.SGD(0.1), verbose=0, {wrong})", names)
     eval(f"model.fit(x, y, optimizer=mg.SGD(0.1), verbose=0, {right})", names)
-
-
-OPTIONS = [(owner, option) for owner, table in habits.OPTIONS.items() for option in table]
-CALLS = {
-    "Dense": "mg.Dense(4, 3, {}=1)",
-    "Sequential": "mg.Sequential(layers, loss=loss, {}=1)",
-    "fit": "model.fit(x, y, optimizer=mg.SGD(0.1), {}=1)",
-    "ModelCheckpoint": "mg.ModelCheckpoint(path, {}=1)",
-    "predict": "model.predict(x, {}=1)",
-    "evaluate": "model.evaluate(x, y, {}=1)",
-    "split": "mg.datasets.split(x, y, {}=1)",
-    "moons": "mg.datasets.moons({}=1)",
-    "circles": "mg.datasets.circles({}=1)",
-    "regression": "mg.datasets.regression({}=1)",
-}
-
-
-@pytest.mark.parametrize(("owner", "option"), OPTIONS, ids=lambda text: text)
-def test_an_option_of_another_library(owner, option, tmp_path):
-    names = scene(tmp_path)
-    call = CALLS.get(owner, f"mg.{owner}({{}}=1)").format(option)
-    with pytest.raises(TypeError, match=f"{owner} has no option '{option}'; write ") as error:
-        eval(call, names)
-    obey(str(error.value), names)
 
 
 def fitted(model, optimizer):
@@ -267,6 +257,7 @@ def test_no_class_has_an_attribute_that_is_without_effect(cls):
         "mg.Sequential(layers, loss=loss, penalties=[mg.Penalty(0.1)])",
         "mg.Dense(4, 3, initializer=mg.Initializer())",
         "model.fit(x, y, optimizer=mg.Optimizer(0.1))",
+        "mg.SGD(mg.Schedule())",
         "model.evaluate(x, y, metrics=[mg.Metric()])",
     ],
 )
@@ -276,7 +267,6 @@ def test_a_base_class_in_place_of_a_subclass(given, tmp_path):
 
 
 def test_synonyms_are_options_of_some_class():
-    import inspect
 
     calls = [*EVERY_CLASS, mg.Sequential, mg.Sequential.fit]
     calls += [getattr(mg.datasets, name) for name in mg.datasets.__all__]
@@ -295,15 +285,11 @@ def test_synonyms_are_options_of_some_class():
 
 
 def test_tables_do_not_name_what_exists():
-    model = mg.Sequential([mg.Dense(4, 3)], loss=mg.SoftmaxCrossEntropy())
-    for owner, table in (
-        (mg, habits.PACKAGE),
-        (model, habits.MODEL),
-        (mg.History(), habits.HISTORY),
-        (mg.datasets, habits.DATASETS),
-        (mg.plotting, habits.PLOTTING),
-    ):
-        assert [name for name in table if hasattr(owner, name)] == []
+    for owner in ("PACKAGE", "DATASETS", "PLOTTING"):
+        module = getattr(mg, owner.lower(), mg)
+        assert [name for name in getattr(habits, owner) if hasattr(module, name)] == []
+    assert OWNERS.keys() == habits.ATTRIBUTES.keys()
+    assert set(habits.NOUNS) - {"TableEncoder"} <= {*OWNERS, "Penalty", "Initializer"}
 
 
 def test_what_nobody_knows_stays_an_attribute_error():

@@ -24,6 +24,7 @@ from mlpgrad import (
     training,
     uncertainty,
 )
+from mlpgrad._core.advice import unknown_member
 from mlpgrad._core.version import __version__ as __version__
 from mlpgrad.history import History
 from mlpgrad.initializers import *
@@ -80,12 +81,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != f"mlpgrad.{name}":
             raise
-        from mlpgrad._core.advice import advice
-        from mlpgrad._core.described import nearest
-        from mlpgrad._core.habits import PACKAGE
-
-        instead = advice(name, PACKAGE, __all__, "mg.") or nearest(name, __all__)
-        raise AttributeError(f"mlpgrad has no {name!r}{instead}") from None
+        raise unknown_member(__name__, name, __all__) from None
 
 
 def __dir__() -> list[str]:

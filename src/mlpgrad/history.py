@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from mlpgrad._core.advice import advice
-from mlpgrad._core.described import nearest
+from mlpgrad._core.described import unknown
 from mlpgrad._core.extras import require
 from mlpgrad._core.habits import HISTORY
 from mlpgrad.training.record import Record
@@ -74,7 +74,12 @@ class History(Record):
 
         def __getattr__(self, name: str) -> Any:
             """Raise AttributeError, which says where a value or a name of another library is."""
-            recorded = f"; write history[{name!r}]" if name in self else ""
-            known = [known for known in dir(type(self)) if not known.startswith("_")]
-            instead = recorded or advice(name, HISTORY) or nearest(name, known)
-            raise AttributeError(f"History has no attribute {name!r}{instead}")
+            if name in self:
+                raise AttributeError(f"History has no attribute {name!r}; write history[{name!r}]")
+            raise AttributeError(unknown(type(self), name))
+
+    def __missing__(self, name: Any) -> NoReturn:
+        """Raise KeyError, which says what was recorded, and how to record a usual value."""
+        recorded = f"recorded are {', '.join(self)}" if self else "nothing was recorded"
+        instead = advice(name, HISTORY) if isinstance(name, str) else "; write history['loss']"
+        raise KeyError(f"History has no {name!r}; {recorded}{instead}")

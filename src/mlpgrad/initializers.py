@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlpgrad._core import checks
+from mlpgrad._core.advice import members
 from mlpgrad._core.described import Described
 
 if TYPE_CHECKING:
@@ -247,3 +248,7 @@ class Orthogonal(Initializer):
         q, r = np.linalg.qr(tall)
         q *= np.copysign(self.gain, np.diagonal(r))  # makes Q uniform
         return (q if matrix[0] >= matrix[1] else q.T).reshape(shape)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = members(__name__, __all__)

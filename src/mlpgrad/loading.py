@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlpgrad._core import paths
+from mlpgrad._core.described import suggesting
 from mlpgrad.sequential import Sequential
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["load"]
 
 
+@suggesting
 def load(path: str | Path) -> Sequential:
     """Read a model that `Sequential.save` wrote.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from mlpgrad._core import checks
+from mlpgrad._core.advice import members
 from mlpgrad._core.arrays import Array, constant
 from mlpgrad._core.described import Described
 
@@ -212,3 +213,7 @@ def penalise(value: Any, acting: list[tuple[Penalty, Array, Array]], slopes: Arr
         penalty._direct_slope(params, slope)
         np.add(grads, slope, grads)
     return value
+
+
+if not TYPE_CHECKING:
+    __getattr__ = members(__name__, __all__)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from mlpgrad._core import arguments, paths
-from mlpgrad._core.advice import advice
-from mlpgrad._core.described import nearest, suggesting
-from mlpgrad._core.habits import CALLED, MODEL
+from mlpgrad._core.described import suggesting
 from mlpgrad.derivatives.differentiable import Differentiable
 from mlpgrad.history import History
 from mlpgrad.metrics import Metric
@@ -284,6 +282,7 @@ class Sequential(Differentiable, Answers):
     fit_scaling = scalings.fit_scaling
     learning_rate_range_test = learning_rate_range_test
 
+    @suggesting
     def save(self, path: str | Path) -> None:
         """Write the model to a `.npz` file with a JSON description; `mg.load(path)` reads it.
 
@@ -323,14 +322,6 @@ class Sequential(Differentiable, Answers):
 
     if not TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> Any:
-            """Raise AttributeError; for a name from another library, it says what to write here."""
-            if name.startswith("__"):  # Python asks for those itself, with every copy
-                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-            known = [known for known in dir(type(self)) if not known.startswith("_")]
-            instead = advice(name, MODEL) or nearest(name, known)
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{instead}")
-
-    def __call__(self, *inputs: Any) -> NoReturn:
-        """Raise TypeError: prediction and training are different calls."""
-        raise TypeError(f"a model is not called; write {CALLED}, or for training model.fit(...)")
+        def __getitem__(self, index: Any) -> Any:
+            """Raise TypeError: the layers of a model are in `layers`."""
+            raise TypeError(f"a model has no items; write model.layers[{index!r}]")

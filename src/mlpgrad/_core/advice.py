@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import opcode
+import sys
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from mlpgrad._core.habits import FAMILIES
+from mlpgrad._core.habits import FAMILIES, NAMES
 from mlpgrad._core.hooks import DIRECT
+
+FEW = 16  # names that an error lists
 
 
 def folded(name: str) -> str:
@@ -31,9 +35,65 @@ def advice(name: str, table: dict[str, str], known: Iterable[str] = (), prefix: 
     '; write mg.ReLU'
     """
     if name in table:
-        return f"; write {table[name]}"
-    same = [other for other in known if folded(other) == folded(name)]
-    return f"; write {prefix}{same[0]}" if same else ""
+        code = table[name]
+        return f"; leave it out: {code[2:]}" if code.startswith("# ") else f"; write {code}"
+    meant = folded(name)
+    same = [f"{prefix}{other}" for other in known if folded(other) == meant]
+    same += [code for other, code in table.items() if folded(other) == meant]
+    return f"; write {same[0]}" if same else ""
+
+
+def nearest(name: str, known: Any) -> str:
+    """Return advice for an unknown name: the nearest of `known`, else all of them if few.
+
+    Examples
+    --------
+    >>> nearest("epoch", ["epochs", "batch_size"])
+    "; did you mean 'epochs'?"
+    """
+    import difflib
+
+    names = [k for k in known if isinstance(k, str) and k != "self"]
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    if len(names) > FEW:
+        return ""
+    return f"; known: {', '.join(names)}" if names else "; it takes none"
+
+
+def members(module: str, known: Iterable[str]) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a module, which says what to write for an unknown name.
+
+    Parameters
+    ----------
+    module : str
+        The `__name__` of the module.
+    known : iterable of str
+        Its public names.
+    """
+
+    def unknown(name: str) -> Any:
+        raise unknown_member(module, name, known)
+
+    return unknown
+
+
+def unknown_member(module: str, name: str, known: Iterable[str]) -> Exception:
+    """Return the error for a name that a module of the package does not have.
+
+    It is to be called by the `__getattr__` of the module, whose caller it looks at.
+    """
+    if name.startswith("__"):  # Python asks for those itself
+        return AttributeError(f"{module} has no {name!r}")
+    family = module.rpartition(".")[2]
+    prefix = f"mg.{family}." if family in ("datasets", "plotting") else "mg."
+    table = NAMES.get(family, NAMES["mlpgrad"])
+    instead = advice(name, table, known, prefix) or nearest(name, known)
+    message = f"{module} has no {name!r}{instead}"
+    asking = sys._getframe(2)  # Python replaces an AttributeError in `from mlpgrad import name`
+    imports = opcode.opname[asking.f_code.co_code[asking.f_lasti]] == "IMPORT_FROM"
+    return ImportError(message, name=module) if imports else AttributeError(message)
 
 
 def instead_of(value: Any, family: type, *, in_list: bool = False) -> str:
@@ -71,7 +131,7 @@ def left_out(cls: Any) -> str:
         if not name.startswith(DIRECT):
             method = getattr(cls, f"{DIRECT}{name}", None) or getattr(cls, name, None)
             code = getattr(method, "__code__", None)
-            if code is not None and code.co_names == ("NotImplementedError",):
+            if code is not None and "NotImplementedError" in code.co_names:
                 return name
     return ""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from mlpgrad._core.advice import instead_of, left_out
+from mlpgrad._core.calls import is_function
 
 if TYPE_CHECKING:
     from mlpgrad._core.arrays import Array
@@ -171,7 +172,7 @@ def optional_text(value: Any, name: str, example: str) -> str | None:
 
 def function(value: Any, name: str, example: str) -> Callable[..., Any]:
     """Return `value`, which must be callable."""
-    if callable(value) and not isinstance(value, type):
+    if is_function(value):
         return value  # type: ignore[no-any-return]
     raise TypeError(f"{name} expects a function such as {example}, got {shown(value)}")
 

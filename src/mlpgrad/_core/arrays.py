@@ -237,7 +237,7 @@ class Views:
     def __getattr__(self, name: str) -> Array:
         if name.startswith("__"):  # Python asks for those itself
             raise AttributeError(name)
-        from mlpgrad._core.described import nearest
+        from mlpgrad._core.advice import nearest
 
         raise AttributeError(f"no array {name!r}{nearest(name, self.__dict__)}")
 

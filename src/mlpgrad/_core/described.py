@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from mlpgrad._core import options as assigned
-from mlpgrad._core.advice import advice
+from mlpgrad._core.advice import advice, nearest
+from mlpgrad._core.calls import NotCalled, is_misfit, misfit, noun
 from mlpgrad._core.documented import Documented
-from mlpgrad._core.habits import OPTIONS
+from mlpgrad._core.habits import ATTRIBUTES, OPTIONS
 from mlpgrad._core.hooks import DIRECT, Hooked
 from mlpgrad._core.synonyms import meant_by
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-FEW = 16  # names that an error lists
 
 
-class Described(Documented, metaclass=Hooked):
+class Described(NotCalled, Documented, metaclass=Hooked):
     """Base class of layers, losses, optimizers ...: keeps constructor arguments as attributes.
 
     This rule makes possible a `repr` that can be evaluated, `config()` for saving, and an error
@@ -45,6 +45,7 @@ class Described(Documented, metaclass=Hooked):
 
     _calls_checked = False
     _hooks: frozenset[str] = frozenset()  # methods with a checked and a direct form
+    _made_by = ""  # when attributes are made that the constructor does not make
     _options_act = False
     _options: tuple[str, ...] = ()  # options whose assignment takes effect
 
@@ -53,11 +54,22 @@ class Described(Documented, metaclass=Hooked):
         if cls._options_act:
             assigned.equip(cls)
 
-    def __new__(cls, *_args: Any, **options: Any) -> Any:
+    def __new__(cls, *args: Any, **options: Any) -> Any:
         """Raise TypeError for an unknown option before `__init__` runs."""
+        if args and cls.__init__ is object.__init__:  # which would ignore them
+            raise misfit(cls, args, options)
         if options and not _signature(cls).takes_any:
-            reject_unknown_options(cls.__name__, options, _signature(cls).named)
+            families = [base.__name__ for base in cls.__mro__]
+            reject_unknown_options(cls.__name__, options, _signature(cls).named, families)
         return super().__new__(cls)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise AttributeError, which says what to write for a name of another library."""
+            if hasattr(type(self), name):  # a property, whose own error says more
+                return object.__getattribute__(self, name)
+            raise AttributeError(unknown(type(self), name))
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments by name.
@@ -161,36 +173,53 @@ def suggesting(function: Function) -> Function:
         known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         if not options.keys() <= set(known):
             reject_unknown_options(function.__name__, options, dict.fromkeys(known))
-        return function(*args, **options)
+        try:
+            return function(*args, **options)
+        except TypeError as error:
+            if not is_misfit(error):
+                raise
+            raise misfit(function, args, options) from None
 
     return checked  # type: ignore[return-value]  # wraps keeps the signature
 
 
-def reject_unknown_options(owner: str, options: dict[str, Any], known: dict[str, Any]) -> None:
-    """Raise TypeError for the first unknown option, with what to write."""
+def reject_unknown_options(
+    owner: str, options: dict[str, Any], known: dict[str, Any], families: Sequence[str] = ()
+) -> None:
+    """Raise TypeError for the first unknown option, with what to write.
+
+    Parameters
+    ----------
+    owner : str
+        The function or class.
+    options, known : dict
+        The given options, and those that there are.
+    families : sequence of str
+        The names of the class and its bases.
+    """
     for name in options:
         if name not in known:
-            habit = advice(name, OPTIONS.get(owner, {})) or meant_by(name, known)
+            habit = _found(name, OPTIONS, families or [owner]) or meant_by(name, known)
             raise TypeError(f"{owner} has no option {name!r}{habit or nearest(name, known)}")
 
 
-def nearest(name: str, known: Any) -> str:
-    """Return advice for an unknown name: the nearest of `known`, else all of them if few.
+@functools.lru_cache(maxsize=1024)  # `getattr(thing, name, None)` may be asked often
+def unknown(cls: Any, name: str) -> str:
+    """Return the message for an attribute that objects of this class do not have."""
+    text = f"{cls.__name__} has no attribute {name!r}"
+    if name.startswith("_"):
+        early = getattr(cls, "_made_by", "") and not name.startswith("__")
+        return f"{cls.__name__} has no {name} before {cls._made_by}" if early else text
+    variable, options = noun(cls), _signature(cls).named
+    found = _found(name, ATTRIBUTES, [base.__name__ for base in cls.__mro__]).format(variable)
+    meant = meant_by(name, options).replace("write ", f"write {variable}.").replace("=...", "")
+    names = dict.fromkeys([*options, *(each for each in dir(cls) if not each.startswith("_"))])
+    return text + (found or meant or nearest(name, names))
 
-    Examples
-    --------
-    >>> nearest("epoch", ["epochs", "batch_size"])
-    "; did you mean 'epochs'?"
-    """
-    import difflib
 
-    names = [k for k in known if isinstance(k, str) and k != "self"]
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    if len(names) > FEW:
-        return ""
-    return f"; known: {', '.join(names)}" if names else "; it takes none"
+def _found(name: str, tables: dict[str, dict[str, str]], owners: Sequence[str]) -> str:
+    """Return advice from the first table of these owners that has the name, or ""."""
+    return next((advice(name, tables[o]) for o in owners if name in tables.get(o, {})), "")
 
 
 _REQUIRED, _MISSING = object(), object()

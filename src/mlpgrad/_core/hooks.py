@@ -14,8 +14,9 @@ import reprlib
 import types
 from abc import ABCMeta
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mlpgrad._core.calls import is_misfit, misfit
 from mlpgrad._core.documented import split_docstring
 
 PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
@@ -48,6 +49,17 @@ class Hooked(ABCMeta):
         type.__setattr__(cls, "_hooks", frozenset(hooks))
         for hook in hooks:
             cls._equip(hook)
+
+    if not TYPE_CHECKING:
+
+        def __call__(cls, *args: Any, **options: Any) -> Any:
+            """Make an object; the error for arguments that do not fit says what to write."""
+            try:
+                return super().__call__(*args, **options)
+            except TypeError as error:
+                if not is_misfit(error):
+                    raise
+                raise misfit(cls, args, options) from None
 
     def __setattr__(cls, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -134,6 +146,8 @@ def checked(method: Callable[..., Any]) -> Callable[..., Any]:
         except AS_THEY_ARE:
             raise
         except Exception as error:
+            if isinstance(error, TypeError) and is_misfit(error):
+                raise misfit(method, (self, *args), options) from None
             if not _is_raw(error):
                 raise
             raise _unfit(self, method, args, options, error) from error

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mlpgrad._core.calls import is_function
 from mlpgrad._core.changes import same
 
 
@@ -109,7 +110,7 @@ def _alike(a: Any, b: Any) -> bool:
     """Return whether two attributes are equal, comparing objects by pickle."""
     if same(a, b):
         return True
-    if type(a) is not type(b) or callable(a):
+    if type(a) is not type(b) or is_function(a):
         return False
     try:
         return pickle.dumps(a) == pickle.dumps(b)

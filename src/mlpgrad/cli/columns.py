@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlpgrad._core.described import nearest
+from mlpgrad._core.advice import nearest
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.text import TextTable
 from mlpgrad.datasets.amounts import Amounts, amounts_in

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mlpgrad._core.advice import nearest
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.described import nearest
 from mlpgrad.cli.columns import Decided, decide, listing, read
 from mlpgrad.cli.doubts import copies, doubts
 from mlpgrad.cli.errors import CommandError

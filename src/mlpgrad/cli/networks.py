@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad._core.described import nearest
+from mlpgrad._core.advice import nearest
 from mlpgrad.cli.data import Data
 from mlpgrad.cli.encoding import encoder_of
 from mlpgrad.cli.errors import CommandError

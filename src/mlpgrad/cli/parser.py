@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mlpgrad._core.described import nearest
+from mlpgrad._core.advice import nearest
 from mlpgrad.cli.data import TOY_DATA
 from mlpgrad.cli.evaluate import evaluate_rows
 from mlpgrad.cli.explain import explain_step

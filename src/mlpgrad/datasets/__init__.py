@@ -1,7 +1,8 @@
 """Small data sets, generated or bundled, and functions that read, split and scale data."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
+from mlpgrad._core.advice import members
 from mlpgrad.datasets.digits import digits
 from mlpgrad.datasets.files import load_csv, load_idx
 from mlpgrad.datasets.generated import circles, moons, regression, spirals, xor
@@ -23,12 +24,5 @@ __all__ = [
     "xor",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Raise AttributeError; for a name from another library, it says what to write here."""
-    from mlpgrad._core.advice import advice
-    from mlpgrad._core.described import nearest
-    from mlpgrad._core.habits import DATASETS
-
-    instead = advice(name, DATASETS, __all__, "mg.datasets.") or nearest(name, __all__)
-    raise AttributeError(f"mlpgrad.datasets has no {name!r}{instead}")
+if not TYPE_CHECKING:
+    __getattr__ = members(__name__, __all__)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
 
 
+@suggesting
 def digits() -> tuple[Array, Array]:
     """Read 1,797 handwritten digits of 8 x 8 pixels, from the bundled file.
 

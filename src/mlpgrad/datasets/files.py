@@ -29,6 +29,7 @@ BEGINNING = 4096  # bytes from which the kind of a file is detected
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
+@suggesting
 def load_idx(path: str | Path) -> Array:
     """Read an IDX file, as MNIST's images and labels are stored, gzipped or not.
 

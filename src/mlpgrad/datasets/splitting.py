@@ -179,6 +179,7 @@ def _held_of_each(counts: Array, fraction: float) -> Array:
 def standardize(train: Any) -> Array: ...
 @overload
 def standardize(train: Any, *others: Any) -> tuple[Array, ...]: ...
+@suggesting
 def standardize(train: Any, *others: Any) -> Array | tuple[Array, ...]:
     """Scale each column: x <- (x - mean) / standard deviation, both of the training set
 

@@ -11,8 +11,8 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 
 from mlpgrad._core import arguments
+from mlpgrad._core.advice import nearest
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.described import nearest
 from mlpgrad.datasets.amounts import hidden_amounts, how_to_write
 from mlpgrad.datasets.fields import Fields
 

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mlpgrad._core.advice import nearest
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.described import nearest
+from mlpgrad._core.calls import is_function
 from mlpgrad.initializers import Initializer
 from mlpgrad.layers.base import Layer
 from mlpgrad.losses.base import Loss
@@ -70,7 +71,7 @@ def _unkept(value: Any, place: str) -> str:
     fix = "keep numbers, strings, arrays or lists of these"
     if isinstance(value, Network):
         return f"{place} is a network, whose weights would not be saved; save it separately"
-    if callable(value):
+    if is_function(value) or isinstance(value, type):
         fix = "write it as a class, for instance a subclass of Activation"
     return f"{place} is {value!r}, which cannot be written to a file; {fix}"
 

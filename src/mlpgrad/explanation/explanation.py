@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core import arguments, paths
+from mlpgrad._core.described import suggesting
 from mlpgrad.explanation.backward import backward_steps
 from mlpgrad.explanation.data import ExplanationData
 from mlpgrad.explanation.forward import forward_steps
@@ -90,6 +91,7 @@ class Explanation(ExplanationData):
         )
 
 
+@suggesting
 def explain(
     model: Network,
     x: Any,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlpgrad._core.described import suggesting
 from mlpgrad.gradcheck.functions.gradients import check_gradient
 from mlpgrad.gradcheck.models.checks import check_gradients, check_layer, check_loss
 from mlpgrad.gradcheck.report import GradientReport
@@ -36,6 +37,7 @@ def check(*args: Any, **options: Any) -> GradientReport:
     return report
 
 
+@suggesting
 def assert_gradients(*args: Any, strict: bool = False, **options: Any) -> GradientReport:
     """Raise an AssertionError with the whole report unless the gradient is correct.
 

@@ -1,5 +1,8 @@
 """Layers, of which a network is a stack."""
 
+from typing import TYPE_CHECKING
+
+from mlpgrad._core.advice import members
 from mlpgrad.layers import activations
 from mlpgrad.layers.activations import *
 from mlpgrad.layers.base import Layer
@@ -24,3 +27,6 @@ __all__ = [
     "Softmax",
     "Standardize",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = members(__name__, __all__)

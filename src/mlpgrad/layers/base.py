@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array, Shape, Views
 from mlpgrad._core.described import Described
-from mlpgrad._core.missing import missing
 from mlpgrad.initializers import Initializer
 from mlpgrad.layers.boundary import check_shape
 
@@ -103,6 +102,7 @@ class Layer(Described):
     """
 
     _calls_checked = True
+    _made_by = "its first batch; call forward first"
     _options_act = True
 
     in_features: int | None = None
@@ -143,9 +143,10 @@ class Layer(Described):
     _outputs: Array | None = None
     _delta: Array | None = None
 
-    def __getattr__(self, name: str) -> Any:
-        """Raise an error for the buffers that `allocate` makes, before the first batch."""
-        raise missing(self, name)
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The buffers that `allocate` makes."""
 
     # implemented by subclasses
 

@@ -1,5 +1,8 @@
 """Losses: the functions that training minimizes, and the first delta of back-propagation."""
 
+from typing import TYPE_CHECKING
+
+from mlpgrad._core.advice import members
 from mlpgrad.losses.base import Loss
 from mlpgrad.losses.binary import BinaryCrossEntropy, Hinge, SigmoidCrossEntropy
 from mlpgrad.losses.categorical import CrossEntropy, SoftmaxCrossEntropy
@@ -30,3 +33,6 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "SoftmaxFocal",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = members(__name__, __all__)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array, Shape, constant, fitting, ones, summing_dtype
 from mlpgrad._core.checks import is_within
 from mlpgrad._core.described import Described
-from mlpgrad._core.missing import missing
 from mlpgrad.losses.boundary import check_arguments, check_weights, not_arrays
 from mlpgrad.losses.curvature import Curvature
 from mlpgrad.losses.meaning import Meaning
@@ -80,6 +79,7 @@ class Loss(Curvature, Meaning, Described):
     """
 
     _calls_checked = True
+    _made_by = "its first batch; call forward first"
     _direct_forward: Callable[..., Any]  # and so on: the methods for inner loops
     _direct_backward: Callable[[], Array]
     _direct_cast: Callable[[Array, np.dtype[Any]], Array]
@@ -100,9 +100,10 @@ class Loss(Curvature, Meaning, Described):
     _key: Any = None  # shapes and dtypes of the batch before
     _weights_key: Any = None
 
-    def __getattr__(self, name: str) -> Any:
-        """Raise an error for the buffers that `allocate` makes, before the first batch."""
-        raise missing(self, name)
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The buffers that `allocate` makes."""
 
     # implemented by subclasses
 

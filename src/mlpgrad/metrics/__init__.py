@@ -1,5 +1,8 @@
 """Metrics: measures of the quality of predictions."""
 
+from typing import TYPE_CHECKING
+
+from mlpgrad._core.advice import members
 from mlpgrad.metrics.base import Metric
 from mlpgrad.metrics.calibration import CalibrationError
 from mlpgrad.metrics.classification import Accuracy, LogLoss, TopK
@@ -27,3 +30,6 @@ __all__ = [
     "RootMeanSquared",
     "TopK",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = members(__name__, __all__)

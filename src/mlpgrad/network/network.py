@@ -24,7 +24,7 @@ from mlpgrad.network.own import Own
 from mlpgrad.network.prediction import Prediction
 from mlpgrad.network.scaled import Scaled
 from mlpgrad.network.shown import Shown
-from mlpgrad.network.storage import initialize
+from mlpgrad.network.storage import Layers, initialize
 from mlpgrad.network.target_scaling import checked_kind, scaling_for
 from mlpgrad.network.warnings import warn_of_structure
 from mlpgrad.penalties import Penalty, penalise
@@ -62,7 +62,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
     ) -> None:
         if ensemble_size is not None:
             ensemble_size = arguments.count(ensemble_size, "ensemble_size", 1, MOST_MEMBERS)
-        self.layers = tuple(arguments.objects(layers, "layers", Layer, "Dense(2, 8)"))
+        self.layers = Layers(arguments.objects(layers, "layers", Layer, "Dense(2, 8)"))
         self.loss, self.penalties = _checked_loss(loss), _checked_penalties(penalties)
         self.dtype = arguments.floating(dtype)
         self.random_state, self.ensemble_size = random_state, ensemble_size

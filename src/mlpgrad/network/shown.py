@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core.described import suggesting
 from mlpgrad._core.terminal import Text
 from mlpgrad.layers.chain import walk
 from mlpgrad.losses.base import Loss
@@ -25,6 +26,7 @@ class Shown(Storage):
     encoder: Any
     _labels: Labels | None
 
+    @suggesting
     def summary(self) -> str:
         """Return a table of the layers: position, layer, output shape, number of parameters.
 

@@ -6,14 +6,14 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, Shape, Views
-from mlpgrad._core.described import Described
-from mlpgrad._core.habits import PARAMETERS
+from mlpgrad._core.calls import NotCalled
+from mlpgrad._core.described import Described, unknown
 from mlpgrad.initializers import Initializer
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import link, walk
@@ -40,14 +40,20 @@ class Slot(NamedTuple):
         return flat[..., self.start : self.stop].reshape(flat.shape[:-1] + self.shape)
 
 
-class Slots(list[Slot]):
+class Layers(tuple[Layer, ...]):
+    """The layers of a model, which are fixed."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise AttributeError, which says what to write in place of a list's methods."""
+            raise AttributeError(unknown(type(self), name))
+
+
+class Slots(NotCalled, list[Slot]):
     """The slots of one flat array, in order."""
 
     plan: Any = None  # kept by `derivatives/plan.py`
-
-    def __call__(self) -> NoReturn:
-        """Raise TypeError; in other libraries `model.parameters()` returns arrays."""
-        raise TypeError(f"a model's list of parameters is not called; write {PARAMETERS}")
 
     def by_layer(self) -> dict[int, list[Slot]]:
         """Return the slots of each layer that has parameters, by the id of the layer."""
@@ -146,7 +152,7 @@ class Storage(Described):
 
     def __new__(cls, *layers: Any, **options: Any) -> Any:
         """Raise an error for layers that are not in a list, before the arguments are counted."""
-        if len(layers) > 1 or (layers and isinstance(layers[0], Layer)):
+        if any(isinstance(layer, Layer) for layer in layers):
             shown = ", ".join(map(repr, layers))
             raise TypeError(
                 f"{cls.__name__} expects its layers in a list; write {cls.__name__}([{shown}], ...)"

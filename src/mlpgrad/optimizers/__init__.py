@@ -1,5 +1,8 @@
 """Optimizers: published update rules on flat vectors, in place; and learning-rate schedules."""
 
+from typing import TYPE_CHECKING
+
+from mlpgrad._core.advice import members
 from mlpgrad.optimizers.adam import Adam, Adamax, AdamW, AMSGrad, RAdam
 from mlpgrad.optimizers.adaptive import Adadelta, Adagrad, RMSprop
 from mlpgrad.optimizers.base import Optimizer
@@ -38,3 +41,6 @@ __all__ = [
     "StepDecay",
     "WarmUp",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = members(__name__, __all__)

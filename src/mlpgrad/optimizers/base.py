@@ -11,11 +11,13 @@ import numpy as np
 
 from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array, constant
+from mlpgrad._core.calls import is_function
 from mlpgrad._core.options import unchangeable
 from mlpgrad._core.stateful import Stateful
 from mlpgrad.optimizers import vectors
 from mlpgrad.optimizers.boundary import Rate, asked, check_rate
 from mlpgrad.optimizers.prepared import VIEWS, Prepared, Preparing
+from mlpgrad.optimizers.schedule import Schedule
 
 if TYPE_CHECKING:
     from mlpgrad.network.network import Network
@@ -247,7 +249,9 @@ class Optimizer(Preparing, Stateful):
 
     @learning_rate.setter
     def learning_rate(self, rate: Any) -> None:
-        if callable(rate) and not isinstance(rate, type):
+        if is_function(rate):
+            if isinstance(rate, Schedule):
+                arguments.instance(rate, "learning_rate", Schedule, "CosineDecay(0.1)")
             self._check_schedule(rate)
         else:
             check_rate(rate)

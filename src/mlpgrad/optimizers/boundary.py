@@ -10,6 +10,8 @@ import numpy as np
 
 from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array, Shape
+from mlpgrad._core.calls import NotCalled
+from mlpgrad._core.habits.lines import FIT
 
 Rate = float | Callable[[int], Any] | Sequence[float] | Array
 
@@ -31,6 +33,10 @@ class Common(Bounds, total=False):
 
 def check_rate(rate: Any) -> None:
     """Raise an error if `rate` is neither a number nor one number for each member."""
+    if isinstance(rate, NotCalled):  # a model, or its list of parameters
+        raise TypeError(
+            f"learning_rate expects a number or schedule, got {arguments.shown(rate)}; write {FIT}"
+        )
     values = arguments.as_array(rate, "learning_rate")
     if values.dtype.kind not in "iuf" or values.ndim > 1:
         raise TypeError(

@@ -13,8 +13,9 @@ during training, and `LayerSignals`, which records what `layer_signals` draws, a
 >>> ax.figure.savefig("boundary.png")  # doctest: +SKIP
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
+from mlpgrad._core.advice import members
 from mlpgrad.plotting.boundary import decision_boundary
 from mlpgrad.plotting.classes import confusion_matrix
 from mlpgrad.plotting.coverage import interval_coverage
@@ -47,12 +48,5 @@ __all__ = [
     "weights",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Raise AttributeError; for a name from another library, it says what to write here."""
-    from mlpgrad._core.advice import advice
-    from mlpgrad._core.described import nearest
-    from mlpgrad._core.habits import PLOTTING
-
-    instead = advice(name, PLOTTING, __all__, "mg.plotting.") or nearest(name, __all__)
-    raise AttributeError(f"mlpgrad.plotting has no {name!r}{instead}")
+if not TYPE_CHECKING:
+    __getattr__ = members(__name__, __all__)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
 from mlpgrad.plotting import inputs, style
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ STRENGTH = 0.65
 """The opacity of a class's colour where the network is certain: samples must stand out."""
 
 
+@suggesting
 def decision_boundary(
     model: Network, x: Any, y: Any, *, resolution: int = 200, ax: Any = None
 ) -> Any:

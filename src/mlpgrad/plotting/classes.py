@@ -9,12 +9,14 @@ import numpy as np
 
 from mlpgrad._core.arguments import flag, rows
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
 from mlpgrad.plotting import inputs, style
 
 if TYPE_CHECKING:
     from mlpgrad.network.network import Network
 
 
+@suggesting
 def confusion_matrix(
     model: Network,
     x: Any,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
 from mlpgrad.plotting import inputs, style
 from mlpgrad.uncertainty.law import Law
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 LEVELS = np.linspace(0.02, 0.98, 49)
 
 
+@suggesting
 def interval_coverage(
     model: Network, x: Any, y: Any, *, output: int = 0, samples: int | None = None, ax: Any = None
 ) -> Any:

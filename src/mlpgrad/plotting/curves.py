@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core.advice import nearest
 from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.described import nearest
+from mlpgrad._core.described import suggesting
 from mlpgrad.plotting import style
 from mlpgrad.training.monitor import larger_is_better
 
@@ -22,6 +23,7 @@ PAIRS = (
 """The colours of a quantity: on the training set, and on the validation set."""
 
 
+@suggesting
 def learning_curves(
     history: Mapping[str, Any], *, names: Sequence[str] | None = None, ax: Any = None
 ) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
 from mlpgrad.plotting import inputs, style
 from mlpgrad.training.evaluate import evaluate
 
@@ -21,6 +22,7 @@ AT_ONCE = 1 << 22
 ROWS_AT_ONCE = 1024  # as in `evaluate`
 
 
+@suggesting
 def loss_landscape(
     model: Network,
     x: Any,

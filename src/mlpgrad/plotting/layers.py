@@ -9,6 +9,7 @@ import numpy as np
 
 from mlpgrad._core.arguments import is_integer, shown
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import walk
 from mlpgrad.plotting import inputs, style
@@ -20,6 +21,7 @@ SMALLEST_IMAGE = 16
 """A first layer with at least this many inputs, a square number, is assumed to see an image."""
 
 
+@suggesting
 def weights(
     model: Network,
     layer: int | str = 0,

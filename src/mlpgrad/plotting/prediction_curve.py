@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mlpgrad._core.described import suggesting
 from mlpgrad.plotting import inputs, style
 from mlpgrad.plotting.forecast import forecast
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from mlpgrad.network.network import Network
 
 
+@suggesting
 def regression_curve(
     model: Network,
     x: Any,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpgrad._core.described import suggesting
 from mlpgrad._core.extras import require
 from mlpgrad.plotting import inputs, style
 from mlpgrad.plotting.forecast import forecast
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from mlpgrad.network.network import Network
 
 
+@suggesting
 def regression_surface(
     model: Network,
     x: Any,

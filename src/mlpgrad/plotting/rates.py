@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core import arguments
+from mlpgrad._core.described import suggesting
 from mlpgrad.plotting import style
 
 
+@suggesting
 def range_test(test: Any, *, ax: Any = None) -> Any:
     """Draw the smoothed loss at each learning rate, and mark the suggestion.
 

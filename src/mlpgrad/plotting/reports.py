@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpgrad._core.described import suggesting
 from mlpgrad.plotting import style
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ COLUMNS = 80
 """The width of the text below the picture."""
 
 
+@suggesting
 def gradient_report(report: GradientReport, *, ax: Any = None) -> Any:
     """Draw the largest error of each tensor in units of the tolerance.
 

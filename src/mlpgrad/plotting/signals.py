@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core.advice import nearest
 from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.described import nearest
+from mlpgrad._core.described import suggesting
 from mlpgrad.plotting import style
 from mlpgrad.plotting.curves import mean_and_range
 from mlpgrad.plotting.signal_recorder import LayerSignals
@@ -21,6 +22,7 @@ LABELS = {
 }
 
 
+@suggesting
 def layer_signals(recorder: LayerSignals, *, what: str = "delta", ax: Any = None) -> Any:
     """Draw the signals of each layer over the epochs, one line per layer, dark (first) to light.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from mlpgrad._core.arguments import is_integer, shown
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
 from mlpgrad.losses.likelihood import GaussianNLL
 from mlpgrad.plotting import inputs, style
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mlpgrad.network.network import Network
 
 
+@suggesting
 def ensemble_spread(
     model: Network, x: Any, y: Any = None, *, output: int = 0, ax: Any = None
 ) -> Any:

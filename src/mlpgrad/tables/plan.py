@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlpgrad._core import arguments
+from mlpgrad._core.advice import nearest
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.described import nearest
 from mlpgrad.datasets.fields import Fields
 from mlpgrad.tables.base import ColumnEncoding, State
 from mlpgrad.tables.categories import Codes

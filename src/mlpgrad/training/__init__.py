@@ -1,5 +1,8 @@
 """Training: the session, the loop over minibatches, and the callbacks around them."""
 
+from typing import TYPE_CHECKING
+
+from mlpgrad._core.advice import members
 from mlpgrad._core.training_warning import TrainingWarning
 from mlpgrad.training.averaging import ExponentialMovingAverage
 from mlpgrad.training.callbacks import Callback
@@ -23,3 +26,6 @@ __all__ = [
     "ReduceOnPlateau",
     "TrainingWarning",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = members(__name__, __all__)

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from mlpgrad._core import arguments
+from mlpgrad._core.advice import advice, nearest
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.described import Described, nearest
+from mlpgrad._core.calls import is_function
+from mlpgrad._core.described import Described
+from mlpgrad._core.habits import ATTRIBUTES
 from mlpgrad._core.stateful import Stateful
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ class Callback(Described, Stateful):
     """
 
     _calls_checked = True
+    _made_by = "its first training; give it to fit"
     _direct_on_train_batch_begin: Callable[[int, dict[str, Any]], None]
     _direct_on_train_batch_end: Callable[[int, dict[str, Any]], None]
 
@@ -103,13 +107,14 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
     Raises
     ------
     TypeError
-        If it is not a list of callbacks; the message says what to write.
+        If it is not a list of callbacks, or if a callback has a hook that only other libraries
+        call; the message says what to write.
     ValueError
         If an object is in the list twice.
     """
     several = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
     for thing in several:
-        if callable(thing) and not isinstance(thing, (type, Callback)):
+        if is_function(thing):
             name = getattr(thing, "__name__", type(thing).__name__)
             raise TypeError(
                 f"callbacks expects objects such as EarlyStopping(10), got the function {name}; "
@@ -117,6 +122,12 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
             )
     found = arguments.objects(callbacks, "callbacks", Callback, "EarlyStopping(10)")
     for position, callback in enumerate(found):
+        for name in set(dir(type(callback))) & ATTRIBUTES["Callback"].keys():
+            if name.startswith("on_"):
+                raise TypeError(
+                    f"fit never calls {type(callback).__name__}.{name}, a hook of another "
+                    f"library{advice(name, ATTRIBUTES['Callback'])}"
+                )
         if any(callback is other for other in found[:position]):
             raise ValueError(
                 f"callbacks expects each object once, got {callback!r} twice; make a second one"

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.checks import within
+from mlpgrad._core.checks import unquoted, within
 from mlpgrad.metrics.base import Metric, known_metrics
 from mlpgrad.training.batches import Minibatches
 from mlpgrad.training.callbacks import Callback
@@ -56,7 +56,17 @@ def check_options(callback: Any, *counts: str) -> None:
     kind = type(callback).__name__
     mode = callback.mode
     if not (mode is None or (isinstance(mode, str) and mode in ("min", "max"))):
-        raise ValueError(f'{kind}: mode expects "min", "max" or None, got {shown(mode)}')
+        raise ValueError(
+            f'{kind}: mode expects "min", "max" or None, got {shown(mode)}; with None, which is '
+            "the default, the metric says whether larger values are better"
+        )
+    for name in ("factor", "patience"):
+        value = vars(callback).get(name)
+        if isinstance(value, str) and not unquoted(value):  # in Keras the name comes first
+            raise TypeError(
+                f"{kind}: {name} expects a number, got {value!r}; "
+                f"write mg.{kind}(monitor={value!r})"
+            )
     if callback.monitor is not None and not isinstance(callback.monitor, str):
         raise TypeError(
             f'{kind}: monitor expects a name such as "val_loss", got {callback.monitor!r}'

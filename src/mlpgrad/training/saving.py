@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from mlpgrad._core import arguments, paths
+from mlpgrad._core.advice import nearest
 from mlpgrad._core.checks import within
-from mlpgrad._core.described import nearest
 from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.monitor import Measured, Monitor, check_options
 

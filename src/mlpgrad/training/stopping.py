@@ -218,9 +218,9 @@ class ReduceOnPlateau(Callback):
     ) -> None:
         self.factor, self.patience, self.monitor = factor, patience, monitor
         self.min_delta, self.lowest, self.mode = min_delta, lowest, mode
+        check_options(self, "patience")
         within(self, "factor", 0, 1, open_below=True)
         within(self, "lowest", 0)
-        check_options(self, "patience")
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if not hasattr(self.optimizer, "learning_rate_scale"):

@@ -261,6 +261,7 @@ class Answers(Network):
             return float(density.mean())
         return float(np.average(density, weights=weights[..., 0]))
 
+    @suggesting
     def laplace(
         self,
         x: Any,

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
 from mlpgrad.gradcheck.checker import Checker, not_finite
 from mlpgrad.gradcheck.functions.black_box import BlackBox
 from mlpgrad.gradcheck.numeric.directions import Plan, second_point
@@ -17,6 +18,7 @@ from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.gradcheck.verdicts import Verdict
 
 
+@suggesting
 def check_gradient(
     f: Callable[[Any], Any],
     grad: Callable[[Any], Any] | None,

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
 from mlpgrad.gradcheck.checker import global_generators_kept
 from mlpgrad.gradcheck.functions import trees
 from mlpgrad.gradcheck.functions.black_box import BlackBox, outline, scalar
@@ -20,6 +21,7 @@ from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.gradcheck.verdicts import Verdict
 
 
+@suggesting
 def check_vjp(
     f: Callable[[Any], Any],
     vjp: Callable[[Any, Any], Any],
@@ -78,6 +80,7 @@ def check_vjp(
     return report
 
 
+@suggesting
 def check_hvp(
     f_or_grad: Callable[[Any], Any],
     hvp: Callable[[Any, Any], Any],

@@ -12,6 +12,7 @@ import numpy as np
 
 from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array, Shape
+from mlpgrad._core.described import suggesting
 from mlpgrad.gradcheck.models.checker import ModelChecker
 from mlpgrad.gradcheck.models.problem import ModelProblem
 from mlpgrad.gradcheck.numeric.directions import Plan
@@ -25,6 +26,7 @@ from mlpgrad.network.boundary import inputs
 from mlpgrad.network.network import Network
 
 
+@suggesting
 def check_gradients(
     model: Network,
     x: Any,
@@ -85,6 +87,7 @@ def check_gradients(
     return _checked(problem, plan, seed, subject, "check_gradients", "model, x, y")
 
 
+@suggesting
 def check_layer(
     layer: Layer, x: Any = None, *, seed: int = 0, method: str = "auto", directions: int = 3
 ) -> GradientReport:
@@ -125,6 +128,7 @@ def check_layer(
     return _checked(problem, Plan(directions, method), seed, subject, "check_layer", given)
 
 
+@suggesting
 def check_loss(
     loss: Loss,
     prediction: Any = None,

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlpgrad._core import arguments
+from mlpgrad._core.advice import nearest
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.described import nearest
 from mlpgrad.gradcheck.numeric.derivative import STEP
 from mlpgrad.gradcheck.numeric.judgement import COARSE, HALF, Finding, Method, Outcome, Settings
 from mlpgrad.gradcheck.numeric.methods import METHODS
