@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,15 +14,17 @@ from mlpgrad._core.hooks import replaced
 from mlpgrad.gradcheck.elements import observe
 from mlpgrad.gradcheck.hints import Evidence, Hint, evidence, hints
 from mlpgrad.gradcheck.models.patterns import Pass, factors, invariances, pass_hints
-from mlpgrad.gradcheck.models.problem import ModelProblem, crossed, forward, signatures
-from mlpgrad.gradcheck.numeric.derivative import STEP
+from mlpgrad.gradcheck.models.problem import ModelProblem, forward
+from mlpgrad.gradcheck.numeric.derivative import STEP, Answers
 from mlpgrad.gradcheck.numeric.directions import Place, check_point
 from mlpgrad.gradcheck.numeric.judgement import Finding
 from mlpgrad.gradcheck.numeric.methods import METHODS
-from mlpgrad.gradcheck.numeric.problem import Direction, Leaf, Problem, rms, search
+from mlpgrad.gradcheck.numeric.problem import Direction, Leaf, Problem, Request, rms, search
 from mlpgrad.gradcheck.reasons import reason
 from mlpgrad.layers.base import Layer
+from mlpgrad.layers.chain import walk
 from mlpgrad.losses.base import Loss
+from mlpgrad.network.network import Network
 
 
 class DeltaProblem(Problem):
@@ -39,7 +43,7 @@ class DeltaProblem(Problem):
         settings = place.settings._replace(method=METHODS["auto"])
         self.place = Place(self.inputs.ravel(), self.delta.ravel(), settings)
         self.leaves = [Leaf(what, 0, self.delta.size, self.delta.shape)]
-        self._base = [signature.copy() for signature in signatures(model.twin)]
+        self.base = model.sides.now()
 
     def _backward(self) -> Array:
         """The delta that backward of the part returns in one step of the model."""
@@ -55,13 +59,33 @@ class DeltaProblem(Problem):
             self.model.gradient(self.params)
         return returned[0]
 
+    def values(self, point: Array, requests: Sequence[Request]) -> Answers:
+        found = self.model.batched(requests, functools.partial(self._together, point))
+        return found or super().values(point, requests)
+
     def evaluate(self, point: Array) -> tuple[Any, bool]:
-        problem, original = self.model, self.part.forward
-        inputs = point.reshape(self.delta.shape)
-        with replaced(self.part, forward=lambda x, *rest: original(inputs, *rest)):
+        problem = self.model
+        with self._fed(problem.twin, point.reshape(self.delta.shape)):
             value = forward(problem.twin, self.params, problem.state, problem.batch)
         problem.passes += 1
-        return value, bool(crossed(problem.twin, self._base)[0])
+        return value, bool(problem.sides.crossed(self.base)[0])
+
+    def _together(self, point: Array, requests: Sequence[Request]) -> Answers:
+        points = self.model.displaced(point, requests)
+        params = np.tile(self.params, (len(points), 1))
+        with self._fed(self.model.tiled, points.reshape(-1, *self.delta.shape)):
+            return self.model.at_once(params, len(requests), self.base)
+
+    def _fed(self, network: Network, inputs: Array) -> AbstractContextManager[None]:
+        """Let this part of the twin, or of its tiled copies, take other inputs within `with`."""
+        part = self._part_of(network)
+        original = part.forward
+        return replaced(part, forward=lambda x, *rest: original(inputs, *rest))
+
+    def _part_of(self, network: Network) -> Layer | Loss:
+        pairs = zip(walk(self.model.twin.layers), walk(network.layers), strict=True)
+        same = (other for (_, layer), (_, other) in pairs if layer is self.part)
+        return next(same, network.loss)
 
     def evidence(self, rng: np.random.Generator) -> Evidence | None:
         """Compare along the delta and two random directions; return None if none differs."""

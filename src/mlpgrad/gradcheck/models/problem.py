@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad.gradcheck.models.sides import Sides
 from mlpgrad.gradcheck.numeric.derivative import Answers
 from mlpgrad.gradcheck.numeric.problem import Leaf, Problem, Request, displaced
 from mlpgrad.layers.base import Layer
@@ -68,7 +70,8 @@ class ModelProblem(Problem):
         everything = (*layers, self.twin.loss, *self.twin.penalties)
         self.knows_all_kinks = all(map(known_forward, everything))
         self._tile = 1 if model.lead else min(ROWS, ELEMENTS // self._size())
-        self._base: list[Array] = []  # the signatures at the point `_at`
+        self.sides = Sides(self.twin)
+        self._base: list[Array] = []  # the sides at the point `_at`
         self._at: Array | None = None
 
     def _leaves(self) -> Iterator[Leaf]:
@@ -98,22 +101,36 @@ class ModelProblem(Problem):
     def values(self, point: Array, requests: Sequence[Request]) -> Answers:
         if self._at is not point:
             forward(self.twin, point, self.state, self.batch)
-            self._base = [signature.copy() for signature in signatures(self.twin)]
+            self._base = self.sides.now()
             self._at = point
-        several = self._tile >= 4 and len(requests) >= 3
-        if several and not isinstance(requests[0][3], complex):
-            try:
-                return self._together(point, requests)
-            except Exception:  # a user's layer may not support ensembles
-                self._tile = 1
-        return super().values(point, requests)
+        found = self.batched(requests, functools.partial(self._together, point))
+        return found or super().values(point, requests)
+
+    def batched(
+        self, requests: Sequence[Request], together: Callable[[Sequence[Request]], Answers]
+    ) -> Answers | None:
+        """Compute many values with few calls of `together`; None if only one by one is possible.
+
+        `together` computes the values of `_tile` requests or fewer at once, by `tiled`.
+        """
+        if self._tile < 4 or len(requests) < 3 or isinstance(requests[0][3], complex):
+            return None
+        starts = range(0, len(requests), self._tile)
+        try:
+            found = [together(requests[start : start + self._tile]) for start in starts]
+        except Exception:  # a user's layer may not support ensembles
+            self._tile = 1
+            return None
+        self.passes += len(requests)
+        values, moved = zip(*found, strict=True)
+        return np.concatenate(values), np.concatenate(moved)
 
     def evaluate(self, point: Array) -> tuple[Any, bool]:
         if point.dtype.kind == "c":
             model, batch = self._complex
             return forward(model, point, self.state, batch), False
         value = forward(self.twin, point, self.state, self.batch)
-        return value, bool(crossed(self.twin, self._base)[0])
+        return value, bool(self.sides.crossed(self._base)[0])
 
     @cached_property
     def _complex(self) -> tuple[Network, Any]:
@@ -122,21 +139,22 @@ class ModelProblem(Problem):
         return model, model._cast(*self.arguments)
 
     def _together(self, point: Array, requests: Sequence[Request]) -> Answers:
-        """Compute many values at once by an ensemble of twins."""
-        values, moved = [], []
-        for start in range(0, len(requests), self._tile):
-            some = requests[start : start + self._tile]
-            params = np.tile(point, (self._tile, 1))
-            for row, request in zip(params, some, strict=False):
-                displaced(point, request, row)
-            found = forward(self._tiled, params, self.state, self.batch)
-            values.append(found[: len(some)])
-            moved.append(crossed(self._tiled, self._base, self._tile)[: len(some)])
-        self.passes += len(requests)
-        return np.concatenate(values), np.concatenate(moved)
+        return self.at_once(self.displaced(point, requests), len(requests), self._base)
+
+    def displaced(self, point: Array, requests: Sequence[Request]) -> Array:
+        """The points of some requests as rows, one for each copy in `tiled`."""
+        points = np.tile(point, (self._tile, 1))
+        for row, request in zip(points, requests, strict=False):
+            displaced(point, request, row)
+        return points
+
+    def at_once(self, params: Array, count: int, base: list[Array]) -> Answers:
+        """The first `count` values of an ensemble of twins, and whether each has crossed a kink."""
+        values = forward(self.tiled, params, self.state, self.batch)
+        return values[:count], self._tiled_sides.crossed(base, self._tile)[:count]
 
     @cached_property
-    def _tiled(self) -> Network:
+    def tiled(self) -> Network:
         """An ensemble of twins, after a test that it computes the same as the twin."""
         tiled = self.twin.tiled(self._tile)
         alone = forward(self.twin, self.point, self.state, self.batch)
@@ -145,6 +163,10 @@ class ModelProblem(Problem):
         if not np.allclose(together, alone, rtol=1e-9, atol=0, equal_nan=True):
             raise ValueError("this model does not compute the same as an ensemble")
         return tiled
+
+    @cached_property
+    def _tiled_sides(self) -> Sides:
+        return Sides(self.tiled)
 
     # the gradient
 
@@ -204,27 +226,6 @@ def forward(model: Network, params: Array, state: Array, batch: Any) -> Any:
         value = model.loss.forward(run_forward(model.layers, x, weights), target, weights)
         value = np.array(value + model.penalty())
     return value.sum().item() if params.ndim == 1 else value
-
-
-def signatures(model: Network) -> list[Array]:
-    """The side of each kink that every layer, the loss and the penalties are on."""
-    found = []
-    for _, layer in walk(model.layers):
-        signature = getattr(layer, "kink_signature", None)
-        if signature is not None and layer._inputs is not None:
-            found.append(signature(layer._inputs))
-    found.append(model.loss.kink_signature(model.loss._prediction, model.loss._target))
-    found += [penalty.kink_signature(params) for penalty, params, _ in model._penalised]
-    return [signature for signature in found if signature is not None]
-
-
-def crossed(model: Network, base: list[Array], rows: int = 1) -> Array:
-    """For each member of an ensemble, whether it is on another side of some kink."""
-    moved = np.zeros(rows, bool)
-    for now, before in zip(signatures(model), base, strict=True):
-        count = 1 if now.shape == before.shape else rows
-        moved |= (now != before).reshape(count, -1).any(axis=1)
-    return moved
 
 
 def known_forward(part: Any) -> bool:
