@@ -242,6 +242,29 @@ def test_ctrl_c_in_the_middle_of_an_iteration_ends_it_at_once(cls, press_ctrl_c,
 
 
 @every_method
+def test_ctrl_c_while_its_threads_end_leaves_none_of_them(cls, monkeypatch):
+    from mlpgrad.training.second_order.iterations import Iterations
+
+    told, close, before = [], Iterations.close, threads_alive()
+
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Iterations, "close", lambda self: (told.append(self), close(self)))
+    monkeypatch.setattr(Iterations, "join", interrupted)
+    method = cls()
+    history = train(moons(ensemble_size=3), method, epochs=2)
+    assert history.interrupted
+    copy.deepcopy(method)
+    monkeypatch.undo()
+    for loop in told:
+        loop.join()
+    assert len(told) == 3
+    assert threads_alive() == before
+    train(moons(), method, epochs=2)
+
+
+@every_method
 def test_stop_training_ends_it_after_the_iteration(cls):
     class Stop(mg.Callback):
         def on_epoch_end(self, epoch, logs):

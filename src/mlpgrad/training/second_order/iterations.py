@@ -53,9 +53,12 @@ class Iterations:
             raise self._error
 
     def close(self) -> None:
-        """End the loop, if it has not ended."""
+        """Tell the loop to end, if it has not ended; `join` waits for it."""
         self.closing = True
         self._go.release()
+
+    def join(self) -> None:
+        """Wait until the thread has ended."""
         self._thread.join()
 
     def _run(self) -> None:

@@ -80,9 +80,11 @@ class Minimizer(Method):
 
     def _close(self) -> None:
         """End the threads, and release the data and the networks."""
-        for search in self._searches:
+        searches, self._searches = self._searches, []  # whatever interrupts the wait below
+        for search in searches:
             search.iterations.close()
-        self._searches = []
+        for search in searches:
+            search.iterations.join()
 
     def _iterate(self, session: Session) -> bool:
         """Iterate to the end; return whether to restart with another objective."""
