@@ -73,7 +73,8 @@ def test_errors_are_told_apart():
 
     assert raised(mg.Dense, 4, 3) == "returned"
     assert raised(mg.Dense, 0, 3) == "own error"
-    assert raised(mg.Dense, 4) == "signature"
+    assert raised(mg.Dense, 4) == "own error"
+    assert raised(of_the_caller, 4) == "signature"
     assert raised(mg.load, "missing") == "own error"
     assert raised(open, "missing") == "file system"
     assert raised(of_the_caller) == "the caller's own error" or __file__

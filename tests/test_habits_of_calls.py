@@ -97,6 +97,13 @@ def test_an_argument_twice():
         mg.Dense(4, 3, in_features=4)
 
 
+def test_options_that_a_function_passes_on():
+    report = mg.assert_gradients(lambda p: p @ p, lambda p: 2 * p, np.ones(2), seed=7)
+    assert report.seed == 7
+    with pytest.raises(TypeError, match="check_gradient has no option 'sed'"):
+        mg.assert_gradients(lambda p: p @ p, lambda p: 2 * p, np.ones(2), sed=7)
+
+
 def test_errors_inside_a_function_stay_what_they_are():
     class Own(mg.Layer):
         def __init__(self, features):
@@ -124,6 +131,7 @@ def test_errors_inside_a_function_stay_what_they_are():
         ("mg.Adam(model.parameters)", "learning_rate expects a number or schedule"),
         ("mg.Sequential([mg.Dense(4, 3)], 'mse')", "Sequential takes layers by position"),
         ("mg.Activation('relu')", "Activation takes nothing by position"),
+        ("mg.datasets.split(x, y, 0.2, stratify=y)", "stratify expects True or False"),
     ],
 )
 def test_a_position_of_another_library(wrong, error, tmp_path):
@@ -131,6 +139,24 @@ def test_a_position_of_another_library(wrong, error, tmp_path):
     with pytest.raises(TypeError, match=error) as raised:
         eval(wrong, names)
     obey(str(raised.value), names)
+
+
+@pytest.mark.parametrize("activation", ["'relu'", "mg.ReLU()", "np.tanh", "None"])
+def test_an_activation_in_place_of_the_outputs(activation, tmp_path):
+    names = scene(tmp_path)
+    with pytest.raises(ValueError, match="out_features expects an int >= 1") as raised:
+        eval(f"mg.Dense(64, {activation})", names)
+    assert isinstance(obey(str(raised.value), names), mg.Dense)
+
+
+@pytest.mark.parametrize(
+    ("short", "whole"), [("acc", "accuracy"), ("val_l", "val_loss"), (0, "loss")]
+)
+def test_the_short_name_of_a_recorded_value(short, whole):
+    history = mg.History()
+    history.update(loss=[1.0], accuracy=[0.5], val_loss=[2.0])
+    with pytest.raises(KeyError, match=f"recorded are .*; write history\\['{whole}'\\]"):
+        history[short]
 
 
 @pytest.mark.parametrize("kind", ["EarlyStopping", "ReduceOnPlateau"])

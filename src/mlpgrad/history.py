@@ -81,5 +81,9 @@ class History(Record):
     def __missing__(self, name: Any) -> NoReturn:
         """Raise KeyError, which says what was recorded, and how to record a usual value."""
         recorded = f"recorded are {', '.join(self)}" if self else "nothing was recorded"
-        instead = advice(name, HISTORY) if isinstance(name, str) else "; write history['loss']"
+        longer = [each for each in self if isinstance(name, str) and each.startswith(name)]
+        if longer or not isinstance(name, str):
+            instead = f"; write history[{[*longer, 'loss'][0]!r}]"
+        else:
+            instead = advice(name, HISTORY)
         raise KeyError(f"History has no {name!r}; {recorded}{instead}")

@@ -135,11 +135,11 @@ def number(
     raise ValueError(f"{name} expects{bounded}, got {shown(value)}{fix}")
 
 
-def flag(value: Any, name: str) -> bool:
-    """Return `value` as a bool; 0 and 1 are also accepted."""
+def flag(value: Any, name: str, fix: str = "") -> bool:
+    """Return `value` as a bool; 0 and 1 are also accepted. `fix` is advice for the message."""
     if isinstance(value, (bool, np.bool_)) or (is_integer(value) and value in (0, 1)):
         return bool(value)
-    raise TypeError(f"{name} expects True or False, got {shown(value)}")
+    raise TypeError(f"{name} expects True or False, got {shown(value)}{'; ' * bool(fix)}{fix}")
 
 
 def text(value: Any, name: str, example: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -171,7 +172,7 @@ def suggesting(function: Function) -> Function:
         # co_varnames instead of a signature, since this runs at every call
         code = function.__code__
         known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        if not options.keys() <= set(known):
+        if not (code.co_flags & inspect.CO_VARKEYWORDS or options.keys() <= set(known)):
             reject_unknown_options(function.__name__, options, dict.fromkeys(known))
         try:
             return function(*args, **options)

@@ -9,6 +9,7 @@ import numpy as np
 from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
+from mlpgrad._core.habits.lines import STRATIFIED
 
 MOST_ROWS = 10_000_000_000
 RandomState = int | np.random.Generator | None
@@ -69,7 +70,7 @@ def split(
         )
     shuffle = arguments.flag(shuffle, "shuffle")
     if stratify is not None:
-        stratify = arguments.flag(stratify, "stratify")
+        stratify = arguments.flag(stratify, "stratify", f"write {STRATIFIED}")
     else:
         stratify = shuffle and y.ndim == 1 and y.dtype.kind in "biuUS"
     if stratify and not shuffle:

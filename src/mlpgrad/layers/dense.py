@@ -19,6 +19,7 @@ from mlpgrad._core.arrays import (
     sum_products,
     with_ones,
 )
+from mlpgrad._core.habits.calls import ARGUMENTS
 from mlpgrad.initializers import GlorotUniform, Initializer, Zeros
 from mlpgrad.layers.base import Layer
 
@@ -72,7 +73,8 @@ class Dense(Layer):
         initializer: Initializer | None = None,
     ) -> None:
         self.in_features = arguments.count(in_features, "Dense: in_features")
-        self.out_features = arguments.count(out_features, "Dense: out_features")
+        habit = "" if arguments.is_number(out_features) else f"write {ARGUMENTS['Dense']}"
+        self.out_features = arguments.count(out_features, "Dense: out_features", fix=habit)
         self.bias = arguments.flag(bias, "Dense: bias")
         if initializer is not None:
             arguments.instance(initializer, "Dense: initializer", Initializer, "HeNormal()")
