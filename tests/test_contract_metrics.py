@@ -108,6 +108,23 @@ def test_a_sample_of_weight_two_counts_as_two(cls, loss_class):
 
 
 @every_pair
+@pytest.mark.parametrize("equal_targets", [False, True])
+@pytest.mark.parametrize("odd", [0.3, -1e200, np.inf, np.nan])
+def test_a_sample_of_weight_zero_changes_nothing(cls, loss_class, odd, equal_targets):
+    loss, prediction, target = loss_data(loss_class)
+    prediction, weights = prediction.astype(float), np.random.default_rng(1).random((SAMPLES, 1))
+    counts = np.random.default_rng(2).random(SAMPLES) < 0.7
+    counts[0] = False
+    if equal_targets:
+        target[counts] = target[counts][0]
+    without = measured(example(cls), loss, prediction[counts], target[counts], weights[counts])
+    prediction[~counts], weights[~counts] = odd, 0
+    with np.errstate(all="ignore"):  # as in `evaluate`
+        found = measured(example(cls), loss, prediction, target, weights, 20)
+    np.testing.assert_allclose(found, without, rtol=1e-11, atol=1e-13)
+
+
+@every_pair
 def test_all_weights_zero_is_no_error(cls, loss_class):
     weights = np.zeros((SAMPLES, 1))  # warnings are errors here
     assert np.ndim(measured(example(cls), *loss_data(loss_class), weights, size=20)) == 0

@@ -147,7 +147,7 @@ class WeightedMeans:
         else:
             weights = weights.astype(np.float64, copy=False)
             self.weight = self.weight + np.add.reduce(weights, axis=(-2, -1))
-            values = values * (weights[..., 0] if one else weights)
+            values = weighted(values, weights[..., 0] if one else weights)
         total = np.add.reduce(values, axis=-1 if one else -2, dtype=np.float64)
         self.totals = self.totals + total
 
@@ -197,6 +197,12 @@ def known_metrics() -> dict[str, Metric]:
     """Return an example of each metric of mlpgrad, by its name in the logs."""
     examples = [cls.example() for cls in _subclasses(Metric)]
     return {metric.name: metric for metric in examples}
+
+
+def weighted(values: Array, weights: Array) -> Array:
+    """Return `values * weights`, and 0 where a weight is 0, even if the value is not finite."""
+    products = np.zeros(np.broadcast_shapes(values.shape, weights.shape))
+    return np.multiply(values, weights, out=products, where=weights != 0)
 
 
 def weighted_mean(total: Any, weight: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.metrics.base import Metric, weighted_mean
+from mlpgrad.metrics.base import Metric, weighted, weighted_mean
 from mlpgrad.metrics.outputs import compared_numbers
 
 if TYPE_CHECKING:
@@ -109,7 +109,9 @@ class R2(Metric):
     A value of 1 is perfect, and 0 is as good as predicting the mean of the targets, taken over all
     samples in all batches. For an output whose targets are all equal, the value is 1 if they are
     predicted exactly, else 0, as in scikit-learn's `r2_score`. The variance is accurate even far
-    from zero: Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance".
+    from zero: Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance". Where
+    squares leave the range of float64, the value is NaN or infinite: errors and deviations from
+    the mean have to be below 1e154, and above 1e-154 unless they are 0.
 
     Raises
     ------
@@ -135,8 +137,9 @@ class R2(Metric):
 class _Variances:
     """For each output: the mean of the targets, and sums of squares around it and of errors.
 
-    Targets are taken relative to the first one, `origin`, so that equal targets have exactly no
-    variance, and a common offset does not cost digits.
+    Targets are taken relative to the first one, `origin`, so that a common offset does not cost
+    digits. Whether they are all equal, and all predicted exactly, is known apart from the sums,
+    since rounding may leave a sum that should be 0, and the square of a small number is 0.
     """
 
     def __init__(self, metric: R2) -> None:
@@ -146,18 +149,24 @@ class _Variances:
         self.mean: Any = 0.0
         self.spread: Any = 0.0
         self.residual: Any = 0.0
+        self.least: Any = np.inf
+        self.most: Any = -np.inf
+        self.exact: Any = True
 
     def add(self, prediction: Array, target: Array, weights: Array | None, loss: Loss) -> None:
         numbers, target = compared_numbers(self.metric, prediction, target, loss)
         target = target.astype(np.float64, copy=False)
         if self.origin is None:
             self.origin = target[..., :1, :].copy()
-        t = target - self.origin
+        t, error = target - self.origin, numbers - target
         w = np.ones((t.shape[-2], 1)) if weights is None else weights.astype(np.float64)
-        weight = w.sum(axis=-2)
+        weight, counts = w.sum(axis=-2), w != 0
         mean = weighted_mean((w * t).sum(axis=-2), weight)
-        self._merge(weight, mean, (w * np.square(t - mean[..., None, :])).sum(axis=-2))
-        self.residual = self.residual + (w * np.square(numbers - target)).sum(axis=-2)
+        self._merge(weight, mean, weighted(np.square(t - mean[..., None, :]), w).sum(axis=-2))
+        self.residual = self.residual + weighted(np.square(error), w).sum(axis=-2)
+        self.exact = self.exact & ~(counts & (error != 0)).any(axis=-2)
+        self.least = np.minimum(self.least, np.where(counts, target, np.inf).min(axis=-2))
+        self.most = np.maximum(self.most, np.where(counts, target, -np.inf).max(axis=-2))
 
     def _merge(self, weight: Array, mean: Array, spread: Array) -> None:
         """Combine two sets of samples, as in Chan, Golub and LeVeque."""
@@ -169,7 +178,6 @@ class _Variances:
         self.weight = total
 
     def result(self) -> Any:
-        varies = self.spread > 0
+        varies = self.least < self.most
         share = self.residual / np.where(varies, self.spread, 1.0)
-        scores = np.where(varies, 1 - share, self.residual == 0)
-        return scores.mean(axis=-1)
+        return np.where(varies, 1 - share, self.exact).mean(axis=-1)

@@ -22,6 +22,7 @@ OF_TARGETS = {"baseline_accuracy"}
 ROWS_AT_ONCE = 1024  # bounds the memory, not the result
 
 
+@np.errstate(all="ignore")  # what overflows is inf or NaN in the result
 def evaluate(
     model: Network,
     x: Array,
