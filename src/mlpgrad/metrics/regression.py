@@ -158,15 +158,18 @@ class _Variances:
         target = target.astype(np.float64, copy=False)
         if self.origin is None:
             self.origin = target[..., :1, :].copy()
-        t, error = target - self.origin, numbers - target
-        w = np.ones((t.shape[-2], 1)) if weights is None else weights.astype(np.float64)
-        weight, counts = w.sum(axis=-2), w != 0
+        w = np.ones((target.shape[-2], 1)) if weights is None else weights.astype(np.float64)
+        self._add_errors(numbers - target, w)
+        t, weight = target - self.origin, w.sum(axis=-2)
         mean = weighted_mean((w * t).sum(axis=-2), weight)
         self._merge(weight, mean, weighted(np.square(t - mean[..., None, :]), w).sum(axis=-2))
-        self.residual = self.residual + weighted(np.square(error), w).sum(axis=-2)
-        self.exact = self.exact & ~(counts & (error != 0)).any(axis=-2)
-        self.least = np.minimum(self.least, np.where(counts, target, np.inf).min(axis=-2))
-        self.most = np.maximum(self.most, np.where(counts, target, -np.inf).max(axis=-2))
+        t, counts = np.broadcast_arrays(t, w != 0)
+        self.least = np.minimum(self.least, t.min(axis=-2, where=counts, initial=np.inf))
+        self.most = np.maximum(self.most, t.max(axis=-2, where=counts, initial=-np.inf))
+
+    def _add_errors(self, errors: Array, w: Array) -> None:
+        self.exact = self.exact & ~((w != 0) & (errors != 0)).any(axis=-2)
+        self.residual = self.residual + weighted(np.square(errors), w).sum(axis=-2)
 
     def _merge(self, weight: Array, mean: Array, spread: Array) -> None:
         """Combine two sets of samples, as in Chan, Golub and LeVeque."""
