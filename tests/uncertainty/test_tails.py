@@ -48,10 +48,13 @@ def test_normal_errors_stay_normal():
 
 
 def test_a_row_of_weight_2_counts_as_two():
-    errors = RNG.standard_t(5, size=(400, 1))
-    weights = RNG.integers(0, 3, size=(400, 1)).astype(float)
+    errors = RNG.standard_t(5, size=(4000, 1))
+    weights = RNG.integers(0, 3, size=(4000, 1)).astype(float)
     repeated = errors[:, 0].repeat(weights[:, 0].astype(int))[:, None]
-    assert kurtosis_of(errors, weights) == pytest.approx(kurtosis_of(repeated, None), rel=1e-4)
+    found = kurtosis_of(errors, weights)
+    assert found > 1
+    assert found == pytest.approx(kurtosis_of(repeated, None), rel=1e-4)
+    assert kurtosis_of(errors, 7 * weights) == pytest.approx(found, rel=1e-6)  # they are relative
 
 
 def rows(count, seed):
