@@ -292,7 +292,9 @@ def test_nothing_else_imports_the_inner_modules_of_the_checker():
     assert not inside
 
 
-@pytest.mark.parametrize(("net", "seed"), [("tanh", 18), ("tanh", 3), ("relu", 7), ("squared", 11)])
+@pytest.mark.parametrize(
+    ("net", "seed"), [("tanh", 18), ("tanh", 3), ("relu", 7), ("squared", 11), ("squared", 277)]
+)
 def test_an_error_of_a_few_billionths_is_found_in_a_layer_of_ones_own(net, seed):
     """A buffer in float32 moves the gradient by 1e-9 to 1e-7; truncation at order 2 hides that."""
     mutant = next(m for m in mutants.MUTANTS if m.name == "buffer_of_another_dtype")

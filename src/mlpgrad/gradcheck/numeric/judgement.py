@@ -145,11 +145,8 @@ def confirmed(finding: Finding, settings: Settings) -> Run[Finding]:
     direction, found = finding.direction, finding.estimate
     differs = finding.outcome is Outcome.DIFFERS
     in_range = found.smooth and found.bound <= TRUSTED * finding.scale
-    clear = abs(finding.error) > 10 * finding.tolerance
-    if all((differs, settings.knows_all_kinks, in_range, clear)):
-        # two estimates of order 4 may agree by accident, so that their bound is too small
-        again = yield from derivative.sixth_order(settings.along(direction), found.step / 2)
-        repeated = judge(direction, again, settings)
+    if all((differs, settings.knows_all_kinks, in_range, finding.excess > 10)):
+        repeated = yield from at_half_the_step(finding, settings)
         return repeated if repeated.outcome is Outcome.AGREES else finding
     steps = ladder(found, settings)
     smaller = yield from derivative.second_order(settings.along(direction), steps)
@@ -166,12 +163,27 @@ def confirmed(finding: Finding, settings: Settings) -> Run[Finding]:
     persists = any(repeats(finding, *pair, rough) for pair in zip(judged, smaller, strict=True))
     if not persists and rough is Roughness.NONE and steady(judged):
         finding, persists = judged[-1], True  # only the larger steps cross a kink
+    if not persists and rough is Roughness.NONE and in_range:  # truncation of order 2 may hide it
+        persists = same(finding, (yield from at_half_the_step(finding, settings)))
     if persists and (rough is Roughness.NOISE or settings.noisy):
         # if it is correct at a tiny step, f oscillates faster than larger steps can resolve
         persists = yield from differs_at_tiny(finding, settings)
     if persists and not settings.knows_all_kinks:
         return (yield from at_every_scale(finding, settings))
     return finding if persists else weaker or finding._replace(outcome=Outcome.UNSURE)
+
+
+def at_half_the_step(finding: Finding, settings: Settings) -> Run[Finding]:
+    """Judge again: two estimates of order 4 may agree by accident, so that a bound is too small."""
+    noise, step = settings.along(finding.direction), finding.estimate.step / 2
+    found = yield from derivative.sixth_order(noise, step)
+    return judge(finding.direction, found, settings)
+
+
+def same(finding: Finding, again: Finding) -> bool:
+    """Whether both differ by nearly the same error."""
+    near = abs(again.error - finding.error) < 0.3 * abs(finding.error)
+    return near and again.outcome is Outcome.DIFFERS
 
 
 def at_every_scale(finding: Finding, settings: Settings) -> Run[Finding]:
