@@ -1,8 +1,10 @@
-"""UCI regression on its official splits: evidence fits of one hidden layer, single and ensemble.
+"""UCI regression on its official splits: Bayesian networks of one hidden layer, and ensembles.
 
-The recipe was chosen by folds of training rows: one hidden layer of 50 tanh units (protein 100),
+The recipes were chosen by folds of training rows: one hidden layer of 50 tanh units (protein 100),
 standardised inputs and targets, and the defaults of `LevenbergMarquardt`. The number of epochs is
-the smaller of what still lowers the error on a held-out fold and what the time allows.
+the smaller of what still lowers the error on a held-out fold and what the time allows. A quarter of
+wine's rows is there twice, which an evidence fit takes for noise; on its inner folds, members with
+dropout that each leave out a fold, with a Laplace approximation after training, were better.
 """
 
 from __future__ import annotations
@@ -37,34 +39,54 @@ class Size(NamedTuple):
 SETS = {
     "yacht": Size(50, 8, 150, 20, "0.666 +- .049", -1.25),
     "energy": Size(50, 8, 150, 20, "0.539 +- .014", -1.21),
-    "wine": Size(50, 8, 100, 20, "0.622 +- .008", -0.93),
+    "wine": Size(50, 8, 1000, 20, "0.622 +- .008", -0.93),
     "power": Size(50, 4, 200, 20, "4.014 +- .037", -2.81),
     "protein": Size(100, 2, 80, 5, "4.274 +- .021", -2.87),
 }
 
 
-def split(folder: Path, name: str, index: int, smoke: bool) -> Figures:
-    """Measure one split: RMSE of members and ensemble, log likelihood, coverage, seconds."""
-    data, size = uci(folder, name), SETS[name]
-    test = data.test[index]
-    x, y = data.x[~test], data.y[~test]
-    model = mg.Sequential(
-        [mg.Standardize(x.shape[1]), mg.Dense(x.shape[1], size.hidden), mg.Tanh(),
-         mg.Dense(size.hidden, 1)],
-        loss=mg.HalfSquaredError(), target_scaling="standard", random_state=index,
+FOLDED, DROP, RATE, DECAY = "wine", 0.1, 5e-3, 1e-3
+"""The set whose members leave out folds, and their dropout, first rate and weight decay."""
+
+
+def network(name: str, features: int, seed: int) -> mg.Sequential:
+    """An ensemble of networks with one hidden layer."""
+    size = SETS[name]
+    return mg.Sequential(
+        [
+            *(mg.Standardize(features), mg.Dense(features, size.hidden), mg.Tanh()),
+            *([mg.Dropout(DROP)] if name == FOLDED else []),
+            mg.Dense(size.hidden, 1),
+        ],
+        loss=mg.HalfSquaredError(), target_scaling="standard", random_state=seed,
         ensemble_size=size.members,
     )  # fmt: skip
-    wall, cpu = time.perf_counter(), time.process_time()
-    stops = [mg.EarlyStopping(10)] if name == "wine" else []
-    options: dict[str, Any] = {"folds": True, "callbacks": stops} if name == "wine" else {}
+
+
+def train(model: mg.Sequential, name: str, x: Any, y: Any, smoke: bool) -> int:
+    """Train an ensemble that knows its uncertainty, and return the number of epochs."""
+    epochs = 2 if smoke else SETS[name].epochs
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mg.TrainingWarning)
-        epochs = 2 if smoke else size.epochs
-        history = model.fit(
-            x, y, optimizer=mg.LevenbergMarquardt(), epochs=epochs, verbose=0, **options
-        )
+        if name != FOLDED:
+            method = mg.LevenbergMarquardt()
+            return model.fit(x, y, optimizer=method, epochs=epochs, verbose=0).epochs
+        optimizer = mg.AdamW(mg.CosineDecay(RATE), weight_decay=DECAY)
+        model.fit(x, y, optimizer=optimizer, epochs=epochs, folds=True, verbose=0)
+        model.laplace(x, y)
+    return epochs
+
+
+def split(folder: Path, name: str, index: int, smoke: bool) -> Figures:
+    """Measure one split: RMSE of members and ensemble, log likelihood, coverage, seconds."""
+    data = uci(folder, name)
+    test = data.test[index]
+    x, y = data.x[~test], data.y[~test]
+    wall, cpu = time.perf_counter(), time.process_time()
+    model = network(name, x.shape[1], index)
+    epochs = train(model, name, x, y, smoke)
     seconds = {"seconds": time.perf_counter() - wall, "CPU": time.process_time() - cpu}
-    found: Figures = {"epochs": history.epochs, **seconds}
+    found: Figures = {"epochs": epochs, **seconds}
     prediction, y_test = model.predict(data.x[test]), data.y[test]
     errors = prediction - y_test
     found["single"] = float(np.sqrt(np.square(errors).mean(axis=(-2, -1))).mean())
@@ -107,8 +129,9 @@ def table(found: Mapping[str, Figures]) -> Table:
         "UCI regression by evidence fits",
         "Official splits; test RMSE in the unit of the target, log likelihood and coverage of "
         "95 % intervals of the ensemble, mean and standard error over the splits. One hidden layer "
-        "of 50 tanh units (protein 100), defaults of `LevenbergMarquardt`; wine by members that "
-        "each leave out a fold and stop on it. MC-dropout: Gal and Ghahramani 2016.",
+        "of 50 tanh units (protein 100), defaults of `LevenbergMarquardt`; wine, of whose rows a "
+        f"quarter is there twice, by members that each leave out a fold and train by AdamW with "
+        f"dropout {DROP}, with a Laplace approximation. MC-dropout: Gal and Ghahramani 2016.",
         [
             *("set", "splits", "MC-dropout", "its log likelihood"),
             *("single", "ensemble", "log likelihood", "coverage"),
@@ -120,7 +143,7 @@ def table(found: Mapping[str, Figures]) -> Table:
 
 SECTION = Section(
     "UCI regression on its official splits: 25 minutes with --processes 2",
-    repr(SETS),
+    f"{SETS}, {FOLDED} by folds: dropout {DROP}, rate {RATE}, decay {DECAY}",
     tuple(SETS),
     tasks,
     table,
