@@ -46,6 +46,7 @@ def scene(tmp_path):
         ),
     }
     data = {"x": X, "y": Y, "x2": X[:, :2], "y2": Y % 2, "path": path, "table": table}
+    data |= {"v": np.ones_like(model.params), "weights": model.get_weights()}
     made = {"model": model, "planar": planar, "history": history}
     made |= {"optimizer": optimizer, "early": early}
     return {"mg": mg, "mlpgrad": mlpgrad, "np": np, **objects, **data, **made, **ARGUMENTS}

@@ -58,14 +58,34 @@ def test_layers_without_a_list(wrong, tmp_path):
     obey(re.sub(r"\b(?=ReLU|Dense|Sequential\()", "mg.", message), names)
 
 
+METHODS = [
+    "backpropagate",
+    "copy",
+    "curvature",
+    "evaluate",
+    "fit",
+    "get_weights",
+    "hessian",
+    "hessian_vector_product",
+    "input_gradient",
+    "jacobian",
+    "laplace",
+    "log_likelihood",
+    "objective",
+    "per_example_gradients",
+    "predict",
+    "predict_classes",
+    "predict_proba",
+    "save",
+    "set_weights",
+    "summary",
+]
 FUNCTIONS = {
     **{f"mg.{name}": getattr(mg, name) for name in mg.__all__ if callable(getattr(mg, name))},
     **{f"mg.datasets.{name}": getattr(mg.datasets, name) for name in mg.datasets.__all__},
-    **{f"model.{name}": getattr(mg.Sequential, name) for name in ("fit", "evaluate", "predict")},
-    **{
-        f"model.{name}": getattr(mg.Sequential, name)
-        for name in ("predict_proba", "save", "summary")
-    },
+    **{f"model.{name}": getattr(mg.Sequential, name) for name in METHODS},
+    "history.plot": mg.History.plot,
+    "history.to_frame": mg.History.to_frame,
     "optimizer.step": mg.Optimizer.step,
     "initializer": mg.Initializer.__call__,
     "encoder.fit": TableEncoder.fit,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from mlpgrad._core.advice import advice
-from mlpgrad._core.described import unknown
+from mlpgrad._core.described import suggesting, unknown
 from mlpgrad._core.extras import require
 from mlpgrad._core.habits import HISTORY
 from mlpgrad.training.record import Record
@@ -49,6 +49,7 @@ class History(Record):
     >>> ax = history.plot()
     """
 
+    @suggesting
     def to_frame(self) -> Any:
         """Return a pandas DataFrame with one row per epoch (needs the extra `frame`).
 
@@ -64,6 +65,7 @@ class History(Record):
         frame = require("pandas", "frame").DataFrame(columns)
         return frame.rename_axis("epoch")
 
+    @suggesting
     def plot(self, ax: Any = None, *, names: Sequence[str] | None = None) -> Any:
         """Draw the loss curves: see `mlpgrad.plotting.learning_curves`; returns the Axes."""
         from mlpgrad.plotting import learning_curves

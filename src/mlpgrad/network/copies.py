@@ -10,6 +10,7 @@ import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
 from mlpgrad.network.fitting import Threaded
 from mlpgrad.network.storage import check_memory
 from mlpgrad.network.uncertain import Uncertainty
@@ -37,6 +38,7 @@ class Copied(Threaded):
             arguments.instance(found, "uncertainty", Uncertainty, "Noise(0.1)")
         self._uncertainty = found
 
+    @suggesting
     def member(self, index: int) -> Self:
         """Return a copy of network `index` of an ensemble as a separate model."""
         if self.ensemble_size is None:
@@ -53,6 +55,7 @@ class Copied(Threaded):
             vars(member)["encoder"] = self.encoder.member(int(index))
         return member
 
+    @suggesting
     def members(self, indices: Sequence[int] | Array) -> Self:
         """Return a copy of some networks of an ensemble as a separate ensemble."""
         if self.ensemble_size is None:

@@ -18,6 +18,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
 from mlpgrad.network.randomness import Seeded
 
 AnyNetwork = TypeVar("AnyNetwork", bound="Threaded")
@@ -211,6 +212,7 @@ class Threaded(Seeded):
             check_not_fitted(self)
             yield
 
+    @suggesting
     def copy(self) -> Self:
         """Return an independent copy, including parameters, statistics and generators."""
         with Reading(self) as network:

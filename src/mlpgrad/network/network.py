@@ -10,6 +10,7 @@ import numpy as np
 
 from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
 from mlpgrad._core.frames import column_names
 from mlpgrad._core.options import assignments
 from mlpgrad.layers.base import Layer
@@ -168,6 +169,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
 
     # one step
 
+    @suggesting
     def backpropagate(self, x: Any, y: Any, *, sample_weight: Any = None) -> Any:
         """Write dL/d(params) to `grads` and return the objective L, in training mode.
 
@@ -189,6 +191,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
         with self._alone():
             return self._step(*self._cast(x, y, sample_weight))
 
+    @suggesting
     def input_gradient(self, x: Any, y: Any, *, sample_weight: Any = None) -> Array:
         """Return dL/dx, in the shape of `x` (with a leading ensemble axis if there is one)."""
         first = self.layers[0]
@@ -203,6 +206,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
                 first.wants_input_delta = False
                 first.forget_buffers()
 
+    @suggesting
     def objective(
         self, x: Any, y: Any, *, sample_weight: Any = None
     ) -> Callable[[Any], tuple[Any, Array]]:
@@ -305,12 +309,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
         -------
         array (B, O) or (E, B, O)
             The output, in the model's dtype; with `target_scaling` in float64, in the units of the
-            targets.
-
-        Raises
-        ------
-        ValueError
-            If a scaling of inputs or targets is not fitted yet.
+            targets. It is a ValueError if a scaling of inputs or targets is not fitted yet.
         """
         x = self.checked_inputs(x)
         return self._predict_in_own_unit(x) if self._has_scaling else self._predict(x)

@@ -13,7 +13,7 @@ import numpy as np
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, Shape, Views
 from mlpgrad._core.calls import NotCalled
-from mlpgrad._core.described import Described, unknown
+from mlpgrad._core.described import Described, suggesting, unknown
 from mlpgrad.initializers import Initializer
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import link, walk
@@ -234,12 +234,14 @@ class Storage(Described):
         """Return consistent parameters and statistics, which must be read at once."""
         return self._params, self._state
 
+    @suggesting
     def get_weights(self) -> dict[str, Array]:
         """Return copies of all parameters and statistics, by name such as `layers[0].weights`."""
         params, state = self._weights()
         arrays = {slot.name: slot.view(params).copy() for slot in self.parameters}
         return arrays | {slot.name: slot.view(state).copy() for slot in self.statistics}
 
+    @suggesting
     def set_weights(self, weights: Mapping[str, Any]) -> None:
         """Set parameters and statistics by name, as returned by `get_weights`; all are required."""
         slots = {slot.name: slot.view(self._params) for slot in self.parameters}

@@ -219,6 +219,7 @@ class Answers(Network):
         average = arguments.flag(average, "average")
         return self._answer(self.loss.classes(self._outputs(x, samples, average)))
 
+    @suggesting
     def log_likelihood(
         self, x: Any, y: Any, *, sample_weight: Any = None, samples: int | None = None
     ) -> float:
