@@ -126,7 +126,7 @@ def table(found: Mapping[str, Figures]) -> Table:
         for name in SETS
     }
     return Table(
-        "UCI regression by evidence fits",
+        "UCI regression by Bayesian networks",
         "Official splits; test RMSE in the unit of the target, log likelihood and coverage of "
         "95 % intervals of the ensemble, mean and standard error over the splits. One hidden layer "
         "of 50 tanh units (protein 100), defaults of `LevenbergMarquardt`; wine, of whose rows a "
