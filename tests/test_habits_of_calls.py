@@ -170,12 +170,19 @@ def test_an_activation_in_place_of_the_outputs(activation, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("short", "whole"), [("acc", "accuracy"), ("val_l", "val_loss"), (0, "loss")]
+    ("short", "whole"),
+    [
+        ("acc", "accuracy"),
+        ("Val_Loss", "val_loss"),
+        ("val_l", "val_loss"),
+        (0, "loss"),
+        ("lr", "learning_rate"),
+    ],
 )
 def test_the_short_name_of_a_recorded_value(short, whole):
     history = mg.History()
-    history.update(loss=[1.0], accuracy=[0.5], val_loss=[2.0])
-    with pytest.raises(KeyError, match=f"recorded are .*; write history\\['{whole}'\\]"):
+    history.update(loss=[1.0], accuracy=[0.5], val_loss=[2.0], learning_rate=[0.1], lr_scale=[1])
+    with pytest.raises(KeyError, match=f"recorded are .*; write history\\[.{whole}.\\]"):
         history[short]
 
 
@@ -238,3 +245,9 @@ def test_an_option_of_another_library(owner, option, tmp_path):
         eval(call.replace("{}=1", ""), names)
     else:
         obey(str(error.value), names)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_called_on_the_class(name):
+    with pytest.raises(TypeError, match=rf"^{name} is called on an object; write model\.{name}\("):
+        getattr(mg.Sequential, name)()

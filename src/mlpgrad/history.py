@@ -83,9 +83,12 @@ class History(Record):
     def __missing__(self, name: Any) -> NoReturn:
         """Raise KeyError, which says what was recorded, and how to record a usual value."""
         recorded = f"recorded are {', '.join(self)}" if self else "nothing was recorded"
-        longer = [each for each in self if isinstance(name, str) and each.startswith(name)]
-        if longer or not isinstance(name, str):
-            instead = f"; write history[{[*longer, 'loss'][0]!r}]"
-        else:
-            instead = advice(name, HISTORY)
+        near = [each for each in self if _means(name, each)] if isinstance(name, str) else [*self]
+        instead = f"; write history[{near[0]!r}]" if near else advice(str(name), HISTORY)
         raise KeyError(f"History has no {name!r}; {recorded}{instead}")
+
+
+def _means(name: str, recorded: str) -> bool:
+    """Whether a name is a recorded one in another case, or the beginning of its last word."""
+    left = recorded.casefold().removeprefix(name.casefold())
+    return bool(name) and left != recorded.casefold() and not left.startswith("_")

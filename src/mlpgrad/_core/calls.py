@@ -62,6 +62,9 @@ def misfit(function: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Typ
     name, of = function.__name__, _place(function.__module__)
     signature, keys = inspect.signature(function), [name]
     if not isinstance(function, type) and "self" in signature.parameters:
+        if not args:
+            variable = NOUNS.get(function.__qualname__.split(".")[0], "model")
+            return TypeError(f"{name} is called on an object; write {variable}.{name}(...)")
         keys = [f"{cls.__name__}.{name}" for cls in type(args[0]).__mro__]
         of, args = f"{noun(type(args[0]))}.", args[1:]
         signature = signature.replace(parameters=[*signature.parameters.values()][1:])

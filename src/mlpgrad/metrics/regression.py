@@ -110,8 +110,8 @@ class R2(Metric):
     samples in all batches. For an output whose targets are all equal, the value is 1 if they are
     predicted exactly, else 0, as in scikit-learn's `r2_score`. The variance is accurate even far
     from zero: Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance". Where
-    squares leave the range of float64, the value is NaN or infinite: errors and deviations from
-    the mean have to be below 1e154, and above 1e-154 unless they are 0.
+    squares leave the range of float64, the value is NaN or infinite: the largest of the errors, and
+    of the deviations from the mean, has to be between 1e-154 and 1e154, or 0.
 
     Raises
     ------
@@ -137,14 +137,15 @@ class R2(Metric):
 class _Variances:
     """For each output: the mean of the targets, and sums of squares around it and of errors.
 
-    Targets are taken relative to the first one, `origin`, so that a common offset does not cost
-    digits. Whether they are all equal, and all predicted exactly, is known apart from the sums,
-    since rounding may leave a sum that should be 0, and the square of a small number is 0.
+    Targets are taken relative to the first one that counts, `origin`, so that a common offset does
+    not cost digits. Whether they are all equal, and all predicted exactly, is known apart from the
+    sums, since rounding may leave a sum that should be 0, and the square of a small number is 0.
     """
 
     def __init__(self, metric: R2) -> None:
         self.metric = metric
-        self.origin: Array | None = None
+        self.origin: Any = 0.0
+        self.started: Any = False
         self.weight: Any = 0.0
         self.mean: Any = 0.0
         self.spread: Any = 0.0
@@ -156,16 +157,23 @@ class _Variances:
     def add(self, prediction: Array, target: Array, weights: Array | None, loss: Loss) -> None:
         numbers, target = compared_numbers(self.metric, prediction, target, loss)
         target = target.astype(np.float64, copy=False)
-        if self.origin is None:
-            self.origin = target[..., :1, :].copy()
         w = np.ones((target.shape[-2], 1)) if weights is None else weights.astype(np.float64)
         self._add_errors(numbers - target, w)
-        t, weight = target - self.origin, w.sum(axis=-2)
+        t, counts = self._relative(target, w)
+        weight = w.sum(axis=-2)
         mean = weighted_mean((w * t).sum(axis=-2), weight)
         self._merge(weight, mean, weighted(np.square(t - mean[..., None, :]), w).sum(axis=-2))
-        t, counts = np.broadcast_arrays(t, w != 0)
         self.least = np.minimum(self.least, t.min(axis=-2, where=counts, initial=np.inf))
         self.most = np.maximum(self.most, t.max(axis=-2, where=counts, initial=-np.inf))
+
+    def _relative(self, target: Array, w: Array) -> tuple[Array, Array]:
+        """Return the targets relative to `origin`, 0 in rows of weight 0, and which rows count."""
+        target, counts = np.broadcast_arrays(target, w != 0)
+        first = np.take_along_axis(target, counts.argmax(axis=-2)[..., None, :], axis=-2)
+        self.origin = np.where(self.started, self.origin, first)
+        self.started = self.started | counts.any(axis=-2, keepdims=True)
+        t = np.zeros(target.shape)
+        return np.subtract(target, self.origin, out=t, where=counts), counts
 
     def _add_errors(self, errors: Array, w: Array) -> None:
         self.exact = self.exact & ~((w != 0) & (errors != 0)).any(axis=-2)

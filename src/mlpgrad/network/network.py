@@ -309,7 +309,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
         -------
         array (B, O) or (E, B, O)
             The output, in the model's dtype; with `target_scaling` in float64, in the units of the
-            targets. It is a ValueError if a scaling of inputs or targets is not fitted yet.
+            targets. Raises ValueError if a scaling of inputs or targets is not fitted yet.
         """
         x = self.checked_inputs(x)
         return self._predict_in_own_unit(x) if self._has_scaling else self._predict(x)
