@@ -145,8 +145,7 @@ class _Variances:
     def __init__(self, metric: R2) -> None:
         self.metric = metric
         self.origin: Any = 0.0
-        self.started: Any = False
-        self.weight: Any = 0.0
+        self.weight: Any = np.zeros(1)
         self.mean: Any = 0.0
         self.spread: Any = 0.0
         self.residual: Any = 0.0
@@ -170,8 +169,7 @@ class _Variances:
         """Return the targets relative to `origin`, 0 in rows of weight 0, and which rows count."""
         target, counts = np.broadcast_arrays(target, w != 0)
         first = np.take_along_axis(target, counts.argmax(axis=-2)[..., None, :], axis=-2)
-        self.origin = np.where(self.started, self.origin, first)
-        self.started = self.started | counts.any(axis=-2, keepdims=True)
+        self.origin = np.where(self.weight[..., None, :] > 0, self.origin, first)
         t = np.zeros(target.shape)
         return np.subtract(target, self.origin, out=t, where=counts), counts
 
