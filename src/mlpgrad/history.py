@@ -89,6 +89,6 @@ class History(Record):
 
 
 def _means(name: str, recorded: str) -> bool:
-    """Whether a name is a recorded one in another case, or the beginning of its last word."""
+    """Whether a name differs from a recorded one in case, or abbreviates it: acc for accuracy."""
     left = recorded.casefold().removeprefix(name.casefold())
     return bool(name) and left != recorded.casefold() and not left.startswith("_")

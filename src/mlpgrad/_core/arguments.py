@@ -139,7 +139,8 @@ def flag(value: Any, name: str, fix: str = "") -> bool:
     """Return `value` as a bool; 0 and 1 are also accepted. `fix` is advice for the message."""
     if isinstance(value, (bool, np.bool_)) or (is_integer(value) and value in (0, 1)):
         return bool(value)
-    raise TypeError(f"{name} expects True or False, got {shown(value)}{'; ' * bool(fix)}{fix}")
+    fix = f"; {fix}" if fix else ""
+    raise TypeError(f"{name} expects True or False, got {shown(value)}{fix}")
 
 
 def text(value: Any, name: str, example: str) -> str:

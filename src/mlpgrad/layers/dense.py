@@ -73,8 +73,8 @@ class Dense(Layer):
         initializer: Initializer | None = None,
     ) -> None:
         self.in_features = arguments.count(in_features, "Dense: in_features")
-        no_width = callable(out_features) or isinstance(out_features, (Layer, str, type(None)))
-        habit = f"write {ARGUMENTS['Dense']}" if no_width else ""
+        activation = callable(out_features) or isinstance(out_features, str | None)
+        habit = f"write {ARGUMENTS['Dense']}" if activation else ""
         self.out_features = arguments.count(out_features, "Dense: out_features", fix=habit)
         self.bias = arguments.flag(bias, "Dense: bias")
         if initializer is not None:
