@@ -16,7 +16,9 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import mlpgrad as mg
-from mlpgrad.sklearn import TabularMLPClassifier, TabularMLPRegressor
+from mlpgrad.sklearn import TabularMLPClassifier, TabularMLPRegressor, candidates
+from mlpgrad.sklearn.candidates import CANDIDATES, Table, mean_and_error
+from mlpgrad.sklearn.joining import joined
 
 FAST = {
     "hidden_layer_sizes": (16,),
@@ -175,6 +177,76 @@ def test_the_encoding_with_the_lowest_out_of_fold_loss_is_kept():
     losses = {choice.name: choice.loss for choice in found.candidates_}
     assert found.chosen_ == min(losses, key=losses.get) != "plain"
     assert found.oof_loss_ == losses[found.chosen_] < 0.5 * losses["plain"]
+    assert "plain" not in found.joined_
+
+
+ENCODINGS = ["plain", "quantile", "target"]
+
+
+@pytest.mark.parametrize("all_rows", [True, False])
+def test_joined_ensembles_predict_as_each_alone(all_rows, tmp_path):
+    table = Table(TABLE, INCOME[:, None], INCOME[:, None], None, np.arange(240) % 5)
+    recipe = TabularMLPRegressor(**FAST)
+    recipe._learn_target(INCOME)
+    recipe = recipe._recipe(240, np.random.RandomState(0))
+    tried = [CANDIDATES[name](name, table, recipe) for name in ENCODINGS]
+    models = [one.on_all_rows(table) if all_rows else one.model for one in tried]
+    whole = joined(models, tried[1].network)
+    each = np.concatenate([model.predict(TABLE) for model in models])
+    np.testing.assert_allclose(whole.predict(TABLE), each, rtol=1e-6)
+    assert whole.ensemble_size == 15
+    assert whole.in_features < sum(model.in_features for model in models)
+    whole.save(tmp_path / "model.npz")
+    np.testing.assert_array_equal(
+        mg.load(tmp_path / "model.npz").predict(TABLE), whole.predict(TABLE)
+    )
+
+
+def test_candidates_that_cannot_be_told_apart_predict_together(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(200, 3)), rng.integers(0, 2, 200)  # nothing to learn
+    options = FAST | {"candidates": ENCODINGS}
+    found = TabularMLPClassifier(**options).fit(x, y)
+    assert found.joined_ == ENCODINGS
+    assert found.model_.ensemble_size == 15
+    assert found.chosen_ == min(found.candidates_, key=lambda one: one.loss).name
+    np.testing.assert_allclose(
+        found.oof_score_, accuracy_score(y, found.oof_prediction_[:, 1] > 0.5)
+    )
+    each = expit(found.model_.predict(x)[..., 0].astype(float))
+    np.testing.assert_allclose(found.predict_proba(x)[:, 1], each.mean(axis=0), atol=1e-6)
+    monkeypatch.setattr(candidates, "MOST_FEATURES", 0)  # too much memory
+    alone = TabularMLPClassifier(**options).fit(x, y)
+    assert alone.joined_ == [found.chosen_]
+    assert alone.model_.ensemble_size == 5
+
+
+def test_the_standard_error_of_a_mean_counts_weights_as_rows():
+    values = np.random.default_rng(0).normal(size=50)
+    mean, error = mean_and_error(values, None)
+    assert (mean, error) == (values.mean(), pytest.approx(values.std() / np.sqrt(50)))
+    np.testing.assert_allclose(mean_and_error(values, np.full(50, 0.2)), (mean, error))
+    weights = np.r_[np.ones(50), np.zeros(30)]
+    more = np.r_[values, np.full(30, 1e9)]
+    np.testing.assert_allclose(mean_and_error(more, weights), (mean, error))
+
+
+@pytest.mark.parametrize("estimator", [TabularMLPClassifier, TabularMLPRegressor])
+def test_rows_of_weight_0_change_no_choice(estimator):
+    target = WEALTH if estimator is TabularMLPClassifier else INCOME
+    weights = (np.arange(240) % 6 > 0).astype(float)
+    wrong = np.where(weights > 0, target, target[::-1])
+    if estimator is TabularMLPRegressor:
+        wrong = np.where(weights > 0, target, 1e6 * target)
+    options = FAST | {"candidates": ["plain", "quantile", "evidence"], "max_epochs": 5}
+    folds = np.arange(240) % 5
+    found, other = (
+        estimator(**options).fit(TABLE, y, weights, folds=folds) for y in (target, wrong)
+    )
+    for one, same in zip(found.candidates_, other.candidates_, strict=True):
+        assert one[:-1] == same[:-1]  # all but the seconds
+    assert (found.chosen_, found.joined_) == (other.chosen_, other.joined_)
+    np.testing.assert_array_equal(found.oof_prediction_, other.oof_prediction_)
 
 
 def test_small_tables_with_little_noise_are_left_to_the_evidence():
@@ -275,11 +347,13 @@ def test_intervals_hold_new_targets_as_often_as_they_say():
 # files
 
 
-@pytest.mark.parametrize("candidate", ["plain", "target", "evidence"])
-def test_a_saved_model_takes_the_table(candidate, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "names", [["plain"], ["target"], ["evidence"], ["quantile", "target"]], ids=" ".join
+)
+def test_a_saved_model_takes_the_table(names, tmp_path, capsys):
     from mlpgrad.cli.command import main
 
-    few = np.s_[:60] if candidate == "evidence" else np.s_[:]
+    few = np.s_[:60] if names == ["evidence"] else np.s_[:]
     table = TABLE[few].assign(sold=lambda x: x.index % 3 == 0)
     income, wealth = INCOME[few], WEALTH[few]
     file, rows = str(tmp_path / "model.npz"), str(tmp_path / "rows.csv")
@@ -290,7 +364,7 @@ def test_a_saved_model_takes_the_table(candidate, tmp_path, capsys):
         lines = capsys.readouterr().out.splitlines()[1:]
         return np.array([line.split(",") for line in lines])
 
-    options = FAST | {"candidates": [candidate], "n_members": 2}
+    options = FAST | {"candidates": names, "n_members": 2}
     for labels in (wealth, np.where(income > 3500, "high", wealth)):
         found = TabularMLPClassifier(**options).fit(table, labels)
         found.model_.save(file)

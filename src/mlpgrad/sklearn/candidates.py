@@ -21,6 +21,10 @@ from mlpgrad.training.folds import Split
 
 AVERAGED = 0.99
 """Decay of the moving average of the weights per step: it spans about the last hundred steps."""
+CLEAR = 2
+"""The number of standard errors of a difference from which one candidate is clearly better."""
+MOST_FEATURES = 1 << 26
+"""The most features of all rows and members for which candidates predict together: 256 MiB."""
 LEAST_DECAY = 0.5
 """Decay per epoch, if an epoch has many steps."""
 
@@ -69,8 +73,10 @@ class Candidate:
         The ensemble, with its encoder.
     outputs : array (n, O)
         The out-of-fold output for each row.
+    losses : array (n,)
+        The loss of each of these outputs, in scaled units.
     loss, standard_error : float
-        The mean loss of these outputs, and its standard error.
+        Their mean, and its standard error.
     bar : float
         The lowest sum of loss and standard error of an earlier candidate: training that stays
         above it ends after a third of the patience.
@@ -81,6 +87,8 @@ class Candidate:
     """
 
     encoding: Callable[[], ColumnEncoding] = Standard
+    joinable = True
+    """Whether its networks have the form of the other candidates'."""
     turn = 0
     """Candidates are tried in this order: an early low loss ends the training of others sooner."""
 
@@ -94,7 +102,8 @@ class Candidate:
         self.outputs = history.oof_prediction
         curve = np.mean(history["val_loss"], axis=-1)
         self.common_epochs, self.common_loss = int(np.argmin(curve)) + 1, float(np.min(curve))
-        self.loss, self.standard_error = self._judged(table)
+        self.losses, self.weights = self._losses(table), table.weights
+        self.loss, self.standard_error = mean_and_error(self.losses, table.weights)
         self.seconds = time.perf_counter() - started
 
     @classmethod
@@ -107,23 +116,26 @@ class Candidate:
         encoder = TableEncoder(numeric=self.encoding()).plan(table.x)
         return encoder.fit_members(table.x, table.indicators, table.weights, None, rows)
 
-    def network(self, encoder: TableEncoder) -> Sequential:
-        """Make new networks for the features of an encoder."""
+    def network(self, encoder: TableEncoder, members: int | None = None) -> Sequential:
+        """Make new networks for the features of an encoder, as many as the recipe's if not said."""
         recipe = self.recipe
         widths = [encoder.width, *recipe.hidden]
         layers: list[Layer] = []
         for into, out in zip(widths, recipe.hidden, strict=False):
             layers += [Dense(into, out), ReLU()]
             layers += [Dropout(recipe.dropout)] if recipe.dropout else []
-        return self._model([*layers, Dense(widths[-1], recipe.outputs)], encoder, np.float32)
+        layers.append(Dense(widths[-1], recipe.outputs))
+        return self._model(layers, encoder, np.float32, members)
 
-    def _model(self, layers: list[Layer], encoder: TableEncoder, dtype: Any) -> Sequential:
+    def _model(
+        self, layers: list[Layer], encoder: TableEncoder, dtype: Any, members: int | None
+    ) -> Sequential:
         return Sequential(
             layers,
             loss=self.recipe.loss(),
             dtype=dtype,
             random_state=self.recipe.seed,
-            ensemble_size=self.recipe.members,
+            ensemble_size=members or self.recipe.members,
             target_scaling=self.recipe.target_scaling,
             encoder=encoder,
         )
@@ -147,21 +159,34 @@ class Candidate:
             verbose=int(recipe.progress),
         )
 
-    def _judged(self, table: Table) -> tuple[float, float]:
-        """Return the mean loss of the outputs, in scaled units, and its standard error."""
+    def _losses(self, table: Table) -> Array:
+        """Return the loss of each output, in scaled units; 0 for a row of weight 0."""
         loss, dtype = self.model.loss.reader(), np.dtype(np.float64)
         outputs, target = self.outputs.astype(dtype), table.target
+        counted = np.s_[:] if table.weights is None else table.weights > 0
         if self.recipe.target_scaling is not None:
-            mean, deviation = target.mean(axis=0), target.std(axis=0)
+            mean, deviation = target[counted].mean(axis=0), target[counted].std(axis=0)
             deviation = np.where(deviation > 0, deviation, 1)
             outputs, target = (outputs - mean) / deviation, (target - mean) / deviation
-        target = loss.cast(target, dtype)
+        losses = np.zeros(len(outputs))
+        outputs, target = outputs[counted], loss.cast(target[counted], dtype)
         loss.forward(outputs, target)
-        losses = loss.losses(outputs, target).copy()
-        weights = table.weights
-        mean_loss = np.average(losses, weights=weights)
-        spread = np.average((losses - mean_loss) ** 2, weights=weights)
-        return float(mean_loss), float(np.sqrt(spread / len(losses)))
+        losses[counted] = loss.losses(outputs, target)
+        return losses
+
+    def joins(self, best: Candidate) -> bool:
+        """Return whether its networks predict together with those of the best candidate.
+
+        They do unless its loss is clearly higher, by more than CLEAR standard errors of the mean
+        difference on the same rows, or the features of all members would take too much memory.
+        """
+        if self is best or not (self.joinable and best.joinable):
+            return self is best
+        width = max(one.model.in_features or 0 for one in (self, best))
+        if len(self.losses) * self.recipe.members * len(CANDIDATES) * width > MOST_FEATURES:
+            return False
+        difference, error = mean_and_error(self.losses - best.losses, self.weights)
+        return difference <= CLEAR * error
 
     def fits_all_rows(self) -> bool:
         """Return whether a common number of epochs is as good as stopping each member on its fold.
@@ -177,6 +202,17 @@ class Candidate:
         model = self.network(self._encoder(table, None))
         self.train(model, table, self.common_epochs, None)
         return model
+
+
+def mean_and_error(values: Array, weights: Array | None) -> tuple[float, float]:
+    """Return the weighted mean of the values (n,) and its standard error.
+
+    The weights count as (sum of weights)^2 / (sum of squares) rows: Kish 1965, "Survey sampling".
+    """
+    mean = np.average(values, weights=weights)
+    spread = np.average((values - mean) ** 2, weights=weights)
+    rows = len(values) if weights is None else weights.sum() ** 2 / np.square(weights).sum()
+    return float(mean), float(np.sqrt(spread / rows))
 
 
 class InQuantileBins(Candidate):
@@ -200,6 +236,7 @@ class ByEvidence(Candidate):
     not find. They need no validation rows, so the members may always train on all rows.
     """
 
+    joinable = False
     turn = 1
     units = 16
     iterations = 100
@@ -213,10 +250,10 @@ class ByEvidence(Candidate):
         params = cls.units * (features + 1 + recipe.outputs) + recipe.outputs
         return len(table.target) * recipe.outputs * params**2 <= cls.most_work
 
-    def network(self, encoder: TableEncoder) -> Sequential:
+    def network(self, encoder: TableEncoder, members: int | None = None) -> Sequential:
         outputs = self.recipe.outputs
         layers = [Dense(encoder.width, self.units), Tanh(), Dense(self.units, outputs)]
-        return self._model(layers, encoder, np.float64)
+        return self._model(layers, encoder, np.float64, members)
 
     def train(self, model: Sequential, table: Table, epochs: int, folds: Array | None) -> History:
         return model.fit(

@@ -137,9 +137,11 @@ Columns are recognized and encoded by `mlpgrad.tables.TableEncoder`: numbers, ca
 missing values. `encoder_.summary()` shows the kind of each. Several candidates are tried, which
 differ in the encoding of numbers and in how networks are trained. Each is an ensemble whose
 members train on all folds but one and stop on that fold, so that every row has an out-of-fold
-prediction; the candidate with the lowest out-of-fold loss is chosen. If a common number of epochs
-is as good as stopping each member on its own fold, within one standard error of that loss, the
-members are trained again on all rows.
+prediction. The candidate with the lowest out-of-fold loss is chosen, and the encodings whose loss
+is not clearly higher, by two standard errors of the difference, join it: the predictions of their
+members are averaged with equal weight. If a common number of epochs is as good as stopping each
+member on its own fold, within one standard error of that loss, the members are trained again on all
+rows.
 """
 
 TABULAR_OPTIONS = """
@@ -155,7 +157,7 @@ candidates : sequence of str, default=('plain', 'quantile', 'target', 'evidence'
     bins of equally many rows, or in bins where the target changes (`mlpgrad.tables.Standard`,
     `QuantileBins`, `TargetBins`). 'evidence' trains networks with a single layer of 16 tanh units
     by `mlpgrad.LevenbergMarquardt`, for small tables with little noise; it is left out if it would
-    take long.
+    take long, and predicts alone if it is chosen.
 rows : {'auto', 'folds', 'all'}, default='auto'
     Whether the members that predict are those that left out a fold each, or are trained again on
     all rows; 'auto' chooses as described above.
@@ -185,7 +187,10 @@ candidates_ : list of tuple
     The candidates that were tried: `name`, out-of-fold `loss` with `standard_error`, the best
     common number of `epochs`, whether the members may train on `all_rows`, and `seconds`.
 chosen_ : str
-    Name of the chosen candidate.
+    Name of the candidate with the lowest out-of-fold loss.
+joined_ : list of str
+    Names of the candidates that predict together: the chosen one, and those that are not clearly
+    worse. Others do not join if the features of all their members would take more than 256 MiB.
 all_rows_ : bool
     Whether the members have been trained on all rows.
 oof_loss_ : float
@@ -195,8 +200,8 @@ folds_ : array of shape (n_samples,)
 encoder_ : mlpgrad.tables.TableEncoder
     The encoder of `model_`, which turns columns into numbers.
 model_ : mlpgrad.Sequential
-    The ensemble, which takes tables. `model_.save(path)` writes all of it to a file, for
-    `mlpgrad.load` and the command `mlpgrad predict`.
+    The ensemble of all joined candidates, which takes tables. `model_.save(path)` writes all of it
+    to a file, for `mlpgrad.load` and the command `mlpgrad predict`.
 n_features_in_ : int
     Number of columns of the table.
 feature_names_in_ : array of str

@@ -24,6 +24,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.losses.base import Loss
 from mlpgrad.sklearn.advice import advising_on_frames
 from mlpgrad.sklearn.candidates import CANDIDATES, Candidate, Recipe, Table
+from mlpgrad.sklearn.joining import joined
 from mlpgrad.sklearn.options import sizes_of
 
 BATCHES = 10
@@ -93,7 +94,7 @@ class TabularMLP(BaseEstimator):
 
     @abstractmethod
     def _conclude(self, table: Table, weights: Array | None) -> None:
-        """Set the out-of-fold attributes and the calibration from the outputs `_outputs`.
+        """Set the out-of-fold attributes and the calibration from `_outputs (candidates, n, O)`.
 
         `weights` are those given by the user, without class weights.
         """
@@ -141,10 +142,12 @@ class TabularMLP(BaseEstimator):
         self.candidates_ = [Choice.of(candidate) for candidate in tried]
         best = min(tried, key=lambda candidate: candidate.loss)
         self.chosen_, self.oof_loss_ = best.name, best.loss
-        self.model_, self._outputs = best.model, best.outputs
         self.all_rows_ = self.rows == "all" or (self.rows == "auto" and best.fits_all_rows())
-        if self.all_rows_:
-            self.model_ = best.on_all_rows(table)
+        together = [candidate for candidate in tried if candidate.joins(best)]
+        self.joined_ = [candidate.name for candidate in together]
+        models = [one.on_all_rows(table) if self.all_rows_ else one.model for one in together]
+        self.model_ = joined(models, best.network) if len(models) > 1 else models[0]
+        self._outputs = np.stack([candidate.outputs for candidate in together])
         self.encoder_ = self.model_.encoder
         self._conclude(table, sample_weight)
         del self._outputs

@@ -125,7 +125,7 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
         self.temperature_ = 1.0
         if self.calibrate:
             self.temperature_ = _temperature(self._outputs, labels, table.weights)
-        self.oof_prediction_ = _probabilities(self._outputs / self.temperature_)
+        self.oof_prediction_ = _probabilities(self._outputs / self.temperature_).mean(axis=0)
         self.model_.uncertainty = None  # the temperature calibrates 'evidence', too
         logits = self.model_.layers[-1].params
         for name in logits:
@@ -191,11 +191,14 @@ def _probabilities(logits: Array) -> Array:
 
 
 def _temperature(logits: Array, labels: Array, weights: Array | None) -> float:
-    """Return the temperature with the smallest log-loss, between 1/10 and 10."""
+    """Return the temperature with the smallest log-loss of the mean, between 1/10 and 10.
+
+    The logits (C, n, O) are those of candidates whose probabilities are averaged.
+    """
     rows = np.arange(len(labels))
 
     def log_loss(log_temperature: float) -> float:
-        likelihood = _probabilities(logits / np.exp(log_temperature))[rows, labels]
+        likelihood = _probabilities(logits / np.exp(log_temperature)).mean(axis=0)[rows, labels]
         tiny = np.finfo(np.float64).tiny
         return -float(np.average(np.log(np.maximum(likelihood, tiny)), weights=weights))
 

@@ -102,16 +102,17 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
         return HalfSquaredError, self.n_outputs_, "standard"
 
     def _conclude(self, table: Table, weights: Array | None) -> None:
-        self.oof_prediction_ = self._as_given(self._outputs)
-        self.oof_score_ = float(r2_score(table.target, self._outputs, sample_weight=weights))
+        outputs = self._outputs.mean(axis=0)
+        self.oof_prediction_ = self._as_given(outputs)
+        self.oof_score_ = float(r2_score(table.target, outputs, sample_weight=weights))
         if self.model_.uncertainty is None:  # 'evidence' has estimated the noise
-            self.model_.uncertainty = self._noise(table)
+            self.model_.uncertainty = self._noise(table, outputs)
 
-    def _noise(self, table: Table) -> Noise:
+    def _noise(self, table: Table, outputs: Array) -> Noise:
         """Estimate the noise: the out-of-fold errors beyond the disagreement of the members."""
         with advising_on_frames():
             spread = self.model_.predict(table.x).var(axis=0)
-        squares = np.square(self._outputs - table.target)
+        squares = np.square(outputs - table.target)
         errors, known = (np.average(a, axis=0, weights=table.weights) for a in (squares, spread))
         least = np.maximum(LEAST_NOISE * errors, np.finfo(np.float32).tiny)
         return Noise(np.sqrt(np.maximum(errors - known, least)))

@@ -52,7 +52,7 @@ class ColumnEncoding(Described):
     _options_act = True
 
     of_numbers: ClassVar[bool] = True
-    sees_target: ClassVar[bool] = False
+    sees_target: bool = False
     scalars: ClassVar[tuple[str, ...]] = ()
     """Names in the state that hold one number; one that holds an array in a file is refused."""
 
