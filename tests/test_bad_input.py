@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
+from mlpgrad._core import documented
 
 
 def classifier(size=None, layers=None, loss=None):
@@ -466,3 +467,13 @@ def fitted(x=None, y=None, **options):
     x = np.ones((6, 1)) if x is None else x
     y = np.arange(6) % 3 if y is None else y
     return model.fit(x, y, optimizer=mg.SGD(0.1), epochs=1, verbose=0, **options)
+
+
+def test_to_accept_objects_costs_no_look_at_their_documentation(monkeypatch):
+    class Wider(mg.Dense):
+        """A class of the package below Dense, as some of its own."""
+
+    monkeypatch.setattr(Wider, "__module__", "mlpgrad.elsewhere")
+    monkeypatch.setattr(documented, "completed_docstring", pytest.fail)
+    layers = [mg.Dense(2, 3), mg.ReLU(), Wider(3, 1)]
+    assert mg.Sequential(layers, loss=mg.HalfSquaredError()).out_features == 1

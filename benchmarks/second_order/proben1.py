@@ -42,7 +42,7 @@ MEMBERS, ENSEMBLES = 60, 10
 """Networks of an ensemble, and ensembles by defaults: a row of cancer1 is 0.6 %."""
 
 
-def defaults(folder: Path, name: str, members: int) -> Figures:
+def defaults(folder: Path, name: str, members: int, ensembles: int) -> Figures:
     """Train ensembles by the library's defaults on the training and validation rows.
 
     The network has a hidden layer of 32 ReLU units; `Adam()` trains it in batches of 32. Members
@@ -51,7 +51,6 @@ def defaults(folder: Path, name: str, members: int) -> Figures:
     """
     data = proben1(folder, name)
     started = time.process_time()
-    ensembles = ENSEMBLES if members == MEMBERS else 1
     models, epochs = zip(*(_by_defaults(data, members, n) for n in range(ensembles)), strict=True)
     proba = [model.predict_proba(data.test.x, average=True) for model in models]
     errors = [float(100 * (one.argmax(axis=-1) != data.test.y).mean()) for one in proba]
@@ -144,7 +143,7 @@ class Prechelt(mg.Callback):
         self.session.settled = True
 
 
-def protocol(folder: Path, name: str, members: int) -> Figures:
+def protocol(folder: Path, name: str, members: int, _: int) -> Figures:
     """Train by the report's protocol: 60 runs of full-batch Rprop on the squared error."""
     data, known = proben1(folder, name), PUBLISHED[name]
     started, rng = time.process_time(), np.random.default_rng(0)
@@ -214,12 +213,12 @@ def _published(name: str) -> str:
     return f"{PUBLISHED[name].mean:.2f} +- {PUBLISHED[name].deviation:.2f}"
 
 
-def _tasks(run: Callable[[Path, str, int], Figures], options: Options) -> dict[str, Task]:
+def _tasks(run: Callable[[Path, str, int, int], Figures], options: Options) -> dict[str, Task]:
     """All sets, the slowest first, so that parallel processes end at about the same time."""
-    members = 5 if options.smoke else MEMBERS
+    size = (5, 1) if options.smoke else (MEMBERS, ENSEMBLES)
     names = options.chosen(PROBEN1) if options.sets or not options.smoke else ["cancer1"]
     return {
-        name: partial(run, options.data, name, members)
+        name: partial(run, options.data, name, *size)
         for name in sorted(names, key=lambda name: name not in ("thyroid1", "gene1", "soybean1"))
     }
 

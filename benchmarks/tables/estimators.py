@@ -244,7 +244,7 @@ RECIPE = {
     "epochs": (tabular.EPOCHS, tabular.STEPS),
     "patience": (tabular.PATIENCE, tabular.WAITED),
     "average": (candidates.AVERAGED, candidates.LEAST_DECAY),
-    "together": (candidates.CLEAR, candidates.MOST_FEATURES),
+    "together": (candidates.CLEAR, candidates.MOST_JOINED),
 }
 
 SECTION = Section(

@@ -1,6 +1,7 @@
 """The pair for tables: raw columns, members that leave out folds, a choice by loss."""
 
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 pytest.importorskip("sklearn")
 
 import pandas as pd
-from scipy.special import expit
+from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score, log_loss, r2_score
@@ -16,9 +17,17 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import mlpgrad as mg
-from mlpgrad.sklearn import TabularMLPClassifier, TabularMLPRegressor, candidates
-from mlpgrad.sklearn.candidates import CANDIDATES, Table, mean_and_error
+from mlpgrad.sklearn import TabularMLPClassifier, TabularMLPRegressor, candidates, tabular
+from mlpgrad.sklearn.candidates import (
+    CANDIDATES,
+    Candidate,
+    Table,
+    mean_and_error,
+    together,
+)
 from mlpgrad.sklearn.joining import joined
+from mlpgrad.sklearn.tabular_classifier import _temperature
+from mlpgrad.tables.features import Features
 
 FAST = {
     "hidden_layer_sizes": (16,),
@@ -202,23 +211,155 @@ def test_joined_ensembles_predict_as_each_alone(all_rows, tmp_path):
     )
 
 
-def test_candidates_that_cannot_be_told_apart_predict_together(monkeypatch):
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(200, 3)), rng.integers(0, 2, 200)  # nothing to learn
-    options = FAST | {"candidates": ENCODINGS}
-    found = TabularMLPClassifier(**options).fit(x, y)
-    assert found.joined_ == ENCODINGS
-    assert found.model_.ensemble_size == 15
-    assert found.chosen_ == min(found.candidates_, key=lambda one: one.loss).name
-    np.testing.assert_allclose(
-        found.oof_score_, accuracy_score(y, found.oof_prediction_[:, 1] > 0.5)
+@pytest.mark.parametrize("rows", ["all", "folds"])
+@pytest.mark.parametrize("estimator", [TabularMLPClassifier, TabularMLPRegressor])
+def test_candidates_that_cannot_be_told_apart_predict_together(estimator, rows, monkeypatch):
+    made, models = [], []
+    init, on_all_rows = Candidate.__init__, Candidate.on_all_rows
+    monkeypatch.setattr(
+        Candidate, "__init__", lambda self, *args: made.append(self) or init(self, *args)
     )
-    each = expit(found.model_.predict(x)[..., 0].astype(float))
-    np.testing.assert_allclose(found.predict_proba(x)[:, 1], each.mean(axis=0), atol=1e-6)
-    monkeypatch.setattr(candidates, "MOST_FEATURES", 0)  # too much memory
-    alone = TabularMLPClassifier(**options).fit(x, y)
-    assert alone.joined_ == [found.chosen_]
-    assert alone.model_.ensemble_size == 5
+
+    def retrained(self, table):
+        models.append((self.name, on_all_rows(self, table)))
+        return models[-1][1]
+
+    monkeypatch.setattr(Candidate, "on_all_rows", retrained)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3))
+    y = rng.integers(0, 2, 200) if estimator is TabularMLPClassifier else rng.normal(size=200)
+    found = estimator(**FAST | {"candidates": ENCODINGS, "rows": rows}).fit(x, y)
+    each = {one.name: one for one in made}
+    assert sorted(found.joined_) == ENCODINGS
+    best = min(each.values(), key=lambda one: one.loss)
+    assert found.chosen_ == found.joined_[0] == best.name
+    assert found.oof_loss_ == best.loss
+    temperature = getattr(found, "temperature_", 1)
+    alone = dict(models) if rows == "all" else {name: one.model for name, one in each.items()}
+    assert alone.keys() == each.keys()
+    answers = np.concatenate([alone[name].predict(x) for name in found.joined_])
+    answers = answers / temperature
+    np.testing.assert_allclose(found.model_.predict(x), answers, rtol=1e-5, atol=1e-6)
+    outputs = np.stack([each[name].outputs for name in found.joined_]).astype(float)
+    if estimator is TabularMLPRegressor:
+        np.testing.assert_allclose(found.oof_prediction_, outputs.mean(axis=0)[:, 0])
+        np.testing.assert_allclose(found.predict(x), answers.mean(axis=0)[:, 0], rtol=1e-5)
+        np.testing.assert_allclose(found.oof_score_, r2_score(y, found.oof_prediction_))
+        std = found.predict_std(x)
+        total = np.mean((found.oof_prediction_ - y) ** 2)  # noise and disagreement
+        assert np.mean(std**2) == pytest.approx(total, rel=1e-6)
+        return
+    shares = expit(outputs[..., 0] / temperature).mean(axis=0)
+    np.testing.assert_allclose(found.oof_prediction_[:, 1], shares)
+    np.testing.assert_allclose(found.oof_score_, accuracy_score(y, shares > 0.5))
+    for factor in (0.97, 1.03):
+        other = expit(outputs[..., 0] / (factor * temperature)).mean(axis=0)
+        assert log_loss(y, other) > log_loss(y, shares)
+
+
+class Tried:
+    """What a candidate found, for the choice among several."""
+
+    joinable = True
+    recipe = SimpleNamespace(members=5)
+
+    def __init__(self, losses, width=10, joinable=True):
+        self.losses, self.joinable = np.asarray(losses, float), joinable
+        self.loss = self.losses.mean()
+        self.outputs = np.random.default_rng().normal(size=(len(losses), 1))
+        self.model = SimpleNamespace(in_features=width)
+
+
+def test_two_standard_errors_of_the_difference_tell_candidates_apart():
+    rng = np.random.default_rng(0)
+    losses, noise = rng.normal(0, 10, 400), rng.normal(size=400)
+    noise = (noise - noise.mean()) / noise.std()
+    best, near, far = (Tried(losses + d) for d in (0, noise + 0.099, noise + 0.101))
+    assert together([near, best, far], None) == [best, near]
+    same = Tried(losses + noise + 0.05)
+    same.outputs = near.outputs  # predicts what another one does
+    assert together([near, best, same], None) == [best, near]
+    weights = np.r_[np.ones(200), np.zeros(200)]
+    other = Tried(losses + np.where(weights > 0, 1.0, -0.9) + 0.1 * noise)  # better elsewhere
+    assert together([best, other], None) == [best, other]
+    assert together([best, other], weights) == [best]
+
+
+def test_candidates_are_told_apart_with_the_weights_of_the_rows(monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        tabular, "together", lambda tried, weights: given.append(weights) or tried[:1]
+    )
+    weights = np.linspace(0, 1, 240)
+    options = FAST | {"max_epochs": 1, "class_weight": {"rich": 2.0, "poor": 3.0}}
+    TabularMLPClassifier(**options).fit(TABLE, WEALTH, weights)
+    np.testing.assert_allclose(given[0], weights * np.where(WEALTH == "rich", 2, 3))
+
+
+def test_one_temperature_calibrates_the_mean_of_the_candidates():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 500)
+    logits = 3 * rng.normal(size=(2, 500, 3)) + 2 * np.eye(3)[labels]
+    found = _temperature(logits, labels, None)
+    loss = {
+        factor: log_loss(labels, softmax(logits / (factor * found), axis=-1).mean(axis=0))
+        for factor in (0.98, 1, 1.02)
+    }
+    assert loss[1] < min(loss[0.98], loss[1.02])
+
+
+def test_another_kind_of_network_and_a_large_table_predict_alone(monkeypatch):
+    rng = np.random.default_rng(0)
+    best, other = (Tried(rng.normal(0, 1, 400) + d) for d in (0, 0.01))
+    evidence = Tried(best.losses + 0.001, joinable=False)
+    assert together([best, evidence, other], None) == [best, other]
+    evidence = Tried(best.losses - 0.001, joinable=False)
+    assert together([best, evidence, other], None) == [evidence]
+    other.model.in_features = 20
+    for most, expected in ((400 * 5 * 2 * 20, [best, other]), (400 * 5 * 2 * 20 - 1, [best])):
+        monkeypatch.setattr(candidates, "MOST_JOINED", most)
+        assert together([best, other], None) == expected
+    assert not CANDIDATES["evidence"].joinable
+    assert all(CANDIDATES[name].joinable for name in ENCODINGS)
+
+
+def test_a_candidate_named_twice_is_tried_once():
+    found = TabularMLPRegressor(**FAST | {"candidates": ["plain", "plain"]}).fit(TABLE, INCOME)
+    assert [one.name for one in found.candidates_] == found.joined_ == ["plain"]
+    small = FAST | {"candidates": ["evidence"] * 2}
+    found = TabularMLPRegressor(**small).fit(TABLE[:60], INCOME[:60])
+    assert isinstance(found.model_.uncertainty, mg.Laplace)
+
+
+def test_bins_of_columns_without_numbers_count_once():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"town": rng.choice(["Bonn", "Ulm"], 100), "new": rng.random(100) < 0.5})
+    found = TabularMLPRegressor(**FAST | {"candidates": ENCODINGS}).fit(table, rng.normal(size=100))
+    assert len(found.joined_) == found.model_.ensemble_size / 5 <= 2
+    found = TabularMLPRegressor(**FAST | {"candidates": ENCODINGS})
+    found.fit(table[["town"]], rng.normal(size=100))
+    assert found.joined_ == ["plain"]
+
+
+def test_many_rows_are_predicted_in_parts(monkeypatch):
+    options = FAST | {"candidates": ENCODINGS, "max_epochs": 2}
+    rng = np.random.default_rng(0)
+    found = TabularMLPRegressor(**options).fit(TABLE, rng.normal(size=240))
+    assert len(found.joined_) > 1
+    rows = pd.concat([TABLE] * 10)
+    parts = []
+    write = Features.astype
+
+    def counted(self, *args, **options):
+        parts.append(self.shape[-2])
+        return write(self, *args, **options)
+
+    monkeypatch.setattr(Features, "astype", counted)
+    for predict in (found.predict, found.predict_std):
+        parts.clear()
+        np.testing.assert_allclose(predict(rows), np.tile(predict(TABLE), 10), rtol=1e-6)
+        assert sum(parts) == 2640
+        assert max(parts) <= 1024
 
 
 def test_the_standard_error_of_a_mean_counts_weights_as_rows():
@@ -229,6 +370,8 @@ def test_the_standard_error_of_a_mean_counts_weights_as_rows():
     weights = np.r_[np.ones(50), np.zeros(30)]
     more = np.r_[values, np.full(30, 1e9)]
     np.testing.assert_allclose(mean_and_error(more, weights), (mean, error))
+    for scale in (1e-200, 1e200):
+        np.testing.assert_allclose(mean_and_error(more, scale * weights), (mean, error))
 
 
 @pytest.mark.parametrize("estimator", [TabularMLPClassifier, TabularMLPRegressor])

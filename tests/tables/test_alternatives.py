@@ -3,15 +3,8 @@
 import numpy as np
 import pytest
 
-from mlpgrad.tables import (
-    Alternatives,
-    OneHot,
-    QuantileBins,
-    Standard,
-    TableEncoder,
-    TargetBins,
-)
-from mlpgrad.tables.alternatives import joined
+from mlpgrad.tables import OneHot, QuantileBins, Standard, TableEncoder, TargetBins
+from mlpgrad.tables.alternatives import Alternatives, joined
 
 RNG = np.random.default_rng([0, 1])
 ROWS = 60
@@ -73,16 +66,55 @@ def test_a_table_of_categories_has_one_state_for_all_members():
     np.testing.assert_array_equal(places, [np.arange(3)] * 2)
 
 
-@pytest.mark.parametrize("wrong", [[], None, Standard(), "Standard", [OneHot()], [Standard]])
+@pytest.mark.parametrize(
+    "wrong",
+    [[], None, Standard(), "Standard", [OneHot()], [Standard], [Alternatives([Standard()])]],
+)
 def test_other_things_than_encodings_of_numbers_are_refused(wrong):
     with pytest.raises(TypeError, match="expects a list of encodings of numbers such as"):
         Alternatives(wrong)
 
 
-@pytest.mark.parametrize("which", [-1, 1, True, 0.0, "0"])
+@pytest.mark.parametrize("which", [-1, 2, False, 0.0, "0", None])
 def test_a_state_that_names_no_encoding_is_refused(which):
-    encoder = TableEncoder(Alternatives([Standard()])).fit(TABLE, TARGET)
+    encoder, _ = joined(encoders(Standard(), QuantileBins(4)), [3, 3])
     kept = encoder.snapshot()
     kept["states"][0][0]["which"] = which
     with pytest.raises(ValueError, match="encoder is inconsistent"):
         TableEncoder(encoder.numeric).restore(kept)
+
+
+def test_a_member_has_its_own_encoding_and_several_share_theirs():
+    encoder, _ = joined(encoders(Standard(), QuantileBins(4)), [3, 3])
+    assert "Alternatives([Standard(), QuantileBins(bins=4)])" in encoder.summary()
+    assert "size   Standard()" in encoder.member(0).summary()
+    assert "size   QuantileBins(bins=4)" in encoder.of_members([4, 5]).summary()
+    assert "Alternatives" in encoder.of_members([2, 3]).summary()
+    with pytest.raises(TypeError, match="'size' has another encoding for each of several members"):
+        TableEncoder(encoder.numeric).fit(TABLE, TARGET)
+
+
+def test_equal_states_of_members_are_written_once(monkeypatch):
+    encoder, _ = joined(encoders(Standard(), QuantileBins(4)), [3, 3])
+    again = TableEncoder(encoder.numeric)
+    kept = encoder.snapshot()
+    kept["states"] = [[dict(state) for state in each] for each in kept["states"]]  # as from a file
+    again.restore(kept)
+    calls = []
+    write = Alternatives.write
+    monkeypatch.setattr(Alternatives, "write", lambda *args: calls.append(1) or write(*args))
+    np.testing.assert_array_equal(again.transform(TABLE), encoder.transform(TABLE))
+    assert len(calls) == 2 * 2 * 2  # encoders, columns of numbers, encodings
+
+
+def test_features_are_computed_in_parts():
+    encoder, _ = joined(encoders(TargetBins(8, least_rows=2), QuantileBins(4)), [3, 3])
+    whole, features = encoder.transform(TABLE), encoder.features(TABLE)
+    assert features.shape == whole.shape == (6, ROWS, encoder.width)
+    part = features[..., 10:40, :]
+    np.testing.assert_array_equal(part.astype(np.float64), whole[:, 10:40])
+    np.testing.assert_array_equal(np.asarray(part[..., 25:99, :]), whole[:, 35:40])
+    plain = TableEncoder().fit({"a": [1.0, 2.0]})
+    late = plain.features({"a": [1.0] * 30 + [1e300]})[..., 20:, :]
+    with pytest.raises(ValueError, match="row 30: 1e\\+300 is too far"):
+        late.astype()

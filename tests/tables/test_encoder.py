@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from mlpgrad import tables
 from mlpgrad.tables import (
-    Alternatives,
     Codes,
     ColumnEncoding,
     OneHot,
@@ -26,7 +25,7 @@ from mlpgrad.tables import (
     TargetBins,
 )
 
-ENCODINGS = [Standard, Robust, QuantileBins, TargetBins, Alternatives, OneHot, Codes]
+ENCODINGS = [Standard, Robust, QuantileBins, TargetBins, OneHot, Codes]
 NUMERIC = [cls for cls in ENCODINGS if cls.of_numbers]
 
 

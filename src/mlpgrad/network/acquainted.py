@@ -12,9 +12,10 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.frames import check_columns, column_names
 from mlpgrad.losses.base import Loss
 from mlpgrad.network import boundary
-from mlpgrad.network.encoding import check_width, encoded
+from mlpgrad.network.encoding import check_width, features_of
 from mlpgrad.network.label_arrays import given_labels
 from mlpgrad.network.labels import Labels, classes_for, given, learnt
+from mlpgrad.network.prediction import ROWS_AT_ONCE
 from mlpgrad.network.storage import Storage
 
 if TYPE_CHECKING:
@@ -67,10 +68,19 @@ class Acquainted(Storage):
             If columns are missing, additional or in another order.
         """
         if self.encoder is not None:
-            x = encoded(self.encoder, x, self.lead)
+            x = features_of(self.encoder, x, self.lead).astype()
         elif type(x) is not np.ndarray:
             self.check_columns(x)
         return boundary.inputs(x, self.in_features, self.lead, self.dtype)
+
+    def inputs_to_predict(self, x: Any) -> Any:
+        """`checked_inputs`, but the features of many rows are computed in parts, when needed."""
+        if self.encoder is not None:
+            features = features_of(self.encoder, x, self.lead)
+            if features.shape[-2] > ROWS_AT_ONCE:
+                return features
+            return boundary.inputs(features.astype(), self.in_features, self.lead, self.dtype)
+        return self.checked_inputs(x)
 
     def checked_targets(
         self,

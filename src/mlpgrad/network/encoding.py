@@ -13,6 +13,7 @@ from mlpgrad.losses.base import Loss
 
 if TYPE_CHECKING:
     from mlpgrad.tables import TableEncoder
+    from mlpgrad.tables.features import Features
 
 
 def own_encoder(encoder: Any) -> TableEncoder | None:
@@ -26,15 +27,15 @@ def own_encoder(encoder: Any) -> TableEncoder | None:
     )
 
 
-def encoded(encoder: TableEncoder, x: Any, lead: Shape) -> Array:
-    """Return the features of a table, float32; raise ValueError if the encoder is not fitted."""
+def features_of(encoder: TableEncoder, x: Any, lead: Shape) -> Features:
+    """Return the features of a table; raise ValueError if the encoder is not fitted."""
     if not encoder.fitted:
         raise ValueError(
             "the model's encoder has not been fitted to a table yet; train with model.fit, or give "
             "an encoder that is fitted: Sequential(..., encoder=encoder.fit(table, y))"
         )
-    features = encoder.transform(x)
-    if features.ndim == 3 and features.shape[:1] != lead:
+    features = encoder.features(x)
+    if len(features.shape) == 3 and features.shape[:1] != lead:
         raise ValueError(
             f"the encoder is fitted for {features.shape[0]} members, but the model has "
             f"{lead[0] if lead else 1}; fit another encoder"

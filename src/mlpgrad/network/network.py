@@ -311,7 +311,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
             The output, in the model's dtype; with `target_scaling` in float64, in the units of the
             targets. Raises ValueError if a scaling of inputs or targets is not fitted yet.
         """
-        x = self.checked_inputs(x)
+        x = self.inputs_to_predict(x)
         return self._predict_in_own_unit(x) if self._has_scaling else self._predict(x)
 
     def predict_proba(self, x: Any) -> Array:

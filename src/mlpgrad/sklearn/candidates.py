@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,8 +23,8 @@ AVERAGED = 0.99
 """Decay of the moving average of the weights per step: it spans about the last hundred steps."""
 CLEAR = 2
 """The number of standard errors of a difference from which one candidate is clearly better."""
-MOST_FEATURES = 1 << 26
-"""The most features of all rows and members for which candidates predict together: 256 MiB."""
+MOST_JOINED = 1 << 26
+"""The most features of all training rows and members for which candidates predict together."""
 LEAST_DECAY = 0.5
 """Decay per epoch, if an epoch has many steps."""
 
@@ -102,7 +102,7 @@ class Candidate:
         self.outputs = history.oof_prediction
         curve = np.mean(history["val_loss"], axis=-1)
         self.common_epochs, self.common_loss = int(np.argmin(curve)) + 1, float(np.min(curve))
-        self.losses, self.weights = self._losses(table), table.weights
+        self.losses = self._losses(table)
         self.loss, self.standard_error = mean_and_error(self.losses, table.weights)
         self.seconds = time.perf_counter() - started
 
@@ -174,20 +174,6 @@ class Candidate:
         losses[counted] = loss.losses(outputs, target)
         return losses
 
-    def joins(self, best: Candidate) -> bool:
-        """Return whether its networks predict together with those of the best candidate.
-
-        They do unless its loss is clearly higher, by more than CLEAR standard errors of the mean
-        difference on the same rows, or the features of all members would take too much memory.
-        """
-        if self is best or not (self.joinable and best.joinable):
-            return self is best
-        width = max(one.model.in_features or 0 for one in (self, best))
-        if len(self.losses) * self.recipe.members * len(CANDIDATES) * width > MOST_FEATURES:
-            return False
-        difference, error = mean_and_error(self.losses - best.losses, self.weights)
-        return difference <= CLEAR * error
-
     def fits_all_rows(self) -> bool:
         """Return whether a common number of epochs is as good as stopping each member on its fold.
 
@@ -209,10 +195,32 @@ def mean_and_error(values: Array, weights: Array | None) -> tuple[float, float]:
 
     The weights count as (sum of weights)^2 / (sum of squares) rows: Kish 1965, "Survey sampling".
     """
+    if weights is not None:
+        weights = weights / weights.max()  # its squares do not overflow
     mean = np.average(values, weights=weights)
     spread = np.average((values - mean) ** 2, weights=weights)
     rows = len(values) if weights is None else weights.sum() ** 2 / np.square(weights).sum()
     return float(mean), float(np.sqrt(spread / rows))
+
+
+def together(tried: Sequence[Candidate], weights: Array | None) -> list[Candidate]:
+    """Return the best of the candidates, with those that cannot be told apart from it.
+
+    Their loss is higher by at most CLEAR standard errors of the mean difference on the same rows.
+    Candidates that predict the same, as bins of columns with two values do, count once. In a large
+    table, encodings can be told apart, and several would take long to predict: the best is alone.
+    """
+    best = min(tried, key=lambda candidate: candidate.loss)
+    found = [best]
+    for one in tried:
+        difference, error = mean_and_error(one.losses - best.losses, weights)
+        near = one.joinable and best.joinable and difference <= CLEAR * error
+        if near and not any(np.array_equal(one.outputs, other.outputs) for other in found):
+            found.append(one)
+    width = max(one.model.in_features or 0 for one in found)
+    if len(best.losses) * best.recipe.members * len(found) * width > MOST_JOINED:
+        return [best]
+    return found
 
 
 class InQuantileBins(Candidate):

@@ -137,11 +137,11 @@ Columns are recognized and encoded by `mlpgrad.tables.TableEncoder`: numbers, ca
 missing values. `encoder_.summary()` shows the kind of each. Several candidates are tried, which
 differ in the encoding of numbers and in how networks are trained. Each is an ensemble whose
 members train on all folds but one and stop on that fold, so that every row has an out-of-fold
-prediction. The candidate with the lowest out-of-fold loss is chosen, and the encodings whose loss
-is not clearly higher, by two standard errors of the difference, join it: the predictions of their
-members are averaged with equal weight. If a common number of epochs is as good as stopping each
-member on its own fold, within one standard error of that loss, the members are trained again on all
-rows.
+prediction. The candidate with the lowest out-of-fold loss is chosen. In small tables, other
+encodings join it whose loss is higher by at most two standard errors of the difference: the
+predictions of their members are averaged with equal weight. If, for the chosen candidate, a common
+number of epochs is as good as stopping each member on its own fold, within one standard error of
+its loss, all members are trained again on all rows.
 """
 
 TABULAR_OPTIONS = """
@@ -189,16 +189,18 @@ candidates_ : list of tuple
 chosen_ : str
     Name of the candidate with the lowest out-of-fold loss.
 joined_ : list of str
-    Names of the candidates that predict together: the chosen one, and those that are not clearly
-    worse. Others do not join if the features of all their members would take more than 256 MiB.
+    Names of the candidates that predict together: the chosen one, and encodings that join it. None
+    join 'evidence', or in tables so large that the features of all training rows and members would
+    be more than 2^26.
 all_rows_ : bool
     Whether the members have been trained on all rows.
 oof_loss_ : float
-    Out-of-fold loss of the chosen candidate.
+    Out-of-fold loss of the chosen candidate alone.
 folds_ : array of shape (n_samples,)
     The fold of each row.
 encoder_ : mlpgrad.tables.TableEncoder
-    The encoder of `model_`, which turns columns into numbers.
+    The encoder of `model_`, which turns columns into features; those of each member if several
+    encodings are joined.
 model_ : mlpgrad.Sequential
     The ensemble of all joined candidates, which takes tables. `model_.save(path)` writes all of it
     to a file, for `mlpgrad.load` and the command `mlpgrad predict`.

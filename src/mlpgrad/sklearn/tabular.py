@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses.base import Loss
 from mlpgrad.sklearn.advice import advising_on_frames
-from mlpgrad.sklearn.candidates import CANDIDATES, Candidate, Recipe, Table
+from mlpgrad.sklearn.candidates import CANDIDATES, Candidate, Recipe, Table, together
 from mlpgrad.sklearn.joining import joined
 from mlpgrad.sklearn.options import sizes_of
 
@@ -107,7 +107,7 @@ class TabularMLP(BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, folds: Any = None) -> Any:
-        """Fit networks to a table, and choose the best candidate.
+        """Fit networks to a table, and choose the candidates that predict.
 
         Parameters
         ----------
@@ -140,14 +140,15 @@ class TabularMLP(BaseEstimator):
         with advising_on_frames():
             tried = self._tried(table, recipe)
         self.candidates_ = [Choice.of(candidate) for candidate in tried]
-        best = min(tried, key=lambda candidate: candidate.loss)
+        best, *others = together(tried, table.weights)
         self.chosen_, self.oof_loss_ = best.name, best.loss
         self.all_rows_ = self.rows == "all" or (self.rows == "auto" and best.fits_all_rows())
-        together = [candidate for candidate in tried if candidate.joins(best)]
-        self.joined_ = [candidate.name for candidate in together]
-        models = [one.on_all_rows(table) if self.all_rows_ else one.model for one in together]
-        self.model_ = joined(models, best.network) if len(models) > 1 else models[0]
-        self._outputs = np.stack([candidate.outputs for candidate in together])
+        self.joined_ = [one.name for one in (best, *others)]
+        models = [
+            one.on_all_rows(table) if self.all_rows_ else one.model for one in (best, *others)
+        ]
+        self.model_ = joined(models, best.network) if others else models[0]
+        self._outputs = np.stack([one.outputs for one in (best, *others)])
         self.encoder_ = self.model_.encoder
         self._conclude(table, sample_weight)
         del self._outputs
@@ -210,12 +211,13 @@ class TabularMLP(BaseEstimator):
 
     def _names(self, table: Table, recipe: Recipe) -> list[str]:
         """Return the candidates to try: those of `candidates` that suit the table."""
-        unknown = [name for name in self.candidates if name not in CANDIDATES]
-        if unknown or not len(self.candidates):
+        names = list(dict.fromkeys(self.candidates))
+        unknown = [name for name in names if name not in CANDIDATES]
+        if unknown or not names:
             raise ValueError(
                 f"candidates expects some of {[*CANDIDATES]}, got {list(self.candidates)!r}"
             )
-        suiting = [name for name in self.candidates if CANDIDATES[name].suits(table, recipe)]
+        suiting = [name for name in names if CANDIDATES[name].suits(table, recipe)]
         if not suiting:
             raise ValueError(
                 f"candidates={list(self.candidates)!r} has no candidate that suits a table as "

@@ -17,27 +17,16 @@ from mlpgrad.tables.plan import Planned
 
 
 class Alternatives(ColumnEncoding):
-    """One of several encodings of numbers for each member of an ensemble.
+    """One of several encodings of numbers for each member of an ensemble; it cannot be learned.
 
-    The members of an ensemble that was joined from ensembles with different encodings have such an
-    encoder, as `model_` of `mlpgrad.sklearn.TabularMLPRegressor` may have. The state of a member
-    says which encoding is its own. A column that is learned anew gets the first one.
+    `joined` makes it. The state of a member is that of its own encoding, with the place of that
+    encoding in the list, `which`.
 
     Parameters
     ----------
     encodings : sequence of ColumnEncoding
         Encodings of numbers, at least one.
-
-    Examples
-    --------
-    >>> from mlpgrad.tables import Alternatives, QuantileBins, Standard, TableEncoder
-    >>> both = Alternatives([Standard(), QuantileBins(2)])
-    >>> TableEncoder(numeric=both).fit_transform([[1.0], [3.0]])
-    array([[-1.],
-           [ 1.]], dtype=float32)
     """
-
-    scalars = ("which",)
 
     def __init__(self, encodings: Sequence[ColumnEncoding]) -> None:
         known = isinstance(encodings, Sequence) and not isinstance(encodings, str)
@@ -47,11 +36,12 @@ class Alternatives(ColumnEncoding):
                 f"QuantileBins()], got {arguments.shown(encodings)}"
             )
         self.encodings = tuple(encodings)
-        self.sees_target = self.encodings[0].sees_target  # which learns
 
     def learn(self, column: Column, target: Array | None, weights: Array) -> State:
-        """Learn the state of the first encoding."""
-        return {"which": 0, **self.encodings[0].learn(column, target, weights)}
+        raise TypeError(
+            f"column {column.name!r} has another encoding for each of several members, which "
+            f"cannot be learned again; make a new TableEncoder"
+        )
 
     def names(self, state: State) -> list[str]:
         return self.encodings[state["which"]].names(state)
@@ -64,6 +54,14 @@ class Alternatives(ColumnEncoding):
         known = type(which) is int and 0 <= which < len(self.encodings)
         return known and self.encodings[which].is_sound(state)
 
+    def of_members(self, states: list[State]) -> tuple[ColumnEncoding, list[State]]:
+        """Return the encoding itself if the members have the same one."""
+        which = {state["which"] for state in states}
+        if len(which) > 1:
+            return self, states
+        own = [{name: v for name, v in state.items() if name != "which"} for state in states]
+        return self.encodings[which.pop()], own
+
     def most_features(self, column: Column) -> int:
         """Return the maximum number of features over the encodings."""
         return max(encoding.most_features(column) for encoding in self.encodings)
@@ -74,7 +72,8 @@ class Alternatives(ColumnEncoding):
 
 
 def _of_numbers(encoding: Any) -> bool:
-    return isinstance(encoding, ColumnEncoding) and encoding.of_numbers
+    of_numbers = isinstance(encoding, ColumnEncoding) and encoding.of_numbers
+    return of_numbers and not isinstance(encoding, Alternatives)
 
 
 class Joined(NamedTuple):
@@ -105,9 +104,9 @@ def joined(encoders: Sequence[TableEncoder], members: Sequence[int]) -> Joined:
         if encoding is not None and encoding.of_numbers:
             encoding = Alternatives([column.encoding for column in columns if column.encoding])
             learnt = [
-                {"which": which, **state}
+                state
                 for which, (one, size) in enumerate(zip(kept, members, strict=True))
-                for state in _of_each(one["states"][number], size)
+                for state in _of_each(one["states"][number], which, size)
             ]
         width = max(column.width for column in columns)
         plan.append(list(columns[0]._replace(encoding=encoding, width=width)))
@@ -126,6 +125,7 @@ def joined(encoders: Sequence[TableEncoder], members: Sequence[int]) -> Joined:
     return Joined(encoder, places)
 
 
-def _of_each(states: Sequence[State], members: int) -> Sequence[State]:
-    """Return the state of each member, of which there may be one for all."""
-    return [*states] * members if len(states) == 1 else states
+def _of_each(states: Sequence[State], which: int, members: int) -> list[State]:
+    """Return the state of each member of one ensemble, of which there may be one for all."""
+    found: list[State] = [{"which": which, **state} for state in states]
+    return found * members if len(found) == 1 else found

@@ -52,7 +52,7 @@ class ColumnEncoding(Described):
     _options_act = True
 
     of_numbers: ClassVar[bool] = True
-    sees_target: bool = False
+    sees_target: ClassVar[bool] = False
     scalars: ClassVar[tuple[str, ...]] = ()
     """Names in the state that hold one number; one that holds an array in a file is refused."""
 
@@ -86,6 +86,10 @@ class ColumnEncoding(Described):
     def is_sound(self, state: State) -> bool:
         """Return whether a state from a file has the sizes of one that `learn` returned."""
         return all(np.ndim(state[name]) == 0 for name in self.scalars)
+
+    def of_members(self, states: list[State]) -> tuple[ColumnEncoding, list[State]]:
+        """Return the encoding and the states for members of an ensemble that have these states."""
+        return self, states
 
     def most_features(self, column: Column) -> int:
         """Return the maximum number of features of this column or of any subset of its rows."""
@@ -131,10 +135,11 @@ class NumericEncoding(ColumnEncoding):
             out[missing, :parts] *= self.median_where_missing
             out[:, parts] = missing
         if not np.isfinite(out[:, :parts]).all():
-            row = int((~np.isfinite(out[:, :parts])).any(axis=1).argmax())
+            place = int((~np.isfinite(out[:, :parts])).any(axis=1).argmax())
+            row, number = column.first + place, column.numbers[place]
             raise ValueError(
-                f"column {column.name!r}, row {row}: {column.numbers[row]} is too far from the "
-                "numbers in training to be scaled; check that the units are the same"
+                f"column {column.name!r}, row {row}: {number} is too far from the numbers in "
+                "training to be scaled; check that the units are the same"
             )
 
     median_where_missing: ClassVar[bool] = True

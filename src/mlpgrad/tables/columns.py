@@ -32,6 +32,8 @@ class Column(NamedTuple):
     """The distinct levels, sorted."""
     categorical: bool = False
     """Whether the column has codes and levels; otherwise it has numbers."""
+    first: int = 0
+    """The place of its first row in the table."""
 
     @property
     def missing(self) -> Array:
@@ -39,7 +41,11 @@ class Column(NamedTuple):
         missing: Array = self.codes < 0 if self.categorical else np.isnan(self.numbers)
         return missing
 
-    def take(self, rows: Array) -> Column:
+    def part(self, rows: range) -> Column:
+        """Return neighbouring rows, which know their places."""
+        return self.take(slice(rows.start, rows.stop))._replace(first=self.first + rows.start)
+
+    def take(self, rows: Array | slice) -> Column:
         """Return some of its rows."""
         if self.categorical:
             return self._replace(codes=self.codes[rows])

@@ -15,6 +15,7 @@ from mlpgrad._core.stateful import Stateful
 from mlpgrad.datasets.fields import MISSING, Fields
 from mlpgrad.tables.base import ColumnEncoding, State
 from mlpgrad.tables.categories import OneHot
+from mlpgrad.tables.features import Encoded, Features
 from mlpgrad.tables.frames import RawTable, raw_table
 from mlpgrad.tables.numeric import Standard
 from mlpgrad.tables.plan import (
@@ -25,8 +26,10 @@ from mlpgrad.tables.plan import (
     encoding_or,
     feature_names,
     learnt,
+    of_members,
     planned,
     read_column,
+    shared,
     shrunk,
     summary,
 )
@@ -202,23 +205,7 @@ class TableEncoder(Described, Stateful):
             If a column is missing, did not exist in training, or holds something else than in
             training; the message says where, and how to fix it.
         """
-        self._check_fitted()
-        table = raw_table(x)
-        check_names(self._plan, table)
-        lead = () if self._members is None else (self._members,)
-        out = np.zeros((*lead, table.rows, self.width), np.float32)
-        start = 0
-        for column, states in zip(self._plan, self._states, strict=True):
-            if column.encoding is None:
-                continue
-            read = read_column(table[column.name], column.encoding, self._fields)
-            features = out[..., start : start + column.width]
-            for member, state in enumerate(states):
-                column.encoding.write(read, state, features if lead == () else features[member])
-            if lead and len(states) == 1:
-                features[1:] = features[0]
-            start += column.width
-        return out
+        return self.features(x).astype()
 
     @suggesting
     def fit_transform(self, x: Any, y: Any = None, *, sample_weight: Any = None) -> Array:
@@ -226,6 +213,19 @@ class TableEncoder(Described, Stateful):
         return self.fit(x, y, sample_weight=sample_weight).transform(x)
 
     # methods for models
+
+    def features(self, x: Any) -> Features:
+        """Return the features of a table, which can be computed in parts."""
+        self._check_fitted()
+        table = raw_table(x)
+        check_names(self._plan, table)
+        columns = [
+            Encoded(read_column(table[name], encoding, self._fields), encoding, states, width)
+            for (name, encoding, _, width, _), states in zip(self._plan, self._states, strict=True)
+            if encoding is not None
+        ]
+        lead = () if self._members is None else (self._members,)
+        return Features(columns, lead, self.width, range(table.rows))
 
     def plan(self, x: Any) -> Self:
         """Recognize the columns, and reserve all features that they may need.
@@ -287,10 +287,11 @@ class TableEncoder(Described, Stateful):
         twin = copy.deepcopy(self)
         if self._members is not None:
             twin._members = None if alone else len(members)
-            twin._states = [
-                [states[i] for i in members] if len(states) > 1 else states
-                for states in twin._states
+            kept = [
+                of_members(column, [states[i] for i in members] if len(states) > 1 else states)
+                for column, states in zip(twin._plan, twin._states, strict=True)
             ]
+            twin._plan, twin._states = [[*each] for each in zip(*kept, strict=True)]
         return twin
 
     def member(self, index: int) -> Self:
@@ -339,7 +340,7 @@ class TableEncoder(Described, Stateful):
         """Restore the result of `snapshot`."""
         kept = copy.deepcopy(dict(snapshot))
         plan = [Planned(*column) for column in kept["plan"]]
-        states, members = kept["states"], kept["members"]
+        states, members = [*map(shared, kept["states"])], kept["members"]
         check_restored(plan, states, members, self._fields)
         self._plan, self._states, self._members = plan, states, members
 

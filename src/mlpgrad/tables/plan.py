@@ -11,6 +11,7 @@ import numpy as np
 from mlpgrad._core import arguments
 from mlpgrad._core.advice import nearest
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.changes import same
 from mlpgrad.datasets.fields import Fields
 from mlpgrad.tables.base import ColumnEncoding, State
 from mlpgrad.tables.categories import Codes
@@ -54,7 +55,8 @@ def check_restored(plan: list[Planned], states: Any, members: Any, fields: Any) 
         for column, each in zip(plan, states, strict=False) if sound else ():
             if column.encoding is not None:
                 sound = sound and len(each) in {1, members or 1}
-                sound = sound and all(_encodes(column, state, fields) for state in each)
+                distinct = {id(state): state for state in each}.values()
+                sound = sound and all(_encodes(column, state, fields) for state in distinct)
     except Exception as error:
         raise ValueError(f"its description of a table's encoder cannot be used: {error}") from error
     if not sound:
@@ -204,6 +206,22 @@ def shrunk(column: Planned, states: Sequence[State]) -> Planned:
     if isinstance(column.encoding, Codes):
         codes = column.encoding.most_codes(states[0]["levels"])
     return column._replace(width=len(column.encoding.names(states[0])), codes=codes)
+
+
+def of_members(column: Planned, states: list[State]) -> tuple[Planned, list[State]]:
+    """Return the plan and the states for some members of an ensemble."""
+    if column.encoding is None:
+        return column, states
+    encoding, states = column.encoding.of_members(states)
+    return column._replace(encoding=encoding), states
+
+
+def shared(states: Sequence[State]) -> list[State]:
+    """Return states among which a member that has the state of the one before shares it."""
+    found: list[State] = []
+    for state in states:
+        found.append(found[-1] if found and same(found[-1], state) else state)
+    return found
 
 
 def feature_names(column: Planned, states: Sequence[State]) -> list[str]:

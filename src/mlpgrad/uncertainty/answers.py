@@ -117,7 +117,7 @@ class Answers(Network):
             if type(x) is np.ndarray and self.encoder is None:
                 x = boundary.inputs(x, self.in_features, self.lead, self.dtype)
             else:
-                x = self.checked_inputs(x)
+                x = self.inputs_to_predict(x)
             return self._predict_in_own_unit(x) if self._has_scaling else self._predict(x)
         std = arguments.flag(std, "std")
         if interval is not None:
@@ -330,6 +330,6 @@ class Answers(Network):
         return found
 
 
-def _checked(network: Network, x: Any) -> Array:
+def _checked(network: Network, x: Any) -> Any:
     network.check_fitted()
-    return network.checked_inputs(x)
+    return network.inputs_to_predict(x)
