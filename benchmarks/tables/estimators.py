@@ -113,7 +113,8 @@ def figures(data: Path, name: str, method: str, seed: int, smoke: bool) -> Figur
         error = float(100 * np.mean(prediction != split.y_test))
     found = {"error": error, "seconds": seconds, "test rows": len(split.y_test)}
     if method == OURS:
-        found |= {"chosen": " + ".join(estimator.joined_), "all rows": estimator.all_rows_}
+        names = [one.name for one in estimator.candidates_ if one.name in estimator.joined_]
+        found |= {"chosen": " + ".join(names), "all rows": estimator.all_rows_}
     return found
 
 
