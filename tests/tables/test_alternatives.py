@@ -75,6 +75,14 @@ def test_other_things_than_encodings_of_numbers_are_refused(wrong):
         Alternatives(wrong)
 
 
+@pytest.mark.parametrize("states", [None, 7, [[{}]], [7] * 4, [None] * 4, {"a": 1}])
+def test_states_of_another_form_are_refused(states):
+    encoder, _ = joined(encoders(Standard(), QuantileBins(4)), [3, 3])
+    kept = encoder.snapshot() | {"states": states}
+    with pytest.raises(ValueError, match="description of a table's encoder"):
+        TableEncoder(encoder.numeric).restore(kept)
+
+
 @pytest.mark.parametrize("which", [-1, 2, False, 0.0, "0", None])
 def test_a_state_that_names_no_encoding_is_refused(which):
     encoder, _ = joined(encoders(Standard(), QuantileBins(4)), [3, 3])

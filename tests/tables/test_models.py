@@ -180,6 +180,42 @@ def test_a_file_holds_the_encoder(size, tmp_path):
     np.testing.assert_array_equal(again.predict(table), model.predict(table))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [None, 2])
+def test_many_rows_are_answered_as_few(size, dtype):
+    rng = np.random.default_rng(0)
+    table = {"a": rng.normal(size=700), "town": rng.choice(["Bonn", "Ulm"], 700)}
+    y = table["a"][:, None] + 0.1 * rng.normal(size=(700, 1))
+    encoder = TableEncoder(TargetBins(4)).plan(table)
+    model = mg.Sequential(
+        [mg.Dense(encoder.width, 4), mg.Tanh(), mg.Dropout(0.2), mg.Dense(4, 1)],
+        loss=mg.HalfSquaredError(),
+        dtype=dtype,
+        random_state=0,
+        ensemble_size=size,
+        target_scaling="standard",
+        encoder=encoder,
+    )
+    model.fit(table, y, optimizer=mg.Adam(0.01), epochs=3, verbose=0)
+    many = {name: np.concatenate([values] * 3) for name, values in table.items()}
+
+    def check(predict):
+        for found, expected in zip(_pair(predict(many)), _pair(predict(table)), strict=True):
+            np.testing.assert_allclose(found, np.concatenate([expected] * 3, axis=-2), rtol=1e-5)
+
+    check(model.predict)
+    for known in (mg.Noise.fit(model, table, y), model.laplace(table, y)):
+        model.uncertainty = known
+        check(lambda x: model.predict(x, std=True))
+        check(lambda x: model.predict(x, interval=0.9))
+    assert model.predict(many, samples=3).shape[-2:] == (2100, 1)
+    assert model.predict(many, std=True, samples=3).std.shape == (2100, 1)
+
+
+def _pair(found):
+    return found if isinstance(found, tuple) else (found,)
+
+
 @pytest.mark.slow
 def test_a_new_process_answers_with_the_same_numbers(tmp_path):
     model, table, _ = trained()

@@ -22,14 +22,13 @@ from mlpgrad.tables.plan import (
     Planned,
     by_column,
     check_names,
-    check_restored,
     encoding_or,
     feature_names,
     learnt,
     of_members,
     planned,
     read_column,
-    shared,
+    restored,
     shrunk,
     summary,
 )
@@ -215,7 +214,10 @@ class TableEncoder(Described, Stateful):
     # methods for models
 
     def features(self, x: Any) -> Features:
-        """Return the features of a table, which can be computed in parts."""
+        """Return what `transform` returns, computed for some rows at a time: by `np.asarray`.
+
+        Slices such as `features[..., 10:20, :]` are computed alone. Errors are the same.
+        """
         self._check_fitted()
         table = raw_table(x)
         check_names(self._plan, table)
@@ -340,9 +342,8 @@ class TableEncoder(Described, Stateful):
         """Restore the result of `snapshot`."""
         kept = copy.deepcopy(dict(snapshot))
         plan = [Planned(*column) for column in kept["plan"]]
-        states, members = [*map(shared, kept["states"])], kept["members"]
-        check_restored(plan, states, members, self._fields)
-        self._plan, self._states, self._members = plan, states, members
+        states = restored(plan, kept["states"], kept["members"], self._fields)
+        self._plan, self._states, self._members = plan, states, kept["members"]
 
     @classmethod
     def example(cls) -> Self:

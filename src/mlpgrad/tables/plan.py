@@ -47,12 +47,19 @@ def is_sound(column: Planned) -> bool:
     )
 
 
-def check_restored(plan: list[Planned], states: Any, members: Any, fields: Any) -> None:
-    """Raise ValueError unless each column encodes a gap and a value, by what a file says of it."""
+def restored(plan: list[Planned], states: Any, members: Any, fields: Any) -> list[list[State]]:
+    """Return states from a file, of which equal ones are shared.
+
+    Raises
+    ------
+    ValueError
+        Unless each column encodes a gap and a value, by what the file says of it.
+    """
     sound = type(members) in (int, type(None)) and all(map(is_sound, plan))
     try:
-        sound = sound and len(states) in (0, len(plan))
-        for column, each in zip(plan, states, strict=False) if sound else ():
+        found = [shared(each) for each in states]
+        sound = sound and len(found) in (0, len(plan))
+        for column, each in zip(plan, found, strict=False) if sound else ():
             if column.encoding is not None:
                 sound = sound and len(each) in {1, members or 1}
                 distinct = {id(state): state for state in each}.values()
@@ -61,6 +68,7 @@ def check_restored(plan: list[Planned], states: Any, members: Any, fields: Any) 
         raise ValueError(f"its description of a table's encoder cannot be used: {error}") from error
     if not sound:
         raise ValueError("its description of a table's encoder is inconsistent")
+    return found
 
 
 def _encodes(column: Planned, state: State, fields: Fields) -> bool:

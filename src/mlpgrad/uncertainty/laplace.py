@@ -210,7 +210,7 @@ class Laplace(Uncertainty):
         return np.asarray(self.kurtosis[:, None, None] if network.lead else self.kurtosis)
 
     def output_covariance(self, network: Network, x: Array) -> Array:
-        part, x = Part(network, self.layers), np.asarray(x)
+        part, x = Part(network, self.layers), np.asarray(x, network.dtype)
         inputs, size = part.inputs(x), self.factor.shape[-1]
         outputs = network.out_features or x.shape[-1]
         at_once = max(1, ELEMENTS // (outputs * size * (network.ensemble_size or 1)))
