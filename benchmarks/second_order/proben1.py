@@ -143,7 +143,7 @@ class Prechelt(mg.Callback):
         self.session.settled = True
 
 
-def protocol(folder: Path, name: str, members: int, _: int) -> Figures:
+def protocol(folder: Path, name: str, members: int) -> Figures:
     """Train by the report's protocol: 60 runs of full-batch Rprop on the squared error."""
     data, known = proben1(folder, name), PUBLISHED[name]
     started, rng = time.process_time(), np.random.default_rng(0)
@@ -213,21 +213,25 @@ def _published(name: str) -> str:
     return f"{PUBLISHED[name].mean:.2f} +- {PUBLISHED[name].deviation:.2f}"
 
 
-def _tasks(run: Callable[[Path, str, int, int], Figures], options: Options) -> dict[str, Task]:
+def _tasks(run: Callable[[Path, str, int], Figures], options: Options) -> dict[str, Task]:
     """All sets, the slowest first, so that parallel processes end at about the same time."""
-    size = (5, 1) if options.smoke else (MEMBERS, ENSEMBLES)
+    members = 5 if options.smoke else MEMBERS
     names = options.chosen(PROBEN1) if options.sets or not options.smoke else ["cancer1"]
     return {
-        name: partial(run, options.data, name, *size)
+        name: partial(run, options.data, name, members)
         for name in sorted(names, key=lambda name: name not in ("thyroid1", "gene1", "soybean1"))
     }
+
+
+def _tasks_of_defaults(options: Options) -> dict[str, Task]:
+    return _tasks(partial(defaults, ensembles=1 if options.smoke else ENSEMBLES), options)
 
 
 DEFAULTS = Section(
     "Proben1 by the library's defaults: some minutes",
     f"32 ReLU, Adam(), epochs from 5 folds, then all rows, {ENSEMBLES} ensembles",
     PROBEN1,
-    partial(_tasks, defaults),
+    _tasks_of_defaults,
     defaults_table,
 )
 

@@ -260,14 +260,12 @@ def test_candidates_that_cannot_be_told_apart_predict_together(estimator, rows, 
 class Tried:
     """What a candidate found, for the choice among several."""
 
-    joinable = True
     recipe = SimpleNamespace(members=5)
 
-    def __init__(self, losses, width=10, joinable=True):
-        self.losses, self.joinable = np.asarray(losses, float), joinable
-        self.loss = self.losses.mean()
-        self.outputs = np.random.default_rng().normal(size=(len(losses), 1))
-        self.model = SimpleNamespace(in_features=width)
+    def __init__(self, losses, joinable=True):
+        self.losses, self.loss, self.joinable = losses, losses.mean(), joinable
+        self.outputs = losses[:, None]  # different for all
+        self.model = SimpleNamespace(in_features=10)
 
 
 def test_two_standard_errors_of_the_difference_tell_candidates_apart():

@@ -1,6 +1,6 @@
 """Encoding of tables as numbers: `TableEncoder`, and the encodings of single columns."""
 
-from mlpgrad.tables.alternatives import Alternatives  # noqa: F401  # files of models name it
+from mlpgrad.tables.alternatives import Alternatives as Alternatives  # files of models name it
 from mlpgrad.tables.base import ColumnEncoding
 from mlpgrad.tables.bins import QuantileBins, TargetBins
 from mlpgrad.tables.categories import Codes, OneHot

@@ -227,7 +227,7 @@ class TableEncoder(Described, Stateful):
             if encoding is not None
         ]
         lead = () if self._members is None else (self._members,)
-        return Features(columns, lead, self.width, range(table.rows))
+        return Features(columns, lead, range(table.rows))
 
     def plan(self, x: Any) -> Self:
         """Recognize the columns, and reserve all features that they may need.

@@ -24,39 +24,36 @@ class Encoded(NamedTuple):
 class Features:
     """Features `(n, width)`, or `(E, n, width)`, that are not computed yet.
 
-    Slices such as `features[..., 10:20, :]` are not computed either; `astype` and `np.asarray` do
-    it.
+    Neither are slices such as `features[..., 10:20, :]`; `astype` and `np.asarray` compute them.
 
     Parameters
     ----------
     columns : sequence of Encoded
     lead : tuple of int
         The axis of members, if there is one.
-    width : int
     rows : range
-        The rows of the table.
+        The rows of the table, which follow one another.
     """
 
-    def __init__(self, columns: Sequence[Encoded], lead: Shape, width: int, rows: range) -> None:
-        self._columns, self._rows = columns, rows
-        self.shape = (*lead, len(rows), width)
+    def __init__(self, columns: Sequence[Encoded], lead: Shape, rows: range) -> None:
+        self._columns, self._lead, self._rows = columns, lead, rows
+        self.shape = (*lead, len(rows), sum(column.width for column in columns))
 
     def __getitem__(self, key: tuple[Any, slice, slice]) -> Features:
-        """Return some of the rows; the key is that of an array's."""
-        *lead, _, width = self.shape
-        return Features(self._columns, tuple(lead), width, self._rows[key[-2]])
+        """Return some of the rows, by the key with which an array is sliced."""
+        return Features(self._columns, self._lead, self._rows[key[-2]])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return self.astype(dtype)
 
     def astype(self, dtype: Any = None, copy: bool = False) -> Array:
-        """Compute the features: float32 at first."""
+        """Compute the features, in float32 if no dtype is given."""
         out = np.zeros(self.shape, np.float32)
         start = 0
         for column, encoding, states, width in self._columns:
             features = out[..., start : start + width]
             part = column.part(self._rows)
-            if out.ndim == 2:
+            if not self._lead:
                 encoding.write(part, states[0], features)
             else:
                 _write(encoding, part, states, features)
