@@ -13,6 +13,7 @@ import pytest
 
 import mlpgrad as mg
 from mlpgrad.cli.results import quantity
+from mlpgrad.tables import TableEncoder
 from tests.cli.running import run
 
 pytestmark = pytest.mark.slow
@@ -185,6 +186,14 @@ def test_info_tells_what_a_model_is(capsys, tmp_path):
     plain.save("plain.npz")
     code, out, _ = run(capsys, "info", "plain.npz")
     assert (code, "written by model.save()" in out) == (0, True)
+    assert "columns" not in out
+    table = {"a": [1.0, 2.0, 3.0, 4.0], "kind": ["x", "y"] * 2}
+    encoder = TableEncoder().fit(table)
+    layers = [mg.Dense(encoder.width, 1)]
+    model = mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=0, encoder=encoder)
+    model.save("table.npz")
+    out = run(capsys, "info", "table.npz")[1]
+    assert "so its target is not known\ncolumns:\n  'a': numbers\n  'kind': categories" in out
     (tmp_path / "two.csv").write_text("a,b\n1.5,2.5\n3.5,4.5\n")
     code, out, _ = run(capsys, "predict", "plain.npz", "two.csv")
     assert (code, out.splitlines()[0]) == (0, "prediction")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -41,7 +41,7 @@ class Decided(NamedTuple):
         return f"{self.kind}{unit}" + (f": {self.reason}" if self.reason else "")
 
 
-def listing(columns: dict[str, Decided]) -> list[str]:
+def listing(columns: Mapping[Any, Decided]) -> list[str]:
     """Return a line for each column; many columns of one kind in a row share a line."""
     found: list[str] = []
     for told, run in groupby(columns.items(), key=lambda item: str(item[1])):
