@@ -276,8 +276,10 @@ class Sequential(Differentiable, Answers):
             data.
         """
         with self.reading() as network:
-            checked = network.checked(x, y, sample_weight)
-            return evaluate(network, *checked, metrics, together=True)
+            network.follow()
+            x = network.inputs_to_predict(x)
+            target, weights = network.checked_targets(y, sample_weight, *x.shape[-2:])
+            return evaluate(network, x, target, weights, metrics, together=True)
 
     fit_scaling = scalings.fit_scaling
     learning_rate_range_test = learning_rate_range_test

@@ -358,6 +358,10 @@ def test_many_rows_are_predicted_in_parts(monkeypatch):
         np.testing.assert_allclose(predict(rows), np.tile(predict(TABLE), 10), rtol=1e-6)
         assert sum(parts) == 2640
         assert max(parts) <= 1024
+    parts.clear()
+    found.model_.evaluate(rows, np.zeros(2400))
+    assert sum(parts) == 2400
+    assert max(parts) <= 1024
 
 
 def test_the_standard_error_of_a_mean_counts_weights_as_rows():

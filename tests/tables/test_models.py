@@ -204,6 +204,10 @@ def test_many_rows_are_answered_as_few(size, dtype):
             np.testing.assert_allclose(found, np.concatenate([expected] * 3, axis=-2), rtol=1e-5)
 
     check(model.predict)
+    few, same = model.evaluate(table, y), model.evaluate(many, np.concatenate([y] * 3))
+    assert few.keys() == same.keys()
+    for name, value in few.items():
+        np.testing.assert_allclose(same[name], value, rtol=1e-6)
     for known in (mg.Noise.fit(model, table, y), model.laplace(table, y)):
         model.uncertainty = known
         check(lambda x: model.predict(x, std=True))

@@ -45,7 +45,7 @@ def evaluate(
     if metrics is None:
         metrics = usual_metrics(model, target) if together else default_metrics(loss)
     each, shared = Figures(loss, metrics), None
-    one_x = x.ndim == 2 or model.encoder is not None  # each member encodes the one table itself
+    one_x = len(x.shape) == 2 or model.encoder is not None  # members encode the one table
     in_common = one_x and all(array is None or array.ndim == 2 for array in (target, weights))
     if together and model.lead and in_common:
         shared = Figures(loss, metrics)
