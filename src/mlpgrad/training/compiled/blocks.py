@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from mlpgrad.training.compiled.functions import fma
 from mlpgrad.training.compiled.operands import Operand
 from mlpgrad.training.compiled.values import Index, Value, lanes_for, select
 from mlpgrad.training.compiled.writing import Code
+
+LINE = 64
+"""Bytes of a line of the caches."""
 
 
 class Blocks:
@@ -17,18 +20,18 @@ class Blocks:
     ----------
     k : int or Value
         The number of products in a sum.
-    strip : callable
-        Returns the part of a from a row on.
     after : Value or None
         A flag that is set if the products are added to c; None if they never are.
+    ahead : tuple of Operand and int, or None
+        A factor whose rows are prefetched, one for each product, from some bytes further on.
     """
 
     def __init__(self, code: Code, a: Operand, b: Operand, c: Operand) -> None:
         self.code, self.a, self.b, self.c = code, a, b, c
         self.m, self.n = a.shape[0], b.shape[1]
         self.k: Index = a.shape[1]
-        self.strip: Callable[[Index], Operand] = lambda i: code.part(a, i)
         self.after: Value | None = None
+        self.ahead: tuple[Operand, int] | None = None
         self.lanes = min(code.lanes(c.size, self.m * self.n), lanes_for(self.n))
 
     def write(self) -> None:
@@ -71,19 +74,22 @@ class Blocks:
     def _block(self, i: Index, j: Index, rows: int, used: Sequence[int]) -> None:
         """Write the sums of one block over all of k, and their stores."""
         code, lanes, kind = self.code, self.lanes, self.c.kind
-        across, down = code.part(self.b, 0, j), self.strip(i)
+        across, down = code.part(self.b, 0, j), code.part(self.a, i)
         spots = [(p, q) for p in range(rows) for q in range(len(used))]
         if self.after is not None:
             first = code.part(self.c, i, j)
-            hint = [code.number(k, "i4") for k in (1, 3, 1)]  # to write, to the first level, data
             for p, q in spots:
-                code.run("llvm.prefetch.p0", code.at(first, p, q * lanes), *hint)
+                code.prefetch(code.at(first, p, q * lanes), writes=1, level=1)
 
         def add(step: Index, sums: Sequence[Value]) -> list[Value]:
             factors = [
                 code.read(across, (step, q * lanes), lanes, count) for q, count in enumerate(used)
             ]
             new: list[Value] = []
+            if self.ahead is not None:
+                factor, further = self.ahead
+                for line in range(0, factor.strides[0], LINE):
+                    code.prefetch(code.at(factor, step) + (further + line), level=2)
             for p in range(rows):
                 one = code.read(down, (p, step)).splat(lanes)
                 new += [fma(one, factor, sums[len(new) + q]) for q, factor in enumerate(factors)]

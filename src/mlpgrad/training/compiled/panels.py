@@ -1,4 +1,4 @@
-"""Large matrix products: packed panels of b times strips of a, in tasks for several threads."""
+"""Large matrix products: both factors in packed blocks, and tasks for several threads."""
 
 from __future__ import annotations
 
@@ -10,20 +10,51 @@ from mlpgrad.training.compiled.operands import Operand
 from mlpgrad.training.compiled.values import Index
 from mlpgrad.training.compiled.writing import Code
 
-DEPTH = 256
-"""About the number of rows of a packed panel, so that it stays in the first-level cache."""
+DEPTH = 512
+"""About the most rows of a packed block, so that it stays in the second-level cache."""
 MOST_CHUNKS = 64
 """The most chunks of k, so that the last one is not much shorter than the others."""
 VECTORS = 2
-"""Vectors in a row of a panel."""
+"""Vectors in a row of a block of b."""
+
+
+class Factor:
+    """A factor, packed into blocks of some rows of a, or of some columns of b.
+
+    Parameters
+    ----------
+    matrix : Operand (k, length)
+        b, or a transposed.
+    width : int
+        The columns of a block.
+    depth : int
+        The rows of a block.
+    lanes : int
+        Numbers in a vector; a row of a block begins with a vector.
+    """
+
+    def __init__(self, matrix: Operand, width: int, depth: int, lanes: int) -> None:
+        self.matrix, self.width = matrix, width
+        self.length, size = matrix.shape[1], matrix.size
+        self.blocks = -(-self.length // width)
+        row = -(-width // lanes) * lanes * size
+        # bytes of a block for each of its columns, in whole numbers
+        self.above = -(-depth * row // (width * size)) * size
+        self.bytes = width * self.above
+        self.packed = Operand(matrix.kind, (depth, width), (row, size), "scratch")
+
+    def at(self, code: Code, first: Index) -> Operand:
+        """Return the packed block that begins with a column of the matrix."""
+        at = code.at(self.packed) + first * self.above
+        return self.packed._replace(root=at.name)
 
 
 class Panels:
     """c = a b by the method of Goto and van de Geijn (2008).
 
-    For each chunk of k, tasks first pack the strips of a; then each task packs a panel of b and
-    adds its products with all strips to c. The order of each sum is fixed, so that the result does
-    not depend on the number of threads.
+    For each chunk of k, tasks first pack one factor; then each task packs a block of the other one,
+    and adds its products with all blocks of the first to c. The order of each sum is fixed, so that
+    the result does not depend on the number of threads.
 
     Parameters
     ----------
@@ -35,88 +66,90 @@ class Panels:
     """
 
     def __init__(self, code: Code, a: Operand, b: Operand, c: Operand, *, shared: bool) -> None:
-        self.code, self.a, self.b, self.c = code, a, b, c
+        self.code, self.c, (m, self.k) = code, c, a.shape
         self.each = code.share if shared else code.each
-        (self.m, self.k), self.n, size = a.shape, b.shape[1], c.size
-        lanes = code.width // size
         self.chunks = min(-(-self.k // DEPTH), MOST_CHUNKS)
-        self.depth, self.wide = -(-self.k // self.chunks), VECTORS * lanes
-        self.rows = max(1, min(self.m, code.registers // VECTORS - 2))
-        self.strips, self.panels = -(-self.m // self.rows), -(-self.n // self.wide)
-        across = -(-self.rows // lanes) * code.width
-        # bytes of a strip for each of its rows, in whole numbers
-        self.above = -(-self.depth * across // (self.rows * size)) * size
-        shape, strides = (self.m, self.depth), (size, across)
-        self.packed = Operand(c.kind, shape, strides, "scratch")
-        shape, strides = (self.depth, self.wide), (self.wide * size, size)
-        self.panel = Operand(c.kind, shape, strides, "%own" if shared else "own")
-        code.scratch = max(code.scratch, self.strips * self.rows * self.above)
-        code.own = max(code.own, self.depth * self.wide * size)
+        self.depth, lanes = -(-self.k // self.chunks), code.width // c.size
+        strips = -(-m // (code.registers // VECTORS - 2))
+        self.a = Factor(a.T, -(-m // strips), self.depth, lanes)
+        self.b = Factor(b, VECTORS * lanes, self.depth, lanes)
+        # the smaller factor is the first
+        self.first, self.second = (self.b, self.a) if m >= self.b.length else (self.a, self.b)
+        self.second.packed = self.second.packed._replace(root="%own" if shared else "own")
+        code.scratch = max(code.scratch, self.first.blocks * self.first.bytes)
+        code.own = max(code.own, self.second.bytes)
 
     def write(self) -> None:
         """Write the product, chunk after chunk."""
 
         def chunk(s: Index, _: object) -> None:
-            self.each(s * self.strips, self.strips, self._pack)
-            self.each(s * self.panels, self.panels, self._multiply)
+            for factor, task in ((self.first, self._pack), (self.second, self._multiply)):
+                self.each(s * factor.blocks, factor.blocks, task)
 
         self.code.loop(self.chunks, chunk)
 
-    def _start(self, task: Index, count: int) -> tuple[Index, Index, Index]:
+    def _start(self, task: Index, factor: Factor) -> tuple[Index, Index, Index]:
         """Return the first k of a task's chunk, the chunk's length, and the task's number in it."""
         if self.chunks == 1 or isinstance(task, int):
             return 0, self.k, task
-        start, length = self.code.cut(task.write("udiv", count), self.depth, self.k)
-        return start, length, task.write("urem", count)
+        start, length = self.code.cut(task.write("udiv", factor.blocks), self.depth, self.k)
+        return start, length, task.write("urem", factor.blocks)
 
     def _pack(self, task: Index) -> None:
-        """Pack a strip of a, column after column."""
-        start, length, i = self._start(task, self.strips)
-        source = self.code.part(self.a, i * self.rows, start).T
-        target = self._strip(i * self.rows).T
-        self._parts(i, self.m, self.rows, lambda n: self._copy(source, target, length, n))
-
-    def _strip(self, row: Index) -> Operand:
-        """Return the packed strip that begins with a row of a."""
-        at = self.code.at(self.packed) + row * self.above
-        return self.packed._replace(root=at.name)
+        """Pack a block of the first factor."""
+        factor = self.first
+        start, length, number = self._start(task, factor)
+        self._parts(number, factor, lambda i, n: self._copy(factor, i, start, length, n, i))
 
     def _multiply(self, task: Index) -> None:
-        """Pack a panel of b, and add its products with all strips of a to c."""
-        code, (start, length, j) = self.code, self._start(task, self.panels)
-        first = j * self.wide
-        b, c = code.part(self.b, start, first), code.part(self.c, 0, first)
-        after = None if isinstance(start, int) else start.compare("ne", 0)
+        """Pack a block of the second factor, and multiply all blocks of the first one by it."""
+        code, first, second = self.code, self.first, self.second
+        start, length, number = self._start(task, second)
 
-        def multiply(used: int) -> None:
-            self._copy(b, self.panel, length, used)
-            right = self.panel._replace(shape=(self.depth, used))
-            blocks = Blocks(code, self.packed, right, c)
-            blocks.k, blocks.after, blocks.strip = length, after, self._strip
-            blocks.panel(0, -(-used // blocks.lanes), self.rows)
+        def multiply(own: Index, used: int) -> None:
+            self._copy(second, own, start, length, used, 0)
 
-        self._parts(j, self.n, self.wide, multiply)
+            def block(i: Index, n: int) -> None:
+                before, after = (first.at(code, i), i, n), (second.packed, own, used)
+                (left, i, high), (right, j, wide) = (
+                    (before, after) if first is self.a else (after, before)
+                )
+                left = left.T._replace(shape=(high, self.depth))
+                right = right._replace(shape=(self.depth, wide))
+                c = code.part(self.c, i, j)._replace(shape=(high, wide))
+                blocks = Blocks(code, left, right, c)
+                blocks.k, blocks.ahead = length, (before[0], first.bytes)
+                blocks.after = None if isinstance(start, int) else start.compare("ne", 0)
+                blocks.panel(0, -(-wide // blocks.lanes), high)
 
-    def _parts(self, number: Index, total: int, size: int, body: Callable[[int], None]) -> None:
-        """Write `body(length)` for one of the parts, of which the last may be shorter."""
-        last, rest = divmod(total, size)
+            code.strips(first.length, first.width, block)
+
+        self._parts(number, second, multiply)
+
+    def _parts(self, number: Index, factor: Factor, body: Callable[[Index, int], None]) -> None:
+        """Write `body(start, length)` for one block of a factor; the last may be shorter."""
+        start, (last, rest) = number * factor.width, divmod(factor.length, factor.width)
         if isinstance(number, int) or not rest or not last:
-            body(rest or size)
+            body(start, rest or factor.width)
             return
-        for how, length in (("ult", size), ("eq", rest)):
-            self.code.when(number.compare(how, last), functools.partial(body, length))
+        for how, length in (("ult", factor.width), ("eq", rest)):
+            flag = number.compare(how, last)
+            self.code.when(flag, functools.partial(body, start, length))
 
-    def _copy(self, source: Operand, target: Operand, rows: Index, columns: int) -> None:
-        """Copy some columns of a matrix with contiguous rows or columns to contiguous rows."""
-        code, size = self.code, source.size
+    def _copy(
+        self, factor: Factor, first: Index, start: Index, rows: Index, columns: int, to: Index
+    ) -> None:
+        """Copy some columns of a factor, from a row on, to a packed block."""
+        code, size = self.code, factor.matrix.size
+        source, target = code.part(factor.matrix, start, first), factor.at(code, to)
         if source.strides[1] != size:
             transpose(code, source, target, rows, columns)
             return
         lanes = code.width // size
 
         def line(i: Index, _: object) -> None:
-            for first in range(0, columns, lanes):
-                value = code.read(source, (i, first), lanes, min(lanes, columns - first))
-                code.store(code.at(target, i, first), value, lanes, size)
+            for at in range(0, columns, lanes):
+                value = code.read(source, (i, at), lanes, min(lanes, columns - at))
+                code.store(code.at(target, i, at), value, lanes, size)
 
         code.loop(rows, line)

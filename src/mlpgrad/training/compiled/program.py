@@ -26,7 +26,7 @@ from mlpgrad.training.compiled.operands import (
 )
 from mlpgrad.training.compiled.products import matmul, vecdot
 from mlpgrad.training.compiled.rows import argmax, random, take
-from mlpgrad.training.compiled.sharing import BOARD, CLOSED, GIVE_WAY, write_sharing
+from mlpgrad.training.compiled.sharing import BOARD, CLOSED, GIVE_WAY, LINE, THREADS, write_sharing
 from mlpgrad.training.compiled.writing import FIXED, Code
 from mlpgrad.training.tape import Call
 
@@ -57,9 +57,9 @@ class Program:
         self.entries = reader.entries
         self._alive: list[Any] = []
         self._train = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)(place)
-        self._serve = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(serve)
+        self._serve = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, ctypes.c_int64)(serve)
         self.helpers = helpers if serve else 0
-        self._board = _room(8 * BOARD).view(np.int64)
+        self._board = _room(8 * (BOARD + (1 + helpers) * LINE)).view(np.int64)
         self._pool = ThreadPoolExecutor(max(1, helpers))
 
     def run(self, arrays: Sequence[Array], batches: int, before: int) -> None:
@@ -80,20 +80,21 @@ class Program:
         """Call `train` in `epoch`, without Python's lock, while other threads help."""
         self._board[:] = 0
         self._board[GIVE_WAY] = give_way()
+        self._board[THREADS] = 1 + self.helpers
         helping: list[Future[None]] = []
         try:
-            for _ in range(self.helpers):
-                helping.append(self._pool.submit(self._help))
+            for thread in range(1, 1 + self.helpers):
+                helping.append(self._pool.submit(self._help, thread))
             self._train(rows, members, batches, before)
         finally:
             self._board[CLOSED] = 1  # after an error, too: the helpers look for tasks until then
             for helper in helping:
                 helper.result()
 
-    def _help(self) -> None:
+    def _help(self, thread: int) -> None:
         """Work on the tasks of `train` in another thread."""
         own = _room(self._own)
-        self._serve(address(self._board), address(own))
+        self._serve(address(self._board), address(own), thread)
 
     def close(self) -> None:
         """End the helping threads."""

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mlpgrad.training.compiled.epoch import subnormal_as_zero
 from mlpgrad.training.compiled.values import Index, Value
 from mlpgrad.training.compiled.writing import Code
 
-SERVE = "void @serve(ptr %board, ptr %own)"
-BOARD = 32
-"""The numbers of a board, in cache lines of 8: the tasks that are left, above a count of the
-postings, so that nobody claims a task of an earlier posting; the tasks that are done; what to do,
-and the function that a waiting thread calls; and whether the board is closed."""
-DONE, TASK, TABLE, FIRST, GIVE_WAY, CLOSED = 8, 16, 17, 18, 19, 24
+SERVE = "void @serve(ptr %board, ptr %own, i64 %thread)"
+BOARD, LINE = 16, 16
+"""The numbers of a board that concern all threads, and those of each thread after them. What
+different threads write is 128 bytes apart, since processors fetch lines of 64 bytes in pairs."""
+TASK, TABLE, POSTED, THREADS, GIVE_WAY, CLOSED = range(6)
+"""The places of: what to do and with which table; the number of tasks ever posted; the number of
+threads; the function that a waiting thread calls; and whether the board is closed."""
+LEFT, FIRST, DONE = 0, 8, 16
+"""The bytes from a thread's numbers to: its tasks that are left, above a count of the postings, so
+that nobody claims a task of an earlier one; the first of them; and all that the thread has done."""
 
 
 def write_sharing(code: Code, processor: str) -> None:
     """Write `share`, which posts tasks and works on them, and `serve`, which only works on them."""
     arguments = "ptr %board, ptr %own, ptr %table, ptr %task, i64 %first, i64 %count"
     code.function(f"internal void @share({arguments})", lambda: _share(code))
-    code.function("internal void @work(ptr %board, ptr %own)", lambda: _work(code))
+    code.function("internal void @work(ptr %board, ptr %own, i64 %thread)", lambda: _work(code))
     code.function(SERVE, lambda: _serve(code, processor))
 
 
 def _share(code: Code) -> None:
     """Write the thread that posts tasks; it waits only for those that another one has begun.
 
-    Without a board, it makes all of them.
+    The tasks are given out in equal parts, always the same for as many tasks, so that threads find
+    in their caches what they have written before. Without a board, it makes all of them.
     """
     board, own, table, task = map(code.given, ("board", "own", "table", "task"))
     first, count = code.given("first", "n8"), code.given("count", "n8")
@@ -34,13 +41,31 @@ def _share(code: Code) -> None:
         code.do(f"call void {task.name}({table}, {number}, {own})")
 
     def post() -> None:
-        for number, value in ((TASK, task), (TABLE, table), (FIRST, first)):
+        for number, value in ((TASK, task), (TABLE, table)):
             code.store(board + 8 * number, value)
-        code.store(board + 8 * DONE, code.number(0, "n8"))
-        turn = code.load(board, "n8").write("and", -1 << 32) + (1 << 32)
-        code.do(f"store atomic {turn + count}, {board} release, align 8")
-        code.do(f"call void @work({board}, {own})")
-        code.repeat(lambda: _waited(code, board, DONE).compare("ne", count))
+        threads = code.load(board + 8 * THREADS, "n8")
+
+        def give(t: Index, _: object) -> None:
+            line = _line(board, t)
+            start, end = ((t + k) * count for k in (0, 1))
+            start, end = start.write("udiv", threads), end.write("udiv", threads)
+            code.store(line + FIRST, first + start)
+            turn = code.load(line, "n8").write("and", -1 << 32) + (1 << 32)
+            code.do(f"store atomic {turn + (end - start)}, {line} release, align 8")
+
+        total = code.load(board + 8 * POSTED, "n8") + count
+        code.store(board + 8 * POSTED, total)
+        code.loop(threads, give)
+        code.do(f"call void @work({board}, {own}, i64 0)")
+
+        def done(t: Index, sums: Sequence[Value]) -> list[Value]:
+            return [sums[0] + _loaded(code, _line(board, t) + DONE)]
+
+        def waiting() -> Value:
+            _give_way(code, board)
+            return code.loop(threads, done, [code.number(0, "n8")])[0].compare("ne", total)
+
+        code.repeat(waiting)
 
     nothing = Value(code, "p8", 1, "null")
     code.when(board.compare("eq", nothing), lambda: code.each(first, count, make))
@@ -48,37 +73,45 @@ def _share(code: Code) -> None:
 
 
 def _work(code: Code) -> None:
-    """Write the work on the tasks that are left on the board."""
-    board, own = code.given("board"), code.given("own")
+    """Write the work on the tasks that are left: first on this thread's, then on the others'."""
+    board, own, thread = code.given("board"), code.given("own"), code.given("thread", "n8")
+    threads, mine = code.load(board + 8 * THREADS, "n8"), _line(board, thread)
 
-    def look() -> Value:
-        seen = _loaded(code, board)
-        left = seen.write("and", (1 << 32) - 1)
+    def whose(t: Index, _: object) -> None:
+        line = _line(board, (thread + t).write("urem", threads))
 
-        def claim() -> None:
-            pair = code.op(f"cmpxchg {board}, {seen}, {seen - 1} acq_rel monotonic", "n8").name
-            code.when(code.op(f"extractvalue {{ i64, i1 }} {pair}, 1", "b1"), make)
+        def look() -> Value:
+            seen = _loaded(code, line)
+            left = seen.write("and", (1 << 32) - 1)
 
-        def make() -> None:
-            task, table = (code.load(board + 8 * number, "p8") for number in (TASK, TABLE))
-            number = code.load(board + 8 * FIRST, "n8") + (left - 1)
-            code.do(f"call void {task.name}({table}, {number}, {own})")
-            code.op(f"atomicrmw add {board + 8 * DONE}, i64 1 acq_rel", "n8")
+            def claim() -> None:
+                pair = code.op(f"cmpxchg {line}, {seen}, {seen - 1} acq_rel monotonic", "n8").name
+                code.when(code.op(f"extractvalue {{ i64, i1 }} {pair}, 1", "b1"), make)
 
-        some = left.compare("ne", 0)
-        code.when(some, claim)
-        return some
+            def make() -> None:
+                task, table = (code.load(board + 8 * number, "p8") for number in (TASK, TABLE))
+                number = code.load(line + FIRST, "n8") + (left - 1)
+                code.do(f"call void {task.name}({table}, {number}, {own})")
+                done = code.load(mine + DONE, "n8") + 1
+                code.do(f"store atomic {done}, {mine + DONE} release, align 8")
 
-    code.repeat(look)
+            some = left.compare("ne", 0)
+            code.when(some, claim)
+            return some
+
+        code.repeat(look)
+
+    code.loop(threads, whose)
 
 
 def _serve(code: Code, processor: str) -> None:
     """Write the thread that works for the board until it is closed."""
-    board, own = code.given("board"), code.given("own")
+    board, own, thread = code.given("board"), code.given("own"), code.given("thread", "n8")
 
     def work() -> Value:
-        code.do(f"call void @work({board}, {own})")
-        return _waited(code, board, CLOSED).compare("eq", 0)
+        code.do(f"call void @work({board}, {own}, {thread})")
+        _give_way(code, board)
+        return _loaded(code, board + 8 * CLOSED).compare("eq", 0)
 
     with subnormal_as_zero(code, processor):
         code.repeat(work)
@@ -89,11 +122,14 @@ def _loaded(code: Code, at: Value) -> Value:
     return code.op(f"load atomic i64, {at} acquire, align 8", "n8")
 
 
-def _waited(code: Code, board: Value, number: int) -> Value:
-    """Return such a number of the board after other threads could run, if they need this core.
+def _give_way(code: Code, board: Value) -> None:
+    """Let other threads run, if they need this core.
 
     Otherwise a training that shares its cores with other programs takes several times as long.
     """
-    give_way = code.load(board + 8 * GIVE_WAY, "p8")
-    code.op(f"call i32 {give_way.name}()", "i4")
-    return _loaded(code, board + 8 * number)
+    code.op(f"call i32 {code.load(board + 8 * GIVE_WAY, 'p8').name}()", "i4")
+
+
+def _line(board: Value, thread: Index) -> Value:
+    """Return the address of a thread's numbers."""
+    return board + (thread * LINE + BOARD) * 8

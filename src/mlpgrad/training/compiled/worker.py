@@ -57,7 +57,8 @@ class CompiledWorker(Worker):
             if rest and self.diverged_at is None and not self._stopped():
                 self.run(rest)
             if self.diverged_at is not None or self._stopped():
-                return
+                break
+        self._check()
 
     def _portions(self, batches: Minibatches) -> Iterator[tuple[Any, Array, Sequence[Batch]]]:
         """Yield arrays, the rows of their compiled batches, and the batches after them."""
@@ -108,8 +109,9 @@ class CompiledWorker(Worker):
         for start in range(0, count * steps, steps):
             if start:
                 self.begin()
-            last = losses.shape[1] <= start + steps
-            self._count(losses[:, start : start + steps], batches.batch_size, steps, looks=last)
+            self._count(losses[:, start : start + steps], batches.batch_size, steps)
+            if losses.shape[1] <= start + steps:
+                self._check()
             yield True
             if self.diverged_at is not None:
                 return
@@ -207,7 +209,7 @@ class CompiledWorker(Worker):
         with np.errstate(all="ignore"):
             self.network._step(x, target, weights, self.step.mean_weight)
 
-    def _count(self, losses: Array, size: int, count: int, looks: bool = True) -> None:
+    def _count(self, losses: Array, size: int, count: int) -> None:
         """Sum the losses of `count` steps, if that many were made, and detect divergence."""
         done = losses.shape[1]
         self.optimizer.steps += done
@@ -216,9 +218,12 @@ class CompiledWorker(Worker):
         self.weight += size * done
         if done < count:
             self.diverged_at = self.batches + done
-        elif looks and not np.isfinite(self.network.params).all():
-            self.diverged_at = self.batches + count - 1
         self.batches += min(done + 1, count)
+
+    def _check(self) -> None:
+        """Detect weights that are not finite, which the loss of a next batch would show."""
+        if self.diverged_at is None and not np.isfinite(self.network.params).all():
+            self.diverged_at = self.batches - 1
 
     def _numbers(self, count: int) -> Array:
         """Return the scalars of the next steps, of shape (members, count, scalars)."""

@@ -259,6 +259,11 @@ class Code(Instructions):
             self.do(f"store {part}, {at + start * stride}, align {size}")
             start += piece
 
+    def prefetch(self, at: Value, *, writes: int = 0, level: int) -> None:
+        """Fetch a line to a level of the caches, if the address exists."""
+        hint = (self.number(k, "i4") for k in (writes, 4 - level, 1))  # 1: data
+        self.run("llvm.prefetch.p0", at, *hint)
+
     def copy(self, target: Value, source: Value, size: int) -> None:
         """Copy bytes."""
         rest = self.number(size, "n8"), self.number(0, "b1")
