@@ -14,6 +14,7 @@ from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, Shape, Views
 from mlpgrad._core.calls import NotCalled
 from mlpgrad._core.described import Described, suggesting, unknown
+from mlpgrad._core.memory import aligned
 from mlpgrad.initializers import Initializer
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import link, walk
@@ -188,7 +189,7 @@ class Storage(Described):
             sizes = [kept[-1].stop if kept else 0 for kept in (slots[0], *slots)]
             nbytes = sum(sizes) * math.prod(self.lead) * self.dtype.itemsize
             check_memory(nbytes, f"{sizes[0]:,} parameters and their gradients")
-            params, grads, state = (np.zeros((*self.lead, n), self.dtype) for n in sizes)
+            params, grads, state = (aligned((*self.lead, n), self.dtype) for n in sizes)
             flats = params, grads, state
         self._params, self._grads, self._state = flats
         bind(self.layers, slots, flats, self.rngs, self._target_scaling)

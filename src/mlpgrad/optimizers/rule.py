@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self
 
-import numpy as np
-
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import Described
+from mlpgrad._core.memory import aligned
 
 
 class Rule(Described):
@@ -67,7 +66,7 @@ class Rule(Described):
 
     def make_state(self, params: Array) -> dict[str, Array]:
         """Return the initial arrays of `states`, by name: zeros by default."""
-        return {name: np.zeros_like(params) for name in self.states}
+        return {name: aligned(params.shape, params.dtype) for name in self.states}
 
     @classmethod
     def example(cls) -> Self:

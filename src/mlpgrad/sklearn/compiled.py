@@ -85,8 +85,8 @@ class CompiledBatches:
     """
 
     def __init__(self, gradient: BatchGradient, batches: DenseBatches) -> None:
+        from mlpgrad._core.memory import address
         from mlpgrad.training.compiled.members import Member
-        from mlpgrad.training.compiled.operands import address
         from mlpgrad.training.compiled.program import Program
         from mlpgrad.training.threads import threads
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from mlpgrad.training.compiled.operands import Tapes, address
+from mlpgrad._core.memory import address
+from mlpgrad.training.compiled.operands import Tapes
 from mlpgrad.training.compiled.program import Program
 from mlpgrad.training.tape import Tape
 

@@ -423,6 +423,16 @@ def test_numpy_sums_the_losses_of_many_rows():
     assert model.compiled_because is None
 
 
+def test_numpy_trains_parameters_that_are_a_part_of_another_array(monkeypatch):
+    """The code would change the other array, which it knows, and not the network's."""
+    part = lambda shape, dtype: np.zeros((2, *shape), dtype)[1]  # noqa: E731
+    monkeypatch.setattr("mlpgrad.network.storage.aligned", part)
+    model, _ = trained(moons_model, *MOONS, mg.Adam, True, batch_size=32)
+    plain, _ = trained(moons_model, *MOONS, mg.Adam, False, batch_size=32)
+    assert "a part of another array" in model.compiled_because
+    np.testing.assert_array_equal(model.params, plain.params)
+
+
 def test_code_without_the_function_or_with_an_error_is_refused():
     with pytest.raises(RuntimeError, match="no function `train`"):
         machine.compiled("define void @other() {\n  ret void\n}")

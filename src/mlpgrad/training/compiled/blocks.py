@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mlpgrad._core.memory import LINE
 from mlpgrad.training.compiled.functions import fma
 from mlpgrad.training.compiled.operands import Operand
 from mlpgrad.training.compiled.values import Index, Value, lanes_for, select
 from mlpgrad.training.compiled.writing import Code
-
-LINE = 64
-"""Bytes of a line of the caches."""
 
 
 class Blocks:

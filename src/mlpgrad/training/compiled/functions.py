@@ -2,7 +2,7 @@
 
 exp is Taylor's series, log is fdlibm's, and tanh is a rational function of Cephes (S. L. Moshier,
 "Methods and programs for mathematical functions", 1989) or Eigen. Multiply, add, divide and sqrt
-are never contracted, so that their results equal NumPy's bit for bit.
+are rounded correctly, so that their results equal NumPy's bit for bit.
 """
 
 from __future__ import annotations
@@ -70,6 +70,27 @@ def maximum(a: Value, b: Value, how: str = "ogt", name: str = "maximum") -> Valu
 def minimum(a: Value, b: Value) -> Value:
     """Return the smaller number, or NaN if one of them is."""
     return maximum(a, b, "olt", "minimum")
+
+
+def sqrt(x: Value) -> Value:
+    """The square root; in half the time of AVX-512's, by its estimate of 1 / sqrt x.
+
+    One of Newton's steps follows for both roots, and a last one that rounds correctly (P. W.
+    Markstein, "Computation of elementary functions on the IBM RISC System/6000 processor", 1990).
+    """
+    if (x.kind, x.lanes) != ("f4", 16):
+        return x.call("sqrt")
+    small = x.compare("olt", 2.0**-96)  # residues would be subnormal
+    x = select(small, x * 2.0**64, x)
+    estimate = f"{x.type} @llvm.x86.avx512.rsqrt14.ps.512"
+    x.code.declare(f"{estimate}({x.type}, {x.type}, i16)")
+    reverse = x.code.op(f"call {estimate}({x}, {x.type} zeroinitializer, i16 -1)", x.kind, x.lanes)
+    root, half = x * reverse, reverse * 0.5
+    error = fma(-root, half, 0.5)
+    root, half = fma(root, error, root), fma(half, error, half)
+    root = fma(fma(-root, root, x), half, root)
+    root = select(x.compare("oeq", 0), x, select(x.compare("oeq", math.inf), x, root))
+    return select(small, root * 2.0**-32, root)
 
 
 def sign(a: Value) -> Value:
@@ -164,14 +185,14 @@ def quotient(x: Value, coefficients: tuple[Sequence[float], Sequence[float]]) ->
 
 
 TRANSCENDENTAL = {f.__name__: f for f in (exp, expm1, log, log1p, ndtr, tanh)}
-INTRINSICS = {"sqrt": "sqrt", "rint": "rint", "absolute": "fabs", "fabs": "fabs"}
+INTRINSICS = {"rint": "rint", "absolute": "fabs", "fabs": "fabs"}
 INTRINSICS |= {"copysign": "copysign"}
 COMPARISONS = {"equal": "oeq", "not_equal": "une", "greater": "ogt", "less": "olt"}
 COMPARISONS |= {"greater_equal": "oge", "less_equal": "ole"}
 ARITHMETIC = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul}
 """Functions of integers, too."""
 FUNCTIONS: dict[str, Callable[..., Value]] = ARITHMETIC | TRANSCENDENTAL
-FUNCTIONS |= {"divide": operator.truediv, "negative": operator.neg, "sign": sign}
+FUNCTIONS |= {"divide": operator.truediv, "negative": operator.neg, "sign": sign, "sqrt": sqrt}
 FUNCTIONS |= {"maximum": maximum, "minimum": minimum}
 FUNCTIONS |= {"square": lambda a: a * a, "reciprocal": lambda a: 1 / a}
 FUNCTIONS |= {name: lambda a, b, how=how: a.compare(how, b) for name, how in COMPARISONS.items()}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.memory import aligned_copy, owner, view_in
 from mlpgrad.layers.chain import walk
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
@@ -46,6 +47,8 @@ class Member:
             update = self._recorded_update(own)
         except NotRepeatableError as error:
             raise NotCoveredError(f"a step that cannot be recorded ({error})") from error
+        if any(owner(array) is not array for array, _ in self.moved()):
+            raise NotCoveredError("parameters or a state that are a part of another array")
         shown = [] if self.several else [a for seen in trial.seen for a in seen if a is not None]
         self.tapes = Tapes(
             trial.calls,
@@ -81,13 +84,14 @@ class Member:
             The thread's copies of all other arrays, by the id of the original; filled as needed.
         """
         row = index if self.several else ...
+        self._buffers = buffers
         moved: dict[int, Any] = {id(own): live[row] for own, live in self.moved()}
         moved[id(self.trial.network.rngs[0])] = self.network.rngs[index]
 
         def place(thing: Any) -> Any:
             key = id(thing)
             if key not in moved and key not in buffers:
-                buffers[key] = thing.copy() if self.several else thing
+                buffers[key] = aligned_copy(thing)
             return moved[key] if key in moved else buffers[key]
 
         return place
@@ -97,7 +101,12 @@ class Member:
         layers = [layer for _, layer in walk(network.layers)]
         seen = [(None, None, None)] * len(layers) if self.several else self.trial.seen
         for layer, arrays in zip(layers, seen, strict=True):
-            layer._inputs, layer._outputs, layer._delta = arrays
+            layer._inputs, layer._outputs, layer._delta = map(self._placed, arrays)
+
+    def _placed(self, array: Array | None) -> Array | None:
+        """Return the array that the compiled step uses instead of one of the recorded step."""
+        buffer = None if array is None else self._buffers.get(id(owner(array)))
+        return array if array is None or buffer is None else view_in(buffer, array)
 
 
 def rule_of(optimizer: Optimizer, several: bool) -> Optimizer:

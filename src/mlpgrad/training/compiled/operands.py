@@ -9,6 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.memory import address, owner
 from mlpgrad.training.compiled.norms import written_out
 from mlpgrad.training.tape import Call
 
@@ -85,11 +86,6 @@ def collapsed(axes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
         else:
             merged.insert(0, (length, *strides))
     return merged
-
-
-def address(array: Array) -> int:
-    """Return the address of an array's first element."""
-    return int(array.__array_interface__["data"][0])
 
 
 def addresses(array: Array, count: int, *, shared: bool = False) -> Array:
@@ -181,12 +177,9 @@ class Reader:
         # -0.0 equals 0.0 in comparisons of operands
         if not array.flags.writeable and str(first[0]) != "-0.0" and (array == first).all():
             return Operand(kind, array.shape, strides, -1, value=first[0].item())
-        owner = array
-        # skips the recorded views of a buffer, which refuse attribute access
-        while isinstance(base := object.__getattribute__(owner, "base"), np.ndarray):
-            owner = base
-        start, (low, high) = address(owner), np.lib.array_utils.byte_bounds(array)
-        root = self._number_of(start, owner)
+        buffer = owner(array)
+        start, (low, high) = address(buffer), np.lib.array_utils.byte_bounds(array)
+        root = self._number_of(start, buffer)
         if low < start or high > start + self.entries[root][0].nbytes:
             raise NotCoveredError("an array outside its buffer")
         return Operand(kind, array.shape, strides, root, low - start, high - start)

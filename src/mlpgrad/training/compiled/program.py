@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.memory import address, aligned
 from mlpgrad.training.compiled.elementwise import Elementwise
 from mlpgrad.training.compiled.epoch import write_train
 from mlpgrad.training.compiled.fusing import Group, grouped, read_from_memory
@@ -21,12 +22,11 @@ from mlpgrad.training.compiled.operands import (
     Operation,
     Reader,
     Tapes,
-    address,
     addresses,
 )
 from mlpgrad.training.compiled.products import matmul, vecdot
 from mlpgrad.training.compiled.rows import argmax, random, take
-from mlpgrad.training.compiled.sharing import BOARD, CLOSED, GIVE_WAY, LINE, THREADS, write_sharing
+from mlpgrad.training.compiled.sharing import BOARD, CLOSED, EACH, GIVE_WAY, THREADS, write_sharing
 from mlpgrad.training.compiled.writing import FIXED, Code
 from mlpgrad.training.tape import Call
 
@@ -59,7 +59,7 @@ class Program:
         self._train = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)(place)
         self._serve = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, ctypes.c_int64)(serve)
         self.helpers = helpers if serve else 0
-        self._board = _room(8 * (BOARD + (1 + helpers) * LINE)).view(np.int64)
+        self._board = aligned((BOARD + (1 + helpers) * EACH,), np.int64)
         self._pool = ThreadPoolExecutor(max(1, helpers))
 
     def run(self, arrays: Sequence[Array], batches: int, before: int) -> None:
@@ -93,7 +93,7 @@ class Program:
 
     def _help(self, thread: int) -> None:
         """Work on the tasks of `train` in another thread."""
-        own = _room(self._own)
+        own = aligned((self._own,), np.uint8)
         self._serve(address(self._board), address(own), thread)
 
     def close(self) -> None:
@@ -108,7 +108,8 @@ class Program:
         place : callable
             Maps an array or generator of the tapes to the one to use instead.
         """
-        rooms = {"scratch": _room(self._scratch), "own": _room(self._own)}
+        sizes = {"scratch": self._scratch, "own": self._own}
+        rooms = {name: aligned((size,), np.uint8) for name, size in sizes.items()}
         rooms |= {"board": self._board} if self.helpers else {}
         pointers = [address(rooms[name]) if name in rooms else 0 for name in FIXED]
         self._alive.append(rooms)
@@ -117,12 +118,6 @@ class Program:
             found = getattr(moved.bit_generator.ctypes, name) if name else address(moved)
             pointers.append(ctypes.cast(found, ctypes.c_void_p).value or 0)
         return np.array(pointers, np.uintp)
-
-
-def _room(size: int) -> Array:
-    """Return memory that begins with a cache line."""
-    room = np.zeros(size + 64, np.uint8)
-    return room[-address(room) % 64 :][:size]
 
 
 def steps_made(losses: Array) -> int:

@@ -9,7 +9,7 @@ from mlpgrad.training.compiled.values import Index, Value
 from mlpgrad.training.compiled.writing import Code
 
 SERVE = "void @serve(ptr %board, ptr %own, i64 %thread)"
-BOARD, LINE = 16, 16
+BOARD, EACH = 16, 16
 """The numbers of a board that concern all threads, and those of each thread after them. What
 different threads write is 128 bytes apart, since processors fetch lines of 64 bytes in pairs."""
 TASK, TABLE, POSTED, THREADS, GIVE_WAY, CLOSED = range(6)
@@ -132,4 +132,4 @@ def _give_way(code: Code, board: Value) -> None:
 
 def _line(board: Value, thread: Index) -> Value:
     """Return the address of a thread's numbers."""
-    return board + (thread * LINE + BOARD) * 8
+    return board + (thread * EACH + BOARD) * 8

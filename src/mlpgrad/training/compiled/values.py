@@ -14,7 +14,7 @@ ELEMENTS |= {"n8": "i64", "p8": "ptr"}
 
 A flag (b1) is in memory as a byte (u1).
 """
-CASTS = {"f4f8": "fpext", "f8f4": "fptrunc", "b1u1": "zext", "b1f4": "uitofp", "b1f8": "uitofp"}
+CASTS = {"f4f8": "fpext", "f8f4": "fptrunc", "b1u1": "zext"}
 CASTS |= {"i4f4": "sitofp", "i8f4": "sitofp", "i8f8": "sitofp"}
 """The instruction that converts one kind to another."""
 
@@ -103,6 +103,8 @@ class Value:
         """Convert to another kind of numbers."""
         if kind == self.kind:
             return self
+        if self.kind == "b1" and kind[0] == "f":
+            return select(self, 1, self.code.number(0, kind, self.lanes))
         if self.kind + kind not in CASTS:
             raise NotCoveredError(f"{self.kind} to {kind}")
         return self._cast(CASTS[self.kind + kind], kind)

@@ -184,7 +184,8 @@ class CompiledWorker(Worker):
             column[...] = value
         data = [addresses(a, size, shared=a.ndim == 2) for a in arrays if a is not None]
         copies = [addresses(a, size) for a in (last.params, last.state) if a.size]
-        rows = np.broadcast_to(order[:steps].astype(np.int64), (size, steps, order.shape[1]))
+        order = np.ascontiguousarray(order, np.int64)
+        rows = np.broadcast_to(order[:steps], (size, steps, order.shape[1]))
         row = self._tables, np.stack(data, -1), rows, scalars, losses, sane, np.stack(copies, -1)
         calls = [
             functools.partial(program.run, [part[share] for part in row], steps, before)
