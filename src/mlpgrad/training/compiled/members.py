@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -99,9 +100,15 @@ class Member:
     def show(self, network: Network) -> None:
         """Let the layers hold the last step; those of an ensemble hold its last batch."""
         layers = [layer for _, layer in walk(network.layers)]
-        seen = [(None, None, None)] * len(layers) if self.several else self.trial.seen
-        for layer, arrays in zip(layers, seen, strict=True):
-            layer._inputs, layer._outputs, layer._delta = map(self._placed, arrays)
+        for layer, arrays in zip(layers, self._seen, strict=True):
+            layer._inputs, layer._outputs, layer._delta = arrays
+
+    @functools.cached_property
+    def _seen(self) -> list[tuple[Array | None, ...]]:
+        """The inputs, outputs and deltas of each layer, in the buffers of the compiled step."""
+        if self.several:
+            return [(None, None, None)] * len(self.trial.seen)
+        return [tuple(map(self._placed, arrays)) for arrays in self.trial.seen]
 
     def _placed(self, array: Array | None) -> Array | None:
         """Return the array that the compiled step uses instead of one of the recorded step."""
