@@ -101,6 +101,8 @@ class Minibatch(Method):
             session.record.compiled = False
         for worker in self._workers:
             worker.close()
+        if not session.in_epoch:  # an interrupted epoch may be saved
+            self._workers = []  # their arrays would else wait for the collection of cycles
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None

@@ -1,9 +1,11 @@
 """Compiled training gives the same results, for every class and every option of `fit`."""
 
+import gc
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -812,3 +814,25 @@ def test_another_thread_ends_a_training_of_many_epochs():
         ended.set()
         asking.join()
     assert history.epochs < 1_000_000
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@one_and_many
+def test_the_arrays_of_steps_are_freed_with_the_training(size, compiled, monkeypatch):
+    """Cycles wait for the collector, and large arrays do not call it."""
+    from mlpgrad.training.worker import Worker
+
+    made, make = [], Worker.__init__
+
+    def noted(self, *given, **options):
+        make(self, *given, **options)
+        made.append(weakref.ref(self))
+
+    monkeypatch.setattr(Worker, "__init__", noted)
+    gc.disable()
+    try:
+        trained(lambda: moons_model(ensemble_size=size), *MOONS, mg.Adam, compiled, batch_size=32)
+        assert made
+        assert [worker() for worker in made] == [None] * len(made)
+    finally:
+        gc.enable()
