@@ -41,11 +41,11 @@ def assert_freed(optimizer, sessions, **options):
     size = 2 if "folds" in options else None
     model = mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=0, ensemble_size=size)
     owned = weakref.ref(model)
-    model.fit(x, x[:, :1], optimizer=optimizer, epochs=2, verbose=0, **options)
+    model.fit(x, x[:, :1], **{"optimizer": optimizer, "epochs": 2, "verbose": 0} | options)
     assert sessions
     assert [session() for session in sessions] == [None] * len(sessions)
     del model
-    assert owned() is None
+    assert "callbacks" in options or owned() is None  # callbacks know the model
 
 
 @pytest.mark.parametrize("cls", [mg.Adam, *METHODS], ids=lambda cls: cls.__name__)
@@ -60,6 +60,7 @@ def test_a_training_is_freed_when_it_ends(cls, sessions):
         {"validation_split": 0.25},
         {"metrics": [mg.R2()]},
         {"sample_weight": np.ones(40)},
+        {"callbacks": [mg.EarlyStopping(2), mg.ExponentialMovingAverage()], "verbose": 1},
     ],
     ids=lambda options: next(iter(options)),
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from mlpgrad._core import arguments
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
     from mlpgrad.network.network import Network
     from mlpgrad.optimizers.base import Optimizer
     from mlpgrad.training.record import Record
+    from mlpgrad.training.session import Session
 
 
 class Callback(Described, Stateful):
     """Base class of callbacks: override the hooks that you need.
 
-    `fit` sets `model`, `optimizer`, `history`, `epochs` and `session` before the first hook.
+    `fit` sets `model`, `optimizer`, `history`, `epochs` and `session` before the first hook; the
+    session ends with it, and is no attribute any more.
     Setting `self.model.stop_training = True` ends training. Hooks on batches cost time only if
     they are overridden. The attributes that a callback keeps from epoch to epoch are named in
     `kept`, so that a resumed training continues with them.
@@ -99,6 +102,19 @@ class Callback(Described, Stateful):
     def example(cls) -> Self:
         """Return a callback with non-default options, for tests that go through every class."""
         return cls()
+
+
+@contextmanager
+def taking_part(callbacks: Sequence[Callback], session: Session) -> Iterator[None]:
+    """Set what callbacks know of a training, and free the session and its data at the end."""
+    for one in callbacks:
+        one.session, one.model, one.epochs = session, session.network, session.epochs
+        one.optimizer, one.history = session.method.optimizer, session.record
+    try:
+        yield
+    finally:
+        for one in callbacks:
+            vars(one).pop("session", None)
 
 
 def check_callbacks(callbacks: Any) -> list[Callback]:

@@ -17,7 +17,7 @@ from mlpgrad.network.fitting import Fitting, fitted
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Batch, Batches, Minibatches
 from mlpgrad.training.before import Before
-from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.callbacks import Callback, taking_part
 from mlpgrad.training.cannot_learn import warn_after_first_epoch, warn_at_end
 from mlpgrad.training.communicator import Communicator, UnlikeRanksError, check_alike, summed
 from mlpgrad.training.divergence import DivergenceError
@@ -124,9 +124,6 @@ class Session(Stateful):
         self.speaks = communicator is None or communicator.rank == 0
         self._others = OtherWeights(network)
         self._begun: list[Callback] = []
-        for callback in self.callbacks:
-            callback.session, callback.model, callback.epochs = self, network, epochs
-            callback.optimizer, callback.history = method.optimizer, record
 
     def run(self, resume: Mapping[str, Any] | None = None) -> None:
         """Train and call the callbacks; continue from a snapshot if one is given."""
@@ -135,6 +132,7 @@ class Session(Stateful):
             fitted(self.network, self.method.optimizer) as self.fitting,
             interrupts_end_training(self.network, self.record),
             self.before.put_back_if_refused(),
+            taking_part(self.callbacks, self),
         ):
             self.network.stop_training = False
             try:
