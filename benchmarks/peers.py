@@ -22,7 +22,7 @@ from benchmarks.workloads import WORKLOADS, Workload
 
 LONGER = 0.3
 """The least number of seconds by which a timed `fit` with compiled steps takes longer than one of a
-single epoch; it takes at least twice as long, too. The time of recording varies by some hundredths,
+single epoch; it takes at least twice as long, too. The time of recording varies by some per cent,
 which would matter beside a shorter time."""
 
 

@@ -26,7 +26,7 @@ def aligned(shape: Shape, dtype: Any, strides: Shape | None = None) -> Array:
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     room = np.zeros(size + LINE, np.uint8)
-    # owns its memory for `owner`, as other arrays do: it is no view of an array
+    # no view of an array, so that `owner` finds itself, although its flags say otherwise
     own: Any = (ctypes.c_char * size).from_buffer(room.data, -address(room) % LINE)
     return np.ndarray(shape, dtype, own, strides=strides)
 

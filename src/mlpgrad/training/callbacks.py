@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from mlpgrad.network.network import Network
     from mlpgrad.optimizers.base import Optimizer
     from mlpgrad.training.record import Record
-    from mlpgrad.training.session import Session
 
 
 class Callback(Described, Stateful):
@@ -105,7 +104,7 @@ class Callback(Described, Stateful):
 
 
 @contextmanager
-def taking_part(callbacks: Sequence[Callback], session: Session) -> Iterator[None]:
+def taking_part(callbacks: Sequence[Callback], session: Any) -> Iterator[None]:
     """Set what callbacks know of a training, and free the session and its data at the end."""
     for one in callbacks:
         one.session, one.model, one.epochs = session, session.network, session.epochs

@@ -102,7 +102,7 @@ class Minibatch(Method):
         for worker in self._workers:
             worker.close()
         if not session.in_epoch:  # an interrupted epoch may be saved
-            # arrays and data would else wait for the collection of cycles
+            # arrays and data would otherwise wait for the collection of cycles
             self._workers, self._session = [], None
         if self._pool is not None:
             self._pool.shutdown()

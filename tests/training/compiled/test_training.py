@@ -230,6 +230,70 @@ def test_arrays_that_a_callback_puts_into_the_optimizer_are_used():
     np.testing.assert_allclose(results[1][0].params, results[0][0].params, rtol=1e-4, atol=1e-6)
 
 
+PIECES = {
+    "reversed": lambda n: np.zeros(2 * n)[n - 1 :: -1],
+    "strided": lambda n: np.zeros(2 * n)[::2],
+    "read-only": lambda n: np.broadcast_to(np.zeros(1), n),
+    "whole": np.zeros,
+}
+
+
+@pytest.mark.parametrize("kind", PIECES)
+def test_parts_of_arrays_that_a_callback_puts_into_the_optimizer(kind):
+    class Replace(mg.Callback):
+        def on_epoch_begin(self, epoch):
+            if epoch == 1:
+                rule.state["v_sum"] = PIECES[kind](rule.state["v_sum"].size)
+
+    results = []
+    for compiled in (False, True):
+        rule = mg.Adam(1e-2)
+        make = lambda: moons_model(dtype=np.float64)  # noqa: E731
+        given = (make, *MOONS, lambda: rule, compiled)  # noqa: B023
+        if kind == "read-only":
+            with pytest.raises(ValueError, match="read-only"):
+                trained(*given, callbacks=[Replace()])
+            continue
+        model, history = trained(*given, callbacks=[Replace()])
+        assert history.compiled == (compiled and kind == "whole")
+        results.append(model.params)
+    if results:
+        np.testing.assert_allclose(results[1], results[0], rtol=1e-9)
+
+
+class Remembers(mg.SGD):
+    """An optimizer with arrays of its own, outside its state."""
+
+    repeatable = True
+
+    def __init__(self, rate):
+        super().__init__(rate)
+        self._mask, self._largest = np.ones(1), np.full(33, -np.inf)
+
+    def update(self, p, g, *others):
+        np.multiply(g, self._mask, g)
+        np.maximum(p, self._largest, out=self._largest)
+        super().update(p, g, *others)
+
+
+def test_arrays_of_an_optimizer_are_used_where_they_are():
+    class Freeze(mg.Callback):
+        def on_epoch_end(self, epoch, logs):
+            rule._mask[...] = 0
+
+    params, largest = [], []
+    for compiled in (False, True):
+        rule = Remembers(0.1)
+        make = lambda: moons_model(dtype=np.float64)  # noqa: E731
+        given = (make, *MOONS, lambda: rule, compiled)  # noqa: B023
+        model, history = trained(*given, callbacks=[Freeze()])
+        assert history.compiled == compiled
+        params.append(model.params)
+        largest.append(rule._largest)
+    np.testing.assert_allclose(params[1], params[0], rtol=1e-9)
+    assert (largest[1] >= largest[0] - 1e-9).all()  # recording has tried the update, too
+
+
 @one_and_many
 def test_divergence_stops_at_exactly_the_batch(size):
     x, y = MOONS

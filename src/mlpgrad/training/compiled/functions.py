@@ -73,14 +73,14 @@ def minimum(a: Value, b: Value) -> Value:
 
 
 def sqrt(x: Value) -> Value:
-    """The square root; in half the time of AVX-512's, by its estimate of 1 / sqrt x.
+    """The square root; in half the time of AVX-512's instruction, from its estimate of 1 / sqrt x.
 
     One of Newton's steps follows for both roots, and a last one that rounds correctly (P. W.
     Markstein, "Computation of elementary functions on the IBM RISC System/6000 processor", 1990).
     """
     if (x.kind, x.lanes) != ("f4", 16):
         return x.call("sqrt")
-    small = x.compare("olt", 2.0**-96)  # residues would be subnormal
+    small = x.compare("olt", 2.0**-96)  # its residues may be subnormal
     x = select(small, x * 2.0**64, x)
     estimate = f"{x.type} @llvm.x86.avx512.rsqrt14.ps.512"
     x.code.declare(f"{estimate}({x.type}, {x.type}, i16)")

@@ -48,8 +48,12 @@ class Member:
             update = self._recorded_update(own)
         except NotRepeatableError as error:
             raise NotCoveredError(f"a step that cannot be recorded ({error})") from error
-        if any(owner(array) is not array for array, _ in self.moved()):
-            raise NotCoveredError("parameters or a state that are a part of another array")
+        for array, live in self.moved():
+            if owner(array) is not array or not live.flags.carray:
+                raise NotCoveredError("parameters or a state in a part of another array")
+        met = [thing for call in trial.calls for thing in (*call.inputs, call.output)]
+        arrays = [array for array in (trial.x, trial.target, *met) if isinstance(array, np.ndarray)]
+        self._private = {id(owner(array)) for array in arrays}
         shown = [] if self.several else [a for seen in trial.seen for a in seen if a is not None]
         self.tapes = Tapes(
             trial.calls,
@@ -83,6 +87,7 @@ class Member:
             Index of the member.
         buffers : dict
             The thread's copies of all other arrays, by the id of the original; filled as needed.
+            The layers of a single network then show these.
         """
         row = index if self.several else ...
         self._buffers = buffers
@@ -92,7 +97,9 @@ class Member:
         def place(thing: Any) -> Any:
             key = id(thing)
             if key not in moved and key not in buffers:
-                buffers[key] = aligned_copy(thing)
+                # an optimizer may have arrays of its own, which the user sees
+                copied = self.several or key in self._private
+                buffers[key] = aligned_copy(thing) if copied else thing
             return moved[key] if key in moved else buffers[key]
 
         return place

@@ -38,13 +38,14 @@ class Factor:
         self.length, size = matrix.shape[1], matrix.size
         self.blocks = -(-self.length // width)
         row = -(-width // lanes) * lanes * size
-        # bytes of a block for each of its columns, in whole numbers
+        # bytes per column of a packed block, in whole numbers: a block's address is its first
+        # column times this
         self.above = -(-depth * row // (width * size)) * size
         self.bytes = width * self.above
         self.packed = Operand(matrix.kind, (depth, width), (row, size), "scratch")
 
     def at(self, code: Code, first: Index) -> Operand:
-        """Return the packed block that begins with a column of the matrix."""
+        """Return the packed block that begins with a column, a multiple of `width`."""
         at = code.at(self.packed) + first * self.above
         return self.packed._replace(root=at.name)
 

@@ -16,7 +16,7 @@ TASK, TABLE, POSTED, THREADS, GIVE_WAY, CLOSED = range(6)
 """The places of: what to do and with which table; the number of tasks ever posted; the number of
 threads; the function that a waiting thread calls; and whether the board is closed."""
 LEFT, FIRST, DONE = 0, 8, 16
-"""The bytes from a thread's numbers to: its tasks that are left, above a count of the postings, so
+"""The bytes from a thread's numbers to: its tasks that are left, below a count of the postings, so
 that nobody claims a task of an earlier one; the first of them; and all that the thread has done."""
 
 
@@ -29,7 +29,7 @@ def write_sharing(code: Code, processor: str) -> None:
 
 
 def _share(code: Code) -> None:
-    """Write the thread that posts tasks; it waits only for those that another one has begun.
+    """Write the thread that posts tasks; then it waits for those that others have begun.
 
     The tasks are given out in equal parts, always the same for as many tasks, so that threads find
     in their caches what they have written before. Without a board, it makes all of them.

@@ -222,7 +222,7 @@ class CompiledWorker(Worker):
         self.batches += min(done + 1, count)
 
     def _check(self) -> None:
-        """Detect weights that are not finite, which the loss of a next batch would show."""
+        """Detect weights that are not finite, which the loss of the next batch would show."""
         if self.diverged_at is None and not np.isfinite(self.network.params).all():
             self.diverged_at = self.batches - 1
 

@@ -68,7 +68,7 @@ class Iterations:
                 self._loop(self._pause)
         except BaseException as error:
             self._error = error
-        del self._loop  # its data and networks would else wait for the collection of cycles
+        del self._loop  # its data and networks would otherwise wait for the collection of cycles
         self.ended = True
         self._paused.release()
 
