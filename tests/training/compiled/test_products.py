@@ -305,3 +305,26 @@ def test_arrays_that_cannot_be_read_are_refused():
     ):
         with pytest.raises(NotCoveredError, match=reason):
             Reader().operand(array)
+
+
+def test_many_short_tasks_of_several_threads(monkeypatch):
+    """A task that is lost, made twice or made too early changes the sums, or never ends."""
+    monkeypatch.setattr(elementwise, "SHARED", 1)
+    monkeypatch.setattr(elementwise, "TASK", 64)
+    monkeypatch.setattr(products, "LARGE", 1)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(640, 20)), rng.normal(size=(640, 9))
+    found = []
+    for count in (1, 4):
+        monkeypatch.setattr(worker, "threads", lambda count=count: count)
+        for at_once in (1, 1 << 30):
+            monkeypatch.setattr(worker, "WORK", at_once)
+            program.written.cache_clear()
+            layers = [mg.Dense(20, 37), mg.Tanh(), mg.Dense(37, 9)]
+            model = mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=0)
+            options = {"epochs": 10, "batch_size": 16, "verbose": 0, "compiled": True}
+            model.fit(x, y, optimizer=mg.Adam(), **options)
+            found.append(model.params.copy())
+    program.written.cache_clear()
+    for params in found[1:]:
+        np.testing.assert_array_equal(params, found[0])
