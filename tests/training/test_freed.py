@@ -1,5 +1,7 @@
-"""What a training needed is freed when it ends: cycles wait, and large arrays do not call Python's
-collector."""
+"""What a training needed is freed when it ends, without Python's collection of cycles.
+
+Large arrays do not call the collector, so that cycles with them would use up the memory.
+"""
 
 import gc
 import inspect

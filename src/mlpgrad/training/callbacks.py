@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Callback(Described, Stateful):
     """Base class of callbacks: override the hooks that you need.
 
-    `fit` sets `model`, `optimizer`, `history`, `epochs` and `session` before the first hook; the
-    session ends with it, and is no attribute any more.
+    `fit` sets `model`, `optimizer`, `history`, `epochs` and `session` before the first hook. At the
+    end it removes `session`, which holds the data.
     Setting `self.model.stop_training = True` ends training. Hooks on batches cost time only if
     they are overridden. The attributes that a callback keeps from epoch to epoch are named in
     `kept`, so that a resumed training continues with them.
