@@ -1,5 +1,6 @@
 """Threads that read a model while another thread fits it see the weights of one step."""
 
+import pickle
 import sys
 import threading
 
@@ -123,6 +124,53 @@ def read_weights(model, folder):
     other = moons(model.ensemble_size)
     other.set_weights(model.get_weights())
     return other.params, other.state
+
+
+class Begins(np.ndarray):
+    """Parameters in whose first copy another thread begins to fit."""
+
+    begin = None
+
+    def copy(self):
+        copied = super().copy()
+        if type(self).begin is not None:
+            begin, type(self).begin = type(self).begin, None
+            begin()
+        return copied
+
+
+def read_member(model, folder):
+    part = model.member(0) if model.ensemble_size else model.lifted(np.float64)
+    return part.params, part.state
+
+
+def read_pickled(model, folder):
+    loaded = pickle.loads(pickle.dumps(model))
+    return loaded.params, loaded.state
+
+
+@pytest.mark.parametrize(
+    "read", [read_copy, read_snapshot, read_weights, read_member, read_pickled]
+)
+@pytest.mark.parametrize("members", [None, 3])
+def test_no_fit_begins_between_the_copies_of_a_reader(read, members, monkeypatch, tmp_path):
+    model = moons(members)
+    params, state = model.params.copy(), model.state.copy()
+    if read is read_member and members:
+        params, state = params[0], state[0]
+    fit = threading.Thread(target=lambda: model.fit(X, Y, optimizer=mg.SGD(0.1), verbose=0))
+
+    def begin():
+        fit.start()
+        fit.join(0.2)  # enough for a fit that does not wait
+
+    model._params = model._params.view(Begins)
+    monkeypatch.setattr(Begins, "begin", begin)
+    found = read(model, tmp_path)
+    fit.join()
+    np.testing.assert_array_equal(found[0], params)
+    np.testing.assert_array_equal(found[1], state)
+    assert not np.array_equal(model.state, state)
 
 
 @pytest.mark.parametrize("read", [read_copy, read_snapshot, read_saved, read_weights])

@@ -222,11 +222,8 @@ class Threaded(Seeded):
         raise NotImplementedError
 
     def _weights(self) -> Weights:
-        while (fitting := self._fitting) is not None and not fitting.here():
-            weights = fitting.read()
-            if weights is not None:
-                return weights
-        return self._params, self._state
+        with Reading(self) as network:  # no fit can start between the two copies
+            return network._params.copy(), network._state.copy()
 
     def _writing(self) -> Any:
         return nullcontext() if self._fitting is None else self._fitting.lock

@@ -52,8 +52,8 @@ class Seeded(Storage, Stateful):
         """Return copies of parameters and statistics, and the states of all random streams."""
         params, state = self._weights()
         return {
-            "params": params.copy(),
-            "state": state.copy(),
+            "params": params,
+            "state": state,
             "rngs": [generator_state(rng) for rng in self.rngs],
             "rng": generator_state(self.rng),
             "streams": {name: generator_state(rng) for name, rng in self.streams.items()},

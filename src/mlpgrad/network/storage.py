@@ -232,8 +232,8 @@ class Storage(Described):
         return nullcontext()
 
     def _weights(self) -> tuple[Array, Array]:
-        """Return consistent parameters and statistics, which must be read at once."""
-        return self._params, self._state
+        """Return copies of the parameters and statistics at one point in time."""
+        return self._params.copy(), self._state.copy()
 
     @suggesting
     def get_weights(self) -> dict[str, Array]:
