@@ -84,10 +84,7 @@ class Blocks:
                 code.read(across, (step, q * lanes), lanes, count) for q, count in enumerate(used)
             ]
             new: list[Value] = []
-            if self.ahead is not None:
-                factor, further = self.ahead
-                for line in range(0, factor.strides[0], LINE):
-                    code.prefetch(code.at(factor, step) + (further + line), level=2)
+            self._fetch_ahead(step)
             for p in range(rows):
                 one = code.read(down, (p, step)).splat(lanes)
                 new += [fma(one, factor, sums[len(new) + q]) for q, factor in enumerate(factors)]
@@ -102,6 +99,14 @@ class Blocks:
                 before = code.load(at, kind, lanes, used[q], self.c.size)
                 total += select(self.after.splat(lanes), before, zeros[0])
             code.store(at, total, used[q], self.c.size)
+
+    def _fetch_ahead(self, step: Index) -> None:
+        """Write the prefetch of a row of the next block."""
+        if self.ahead is None:
+            return
+        factor, further = self.ahead
+        for line in range(0, factor.strides[0], LINE):
+            self.code.prefetch(self.code.at(factor, step) + (further + line), level=2)
 
 
 def row_sums(code: Code, a: Operand, b: Operand, c: Operand) -> None:

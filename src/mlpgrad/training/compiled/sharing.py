@@ -29,47 +29,47 @@ def write_sharing(code: Code, processor: str) -> None:
 
 
 def _share(code: Code) -> None:
-    """Write the thread that posts tasks; then it waits for those that others have begun.
-
-    The tasks are given out in equal parts, always the same for as many tasks, so that threads find
-    in their caches what they have written before. Without a board, it makes all of them.
-    """
+    """Write the thread that makes all tasks if there is no board, and posts them otherwise."""
     board, own, table, task = map(code.given, ("board", "own", "table", "task"))
     first, count = code.given("first", "n8"), code.given("count", "n8")
 
     def make(number: Index) -> None:
         code.do(f"call void {task.name}({table}, {number}, {own})")
 
-    def post() -> None:
-        for number, value in ((TASK, task), (TABLE, table)):
-            code.store(board + 8 * number, value)
-        threads = code.load(board + 8 * THREADS, "n8")
-
-        def give(t: Index, _: object) -> None:
-            line = _line(board, t)
-            start, end = ((t + k) * count for k in (0, 1))
-            start, end = start.write("udiv", threads), end.write("udiv", threads)
-            code.store(line + FIRST, first + start)
-            turn = code.load(line, "n8").write("and", -1 << 32) + (1 << 32)
-            code.do(f"store atomic {turn + (end - start)}, {line} release, align 8")
-
-        total = code.load(board + 8 * POSTED, "n8") + count
-        code.store(board + 8 * POSTED, total)
-        code.loop(threads, give)
-        code.do(f"call void @work({board}, {own}, i64 0)")
-
-        def done(t: Index, sums: Sequence[Value]) -> list[Value]:
-            return [sums[0] + _loaded(code, _line(board, t) + DONE)]
-
-        def waiting() -> Value:
-            _give_way(code, board)
-            return code.loop(threads, done, [code.number(0, "n8")])[0].compare("ne", total)
-
-        code.repeat(waiting)
-
     nothing = Value(code, "p8", 1, "null")
     code.when(board.compare("eq", nothing), lambda: code.each(first, count, make))
-    code.when(board.compare("ne", nothing), post)
+    code.when(board.compare("ne", nothing), lambda: _post(code, board, own, first, count))
+
+
+def _post(code: Code, board: Value, own: Value, first: Value, count: Value) -> None:
+    """Write the posting of tasks, the work on them, and the wait for those that others have begun.
+
+    The tasks are given out in equal parts, always the same for as many tasks, so that threads find
+    in their caches what they have written before.
+    """
+    threads = code.load(board + 8 * THREADS, "n8")
+    total = code.load(board + 8 * POSTED, "n8") + count
+
+    def give(t: Index, _: object) -> None:
+        line = _line(board, t)
+        start, end = (((t + k) * count).write("udiv", threads) for k in (0, 1))
+        code.store(line + FIRST, first + start)
+        turn = code.load(line + LEFT, "n8").write("and", -1 << 32) + (1 << 32)
+        code.do(f"store atomic {turn + (end - start)}, {line + LEFT} release, align 8")
+
+    def done(t: Index, sums: Sequence[Value]) -> list[Value]:
+        return [sums[0] + _loaded(code, _line(board, t) + DONE)]
+
+    def waiting() -> Value:
+        _give_way(code, board)
+        return code.loop(threads, done, [code.number(0, "n8")])[0].compare("ne", total)
+
+    for number, name in ((TASK, "task"), (TABLE, "table")):
+        code.store(board + 8 * number, code.given(name))
+    code.store(board + 8 * POSTED, total)
+    code.loop(threads, give)
+    code.do(f"call void @work({board}, {own}, i64 0)")
+    code.repeat(waiting)
 
 
 def _work(code: Code) -> None:
@@ -79,13 +79,14 @@ def _work(code: Code) -> None:
 
     def whose(t: Index, _: object) -> None:
         line = _line(board, (thread + t).write("urem", threads))
+        word = line + LEFT
 
         def look() -> Value:
-            seen = _loaded(code, line)
+            seen = _loaded(code, word)
             left = seen.write("and", (1 << 32) - 1)
 
             def claim() -> None:
-                pair = code.op(f"cmpxchg {line}, {seen}, {seen - 1} acq_rel monotonic", "n8").name
+                pair = code.op(f"cmpxchg {word}, {seen}, {seen - 1} acq_rel monotonic", "n8").name
                 code.when(code.op(f"extractvalue {{ i64, i1 }} {pair}, 1", "b1"), make)
 
             def make() -> None:
