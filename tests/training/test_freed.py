@@ -12,6 +12,7 @@ import pytest
 
 import mlpgrad as mg
 from mlpgrad.training.session import Method, Session
+from mlpgrad.training.worker import Worker
 
 METHODS = [
     cls
@@ -21,44 +22,57 @@ METHODS = [
 
 
 @pytest.fixture
-def sessions(monkeypatch):
-    """Weak references to the sessions that are made, while cycles are not collected."""
-    made, make = [], Session.__init__
+def made(monkeypatch):
+    """Weak references to what is made for a training, while cycles are not collected."""
+    found = []
 
-    def noted(self, *given, **options):
-        make(self, *given, **options)
-        made.append(weakref.ref(self))
+    def note(cls):
+        make = cls.__init__
 
-    monkeypatch.setattr(Session, "__init__", noted)
+        def noted(self, *given, **options):
+            make(self, *given, **options)
+            found.append(weakref.ref(self))
+
+        monkeypatch.setattr(cls, "__init__", noted)
+
+    note(Session)
+    note(Worker)
     gc.collect()
     gc.disable()
-    yield made
+    yield found
     gc.enable()
 
 
-def assert_freed(optimizer, sessions, **options):
+def assert_freed(optimizer, made, size=None, **options):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(40, 3))
     layers = [mg.Dense(3, 4), mg.Tanh(), mg.Dense(4, 1)]
-    size = 2 if "folds" in options else None
     model = mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=0, ensemble_size=size)
     owned = weakref.ref(model)
     model.fit(x, x[:, :1], **{"optimizer": optimizer, "epochs": 2, "verbose": 0} | options)
-    assert sessions
-    assert [session() for session in sessions] == [None] * len(sessions)
+    assert made
+    assert [one() for one in made] == [None] * len(made)
     del model
     assert "callbacks" in options or owned() is None  # callbacks know the model
 
 
 @pytest.mark.parametrize("cls", [mg.Adam, *METHODS], ids=lambda cls: cls.__name__)
-def test_a_training_is_freed_when_it_ends(cls, sessions):
-    assert_freed(cls(), sessions)
+def test_a_training_is_freed_when_it_ends(cls, made):
+    assert_freed(cls(), made)
+
+
+@pytest.mark.parametrize("size", [None, 2])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_steps_are_freed_when_a_training_ends(size, compiled, made):
+    if compiled:
+        pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
+    assert_freed(mg.Adam(), made, size, compiled=compiled, batch_size=4)
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"folds": np.arange(40) % 2},
+        {"folds": np.arange(40) % 2, "size": 2},
         {"validation_split": 0.25},
         {"metrics": [mg.R2()]},
         {"sample_weight": np.ones(40)},
@@ -66,5 +80,5 @@ def test_a_training_is_freed_when_it_ends(cls, sessions):
     ],
     ids=lambda options: next(iter(options)),
 )
-def test_a_training_with_an_option_is_freed_when_it_ends(options, sessions):
-    assert_freed(mg.Adam(), sessions, **options)
+def test_a_training_with_an_option_is_freed_when_it_ends(options, made):
+    assert_freed(mg.Adam(), made, **options)

@@ -1,11 +1,10 @@
 """Compiled training gives the same results, for every class and every option of `fit`."""
 
-import gc
+import functools
 import signal
 import subprocess
 import sys
 import threading
-import weakref
 
 import numpy as np
 import pytest
@@ -145,6 +144,7 @@ def moons_model(layers=(), **options):
     return mg.Sequential(layers, loss=mg.SigmoidCrossEntropy(), random_state=0, **options)
 
 
+exact_model = functools.partial(moons_model, dtype=np.float64)
 MOONS = mg.datasets.moons(320, noise=0.1, random_state=0)
 
 
@@ -248,8 +248,7 @@ def test_parts_of_arrays_that_a_callback_puts_into_the_optimizer(kind):
     results = []
     for compiled in (False, True):
         rule = mg.Adam(1e-2)
-        make = lambda: moons_model(dtype=np.float64)  # noqa: E731
-        given = (make, *MOONS, lambda: rule, compiled)  # noqa: B023
+        given = (exact_model, *MOONS, lambda rule=rule: rule, compiled)
         if kind == "read-only":
             with pytest.raises(ValueError, match="read-only"):
                 trained(*given, callbacks=[Replace()])
@@ -284,8 +283,7 @@ def test_arrays_of_an_optimizer_are_used_where_they_are():
     params, largest = [], []
     for compiled in (False, True):
         rule = Remembers(0.1)
-        make = lambda: moons_model(dtype=np.float64)  # noqa: E731
-        given = (make, *MOONS, lambda: rule, compiled)  # noqa: B023
+        given = (exact_model, *MOONS, lambda rule=rule: rule, compiled)
         model, history = trained(*given, callbacks=[Freeze()])
         assert history.compiled == compiled
         params.append(model.params)
@@ -491,7 +489,10 @@ def test_numpy_sums_the_losses_of_many_rows():
 
 def test_numpy_trains_parameters_that_are_a_part_of_another_array(monkeypatch):
     """The code would change the other array, which it knows, and not the network's."""
-    part = lambda shape, dtype: np.zeros((2, *shape), dtype)[1]  # noqa: E731
+
+    def part(shape, dtype):
+        return np.zeros((2, *shape), dtype)[1]
+
     monkeypatch.setattr("mlpgrad.network.storage.aligned", part)
     model, _ = trained(moons_model, *MOONS, mg.Adam, True, batch_size=32)
     plain, _ = trained(moons_model, *MOONS, mg.Adam, False, batch_size=32)
@@ -878,25 +879,3 @@ def test_another_thread_ends_a_training_of_many_epochs():
         ended.set()
         asking.join()
     assert history.epochs < 1_000_000
-
-
-@pytest.mark.parametrize("compiled", [False, True])
-@one_and_many
-def test_the_arrays_of_steps_are_freed_with_the_training(size, compiled, monkeypatch):
-    """Cycles wait for the collector, and large arrays do not call it."""
-    from mlpgrad.training.worker import Worker
-
-    made, make = [], Worker.__init__
-
-    def noted(self, *given, **options):
-        make(self, *given, **options)
-        made.append(weakref.ref(self))
-
-    monkeypatch.setattr(Worker, "__init__", noted)
-    gc.disable()
-    try:
-        trained(lambda: moons_model(ensemble_size=size), *MOONS, mg.Adam, compiled, batch_size=32)
-        assert made
-        assert [worker() for worker in made] == [None] * len(made)
-    finally:
-        gc.enable()
