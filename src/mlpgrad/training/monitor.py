@@ -124,7 +124,7 @@ class Monitor:
 
     @property
     def session(self) -> Any:
-        """The running training; None in a copy of the callback."""
+        """The running training."""
         return self.callback.session
 
     def expect(self, name: str) -> None:
