@@ -132,7 +132,15 @@ class Begins(np.ndarray):
     begin = None
 
     def copy(self):
-        copied = super().copy()
+        return self._then_begin(super().copy())
+
+    def astype(self, dtype):
+        return self._then_begin(super().astype(dtype))
+
+    def __deepcopy__(self, memo):
+        return self._then_begin(super().__deepcopy__(memo))
+
+    def _then_begin(self, copied):
         if type(self).begin is not None:
             begin, type(self).begin = type(self).begin, None
             begin()

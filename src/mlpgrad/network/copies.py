@@ -47,8 +47,9 @@ class Copied(Threaded):
         if not arguments.is_integer(index) or not -size <= index < size:
             kind = IndexError if arguments.is_integer(index) else TypeError
             raise kind(f"member expects an int from 0 to {size - 1}, got {arguments.shown(index)}")
-        params, state = self._weights()
-        member = self._rebuilt(params[index], state[index], [self.rngs[index]])
+        with self.reading() as network:
+            params, state = network._params[index], network._state[index]
+            member = self._rebuilt(params, state, [self.rngs[index]])
         known = self._uncertainty
         member._uncertainty = None if known is None else known.member(int(index))
         if self.encoder is not None:
@@ -65,9 +66,9 @@ class Copied(Threaded):
         if not whole or indices.min() < 0 or indices.max() >= size:
             shown = arguments.shown(indices)
             raise ValueError(f"members expects ints from 0 to {size - 1} in a list, got {shown}")
-        params, state = self._weights()
         rngs = [self.rngs[index] for index in indices]
-        some = self._rebuilt(params[indices], state[indices], rngs)
+        with self.reading() as network:
+            some = self._rebuilt(network._params[indices], network._state[indices], rngs)
         if self.encoder is not None:
             vars(some)["encoder"] = self.encoder.of_members(list(indices))
         return some
@@ -99,14 +100,16 @@ class Copied(Threaded):
             raise ValueError("tiled(count) expects one network, got an ensemble; use member(i)")
         count = arguments.count(count, "count", 1, MOST_MEMBERS)
         check_memory(count * self._params.nbytes, f"{count} copies")
-        params, state = (np.tile(flat, (count, 1)) for flat in self._weights())
+        with self.reading() as network:
+            params, state = (np.tile(a, (count, 1)) for a in (network._params, network._state))
         return self._rebuilt(params, state, self.rngs * count)
 
     def lifted(self, dtype: Any = np.float64) -> Self:
         """Return a copy with the same values that computes in another dtype."""
         dtype = arguments.floating(dtype)
-        params, state = self._weights()
-        return self._rebuilt(params.astype(dtype), state.astype(dtype), self.rngs)
+        with self.reading() as network:
+            params, state = network._params.astype(dtype), network._state.astype(dtype)
+        return self._rebuilt(params, state, self.rngs)
 
     def _rebuilt(self, params: Array, state: Array, rngs: Sequence[np.random.Generator]) -> Self:
         twin: Self = type(self).__new__(type(self))
