@@ -8,8 +8,8 @@ from mlpgrad.training.compiled.program import Program
 from mlpgrad.training.tape import Tape
 
 
-def compiled(write, *arrays, helpers=0, kept=()):
-    """The effects of `write(*arrays)` on its arrays with NumPy and compiled.
+def compiled(write, *arrays, helpers=0, scratch=()):
+    """The effects of `write(*arrays, *scratch)` on its arrays with NumPy and compiled.
 
     Parameters
     ----------
@@ -18,6 +18,8 @@ def compiled(write, *arrays, helpers=0, kept=()):
     *arrays : array
     helpers : int
         Number of threads that help with large products and loops.
+    scratch : sequence of array
+        Arrays that are not read afterwards.
 
     Returns
     -------
@@ -27,7 +29,7 @@ def compiled(write, *arrays, helpers=0, kept=()):
     before = [array.copy() for array in arrays]
     tape = Tape()
     with np.errstate(all="ignore"):
-        write(*map(tape.recorded, arrays))
+        write(*map(tape.recorded, (*arrays, *scratch)))
     by_numpy = [array.copy() for array in arrays]
     dtype = next(a.dtype for a in arrays if a.dtype in (np.float32, np.float64))
     value, params = np.zeros((), dtype), np.zeros(4, dtype)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
@@ -110,6 +110,106 @@ def test_large_products_by_any_number_of_threads(m, k, n, dtype, seed, turned):
     program.written.cache_clear()
     np.testing.assert_array_equal(found[1], found[0])
     np.testing.assert_array_equal(found[2], found[0])
+
+
+several = st.lists(st.tuples(wide, deep, wide, dtypes, st.sampled_from("naby")), max_size=4)
+
+
+@settings(max_examples=10)
+@given(shapes=several, seed=seeds)
+def test_large_products_share_their_kernels(shapes, seed):
+    rng, arrays = np.random.default_rng(seed), []
+    rests = [(m, 9, 20, np.float64, "n") for m in (256, 4)]  # 256 leaves a rest of 4
+    for m, k, n, dtype, turned in [*shapes, *rests]:
+        a = drawn(rng, dtype, k, m).T if turned in "ay" else drawn(rng, dtype, m, k)
+        b = drawn(rng, dtype, n, k).T if turned in "by" else drawn(rng, dtype, k, n)
+        arrays += [a, b, np.full((m, n), np.nan, dtype)]
+
+    def write(*arrays):
+        for a, b, out in zip(*[iter(arrays)] * 3, strict=True):
+            a.dot(b, out)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(products, "LARGE", 1)
+        program.written.cache_clear()
+        pairs = compiled(write, *arrays, helpers=1)
+    program.written.cache_clear()
+    for pair in pairs:
+        assert_close([pair], pair[0].dtype, 1537)
+
+
+def part_of_kept(i, s, b, kept):
+    np.add(kept[: s.size], s, kept[: s.size])
+
+
+def row_of_kept(i, s, b, kept):
+    np.add(kept[None, : s.size], s, kept[None, : s.size])
+
+
+def own_factor(i, s, b, kept):
+    np.multiply(b, kept[i : i + 1], b)
+
+
+def own_function(i, s, b, kept):
+    (np.add, np.subtract)[i % 2](b, 0.5, b)
+
+
+def in_two_rows(i, s, b, kept):
+    if b.size % 2 == 0:
+        np.add(b.reshape(2, -1), 0.5, b.reshape(2, -1))
+
+
+@settings(max_examples=100)
+@given(
+    lengths=st.lists(st.integers(1, 8), min_size=1, max_size=9),
+    gap=st.integers(-9, 9),
+    same=st.booleans(),
+    other=st.sampled_from([None, part_of_kept, row_of_kept, own_factor, own_function, in_two_rows]),
+    seed=seeds,
+)
+@example(lengths=[7] * 8 + [3], gap=7, same=True, other=None, seed=0)  # what the next part reads
+@example(lengths=[4] * 8, gap=0, same=False, other=own_factor, seed=0)
+@example(lengths=[4] * 8, gap=0, same=False, other=own_function, seed=0)
+@example(lengths=[4] * 8, gap=0, same=False, other=in_two_rows, seed=0)
+def test_parts_of_arrays_in_any_order_of_memory(lengths, gap, same, other, seed):
+    rng = np.random.default_rng(seed)
+    x, kept = drawn(rng, np.float64, 130), drawn(rng, np.float64, 9)
+    y, scratch = x if same else drawn(rng, np.float64, 130), np.zeros(8)
+
+    def write(x, y, kept, scratch):
+        at = 40
+        for i, n in enumerate(lengths):
+            a, b, s = x[at : at + n], y[at + gap : at + gap + n], scratch[:n]
+            if other is not in_two_rows:
+                np.multiply(a, 0.5, s)
+                np.add(b, s, b)
+            if other is not None:
+                other(i, s, b, kept)
+            at += n
+
+    try:
+        pairs = compiled(write, x, y, kept, scratch=[scratch])
+    except NotCoveredError:
+        assert same
+        assert gap
+        return
+    for by_numpy, ours in pairs:
+        np.testing.assert_array_equal(ours, by_numpy)
+
+
+def test_an_update_in_many_blocks_is_one_loop(monkeypatch):
+    counts, join = [], program.joined
+
+    def joined(groups, roots):
+        found = join(groups, roots)
+        counts.append((len(groups), len(found)))
+        return found
+
+    monkeypatch.setattr(program, "joined", joined)
+    model = mg.Sequential([mg.Dense(600, 600)], loss=mg.MeanSquaredError(), random_state=0)
+    x, y = np.zeros((8, 600)), np.ones((8, 600))
+    model.fit(x, y, optimizer=mg.Adam(), epochs=1, verbose=0, compiled=True)
+    assert counts[1] == (6, 1)
 
 
 @settings(max_examples=10)

@@ -20,8 +20,8 @@ class Blocks:
         The number of products in a sum.
     after : Value or None
         A flag that is set if the products are added to c; None if they never are.
-    ahead : tuple of Operand and int, or None
-        A factor whose rows are prefetched, one for each product, from some bytes further on.
+    ahead : Value or None
+        An address from which on as many bytes are prefetched as are read of b.
     """
 
     def __init__(self, code: Code, a: Operand, b: Operand, c: Operand) -> None:
@@ -29,7 +29,7 @@ class Blocks:
         self.m, self.n = a.shape[0], b.shape[1]
         self.k: Index = a.shape[1]
         self.after: Value | None = None
-        self.ahead: tuple[Operand, int] | None = None
+        self.ahead: Value | None = None
         self.lanes = min(code.lanes(c.size, self.m * self.n), lanes_for(self.n))
 
     def write(self) -> None:
@@ -47,18 +47,20 @@ class Blocks:
         choices = [
             (rows, vectors)
             for vectors in range(1, min(columns, 6) + 1)
-            for rows in range(1, min(self.m, 14) + 1)
-            if rows * vectors + vectors + 1 <= self.code.registers
+            for rows in range(1, min(self.m, 16) + 1)
+            if rows * vectors + vectors + 1 <= self.code.registers and (vectors <= 2 or rows <= 3)
         ]
 
         def cost(rows: int, vectors: int) -> float:
-            total = 0.0
+            total = lines = 0.0
             for r, high in ((rows, self.m // rows), (self.m % rows, 1)):
                 for v, wide in ((vectors, columns // vectors), (columns % vectors, 1)):
-                    if r and v:  # two multiplications, two reads or five instructions per cycle
-                        cycles = max(r * v / 2, (r + v) / 2, (r + v + r * v + 2) / 5, 4.5)
+                    # two multiplications, two reads or five instructions per cycle
+                    cycles = max(r * v / 2, (r + v) / 2, (r + v + r * v + 2) / 5, 4.5)
+                    if r and v and wide:
                         total += high * wide * (self.a.shape[1] * cycles + 12 + r * v)
-            return total
+                        lines += 12 * r + 7 * r * v
+            return total * (1 + lines / 10_000)  # of about equal blocks, those with less code
 
         return min(choices, key=lambda choice: cost(*choice))
 
@@ -73,40 +75,45 @@ class Blocks:
         """Write the sums of one block over all of k, and their stores."""
         code, lanes, kind = self.code, self.lanes, self.c.kind
         across, down = code.part(self.b, 0, j), code.part(self.a, i)
-        spots = [(p, q) for p in range(rows) for q in range(len(used))]
         if self.after is not None:
-            first = code.part(self.c, i, j)
-            for p, q in spots:
-                code.prefetch(code.at(first, p, q * lanes), writes=1, level=1)
+            self._fetch(code.part(self.c, i, j), rows, len(used))
 
         def add(step: Index, sums: Sequence[Value]) -> list[Value]:
+            right = code.base(code.part(across, step))
+            left = code.base(code.part(down, 0, step))
             factors = [
-                code.read(across, (step, q * lanes), lanes, count) for q, count in enumerate(used)
+                code.read(right, (0, q * lanes), lanes, count) for q, count in enumerate(used)
             ]
             new: list[Value] = []
-            self._fetch_ahead(step)
+            if self.ahead is not None:
+                for q in range(len(used)):
+                    code.prefetch(self.ahead + step * across.strides[0] + q * LINE, level=2)
             for p in range(rows):
-                one = code.read(down, (p, step)).splat(lanes)
+                one = code.read(left, (p,)).splat(lanes)
                 new += [fma(one, factor, sums[len(new) + q]) for q, factor in enumerate(factors)]
             return new
 
-        zeros = [code.number(0, kind, lanes)] * len(spots)
-        sums = code.loop(self.k, add, zeros, unrolled=4)
-        first = code.part(self.c, i, j)  # addresses known before would take registers in the loop
-        for (p, q), total in zip(spots, sums, strict=True):
-            at = code.at(first, p, q * lanes)
-            if self.after is not None:
-                before = code.load(at, kind, lanes, used[q], self.c.size)
-                total += select(self.after.splat(lanes), before, zeros[0])
-            code.store(at, total, used[q], self.c.size)
+        zero = code.number(0, kind, lanes)
+        sums = iter(code.loop(self.k, add, [zero] * (rows * len(used)), unrolled=4))
+        line = code.part(self.c, i, j)  # known before, it would take a register in the loop
+        more = None if self.after is None else self.after.splat(lanes)
+        for p in range(rows):
+            line = code.part(line, min(p, 1))
+            for q, count in enumerate(used):
+                at, total = code.at(line, 0, q * lanes), next(sums)
+                if more is not None:
+                    before = code.load(at, kind, lanes, count, self.c.size)
+                    total += select(more, before, zero)
+                code.store(at, total, count, self.c.size)
 
-    def _fetch_ahead(self, step: Index) -> None:
-        """Write the prefetch of a row of the next block."""
-        if self.ahead is None:
-            return
-        factor, further = self.ahead
-        for line in range(0, factor.strides[0], LINE):
-            self.code.prefetch(self.code.at(factor, step) + (further + line), level=2)
+    def _fetch(self, c: Operand, rows: int, vectors: int) -> None:
+        """Write the prefetch of a block of c."""
+
+        def line(p: Index, _: object) -> None:
+            for q in range(vectors):
+                self.code.prefetch(self.code.at(c, p, q * self.lanes), writes=1, level=1)
+
+        self.code.loop(rows, line)
 
 
 def row_sums(code: Code, a: Operand, b: Operand, c: Operand) -> None:
@@ -142,34 +149,30 @@ def row_sums(code: Code, a: Operand, b: Operand, c: Operand) -> None:
 def transpose(code: Code, source: Operand, target: Operand, rows: Index, columns: int) -> None:
     """Copy a matrix with contiguous columns to one with contiguous rows, in small squares.
 
-    A number of rows that is not known here is at least the side of a square.
+    The last squares may overlap others. A number of rows that is not known here is at least the
+    side of a square.
     """
-    size, kind = source.size, source.kind
-    side = 32 // size
+    side = 32 // source.size
+    down, across = (min(side, n) if isinstance(n, int) else side for n in (rows, columns))
 
-    def square(i: Index, j: Index, down: int, across: int) -> None:
+    def square(start: Value, step: Value, end: Value, line: Value) -> None:
         """Write one square: columns are read, and exchanged in blocks of growing size."""
-        start, end = code.part(source, i, j), code.part(target, i, j)
-        lines = [code.number(0, kind, side)] * side
+        lines = [code.number(0, source.kind, side)] * side
         for q in range(across):
-            lines[q] = code.load(code.at(start, 0, q), kind, side, down, size)
-        step = 1
-        while step < side:
-            low = [p if not p & step else side + p - step for p in range(side)]
-            high = [p + step if not p & step else side + p for p in range(side)]
+            lines[q] = code.load(start + step * q, source.kind, side, down, source.size)
+        for width in (1, 2, 4)[: side.bit_length() - 1]:
+            low = [p if not p & width else side + p - width for p in range(side)]
+            high = [p + width if not p & width else side + p for p in range(side)]
             for q in range(side):
-                if not q & step:
-                    pair = lines[q], lines[q | step]
-                    lines[q], lines[q | step] = (pair[0].shuffle(pair[1], p) for p in (low, high))
-            step *= 2
+                if not q & width:
+                    pair = lines[q], lines[q | width]
+                    lines[q], lines[q | width] = (pair[0].shuffle(pair[1], p) for p in (low, high))
         for p in range(down):
-            code.store(code.at(end, p), lines[p], across, size)
+            code.store(end + line * p, lines[p], across, source.size)
 
-    def column(j: Index, wide: int) -> None:
-        if isinstance(rows, int):
-            code.strips(rows, side, lambda i, high: square(i, j, high, wide))
-            return
-        code.loop(rows.write("udiv", side), lambda i, _: square(i * side, j, side, wide))
-        square(rows - side, j, side, wide)  # overlaps the one before
+    def place(i: Index, j: Index) -> None:
+        start, end = code.at(source, i, j), code.at(target, i, j)
+        name = f"transpose_{source.kind}_{down}_{across}"
+        code.call_shared(name, square, start, source.strides[1], end, target.strides[0])
 
-    code.strips(columns, side, column)
+    code.cover(columns, across, lambda j: code.cover(rows, down, lambda i: place(i, j)))

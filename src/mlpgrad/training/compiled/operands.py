@@ -35,7 +35,8 @@ class Operand(NamedTuple):
     kind : str
         One of KINDS; its digit is the size of a number.
     shape, strides
-        The shape and the strides of the array; the stride of an axis of length 1 is 0.
+        The shape and the strides of the array; the stride of an axis of length 1 is 0. The strides
+        of a parameter of a function may be values in the code.
     root : int or str
         The number of the buffer in `Reader.entries`, or the name of another address in the code.
     offset, end : int
@@ -46,7 +47,7 @@ class Operand(NamedTuple):
 
     kind: str
     shape: tuple[int, ...]
-    strides: tuple[int, ...]
+    strides: tuple[Any, ...]
     root: int | str
     offset: int = 0
     end: int = 0
@@ -71,6 +72,10 @@ class Operand(NamedTuple):
         """Return whether the two may share a byte."""
         within = self.offset < other.end and other.offset < self.end
         return within and self.root == other.root  # a constant has no bytes
+
+    def followed_by(self, other: Operand) -> bool:
+        """Return whether another operand begins where this one ends."""
+        return self._replace(shape=other.shape, offset=self.end, end=other.end) == other
 
 
 def collapsed(axes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:

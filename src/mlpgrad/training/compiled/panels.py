@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
+from mlpgrad._core.memory import LINE
 from mlpgrad.training.compiled.blocks import Blocks, transpose
 from mlpgrad.training.compiled.operands import Operand
-from mlpgrad.training.compiled.values import Index
+from mlpgrad.training.compiled.values import Index, Value
 from mlpgrad.training.compiled.writing import Code
 
 DEPTH = 512
@@ -117,15 +118,29 @@ class Panels:
                 )
                 left = left.T._replace(shape=(high, self.depth))
                 right = right._replace(shape=(self.depth, wide))
-                c = code.part(self.c, i, j)._replace(shape=(high, wide))
-                blocks = Blocks(code, left, right, c)
-                blocks.k, blocks.ahead = length, (before[0], first.bytes)
-                blocks.after = None if isinstance(start, int) else start.compare("ne", 0)
-                blocks.panel(0, -(-wide // blocks.lanes), high)
+                ahead = code.at(before[0]) + first.bytes
+                self._call(left, right, code.at(self.c, i, j), ahead, length, start)
 
             code.strips(first.length, first.width, block)
 
         self._parts(number, second, multiply)
+
+    def _call(
+        self, a: Operand, b: Operand, c: Value, ahead: Value, length: Index, start: Index
+    ) -> None:
+        """Write the call of the kernel for packed blocks of this size."""
+        code, (m, n), kind, size = self.code, (a.shape[0], b.shape[1]), self.c.kind, self.c.size
+
+        def kernel(a_at: Value, b_at: Value, c_at: Value, stride: Value, *others: Value) -> None:
+            out = Operand(kind, (m, n), (stride, size), c_at.name)
+            blocks = Blocks(code, a._replace(root=a_at.name), b._replace(root=b_at.name), out)
+            blocks.ahead, blocks.k, blocks.after = others
+            blocks.panel(0, -(-n // blocks.lanes), m)
+
+        after = code.number(0, "b1") if isinstance(start, int) else start.compare("ne", 0)
+        name = f"block_{kind}_{m}_{n}_{a.strides[1]}"
+        places = code.at(a), code.at(b), c
+        code.call_shared(name, kernel, *places, self.c.strides[0], ahead, length, after)
 
     def _parts(self, number: Index, factor: Factor, body: Callable[[Index, int], None]) -> None:
         """Write `body(start, length)` for one block of a factor; the last may be shorter."""
@@ -140,17 +155,25 @@ class Panels:
     def _copy(
         self, factor: Factor, first: Index, start: Index, rows: Index, columns: int, to: Index
     ) -> None:
-        """Copy some columns of a factor, from a row on, to a packed block."""
-        code, size = self.code, factor.matrix.size
-        source, target = code.part(factor.matrix, start, first), factor.at(code, to)
-        if source.strides[1] != size:
-            transpose(code, source, target, rows, columns)
-            return
-        lanes = code.width // size
+        """Write the call of a function that packs some columns of a factor, from a row on."""
+        code, matrix, size = self.code, factor.matrix, factor.matrix.size
+        lanes, turned = code.width // size, matrix.strides[1] != size
+        few = rows if isinstance(rows, int) and rows < LINE // size else 0  # known to `transpose`
 
-        def line(i: Index, _: object) -> None:
+        def pack(source: Value, stride: Value, end: Value, *count: Value) -> None:
+            strides = (size, stride) if turned else (stride, size)
+            before = matrix._replace(root=source.name, offset=0, strides=strides)
+            after = factor.packed._replace(root=end.name)
+            if turned:
+                transpose(code, before, after, few or count[0], columns)
+            else:
+                code.loop(few or count[0], lambda i, _: line(before, after, i))
+
+        def line(before: Operand, after: Operand, i: Index) -> None:
             for at in range(0, columns, lanes):
-                value = code.read(source, (i, at), lanes, min(lanes, columns - at))
-                code.store(code.at(target, i, at), value, lanes, size)
+                value = code.read(before, (i, at), lanes, min(lanes, columns - at))
+                code.store(code.at(after, i, at), value, lanes, size)
 
-        code.loop(rows, line)
+        name = f"pack_{matrix.kind}_{columns}_{factor.packed.strides[0]}_{turned:d}_{few}"
+        places = code.at(matrix, start, first), max(matrix.strides), code.at(factor.at(code, to))
+        code.call_shared(name, pack, *places, *([] if few else [rows]))

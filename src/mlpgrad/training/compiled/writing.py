@@ -56,6 +56,15 @@ class Code(Instructions):
         self.outside[head] = "\n".join([start, *self.lines, *body, end])
         self.lines, self.block, self.used = outer
 
+    def call_shared(self, name: str, body: Callable[..., None], *args: Index) -> None:
+        """Call an internal function, which `body` writes from its parameters if its name is new."""
+        values = list(map(self.index, args))
+        inside = [Value(self, value.kind, 1, f"%a{k}") for k, value in enumerate(values)]
+        head = f"internal void @{name}({', '.join(map(str, inside))})"
+        if head not in self.outside:
+            self.function(head, lambda: body(*inside))
+        self.do(f"call void @{name}({', '.join(map(str, values))})")
+
     def share(self, first: Index, count: int, body: Callable[[Index], None]) -> None:
         """Write `body(first)` to `body(first + count - 1)` as tasks that several threads share.
 
@@ -65,9 +74,8 @@ class Code(Instructions):
         name = f"@task{self.tasks}"
         head = f"internal void {name}(ptr %table, i64 %task, ptr %own)"
         self.function(head, lambda: body(self.given("task", "n8")))
-        start = self.number(first, "n8") if isinstance(first, int) else first
         board, own = self.root("board"), self.root("own")
-        numbers = f"{start}, {self.number(count, 'n8')}"
+        numbers = f"{self.index(first)}, {self.index(count)}"
         self.do(f"call void @share({board}, {own}, ptr %table, ptr {name}, {numbers})")
 
     def each(self, first: Index, count: Index, body: Callable[[Index], None]) -> None:
@@ -81,6 +89,10 @@ class Code(Instructions):
         few elements use vectors of the same small width.
         """
         return max(1, (16 if elements <= FEW else self.width) // kind_bytes)
+
+    def index(self, number: Index) -> Value:
+        """Return an index as a value."""
+        return number if isinstance(number, Value) else self.number(number, "n8")
 
     def given(self, name: str, kind: str = "p8") -> Value:
         """Return a parameter of the function."""
@@ -128,7 +140,7 @@ class Code(Instructions):
             return carried
         self.count += 1
         label, before = f"L{self.count}", self.block
-        first = [self.number(0, "n8"), *carried]
+        first = [self.index(0), *carried]
         index, *inside = (
             Value(self, v.kind, v.lanes, f"%{label}_{k}") for k, v in enumerate(first)
         )
@@ -158,7 +170,7 @@ class Code(Instructions):
     def cut(self, number: Index, size: int, total: int) -> tuple[Index, Value]:
         """Return the start and length of one of the parts of a total; the last may be shorter."""
         start = number * size
-        left = self.number(total, "n8") - start
+        left = self.index(total) - start
         return start, left.call("smin", size)
 
     def nest(
@@ -182,6 +194,15 @@ class Code(Instructions):
         if rest:
             body(whole * size, rest)
 
+    def cover(self, count: Index, size: int, body: Callable[[Index], None]) -> None:
+        """Write `body(start)` for parts of a size, the last of which may overlap the one before."""
+        if isinstance(count, Value):
+            self.loop(count.write("udiv", size), lambda i, _: body(i * size))
+        else:
+            self.loop(count // size, lambda i, _: body(i * size))
+        if isinstance(count, Value) or count % size:
+            body(count - size)
+
     # operands
 
     def room(self, kind: str, rows: int, columns: int) -> Operand:
@@ -202,9 +223,9 @@ class Code(Instructions):
         """Return the address of an element, given by the first of its indices."""
         at, offset = self.root(operand.root), operand.offset
         for index, stride in zip(indices, operand.strides, strict=False):
-            if isinstance(index, int):
+            if isinstance(index, int) and isinstance(stride, int):
                 offset += index * stride
-            elif stride:
+            elif 0 not in (index, stride):
                 at += index * stride
         return at + offset
 
@@ -213,6 +234,19 @@ class Code(Instructions):
         if operand.value is not None or not indices:
             return operand
         return operand._replace(root=self.at(operand, *indices).name, offset=0)
+
+    def base(self, operand: Operand) -> Operand:
+        """Return the same operand, relative to an address of which LLVM knows nothing.
+
+        LLVM then takes its elements as they are, and does not try to move their addresses out of
+        loops, which would be a sixth of the time to compile.
+        """
+        if operand.value is not None:
+            return operand
+        function = "ptr @llvm.launder.invariant.group.p0"
+        self.declare(f"{function}(ptr)")
+        at = self.op(f"call {function}({self.at(operand)})", "p8")
+        return operand._replace(root=at.name, offset=0)
 
     def read(
         self, operand: Operand, indices: Sequence[Index], lanes: int = 1, used: int = 1
