@@ -13,6 +13,7 @@ import pytest
 import mlpgrad as mg
 from mlpgrad.training.session import Method, Session
 from mlpgrad.training.worker import Worker
+from tests.kinds import every, example, subclasses
 
 METHODS = [
     cls
@@ -53,7 +54,8 @@ def assert_freed(optimizer, made, size=None, **options):
     assert made
     assert [one() for one in made] == [None] * len(made)
     del model
-    assert "callbacks" in options or owned() is None  # callbacks know the model
+    options.clear()
+    assert owned() is None
 
 
 @pytest.mark.parametrize("cls", [mg.Adam, *METHODS], ids=lambda cls: cls.__name__)
@@ -76,9 +78,15 @@ def test_steps_are_freed_when_a_training_ends(size, compiled, made):
         {"validation_split": 0.25},
         {"metrics": [mg.R2()]},
         {"sample_weight": np.ones(40)},
-        {"callbacks": [mg.EarlyStopping(2), mg.ExponentialMovingAverage()], "verbose": 1},
+        {"verbose": 1},
     ],
     ids=lambda options: next(iter(options)),
 )
 def test_a_training_with_an_option_is_freed_when_it_ends(options, made):
     assert_freed(mg.Adam(), made, **options)
+
+
+@every(subclasses(mg.Callback))
+def test_a_training_with_a_callback_is_freed_when_it_ends(cls, made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert_freed(mg.Adam(), made, callbacks=[example(cls)])

@@ -105,7 +105,7 @@ class Callback(Described, Stateful):
 
 @contextmanager
 def taking_part(callbacks: Sequence[Callback], session: Any) -> Iterator[None]:
-    """Set what callbacks know of a training, and free the session and its data at the end."""
+    """Set what callbacks know of a training; free the session with its data, and what knows it."""
     for one in callbacks:
         one.session, one.model, one.epochs = session, session.network, session.epochs
         one.optimizer, one.history = session.method.optimizer, session.record
@@ -113,7 +113,8 @@ def taking_part(callbacks: Sequence[Callback], session: Any) -> Iterator[None]:
         yield
     finally:
         for one in callbacks:
-            vars(one).pop("session", None)
+            for name in ("session", "_monitor"):
+                vars(one).pop(name, None)
 
 
 def check_callbacks(callbacks: Any) -> list[Callback]:

@@ -32,7 +32,7 @@ def lanes_for(count: int) -> int:
     return 1 << (count - 1).bit_length()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Value:
     """A value in a function that is being written: a number, or a vector of several `lanes`.
 
