@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+import pandas as pd
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.ensemble import StackingRegressor
@@ -12,6 +13,7 @@ from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import learning_curve
 
+import mlpgrad as mg
 from mlpgrad.sklearn import TabularMLPClassifier, TabularMLPRegressor
 
 FLOWERS, SPECIES = load_iris(return_X_y=True, as_frame=True)
@@ -97,3 +99,20 @@ def test_amounts_as_a_target_are_converted_as_the_error_says():
     advice = str(caught.value).partition("such as ")[2].partition(", or use")[0]
     fitted = regressor().fit(x, eval(advice, {"y": y}))
     assert np.isfinite(fitted.predict(x)).all()
+
+
+@pytest.mark.parametrize("cls", [TabularMLPClassifier, TabularMLPRegressor])
+@pytest.mark.parametrize("dtype", [object, "string", "string[python]"])
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NA], ids=str)
+def test_a_gap_in_a_target_of_text_is_named_by_its_row(cls, dtype, gap):
+    y = pd.Series(["hi", "lo", gap, "hi"] * 5, dtype=dtype)
+    with pytest.raises(ValueError, match="first in row 2; leave out rows without a target"):
+        cls().fit(pd.DataFrame({"a": np.arange(20.0)}), y)
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_classes_that_are_dates_are_refused_before_anything_is_trained(zone, monkeypatch):
+    monkeypatch.setattr(mg.Sequential, "fit", None)
+    y = pd.Series(pd.date_range("2020-01-01", periods=2, tz=zone).repeat(10))
+    with pytest.raises(TypeError, match=r"y expects (labels|numbers)"):
+        TabularMLPClassifier().fit(pd.DataFrame({"a": np.arange(20.0)}), y)

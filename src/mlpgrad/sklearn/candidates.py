@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -173,6 +174,21 @@ class Candidate:
         loss.forward(outputs, target)
         losses[counted] = loss.losses(outputs, target)
         return losses
+
+    def apart(self, table: Table) -> Array:
+        """Return the outputs of each member that has left out a row, `(members, n, O)`.
+
+        Outputs of a fold that fewer members leave out than another are repeated.
+        """
+        count, members = int(table.folds.max()) + 1, self.recipe.members
+        if members == count:
+            return self.outputs[None]
+        every = self.model.predict(table.x)
+        left = [range(fold, members, count) for fold in range(count)]
+        size = math.lcm(*map(len, left))
+        own = np.array([[group[k % len(group)] for group in left] for k in range(size)])
+        apart: Array = every[own[:, table.folds], np.arange(len(table.folds))]
+        return apart
 
     def fits_all_rows(self) -> bool:
         """Return whether a common number of epochs is as good as stopping each member on its fold.

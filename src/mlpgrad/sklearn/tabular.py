@@ -26,6 +26,7 @@ from mlpgrad.sklearn.advice import advising_on_frames
 from mlpgrad.sklearn.candidates import CANDIDATES, Candidate, Recipe, Table, together
 from mlpgrad.sklearn.joining import joined
 from mlpgrad.sklearn.options import sizes_of
+from mlpgrad.tables.columns import is_gap
 
 BATCHES = 10
 """Batches per epoch if `batch_size` is not given, within the bounds of batch sizes."""
@@ -94,7 +95,7 @@ class TabularMLP(BaseEstimator):
 
     @abstractmethod
     def _conclude(self, table: Table, weights: Array | None) -> None:
-        """Set the out-of-fold attributes and the calibration from `_outputs (candidates, n, O)`.
+        """Set the out-of-fold attributes and the calibration from `_outputs (members, n, O)`.
 
         `weights` are those given by the user, without class weights.
         """
@@ -148,7 +149,7 @@ class TabularMLP(BaseEstimator):
             one.on_all_rows(table) if self.all_rows_ else one.model for one in (best, *others)
         ]
         self.model_ = joined(models, best.network) if others else models[0]
-        self._outputs = np.stack([one.outputs for one in (best, *others)])
+        self._outputs = np.concatenate([one.apart(table) for one in (best, *others)])
         self.encoder_ = self.model_.encoder
         self._conclude(table, sample_weight)
         del self._outputs
@@ -171,15 +172,15 @@ class TabularMLP(BaseEstimator):
                 f"is None."
             )
         y = _without_mask(y)
-        found: Array = np.asarray(check_array(y, ensure_2d=False, dtype=None, input_name="y"))
-        gaps = []
-        if found.dtype == object:
-            gaps = [row for row, value in enumerate(found) if None in np.atleast_1d(value)]
-        if gaps:
-            raise ValueError(
-                f"Input y contains None, first in row {gaps[0]}; leave out rows without a target"
-            )
-        return found
+        values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
+        if values.dtype == object:
+            for row, value in enumerate(values):
+                for gap in filter(is_gap, np.ravel(value)):
+                    raise ValueError(
+                        f"Input y contains {gap}, first in row {row}; leave out rows without a "
+                        "target"
+                    )
+        return np.asarray(check_array(y, ensure_2d=False, dtype=None, input_name="y"))
 
     def _drawn_folds(self, y: Array, rng: np.random.RandomState) -> Array:
         """Draw the fold of each row."""
