@@ -20,6 +20,7 @@ from mlpgrad.layers import Activation
 from mlpgrad.losses.base import Loss
 from mlpgrad.optimizers import Optimizer
 from mlpgrad.sequential import Sequential
+from mlpgrad.sklearn.assigned import adopt
 from mlpgrad.sklearn.building import (
     ACTIVATIONS,
     NORMALIZATIONS,
@@ -29,11 +30,13 @@ from mlpgrad.sklearn.building import (
     dense_layers,
     take_over,
 )
-from mlpgrad.sklearn.options import check_options, sees_all_rows, sizes_of
+from mlpgrad.sklearn.options import check_options, check_warm_start, sees_all_rows, sizes_of
 from mlpgrad.sklearn.solving import (
     Rows,
+    joined,
     network_data,
     split,
+    train_again,
     train_at_once,
     train_in_epochs,
     with_class_weight,
@@ -82,6 +85,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     coefs_: list[Array]
     intercepts_: list[Array]
+    loss_curve_: list[float]
+    n_outputs_: int
 
     def _keep(self, options: Mapping[str, Any]) -> None:
         """Set the constructor's arguments, given as its `locals()`, as attributes."""
@@ -153,6 +158,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         X, y = self._checked(X, y, incremental, reset=first)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
+        if not first:
+            check_warm_start(self, y)
         self.n_outputs_ = y.shape[1]
         self._random_state = check_random_state(self.random_state)
         if first:
@@ -171,6 +178,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _fit_in_epochs(self, rows: Rows, incremental: bool, validation_data: Any) -> None:
         """Train on minibatches; with `refit`, train on all rows again."""
+        if getattr(self, "_recorded_with", None) != (self.early_stopping, self.stop_on_loss):
+            self.loss_curve_ = getattr(self, "loss_curve_", [])
+            self._begin_records()  # a warm start with other options
         held_out, trained = None, rows
         if validation_data is not None:
             held_out = self._checked_validation(*validation_data)
@@ -179,10 +189,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         weighted = with_class_weight(self, trained)
         train_in_epochs(self, self.model_, weighted, held_out, incremental=incremental)
         if self.refit and not self.history_.interrupted:
-            epochs = int(np.median(self.best_epochs_))
-            self._initialize(rows)
-            self.best_epochs_[...] = epochs
-            train_in_epochs(self, self.model_, with_class_weight(self, rows), epochs=epochs)
+            train_again(
+                self, rows if trained is not rows or held_out is None else joined(rows, held_out)
+            )
 
     def _checked_validation(self, X: Any, y: Any, sample_weight: Any = None) -> Rows:
         """Check and return the validation rows given by the user."""
@@ -200,11 +209,15 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self.model_ = self._new_model(rows.x)
         self._fit_scaling(rows)
         self.coefs_, self.intercepts_ = self._views()
-        if sees_all_rows(self.solver):
-            return
-        self.loss_curve_: list[float] = []
-        self._no_improvement_count = 0
+        if not sees_all_rows(self.solver):
+            self.loss_curve_ = []
+            self._begin_records()
+
+    def _begin_records(self) -> None:
+        """Begin records of the held-out rows, which depend on the options that use them."""
         scored, stops = self.early_stopping, self.early_stopping or self.stop_on_loss
+        self._recorded_with = scored, self.stop_on_loss
+        self._no_improvement_count = 0
         self.best_loss_: Any = None if stops else np.inf
         self.validation_scores_: Any = [] if scored else None
         self.best_validation_score_: Any = -np.inf if scored else None
@@ -258,20 +271,16 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         """Return the network, with present options and any values assigned to its parameters."""
         if not hasattr(self, "model_"):  # they were assigned before any fit
             self.model_ = self._new_model(X)
-        for given, views in zip((self.coefs_, self.intercepts_), self._views(), strict=True):
-            for number, (array, view) in enumerate(zip(given, views, strict=True)):
-                if array is not view:
-                    view[...] = array
-                    given[number] = view
+        adopt(self, trains)
         sparse = self._built_sparse or (trains and issparse(X))
         if self._built_with != self._network_options() or sparse != self._built_sparse:
             self._rebuild(sparse)
         return self.model_
 
-    def _rebuild(self, sparse: bool) -> None:
+    def _rebuild(self, sparse: bool, sizes: tuple[int, ...] = ()) -> None:
         """Build the network again, because options have changed, and keep its weights."""
         before = self.model_
-        sizes = tuple(layer.out_features for layer in dense_layers(before))[:-1]
+        sizes = sizes or tuple(layer.out_features for layer in dense_layers(before))[:-1]
         drawn = np.random.RandomState(0)  # these weights are not used
         self.model_ = self._built(sizes, self.n_features_in_, before.dtype, sparse, drawn)
         take_over(self.model_, before)

@@ -161,14 +161,43 @@ def dense_layers(network: Network) -> Iterator[Dense]:
 
 
 def take_over(network: Network, before: Network) -> None:
-    """Copy weights, biases and target scaling from a network with the same hidden layers."""
-    for new, old in zip(dense_layers(network), dense_layers(before), strict=True):
-        new.params.weights[...] = old.params.weights
-        new.params.bias[...] = old.params.bias
+    """Copy parameters, statistics and target scaling from a network with the same hidden layers.
+
+    What the earlier network lacks, such as the slope of another activation, stays as it is.
+
+    Raises
+    ------
+    ValueError
+        If the networks differ in the number of outputs.
+    """
+    outputs, known = ([*dense_layers(one)][-1].out_features for one in (network, before))
+    if outputs != known:
+        raise ValueError(
+            f"loss={network.loss!r} needs {outputs} outputs, but the network was fitted with "
+            f"{known}; fit a new one, without a warm start"
+        )
+    old = _by_place(before)
+    for place, layer in _by_place(network).items():
+        if place in old:
+            for new, values in ((layer.params, old[place].params), (layer.state, old[place].state)):
+                for name in new:
+                    if new[name].shape == values[name].shape:
+                        new[name][...] = values[name]
     scalings: Any = network.scaling_of_targets, before.scaling_of_targets
     if None not in scalings:
         for name in scalings[0].statistics():
             scalings[0].state[name][...] = scalings[1].state[name]
+
+
+def _by_place(network: Network) -> dict[tuple[int, str], Layer]:
+    """Return the layers by the number of dense layers up to them, and their class."""
+    found: dict[tuple[int, str], Layer] = {}
+    number = 0
+    for _, layer in walk(network.layers):
+        number += isinstance(layer, Dense)
+        kind = Dense if isinstance(layer, Dense) else type(layer)
+        found.setdefault((number, kind.__name__), layer)
+    return found
 
 
 def draw(network: Network, random_state: np.random.RandomState, factors: Sequence[float]) -> None:

@@ -73,7 +73,8 @@ dropout : float, default=0.0
 normalization : {'batch', 'layer'} or None, default=None
     Normalization of the hidden layers before the activation, over the batch or over the layer.
 residual : bool, default=False
-    Whether to add the input of a hidden layer to its output if both have the same width.
+    Whether to add the input of a hidden layer, from the second on, to its output if both have the
+    same width.
 stop_on_loss : bool, default=False
     Whether to stop early on the loss of the held-out rows instead of their score; the best weights
     are restored, separately for each member. `tol`, `n_iter_no_change` and `validation_fraction`

@@ -33,6 +33,8 @@ class BatchGradient:
         `steps(rows)` returns the maximum number of batches of that size.
     sparse : bool
         Whether the input is a SciPy sparse matrix, whose steps cannot be recorded.
+    unit : float
+        The weights are given as multiples of this number.
     """
 
     def __init__(
@@ -43,8 +45,9 @@ class BatchGradient:
         optimizer: Optimizer | None = None,
         steps: Callable[[int], int] = lambda rows: 0,
         sparse: bool = False,
+        unit: float = 1.0,
     ) -> None:
-        self.network, self.alpha, self.sparse = network, alpha, sparse
+        self.network, self.alpha, self.sparse, self.unit = network, alpha, sparse, unit
         self.optimizer = SGD(0.0) if optimizer is None else optimizer
         self.count = steps
         self._by_rows: dict[int, Step] = {}
@@ -62,7 +65,7 @@ class BatchGradient:
         value = step.gradient(x, target, weights)
         value = float(value) if self.network.ensemble_size is None else np.float64(value)
         if self.alpha:
-            total = rows if weights is None else float(weights.sum())
+            total = rows if weights is None else float(weights.sum()) * self.unit
             if total:
                 value += self._shrink(total)
         return value

@@ -90,6 +90,11 @@ def loss_of_numbers(given: str | Loss, targets: int) -> Loss:
 def loss_of_classes(given: str | Loss, *, softmax: bool, labels: int, smoothing: float) -> Loss:
     """Return a classifier's loss: a softmax over classes, else one logistic output per label."""
     if isinstance(given, Loss):
+        if smoothing:
+            raise ValueError(
+                f"label_smoothing={smoothing} has no effect on a loss that is an object; write "
+                f"loss=mlpgrad.SoftmaxCrossEntropy(label_smoothing={smoothing})"
+            )
         return given.reader()
     several = SoftmaxCrossEntropy if softmax else _SummedCrossEntropy
     kind: Any = SigmoidCrossEntropy if labels == 1 else several

@@ -51,6 +51,24 @@ def check_options(estimator: Any, incremental: bool, validation_data: Any) -> No
     _check_held_out(estimator, validation_data)
 
 
+def check_warm_start(estimator: Any, y: Any) -> None:
+    """Raise ValueError for what cannot change while the weights stay."""
+    kind, known = type(estimator).__name__, getattr(estimator, "n_outputs_", y.shape[1])
+    if y.shape[1] != known:
+        raise ValueError(
+            f"y has {y.shape[1]} outputs, but {kind} was fitted with {known}; fit a new one, "
+            "without a warm start"
+        )
+    if not hasattr(estimator, "model_"):
+        return
+    asked, scaling = getattr(estimator, "target_scaling", None), estimator.model_.target_scaling
+    if asked != scaling:
+        raise ValueError(
+            f"target_scaling={asked!r} cannot follow {scaling!r} in a warm start, whose weights "
+            "are for the targets as they were scaled; fit a new one"
+        )
+
+
 def _check_held_out(estimator: Any, validation_data: Any) -> None:
     """Raise ValueError if held-out rows would have no effect, or are not given as a tuple."""
     given = {

@@ -57,7 +57,7 @@ class LBFGS(Method):
             return float(np.sum(value)), grads[order]
 
         def ended(intermediate_result: Any) -> None:
-            session.end_epoch(intermediate_result.fun, 1)
+            session.end_epoch(intermediate_result.fun / (network.ensemble_size or 1), 1)
             if network.stop_training or session.record.interrupted:
                 raise StopIteration
 

@@ -32,13 +32,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     """Multilayer perceptron regressor, a faster drop-in for scikit-learn's `MLPRegressor`.
 
     Parameters, defaults, attributes and random numbers are the same, so that the same seed gives
-    the same loss curve up to rounding. There are two differences:
+    the same loss curve up to rounding. There are these differences, and the last two of
+    `MLPClassifier`:
 
     - For several outputs, the gradient of the squared error is that of the loss, which is averaged
       over the outputs. scikit-learn's gradient is larger by the number of outputs (its issue
       8349): to compare, multiply `learning_rate_init` for 'sgd' here by that number, and divide
       `alpha` by it.
     - With 'lbfgs' there is no `partial_fit`; scikit-learn's regressor has the method, which fails.
+    - The Poisson deviance is computed from logarithms of the rate, and is finite where
+      scikit-learn's is infinite, since the rate is rounded to 0.
 
     Parameters
     ----------

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
+from scipy.sparse import vstack as sparse_rows
 from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.optimize import _check_optimize_result
@@ -26,9 +28,15 @@ from mlpgrad.sklearn.stochastic import Epochs
 from mlpgrad.sklearn.stopping import Progress
 from mlpgrad.sklearn.tasks import fit_tasks
 from mlpgrad.training.batches import Batches
-from mlpgrad.training.callbacks import check_callbacks
+from mlpgrad.training.callbacks import Callback, check_callbacks
 from mlpgrad.training.progress import ProgressBar
 from mlpgrad.training.session import Method, Session
+
+HELD_OUT = (
+    *("best_loss_", "best_epochs_", "validation_scores_", "best_validation_score_"),
+    *("validation_losses_", "best_validation_losses_"),
+)
+"""The records of the held-out rows."""
 
 
 class Rows(NamedTuple):
@@ -72,7 +80,12 @@ def train_in_epochs(
         return 0 if incremental else most * max(samples // size, 1)
 
     gradient = BatchGradient(
-        model, estimator.alpha, optimizer=estimator._optimizer, steps=steps, sparse=sparse
+        model,
+        estimator.alpha,
+        optimizer=estimator._optimizer,
+        steps=steps,
+        sparse=sparse,
+        unit=unit_of(rows.weights, model.dtype),
     )
     order = Order(samples, estimator.shuffle, estimator._random_state)
     batches = batches_of(network_data(estimator, model, rows), size, order, sparse=sparse)
@@ -83,32 +96,49 @@ def train_in_epochs(
     progress.restore_best()
 
 
+def train_again(estimator: Any, rows: Rows) -> None:
+    """Train a new network on all rows, for the number of epochs that was best; keep the records."""
+    epochs = int(np.median(estimator.best_epochs_))
+    if not epochs:
+        warnings.warn(
+            "No epoch improved the held-out rows: the network is not trained again.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+        return
+    records = {name: vars(estimator)[name] for name in HELD_OUT if name in vars(estimator)}
+    estimator._initialize(rows)
+    for name, record in records.items():
+        setattr(estimator, name, record)
+    weighted = with_class_weight(estimator, rows)
+    train_in_epochs(estimator, estimator.model_, weighted, epochs=epochs)
+
+
 def train_at_once(estimator: Any, model: Sequential, rows: Rows) -> None:
     """Train with L-BFGS or another method on all rows."""
     if isinstance(estimator.solver, Method):
         _train_by(copy.deepcopy(estimator.solver), estimator, model, rows)
         return
     samples, sparse = rows.x.shape[0], issparse(rows.x)
+    unit, most = unit_of(rows.weights, model.dtype), int(estimator.max_iter)
     gradient = BatchGradient(
-        model, estimator.alpha, steps=lambda rows: int(estimator.max_iter), sparse=sparse
+        model, estimator.alpha, steps=lambda rows: most, sparse=sparse, unit=unit
     )
     data = network_data(estimator, model, rows)
-    method = LBFGS(
-        gradient,
-        data,
-        tolerance=estimator.tol,
-        iterations=estimator.max_iter,
-        calls=estimator.max_fun,
-    )
+    limits = {"tolerance": estimator.tol, "iterations": most, "calls": estimator.max_fun}
+    method = LBFGS(gradient, data, **limits)
     batches = batches_of(
         data, samples, Order(samples, False, estimator._random_state), sparse=sparse
     )
-    _run(estimator, method, batches, int(estimator.max_iter), rows)
+    _run(estimator, method, batches, most, rows)
+    if method.result is None:  # interrupted
+        _conclude(estimator)
+        return
     if model.stop_training or estimator.history_.interrupted:
         estimator.n_iter_ = method.result.nit
     else:
         estimator.n_iter_ = _check_optimize_result("lbfgs", method.result, estimator.max_iter)
-    estimator.loss_ = float(method.result.fun)
+    estimator.loss_ = float(method.result.fun) / (model.ensemble_size or 1)
 
 
 def _train_by(method: Method, estimator: Any, model: Sequential, rows: Rows) -> None:
@@ -128,20 +158,28 @@ def _train_by(method: Method, estimator: Any, model: Sequential, rows: Rows) -> 
         _run(estimator, method, batches, int(estimator.max_iter), rows)
     finally:
         model.penalties = ()
-    losses = estimator.history_["loss"]
-    estimator.n_iter_, estimator.loss_ = len(losses), float(np.sum(losses[-1]))
+    _conclude(estimator)
+
+
+def _conclude(estimator: Any) -> None:
+    """Set the number of epochs and the last loss from what was recorded."""
+    losses = estimator.history_.get("loss", [])
+    estimator.n_iter_ = len(losses)
+    estimator.loss_ = float(np.mean(losses[-1])) if len(losses) else np.nan
 
 
 def _run(estimator: Any, method: Method, batches: Batches, epochs: int, rows: Rows) -> None:
     """Run a method in a new session."""
     estimator.history_ = History()
+    given = check_callbacks(list(estimator.callbacks or ()))
+    _check_monitored(given)
     session = Session(
         estimator.model_,
         method,
         batches,
         validation=None,
         callbacks=[
-            *check_callbacks(list(estimator.callbacks or ())),
+            *given,
             *fit_tasks(estimator, rows),
             *([ProgressBar()] if estimator.progress else []),
         ],
@@ -153,6 +191,18 @@ def _run(estimator: Any, method: Method, batches: Batches, epochs: int, rows: Ro
     session.run()
     if estimator.history_.interrupted:
         warnings.warn("Training interrupted by user.", stacklevel=2)
+
+
+def _check_monitored(callbacks: list[Callback]) -> None:
+    """Raise an error if a callback waits for a value on validation data, which are not its own."""
+    for callback in callbacks:
+        name = getattr(callback, "monitor", None)
+        own = getattr(callback, "validation_data", None) is not None
+        if isinstance(name, str) and name.startswith("val_") and not own:
+            raise ValueError(
+                f"{callback!r}: the callbacks of an estimator see no {name}; early_stopping and "
+                "stop_on_loss of the estimator use its held-out rows, or monitor the 'loss'"
+            )
 
 
 def _new_optimizer(estimator: Any) -> Optimizer:
@@ -198,13 +248,47 @@ def split(estimator: Any, rows: Rows) -> tuple[Rows, Rows]:
     return Rows(*kept[:3]), Rows(*held[:3])
 
 
+def joined(rows: Rows, others: Rows) -> Rows:
+    """Return all of these rows; those without weights have weight 1."""
+    stack = sparse_rows if issparse(rows.x) or issparse(others.x) else np.concatenate
+    weights = None
+    if not rows.weights is others.weights is None:
+        parts = (
+            np.ones(len(one.y)) if one.weights is None else one.weights for one in (rows, others)
+        )
+        weights = np.concatenate([*parts])
+    return Rows(stack([rows.x, others.x]), np.concatenate([rows.y, others.y]), weights)
+
+
 def with_class_weight(estimator: Any, rows: Rows) -> Rows:
     """Return rows whose weights include the class weights."""
     class_weight = getattr(estimator, "class_weight", None)
     if class_weight is None:
         return rows
-    factors = compute_sample_weight(class_weight, estimator._labels(rows.y))
+    factors = class_factors(class_weight, estimator._labels(rows.y))
     return rows._replace(weights=factors if rows.weights is None else rows.weights * factors)
+
+
+def class_factors(class_weight: Any, labels: Array) -> Array:
+    """Return the factor of each row's weight, which must not be negative."""
+    factors: Array = compute_sample_weight(class_weight, labels)
+    if factors.min(initial=0) < 0:
+        raise ValueError(
+            f"class_weight expects no negative number, got {factors.min()}; 0 leaves a class out"
+        )
+    return factors
+
+
+def unit_of(weights: Array | None, dtype: Any) -> float:
+    """Return the power of two by which `network_data` divides weights; 1 unless they are extreme.
+
+    The sum of a batch's weights cancels, but the dtype must hold it.
+    """
+    sizes = np.empty(0) if weights is None else np.abs(weights[weights != 0])
+    far = float(np.sqrt(np.finfo(dtype).max))
+    if not sizes.size or (sizes.max() < far and sizes.min() > 1 / far):
+        return 1.0
+    return float(2.0 ** (np.frexp(sizes.max())[1] - 1))
 
 
 def network_data(estimator: Any, model: Sequential, rows: Rows) -> tuple[Any, ...]:
@@ -212,5 +296,6 @@ def network_data(estimator: Any, model: Sequential, rows: Rows) -> tuple[Any, ..
     x = rows.x.tocsr() if issparse(rows.x) else rows.x
     weights = rows.weights
     if weights is not None:
-        weights = weights.astype(model.dtype, copy=False)[:, None]
+        unit = unit_of(weights, model.dtype)
+        weights = (weights / unit).astype(model.dtype, copy=False)[:, None]
     return x.astype(model.dtype, copy=False), estimator._targets(rows.y, model.dtype), weights

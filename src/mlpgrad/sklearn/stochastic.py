@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad.network.network import Network
 from mlpgrad.optimizers import Optimizer
 from mlpgrad.sklearn.batches import Order
 from mlpgrad.sklearn.compiled import CompiledBatches, compiled_batches
@@ -26,6 +27,7 @@ class Epochs(Method):
     order : Order
         The order of the rows, which the batches follow.
     after_epoch : callable
+        Its arguments are the mean loss of an epoch, and the network as training would end now.
     steps : int
         The maximum number of steps, on which it depends whether they are compiled.
     """
@@ -34,7 +36,7 @@ class Epochs(Method):
         self,
         gradient: BatchGradient,
         order: Order,
-        after_epoch: Callable[[float], bool],
+        after_epoch: Callable[[float, Network], bool],
         steps: int,
     ) -> None:
         self._gradient, self._order, self._after_epoch = gradient, order, after_epoch
@@ -63,7 +65,7 @@ class Epochs(Method):
                 if not record.interrupted:
                     mean = loss / rows
                     mean = mean if type(mean) is float else float(np.mean(mean))
-                    going = self._after_epoch(mean) and going
+                    going = self._after_epoch(mean, session.result()) and going
         finally:
             if self._compiled is not None:
                 self._compiled.close()

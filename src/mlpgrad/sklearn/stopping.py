@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from mlpgrad._core.arrays import Array
+from mlpgrad.network.network import Network
 
 SMALLEST_RATE = 1e-6
 """`learning_rate="adaptive"` stops instead of using a smaller learning rate."""
@@ -52,8 +55,11 @@ class Progress:
         else:
             self.held_out = held_out._replace(y=estimator._labels(held_out.y))
 
-    def __call__(self, loss: float) -> bool:
-        """Record the mean loss of an epoch; return whether to continue."""
+    def __call__(self, loss: float, ended: Network) -> bool:
+        """Record the mean loss of an epoch; return whether to continue.
+
+        `ended` is the network as training would end now, which a callback may have averaged.
+        """
         estimator = self.estimator
         estimator.n_iter_ += 1
         estimator.t_ += self.samples
@@ -62,7 +68,8 @@ class Progress:
         if estimator.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
         if self.epochs is None:
-            self._judge(loss)
+            with _weights_of(ended, estimator.model_):
+                self._judge(loss)
         if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
             self._set_rate(estimator.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t)
         if self.epochs is not None:
@@ -141,6 +148,20 @@ class Progress:
     def _set_rate(self, rate: float) -> None:
         """Set the learning rate of further steps without recording the step again."""
         self.estimator._optimizer._learning_rate = float(rate)
+
+
+@contextmanager
+def _weights_of(other: Network, model: Network) -> Iterator[None]:
+    """Let a model have the weights of another network for a while."""
+    if other is model:
+        yield
+        return
+    own = model.params.copy()
+    model.params = other.params
+    try:
+        yield
+    finally:
+        model.params = own
 
 
 class HeldOutLoss:

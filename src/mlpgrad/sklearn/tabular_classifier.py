@@ -11,15 +11,16 @@ from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy
 from mlpgrad.losses.base import Loss
+from mlpgrad.network.label_arrays import given_labels
 from mlpgrad.sklearn.candidates import Table
 from mlpgrad.sklearn.documentation import documented
+from mlpgrad.sklearn.solving import class_factors
 from mlpgrad.sklearn.tabular import TabularMLP
 
 
@@ -100,12 +101,13 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
         self._keep(locals())
 
     def _learn_target(self, y: Any) -> tuple[Array, Array]:
+        given_labels(y)  # refuses dates, before anything is trained
         check_classification_targets(y)
         self.classes_, indices = np.unique(column_or_1d(y, warn=True), return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs rows of at least 2 classes, got one class: "
-                f"{self.classes_[0]!r}"
+                f"{self.classes_.tolist()[0]!r}"
             )
         return indices[:, None], np.eye(len(self.classes_))[indices]
 
@@ -117,7 +119,7 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
     def _weighted(self, y: Array, weights: Array | None) -> Array | None:
         if self.class_weight is None:
             return weights
-        factors: Array = compute_sample_weight(self.class_weight, y)
+        factors = class_factors(self.class_weight, y)
         return factors if weights is None else weights * factors
 
     def _conclude(self, table: Table, weights: Array | None) -> None:
@@ -193,7 +195,7 @@ def _probabilities(logits: Array) -> Array:
 def _temperature(logits: Array, labels: Array, weights: Array | None) -> float:
     """Return the temperature with the smallest log-loss of the mean, between 1/10 and 10.
 
-    The logits (C, n, O) are those of candidates whose probabilities are averaged.
+    The logits (M, n, O) are those of members whose probabilities are averaged.
     """
     rows = np.arange(len(labels))
 
