@@ -40,14 +40,29 @@ def assert_close(pairs, dtype, size=1.0):
             np.testing.assert_array_equal(ours, by_numpy)
 
 
+def matrix(rng, dtype, rows, columns, kind):
+    """A matrix that is plain, turned, a part of a larger one, or one row or column repeated."""
+    if kind == "turned":
+        return drawn(rng, dtype, columns, rows).T
+    if kind == "part":
+        return drawn(rng, dtype, rows + 1, columns + 3)[1:, 2:-1]
+    if kind == "plain":
+        return drawn(rng, dtype, rows, columns)
+    shape = {"rows": (1, columns), "columns": (rows, 1)}[kind]
+    return np.broadcast_to(drawn(rng, dtype, *shape), (rows, columns))
+
+
+kinds = st.sampled_from(["plain", "turned", "part", "rows", "columns"])
+two = st.tuples(kinds, kinds)
+
+
 @few
-@given(m=sizes, k=sizes, n=sizes, dtype=dtypes, seed=seeds, turned=st.sampled_from("naby"))
-def test_products_of_matrices(m, k, n, dtype, seed, turned):
+@given(m=sizes, k=sizes, n=sizes, dtype=dtypes, seed=seeds, of=two)
+def test_products_of_matrices(m, k, n, dtype, seed, of):
     rng = np.random.default_rng(seed)
-    a = drawn(rng, dtype, k, m).T if turned in "ay" else drawn(rng, dtype, m, k)
-    b = drawn(rng, dtype, n, k).T if turned in "by" else drawn(rng, dtype, k, n)
+    a, b = matrix(rng, dtype, m, k, of[0]), matrix(rng, dtype, k, n, of[1])
     out = np.empty((m, n), dtype)
-    assert_close(compiled(lambda a, b, out: a.dot(b, out), a, b, out), dtype, k)
+    assert_close(compiled(lambda a, b, out: np.dot(a, b, out), a, b, out), dtype, k)
 
 
 @few
@@ -92,19 +107,20 @@ deep = st.one_of(st.integers(2, 40), st.sampled_from([511, 512, 513, 1025, 1537]
 wide = st.one_of(st.integers(2, 70), st.sampled_from([16, 32, 33, 64, 127]))
 
 
-@settings(max_examples=15)
-@given(m=wide, k=deep, n=wide, dtype=dtypes, seed=seeds, turned=st.sampled_from("naby"))
-def test_large_products_by_any_number_of_threads(m, k, n, dtype, seed, turned):
+@settings(max_examples=25)
+@given(m=wide, k=deep, n=wide, dtype=dtypes, seed=seeds, of=two)
+@example(m=40, k=30, n=50, dtype=np.float64, seed=0, of=("rows", "columns"))
+@example(m=40, k=30, n=50, dtype=np.float32, seed=0, of=("columns", "rows"))
+def test_large_products_by_any_number_of_threads(m, k, n, dtype, seed, of):
     rng = np.random.default_rng(seed)
-    a = drawn(rng, dtype, k, m).T if turned in "ay" else drawn(rng, dtype, m, k)
-    b = drawn(rng, dtype, n, k).T if turned in "by" else drawn(rng, dtype, k, n)
+    a, b = matrix(rng, dtype, m, k, of[0]), matrix(rng, dtype, k, n, of[1])
     found = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "LARGE", 1)
         program.written.cache_clear()
         for helpers in (0, 1, 3):
             out = np.full((m, n), np.nan, dtype)
-            pairs = compiled(lambda a, b, out: a.dot(b, out), a, b, out, helpers=helpers)
+            pairs = compiled(lambda a, b, out: np.dot(a, b, out), a, b, out, helpers=helpers)
             assert_close(pairs, dtype, k)
             found.append(out)
     program.written.cache_clear()
@@ -112,22 +128,23 @@ def test_large_products_by_any_number_of_threads(m, k, n, dtype, seed, turned):
     np.testing.assert_array_equal(found[2], found[0])
 
 
-several = st.lists(st.tuples(wide, deep, wide, dtypes, st.sampled_from("naby")), max_size=4)
+several = st.lists(st.tuples(wide, deep, wide, dtypes, two), max_size=4)
 
 
 @settings(max_examples=10)
 @given(shapes=several, seed=seeds)
 def test_large_products_share_their_kernels(shapes, seed):
     rng, arrays = np.random.default_rng(seed), []
-    rests = [(m, 9, 20, np.float64, "n") for m in (256, 4)]  # 256 leaves a rest of 4
-    for m, k, n, dtype, turned in [*shapes, *rests]:
-        a = drawn(rng, dtype, k, m).T if turned in "ay" else drawn(rng, dtype, m, k)
-        b = drawn(rng, dtype, n, k).T if turned in "by" else drawn(rng, dtype, k, n)
-        arrays += [a, b, np.full((m, n), np.nan, dtype)]
+    plain, turned = ("plain", "plain"), ("turned", "turned")
+    rests = [(m, 9, 20, np.float64, plain) for m in (256, 4)]  # 256 leaves a rest of 4
+    rests += [(64, k, 20, np.float64, turned) for k in (3, 5)]
+    for m, k, n, dtype, of in [*shapes, *rests]:
+        arrays += [matrix(rng, dtype, m, k, of[0]), matrix(rng, dtype, k, n, of[1])]
+        arrays.append(np.full((m, n), np.nan, dtype))
 
     def write(*arrays):
         for a, b, out in zip(*[iter(arrays)] * 3, strict=True):
-            a.dot(b, out)
+            np.dot(a, b, out)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "LARGE", 1)
@@ -146,6 +163,14 @@ def row_of_kept(i, s, b, kept):
     np.add(kept[None, : s.size], s, kept[None, : s.size])
 
 
+def over_kept(i, s, b, kept):
+    np.multiply(b, 0.5, kept[: s.size])
+
+
+def over_a_row_of_kept(i, s, b, kept):
+    np.multiply(b, 0.5, kept[None, : s.size])
+
+
 def own_factor(i, s, b, kept):
     np.multiply(b, kept[i : i + 1], b)
 
@@ -159,33 +184,52 @@ def in_two_rows(i, s, b, kept):
         np.add(b.reshape(2, -1), 0.5, b.reshape(2, -1))
 
 
+def alone(i, s, b, kept):
+    np.negative(b, b)
+
+
+OTHERS = [None, part_of_kept, row_of_kept, over_kept, over_a_row_of_kept, own_factor, own_function]
+ALONE = [in_two_rows, alone]
+same_parts = {"gap": 0, "same": False, "read": False, "seed": 0}
+
+
 @settings(max_examples=100)
 @given(
-    lengths=st.lists(st.integers(1, 8), min_size=1, max_size=9),
+    parts=st.lists(st.tuples(st.integers(1, 8), st.integers(1, 2)), min_size=1, max_size=9),
     gap=st.integers(-9, 9),
     same=st.booleans(),
-    other=st.sampled_from([None, part_of_kept, row_of_kept, own_factor, own_function, in_two_rows]),
+    other=st.sampled_from(OTHERS + ALONE),
+    read=st.booleans(),
     seed=seeds,
 )
-@example(lengths=[7] * 8 + [3], gap=7, same=True, other=None, seed=0)  # what the next part reads
-@example(lengths=[4] * 8, gap=0, same=False, other=own_factor, seed=0)
-@example(lengths=[4] * 8, gap=0, same=False, other=own_function, seed=0)
-@example(lengths=[4] * 8, gap=0, same=False, other=in_two_rows, seed=0)
-def test_parts_of_arrays_in_any_order_of_memory(lengths, gap, same, other, seed):
+@example(parts=[(7, 1)] * 8, other=None, **(same_parts | {"gap": 7, "same": True}))
+@example(parts=[(4, 1)] * 8, other=own_factor, **same_parts)
+@example(parts=[(4, 1)] * 8, other=own_function, **same_parts)
+@example(parts=[(4, 1)] * 8, other=over_kept, **same_parts)
+@example(parts=[(4, 1)] * 8, other=over_a_row_of_kept, **same_parts)
+@example(parts=[(4, 1)] * 8, other=in_two_rows, **same_parts)
+@example(parts=[(4, 2)] * 2, other=alone, **same_parts)
+@example(parts=[(4, 1), (4, 2)], other=alone, **same_parts)
+@example(parts=[(4, 1)] * 8, other=None, **(same_parts | {"read": True}))
+def test_parts_of_arrays_in_any_order_of_memory(parts, gap, same, other, read, seed):
+    """Every second number of a part of step 2; `gap` is between what is read and written."""
     rng = np.random.default_rng(seed)
-    x, kept = drawn(rng, np.float64, 130), drawn(rng, np.float64, 9)
-    y, scratch = x if same else drawn(rng, np.float64, 130), np.zeros(8)
+    x, kept = drawn(rng, np.float64, 200), drawn(rng, np.float64, 9)
+    y, scratch = x if same else drawn(rng, np.float64, 200), np.zeros(8)
 
     def write(x, y, kept, scratch):
         at = 40
-        for i, n in enumerate(lengths):
-            a, b, s = x[at : at + n], y[at + gap : at + gap + n], scratch[:n]
-            if other is not in_two_rows:
+        for i, (n, step) in enumerate(parts):
+            end = at + (n - 1) * step + 1
+            a, b, s = x[at:end:step], y[at + gap : end + gap : step], scratch[:n]
+            if other not in ALONE:
                 np.multiply(a, 0.5, s)
                 np.add(b, s, b)
             if other is not None:
                 other(i, s, b, kept)
-            at += n
+            at = end
+        if read:
+            np.negative(scratch, x[:8])
 
     try:
         pairs = compiled(write, x, y, kept, scratch=[scratch])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,11 @@ from mlpgrad._core.memory import aligned_copy, owner, view_in
 from mlpgrad.layers.chain import walk
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
-from mlpgrad.optimizers.prepared import Prepared
+from mlpgrad.optimizers.prepared import VIEWS, Prepared
 from mlpgrad.training.batches import Batch
 from mlpgrad.training.compiled.operands import NotCoveredError, Tapes
 from mlpgrad.training.recorded_step import Trial
-from mlpgrad.training.tape import NotRepeatableError, Tape
+from mlpgrad.training.tape import Call, NotRepeatableError, Tape, twin
 from mlpgrad.training.worker import part_of
 
 
@@ -39,6 +41,10 @@ class Member:
         x, target, weights = (part_of(0, array) for array in batch)
         mean = np.reshape(mean, (1, 1)) if np.ndim(mean) else mean
         self.rule = rule_of(optimizer, self.several)
+        self._own_names = [n for n, value in vars(self.rule).items() if any(_pairs(value, value))]
+        self._own_names = [name for name in self._own_names if name not in (*VIEWS, "state")]
+        if self.several and self._own_names:
+            raise NotCoveredError("an optimizer with arrays outside its state, for an ensemble")
         try:
             self.trial = trial = Trial(own, x, target, weights, mean)
             if not own.params.size:
@@ -61,22 +67,50 @@ class Member:
             data=[array for array in (trial.x, trial.target, trial.weights) if array is not None],
             scalars=[*self.rule._scalars, self.rule._prepared.kept],
             flats=[flat for flat in (own.grads, own.params, own.state) if flat.size],
-            kept=[np.asarray(trial.value), *self.rule.state.values(), *shown],
+            kept=[np.asarray(trial.value), *(array for array, _ in self.moved()[3:]), *shown],
         )
 
     def _recorded_update(self, own: Network) -> Any:
         """Return the calls of an update of the private copy."""
         tape, rule = Tape(), self.rule
         rule.advance(own.params, own.grads)
-        rule.apply(Prepared(*map(tape.recorded, rule._prepared)))
+        twin(rule, tape).apply(Prepared(*map(tape.recorded, rule._prepared)))
+        if not self._agrees(own, tape.calls):
+            raise NotCoveredError("an update whose replay differs")
         return tape.calls
+
+    def _agrees(self, own: Network, calls: Sequence[Call]) -> bool:
+        """Return whether the recorded update equals the optimizer's, bit for bit, on other data."""
+        arrays = [own.params, *(array for array, _ in self.moved()[3:])]
+        apply = functools.partial(self.rule.apply, self.rule._prepared)
+
+        def replay() -> None:
+            for call in calls:
+                function, args = call.prepared()
+                function(*args)
+
+        found = set()
+        for update in (apply, replay, apply):  # the optimizer may change by itself
+            for array in (*arrays, own.grads):
+                array.fill(0.75)
+            own.grads[::2] = -0.5
+            with np.errstate(all="ignore"):
+                update()
+            found.add(tuple(zlib.crc32(array.data) for array in arrays))
+        return len(found) == 1
+
+    def _own(self) -> Iterator[tuple[Array, Array]]:
+        """Yield the arrays that an optimizer keeps outside its state: the rule's, and its own."""
+        for name in self._own_names:
+            yield from _pairs(vars(self.rule)[name], vars(self.optimizer).get(name))
 
     def moved(self) -> list[tuple[Array, Array]]:
         """Return the arrays of the private copy with those of the network and its optimizer."""
         own, network, state = self.trial.network, self.network, self.optimizer.state
         names = ("_params", "_grads", "_state")
         flats = [(getattr(own, name), getattr(network, name)) for name in names]
-        return [*flats, *((array, state[name]) for name, array in self.rule.state.items())]
+        states = [(array, state[name]) for name, array in self.rule.state.items()]
+        return [*flats, *states, *self._own()]
 
     def place(self, index: int, buffers: dict[int, Array]) -> Callable[[Any], Any]:
         """Map what was recorded to a member's own parameters, state and generator.
@@ -126,6 +160,9 @@ class Member:
 def rule_of(optimizer: Optimizer, several: bool) -> Optimizer:
     """Return the optimizer of one member, on a copy of its state."""
     rule = copy.copy(optimizer)
+    for name, value in vars(optimizer).items():
+        if name not in (*VIEWS, "state"):
+            vars(rule)[name] = _copied(value)
     rule.state = {
         name: (array[0] if several else array).copy() for name, array in optimizer.state.items()
     }
@@ -133,3 +170,25 @@ def rule_of(optimizer: Optimizer, several: bool) -> Optimizer:
     if np.ndim(rate):  # type: ignore[arg-type]
         rule.learning_rate = float(np.asarray(rate)[0])
     return rule
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy of an array that can be changed, or of those in a list, tuple or dict."""
+    if isinstance(value, np.ndarray) and value.flags.writeable:
+        return value.copy()
+    if isinstance(value, dict):
+        return {key: _copied(one) for key, one in value.items()}
+    return type(value)(map(_copied, value)) if type(value) in (list, tuple) else value
+
+
+def _pairs(copied: Any, value: Any) -> Iterator[tuple[Array, Any]]:
+    """Yield the arrays that `_copied` has made, with what is in their place now."""
+    if isinstance(copied, np.ndarray) and copied.flags.writeable:
+        yield copied, value
+    elif isinstance(copied, dict):
+        for key, one in copied.items():
+            yield from _pairs(one, value.get(key) if isinstance(value, dict) else None)
+    elif type(copied) in (list, tuple):
+        others = value if type(value) in (list, tuple) else ()
+        for one, other in zip_longest(copied, others[: len(copied)]):
+            yield from _pairs(one, other)

@@ -74,8 +74,11 @@ class Operand(NamedTuple):
         return within and self.root == other.root  # a constant has no bytes
 
     def followed_by(self, other: Operand) -> bool:
-        """Return whether another operand begins where this one ends."""
-        return self._replace(shape=other.shape, offset=self.end, end=other.end) == other
+        """Return whether both are without gaps, and the other begins where this one ends."""
+        return (
+            self.strides == (self.size,)
+            and self._replace(shape=other.shape, offset=self.end, end=other.end) == other
+        )
 
 
 def collapsed(axes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:

@@ -175,5 +175,5 @@ class Panels:
                 code.store(code.at(after, i, at), value, lanes, size)
 
         name = f"pack_{matrix.kind}_{columns}_{factor.packed.strides[0]}_{turned:d}_{few}"
-        places = code.at(matrix, start, first), max(matrix.strides), code.at(factor.at(code, to))
-        code.call_shared(name, pack, *places, *([] if few else [rows]))
+        places = code.at(matrix, start, first), matrix.strides[turned], factor.at(code, to)
+        code.call_shared(name, pack, *places[:2], code.at(places[2]), *([] if few else [rows]))
