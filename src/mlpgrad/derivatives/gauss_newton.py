@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,27 @@ class GaussNewton:
         weights : number or array (..., B, 1)
             w_b.
         """
+        for rows in self._columns(target, weights):
+            self._add_products(rows)
+
+    def traces(self, target: Array, weights: Any, root: Array) -> Array:
+        """Return trace(C G_c), `(..., R)`, of the samples of the last step, for C = `root root^T`.
+
+        G_c is the part of G due to column c of S; for squared errors, it is due to target c.
+
+        Parameters
+        ----------
+        target, weights
+            As for `add`.
+        root : array (..., P, P)
+        """
+        found = [
+            np.square(rows @ root).sum(axis=(-2, -1)) for rows in self._columns(target, weights)
+        ]
+        return np.stack(found, axis=-1)
+
+    def _columns(self, target: Array, weights: Any) -> Iterator[Array]:
+        """Yield the rows of sqrt(w_b) S^T J for each column of S, in one buffer."""
         network = self.network
         prediction = network.layers[-1]._outputs
         assert prediction is not None
@@ -59,7 +81,7 @@ class GaussNewton:
         for column in range(root.shape[-1]):
             run_backward(network.layers, np.ascontiguousarray(root[..., column]))
             write_gradients(network, 1, rows)
-            self._add_products(rows)
+            yield rows
 
     def _buffer(self, count: int) -> Array:
         """Return a buffer for the rows of `count` samples."""

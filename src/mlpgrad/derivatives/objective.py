@@ -97,6 +97,17 @@ class Objective:
                 value = value + share * network._loss._direct_forward(prediction, target, weights)
         return value + network.penalty()
 
+    def mean_squares(self, params: Any) -> Array:
+        """Return the weighted mean of the squared residuals of each target, `(T,)` or `(E, T)`."""
+        network, per_weight = self.network, self._per_weight()
+        network.params, network.state = params, self._state
+        total: Any = 0.0
+        for _, x, target, weights in self.chunks(network):
+            squares = np.square(run_forward(network.layers, x, weights) - target)
+            squares *= per_weight if weights is None else per_weight * weights
+            total = total + squares.sum(axis=-2)
+        return np.asarray(total)
+
     def value_and_grads(self, params: Any) -> tuple[Any, Array]:
         """Return L at `params (P,)` or `(E, P)`, and dL/d(params) in the same shape."""
         return self._sums(self.network, params)
@@ -107,20 +118,49 @@ class Objective:
         The matrix, `(P, P)` or `(E, P, P)`, is overwritten by the next call. Its diagonal includes
         the curvature of penalties. Samples must not depend on one another: see `GaussNewton`.
         """
-        if self._gauss_newton is None:
-            self._gauss_newton = GaussNewton(self.network)
-        network, gauss_newton = self.network, self._gauss_newton
-        network.params, network.state = params, self._state
+        network, gauss_newton = self.network, self._made_gauss_newton()
         gauss_newton.clear()
-        per_weight = np.reshape(1 / self._total, (*np.shape(self._total), 1, 1))
         value: Any = 0.0
         grads = np.zeros_like(network.grads)
-        for share, x, target, weights in self.chunks(network, at_once=gauss_newton.rows_at_once):
-            value = value + share * network._step(x, target, weights)
+        for share, loss, target, weights in self._steps(gauss_newton, params):
+            value = value + share * loss
             grads += by_member(share) * network.grads
-            gauss_newton.add(target, per_weight if weights is None else per_weight * weights)
+            gauss_newton.add(target, weights)
         self._add_curvature(gauss_newton.matrix)
         return value, grads, gauss_newton.matrix
+
+    def traces(self, params: Any, root: Array) -> Array:
+        """Return trace(C G_c), `(R,)` or `(E, R)`, for C = `root root^T` and each column c.
+
+        The matrix of `normal_equations`, without penalties, is the sum of the G_c over the columns
+        c of the losses' root. For squared errors, column c is target c.
+
+        Parameters
+        ----------
+        params : array (P,) or (E, P)
+        root : array (P, P) or (E, P, P)
+        """
+        gauss_newton = self._made_gauss_newton()
+        steps = self._steps(gauss_newton, params)
+        found = [gauss_newton.traces(target, weights, root) for _, _, target, weights in steps]
+        return np.asarray(sum(found[1:], found[0]))
+
+    def _per_weight(self) -> Array:
+        """Return the factor of a row's weight in the mean over all rows."""
+        return np.reshape(1 / self._total, (*np.shape(self._total), 1, 1))
+
+    def _made_gauss_newton(self) -> GaussNewton:
+        if self._gauss_newton is None:
+            self._gauss_newton = GaussNewton(self.network)
+        return self._gauss_newton
+
+    def _steps(self, gauss_newton: GaussNewton, params: Any) -> Iterator[tuple[Any, ...]]:
+        """Make a step of each chunk; yield its share, loss, target, and weights in the mean."""
+        network, per_weight = self.network, self._per_weight()
+        network.params, network.state = params, self._state
+        for share, x, target, weights in self.chunks(network, at_once=gauss_newton.rows_at_once):
+            loss = network._step(x, target, weights)
+            yield share, loss, target, per_weight if weights is None else per_weight * weights
 
     def _add_curvature(self, matrix: Array) -> None:
         """Add the second derivatives of the penalties to the diagonal."""

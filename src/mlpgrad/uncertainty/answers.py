@@ -11,7 +11,8 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
 from mlpgrad.network import boundary
 from mlpgrad.network.network import Network
-from mlpgrad.uncertainty.fitting import Given, fit_laplace
+from mlpgrad.uncertainty.estimated import Given
+from mlpgrad.uncertainty.fitting import fit_laplace
 from mlpgrad.uncertainty.laplace import Laplace
 from mlpgrad.uncertainty.law import Law, expected_outputs
 from mlpgrad.uncertainty.results import Estimate, Interval
@@ -291,7 +292,7 @@ class Answers(Network):
         noise : float, optional
             The standard deviation of the noise, positive, in the units of the target, for a model
             with a single numeric target; by default it maximizes the evidence. With several
-            targets, the noise of each is estimated.
+            targets, the noise of each is estimated so, and its rows determine the weights by it.
 
         Returns
         -------

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.derivatives.objective import Objective
 from mlpgrad.network.network import Network
 from mlpgrad.network.storage import check_memory, lay_out
-from mlpgrad.uncertainty.evidence import most_evident
+from mlpgrad.uncertainty.estimated import Given, estimated
 from mlpgrad.uncertainty.laplace import Laplace
 from mlpgrad.uncertainty.part import Part, begin_of
-from mlpgrad.uncertainty.tails import kurtosis_of
+from mlpgrad.uncertainty.residuals import ROUNDING, residuals_of
 
 COPIES = 4
 """Maximum number of copies of the curvature matrix in memory."""
-
-
-class Given(NamedTuple):
-    """Values given by the user; None is estimated."""
-
-    prior_precision: float | None
-    noise_variance: float | None
 
 
 def fit_laplace(
@@ -59,84 +50,30 @@ def _fit(
     network: Network, x: Array, target: Array, weights: Array | None, layers: str, given: Given
 ) -> Laplace:
     """Return the approximation for one network, in its scaled units."""
-    from scipy.linalg import eigvalsh
-
-    part, scaling, noise = Part(network, layers), network.scaling_of_targets, given.noise_variance
+    scaling, noise = network.scaling_of_targets, given.noise_variance
     if scaling is not None:
         target = scaling.scaled(target)
         noise = None if noise is None else scaling.scaled_variance(np.array(noise)).item()
-    matrix, surprise, residuals = _measured(part, x, target, weights)
     noisy = network.loss.leaves_noise_open
+    errors, kurtosis = residuals_of(network, x, target, weights) if noisy else (np.ones(1), 0.0)
     if noisy and noise is None:
-        _check_errors(surprise / residuals, target)
-    alpha, variance = most_evident(
-        eigvalsh(matrix, lower=True),
-        float(np.square(part.network.params).sum()),
-        2 * surprise,
-        residuals,
-        prior_precision=given.prior_precision,
-        noise_variance=noise if noisy else 1.0,
-    )
-    shares, kurtosis = noise_shape(network, x, target, weights) if noisy else (1.0, 0.0)
-    constant = residuals / 2 * math.log(2 * math.pi * variance) if noisy else 0.0
+        _check_errors(float(errors.mean()), target)
+    given = Given(given.prior_precision, noise if noisy else 1.0)
+    found = estimated(Part(network, layers), x, target, weights, errors, given)
     return Laplace.from_curvature(
         network,
-        matrix / variance,
-        prior_precision=alpha,
-        noise_variance=variance * shares if noisy else None,
+        found.matrix,
+        prior_precision=found.prior_precision,
+        noise_variance=found.variances if noisy else None,
         kurtosis=kurtosis,
-        log_likelihood=-surprise / variance - constant,
+        log_likelihood=found.log_likelihood,
         layers=layers,
     )
 
 
-def _measured(
-    part: Part, x: Array, target: Array, weights: Array | None
-) -> tuple[Array, float, float]:
-    """Return curvature and value of the negative log likelihood with unit noise, and N.
-
-    N is the number of residuals. The value is half of the sum of squared residuals, or the sum of
-    cross-entropies.
-    """
-    network = part.network
-    objective = Objective(network, part.inputs(x), target, weights, training=False)
-    value, _, matrix = objective.normal_equations(network.params)
-    rows = x.shape[-2] if weights is None else int(np.count_nonzero(weights))
-    scale = rows / network.loss.likelihood_scale(network.out_features or x.shape[-1])
-    matrix *= scale
-    return matrix, float(value * scale), rows * target.shape[-1]
-
-
-def noise_shape(
-    network: Network, x: Array, target: Array, weights: Array | None
-) -> tuple[Array, float]:
-    """Return what residuals say of the noise, beside the mean of its variances over the targets.
-
-    Parameters
-    ----------
-    network : Network
-        One network, at its current weights.
-    x, target, weights : array (..., n, I), (..., n, T), and (..., n, 1) or None
-        Checked rows.
-
-    Returns
-    -------
-    shares : array (T,)
-        The mean squared residual of each target, relative to that of all.
-    kurtosis : float
-        The excess kurtosis: see `tails`.
-    """
-    errors = (network._predict(x).astype(np.float64) - target).reshape(-1, target.shape[-1])
-    weights = None if weights is None else weights.reshape(-1, 1)
-    counted = None if weights is None else weights[:, 0]
-    of_each = np.average(np.square(errors), axis=0, weights=counted)
-    mean = of_each.mean()
-    return of_each / mean if mean > 0 else np.ones_like(of_each), kurtosis_of(errors, weights)
-
-
 def _check_errors(square: float, target: Array) -> None:
     """Raise ValueError if the residuals are only rounding errors."""
-    if square <= (np.finfo(np.float32).eps * float(np.abs(target).max())) ** 2:
+    if square <= (ROUNDING * float(np.abs(target).max())) ** 2:
         raise ValueError(
             "the model fits all targets exactly, so their noise cannot be estimated; pass "
             "noise=, its standard deviation, or stop training earlier"

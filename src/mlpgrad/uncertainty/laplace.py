@@ -25,11 +25,12 @@ class Laplace(Uncertainty):
 
     A normal approximation of the posterior of the weights. J is the Jacobian of the outputs with
     respect to the weights, and alpha is the precision of the prior, whose mean is 0. H is the
-    second derivative of the negative log likelihood with respect to the outputs: 1 / noise variance
-    for a squared error. Outputs are linearized in the weights, so their covariance is J A^-1 J^T.
-    `model.laplace(x, y)` makes one, and so does a fit by `LevenbergMarquardt` with "bayes". MacKay
-    1992, "A practical Bayesian framework for backpropagation networks"; Immer, Korzepa and Bauer
-    2021, "Improving predictions of Bayesian neural nets via local linearization".
+    second derivative of the negative log likelihood with respect to the outputs: for a squared
+    error, 1 / noise variance of each target. Outputs are linearized in the weights, so their
+    covariance is J A^-1 J^T. `model.laplace(x, y)` makes one, and so does a fit by
+    `LevenbergMarquardt` with "bayes". MacKay 1992, "A practical Bayesian framework for
+    backpropagation networks"; Immer, Korzepa and Bauer 2021, "Improving predictions of Bayesian
+    neural nets via local linearization".
 
     The approximation is valid only for the weights that the model had: if these have changed,
     predictions that need it raise an error.
@@ -132,8 +133,8 @@ class Laplace(Uncertainty):
             One network.
         curvature : array (P, P)
             The sum over the training rows of J^T H J: the Gauss-Newton matrix of the negative log
-            likelihood, divided by the noise variance for a squared error. The lower triangle is
-            read.
+            likelihood; for a squared error, the rows of each target divided by the variance of its
+            noise. The lower triangle is read.
         prior_precision : float or array (P,)
             The precision of each weight in the prior, positive.
         noise_variance : float or array (T,), optional

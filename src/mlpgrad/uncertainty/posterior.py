@@ -9,7 +9,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 
 ROUNDING = 1e-14
-"""A precision below this fraction of the largest curvature is lost in rounding."""
+"""A precision below this fraction of its weight's curvature is lost in rounding."""
 
 
 class Posterior(NamedTuple):
@@ -52,7 +52,7 @@ def posterior(curvature: Array, precision: Array, weights: Array) -> Posterior:
             "model's outputs may be too large, or its training may have diverged"
         )
     matrix = np.tril(curvature).T  # the upper triangle of A, in Fortran order
-    smallest = ROUNDING * len(diagonal) * float(diagonal.max(initial=0))
+    smallest = ROUNDING * len(diagonal) * diagonal
     np.einsum("ii->i", matrix)[...] += np.maximum(precision, smallest)
     upper, failed = dpotrf(matrix, lower=0, overwrite_a=1)
     root, singular = dtrtri(upper, lower=0)  # A = U^T U, so that A^-1 = U^-1 U^-T

@@ -288,28 +288,6 @@ def test_the_law_of_the_weights_is_that_of_a_laplace_approximation(size):
     assert likelihood == pytest.approx(model.log_likelihood(X, 100 + 20 * Y), abs=0.05)
 
 
-@pytest.mark.parametrize("size", [None, 2])
-def test_targets_have_a_noise_each(size):
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(400, 2))
-    targets = x[:, [0, 1]] * [1.0, 1e6] + rng.normal(size=(400, 2)) * [2.0, 2e5]
-    model = mg.Sequential(
-        [mg.Dense(2, 2)], loss=mg.HalfSquaredError(), dtype="float64", random_state=0,
-        ensemble_size=size, target_scaling="standard",
-    )  # fmt: skip
-    model.fit(x, targets, optimizer=mg.LevenbergMarquardt(), epochs=20, verbose=0)
-    noise = np.atleast_2d(model.uncertainty.noise) * targets.std(axis=0)
-    np.testing.assert_allclose(noise, [[2.0, 2e5]] * (size or 1), rtol=0.1)
-    low, high = model.predict(x, interval=0.9)
-    inside = ((low < targets) & (targets < high)).mean(axis=0)
-    np.testing.assert_allclose(inside, 0.9, atol=0.04)
-    np.testing.assert_allclose(
-        model.laplace(x, targets).noise * targets.std(axis=0),
-        noise.reshape(*model.lead, 2),
-        rtol=0.01,
-    )
-
-
 def test_the_law_belongs_to_the_weights_that_early_stopping_has_put_back():
     model = network(3)
     stop = [mg.EarlyStopping(3)]

@@ -26,11 +26,16 @@ class Factor:
         solution: Array = dpotrs(self.lower, right, lower=1)[0]
         return solution
 
-    def inverse_diagonal(self) -> Array:
-        """Return the diagonal of A^-1: the sums of squares of the columns of L^-1."""
+    def inverse_root(self) -> Array:
+        """Return R = L^-T in A^-1 = R R^T."""
         from scipy.linalg.lapack import dtrtri
 
-        inverse = dtrtri(self.lower, lower=1)[0]
+        inverse: Array = dtrtri(self.lower, lower=1)[0]
+        return inverse.T
+
+    def inverse_diagonal(self) -> Array:
+        """Return the diagonal of A^-1: the sums of squares of the columns of L^-1."""
+        inverse = self.inverse_root().T
         diagonal: Array = np.einsum("ij,ij->j", inverse, inverse)
         return diagonal
 

@@ -64,7 +64,7 @@ class Estimate(NamedTuple):
     alpha: Array
     """The weight decay of each group, `(G,)`: the precision of a normal prior around 0."""
     beta: float
-    """The precision of the noise, 1 / variance; 1 for a likelihood without noise."""
+    """The precision of the noise, 1 / mean variance; 1 for a likelihood without noise."""
     gamma: Array
     """The number of parameters of each group that the data determine, `(G,)`."""
     log_evidence: float
@@ -75,11 +75,19 @@ class Misfit(NamedTuple):
     """The misfit of one network to the training data."""
 
     value: float
-    """E_D: half of the sum of squared residuals, or the sum of cross-entropies."""
+    """E_D: half of the sum of squared residuals over shares, or the sum of cross-entropies."""
     residuals: float
     """The number N of targets."""
     noisy: bool
     """Whether the likelihood has a noise variance."""
+    log_shares: float = 0.0
+    """The sum over the residuals of the logarithms of their shares of the noise variance."""
+
+    def constant(self, beta: float) -> float:
+        """Return the part of the log likelihood that does not depend on the residuals."""
+        if not self.noisy:
+            return 0.0
+        return 0.5 * (self.residuals * math.log(beta / (2 * math.pi)) - self.log_shares)
 
 
 def first_estimate(groups: Groups) -> Estimate:
@@ -120,7 +128,7 @@ def improved(
     )
     if not misfit.noisy:
         return Estimate(_ratio(gamma, squares), 1.0, gamma, log_evidence)
-    log_evidence += 0.5 * misfit.residuals * math.log(before.beta / (2 * math.pi))
+    log_evidence += misfit.constant(before.beta)
     left = max(misfit.residuals - gamma.sum(), 1e-3 * misfit.residuals)
     beta = float(_ratio(left, 2 * misfit.value))
     return Estimate(_ratio(gamma, squares), beta, gamma, log_evidence)

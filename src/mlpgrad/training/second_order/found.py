@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.derivatives.objective import Objective
 from mlpgrad.network.network import Network
 from mlpgrad.training.second_order.part import Part
 from mlpgrad.training.second_order.state import State
-from mlpgrad.uncertainty.fitting import noise_shape
 from mlpgrad.uncertainty.laplace import Laplace
+from mlpgrad.uncertainty.residuals import residuals_of
 
 
 def uncertainty_of(network: Network, state: State, make: Callable[[Array], Part]) -> Laplace:
@@ -47,23 +45,19 @@ def _of_member(
     """Return the posterior of one network's weights."""
     part = make(np.array([member]))
     assert part.groups is not None
-    value, _, matrix = part.objective.normal_equations(state.params[[member]])
-    state.loss[member] = value[0]
+    _, matrix = part.measure(state)
     part.estimate(state, matrix)
-    misfit, beta = part.misfit(state, 0), float(state.beta[member])
-    shares, kurtosis = _noise_shape(part.objective) if misfit.noisy else (1.0, 0.0)
-    constant = 0.5 * misfit.residuals * math.log(beta / (2 * math.pi)) if misfit.noisy else 0.0
+    if part.loss is not None:  # L has changed with the shares
+        _, matrix = part.measure(state)
+    misfit, beta = part.misfit(state, 0, part.squares(state)), float(state.beta[member])
+    objective = part.objective
+    rows = objective.network.cast(objective.x, objective.target, objective.weights)
+    kurtosis = residuals_of(objective.network, *rows)[1] if misfit.noisy else 0.0
     return Laplace.from_curvature(
         network,
         beta * part.scale[0] * matrix[0],
         prior_precision=state.alpha[member][part.groups.of],
-        noise_variance=shares / beta if misfit.noisy else None,
+        noise_variance=state.shares[member] / beta if misfit.noisy else None,
         kurtosis=kurtosis,
-        log_likelihood=constant - beta * misfit.value,
+        log_likelihood=misfit.constant(beta) - beta * misfit.value,
     )
-
-
-def _noise_shape(objective: Objective) -> tuple[Array, float]:
-    """Return what one member's residuals say of the noise, at the weights that it has now."""
-    rows = objective.x, objective.target, objective.weights
-    return noise_shape(objective.network, *objective.network.cast(*rows))

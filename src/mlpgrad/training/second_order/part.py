@@ -9,11 +9,13 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.derivatives.objective import Objective
+from mlpgrad.losses.squares import squared_error
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Batch
 from mlpgrad.training.second_order.cholesky import factorise
 from mlpgrad.training.second_order.evidence import Groups, Misfit, improved
 from mlpgrad.training.second_order.state import State
+from mlpgrad.uncertainty.residuals import above_rounding
 
 FLAT = 1e-14
 """A slope that is smaller than this, relative to the objective, is rounding error."""
@@ -47,7 +49,8 @@ class Part:
 
     The objective is F = beta E_D + 1/2 sum of alpha w^2, where E_D = N L / c is the negative log
     likelihood that corresponds to the mean loss L: half of the sum of squared residuals, or the
-    sum of cross-entropies. Penalties are included in L.
+    sum of cross-entropies. Penalties are included in L. If noise is estimated for several targets,
+    squared residuals are divided by their target's share of the noise variance, also in L.
 
     Parameters
     ----------
@@ -77,11 +80,18 @@ class Part:
         weights = None if data[2] is None else _of(members, data[2])
         self.members, self.groups = members, groups
         self.objective = Objective(own, x, target, weights, batch_size=batch_size)
-        rows = x.shape[-2] if weights is None else np.count_nonzero(weights, axis=(-2, -1))
-        samples = np.broadcast_to(rows, members.shape)
-        self.residuals = samples * target.shape[-1]
-        self.scale = samples / own.loss.likelihood_scale(own.out_features or x.shape[-1])
         self.noisy = own.loss.leaves_noise_open
+        self.loss: Objective | None = None
+        """The model's own loss, if L divides by shares."""
+        if groups is not None and noises_of(own, target) > 1:
+            self.loss = self.objective
+            self.sizes = np.abs(own.cast_target(target)).max(axis=-2)
+            own.loss = squared_error(np.ones(target.shape[-1]))
+            self.objective = Objective(own, x, target, weights, batch_size=batch_size)
+        rows = x.shape[-2] if weights is None else np.count_nonzero(weights, axis=(-2, -1))
+        self.samples = np.broadcast_to(rows, members.shape)
+        self.residuals = self.samples * target.shape[-1]
+        self.scale = self.samples / own.loss.likelihood_scale(own.out_features or x.shape[-1])
 
     def iterate(self, state: State, damping: Damping, stops: Callable[[], bool]) -> None:
         """Make one accepted step for each member, or end those that find none.
@@ -98,9 +108,7 @@ class Part:
             Returns whether training should end at once, before the iteration does.
         """
         with np.errstate(all="ignore"):  # what overflows is not accepted
-            params = state.params[self.members]
-            value, grads, matrix = self.objective.normal_equations(params)
-            state.loss[self.members] = value
+            grads, matrix = self.measure(state)
             if self.groups is not None:
                 self.estimate(state, matrix)
             local = self._local(state, grads, matrix)
@@ -109,6 +117,16 @@ class Part:
             waiting = ~state.finished[self.members]
             while waiting.any() and not stops():
                 waiting = self._try(state, local, waiting, damping)
+            if self.loss is not None:
+                state.loss[self.members] = self.loss.value(state.params[self.members])
+
+    def measure(self, state: State) -> tuple[Array, Array]:
+        """Store L at the current weights, and return its gradient and Gauss-Newton matrix."""
+        if self.loss is not None:
+            self.objective.network.loss = squared_error(1 / state.shares[self.members][:, None])
+        value, grads, matrix = self.objective.normal_equations(state.params[self.members])
+        state.loss[self.members] = value
+        return grads, matrix
 
     def _local(self, state: State, grads: Array, matrix: Array) -> Local:
         params, alpha = state.params[self.members], self._decays(state)
@@ -154,20 +172,56 @@ class Part:
     def estimate(self, state: State, matrix: Array) -> None:
         """Estimate decay and noise again, from the matrix at the current weights."""
         assert self.groups is not None
-        decays = self._decays(state)
+        decays, betas, squares = self._decays(state), state.beta[self.members], self.squares(state)
+        roots = np.zeros_like(matrix) if self.loss is not None else None
         for i, member in enumerate(self.members):
             if not state.steps[member]:  # biases may still be 0, which does not determine alpha
                 continue
             before = state.estimate(member)
             factor = factorise(matrix[i], before.beta * self.scale[i], decays[i])
             if factor is not None:
-                params, misfit = state.params[member], self.misfit(state, i)
+                params, misfit = state.params[member], self.misfit(state, i, squares)
                 state.learn(member, improved(before, self.groups, params, factor, misfit))
+                if roots is not None:
+                    roots[i] = factor.inverse_root()
+        if roots is not None and squares is not None:
+            self._share(state, squares, roots, betas * self.scale)
 
-    def misfit(self, state: State, i: int) -> Misfit:
-        """Return the misfit of the i-th of these members to the training data."""
-        value = float(state.loss[self.members[i]] * self.scale[i])
-        return Misfit(value, float(self.residuals[i]), self.noisy)
+    def squares(self, state: State) -> Array | None:
+        """Return the mean squared residual of each target, `(E, T)`; None if there is one noise."""
+        if self.loss is None:
+            return None
+        found = self.objective.mean_squares(state.params[self.members])
+        return above_rounding(found, self.sizes)
+
+    def _share(self, state: State, squares: Array, roots: Array, scale: Array) -> None:
+        """Estimate each target's share of the noise variance, for the next L.
+
+            gamma_k = trace(A^-1 J_k^T J_k) / variance_k,  variance_k = sum r_k^2 / (n - gamma_k)
+
+        This is the estimate of beta, made of the n rows of target k alone. Members whose root of
+        A^-1 is 0 get none.
+        """
+        rows, params = self.samples[:, None], state.params[self.members]
+        gamma = self.objective.traces(params, roots) * scale[:, None]
+        variances = rows * squares / np.maximum(rows - gamma, 1e-3 * rows)
+        shares = variances / variances.mean(axis=-1, keepdims=True)
+        known = roots.any(axis=(-2, -1))
+        state.shares[self.members[known]] = shares[known]
+
+    def misfit(self, state: State, i: int, squares: Array | None) -> Misfit:
+        """Return the misfit of the i-th of these members, from L or the result of `squares`."""
+        member, shares = self.members[i], state.shares[self.members[i]]
+        value = float(state.loss[member] * self.scale[i])
+        if squares is not None:
+            value = 0.5 * float(self.samples[i] * (squares[i] / shares).sum())
+        log_shares = float(self.samples[i] * np.log(shares).sum())
+        return Misfit(value, float(self.residuals[i]), self.noisy, log_shares)
+
+
+def noises_of(network: Network, target: Array) -> int:
+    """Return the number of targets that have a noise variance of their own; 1 if there is none."""
+    return target.shape[-1] if network.loss.leaves_noise_open else 1
 
 
 def _of(members: Array, array: Array) -> Array:

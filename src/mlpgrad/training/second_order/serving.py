@@ -8,6 +8,7 @@ from mlpgrad.network.network import Network
 from mlpgrad.network.storage import check_memory
 from mlpgrad.penalties import Penalty
 from mlpgrad.training.batches import Batch
+from mlpgrad.training.second_order.part import noises_of
 from mlpgrad.training.second_order.smooth import check_smooth
 from mlpgrad.training.second_order.state import State
 from mlpgrad.training.session import Session
@@ -31,8 +32,8 @@ def check_served(session: Session, data: Batch, estimates: bool) -> None:
     network = session.network
     check_smooth(session)
     _check_objective(network, estimates)
-    _check_memory(network)
     x, target, _ = data
+    _check_memory(network, estimates and noises_of(network, target) > 1)
     numbers, size = x.shape[-2] * target.shape[-1], network.params.shape[-1]
     free = not (estimates or network.penalties) and session.validation is None
     if numbers < size and free:
@@ -66,10 +67,11 @@ def _check_objective(network: Network, estimates: bool) -> None:
         )
 
 
-def _check_memory(network: Network) -> None:
-    """Raise ValueError if the matrices need more memory than is available."""
+def _check_memory(network: Network, has_roots: bool) -> None:
+    """Raise ValueError if the matrices, and perhaps roots, need more memory than is available."""
     members, size = network.ensemble_size or 1, network.params.shape[-1]
-    matrices = 3 * members + 3 * min(members, threads())  # sums, and a factor kept; factors
+    at_once = min(members, threads())
+    matrices = 3 * members + (3 + has_roots) * at_once  # sums, and a factor kept; factors
     check_memory(
         8 * size**2 * matrices,
         f"the matrices of {NAME} for {size:,} parameters",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from mlpgrad._core.arrays import Array
@@ -25,6 +28,8 @@ class State(Stateful):
         The initial damping.
     first : Estimate or None
         The initial estimate of decay and noise; None if they are not estimated.
+    noises : int, default 1
+        The number T of targets with a noise of their own.
 
     Attributes
     ----------
@@ -33,6 +38,8 @@ class State(Stateful):
     alpha, gamma : array (E, G)
     beta, log_evidence : array (E,)
         See `Estimate`.
+    shares : array (E, T)
+        The variance of the noise of each target, relative to their mean, 1 / beta.
     steps : array (E,)
         Number of accepted steps.
     finished : array (E,)
@@ -40,19 +47,24 @@ class State(Stateful):
     """
 
     kept = (
-        *("params", "loss", "mu", "alpha", "beta", "gamma", "log_evidence"),
+        *("params", "loss", "mu", "alpha", "beta", "shares", "gamma", "log_evidence"),
         *("settled", "waited", "steps", "finished"),
     )
 
-    def __init__(self, params: Array, mu: float, first: Estimate | None) -> None:
+    def __init__(self, params: Array, mu: float, first: Estimate | None, noises: int = 1) -> None:
         members = len(params)
         alpha, gamma = (np.zeros(0),) * 2 if first is None else (first.alpha, first.gamma)
         self.params, self.loss = params, np.full(members, np.nan)
         self.mu, self.beta = np.full(members, float(mu)), np.ones(members)
+        self.shares = np.ones((members, noises))
         self.alpha, self.gamma = (np.tile(each, (members, 1)) for each in (alpha, gamma))
         self.log_evidence = np.full(members, np.nan)
         self.settled, self.waited = np.full(members, -np.inf), np.zeros(members, int)
         self.steps, self.finished = np.zeros(members, int), np.zeros(members, bool)
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Restore a snapshot, also one without shares, in which all targets have one noise."""
+        super().restore({"shares": self.shares} | dict(snapshot))
 
     def estimate(self, member: int) -> Estimate:
         """Return the evidence estimate of a member."""
