@@ -85,6 +85,37 @@ def test_only_proportions_of_weights_matter_and_rows_of_weight_0_are_left_out():
     np.testing.assert_allclose(found.factor @ found.factor.T, np.linalg.inv(precision), rtol=1e-9)
 
 
+@pytest.mark.parametrize("method", ["laplace", "bayes"])
+def test_the_evidence_counts_rows_and_not_their_weights(method):
+    # one data set, as weights, as 1000 times these weights, and as rows that are repeated
+    counts = np.arange(60) % 4  # 1, 2 and 3 each for 15 rows
+    x, y = np.repeat(X, counts, axis=0), np.repeat(Y, counts, axis=0)
+    found = []
+    for data in ((X, Y, counts), (X, Y, 1000 * counts), (x, y, None)):
+        model = linear(1.0, 0.2)[0]
+        if method == "laplace":
+            model.laplace(data[0], data[1], sample_weight=data[2])
+        else:
+            model.fit(
+                data[0], data[1], sample_weight=data[2],
+                optimizer=mg.LevenbergMarquardt(groups="layers"), epochs=200, verbose=0,
+            )  # fmt: skip
+        found.append((model.uncertainty, model))
+    (weighted, model), (scaled, _), (repeated, _) = found
+    np.testing.assert_allclose(scaled.factor, weighted.factor, rtol=1e-6)
+    assert scaled.log_evidence == pytest.approx(weighted.log_evidence)
+    # 45 rows whose weights have the mean 1, and 90 rows
+    rows = DESIGN * np.sqrt(counts / 2)[:, None]
+    errors = rows @ model.params - np.sqrt(counts / 2) * Y[:, 0]
+    precision = rows.T @ rows / weighted.noise**2 + weighted.prior_precision * np.eye(4)
+    covariance = weighted.factor @ weighted.factor.T
+    np.testing.assert_allclose(covariance, np.linalg.inv(precision), rtol=1e-6)
+    left = 45 - weighted.effective_parameters
+    assert weighted.noise**2 == pytest.approx(np.square(errors).sum() / left, rel=1e-3)
+    assert repeated.noise < 0.99 * weighted.noise
+    assert repeated.log_evidence < 1.5 * weighted.log_evidence
+
+
 # classification
 
 

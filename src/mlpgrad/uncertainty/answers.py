@@ -282,7 +282,9 @@ class Answers(Network):
         Parameters
         ----------
         x, y, sample_weight
-            The training data of the model. A common factor of the sample weights has no effect.
+            The training data of the model. The sample weights are divided by the mean of those
+            that are not 0, so that a common factor has no effect: the evidence counts the rows of
+            nonzero weight, and a row of weight 2 is not the same as two rows.
         layers : "all" or "last", default "all"
             The weights that are uncertain: all P weights, which needs memory for a few P x P
             matrices and time for P^3 operations, or those of the last layer with parameters.

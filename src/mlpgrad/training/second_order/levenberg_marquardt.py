@@ -101,7 +101,8 @@ class LevenbergMarquardt(Method):
     MATLAB's `trainlm` is `regularisation=None, mu=1e-3, decrease=0.1, increase=10`.
 
     Sample weights are divided by their mean over the rows of nonzero weight, so that a common
-    factor has no effect; the evidence counts these rows.
+    factor has no effect: the evidence counts these rows, and a row of weight 2 is not the same as
+    two rows.
 
     The history has `mu`, and with "bayes" `effective_parameters` (gamma, the number of parameters
     determined by the data), `noise` (its standard deviation, for squared errors; for several
