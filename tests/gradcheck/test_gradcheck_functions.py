@@ -196,6 +196,21 @@ def test_products():
     assert not mg.check_hvp(slope, lambda p, v: 3 * p * v, P)
 
 
+@pytest.mark.parametrize("x", [0.7, np.float64(0.7), np.array(0.7), np.array([0.7])])
+def test_the_value_and_the_gradient_of_one_number_are_not_confused(x):
+    # the second derivatives of sin and of x^2 are -sin and 2
+    assert mg.check_hvp(np.cos, lambda p, v: -np.sin(p) * v, x)
+    assert not mg.check_hvp(np.cos, lambda p, v: np.sin(p) * v, x)
+    assert not mg.check_hvp(lambda p: 2 * p, lambda p, v: 0 * v, x)  # though 0 is the slope of 2
+    with pytest.raises(ValueError, match="agrees with the product only as the value of f; give"):
+        mg.check_hvp(lambda p: np.sin(p), lambda p, v: -np.sin(p) * v, x)
+    # what the error advises
+    one = np.array([0.7])
+    assert mg.check_hvp(lambda p: np.sin(p).sum(), lambda p, v: -np.sin(p) * v, one)
+    assert not mg.check_hvp(lambda p: np.sin(p).sum(), lambda p, v: np.cos(p) * v, one)
+    assert mg.check_hvp(lambda p: (np.sin(p), np.cos(p)), lambda p, v: -np.sin(p) * v, x)
+
+
 # reports
 
 

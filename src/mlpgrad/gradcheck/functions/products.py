@@ -99,13 +99,19 @@ def check_hvp(
     f_or_grad : callable
         The gradient of f, nested like `x`; or f itself if it returns `(value, gradient)`. If f
         returns only the value, its slope along v is computed numerically, and errors below 1e-5
-        cannot be detected.
+        cannot be detected. A result of the shape of `x` is the gradient, also if `x` is a number.
     hvp : callable
         `hvp(x, v)` returns H v, nested like `x` and `v`.
     x : array, or nested arrays
         The point of the check.
     seed, directions
         As for `check_gradient`.
+
+    Raises
+    ------
+    ValueError
+        If `x` is a single number, and the product agrees with f only if f returns its value: the
+        shape does not tell it from a gradient.
 
     Examples
     --------
@@ -124,7 +130,28 @@ def check_hvp(
     checker = ProductChecker(along, hvp, x, x, v, Plan(directions, rtol=rtol), seed)
     checker.report.subject = f"Hessian-vector product of {getattr(f_or_grad, '__name__', 'f')}"
     checker.report.reproduce = Plan(directions).call("check_hvp", names, seed)
-    return checker.run()
+    report = checker.run()
+    if point.size == 1 and not report:
+        _check_reading(f_or_grad, hvp, x, v, seed)
+    return report
+
+
+def _check_reading(
+    f: Callable[[Any], Any], hvp: Callable[..., Any], x: Any, v: Array, seed: int
+) -> None:
+    """Raise ValueError if what was read as the gradient of one number agrees as the value of f."""
+    with global_generators_kept():
+        sample = f(trees.rebuild(x, trees.layout(x)[1]))
+        if isinstance(sample, (dict, tuple, list)) or not _fits(sample, x):
+            return
+        along, rtol = slope_of_values(f, x, v)
+    if ProductChecker(along, hvp, x, x, v, Plan(rtol=rtol), seed).run():
+        raise ValueError(
+            f"check_hvp expects a gradient in the shape of x, {outline(x)}, got a result of that "
+            f"shape that agrees with the product only as the value of f; give x as an array of "
+            f"one element, as np.array([0.5]), and return the value as a number, such as "
+            f"np.sin(x).sum(), or return (value, gradient)"
+        )
 
 
 class ProductChecker(FunctionChecker):
@@ -192,12 +219,20 @@ def slope_along(
     f: Callable[[Any], Any], x: Any, v: Array
 ) -> tuple[Callable[[Any], float], float | None]:
     """Return <v, grad f(x)> as a function of x, and its relative error if f returns values only."""
-    leaves, point = trees.layout(x)
+    point = trees.layout(x)[1]
     sample = f(trees.rebuild(x, point))
     if not _fits(sample, x) and isinstance(sample, tuple) and len(sample) == 2:
         return (lambda at: float(v @ _like(f(at)[1], x, "the gradient"))), None
     if _fits(sample, x) or isinstance(sample, (dict, tuple, list)) or np.ndim(sample):
         return (lambda at: float(v @ _like(f(at), x, "the gradient"))), None
+    return slope_of_values(f, x, v)
+
+
+def slope_of_values(
+    f: Callable[[Any], Any], x: Any, v: Array
+) -> tuple[Callable[[Any], float], float]:
+    """Return the slope along v of an f that returns its value, and the slope's relative error."""
+    leaves, point = trees.layout(x)
 
     def slope(center: Array, step: float) -> Estimate:
         """Return the slope along v by central differences, and its noise."""
