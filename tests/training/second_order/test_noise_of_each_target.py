@@ -12,7 +12,7 @@ X = RNG.normal(size=(40, 3))
 
 def fit(model, x, y, **options):
     method = mg.LevenbergMarquardt(**options)
-    return model.fit(x, y, optimizer=method, epochs=300, verbose=0), method
+    return model.fit(x, y, optimizer=method, epochs=500, verbose=0), method
 
 
 @pytest.mark.parametrize("size", [None, 2])
@@ -96,3 +96,56 @@ def test_a_target_that_is_fitted_exactly_leaves_the_noise_of_the_other_as_it_is(
     expected = np.sqrt(np.square(residuals).sum() / 36)
     np.testing.assert_allclose(model.uncertainty.noise[0], expected, rtol=0.02)
     assert model.uncertainty.noise[1] < 1e-5
+
+
+def waves(seed):
+    """Rows with a precise and a noisy target, and their expectations."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(100, 3))
+    true = np.stack([np.sin(x.sum(axis=1)), x[:, 0] ** 2], axis=1)
+    return x, true, true + rng.normal(size=(100, 2)) * [0.02, 0.5]
+
+
+def network(seed, size=None):
+    return mg.Sequential(
+        [mg.Dense(3, 5), mg.Tanh(), mg.Dense(5, 2)], loss=mg.MeanSquaredError(), dtype="float64",
+        random_state=seed, target_scaling="standard", ensemble_size=size,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_target_that_is_not_fitted_yet_is_not_taken_for_noise(seed):
+    x, true, y = waves(seed)
+    model = network(seed)
+    fit(model, x, y)
+    error = np.sqrt(np.square(model.predict(x) - true).mean(axis=0))
+    assert error[1] < 0.7 < true[:, 1].std()
+
+
+def test_noise_belongs_to_the_weights_that_early_stopping_has_put_back():
+    (x, _, y), (other, true, _) = waves(0), waves(1)
+    model = network(0, 4)
+    history = model.fit(
+        x, y, optimizer=mg.LevenbergMarquardt(), epochs=100, verbose=0,
+        validation_data=(other, true[:, ::-1]), callbacks=[mg.EarlyStopping(60)],
+    )  # fmt: skip
+    epochs = np.argmin(history["val_loss"], axis=0)
+    assert epochs.max() < history.epochs - 10
+    squares = np.square((model.predict(x) - y) / y.std(axis=0)).mean(axis=1)
+    ratio = model.uncertainty.noise**2 / squares  # n / (n - gamma) for n rows, and gamma < 32
+    assert (ratio > 1).all()
+    assert (ratio < 100 / (100 - 32)).all()
+
+
+def test_a_training_continues_with_its_shares():
+    x, _, y = waves(1)
+    whole, part = network(1), network(1)
+    fit(whole, x, y)
+    method = mg.LevenbergMarquardt()
+    part.fit(x, y, optimizer=method, epochs=50, verbose=0)
+    assert (method.state.shares != 1).any()
+    snapshot = method.snapshot()
+    again = mg.LevenbergMarquardt()
+    again.restore(snapshot)
+    part.fit(x, y, optimizer=again, epochs=250, verbose=0)
+    np.testing.assert_allclose(part.params, whole.params, rtol=1e-6)

@@ -46,7 +46,7 @@ def _of_member(
     part = make(np.array([member]))
     assert part.groups is not None
     _, matrix = part.measure(state)
-    part.estimate(state, matrix)
+    part.estimate(state, matrix, at_the_end=True)
     if part.loss is not None:  # L has changed with the shares
         _, matrix = part.measure(state)
     misfit, beta = part.misfit(state, 0, part.squares(state)), float(state.beta[member])

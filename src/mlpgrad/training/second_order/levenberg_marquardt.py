@@ -39,8 +39,9 @@ class LevenbergMarquardt(Method):
     With several targets each has a noise of its own, also while training: the rows of J and r that
     belong to target k are divided by the square root of its share of the mean variance, 1 / beta.
     The shares are estimated like beta, from the rows of target k, so that a target with little
-    noise is fitted more closely than one with much. An iteration then takes about three times as
-    long.
+    noise is fitted more closely than one with much. They are 1 until the log evidence has settled
+    for the first time, since a target that is not fitted yet would be taken for noise; from then on
+    an iteration takes about four times as long.
 
     The formula above is for squared errors. Cross-entropies on logits and the Poisson loss use the
     generalized Gauss-Newton matrix J^T H J, where H is the second derivative of the loss with

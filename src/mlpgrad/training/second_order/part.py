@@ -13,7 +13,7 @@ from mlpgrad.losses.squares import squared_error
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Batch
 from mlpgrad.training.second_order.cholesky import factorise
-from mlpgrad.training.second_order.evidence import Groups, Misfit, improved
+from mlpgrad.training.second_order.evidence import LARGEST, Groups, Misfit, improved
 from mlpgrad.training.second_order.state import State
 from mlpgrad.uncertainty.residuals import above_rounding
 
@@ -111,6 +111,8 @@ class Part:
             grads, matrix = self.measure(state)
             if self.groups is not None:
                 self.estimate(state, matrix)
+            if (state.shares[self.members] != 1).any():  # L has changed with them
+                grads, matrix = self.measure(state)
             local = self._local(state, grads, matrix)
             flat = np.abs(local.slope).max(axis=-1) <= FLAT * np.maximum(local.value, 1e-300)
             state.finished[self.members] |= flat | ~np.isfinite(local.value)
@@ -169,7 +171,7 @@ class Part:
             return np.zeros((len(self.members), state.params.shape[-1]))
         return state.alpha[self.members][:, self.groups.of]
 
-    def estimate(self, state: State, matrix: Array) -> None:
+    def estimate(self, state: State, matrix: Array, *, at_the_end: bool = False) -> None:
         """Estimate decay and noise again, from the matrix at the current weights."""
         assert self.groups is not None
         decays, betas, squares = self._decays(state), state.beta[self.members], self.squares(state)
@@ -182,7 +184,7 @@ class Part:
             if factor is not None:
                 params, misfit = state.params[member], self.misfit(state, i, squares)
                 state.learn(member, improved(before, self.groups, params, factor, misfit))
-                if roots is not None:
+                if roots is not None and (at_the_end or state.separates(member)):
                     roots[i] = factor.inverse_root()
         if roots is not None and squares is not None:
             self._share(state, squares, roots, betas * self.scale)
@@ -195,19 +197,22 @@ class Part:
         return above_rounding(found, self.sizes)
 
     def _share(self, state: State, squares: Array, roots: Array, scale: Array) -> None:
-        """Estimate each target's share of the noise variance, for the next L.
+        """Estimate the noise variance of each target; store their mean, 1 / beta, and the shares.
 
             gamma_k = trace(A^-1 J_k^T J_k) / variance_k,  variance_k = sum r_k^2 / (n - gamma_k)
 
         This is the estimate of beta, made of the n rows of target k alone. Members whose root of
         A^-1 is 0 get none.
         """
+        known = roots.any(axis=(-2, -1))
+        if not known.any():
+            return
         rows, params = self.samples[:, None], state.params[self.members]
         gamma = self.objective.traces(params, roots) * scale[:, None]
         variances = rows * squares / np.maximum(rows - gamma, 1e-3 * rows)
-        shares = variances / variances.mean(axis=-1, keepdims=True)
-        known = roots.any(axis=(-2, -1))
-        state.shares[self.members[known]] = shares[known]
+        mean, members = variances.mean(axis=-1), self.members[known]
+        state.shares[members] = (variances / mean[:, None])[known]
+        state.beta[members] = np.minimum(1 / mean[known], LARGEST)
 
     def misfit(self, state: State, i: int, squares: Array | None) -> Misfit:
         """Return the misfit of the i-th of these members, from L or the result of `squares`."""

@@ -16,6 +16,9 @@ ALIKE = 0.5
 PATIENCE = 10
 """Number of iterations without significant change of the evidence after which a member ends."""
 
+SETTLED = 2
+"""Number of such iterations after which targets get a noise of their own."""
+
 
 class State(Stateful):
     """The state with one row per member; a single network is one member.
@@ -74,6 +77,14 @@ class State(Stateful):
             self.gamma[member],
             float(self.log_evidence[member]),
         )
+
+    def separates(self, member: int) -> bool:
+        """Return whether each target has a noise of its own by now.
+
+        All have one noise until the evidence has settled with it: a target that the network has
+        not fitted yet would be taken for noise, and never be fitted.
+        """
+        return bool(self.waited[member] >= SETTLED or (self.shares[member] != 1).any())
 
     def learn(self, member: int, estimate: Estimate) -> None:
         """Store an estimate; a member whose evidence no longer changes has finished."""
