@@ -38,19 +38,13 @@ class Member:
         self.network, self.optimizer = network, optimizer
         self.several = network.ensemble_size is not None
         own = network.member(0) if self.several else network.copy()
-        x, target, weights = (part_of(0, array) for array in batch)
-        mean = np.reshape(mean, (1, 1)) if np.ndim(mean) else mean
         self.rule = rule_of(optimizer, self.several)
-        self._own_names = [n for n, value in vars(self.rule).items() if any(_pairs(value, value))]
-        self._own_names = [name for name in self._own_names if name not in (*VIEWS, "state")]
+        kept = {name: value for name, value in vars(self.rule).items() if any(_pairs(value, value))}
+        self._own_names = [name for name in kept if name not in (*VIEWS, "state")]
         if self.several and self._own_names:
             raise NotCoveredError("an optimizer with arrays outside its state, for an ensemble")
         try:
-            self.trial = trial = Trial(own, x, target, weights, mean)
-            if not own.params.size:
-                raise NotCoveredError("a network without parameters")
-            if not trial.agrees():
-                raise NotCoveredError("a step whose replay differs")
+            self.trial = trial = _trial(own, batch, mean)
             update = self._recorded_update(own)
         except NotRepeatableError as error:
             raise NotCoveredError(f"a step that cannot be recorded ({error})") from error
@@ -155,6 +149,18 @@ class Member:
         """Return the array that the compiled step uses instead of one of the recorded step."""
         buffer = None if array is None else self._buffers.get(id(owner(array)))
         return array if array is None or buffer is None else view_in(buffer, array)
+
+
+def _trial(own: Network, batch: Batch, mean: Any) -> Trial:
+    """Return the recorded step of a private copy, whose replay equals its layers."""
+    x, target, weights = (part_of(0, array) for array in batch)
+    mean = np.reshape(mean, (1, 1)) if np.ndim(mean) else mean
+    trial = Trial(own, x, target, weights, mean)
+    if not own.params.size:
+        raise NotCoveredError("a network without parameters")
+    if not trial.agrees():
+        raise NotCoveredError("a step whose replay differs")
+    return trial
 
 
 def rule_of(optimizer: Optimizer, several: bool) -> Optimizer:
