@@ -1,5 +1,7 @@
 """The pair for tables with targets, folds and options in the forms that people give."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -116,3 +118,12 @@ def test_classes_that_are_dates_are_refused_before_anything_is_trained(zone, mon
     y = pd.Series(pd.date_range("2020-01-01", periods=2, tz=zone).repeat(10))
     with pytest.raises(TypeError, match=r"y expects (labels|numbers)"):
         TabularMLPClassifier().fit(pd.DataFrame({"a": np.arange(20.0)}), y)
+
+
+def test_no_warning_names_options_of_a_candidate():
+    rng = np.random.default_rng(0)
+    table, noise = pd.DataFrame({"a": rng.uniform(0, 10, 200)}), rng.normal(size=200)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        regressor(candidates=["evidence"]).fit(table, noise)
+    assert not [one for one in found if "LevenbergMarquardt" in str(one.message)]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.training_warning import TrainingWarning
 from mlpgrad.history import History
 from mlpgrad.layers import Dense, Dropout, Layer, ReLU, Tanh
 from mlpgrad.losses.base import Loss
@@ -280,16 +282,19 @@ class ByEvidence(Candidate):
         return self._model(layers, encoder, np.float64, members)
 
     def train(self, model: Sequential, table: Table, epochs: int, folds: Array | None) -> History:
-        return model.fit(
-            table.x,
-            table.target,
-            optimizer=LevenbergMarquardt(),
-            epochs=self.iterations,
-            folds=folds,
-            callbacks=[] if folds is None else [_Together(self.patience, self.bar)],
-            sample_weight=table.weights,
-            verbose=int(self.recipe.progress),
-        )
+        with warnings.catch_warnings():
+            # its advice is about options that the estimators do not have; the losses decide
+            warnings.filterwarnings("ignore", "LevenbergMarquardt", TrainingWarning)
+            return model.fit(
+                table.x,
+                table.target,
+                optimizer=LevenbergMarquardt(),
+                epochs=self.iterations,
+                folds=folds,
+                callbacks=[] if folds is None else [_Together(self.patience, self.bar)],
+                sample_weight=table.weights,
+                verbose=int(self.recipe.progress),
+            )
 
     def fits_all_rows(self) -> bool:
         return True
