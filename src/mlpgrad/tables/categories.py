@@ -10,7 +10,7 @@ import numpy as np
 from mlpgrad._core.arguments import count
 from mlpgrad._core.arrays import Array
 from mlpgrad.tables.base import ColumnEncoding, State
-from mlpgrad.tables.columns import Column
+from mlpgrad.tables.columns import Column, same_number
 
 MOST_LEVELS = 1 << 24  # up to this, float32 represents every integer exactly
 
@@ -43,10 +43,32 @@ class _Categories(ColumnEncoding):
 
     def places(self, column: Column, state: State, unseen: int, missing: int) -> Array:
         """Return the position of each value: its level, other levels, or missing values."""
-        known = {level: place for place, level in enumerate(state["levels"])}
-        table = [known.get(level, unseen) for level in column.levels]
+        table = self._table(column, state, unseen)
         places: Array = np.array([*table, missing], np.intp)[column.codes]
         return places
+
+    def unseen(self, column: Column, state: State) -> list[str]:
+        """Return the levels of a column that the encoding has no place for."""
+        table = self._table(column, state, -1)
+        return [level for level, place in zip(column.levels, table, strict=True) if place < 0]
+
+    def _table(self, column: Column, state: State, unseen: int) -> list[int]:
+        """Return the position of each level of a column.
+
+        A level that did not occur in training is taken for the only one with the same number:
+        files have 1.0 for integers with gaps. Levels such as "1" and "01" stay different.
+        """
+        known = {level: place for place, level in enumerate(state["levels"])}
+        if all(level in known for level in column.levels):
+            return [known[level] for level in column.levels]
+        alike: dict[str, list[int]] = {}
+        for level, place in known.items():
+            alike.setdefault(same_number(level), []).append(place)
+        same = (alike.get(same_number(level), [unseen]) for level in column.levels)
+        return [
+            known.get(level, places[0] if len(places) == 1 else unseen)
+            for level, places in zip(column.levels, same, strict=True)
+        ]
 
 
 class OneHot(_Categories):
@@ -55,7 +77,7 @@ class OneHot(_Categories):
     Levels that are too rare, or exceed `most`, share one feature, which is also that of levels
     that did not occur in training. If no levels share a feature, a new level gives zeros. A
     missing value has its own feature if there were missing values in training; otherwise it is
-    treated as a new level.
+    treated as a new level. "1.0" is the level "1" if only one of the two occurred in training.
 
     Parameters
     ----------

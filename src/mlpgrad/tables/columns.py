@@ -141,8 +141,30 @@ def _text(value: Any, fields: Fields) -> str | None:
         return None if fields.is_missing(text) else text
     if isinstance(value, (bool, np.bool_)):
         return str(value)
-    number = float(value)
-    return str(int(value)) if number.is_integer() else str(number)  # 1.0 of integers with gaps
+    if isinstance(value, numbers.Integral):
+        return str(int(value))  # all digits, of which a float has 16
+    return number_as_level(float(value))
+
+
+def number_as_level(number: float) -> str:
+    """Return a number as the name of a level; integers with gaps are 1.0, but their level is 1."""
+    return str(int(number)) if number.is_integer() else str(number)
+
+
+def same_number(level: str) -> str:
+    """Return the name of the level whose number a text is, as tables of floats are written.
+
+    Examples
+    --------
+    >>> same_number("1.0"), same_number("2,0"), same_number("1.50"), same_number("01")
+    ('1', '2', '1.50', '01')
+    """
+    plain = level.replace(",", ".")
+    try:
+        number = float(plain)
+    except ValueError:
+        return level
+    return number_as_level(number) if str(number) == plain else level
 
 
 def decoded(value: str | bytes) -> str:
