@@ -49,8 +49,13 @@ def predicted(model: Sequential, x: Any) -> Array:
     if model.loss.classifies:
         found: Array = labels_of(model)[probabilities(model, x).argmax(axis=-1)]
         return found
-    prediction = np.asarray(model.predict(x), np.float64)
-    return prediction[..., 0] if prediction.ndim == 2 else prediction[..., 0].mean(axis=0)
+    return numbers(model, x)[:, 0]
+
+
+def numbers(model: Sequential, x: Any) -> Array:
+    """Return the predicted numbers, `(n, targets)`; for an ensemble the mean of its members."""
+    found = np.asarray(model.loss.numbers(np.asarray(model.predict(x))), np.float64)
+    return found if found.ndim == 2 else found.mean(axis=0)
 
 
 def probabilities(model: Sequential, x: Any) -> Array:

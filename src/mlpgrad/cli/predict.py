@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpgrad._core.arrays import Array
 from mlpgrad.cli.columns import listed
 from mlpgrad.cli.errors import CommandError
-from mlpgrad.cli.models import labels_of, load_model, predicted, probabilities
+from mlpgrad.cli.models import labels_of, load_model, numbers, predicted, probabilities
 from mlpgrad.cli.rows import Rows, read_rows
+from mlpgrad.network.labels import classes_for
 
 if TYPE_CHECKING:
     from mlpgrad.sequential import Sequential
@@ -59,16 +61,39 @@ def answers(model: Sequential, name: str, x: Any, options: argparse.Namespace) -
             raise CommandError(
                 "--std and --interval are for quantities; the probabilities of classes: --proba"
             )
+        if classes_for(model.loss, model.out_features or 1)[1]:
+            return _independent(model, name, x, options)
         columns: Columns = {name: predicted(model, x)}
         return columns | (_probabilities(model, x) if options.proba else {})
     if options.proba:
         raise CommandError("--proba is for classes; for a quantity: --std or --interval 0.95")
-    return {name: _numbers(predicted(model, x))} | _uncertainties(model, name, x, options)
+    return _columns(name, "", numbers(model, x)) | _uncertainties(model, name, x, options)
+
+
+def _independent(model: Sequential, name: str, x: Any, options: argparse.Namespace) -> Columns:
+    """Return whether each label applies, 0 or 1, and its probability if it is requested."""
+    average = model.ensemble_size is not None
+    found = model.predict_classes(x, average=average)
+    named = labels_of(model).tolist()
+    if not all(isinstance(label, str) for label in named):
+        named = [f"{name} {number}" for number in range(1, found.shape[1] + 1)]
+    columns: Columns = dict(zip(named, found.T, strict=True))
+    if not options.proba:
+        return columns
+    shares = zip(named, model.predict_proba(x, average=average).T, strict=True)
+    return columns | {f"P({label})": _numbers(share) for label, share in shares}
 
 
 def _probabilities(model: Sequential, x: Any) -> Columns:
     named = zip(labels_of(model).tolist(), probabilities(model, x).T, strict=True)
     return {f"P({label})": _numbers(share) for label, share in named}
+
+
+def _columns(name: str, suffix: str, values: Array) -> Columns:
+    """Return a column for each target, with numbers from 1 in their names if there are several."""
+    if values.shape[1] == 1:
+        return {f"{name}{suffix}": _numbers(values[:, 0])}
+    return {f"{name} {i}{suffix}": _numbers(column) for i, column in enumerate(values.T, 1)}
 
 
 def _uncertainties(model: Sequential, name: str, x: Any, options: argparse.Namespace) -> Columns:
@@ -78,11 +103,11 @@ def _uncertainties(model: Sequential, name: str, x: Any, options: argparse.Names
     try:
         if options.std:
             found.append(model.predict(x, std=True))
-            columns[f"{name}_std"] = _numbers(found[-1].std[..., 0])
+            columns |= _columns(name, "_std", found[-1].std)
         if options.interval is not None:
             found.append(model.predict(x, interval=options.interval))
             for bound, values in zip(("low", "high"), found[-1], strict=True):
-                columns[f"{name}_{bound}"] = _numbers(values[..., 0])
+                columns |= _columns(name, f"_{bound}", values)
     except (TypeError, ValueError) as error:
         raise CommandError(
             "--std and --interval: the file of this model does not hold how far values lie from "
