@@ -26,7 +26,19 @@ class Layout(NamedTuple):
     notes: list[str]
 
 
-def laid_out(rows: list[Row], is_number: Callable[[str], bool], headed: bool) -> Layout:
+def without_blank(rows: list[Row]) -> list[Row]:
+    """The rows without blank lines; in a file of one column, one between two rows is a gap."""
+    if any(len(fields) > 1 for _, fields in rows):
+        return [(line, fields) for line, fields in rows if len(fields) > 1 or any(fields)]
+    first = next((i for i, (_, fields) in enumerate(rows) if any(fields)), 0)
+    while rows and not rows[-1][1]:
+        rows = rows[:-1]
+    return [(line, fields or [""]) for line, fields in rows[first:]]
+
+
+def laid_out(
+    rows: list[Row], is_number: Callable[[str], bool], headed: bool, every: bool = False
+) -> Layout:
     """The rows of the table in a file.
 
     A first line `sep=;` is left out, as are comments after `#`, rows of empty fields, and titles
@@ -34,6 +46,7 @@ def laid_out(rows: list[Row], is_number: Callable[[str], bool], headed: bool) ->
     end of rows. So are lines such as `Account;1234;;` above a header that names every column. If
     the first line has no name for row names or row numbers, as R writes it, they get one. If the
     table has no header (`headed` is false), a row with one text and empty fields is not a title.
+    For predictions, `every` row below the header stays, since a row of gaps is one.
     """
     notes: list[str] = []
     if rows and _STATED.fullmatch(rows[0][1][0]) and not any(rows[0][1][1:]):
@@ -42,7 +55,7 @@ def laid_out(rows: list[Row], is_number: Callable[[str], bool], headed: bool) ->
     rows = _without_comments(rows, usual, notes)
     rows = _without_titles(rows, usual, is_number, headed, notes)
     rows = _without_head(rows, usual, is_number, notes) if headed else rows
-    rows = _without_empty(rows, notes)
+    rows = _with_gaps(rows, usual, headed, notes) if every else _without_empty(rows, notes)
     rows = _without_ends(rows, notes)
     rows = _with_row_names(rows, is_number, notes)
     return Layout(rows, notes)
@@ -105,6 +118,18 @@ def _without_empty(rows: list[Row], notes: list[str]) -> list[Row]:
     return [(line, row) for line, row in rows if any(row)]
 
 
+def _with_gaps(rows: list[Row], usual: int, headed: bool, notes: list[str]) -> list[Row]:
+    """Give rows whose fields are all empty the usual width; leave out those above a header."""
+    start = next((i for i, (_, row) in enumerate(rows) if any(row)), 0) if headed else 0
+    if start:
+        lines = [line for line, _ in rows[:start]]
+        notes.append(f"left out, since every field is empty: {numbered(lines)}")
+    rows = [(line, row if any(row) else [""] * usual) for line, row in rows[start:]]
+    if empty := [line for line, row in rows if not any(row)]:
+        notes.append(f"every field is empty, and taken for a gap: {numbered(empty)}")
+    return rows
+
+
 def numbered(lines: Sequence[int]) -> str:
     """Return line numbers as text: `line 3`, `lines 3, 5`."""
     shown = ", ".join(map(str, lines[:5])) + (", ..." * (len(lines) > 5))
@@ -137,7 +162,7 @@ def _with_row_names(
     """Name a first column that the header does not name: distinct texts or row numbers."""
     if len(rows) < 3 or any(len(row) != len(rows[0][1]) + 1 for _, row in rows[1:]):
         return rows
-    firsts = [row[0] for _, row in rows[1:]]
+    firsts = [row[0] for _, row in rows[1:] if any(row)]
     numbered = firsts in ([str(i + start) for i in range(len(firsts))] for start in (0, 1))
     texts = len(set(firsts)) == len(firsts) and not any(map(is_number, firsts))
     if not numbered and not texts:

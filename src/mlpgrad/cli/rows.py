@@ -12,6 +12,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad.cli.columns import NUMBERS, Decided, amounts_of, listed, read
 from mlpgrad.cli.data import TOY_DATA, is_images, read_images, without_gaps
+from mlpgrad.cli.decimals import read_as_trained
 from mlpgrad.cli.encoding import columns_of
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.models import About, labels_of
@@ -52,7 +53,8 @@ def read_rows(
         return _array_rows(model, path, options)
     if options.missing is None:
         options.missing = about.missing
-    table = read_text(path, options, about.decimal)._replace(decided=True)
+    every = not with_target
+    table = read_as_trained(path, options, about, every)._replace(decided=True)
     _tell(table.left_out)
     if with_target:
         target_column(table, about)
@@ -75,7 +77,9 @@ def _encoded_rows(encoder: TableEncoder, path: Path, options: argparse.Namespace
     """The columns that a model's own encoder takes: by name, or by place if it saw an array."""
     if options.missing is None:
         options.missing = ",".join(encoder.missing)
-    table, columns = read_text(path, options)._replace(decided=True), columns_of(encoder)
+    table = read_text(path, options, every=True)._replace(decided=True)
+    _tell(table.left_out)
+    columns = columns_of(encoder)
     by_place = all(isinstance(name, int) for name in columns)
     if by_place:
         _check_width(table, len(encoder.snapshot()["plan"]))
@@ -157,10 +161,17 @@ def _array_rows(model: Sequential, path: Path, options: argparse.Namespace) -> R
         return Rows(read_images(path), None)
     if options.missing is None:
         options.missing = ""
-    table = read_text(path, options)._replace(decided=True)
+    table = read_text(path, options, every=True)._replace(decided=True)
+    _tell(table.left_out)
     if model.in_features is not None:
         _check_width(table, model.in_features)
     columns = read(table, {name: Decided(NUMBERS) for name in table.names})
+    for name, column in columns.items():
+        if np.isnan(column).any():
+            raise ValueError(
+                f"{table.place(int(np.isnan(column).argmax()), name)}: expects a number, since "
+                f"this model has no place for gaps; fill the gap, or remove the row"
+            )
     return Rows(np.column_stack(list(columns.values())), table)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mlpgrad.cli.errors import CommandError
-from mlpgrad.cli.layout import LOOK, below_header, laid_out
+from mlpgrad.cli.layout import LOOK, Layout, Row, below_header, laid_out, without_blank
 from mlpgrad.datasets.amounts import how_to_write, is_grouped
 from mlpgrad.datasets.dialect import Dialect
 from mlpgrad.datasets.fields import MISSING, Fields
@@ -17,7 +17,8 @@ from mlpgrad.datasets.files import csv_dialect, csv_encoding, csv_rows
 
 KNOWN = -1, ""
 NAMED = {"tab": "\t", r"\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
-BLANK = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\ufeff\x1a"
+END_OF_FILE = "\x1a"
+BLANK = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\ufeff" + END_OF_FILE
 _ADVICE = re.compile(r"\bheader=False\b|\b(delimiter|encoding|decimal|missing)=('?)")
 _ROW = re.compile(r"column ('[^']*'|\"[^\"]*\"), row (\d+)")
 _MISSING = re.compile(r"missing=(\[.*?\])(?=; |$)")
@@ -45,6 +46,7 @@ class TextTable(NamedTuple):
     if nothing in the table shows which."""
     decided: bool = False
     """Whether a model has decided on the columns, so that options for columns do not apply."""
+    delimiter: str = ","
 
     @property
     def names(self) -> list[str]:
@@ -82,20 +84,20 @@ class TextTable(NamedTuple):
         return ValueError(f"{self.path}, {problem}{between}{_as_options(advice)}")
 
 
-def read_text(path: Path, options: argparse.Namespace, usual: str = "") -> TextTable:
+def read_text(path: Path, options: argparse.Namespace, every: bool = False) -> TextTable:
     """Read a table, in the given or detected dialect.
+
+    A number such as `12.345` is refused if it may be 12345 and nothing shows what the point is: a
+    comma as the delimiter means that points are decimal signs.
 
     Parameters
     ----------
-    usual : str, optional
-        The decimal sign if the table does not show it. Without it, `12.345` is refused if it may be
-        12345: a comma as the delimiter means that points are decimal signs.
+    every : bool, default False
+        Whether rows whose fields are all empty stay, as for predictions.
     """
-    table = _read_text(path, options)
+    table = parsed(path, options, every)
     if table.unclear is None or options.decimal is not None:
         return table
-    if usual:
-        return _read_text(path, argparse.Namespace(**vars(options) | {"decimal": usual}))
     row, name = table.unclear
     text = table.columns[name][row]
     if not table.fields.is_number(text):
@@ -106,15 +108,24 @@ def read_text(path: Path, options: argparse.Namespace, usual: str = "") -> TextT
     )
 
 
-def _read_text(path: Path, options: argparse.Namespace) -> TextTable:
+def parsed(path: Path, options: argparse.Namespace, every: bool = False) -> TextTable:
+    """Read a table as `read_text` does, but with numbers that are not clear."""
     check_file(path)
     try:
         encoding = csv_encoding(path) if options.encoding is None else options.encoding
         dialect = _dialect(path, options, encoding)
-        with csv_rows(path, dialect, encoding) as numbered:
-            rows = [(line, [field.strip(BLANK) for field in row]) for line, row in numbered]
+        with csv_rows(path, dialect, encoding, blank=every) as numbered:
+            given = [
+                (line, [] if every and row == [END_OF_FILE] else row) for line, row in numbered
+            ]
+        rows = [(line, [field.strip(BLANK) for field in row]) for line, row in given]
+        rows = without_blank(rows) if every else rows
         fields = Fields(dialect.decimal, missing_texts(options).split(","))
-        return _table(path, rows, fields, dialect, encoding, options)
+        header, layout = _headed(rows, fields, options.header, every)
+        read = f"columns separated by {dialect.delimiter!r}, decimal sign {fields.decimal!r}"
+        note = f"{read}, {'a header' if header else 'no header: columns are named 0, 1, 2 ...'}"
+        note += "" if encoding == "utf-8-sig" else f", encoding {encoding}"
+        return _table(path, layout, header, fields, dialect, note, options)
     except ValueError as error:
         raise ValueError(as_options(str(error))) from error
 
@@ -138,28 +149,44 @@ def check_directory(path: Path) -> None:
         raise CommandError(f"--output expects a directory, got the file {str(path)!r}")
 
 
+def _headed(
+    rows: list[Row], fields: Fields, header: bool | None, every: bool
+) -> tuple[bool, Layout]:
+    """Return whether the first row of a table is a header, and the rows of the table."""
+    layout = laid_out(rows, fields.is_number, header is not False, every)
+    if header is not None or not layout.rows:
+        return header is not False, layout
+    first, *below = [row for _, row in layout.rows[: 1 + LOOK] if any(row)]
+    if not _is_data(first, below, fields):
+        return True, layout
+    return False, laid_out(rows, fields.is_number, False, every) if every else layout
+
+
 def _table(
     path: Path,
-    numbered: list[tuple[int, list[str]]],
+    layout: Layout,
+    header: bool,
     fields: Fields,
     dialect: Dialect,
-    encoding: str,
+    note: str,
     options: argparse.Namespace,
 ) -> TextTable:
     """Return the table from rows of text, the first of which may be a header."""
-    numbered, left_out = laid_out(numbered, fields.is_number, options.header is not False)
+    numbered, left_out = layout
     if not numbered:
         raise ValueError(f"{path} is empty; a header and rows of data are needed")
     lines, rows = [line for line, _ in numbered], [row for _, row in numbered]
-    header = options.header
-    if header is None:
-        header = not _is_data(rows[0], rows[1 : 1 + LOOK], fields)
-    names = _names(rows[0], path) if header else [str(i) for i in range(len(rows[0]))]
+    first = rows[0]
+    names = _names(first, path) if header else [str(i) for i in range(len(first))]
     lines, rows = lines[header:], rows[header:]
     if header:
         lines, rows = below_header(names, lines, rows, fields, left_out)
     if not rows:
-        raise ValueError(f"{path} has no rows below the header; at least one sample is needed")
+        data = options.header is None and any(map(fields.is_number, first))
+        fix = "if it is a row of data, pass header=False" if data else "at least one row is needed"
+        raise ValueError(
+            f"{path} has no rows below the header, line {numbered[0][0]}, {first[:5]}; {fix}"
+        )
     for line, row in zip(lines, rows, strict=True):
         if len(row) != len(names):
             raise ValueError(
@@ -168,12 +195,11 @@ def _table(
             )
     columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
     unclear = None if options.decimal else _unclear(columns, fields, dialect.delimiter)
-    head = "a header" if header else "no header: columns are named 0, 1, 2 ..."
-    note = f"columns separated by {dialect.delimiter!r}, decimal sign {fields.decimal!r}, {head}"
-    note += "" if encoding == "utf-8-sig" else f", encoding {encoding}"
     known = bool(options.decimal) or unclear == KNOWN
     place = None if unclear == KNOWN else unclear
-    return TextTable(path, columns, lines, fields, known, note, left_out, place)
+    return TextTable(
+        path, columns, lines, fields, known, note, left_out, place, delimiter=dialect.delimiter
+    )
 
 
 def _unclear(

@@ -165,9 +165,9 @@ def load_csv(
 
 @contextmanager
 def csv_rows(
-    path: str | Path, dialect: Dialect, encoding: str
+    path: str | Path, dialect: Dialect, encoding: str, blank: bool = False
 ) -> Iterator[Iterator[tuple[int, list[str]]]]:
-    """Yield the line number and the fields of each row that is not blank.
+    """Yield the line number and the fields of each row, which may be `blank` only if asked for.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def csv_rows(
         reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
         ends = [0]
         try:
-            yield _rows(reader, ends)
+            yield _rows(reader, ends, blank)
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"{path} is not {encoding} text ({error.reason} at byte {error.start}); pass its "
@@ -255,11 +255,13 @@ def csv_encoding(path: str | Path) -> str:
     return "utf-8-sig"
 
 
-def _rows(reader: Iterator[list[str]], ends: list[int]) -> Iterator[tuple[int, list[str]]]:
-    """The line number and the fields of each row that is not blank; `ends` keeps the last line."""
+def _rows(
+    reader: Iterator[list[str]], ends: list[int], blank: bool
+) -> Iterator[tuple[int, list[str]]]:
+    """The line number and the fields of each row; `ends` keeps the last line."""
     for row in reader:
         ends[0] = reader.line_num  # type: ignore[attr-defined]
-        if len(row) > 1 or any(map(str.strip, row)):
+        if blank or len(row) > 1 or any(map(str.strip, row)):
             yield reader.line_num, row  # type: ignore[attr-defined]
 
 

@@ -1,0 +1,154 @@
+"""`mlpgrad predict` answers for each row of the file, and for a row alone as among others."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import mlpgrad as mg
+from mlpgrad.tables import TableEncoder
+from tests.cli.running import run
+
+MODEL = "mlpgrad-output/model.npz"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def train(capsys, folder, head, rows, delimiter=";"):
+    """Train by the command on a table with a column `y` at its end."""
+    lines = [head, *rows]
+    (folder / "t.csv").write_text("\n".join(delimiter.join(map(str, line)) for line in lines))
+    options = ("--epochs", "2", "--quiet", "--hidden", "2")
+    assert run(capsys, "train", "t.csv", "--target", "y", *options)[0] == 0
+
+
+def save(folder, table):
+    """Save a model from Python, with an encoder of this table."""
+    encoder = TableEncoder().plan(table)
+    model = mg.Sequential(
+        [mg.Dense(encoder.width, 1)], loss=mg.MeanSquaredError(), encoder=encoder, random_state=0
+    )
+    y = np.arange(len(next(iter(table.values()))), dtype=float) % 7
+    model.fit(table, y, optimizer=mg.Adam(0.1), epochs=2, verbose=0)
+    model.save(folder / "model.npz")
+    return model
+
+
+def predict(capsys, folder, text, model=MODEL, *options):
+    """The printed predictions, or None for an error, and stderr."""
+    (folder / "new.csv").write_text(text, newline="")
+    code, out, err = run(capsys, "predict", model, "new.csv", *options)
+    return ([*map(float, out.splitlines()[1:])] if code == 0 else None), err
+
+
+# rows of gaps
+
+KINDS = "by the command", "by Python"
+
+
+@pytest.mark.parametrize("made", KINDS)
+@pytest.mark.parametrize("delimiter", ",;\t")
+@pytest.mark.parametrize("gaps", [[0], [1, 2], [3], [0, 3], [0, 1, 2, 3]])
+def test_a_row_of_gaps_is_a_row_and_keeps_its_place(capsys, folder, made, delimiter, gaps):
+    numbers = ["" if i % 7 == 0 else i % 5 + 0.5 for i in range(60)]
+    towns = ["" if i % 11 == 0 else "xyz"[i % 3] for i in range(60)]
+    model = MODEL if made == KINDS[0] else "model.npz"
+    if made == KINDS[0]:
+        rows = [(*row, i + 0.25) for i, row in enumerate(zip(numbers, towns, strict=True))]
+        train(capsys, folder, ("a", "t", "y"), rows)
+    else:
+        save(folder, {"a": [n or None for n in numbers], "t": [t or None for t in towns]})
+    rows = [("1.5", "x"), ("2.5", "y"), ("", "z"), ("4.5", "")]
+    alone = [
+        predict(capsys, folder, f"a{delimiter}t\n{delimiter.join(row)}\n", model)[0][0]
+        for row in [*rows, ("", "")]
+    ]
+    wanted = [alone[4] if i in gaps else alone[i] for i in range(4)]
+    lines = [delimiter.join(("", "") if i in gaps else rows[i]) for i in range(4)]
+    for end in ("", "\n", "\n\n", "\r\n  \r\n", "\n\x1a"):
+        text = f"a{delimiter}t\n" + "\n".join(lines) + end
+        found, err = predict(capsys, folder, text, model)
+        assert found == pytest.approx(wanted, rel=1e-5)
+        assert "every field is empty, and taken for a gap: line" in err
+
+
+def test_an_empty_line_between_rows_of_one_column_is_a_gap_and_at_the_end_nothing(capsys, folder):
+    save(folder, {"a": [None if i % 5 == 0 else i / 10 for i in range(40)]})
+    one, gap, two = predict(capsys, folder, 'a\n1.5\n""\n2.5\n', "model.npz")[0]
+    for text in ("a\n1.5\n\n2.5\n", "\n\na\r\n1.5\r\n\r\n2.5\r\n\r\n\r\n", "a\n1.5\n\n2.5\n\x1a"):
+        assert predict(capsys, folder, text, "model.npz")[0] == pytest.approx(
+            [one, gap, two], rel=1e-5
+        )
+    assert predict(capsys, folder, 'a\n2.5\n""\n', "model.npz")[0] == pytest.approx(
+        [two, gap], rel=1e-5
+    )
+
+
+def test_a_model_without_a_place_for_gaps_refuses_the_row_by_its_line(capsys, folder):
+    mg.Sequential([mg.Dense(2, 1)], loss=mg.MeanSquaredError()).save(folder / "model.npz")
+    for text, line in (("a,b\n1,2\n,\n3,4\n", 3), (",\n1,2\n3,4\n", 1), ("a,b\n1,2\n3,\n", 3)):
+        found, err = predict(capsys, folder, text, "model.npz")
+        assert found is None
+        assert f"line {line}, column" in err
+        assert "no place for gaps" in err
+
+
+def test_what_is_left_out_is_told_for_every_kind_of_model(capsys, folder):
+    save(folder, {"a": [i / 10 for i in range(40)], "b": [i % 3 for i in range(40)]})
+    for name in ("model.npz", "array.npz"):
+        if name == "array.npz":
+            mg.Sequential([mg.Dense(2, 1)], loss=mg.MeanSquaredError()).save(folder / name)
+        found, err = predict(capsys, folder, "# by hand\na,b\n1,2\n", name)
+        assert (len(found), err) == (1, "note: left out, since it begins with #: line 1\n")
+
+
+def test_a_row_without_a_header_is_told_the_option_that_reads_it(capsys, folder):
+    mg.Sequential([mg.Dense(2, 1)], loss=mg.MeanSquaredError()).save(folder / "model.npz")
+    found, err = predict(capsys, folder, "1,2\n", "model.npz")
+    assert found is None
+    assert err.endswith("; if it is a row of data, pass --no-header\n")
+    assert len(predict(capsys, folder, "1,2\n", "model.npz", "--no-header")[0]) == 1
+    assert "--no-header" not in predict(capsys, folder, "a,b\n", "model.npz")[1]
+
+
+# decimal signs
+
+NUMBERS = "100,500", "50,25", "1.250", "2.5", "7", "1.234.567", "1,234,567"
+
+
+@pytest.mark.parametrize("unit", ["", " kg"])
+@pytest.mark.parametrize("sign", [".", ","])
+def test_a_number_means_the_same_alone_and_beside_every_other(capsys, folder, sign, unit):
+    rows = [(f"{i}.5{unit}", f"{i % 3}.5", f"{i}.25") for i in range(60)]
+    rows = [[text.replace(".", sign) for text in row] for row in rows]
+    train(capsys, folder, ("a", "b", "y"), rows)
+    text = "a;b\n{}" + unit + ";7\n"
+    alone = {number: predict(capsys, folder, text.format(number)) for number in NUMBERS}
+    for first, second in itertools.permutations(NUMBERS, 2):
+        both, err = predict(capsys, folder, text.format(first) + f"{second}{unit};7\n")
+        for place, number in enumerate((first, second)):
+            if both is not None and alone[number][0] is not None:
+                wanted = pytest.approx(alone[number][0][0], rel=1e-5)
+                assert both[place] == wanted, (number, first, second, err)
+    other = {".": "100,500", ",": "1.250"}[sign]
+    whole = other.replace(",", "").replace(".", "")
+    plain = {".": "1.250", ",": "100,500"}[sign]
+    for number, meant in ((other, whole), (plain, f"{float(plain.replace(',', '.')):g}")):
+        assert f"line 2: '{number}{unit}' is read as {meant}, with the decimal" in alone[number][1]
+
+
+def test_the_option_and_a_number_that_shows_the_sign_end_the_note(capsys, folder):
+    train(capsys, folder, ("a", "y"), [(f"{i}.5", f"{i}.25") for i in range(60)])
+    assert "is read as 1.25" in predict(capsys, folder, "a;b\n1.250;7\n")[1]
+    read, err = predict(capsys, folder, "a;b\n1.250;7\n", MODEL, "--decimal", ",")
+    assert "is read as" not in err
+    assert read == predict(capsys, folder, "a;b\n1250;7\n")[0]
+    assert "is read as" not in predict(capsys, folder, "a;b\n1.250;7\n1.5;7\n")[1]
+    found, err = predict(capsys, folder, "a;b\n1.250;7\n1,5;7\n")
+    assert found is None
+    assert "line 3, column 'a': expects a number, got '1,5'; pass --decimal ','" in err
+    assert predict(capsys, folder, "a;b\n1,5;7\n")[0] == predict(capsys, folder, "a;b\n1.5;7\n")[0]
