@@ -152,3 +152,34 @@ def test_the_option_and_a_number_that_shows_the_sign_end_the_note(capsys, folder
     assert found is None
     assert "line 3, column 'a': expects a number, got '1,5'; pass --decimal ','" in err
     assert predict(capsys, folder, "a;b\n1,5;7\n")[0] == predict(capsys, folder, "a;b\n1.5;7\n")[0]
+
+
+# categories
+
+
+@pytest.mark.parametrize("made", KINDS)
+def test_categories_that_were_not_in_training_are_named(capsys, folder, made):
+    new, zone = ["TRUE", "FALSE"] * 30, ["00715", "01067", "1", "2.0"] * 15
+    model = MODEL if made == KINDS[0] else "model.npz"
+    if made == KINDS[0]:
+        rows = [(*row, i + 0.25) for i, row in enumerate(zip(new, zone, strict=True))]
+        train(capsys, folder, ("new", "zone", "y"), rows)
+    else:
+        save(folder, {"new": new, "zone": zone})
+    known = "new;zone\nTRUE;00715\nFALSE;1.0\nTRUE;2\nFALSE;\n"
+    assert predict(capsys, folder, known, model)[1] == ""
+    _, err = predict(capsys, folder, "new;zone\nTrue;00715\n", model)
+    assert err == "note: column 'new': 'True' was not in training (1 of 1 row)\n"
+    _, err = predict(capsys, folder, known + "true;715\nTrue;715\n;715\n", model)
+    assert err.splitlines() == [
+        "note: column 'new': 'True', 'true' were not in training (2 of 7 rows)",
+        "note: column 'zone': '715' was not in training (3 of 7 rows)",
+    ]
+
+
+def test_rare_categories_may_have_been_in_training(capsys, folder):
+    save(folder, {"town": [f"town{i % 70}" for i in range(700)]})
+    _, err = predict(capsys, folder, "town\nelsewhere\n", "model.npz")
+    assert (
+        err == "note: column 'town': 'elsewhere' was not in training, or too rarely (1 of 1 row)\n"
+    )

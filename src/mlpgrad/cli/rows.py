@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +14,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.cli.columns import NUMBERS, Decided, amounts_of, listed, read
 from mlpgrad.cli.data import TOY_DATA, is_images, read_images, without_gaps
 from mlpgrad.cli.decimals import read_as_trained
-from mlpgrad.cli.encoding import columns_of
+from mlpgrad.cli.encoding import columns_of, unknown_levels
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.models import About, labels_of
 from mlpgrad.cli.text import TextTable, check_file, read_text
@@ -61,7 +62,9 @@ def read_rows(
         table, notes = without_gaps(table, about.target)
         _tell(notes)
     _tell_unused(table, {*about.columns, about.target}, options)
-    return Rows(_encodable(model, read(table, about.columns), table), table)
+    x = _encodable(model, read(table, about.columns), table)
+    _tell(unknown_levels(model.encoder, x) if model.encoder is not None else ())
+    return Rows(x, table)
 
 
 def _encodable(model: Sequential, x: Any, table: TextTable) -> Any:
@@ -90,7 +93,9 @@ def _encoded_rows(encoder: TableEncoder, path: Path, options: argparse.Namespace
     if not by_place:
         _tell_unused(table, {*known}, options)
     found = read(table, known)
-    return Rows({name: found[str(name)] for name in columns}, table)
+    x = {name: found[str(name)] for name in columns}
+    _tell(unknown_levels(encoder, x))
+    return Rows(x, table)
 
 
 def _with_numbers_for_truth(table: TextTable, columns: dict[str, Decided]) -> TextTable:
@@ -112,7 +117,7 @@ def _tell_unused(table: TextTable, used: set[str], options: argparse.Namespace) 
         _tell([f"not used, since the model does not know them: {', '.join(unused)}"])
 
 
-def _tell(notes: list[str]) -> None:
+def _tell(notes: Iterable[str]) -> None:
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
 
