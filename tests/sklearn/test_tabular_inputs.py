@@ -7,7 +7,6 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-import pandas as pd
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.ensemble import StackingRegressor
@@ -16,7 +15,9 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import learning_curve
 
 import mlpgrad as mg
-from mlpgrad.sklearn import TabularMLPClassifier, TabularMLPRegressor
+from mlpgrad.sklearn import MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
+
+pd = pytest.importorskip("pandas")
 
 FLOWERS, SPECIES = load_iris(return_X_y=True, as_frame=True)
 NAMES = SPECIES.map({0: "setosa", 1: "versicolor", 2: "virginica"})
@@ -54,6 +55,36 @@ def test_a_missing_label_is_refused_in_every_type():
     for target in (SPECIES.where(SPECIES > 0), SPECIES.astype("Int64").where(SPECIES > 0)):
         with pytest.raises(ValueError, match="contains NaN"):
             classifier().fit(FLOWERS, target)
+
+
+HOURS = pd.Series(pd.to_timedelta(np.arange(len(PATIENTS)), unit="h"))
+DAYS = pd.Timestamp("2020-01-01") + HOURS
+DATES = {
+    **{f"timedelta64[{unit}]": HOURS.astype(f"timedelta64[{unit}]") for unit in ("s", "ns")},
+    **{f"datetime64[{unit}]": DAYS.astype(f"datetime64[{unit}]") for unit in ("s", "ns")},
+    "durations with a gap": HOURS.where(HOURS.index > 3),
+    "dates with a gap": DAYS.where(DAYS.index > 3),
+    "dates with a zone": DAYS.dt.tz_localize("UTC"),
+    "dates of Python": [day.date() for day in DAYS],
+    "durations of Python": [hours.to_pytimedelta() for hours in HOURS],
+    "an array": HOURS.to_numpy(),
+    "a frame": HOURS.to_frame(),
+}
+
+
+@pytest.mark.parametrize("kind", DATES)
+def test_dates_and_durations_are_not_numbers_of_a_unit_that_the_dtype_decides(kind):
+    for estimator in (regressor(), MLPRegressor(max_iter=2)):
+        with pytest.raises(TypeError, match="y expects numbers, got"):
+            estimator.fit(PATIENTS, DATES[kind])
+    with pytest.raises(TypeError, match="y expects numbers, got"):
+        MLPRegressor().partial_fit(PATIENTS, DATES[kind])
+
+
+def test_text_among_targets_is_shown_as_it_stands():
+    prices = np.array([f"${value}" for value in PROGRESS])
+    with pytest.raises(ValueError, match=r"got the text '\$151\.0'; convert them"):
+        regressor().fit(PATIENTS, prices)
 
 
 def test_folds_are_as_many_as_members_can_leave_out():

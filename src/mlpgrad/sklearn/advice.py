@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
+
+from mlpgrad._core.conversion import converted
+from mlpgrad._core.frames import columns_of, is_frame
+
+_DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 _LEFT_OUT = re.compile(r"with columns=\{(.+?): None\}")
 _CATEGORIES = re.compile(r"write columns=\{(.+?): OneHot\(\)\}")
 _INTERVAL = re.compile(r"\binterval(?==| expects)")
@@ -37,3 +45,15 @@ def advising_on_coverage() -> Iterator[None]:
         if message == str(error):
             raise
         raise type(error)(message) from error
+
+
+def refuse_dates(y: Any) -> None:
+    """Raise TypeError for targets that are dates or durations, as a network does.
+
+    scikit-learn would take them for integers in the unit of their dtype, and NaT for -2**63.
+    """
+    for values in (column for _, column in columns_of(y)) if is_frame(y) else [y]:
+        array = np.asarray(values)
+        objects = array.flat if array.dtype.kind == "O" else ()
+        if array.dtype.kind in "mM" or any(isinstance(value, _DATES) for value in objects):
+            converted(array, "y")

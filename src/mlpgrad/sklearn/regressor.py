@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses import Poisson
 from mlpgrad.losses.base import Loss
-from mlpgrad.sklearn.advice import advising_on_coverage
+from mlpgrad.sklearn.advice import advising_on_coverage, refuse_dates
 from mlpgrad.sklearn.base import BaseMLP
 from mlpgrad.sklearn.documentation import documented
 from mlpgrad.sklearn.losses import OF_NUMBERS, loss_of_numbers, outputs_for
@@ -122,6 +122,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self._keep(locals())
 
     def _checked(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        refuse_dates(y)
         X, y = validate_data(
             self,
             X,

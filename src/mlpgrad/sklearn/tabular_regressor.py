@@ -13,7 +13,7 @@ from sklearn.utils import check_array, column_or_1d
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses import HalfSquaredError
 from mlpgrad.losses.base import Loss
-from mlpgrad.sklearn.advice import advising_on_coverage, advising_on_frames
+from mlpgrad.sklearn.advice import advising_on_coverage, advising_on_frames, refuse_dates
 from mlpgrad.sklearn.candidates import Table
 from mlpgrad.sklearn.documentation import documented
 from mlpgrad.sklearn.tabular import TabularMLP
@@ -80,6 +80,7 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
         self._keep(locals())
 
     def _learn_target(self, y: Any) -> tuple[Array, Array]:
+        refuse_dates(y)
         try:
             y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         except ValueError as error:
@@ -87,8 +88,8 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
             if text is None:
                 raise
             raise ValueError(
-                f"{type(self).__name__} expects numbers in y, got the text {text!r}; convert them, "
-                f"such as y.str.replace('[$,]', '', regex=True).astype(float), or use "
+                f"{type(self).__name__} expects numbers in y, got the text {str(text)!r}; convert "
+                f"them, such as y.str.replace('[$,]', '', regex=True).astype(float), or use "
                 f"TabularMLPClassifier for classes"
             ) from error
         if y.ndim == 2 and y.shape[1] == 1:
