@@ -106,7 +106,7 @@ def _as_wanted(table: TextTable, name: str, kind: str) -> Decided:
     reason = "as the options say"
     if kind != NUMBERS:
         return Decided(kind, reason)
-    amounts = amounts_of(table, name)
+    amounts = amounts_of(table, name, names=False)
     decided = Decided(kind, reason, amounts.unit if amounts else "")
     read(table, {name: decided})
     return decided
@@ -122,12 +122,14 @@ def _decided(table: TextTable, name: str) -> Decided:
         kind = recognised(_raw(table, name), table.fields)
     except (TypeError, ValueError) as error:
         raise table.refused(error) from error
+    few = amounts_of(table, name, names=False)
+    option = f" (--numbers {name!r} for amounts in {few.unit})" if few else ""
     if not kind.used:
-        return Decided(LEFT_OUT, kind.reason)
+        return Decided(LEFT_OUT, kind.reason + option)
     if kind.column.categorical:
         levels = len(kind.column.levels)
         reason = f"{levels} different texts" if kind.reason == "text" else kind.reason
-        return Decided(CATEGORIES, reason + _gaps(kind.column))
+        return Decided(CATEGORIES, reason + _gaps(kind.column) + option)
     if _is_id(name, kind.column.numbers):
         return Decided(LEFT_OUT, f"an id, all integers are different (--numbers {name!r})")
     return Decided(NUMBERS, _gaps(kind.column)[2:])
@@ -158,12 +160,15 @@ def _is_id(name: str, numbers: Any) -> bool:
     return bool(np.ptp(numbers) == len(numbers) - 1) or ID.fullmatch(name) is not None
 
 
-def amounts_of(table: TextTable, name: str) -> Amounts | None:
-    """Return a column of amounts that are not plain numbers, such as `$1,200`, or None."""
+def amounts_of(table: TextTable, name: str, names: bool = True) -> Amounts | None:
+    """Return a column of amounts that are not plain numbers, such as `$1,200`, or None.
+
+    A few of them with a word, such as `4 cyl`, are taken for `names` unless that is excluded.
+    """
     texts = [text for text in set(table.columns[name]) if not table.fields.is_missing(text)]
     if all(map(table.fields.is_number, texts)):
         return None
-    return amounts_in(texts, table.fields.decimal, table.decimal_is_known)
+    return amounts_in(texts, table.fields.decimal, table.decimal_is_known, names)
 
 
 def read(table: TextTable, decided: dict[str, Decided]) -> dict[str, Any]:

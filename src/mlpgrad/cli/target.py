@@ -10,7 +10,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad.cli.columns import PLAINLY, amounts_of
 from mlpgrad.cli.text import TextTable
-from mlpgrad.datasets.amounts import hidden_amounts, how_to_unify
+from mlpgrad.datasets.amounts import MOST_NAMES, Amounts, hidden_amounts, how_to_unify
 from mlpgrad.tables.kinds import DATE, LEADING_ZERO
 
 MOST_CLASSES = 20  # more distinct integers than this are a quantity
@@ -23,6 +23,8 @@ how the target is read:
   00715, 01067          classes: numbers with leading zeros are codes, unless --task regression
   other numbers         a quantity
   $1,200, 12 %, 30 kg   a quantity where all have one sign or unit; else refused by line and column
+  4 cyl, 6 cyl          at most {MOST_NAMES} different numbers with the same word are classes,
+                        unless --task regression
   dates, times          refused by line and column
   --task classification and --task regression decide otherwise, but text is never a quantity
 """
@@ -49,7 +51,7 @@ def read_target(table: TextTable, name: str, task: str) -> Target:
         return _words(table, name, task, "numbers with leading zeros are codes, such as postcodes")
     if task == "classification" and not all(numeric):
         return _words(table, name, task)
-    amounts = amounts_of(table, name)
+    amounts = amounts_of(table, name, names=task != "regression")
     if amounts is not None:
         y = np.array([amounts.numbers[text] for text in texts])
         what = f"amounts in {amounts.unit}" if amounts.unit else "numbers with separated thousands"
@@ -57,7 +59,8 @@ def read_target(table: TextTable, name: str, task: str) -> Target:
     _refuse_odd(table, name, numeric)
     _refuse_dates(table, name)
     if not all(numeric):
-        return _words(table, name, task)
+        few = amounts_of(table, name, names=False)
+        return _words(table, name, task, *([] if few is None else _may_be_names(few)))
     try:
         y = np.array([int(text) for text in texts], np.int64)
     except (ValueError, OverflowError):
@@ -140,14 +143,28 @@ def _as_option(advice: str | None) -> str | None:
     return None if advice is None else advice.replace("pass decimal=", "pass --decimal ")
 
 
-def _words(table: TextTable, name: str, task: str, reason: str = "the target is text") -> Target:
+def _may_be_names(amounts: Amounts) -> tuple[str, str]:
+    """Return why a few amounts such as `4 cyl` are classes, and what makes them a quantity."""
+    turn = "--task regression for a quantity"
+    reason = f"at most {MOST_NAMES} different amounts in {amounts.unit} may be names ({turn})"
+    return reason, f"pass {turn}"
+
+
+def _words(
+    table: TextTable,
+    name: str,
+    task: str,
+    reason: str = "the target is text",
+    fix: str = "write the target as numbers",
+) -> Target:
     """Return a text target, in which each text is a class."""
     texts = table.columns[name]
     classes, y, counts = np.unique(texts, return_inverse=True, return_counts=True)
     if task == "regression":
+        advice = _as_option(how_to_unify(texts[0], set(texts), table.fields.decimal))
         raise ValueError(
             f"{table.place(0, name)}: --task regression expects a number, got {texts[0]!r}; "
-            f"write the target as numbers, or use --task classification"
+            f"{advice or fix}, or use --task classification"
         )
     if len(classes) < 2:
         raise ValueError(f"{name!r} expects two or more classes, got {texts[0]!r} only")
@@ -155,7 +172,7 @@ def _words(table: TextTable, name: str, task: str, reason: str = "the target is 
         row = int(np.argmin(counts[y]))
         raise ValueError(
             f"{table.place(row, name)}: {texts[row]!r} is one of {len(classes)} different "
-            f"texts in {len(y)} rows, too few rows to learn each as a class; write the target as "
-            f"numbers, or name another column with --target"
+            f"texts in {len(y)} rows, too few rows to learn each as a class; {fix}, or name "
+            f"another column with --target"
         )
     return Target(np.array(texts), tuple(classes.tolist()), reason)

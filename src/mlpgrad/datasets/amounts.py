@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-MOST_AMOUNTS = 20  # more distinct texts with a unit than this are quantities, not classes
+MOST_NAMES = 20  # up to this many different numbers with a word, such as 4 cyl, may be names
 MOST_UNITS = 3  # such as g, kg and t
 CURRENCY = "$€£¥₹"
 _BLANK = " \u00a0\u202f"
@@ -114,7 +114,7 @@ def hidden_amounts(texts: Iterable[str], decimal: str) -> bool:
     if not all(how_to_write(text, decimal) for text in counts):
         return False
     units = {_unit(found) for text in counts if (found := _UNIT.fullmatch(text))}
-    return not units or (len(units) <= MOST_UNITS and len(counts) > MOST_AMOUNTS)
+    return not units or (len(units) <= MOST_UNITS and len(counts) > MOST_NAMES)
 
 
 class Amounts(NamedTuple):
@@ -128,7 +128,9 @@ class Amounts(NamedTuple):
     """The thousands separator; empty if there is none."""
 
 
-def amounts_in(texts: Iterable[str], decimal: str, decimal_is_known: bool) -> Amounts | None:
+def amounts_in(
+    texts: Iterable[str], decimal: str, decimal_is_known: bool, names: bool = True
+) -> Amounts | None:
     """Return the numbers of a column of amounts if they are unambiguous, else None.
 
     All amounts must have the same sign or unit, or none, and the same thousands separator. `1,200`
@@ -144,6 +146,8 @@ def amounts_in(texts: Iterable[str], decimal: str, decimal_is_known: bool) -> Am
         The decimal sign of the table, "." or ",".
     decimal_is_known : bool
         Whether it was given, or occurs in a number of the table.
+    names : bool, default True
+        Whether a few distinct numbers followed by a word may be names.
 
     Examples
     --------
@@ -159,8 +163,8 @@ def amounts_in(texts: Iterable[str], decimal: str, decimal_is_known: bool) -> Am
     units = {amount.unit for amount in amounts}
     separators = {amount.separator for amount in amounts} - {""}
     unit = min(units)
-    word = len(unit) > 1 and unit[-1].isalpha()
-    if len(units) > 1 or len(separators) > 1 or (word and len(found) <= MOST_AMOUNTS):
+    named = names and len(unit) > 1 and unit[-1].isalpha() and len(found) <= MOST_NAMES
+    if len(units) > 1 or len(separators) > 1 or named:
         return None
     clear = decimal_is_known or any(amount.clear for amount in amounts)
     if not (separators or unit) or (separators and not clear):

@@ -47,7 +47,7 @@ class TableEncoder(Described, Stateful):
     - A column is *left out* if all values are missing or equal, or if it is text in which no value
       occurs twice, as in an identifier. `summary()` lists such columns.
     - A column is *refused*, with an error that names row, column and a fix, if it holds dates,
-      objects, text among numbers, or amounts ("$5", "1,200", "3 kg") that are not plain numbers.
+      objects, text among numbers, or amounts ("$5", "1,200", more than 20 different "3 kg").
 
     `columns` overrides this. Each encoding documents how it treats levels and missing values that
     did not occur in training.
