@@ -397,7 +397,9 @@ def test_errors_advise_options_that_the_command_has(path):
 DATES = [
     "2020-01-{:02d}", "{:02d}/01/20", "{:02d}.01.2020 10:15", "2020-01-{:02d}T10:15:00+02:00",
     "2020-01-{:02d}T10:15:00Z", "{} Jan 2020", "{}-JAN-20", "{} January 2020 9:30", "Jan {}, 2020",
-    "March {}th, 2020", "9:{:02d}", "09:{:02d}:12.5",
+    "March {}th, 2020", "9:{:02d}", "09:{:02d}:12.5", "9:{:02d} PM", "9:{:02d}:00am", "20{:02d}-03",
+    "12/20{:02d}", "March 20{:02d}", "Jan-{:02d}", "Sept '{:02d}",
+    "Sun, {:02d} Jan 2023 10:00:00 GMT", "Monday {}.1.2020, 9:30", "Thu Jan {}, 2020",
 ]  # fmt: skip
 
 
@@ -412,6 +414,51 @@ def test_dates_are_known_in_every_form_and_refused_as_a_column_and_as_the_target
         read(path, "when,b,y\n" + rows, "--target", "when")
     found = read(path, "when,b,y\n" + rows, "--target", "when", "--task", "classification")
     assert len(found.target.classes) == 15
+
+
+@pytest.mark.parametrize("form", DATES)
+def test_dates_that_are_all_different_are_refused_as_well(path, form):
+    rows = "".join(f'"{form.format(i)}",{i % 7}.5,{i}.5\n' for i in range(1, 15))
+    with pytest.raises(ValueError, match=r"column 'when' holds dates or times .*in line 2.*; give"):
+        read(path, "when,b,y\n" + rows)
+
+
+@pytest.mark.parametrize("form", ["{}h 30m", "1h {}m 5s", "52°{}'N", "{} ft 3 in"])
+@pytest.mark.parametrize("different", [14, 40, 60])
+def test_measurements_are_warned_about_however_many_are_different(path, form, different):
+    rows = "".join(f"{form.format(i % different)},{i % 7}.5,{i}.5\n" for i in range(60))
+    rows = "".join(rows.splitlines(True)[:14]) if different == 14 else rows
+    told = [
+        note for note in read(path, "a,b,y\n" + rows).notes if note.startswith("warning: column")
+    ]
+    assert len(told) == 1 + (different > 48 and different < 60)
+    assert told[0].endswith("if they are measurements, write each as one number")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "user {}",
+        "{}-2020-X",
+        "10.0.0.{}",
+        "+49 30 {}",
+        "A{}",
+        "{}",
+        "{} Long Main Street",
+        "x@{}.de",
+    ],
+)
+def test_ids_and_names_are_left_out_without_a_warning(path, form):
+    rows = "".join(f"{form.format(i * 37)},{i % 7}.5,{i}.5\n" for i in range(60))
+    data = read(path, "id,b,y\n" + rows)
+    assert data.columns["id"].kind == "left out"
+    assert not any(note.startswith("warning") for note in data.notes)
+
+
+@pytest.mark.parametrize("form", ["Market {}", "Mars 20{:02d}", "Sunny {}", "{}/20", "20{:02d}-99"])
+def test_what_only_begins_as_a_date_is_text(path, form):
+    rows = "".join(f"{form.format(i % 9 + 10)},{i % 7}.5,{i}.5\n" for i in range(60))
+    assert read(path, "a,b,y\n" + rows).columns["a"].kind == "categories"
 
 
 def test_what_to_do_about_a_column_of_dates_is_an_option_of_the_command(path):

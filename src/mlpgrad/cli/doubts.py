@@ -13,6 +13,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.cli.columns import CATEGORIES, LEFT_OUT, NUMBERS, Decided
 from mlpgrad.cli.target import SEVERAL, Target
 from mlpgrad.cli.text import TextTable
+from mlpgrad.tables.kinds import ALL_DIFFERENT
 
 FAR = 3.0  # at more than this many ranges from the others, a number like -999 may stand for a gap
 COPIES = 0.1  # the fraction of copied test rows that causes a warning
@@ -28,6 +29,7 @@ TOTALS = re.compile(
 )
 _BEGINS = re.compile(r"\W*\d")
 _NUMBER = re.compile(r"\d+")
+_AMOUNT = re.compile(r"0 ?[a-z°'′]")
 
 
 def doubts(
@@ -40,6 +42,7 @@ def doubts(
     """Warnings about the columns of a table and its target."""
     for column, decided in columns.items():
         if decided.kind == LEFT_OUT:
+            yield from _measures_left_out(table, column, decided.reason)
             continue
         if leaks := _leaks(table, column, name, x[column], target):
             yield (
@@ -88,14 +91,30 @@ def _leaks(table: TextTable, column: str, name: str, values: Array, target: Targ
 def _measures(texts: Sequence[str], column: str) -> Iterator[str]:
     """Warn about many texts that begin with a number and differ in numbers only."""
     different = set(texts)
-    patterns = {_NUMBER.sub("0", text) for text in different}
-    begin = all(map(_BEGINS.match, different))
-    if len(different) > MOST_LEVELS and begin and len(patterns) < 5 and patterns != {"0"}:
+    patterns = _patterns(different)
+    if len(different) > MOST_LEVELS and patterns and patterns != {"0"}:
         yield (
             f"column {column!r}: its {len(different)} texts, such as {min(texts)!r}, count as "
             f"categories that have nothing in common; if they are measurements, write each as one "
             f"number"
         )
+
+
+def _measures_left_out(table: TextTable, column: str, reason: str) -> Iterator[str]:
+    """Warn about texts that are all different and look like amounts, rather than like names."""
+    texts = [text for text in table.columns[column] if not table.fields.is_missing(text)]
+    patterns = _patterns(set(texts))
+    if reason == ALL_DIFFERENT and patterns and all(map(_AMOUNT.search, patterns)):
+        yield (
+            f"column {column!r} is left out, since its texts, such as {min(texts)!r}, are all "
+            f"different; if they are measurements, write each as one number"
+        )
+
+
+def _patterns(texts: set[str]) -> set[str]:
+    """Return texts with 0 for each number; none if they are many, or begin otherwise."""
+    patterns = {_NUMBER.sub("0", text) for text in texts}
+    return patterns if len(patterns) < 5 and all(map(_BEGINS.match, texts)) else set()
 
 
 def _sums(table: TextTable, columns: Sequence[Array]) -> Iterator[str]:

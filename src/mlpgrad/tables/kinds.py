@@ -24,15 +24,25 @@ from mlpgrad.tables.frames import RawColumn
 
 LEADING_ZERO = re.compile(r"[+-]?0\d")
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_MONTH_ALONE = (
+    r"(?:jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?"
+    r"|oct(ober)?|nov(ember)?|dec(ember)?)"
+)
 _TIME = r"\d{1,2}:\d{2}.*"
 DATE = re.compile(
+    r"((mon|tue|wed|thu|fri|sat|sun)[a-z]*[., ]+)?("
     rf"\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}([ T]{_TIME})?"
-    rf"|\d{{1,2}}[-/.]\d{{1,2}}[-/.](\d{{4}}|\d{{2}})( {_TIME})?"
-    rf"|\d{{1,2}}[-. ]+{_MONTH}[-., ]+(\d{{4}}|\d{{2}})( {_TIME})?"
-    rf"|{_MONTH}[. ]+\d{{1,2}}(st|nd|rd|th)?,? +\d{{4}}( {_TIME})?"
-    r"|\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?",
+    rf"|\d{{1,2}}[-/.]\d{{1,2}}[-/.](\d{{4}}|\d{{2}})(,? {_TIME})?"
+    rf"|\d{{1,2}}[-. ]+{_MONTH}[-., ]+(\d{{4}}|\d{{2}})(,? {_TIME})?"
+    rf"|{_MONTH}[. ]+\d{{1,2}}(st|nd|rd|th)?,? +\d{{4}}(,? {_TIME})?"
+    rf"|{_MONTH_ALONE}[-., ]+(\d{{4}}|'?\d{{2}})"
+    r"|\d{4}[-/](0[1-9]|1[0-2])|(0?[1-9]|1[0-2])[-/]\d{4}"
+    r"|\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[ap]\.?m\.?)?)",
     re.IGNORECASE,
 )
+
+
+ALL_DIFFERENT = "every text is different, as in an id or a name"
 
 
 class Kind(NamedTuple):
@@ -79,7 +89,7 @@ def judged(column: Column, reason: str, all_different: bool = False) -> Kind:
     if levels == 1 and present == len(column.missing):
         return Kind(column, "every value is the same", used=False)
     if all_different and levels == present and present > 2:
-        return Kind(column, "every text is different, as in an id or a name", used=False)
+        return Kind(column, ALL_DIFFERENT, used=False)
     return Kind(column, reason, used=True)
 
 
