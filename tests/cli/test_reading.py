@@ -224,6 +224,19 @@ def test_ids_are_left_out_and_can_be_taken(path, name):
         assert list(read(path, text.replace(name, other, 1)).x) == [other, "b"]
 
 
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "Unnamed: 0.1"])
+def test_the_kept_index_of_a_sampled_frame_is_an_id(path, name):
+    index = np.random.default_rng(0).permutation(10_000)[:60]
+    rows = [f"{i},{i % 7}.5,{i}.5" for i in index]
+    text = "\n".join([f"{name},b,y", *rows])
+    data = read(path, text)
+    assert list(data.x) == ["b"]
+    assert str(data.columns[name or "column 1"]).startswith("left out: an id")
+    assert list(read(path, text, "--numbers", name or "column 1").x) == [name or "column 1", "b"]
+    elsewhere = "\n".join(["b,Unnamed: 0,y", *(f"{i % 7}.5,{i},{i}.5" for i in index)])
+    assert list(read(path, elsewhere).x) == ["b", "Unnamed: 0"]
+
+
 def test_whole_numbers_in_a_row_are_an_id_under_any_name(path):
     text = "a,b,y\n" + "".join(f"{i},{i % 7}.5,{i % 5}.5\n" for i in range(5, 65))
     assert list(read(path, text).x) == ["b"]

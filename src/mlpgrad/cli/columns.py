@@ -26,6 +26,9 @@ ID = re.compile(  # user_id, Row, customerId; not paid
     r"(.*[\W_])?(?i:id|ids|index|idx|key|nr|no|number|uuid|guid|row|rownames?)|.*[a-z](Id|ID)"
 )
 
+INDEX = re.compile(r"column 1|Unnamed: 0(\.\d+)?")
+"""Names of a first column whose header is empty, here and in pandas: a frame's kept index."""
+
 
 class Decided(NamedTuple):
     """The decision about a column."""
@@ -130,7 +133,8 @@ def _decided(table: TextTable, name: str) -> Decided:
         levels = len(kind.column.levels)
         reason = f"{levels} different texts" if kind.reason == "text" else kind.reason
         return Decided(CATEGORIES, reason + _gaps(kind.column) + option)
-    if _is_id(name, kind.column.numbers):
+    kept_index = INDEX.fullmatch(name) is not None and name == table.names[0]
+    if _is_id(kind.column.numbers, kept_index or ID.fullmatch(name) is not None):
         return Decided(LEFT_OUT, f"an id, all integers are different (--numbers {name!r})")
     return Decided(NUMBERS, _gaps(kind.column)[2:])
 
@@ -151,13 +155,13 @@ def _gaps(column: Column) -> str:
     return f", {gaps} missing" if gaps else ""
 
 
-def _is_id(name: str, numbers: Any) -> bool:
-    """Return whether a column numbers the rows: distinct integers, without gaps or named so."""
+def _is_id(numbers: Any, named: bool) -> bool:
+    """Return whether a column numbers the rows: distinct integers, without gaps or `named` so."""
     if not np.isfinite(numbers).all() or (numbers != np.floor(numbers)).any():
         return False
     if len(np.unique(numbers)) < len(numbers) or len(numbers) < 3:
         return False
-    return bool(np.ptp(numbers) == len(numbers) - 1) or ID.fullmatch(name) is not None
+    return named or bool(np.ptp(numbers) == len(numbers) - 1)
 
 
 def amounts_of(table: TextTable, name: str, names: bool = True) -> Amounts | None:
