@@ -95,7 +95,7 @@ def test_a_warning_is_one_line():
 
 
 def test_few_rows_are_refused(capsys, tmp_path):
-    for rows in (3, 9):
+    for rows in (2, 3, 9):
         write(tmp_path / "t.csv", rows, target="{row}.5")
         code, out, err = run(capsys, "train", "t.csv", *SHORT)
         assert (code, out) == (1, "")

@@ -113,7 +113,9 @@ def _how_to_turn(target: Target) -> str:
 
 
 def _split(y: Array, classes: bool) -> dict[str, Array]:
-    """Return the rows of each part, stratified by class."""
+    """Return the rows of each part, stratified by class; all to train if there are one or two."""
+    if len(y) < len(PARTS):
+        return {part: np.arange(len(y) * (part == "train")) for part in PARTS}
     labels = y if classes else None
     rng = np.random.default_rng(0)  # the split is fixed; --seed changes only the training
     rest, test = split_indices(len(y), 0.2, labels=labels, rng=rng, shuffle=True)
