@@ -297,6 +297,24 @@ def test_a_column_that_equals_the_target_is_told(path):
     assert not any("warning" in note for note in read(path, text, "--without", "copy").notes)
 
 
+@pytest.mark.parametrize("start", [2**62, 10**20])
+def test_integers_that_float64_does_not_tell_apart_are_said_to_be_that(path, start):
+    rows = [f"{start + i},{i % 7}.5,{i}.5" for i in range(60)]
+    reason = read(path, "\n".join(["a,b,y", *rows])).columns["a"].reason
+    assert reason.startswith("every value is the same in float64, which does not tell integers of")
+    with pytest.raises(ValueError, match="two or more different values, got .* only in float64"):
+        read(path, "\n".join(["a,b,y", *rows]), "--target", "a")
+    same = "\n".join(["a,b,y", *(f"{start},{i % 7}.5,{i}.5" for i in range(60))])
+    assert read(path, same).columns["a"].reason == "every value is the same"
+    with pytest.raises(ValueError, match="two or more different values, got .* only$"):
+        read(path, same, "--target", "a")
+
+
+def test_classes_may_be_integers_that_float64_does_not_tell_apart(path):
+    text = "a,b,y\n" + "".join(f"{i % 5}.5,{i % 7}.5,{2**62 + i % 3}\n" for i in range(60))
+    assert read(path, text).target.classes == (2**62, 2**62 + 1, 2**62 + 2)
+
+
 # how the file is written
 
 

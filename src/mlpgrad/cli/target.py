@@ -11,7 +11,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.cli.columns import PLAINLY, amounts_of
 from mlpgrad.cli.text import TextTable
 from mlpgrad.datasets.amounts import MOST_NAMES, Amounts, hidden_amounts, how_to_unify
-from mlpgrad.tables.kinds import DATE, LEADING_ZERO
+from mlpgrad.tables.kinds import DATE, LEADING_ZERO, TOO_LONG, integers_differ
 
 MOST_CLASSES = 20  # more distinct integers than this are a quantity
 SEVERAL = 3  # rows of a class: one for training, one for validation and one for testing
@@ -65,18 +65,31 @@ def read_target(table: TextTable, name: str, task: str) -> Target:
         y = np.array([int(text) for text in texts], np.int64)
     except (ValueError, OverflowError):
         y = np.array([fields.value(text) for text in texts])
-    return numbers_target(y, name, task)
+    return numbers_target(y, name, task, differ=integers_differ(texts))
 
 
-def numbers_target(y: Array, name: str, task: str, labels: bool = False) -> Target:
-    """Return a target of plain numbers; with `labels` they are known to be classes."""
+def numbers_target(
+    y: Array, name: str, task: str, labels: bool = False, differ: bool = False
+) -> Target:
+    """Return a target of plain numbers.
+
+    Parameters
+    ----------
+    labels : bool
+        Whether they are known to be classes.
+    differ : bool
+        Whether they are different integers, which float64 may not tell apart.
+    """
     values, counts = np.unique(y, return_counts=True)
     why_quantity = "" if labels else _why_quantity(values, counts)
     if task == "regression" or (task == "auto" and why_quantity):
         reason = why_quantity if task == "auto" else "--task regression"
-        return _varied(Target(y.astype(float), (), reason), name)
+        return _varied(Target(y.astype(float), (), reason), name, differ)
     if len(values) < 2:
-        raise ValueError(f"{name!r} expects two or more different values, got {values[0]} only")
+        why = f" {TOO_LONG}" * differ
+        raise ValueError(
+            f"{name!r} expects two or more different values, got {values[0]} only{why}"
+        )
     if len(values) * SEVERAL > len(y):
         raise ValueError(
             f"{name!r} has {len(values)} different values in {len(y)} rows, too few rows to learn "
@@ -88,11 +101,12 @@ def numbers_target(y: Array, name: str, task: str, labels: bool = False) -> Targ
     return Target(y, tuple(values.tolist()), reason if task == "auto" else "--task classification")
 
 
-def _varied(target: Target, name: str) -> Target:
+def _varied(target: Target, name: str, differ: bool = False) -> Target:
     """Return the target; raise ValueError if all its values are equal."""
     first = target.y[0]
     if (target.y == first).all():
-        raise ValueError(f"{name!r} expects two or more different values, got {first:g} only")
+        why = f" {TOO_LONG}" * differ
+        raise ValueError(f"{name!r} expects two or more different values, got {first:g} only{why}")
     return target
 
 

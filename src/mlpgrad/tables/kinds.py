@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,6 +43,10 @@ DATE = re.compile(
 )
 
 
+SAME = "every value is the same"
+TOO_LONG = (
+    "in float64, which does not tell integers of more than 15 digits apart; subtract a constant"
+)
 ALL_DIFFERENT = "every text is different, as in an id or a name"
 
 
@@ -61,18 +66,40 @@ def recognised(raw: RawColumn, fields: Fields) -> Kind:
     if raw.categorical:
         return judged(as_categories(raw, fields), "its type is categorical")
     if raw.values.dtype.kind == "b":
-        return judged(as_numbers(raw, fields), "true or false")
+        return _of_numbers(raw, fields, "true or false")
     if raw.values.dtype.kind in "iufmMc":
-        return judged(as_numbers(raw, fields), "numbers")
+        return _of_numbers(raw, fields, "numbers")
     found = {type(value) for value in distinct(raw) if not is_gap(value)}
     if not any(issubclass(cls, (str, bytes)) for cls in found):
         kind = "true or false" if found and found <= {bool, np.bool_} else "numbers"
-        return judged(as_numbers(raw, fields), kind)
+        return _of_numbers(raw, fields, kind)
     _refuse_mixed(raw, found)
     reason = _kind_of_text(raw, fields)
     if reason == "text that is numbers":
-        return judged(as_numbers(raw, fields), reason)
+        return _of_numbers(raw, fields, reason)
     return judged(as_categories(raw, fields), reason, all_different=True)
+
+
+def _of_numbers(raw: RawColumn, fields: Fields, reason: str) -> Kind:
+    """Return the kind of a column of numbers, which float64 may not tell apart."""
+    kind = judged(as_numbers(raw, fields), reason)
+    if kind.reason == SAME and integers_differ(value for value in raw.counts if not is_gap(value)):
+        return kind._replace(reason=f"every value is the same {TOO_LONG}")
+    return kind
+
+
+def integers_differ(values: Iterable[Any]) -> bool:
+    """Return whether these are different integers, perhaps as text or equal as float64.
+
+    Examples
+    --------
+    >>> integers_differ([2**60, 2**60 + 1]), integers_differ(["1", "01"]), integers_differ("a")
+    (True, False, False)
+    """
+    try:
+        return len({int(value) for value in values}) > 1
+    except ValueError:
+        return False
 
 
 def judged(column: Column, reason: str, all_different: bool = False) -> Kind:
@@ -87,7 +114,7 @@ def judged(column: Column, reason: str, all_different: bool = False) -> Kind:
     if not present:
         return Kind(column, "every value is missing", used=False)
     if levels == 1 and present == len(column.missing):
-        return Kind(column, "every value is the same", used=False)
+        return Kind(column, SAME, used=False)
     if all_different and levels == present and present > 2:
         return Kind(column, ALL_DIFFERENT, used=False)
     return Kind(column, reason, used=True)
