@@ -150,7 +150,7 @@ def test_the_option_and_a_number_that_shows_the_sign_end_the_note(capsys, folder
     assert "is read as" not in predict(capsys, folder, "a;b\n1.250;7\n1.5;7\n")[1]
     found, err = predict(capsys, folder, "a;b\n1.250;7\n1,5;7\n")
     assert found is None
-    assert "line 3, column 'a': expects a number, got '1,5'; pass --decimal ','" in err
+    assert "line 3, column 'a': expects a number, got '1,5'; write all numbers of the column" in err
     assert predict(capsys, folder, "a;b\n1,5;7\n")[0] == predict(capsys, folder, "a;b\n1.5;7\n")[0]
 
 

@@ -302,11 +302,11 @@ def test_integers_that_float64_does_not_tell_apart_are_said_to_be_that(path, sta
     rows = [f"{start + i},{i % 7}.5,{i}.5" for i in range(60)]
     reason = read(path, "\n".join(["a,b,y", *rows])).columns["a"].reason
     assert reason.startswith("every value is the same in float64, which does not tell integers of")
-    with pytest.raises(ValueError, match="two or more different values, got .* only in float64"):
+    with pytest.raises(ValueError, match=r"two or more different values, got .* only in float64"):
         read(path, "\n".join(["a,b,y", *rows]), "--target", "a")
     same = "\n".join(["a,b,y", *(f"{start},{i % 7}.5,{i}.5" for i in range(60))])
     assert read(path, same).columns["a"].reason == "every value is the same"
-    with pytest.raises(ValueError, match="two or more different values, got .* only$"):
+    with pytest.raises(ValueError, match=r"two or more different values, got .* only$"):
         read(path, same, "--target", "a")
 
 

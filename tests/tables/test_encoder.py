@@ -90,6 +90,18 @@ def test_kinds_are_recognised(values, width):
     assert encoder.transform({"a": values}).shape == (len(values), width)
 
 
+def test_advice_about_decimal_commas_works_as_it_stands():
+    pd = pytest.importorskip("pandas")
+    for text in ("1,5", "1,500"):
+        table = pd.DataFrame({"a b": [text, "2,250"] * 9})
+        with pytest.raises(ValueError, match="pandas") as told:
+            TableEncoder().fit(table)
+        code = re.search(r"write (table\[.*?astype\(float\))", str(told.value))[1]
+        numbers = eval(code, {"table": table})
+        assert TableEncoder().fit(table.assign(**{"a b": numbers})).width == 1
+        assert numbers[0] == 1.5
+
+
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
@@ -121,6 +133,12 @@ def test_columns_that_tell_nothing_are_left_out_and_named(values, reason):
         (["1200", "1,300", "1400"], "'a', row 1: expects a number, got '1,300'.*separator"),
         (["1,5", "2,5", "3,5"], "'a', row 0: .*decimal"),
         (["12", "13", "forty"], "'a', row 2: expects a number, got 'forty'.*OneHot"),
+        (["1%", "0.02", "0.03"], "'a', row 0: .*; divide it by 100 if .*, or write all numbers"),
+        (["1,5", "2,25"] * 9, r"; write table\['a'\]\.str\.replace\(',', '\.'\)\.astype\(float\)"),
+        (
+            ["1,500", "2,250"] * 9,
+            r"separator ',', or write .* \(or pandas.read_csv\(decimal=','\)\)",
+        ),
         (["50%", "20%", "10%"], "'a', row 0: .*without the sign '%'"),
         (["text", 3, None], "'a' mixes text and numbers: 'text' in row 0, 3 in row 1"),
         ([1.0, np.inf, 2.0], "'a', row 1: expects a finite number, got inf"),

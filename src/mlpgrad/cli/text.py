@@ -23,6 +23,7 @@ _ADVICE = re.compile(r"\bheader=False\b|\b(delimiter|encoding|decimal|missing)=(
 _ROW = re.compile(r"column ('[^']*'|\"[^\"]*\"), row (\d+)")
 _MISSING = re.compile(r"missing=(\[.*?\])(?=; |$)")
 _DATES = re.compile(r"such as \S+\.dt\.year or \.dt\.day_of_week,")
+_DECIMAL = re.compile(r"write table\[.*?\]\.str\.replace\(.*?\(or pandas\.read_csv\((.*?)\)\)")
 _OTHERWISE = re.compile(r"; if the column holds categories, .*|, or leave the column out .*")
 _COLUMNS = re.compile(r"(write| with) columns=\{('[^']*'|\"[^\"]*\"): (None|OneHot\(\))\}")
 
@@ -78,6 +79,7 @@ class TextTable(NamedTuple):
         problem = _ROW.sub(line, problem)
         problem = re.sub(r" in row (\d+)", lambda m: f" in line {self.lines[int(m[1])]}", problem)
         problem = problem.removeprefix(f"{self.path}, ")
+        advice = _DECIMAL.sub(r"pass \1", advice)
         advice = _DATES.sub("such as the year or the day of the week,", advice)
         advice = _OTHERWISE.sub("", advice) if self.decided else _COLUMNS.sub(option, advice)
         advice = _MISSING.sub(self._missing_option, advice)

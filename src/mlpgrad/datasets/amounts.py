@@ -93,7 +93,13 @@ def how_to_unify(text: str, texts: Iterable[str], decimal: str) -> str | None:
     units = {unit for other in (text, *others) if (unit := _unit_of(other))}
     if len(units) > 1 and _unit_of(text):
         return f"convert the amounts in {' and in '.join(map(repr, sorted(units)[:3]))} to one unit"
-    plain = (other.replace(decimal, ".") for other in others if decimal in other)
+    plain = [other.replace(decimal, ".") for other in others]
+    if _unit_of(text) == "%" and any(map(_PLAIN.fullmatch, plain)):
+        return (
+            "divide it by 100 if the other numbers are fractions, or write all numbers of the "
+            "column in percent, without the sign"
+        )
+    plain = [number for number, other in zip(plain, others, strict=True) if decimal in other]
     if _OTHER_DECIMAL[decimal].fullmatch(text) and any(map(_PLAIN.fullmatch, plain)):
         return f"write all numbers of the column with the decimal sign {decimal!r}"
     return how_to_write(text, decimal)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import array
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -13,7 +13,7 @@ import numpy as np
 from mlpgrad._core import arguments
 from mlpgrad._core.advice import nearest
 from mlpgrad._core.arrays import Array
-from mlpgrad.datasets.amounts import hidden_amounts, how_to_write
+from mlpgrad.datasets.amounts import hidden_amounts, how_to_unify, how_to_write
 from mlpgrad.datasets.fields import Fields
 
 PLAINLY = "write numbers with the digits 0 to 9, without underscores"
@@ -157,7 +157,7 @@ def _target(
     numeric = [fields.is_number(text) for text in texts.values()]
     amounts = not any(numeric) and hidden_amounts(texts.values(), fields.decimal)
     for (line, text), is_number in zip(texts.items(), numeric, strict=True):
-        fix = _fix_of_target(text, is_number, amounts or any(numeric), fields)
+        fix = _fix_of_target(text, is_number, amounts or any(numeric), fields, texts.values())
         if fix is not None:
             odd = any(numeric) and not is_number and fix != PLAINLY
             among = " among numbers" if odd else ""
@@ -174,7 +174,9 @@ def _target(
         return np.array([fields.value(text) for text in texts.values()]), None
 
 
-def _fix_of_target(text: str, is_number: bool, numbers: bool, fields: Fields) -> str | None:
+def _fix_of_target(
+    text: str, is_number: bool, numbers: bool, fields: Fields, texts: Iterable[str]
+) -> str | None:
     """Return advice for an unusable target, or None; `numbers` if it should be numeric."""
     if fields.is_missing(text):
         if numbers or not text:
@@ -186,4 +188,4 @@ def _fix_of_target(text: str, is_number: bool, numbers: bool, fields: Fields) ->
         return PLAINLY
     if not numbers or is_number:
         return None
-    return how_to_write(text, fields.decimal) or "remove the row or correct it"
+    return how_to_unify(text, texts, fields.decimal) or "remove the row or correct it"

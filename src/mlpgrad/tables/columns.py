@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import numbers
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
@@ -12,12 +13,13 @@ import numpy as np
 
 from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array
-from mlpgrad.datasets.amounts import how_to_write
+from mlpgrad.datasets.amounts import how_to_unify
 from mlpgrad.datasets.fields import Fields
 from mlpgrad.tables.frames import RawColumn
 
 NO_VALUE = {"NoneType", "NAType", "NaTType"}
 """Types whose values are all missing."""
+_OPTION = re.compile(r"pass decimal='(.)'")
 
 
 class Column(NamedTuple):
@@ -70,7 +72,9 @@ def as_numbers(raw: RawColumn, fields: Fields) -> Column:
         if None in table.values():
             row = raw.row_of(lambda value: table[value] is None)
             text = str(raw.objects[row])
-            refuse_text(raw.name, row, text, fields, how_to_write(text.strip(), fields.decimal))
+            texts = {decoded(value) for value in table if isinstance(value, (str, bytes))}
+            fix = how_to_unify(text.strip(), texts, fields.decimal)
+            refuse_text(raw.name, row, text, fields, fix)
         values = np.array([table[value] for value in raw.objects], np.float64)
     infinite = np.isinf(values)
     if infinite.any():
@@ -196,8 +200,15 @@ def refuse_dates(name: str | int, value: Any, row: int) -> NoReturn:
 def refuse_text(name: str | int, row: int, text: str, fields: Fields, fix: str | None) -> NoReturn:
     """Raise ValueError for a text in a column of numbers, with a fix if one is known."""
     missing = [*fields.missing, text]
+    fix = _OPTION.sub(lambda option: _without_option(name, option[1], fields), fix or "")
     fix = fix or f"correct it, or mark it as missing with missing={missing!r}"
     raise ValueError(
         f"column {name!r}, row {row}: expects a number, got {shown(text)}; {fix}; if the column "
         f"holds categories, write columns={{{name!r}: OneHot()}}"
     )
+
+
+def _without_option(name: str | int, sign: str, fields: Fields) -> str:
+    """Return what to write in Python for another decimal sign, which an encoder does not take."""
+    code = f"table[{name!r}].str.replace({sign!r}, {fields.decimal!r}).astype(float)"
+    return f"write {code} (or pandas.read_csv(decimal={sign!r}))"
