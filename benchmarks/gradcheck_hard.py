@@ -93,6 +93,25 @@ def single(rng: np.random.Generator) -> Case:
     )
 
 
+def mixed(penalty: float) -> Callable[[np.random.Generator], Case]:
+    """A model that computes in float32, and a penalty in float64."""
+
+    def make(rng: np.random.Generator) -> Case:
+        x, y = rng.normal(size=(32, 4)).astype(np.float32), rng.normal(size=32).astype(np.float32)
+
+        def f(p: np.ndarray) -> float:
+            off = np.tanh(x @ p.astype(np.float32)) - y
+            return float(np.mean(off * off)) + penalty * float(p @ p)
+
+        def grad(p: np.ndarray) -> np.ndarray:
+            t = np.tanh(x.astype(float) @ p)
+            return x.T.astype(float) @ (2 * (t - y) * (1 - t * t)) / 32 + 2 * penalty * p
+
+        return f, grad, rng.normal(size=4)
+
+    return make
+
+
 def half(rng: np.random.Generator) -> Case:
     """A function that computes in float16."""
     a = rng.normal(size=(8, 8)).astype(np.float16)
@@ -155,6 +174,8 @@ FAMILIES = {
     "a ripple": Family(ripple, 1e-3),
     "a determinant": Family(determinant),
     "float32": Family(single, 1e-2),
+    "float32 and a penalty in float64": Family(mixed(5e-3), 2e-2),
+    "float32 and a large penalty in float64": Family(mixed(5.0), 2e-2),
     "rounded to 0.001": Family(rounded, 2e-2),
     "float16": Family(half, 1e-2),
 }

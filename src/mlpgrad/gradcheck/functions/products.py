@@ -16,7 +16,8 @@ from mlpgrad.gradcheck.functions.black_box import BlackBox, outline, scalar
 from mlpgrad.gradcheck.functions.gradients import FunctionChecker, called
 from mlpgrad.gradcheck.numeric.derivative import Estimate, Noise, richardson
 from mlpgrad.gradcheck.numeric.directions import Plan
-from mlpgrad.gradcheck.numeric.problem import BadGradientError, norm, spread, stream
+from mlpgrad.gradcheck.numeric.norms import norm
+from mlpgrad.gradcheck.numeric.problem import BadGradientError, spread, stream
 from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.gradcheck.verdicts import Verdict
 

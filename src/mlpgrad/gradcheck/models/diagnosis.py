@@ -19,7 +19,8 @@ from mlpgrad.gradcheck.numeric.derivative import STEP, Answers
 from mlpgrad.gradcheck.numeric.directions import Place, check_point
 from mlpgrad.gradcheck.numeric.judgement import Finding
 from mlpgrad.gradcheck.numeric.methods import METHODS
-from mlpgrad.gradcheck.numeric.problem import Direction, Leaf, Problem, Request, rms, search
+from mlpgrad.gradcheck.numeric.norms import rms
+from mlpgrad.gradcheck.numeric.problem import Direction, Leaf, Problem, Request, search
 from mlpgrad.gradcheck.reasons import reason
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import walk

@@ -14,13 +14,12 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.numeric.derivative import STEP
 from mlpgrad.gradcheck.numeric.judgement import COARSE, HALF, Finding, Method, Outcome, Settings
 from mlpgrad.gradcheck.numeric.methods import METHODS
+from mlpgrad.gradcheck.numeric.norms import norm, rms
 from mlpgrad.gradcheck.numeric.problem import (
     Direction,
     Leaf,
     Problem,
     is_wide,
-    norm,
-    rms,
     search,
     spread,
 )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +10,10 @@ import numpy as np
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, Shape
 from mlpgrad.gradcheck.numeric.derivative import TINY, Answers, Result, Run
+from mlpgrad.gradcheck.numeric.noise import CLOSE, jumps, noise_of, stairs
+from mlpgrad.gradcheck.numeric.norms import rms
 from mlpgrad.gradcheck.verdicts import Verdict
 
-CLOSE = 7
-"""The number of close values that show the noise of f."""
 OWN_STREAMS = 0x67726164
 """Key of the random numbers of checks, which differ from a caller's `default_rng(seed)`."""
 APART = 1e-3
@@ -141,8 +140,9 @@ class Problem:
         """The uncertainty of one value of f, and the precision eps in which f computes.
 
         The uncertainty is the largest of `eps |f|`, the noise in values at small, equal distances,
-        and the smallest normal number, below which products underflow. If all values are float32
-        numbers, f computes in float32.
+        the height of jumps, and the smallest normal number, below which products underflow. If all
+        values are float32 numbers, or jumps are as high as those of such numbers, f computes in
+        float32.
         """
         vector = rng.standard_normal(len(point)) * spread(point, self.leaves)
 
@@ -152,34 +152,26 @@ class Problem:
 
         spacing = 1e-13 if self.shows_kinks else 1e-9  # a kink between would look like noise
         elsewhere, *close = along([1e-3, *(spacing * np.arange(1, CLOSE))])
+        constant = value == max(close) == min(close)
         while value == max(close) == min(close) and value != elsewhere and spacing < 1e-5:
             spacing *= 100  # f is constant over this distance
             close = list(along(spacing * np.arange(1, CLOSE)))
-        stairs = 0.0 if self.shows_kinks else self.stairs(value, along)
         precision = float(np.finfo(np.float64).eps)
         for dtype in (np.float32, np.float16):
             coarse = value == float(dtype(value)) and elsewhere == float(dtype(elsewhere))
             if coarse and value != elsewhere:
                 precision = float(np.finfo(dtype).eps)
-        noise = max(precision * abs(value), stairs, noise_of(np.array([value, *close])), TINY)
-        return noise, precision
-
-    def stairs(self, value: float, along: Callable[[Array], Array]) -> float:
-        """The height of the steps of f if its values are rounded, else 0.
-
-        A rounded f is constant between two changes, at the smallest distances at which it changes.
-        """
-        if along(1e-9 * np.arange(1, CLOSE)).tolist() != [value] * (CLOSE - 1):
-            return 0.0
-        for spacing in 1e-9 * 4.0 ** np.arange(1, 16):
-            jumps = np.diff([value, *along(spacing * np.arange(1, 2 * CLOSE))])
-            if jumps.any():
-                after = jumps[np.argmax(jumps != 0) :]
-                if (after == 0).any():
-                    return float(np.abs(jumps[jumps != 0]).min())
-                if len(after) > CLOSE:
-                    return 0.0
-        return 0.0
+        rounding = max(precision * abs(value), TINY)
+        noise = max(rounding, noise_of(np.array([value, *close])))
+        if self.shows_kinks:
+            return noise, precision
+        if constant and (height := stairs(value, along)):
+            return max(noise, height), precision
+        jump = jumps(along, min(noise, 100 * rounding))
+        single = float(np.finfo(np.float32).eps)
+        if single / 8 < jump / abs(value or 1.0) < 64 * single:
+            precision = max(precision, single)
+        return max(noise, jump), precision
 
 
 def stream(seed: int, purpose: int = 0) -> np.random.Generator:
@@ -220,17 +212,6 @@ def search(
     return [results[number] for number in range(len(runs))]
 
 
-def norm(vector: Array) -> float:
-    """The Euclidean norm, even if squares are beyond the range of float64."""
-    largest = float(np.abs(vector).max(initial=0.0))
-    return largest * float(np.linalg.norm(vector / largest)) if 0 < largest < np.inf else largest
-
-
-def rms(vector: Array) -> float:
-    """The root mean square."""
-    return norm(vector) / float(np.sqrt(len(vector) or 1))
-
-
 def spread(point: Array, leaves: Sequence[Leaf]) -> Array:
     """The size of each parameter, for displacements relative to it; never zero.
 
@@ -252,14 +233,3 @@ def is_wide(sizes: Array) -> bool:
     """Whether some sizes are too small to be those of random numbers of one scale."""
     seen = sizes[sizes > 0]
     return len(seen) > 1 and bool(seen.min() < APART / len(sizes) * rms(seen))
-
-
-def noise_of(values: Array) -> float:
-    """Standard deviation of the noise in values at equal distances, by differences of high order.
-
-    Differences remove the smooth part. Differences of order k of independent noise have
-    (2k)! / k!^2 times its variance (More and Wild, "Estimating computational noise", SIAM J. Sci.
-    Comput. 33, 2011).
-    """
-    seen = [np.diff(values, order) / math.sqrt(math.comb(2 * order, order)) for order in (4, 5)]
-    return max(rms(part) for part in seen)
