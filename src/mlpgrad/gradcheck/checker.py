@@ -22,7 +22,7 @@ from mlpgrad.gradcheck.numeric.directions import (
     second_point,
 )
 from mlpgrad.gradcheck.numeric.judgement import COARSE, HALF, Finding, Outcome
-from mlpgrad.gradcheck.numeric.kinks import outside_kinks
+from mlpgrad.gradcheck.numeric.kinks import between_slopes_nearby, outside_kinks
 from mlpgrad.gradcheck.numeric.problem import BadGradientError, Leaf, Problem, spread, stream
 from mlpgrad.gradcheck.reasons import reasons
 from mlpgrad.gradcheck.report import GradientReport, TensorReport
@@ -31,7 +31,9 @@ from mlpgrad.gradcheck.verdicts import GOOD, Verdict
 CULPRITS = 4
 """Maximum number of wrong tensors in which a wrong element is located."""
 ELSEWHERE = "correct at the given point, wrong at a second one nearby"
+BEYOND = "at a kink, along some directions the gradient is outside all slopes that were seen"
 SETTLED = {Outcome.AGREES, Outcome.EMPTY}
+AT_KINKS = {Outcome.KINK, Outcome.BEYOND_KINK, Outcome.DIFFERS}
 
 
 @contextmanager
@@ -113,6 +115,7 @@ class Checker:
         here = Place(point, gradient, settings)
         here = check_point(problem, here, self.rng, count, along=small)
         there = self.elsewhere(here)
+        here = self.close_by(here, there)
         for number, leaf in enumerate(problem.leaves):
             second = there.found[number] if there else []
             report.tensors.append(verdict_of(leaf, here.found[number], second))
@@ -171,6 +174,30 @@ class Checker:
                 self.report.culprits.append(culprit)
             left -= len(positions[:left])
         self.report.extra_passes += problem.passes - before
+
+    def close_by(self, here: Place, there: Place | None) -> Place:
+        """Judge what is not settled at the point, but at the second one, by slopes close by.
+
+        It may be due to kinks at the point, whose one-sided slopes are not bounds if there are
+        several. If an element moves several units, no slope is a bound, and the second point
+        decides.
+        """
+        problem, before, found = self.problem, self.problem.passes, list(here.found)
+        for number, (leaf, first) in enumerate(zip(problem.leaves, here.found, strict=True)):
+            settled = there and {f.outcome for f in there.found[number]} <= SETTLED
+            if not (settled and AT_KINKS & {f.outcome for f in first}):
+                continue
+            if problem.strict_kinks:
+                rng = stream(self.report.seed, 5)
+                found[number] = between_slopes_nearby(problem, here, leaf, first, rng)
+            else:
+                beyond = Outcome.BEYOND_KINK
+                kink = (
+                    f._replace(outcome=Outcome.KINK) if f.outcome is beyond else f for f in first
+                )
+                found[number] = list(kink)
+        self.report.extra_passes += problem.passes - before
+        return here._replace(found=found)
 
     def kinks(self, here: Place) -> None:
         """Check that an element's gradient at a kink lies between the slopes on both sides."""
@@ -306,8 +333,7 @@ def verdict_of(leaf: Leaf, first: list[Finding], second: list[Finding]) -> Tenso
         if here <= SETTLED:
             note = ELSEWHERE
     elif Outcome.BEYOND_KINK in both:
-        # at several kinks at once, one-sided slopes are not bounds; the second point decides
-        verdict = Verdict.KINK if there and there <= SETTLED else Verdict.INCONCLUSIVE
+        verdict, note = Verdict.INCONCLUSIVE, BEYOND
     elif Outcome.KINK in here:
         verdict = Verdict.KINK
     elif Outcome.UNSURE in here:

@@ -25,7 +25,7 @@ class Verdict(StrEnum):
     FAIL = "FAIL", "the gradient is wrong: the difference is larger than every error of the check"
     KINK = (
         "KINK",
-        "the function has no derivative here; the gradient lies between the one-sided slopes",
+        "the function has no derivative here, and no slope that was seen contradicts the gradient",
     )
     INCONCLUSIVE = "INCONCLUSIVE", "the numeric derivative is too uncertain to judge"
     NO_POWER = "NO_POWER", "the check could not have noticed a mistake"

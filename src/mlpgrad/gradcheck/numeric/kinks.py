@@ -1,20 +1,33 @@
-"""Gradients at kinks, by elements: between the one-sided slopes, or outside."""
+"""Gradients at kinks: between the slopes of single elements, and between those close by."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.numeric.derivative import Run, Slopes, second_order
 from mlpgrad.gradcheck.numeric.directions import Place, first_step
-from mlpgrad.gradcheck.numeric.judgement import Settings
+from mlpgrad.gradcheck.numeric.judgement import Finding, Outcome, Settings
+from mlpgrad.gradcheck.numeric.norms import rms
 from mlpgrad.gradcheck.numeric.problem import Direction, Leaf, Problem, search, spread
 
 MOST = 256
 """The number of elements to check: those with the largest gradients."""
 STEPS = (1.0, 1 / 16, 1 / 256, 1 / 4096)
 """The steps of the one-sided slopes, in units of the first step."""
+ANYWHERE, DIRECTIONS = 32, 6
+"""The number of random points close by, and of random directions, in which slopes are compared."""
+CLOSENESS = 1e-7, 1e-4
+"""The least step close by, in units of the parameters, and the error that noise may cause there."""
+KINKS = (Outcome.KINK, Outcome.BEYOND_KINK)
+SIDES = 1024
+"""The largest array whose elements are moved one by one to find the sides of extreme slopes."""
+UNSEEN = 0.25
+"""The share by which slopes may lie beyond those that were seen, since not all of them were."""
+FARTHER = 4.0
+"""The distance of the points close by, in steps."""
 
 
 def outside_kinks(problem: Problem, place: Place, leaf: Leaf) -> Iterator[tuple[Direction, Slopes]]:
@@ -59,3 +72,99 @@ def is_outside(analytic: float, large: Slopes, small: Slopes) -> bool:
     changes = abs(small.left - large.left) + abs(small.right - large.right)
     spare = 2 * small.central.rounding + changes + 1e-6 * small.jump
     return not low - spare <= analytic <= high + spare
+
+
+def between_slopes_nearby(
+    problem: Problem,
+    place: Place,
+    leaf: Leaf,
+    findings: Sequence[Finding],
+    rng: np.random.Generator,
+) -> list[Finding]:
+    """The findings in one array at a kink, judged by the slopes at points close by.
+
+    At each point the slope of a subgradient along a direction lies between the least and the
+    largest slope that f has arbitrarily close by (Clarke, "Optimization and nonsmooth analysis",
+    1983). The one-sided slopes at the point itself may be closer together, since kinks of several
+    elements can cancel.
+    """
+    sizes = spread(place.point, problem.leaves)[leaf.slice]
+    drawn = rng.standard_normal((DIRECTIONS, leaf.size)) * sizes
+    drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+    vectors = np.array([*(f.direction.vector for f in findings), *drawn])
+    scale = max(f.scale for f in findings)
+    low, high, spare = slopes_nearby(problem, place, leaf, vectors, scale, rng)
+    slopes = vectors @ place.gradient[leaf.slice]
+    spare += place.settings.rtol * np.abs(slopes)
+    beyond = np.maximum(low - slopes, slopes - high)
+    contradicted = leaf.size <= SIDES and bool((beyond > spare + UNSEEN * (high - low)).any())
+    judged = []
+    for finding, width, margin, out in zip(
+        findings, high - low, spare, beyond > spare, strict=False
+    ):
+        outcome, error = finding.outcome, abs(finding.error)
+        bent = 4 * (width - 2 * margin) > error
+        if outcome is Outcome.KINK and contradicted:
+            outcome = Outcome.BEYOND_KINK
+        elif outcome is Outcome.BEYOND_KINK or (outcome is Outcome.DIFFERS and bent):
+            fits = not (contradicted or out) and 4 * margin < error
+            outcome = Outcome.KINK if fits else Outcome.BEYOND_KINK
+        judged.append(finding._replace(outcome=outcome))
+    return judged
+
+
+def slopes_nearby(
+    problem: Problem,
+    place: Place,
+    leaf: Leaf,
+    vectors: Array,
+    scale: float,
+    rng: np.random.Generator,
+) -> tuple[Array, Array, Array]:
+    """The least and the largest slope close by along each vector, and their uncertainty.
+
+    The step is the least at which noise changes slopes by little, relative to their `scale`.
+    """
+    sizes, noise = spread(place.point, problem.leaves), place.settings.noise
+    own = sizes[leaf.slice]
+    relative = max(CLOSENESS[0], noise / (CLOSENESS[1] * scale * rms(own) or 1.0))
+    away = FARTHER * relative * sizes
+    steps = relative * np.array([np.min(own[v != 0] / np.abs(v[v != 0])) for v in vectors])
+    pairs = zip(vectors, steps, strict=True)
+    requests = [(leaf.start, leaf.stop, v, t) for v, h in pairs for t in (h, -h)]
+    slopes = []
+    for sides in points_nearby(problem, place, leaf, vectors, away, rng):
+        values, _ = problem.values(place.point + away * sides, requests)
+        slopes.append((values[0::2] - values[1::2]) / (2 * steps))
+    low, high = np.min(slopes, axis=0), np.max(slopes, axis=0)
+    largest = np.maximum(np.abs(low), np.abs(high))
+    return low, high, 16 * noise / steps + 4 * FARTHER * relative * largest
+
+
+def points_nearby(
+    problem: Problem,
+    place: Place,
+    leaf: Leaf,
+    vectors: Array,
+    away: Array,
+    rng: np.random.Generator,
+) -> Iterator[Array]:
+    """The sides to which the parameters move: those of extreme slopes, and random ones.
+
+    If elements have their kinks independently of each other, the slope along a direction is
+    extreme where each element moves to the side of its larger, or of its smaller, slope.
+    """
+    n, start = len(place.point), leaf.start
+    for _ in range(ANYWHERE):
+        yield rng.uniform(0.5, 1.5, n) * rng.choice([-1.0, 1.0], n)
+    if leaf.size > SIDES:
+        return
+    one, at = np.ones(1), [(i, t * away[start + i]) for i in range(leaf.size) for t in (1, -1)]
+    values, _ = problem.values(place.point, [(start + i, start + i + 1, one, t) for i, t in at])
+    bends = (values[0::2] + values[1::2] - 2 * place.settings.value) / away[leaf.slice]
+    for vector in vectors:
+        sides = rng.uniform(0.5, 1.5, n) * rng.choice([-1.0, 1.0], n)
+        sides[leaf.slice] = np.sign(bends) * vector / np.abs(vector).max()
+        yield sides
+        sides[leaf.slice] *= -1
+        yield sides
