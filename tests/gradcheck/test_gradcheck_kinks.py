@@ -84,3 +84,17 @@ def test_what_is_no_subgradient_is_not_accepted(f, grad, point):
 )
 def test_subgradients_at_ties_and_at_the_origin(f, grad, point):
     assert verdicts(f, grad, point) <= {"KINK", "PASS"}
+
+
+def test_a_strong_curvature_is_not_taken_for_kinks():
+    """Slopes close by differ, but less and less towards the point."""
+    for seed in (3, 27, 67):
+        p = np.random.default_rng(seed).normal(size=8)
+
+        def wrong(p):
+            g = 1e3 * np.cos(1e3 * p)
+            g[np.abs(g).argmax()] *= 1 + 4e-5
+            return g
+
+        report = mg.check_gradient(lambda p: float(np.sin(1e3 * p).sum()), wrong, p, seed=seed)
+        assert not report, str(report)

@@ -94,16 +94,18 @@ def between_slopes_nearby(
     vectors = np.array([*(f.direction.vector for f in findings), *drawn])
     scale = max(f.scale for f in findings)
     low, high, spare = slopes_nearby(problem, place, leaf, vectors, scale, rng)
+    width = high - low
+    if Outcome.DIFFERS in {f.outcome for f in findings}:  # curvature widens with the distance
+        less, more, _ = slopes_nearby(problem, place, leaf, vectors, scale, rng, 8.0)
+        width = np.where(more - less < 3 * width, width, 0.0)
     slopes = vectors @ place.gradient[leaf.slice]
     spare += place.settings.rtol * np.abs(slopes)
     beyond = np.maximum(low - slopes, slopes - high)
-    contradicted = leaf.size <= SIDES and bool((beyond > spare + UNSEEN * (high - low)).any())
+    contradicted = leaf.size <= SIDES and bool((beyond > spare + UNSEEN * width).any())
     judged = []
-    for finding, width, margin, out in zip(
-        findings, high - low, spare, beyond > spare, strict=False
-    ):
+    for finding, seen, margin, out in zip(findings, width, spare, beyond > spare, strict=False):
         outcome, error = finding.outcome, abs(finding.error)
-        bent = 4 * (width - 2 * margin) > error
+        bent = 4 * (seen - 2 * margin) > error
         if outcome is Outcome.KINK and contradicted:
             outcome = Outcome.BEYOND_KINK
         elif outcome is Outcome.BEYOND_KINK or (outcome is Outcome.DIFFERS and bent):
@@ -120,14 +122,16 @@ def slopes_nearby(
     vectors: Array,
     scale: float,
     rng: np.random.Generator,
+    times: float = 1.0,
 ) -> tuple[Array, Array, Array]:
     """The least and the largest slope close by along each vector, and their uncertainty.
 
-    The step is the least at which noise changes slopes by little, relative to their `scale`.
+    The step is the least at which noise changes slopes by little, relative to their `scale`, or
+    larger by the factor `times`.
     """
     sizes, noise = spread(place.point, problem.leaves), place.settings.noise
     own = sizes[leaf.slice]
-    relative = max(CLOSENESS[0], noise / (CLOSENESS[1] * scale * rms(own) or 1.0))
+    relative = times * max(CLOSENESS[0], noise / (CLOSENESS[1] * scale * rms(own) or 1.0))
     away = FARTHER * relative * sizes
     steps = relative * np.array([np.min(own[v != 0] / np.abs(v[v != 0])) for v in vectors])
     pairs = zip(vectors, steps, strict=True)
