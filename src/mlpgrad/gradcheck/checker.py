@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad.gradcheck.conclusions import ELSEWHERE, SETTLED, add_note, verdict_of
 from mlpgrad.gradcheck.elements import observe
 from mlpgrad.gradcheck.hints import Hint
 from mlpgrad.gradcheck.locating import locate, single_element, taylor_slope
@@ -25,14 +26,11 @@ from mlpgrad.gradcheck.numeric.judgement import COARSE, HALF, Finding, Outcome
 from mlpgrad.gradcheck.numeric.kinks import between_slopes_nearby, outside_kinks
 from mlpgrad.gradcheck.numeric.problem import BadGradientError, Leaf, Problem, spread, stream
 from mlpgrad.gradcheck.reasons import reasons
-from mlpgrad.gradcheck.report import GradientReport, TensorReport
+from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.gradcheck.verdicts import GOOD, Verdict
 
 CULPRITS = 4
 """Maximum number of wrong tensors in which a wrong element is located."""
-ELSEWHERE = "correct at the given point, wrong at a second one nearby"
-BEYOND = "at a kink, along some directions the gradient is outside all slopes that were seen"
-SETTLED = {Outcome.AGREES, Outcome.EMPTY}
 AT_KINKS = {Outcome.KINK, Outcome.BEYOND_KINK, Outcome.DIFFERS}
 
 
@@ -119,6 +117,8 @@ class Checker:
         for number, leaf in enumerate(problem.leaves):
             second = there.found[number] if there else []
             report.tensors.append(verdict_of(leaf, here.found[number], second))
+            if self.every_element or not problem.shows_kinks:
+                add_note(report.tensors[-1], gradient[leaf.slice], here.found[number])
         self.not_numbers(here, bad)
         self.kinks(here)
         if there:
@@ -320,26 +320,3 @@ def not_finite(leaves: Sequence[Leaf], gradient: Array) -> dict[Verdict, str]:
             value = gradient[leaf.start + bad[0]]
             return {Verdict.NAN: f"the gradient of {leaf.element(int(bad[0]))} is {value}"}
     return {}
-
-
-def verdict_of(leaf: Leaf, first: list[Finding], second: list[Finding]) -> TensorReport:
-    """Return one verdict from all directions in a tensor at both points."""
-    here, there = ({finding.outcome for finding in found} for found in (first, second))
-    both, note = here | there, ""
-    if leaf.size == 0:
-        verdict, note = Verdict.NO_POWER, "no elements"
-    elif Outcome.DIFFERS in both:
-        verdict = Verdict.FAIL
-        if here <= SETTLED:
-            note = ELSEWHERE
-    elif Outcome.BEYOND_KINK in both:
-        verdict, note = Verdict.INCONCLUSIVE, BEYOND
-    elif Outcome.KINK in here:
-        verdict = Verdict.KINK
-    elif Outcome.UNSURE in here:
-        verdict = Verdict.INCONCLUSIVE
-    elif both == {Outcome.EMPTY}:
-        verdict, note = Verdict.NO_POWER, "the gradient is zero within rounding"
-    else:
-        verdict = Verdict.PASS
-    return TensorReport(leaf.name, leaf.shape, verdict, first + second, note)
