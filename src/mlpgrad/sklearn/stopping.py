@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -68,8 +66,7 @@ class Progress:
         if estimator.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
         if self.epochs is None:
-            with _weights_of(ended, estimator.model_):
-                self._judge(loss)
+            self._judge_as(ended, loss)
         if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
             self._set_rate(estimator.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t)
         if self.epochs is not None:
@@ -86,6 +83,19 @@ class Progress:
                 stacklevel=2,
             )
         return True
+
+    def _judge_as(self, ended: Network, loss: float) -> None:
+        """Judge the epoch with the weights with which training would end now."""
+        model = self.estimator.model_
+        if ended is model:
+            self._judge(loss)
+            return
+        own = model.params.copy()
+        model.params = ended.params
+        try:
+            self._judge(loss)
+        finally:
+            model.params = own
 
     def _judge(self, loss: float) -> None:
         """Return whether the epoch improved on the earlier ones."""
@@ -148,20 +158,6 @@ class Progress:
     def _set_rate(self, rate: float) -> None:
         """Set the learning rate of further steps without recording the step again."""
         self.estimator._optimizer._learning_rate = float(rate)
-
-
-@contextmanager
-def _weights_of(other: Network, model: Network) -> Iterator[None]:
-    """Let a model have the weights of another network for a while."""
-    if other is model:
-        yield
-        return
-    own = model.params.copy()
-    model.params = other.params
-    try:
-        yield
-    finally:
-        model.params = own
 
 
 class HeldOutLoss:
