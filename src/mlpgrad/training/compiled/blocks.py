@@ -10,6 +10,9 @@ from mlpgrad.training.compiled.operands import Operand
 from mlpgrad.training.compiled.values import Index, Value, lanes_for, select
 from mlpgrad.training.compiled.writing import Code
 
+SIDE = 32
+"""The bytes in a side of a square that is transposed."""
+
 
 class Blocks:
     """c = a b in blocks of rows x vectors of sums kept in registers; b has contiguous rows.
@@ -73,7 +76,7 @@ class Blocks:
 
     def _block(self, i: Index, j: Index, rows: int, used: Sequence[int]) -> None:
         """Write the sums of one block over all of k, and their stores."""
-        code, lanes, kind = self.code, self.lanes, self.c.kind
+        code, lanes = self.code, self.lanes
         across, down = code.part(self.b, 0, j), code.part(self.a, i)
         if self.after is not None:
             self._fetch(code.part(self.c, i, j), rows, len(used))
@@ -86,25 +89,32 @@ class Blocks:
             ]
             new: list[Value] = []
             if self.ahead is not None:
-                for q in range(len(used)):
-                    code.prefetch(self.ahead + step * across.strides[0] + q * LINE, level=2)
+                row = self.ahead + step * across.strides[0]
+                for line in range(0, across.strides[0], LINE):
+                    code.prefetch(row + line, level=2)
             for p in range(rows):
                 one = code.read(left, (p,)).splat(lanes)
                 new += [fma(one, factor, sums[len(new) + q]) for q, factor in enumerate(factors)]
             return new
 
-        zero = code.number(0, kind, lanes)
-        sums = iter(code.loop(self.k, add, [zero] * (rows * len(used)), unrolled=4))
-        line = code.part(self.c, i, j)  # known before, it would take a register in the loop
+        zeros = [code.number(0, self.c.kind, lanes)] * (rows * len(used))
+        sums = code.loop(self.k, add, zeros, unrolled=4)
+        # an address known before would take a register in the loop
+        self._store(code.part(self.c, i, j), sums, used)
+
+    def _store(self, c: Operand, sums: Sequence[Value], used: Sequence[int]) -> None:
+        """Write the stores of the sums of a block, added to what c holds if they come after."""
+        code, lanes, size = self.code, self.lanes, self.c.size
         more = None if self.after is None else self.after.splat(lanes)
-        for p in range(rows):
-            line = code.part(line, min(p, 1))
-            for q, count in enumerate(used):
-                at, total = code.at(line, 0, q * lanes), next(sums)
-                if more is not None:
-                    before = code.load(at, kind, lanes, count, self.c.size)
-                    total += select(more, before, zero)
-                code.store(at, total, count, self.c.size)
+        for place, total in enumerate(sums):
+            p, q = divmod(place, len(used))
+            if p and not q:
+                c = code.part(c, 1)  # the next row
+            at = code.at(c, 0, q * lanes)
+            if more is not None:
+                before = code.load(at, c.kind, lanes, used[q], size)
+                total = total + select(more, before, before.like(0))
+            code.store(at, total, used[q], size)
 
     def _fetch(self, c: Operand, rows: int, vectors: int) -> None:
         """Write the prefetch of a block of c."""
@@ -152,7 +162,7 @@ def transpose(code: Code, source: Operand, target: Operand, rows: Index, columns
     The last squares may overlap others. A number of rows that is not known here is at least the
     side of a square.
     """
-    side = 32 // source.size
+    side = SIDE // source.size
     down, across = (min(side, n) if isinstance(n, int) else side for n in (rows, columns))
 
     def square(start: Value, step: Value, end: Value, line: Value) -> None:

@@ -61,7 +61,7 @@ class Member:
             data=[array for array in (trial.x, trial.target, trial.weights) if array is not None],
             scalars=[*self.rule._scalars, self.rule._prepared.kept],
             flats=[flat for flat in (own.grads, own.params, own.state) if flat.size],
-            kept=[np.asarray(trial.value), *(array for array, _ in self.moved()[3:]), *shown],
+            kept=[np.asarray(trial.value), *(array for array, _ in self._states()), *shown],
         )
 
     def _recorded_update(self, own: Network) -> Any:
@@ -75,7 +75,7 @@ class Member:
 
     def _agrees(self, own: Network, calls: Sequence[Call]) -> bool:
         """Return whether the recorded update equals the optimizer's, bit for bit, on other data."""
-        arrays = [own.params, *(array for array, _ in self.moved()[3:])]
+        arrays = [own.params, *(array for array, _ in self._states())]
         apply = functools.partial(self.rule.apply, self.rule._prepared)
 
         def replay() -> None:
@@ -93,18 +93,17 @@ class Member:
             found.add(tuple(zlib.crc32(array.data) for array in arrays))
         return len(found) == 1
 
-    def _own(self) -> Iterator[tuple[Array, Array]]:
-        """Yield the arrays that an optimizer keeps outside its state: the rule's, and its own."""
-        for name in self._own_names:
-            yield from _pairs(vars(self.rule)[name], vars(self.optimizer).get(name))
-
     def moved(self) -> list[tuple[Array, Array]]:
         """Return the arrays of the private copy with those of the network and its optimizer."""
-        own, network, state = self.trial.network, self.network, self.optimizer.state
-        names = ("_params", "_grads", "_state")
-        flats = [(getattr(own, name), getattr(network, name)) for name in names]
-        states = [(array, state[name]) for name, array in self.rule.state.items()]
-        return [*flats, *states, *self._own()]
+        own, network, names = self.trial.network, self.network, ("_params", "_grads", "_state")
+        return [*((getattr(own, name), getattr(network, name)) for name in names), *self._states()]
+
+    def _states(self) -> Iterator[tuple[Array, Array]]:
+        """Yield the arrays of the rule with those of the optimizer, in its state and outside."""
+        for name, array in self.rule.state.items():
+            yield array, self.optimizer.state[name]
+        for name in self._own_names:
+            yield from _pairs(vars(self.rule)[name], vars(self.optimizer).get(name))
 
     def place(self, index: int, buffers: dict[int, Array]) -> Callable[[Any], Any]:
         """Map what was recorded to a member's own parameters, state and generator.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from mlpgrad._core.memory import LINE
-from mlpgrad.training.compiled.blocks import Blocks, transpose
+from mlpgrad.training.compiled.blocks import SIDE, Blocks, transpose
 from mlpgrad.training.compiled.operands import Operand
 from mlpgrad.training.compiled.values import Index, Value
 from mlpgrad.training.compiled.writing import Code
@@ -158,7 +157,7 @@ class Panels:
         """Write the call of a function that packs some columns of a factor, from a row on."""
         code, matrix, size = self.code, factor.matrix, factor.matrix.size
         lanes, turned = code.width // size, matrix.strides[1] != size
-        few = rows if isinstance(rows, int) and rows < LINE // size else 0  # known to `transpose`
+        few = rows if isinstance(rows, int) and rows < SIDE // size else 0  # less than a square
 
         def pack(source: Value, stride: Value, end: Value, *count: Value) -> None:
             strides = (size, stride) if turned else (stride, size)
@@ -175,5 +174,6 @@ class Panels:
                 code.store(code.at(after, i, at), value, lanes, size)
 
         name = f"pack_{matrix.kind}_{columns}_{factor.packed.strides[0]}_{turned:d}_{few}"
-        places = code.at(matrix, start, first), matrix.strides[turned], factor.at(code, to)
-        code.call_shared(name, pack, *places[:2], code.at(places[2]), *([] if few else [rows]))
+        source, target = code.at(matrix, start, first), code.at(factor.at(code, to))
+        counts = [] if few else [rows]
+        code.call_shared(name, pack, source, matrix.strides[turned], target, *counts)
