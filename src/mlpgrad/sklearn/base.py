@@ -33,9 +33,9 @@ from mlpgrad.sklearn.building import (
 from mlpgrad.sklearn.options import check_options, check_warm_start, sees_all_rows, sizes_of
 from mlpgrad.sklearn.solving import (
     Rows,
-    joined,
     network_data,
     split,
+    stacked,
     train_again,
     train_at_once,
     train_in_epochs,
@@ -181,17 +181,16 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         if getattr(self, "_recorded_with", None) != (self.early_stopping, self.stop_on_loss):
             self.loss_curve_ = getattr(self, "loss_curve_", [])
             self._begin_records()  # a warm start with other options
-        held_out, trained = None, rows
+        held_out, trained, known = None, rows, rows
         if validation_data is not None:
             held_out = self._checked_validation(*validation_data)
+            known = stacked(rows, held_out) if self.refit else rows
         elif self.early_stopping or self.stop_on_loss:
             trained, held_out = split(self, rows)
         weighted = with_class_weight(self, trained)
         train_in_epochs(self, self.model_, weighted, held_out, incremental=incremental)
         if self.refit and not self.history_.interrupted:
-            train_again(
-                self, rows if trained is not rows or held_out is None else joined(rows, held_out)
-            )
+            train_again(self, known)
 
     def _checked_validation(self, X: Any, y: Any, sample_weight: Any = None) -> Rows:
         """Check and return the validation rows given by the user."""

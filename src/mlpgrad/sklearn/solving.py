@@ -248,11 +248,11 @@ def split(estimator: Any, rows: Rows) -> tuple[Rows, Rows]:
     return Rows(*kept[:3]), Rows(*held[:3])
 
 
-def joined(rows: Rows, others: Rows) -> Rows:
+def stacked(rows: Rows, others: Rows) -> Rows:
     """Return all of these rows; those without weights have weight 1."""
     stack = sparse_rows if issparse(rows.x) or issparse(others.x) else np.concatenate
     weights = None
-    if not rows.weights is others.weights is None:
+    if rows.weights is not None or others.weights is not None:
         parts = (
             np.ones(len(one.y)) if one.weights is None else one.weights for one in (rows, others)
         )
