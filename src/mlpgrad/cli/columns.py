@@ -187,12 +187,11 @@ def read(table: TextTable, decided: dict[str, Decided]) -> dict[str, Any]:
     lacking = [name for name in needed if name not in table.columns]
     if lacking:
         names = ", ".join(map(repr, lacking))
-        unnamed = table.names == [str(i) for i in range(len(table.names))]
+        headless = table.names == [str(i) for i in range(len(table.names))]
+        fix = "; write a first line with the names of its columns" if headless else ""
         raise ValueError(
             f"{table.path} lacks the column{'s' * (len(lacking) > 1)} {names}; it has "
-            f"{', '.join(map(repr, table.names[:20]))}"
-            + "; write a first line with the names of its columns"
-            * unnamed
+            f"{', '.join(map(repr, table.names[:20]))}{fix}"
         )
     return {name: _values(table, name, column) for name, column in needed.items()}
 
