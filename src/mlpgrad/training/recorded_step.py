@@ -14,7 +14,9 @@ Otherwise `fit` calls the layers; `backpropagate` and the gradient checker alway
 
 from __future__ import annotations
 
+import copy
 import functools
+import operator
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -29,6 +31,7 @@ from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.optimizers.prepared import Prepared
 from mlpgrad.penalties import penalise
+from mlpgrad.training.recorded_update import own_names, pairs, recorded_update
 from mlpgrad.training.step import LayerStep
 from mlpgrad.training.tape import Call, NotRepeatableError, Tape, twin
 
@@ -90,8 +93,18 @@ class RecordedStep:
     def refresh(self) -> None:
         """Record again if an option, a layer, a penalty or a generator has changed."""
         self._shown = False  # the user's code may have made other steps since
-        if self._noticed or self._watched.changed(self._things()):
+        if self._noticed or self._watched.changed(self._things()) or self._replaced():
             self._forget()
+
+    def _replaced(self) -> bool:
+        """Return whether the optimizer's own arrays are others than in the recorded update."""
+        if not self._own:
+            return False
+        try:
+            now = self._own_arrays()
+        except NotRepeatableError:
+            return True
+        return len(now) != len(self._own) or not all(map(operator.is_, now, self._own))
 
     def _notice(self, thing: Any) -> None:
         """Call the layers until the end of the epoch, since an option was assigned."""
@@ -110,6 +123,7 @@ class RecordedStep:
         """Discard the recording, so that the step is recorded again."""
         self.recording: Recording | None = None
         self.updates: list[Any] = []
+        self._own: list[Any] = []
         self._shown = False
         self._update_of: Prepared | None = None
         self._repeats = repeatable(self.network, self.network.loss)
@@ -131,19 +145,31 @@ class RecordedStep:
         return self.recording
 
     def _record_update(self) -> None:
-        """Make the update, and record it if it does not depend on values."""
-        tape, self._update_of = Tape(), self.optimizer._prepared
-        arrays = [self.network._params, self.network._grads, *self.optimizer.state.values()]
-        before = [array.copy() for array in arrays]
+        """Make the update, and record it if it is the same calls at every step."""
+        optimizer, self._update_of = self.optimizer, self.optimizer._prepared
         try:
-            self.optimizer._direct_apply(Prepared(*map(tape.recorded, self._update_of)))
-        except NotRepeatableError:  # it depends on values, so the optimizer is called each time
-            for array, values in zip(arrays, before, strict=True):
-                array[...] = values
+            self._own = self._own_arrays()
+            arrays = [self.network._params, *optimizer.state.values(), *self._own]
+            written = [*arrays, self.network._grads]
+            before = [array.copy() for array in written]
+
+            def reset() -> None:
+                for array, values in zip(written, before, strict=True):
+                    array[...] = values
+
+            try:
+                calls = recorded_update(copy.copy(optimizer), self._update_of, arrays, reset)
+            finally:
+                reset()
+            self.updates = [call.prepared() for call in calls]
+        except NotRepeatableError:  # the optimizer is called each time
             self._repeats_update = False
-            self.optimizer._direct_apply(self._update_of)
-            return
-        self.updates = [call.prepared() for call in tape.calls]
+        optimizer._direct_apply(self._update_of)
+
+    def _own_arrays(self) -> list[Any]:
+        """Return the arrays that the optimizer keeps outside its state."""
+        kept = vars(self.optimizer)
+        return [a for name in own_names(self.optimizer) for a, _ in pairs(kept[name], kept[name])]
 
 
 class Trial:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,11 +14,12 @@ from mlpgrad._core.memory import aligned_copy, owner, view_in
 from mlpgrad.layers.chain import walk
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
-from mlpgrad.optimizers.prepared import VIEWS, Prepared
+from mlpgrad.optimizers.prepared import VIEWS
 from mlpgrad.training.batches import Batch
 from mlpgrad.training.compiled.operands import NotCoveredError, Tapes
 from mlpgrad.training.recorded_step import Trial
-from mlpgrad.training.tape import Call, NotRepeatableError, Tape, twin
+from mlpgrad.training.recorded_update import copied, own_names, pairs, recorded_update
+from mlpgrad.training.tape import NotRepeatableError
 from mlpgrad.training.worker import part_of
 
 
@@ -39,10 +38,6 @@ class Member:
         self.several = network.ensemble_size is not None
         own = network.member(0) if self.several else network.copy()
         self.rule = rule_of(optimizer, self.several)
-        kept = {name: value for name, value in vars(self.rule).items() if any(_pairs(value, value))}
-        self._own_names = [name for name in kept if name not in (*VIEWS, "state")]
-        if self.several and self._own_names:
-            raise NotCoveredError("an optimizer with arrays outside its state, for an ensemble")
         try:
             self.trial = trial = _trial(own, batch, mean)
             update = self._recorded_update(own)
@@ -66,32 +61,18 @@ class Member:
 
     def _recorded_update(self, own: Network) -> Any:
         """Return the calls of an update of the private copy."""
-        tape, rule = Tape(), self.rule
-        rule.advance(own.params, own.grads)
-        twin(rule, tape).apply(Prepared(*map(tape.recorded, rule._prepared)))
-        if not self._agrees(own, tape.calls):
-            raise NotCoveredError("an update whose replay differs")
-        return tape.calls
-
-    def _agrees(self, own: Network, calls: Sequence[Call]) -> bool:
-        """Return whether the recorded update equals the optimizer's, bit for bit, on other data."""
+        self._own_names = own_names(self.rule)
+        if self.several and self._own_names:
+            raise NotCoveredError("an optimizer with arrays outside its state, for an ensemble")
         arrays = [own.params, *(array for array, _ in self._states())]
-        apply = functools.partial(self.rule.apply, self.rule._prepared)
 
-        def replay() -> None:
-            for call in calls:
-                function, args = call.prepared()
-                function(*args)
-
-        found = set()
-        for update in (apply, replay, apply):  # the optimizer may change by itself
+        def reset() -> None:
             for array in (*arrays, own.grads):
                 array.fill(0.75)
             own.grads[::2] = -0.5
-            with np.errstate(all="ignore"):
-                update()
-            found.add(tuple(zlib.crc32(array.data) for array in arrays))
-        return len(found) == 1
+
+        self.rule.advance(own.params, own.grads)
+        return recorded_update(self.rule, self.rule._prepared, arrays, reset)
 
     def moved(self) -> list[tuple[Array, Array]]:
         """Return the arrays of the private copy with those of the network and its optimizer."""
@@ -103,7 +84,7 @@ class Member:
         for name, array in self.rule.state.items():
             yield array, self.optimizer.state[name]
         for name in self._own_names:
-            yield from _pairs(vars(self.rule)[name], vars(self.optimizer).get(name))
+            yield from pairs(vars(self.rule)[name], vars(self.optimizer).get(name))
 
     def place(self, index: int, buffers: dict[int, Array]) -> Callable[[Any], Any]:
         """Map what was recorded to a member's own parameters, state and generator.
@@ -167,7 +148,7 @@ def rule_of(optimizer: Optimizer, several: bool) -> Optimizer:
     rule = copy.copy(optimizer)
     for name, value in vars(optimizer).items():
         if name not in (*VIEWS, "state"):
-            vars(rule)[name] = _copied(value)
+            vars(rule)[name] = copied(value)
     rule.state = {
         name: (array[0] if several else array).copy() for name, array in optimizer.state.items()
     }
@@ -175,25 +156,3 @@ def rule_of(optimizer: Optimizer, several: bool) -> Optimizer:
     if np.ndim(rate):  # type: ignore[arg-type]
         rule.learning_rate = float(np.asarray(rate)[0])
     return rule
-
-
-def _copied(value: Any) -> Any:
-    """Return a copy of an array that can be changed, or of those in a list, tuple or dict."""
-    if isinstance(value, np.ndarray) and value.flags.writeable:
-        return value.copy()
-    if isinstance(value, dict):
-        return {key: _copied(one) for key, one in value.items()}
-    return type(value)(map(_copied, value)) if type(value) in (list, tuple) else value
-
-
-def _pairs(copied: Any, value: Any) -> Iterator[tuple[Array, Any]]:
-    """Yield the arrays that `_copied` has made, with what is in their place now."""
-    if isinstance(copied, np.ndarray) and copied.flags.writeable:
-        yield copied, value
-    elif isinstance(copied, dict):
-        for key, one in copied.items():
-            yield from _pairs(one, value.get(key) if isinstance(value, dict) else None)
-    elif type(copied) in (list, tuple):
-        others = value if type(value) in (list, tuple) else ()
-        for one, other in zip_longest(copied, others[: len(copied)]):
-            yield from _pairs(one, other)
