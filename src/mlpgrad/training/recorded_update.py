@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -37,6 +36,8 @@ def recorded_update(
     NotRepeatableError
         If the update depends on values, or makes other calls at other steps.
     """
+    from zlib import crc32  # not when the package is imported
+
     tape, found = Tape(), set()
     apply = functools.partial(rule.apply, prepared)
 
@@ -52,7 +53,7 @@ def recorded_update(
         reset()
         with np.errstate(all="ignore"):
             update()
-        found.add(tuple(zlib.crc32(np.ascontiguousarray(array).data) for array in arrays))
+        found.add(tuple(crc32(np.ascontiguousarray(array).data) for array in arrays))
     if len(found) > 1:
         raise NotRepeatableError("an update that makes other calls at other steps")
     return tape.calls
