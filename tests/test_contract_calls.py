@@ -15,7 +15,8 @@ import pytest
 import scipy.sparse
 
 import mlpgrad as mg
-from benchmarks.fuzz import judge
+from benchmarks.fuzz import constructor_parameters, judge
+from mlpgrad import Sequential
 from tests.kinds import EVERY_CLASS, every, example, subclasses
 
 CLASSES = [*EVERY_CLASS, *(cls for cls in subclasses(mg.Initializer) if cls is not mg.Constant)]
@@ -248,3 +249,22 @@ def test_the_checker_watches_methods_of_objects_and_puts_them_back():
     assert mg.check_layer(Assigned())
     assert mg.check_layer(Assigned(wrong=True)).verdict.value == "FAIL"
     assert mg.check_layer(Returns()).verdict.value == "NOT_WRITTEN"
+
+
+LARGE = [np.arange(12.0).reshape(3, 4), [[1.0] * 50] * 50, {"a": np.zeros((3, 3))}, "x\ny" * 300]
+
+
+def refusals(cls):
+    """The messages about large values given as each option of a class."""
+    base = {"layers": [mg.Dense(2, 1)], "loss": mg.MeanSquaredError()} if cls is Sequential else {}
+    for name in constructor_parameters(cls)[0]:
+        for value in LARGE:
+            try:
+                cls(**(base | {name: value}))
+            except Exception as error:
+                yield str(error)
+
+
+@every([*CLASSES, Sequential])
+def test_a_message_shows_a_large_value_in_short_and_on_one_line(cls):
+    assert not [text for text in refusals(cls) if "\n" in text or len(text) > 600]

@@ -160,7 +160,9 @@ def boolean(owner: Any, name: str) -> None:
     """Raise TypeError if an option of `owner` is neither True nor False."""
     value = getattr(owner, name)
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{type(owner).__name__}: {name} expects True or False, got {value!r}")
+        raise TypeError(
+            f"{type(owner).__name__}: {name} expects True or False, got {arguments.shown(value)}"
+        )
 
 
 def names(owner: Any, name: str, value: Any) -> Any:
@@ -169,6 +171,6 @@ def names(owner: Any, name: str, value: Any) -> Any:
     if not several or not all(isinstance(item, str) for item in value):
         raise TypeError(
             f"{type(owner).__name__}: {name} expects a tuple of names such as ('weights',), "
-            f"got {value!r}"
+            f"got {arguments.shown(value)}"
         )
     return tuple(value) if isinstance(value, list) else value

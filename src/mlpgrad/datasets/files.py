@@ -178,7 +178,7 @@ def csv_rows(
     if len(delimiter) != 1 or delimiter == decimal or delimiter in '\r\n"':
         raise ValueError(
             f"delimiter expects one character other than the decimal sign {decimal!r}, "
-            f"got {delimiter!r}"
+            f"got {arguments.shown(delimiter)}"
         )
     with _opened(path) as file:
         if other := other_format(file.read(BEGINNING)):
@@ -217,7 +217,8 @@ def _encoding(name: Any) -> str:
         known = False
     if not known:
         raise ValueError(
-            f"encoding= expects an encoding such as 'utf-8', 'latin-1' or 'utf-16', got {text!r}"
+            f"encoding= expects an encoding such as 'utf-8', 'latin-1' or 'utf-16', "
+            f"got {arguments.shown(text)}"
         )
     return text
 

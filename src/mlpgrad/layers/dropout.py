@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array, Shape, constant
 from mlpgrad._core.checks import is_within
 from mlpgrad.layers.base import Layer
@@ -47,8 +48,8 @@ class Dropout(Layer):
     def __init__(self, drop_probability: float = 0.5) -> None:
         if not is_within(drop_probability, 0, 1):
             raise ValueError(
-                f"Dropout expects a drop_probability from 0 to below 1, got {drop_probability!r}; "
-                f"0.5 is usual for hidden layers"
+                f"Dropout expects a drop_probability from 0 to below 1, "
+                f"got {shown(drop_probability)}; 0.5 is usual for hidden layers"
             )
         self.drop_probability = drop_probability
 

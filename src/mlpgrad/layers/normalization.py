@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpgrad._core.arguments import count, is_number
+from mlpgrad._core.arguments import count, is_number, shown
 from mlpgrad._core.arrays import (
     Array,
     Shape,
@@ -156,7 +156,7 @@ class BatchNorm(_Normalization):
         self.momentum = momentum
         if not (is_number(momentum) and 0 <= momentum <= 1):
             raise ValueError(
-                f"BatchNorm expects a momentum from 0 to 1, got {momentum!r}; 0.1 is usual"
+                f"BatchNorm expects a momentum from 0 to 1, got {shown(momentum)}; 0.1 is usual"
             )
 
     def statistics(self) -> dict[str, tuple[Shape, Initializer]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array, Shape, constant, fitting, ones, summing_dtype
 from mlpgrad._core.checks import is_within
 from mlpgrad._core.described import Described
@@ -341,5 +342,5 @@ def check_smoothing(loss: Loss, label_smoothing: float) -> None:
     if not is_within(label_smoothing, 0, 1):
         raise ValueError(
             f"{type(loss).__name__} expects label_smoothing from 0 to below 1, "
-            f"got {label_smoothing!r}; 0.1 is usual"
+            f"got {shown(label_smoothing)}; 0.1 is usual"
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import (
     Array,
     Shape,
@@ -70,7 +71,7 @@ class SigmoidFocal(_SigmoidLoss):
         check_focus(self, focus)
         if balance is not None and not is_within(balance, 0, 1, open_below=True):
             raise ValueError(
-                f"SigmoidFocal expects balance between 0 and 1, or None, got {balance!r}; "
+                f"SigmoidFocal expects balance between 0 and 1, or None, got {shown(balance)}; "
                 f"0.25 is usual"
             )
         self.focus, self.balance = focus, balance
@@ -253,7 +254,9 @@ class SoftmaxFocal(_SoftmaxLoss):
 def check_focus(loss: Loss, focus: float) -> None:
     """Raise ValueError if `focus` is not a finite number >= 0."""
     if not is_within(focus, 0):
-        raise ValueError(f"{type(loss).__name__} expects focus >= 0, got {focus!r}; 2 is usual")
+        raise ValueError(
+            f"{type(loss).__name__} expects focus >= 0, got {shown(focus)}; 2 is usual"
+        )
 
 
 def raised(base: Array, power: float, out: Array) -> None:

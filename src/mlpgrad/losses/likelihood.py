@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array, Shape, constant, sum_rows
 from mlpgrad._core.checks import first_row, is_within
 from mlpgrad.losses.base import Loss
@@ -157,7 +158,9 @@ class GaussianNLL(Loss):
 
     def __init__(self, epsilon: float = 1e-6) -> None:
         if not is_within(epsilon, 0, open_below=True):
-            raise ValueError(f"GaussianNLL expects epsilon > 0, got {epsilon!r}; 1e-6 is usual")
+            raise ValueError(
+                f"GaussianNLL expects epsilon > 0, got {shown(epsilon)}; 1e-6 is usual"
+            )
         self.epsilon = epsilon
 
     def losses(self, prediction: Array, target: Array) -> Array:

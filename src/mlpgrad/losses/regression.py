@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array, Shape, constant, fitting, sum_rows
 from mlpgrad._core.checks import is_within
 from mlpgrad.losses.base import Loss
@@ -163,7 +164,7 @@ class Huber(Loss):
 
     def __init__(self, delta: float = 1.0) -> None:
         if not is_within(delta, 0, open_below=True):
-            raise ValueError(f"Huber expects delta > 0, got {delta!r}; 1 is usual")
+            raise ValueError(f"Huber expects delta > 0, got {shown(delta)}; 1 is usual")
         self.delta = delta
 
     def losses(self, prediction: Array, target: Array) -> Array:
@@ -219,7 +220,7 @@ class Quantile(Loss):
         inside = [is_within(level, 0, 1, open_below=True) for level in values.ravel()]
         if values.ndim != 1 or not inside or not all(inside):
             raise ValueError(
-                f"Quantile expects levels between 0 and 1, got {levels!r}; 0.5 is the median"
+                f"Quantile expects levels between 0 and 1, got {shown(levels)}; 0.5 is the median"
             )
         self.levels = tuple(levels) if isinstance(levels, list) else levels
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from mlpgrad._core.arguments import is_integer
+from mlpgrad._core.arguments import is_integer, shown
 from mlpgrad._core.arrays import Array
 from mlpgrad.metrics.base import Metric
 from mlpgrad.metrics.outputs import has_labels, one_class_each
@@ -76,7 +76,7 @@ class TopK(Metric):
 
     def __init__(self, k: int) -> None:
         if not is_integer(k) or k < 1:
-            raise ValueError(f"TopK expects k, an int >= 1, got {k!r}; 5 is usual")
+            raise ValueError(f"TopK expects k, an int >= 1, got {shown(k)}; 5 is usual")
         self.k = int(k)
         self.name = f"top_{k}_accuracy"
 

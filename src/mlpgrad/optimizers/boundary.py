@@ -41,10 +41,10 @@ def check_rate(rate: Any) -> None:
     if values.dtype.kind not in "iuf" or values.ndim > 1:
         raise TypeError(
             f"learning_rate expects a number, a schedule (steps -> number) or a number "
-            f"for each network of an ensemble, got {rate!r}{checks.unquoted(rate)}"
+            f"for each network of an ensemble, got {arguments.shown(rate)}{checks.unquoted(rate)}"
         )
     if not (np.isfinite(values) & (values >= 0)).all():
-        raise ValueError(f"learning_rate expects finite numbers >= 0, got {rate!r}")
+        raise ValueError(f"learning_rate expects finite numbers >= 0, got {arguments.shown(rate)}")
 
 
 def check_arrays(

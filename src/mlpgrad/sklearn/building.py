@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mlpgrad._core.arguments import shown
 from mlpgrad.layers import (
     Activation,
     BatchNorm,
@@ -104,7 +105,7 @@ def activations_of(given: Any, count: int) -> tuple[str | Activation, ...]:
         if not isinstance(activation, Activation) and activation not in ACTIVATIONS:
             raise ValueError(
                 f"activation expects {sorted(ACTIVATIONS)} or an object such as mlpgrad.GELU(), "
-                f"got {activation!r}"
+                f"got {shown(activation)}"
             )
     return (*each, each[-1] if each else given if one else "relu")
 

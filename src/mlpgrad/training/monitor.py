@@ -64,17 +64,17 @@ def check_options(callback: Any, *counts: str) -> None:
         value = vars(callback).get(name)
         if isinstance(value, str) and not unquoted(value):  # in Keras the name comes first
             raise TypeError(
-                f"{kind}: {name} expects a number, got {value!r}; "
-                f"write mg.{kind}(monitor={value!r})"
+                f"{kind}: {name} expects a number, got {shown(value)}; "
+                f"write mg.{kind}(monitor={shown(value)})"
             )
     if callback.monitor is not None and not isinstance(callback.monitor, str):
         raise TypeError(
-            f'{kind}: monitor expects a name such as "val_loss", got {callback.monitor!r}'
+            f'{kind}: monitor expects a name such as "val_loss", got {shown(callback.monitor)}'
         )
     for name in counts:
         value = getattr(callback, name)
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-            raise ValueError(f"{kind}: {name} expects a number of epochs >= 0, got {value!r}")
+            raise ValueError(f"{kind}: {name} expects a number of epochs >= 0, got {shown(value)}")
     if hasattr(callback, "min_delta"):
         within(callback, "min_delta", 0)
 

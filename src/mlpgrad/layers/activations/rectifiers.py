@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array, Shape, constant, is_positive, zeros
 from mlpgrad._core.checks import is_within, within
 from mlpgrad.initializers import HeNormal, LeCunNormal
@@ -84,8 +85,8 @@ class LeakyReLU(Activation):
     def __init__(self, negative_slope: float = 0.01) -> None:
         if not is_within(negative_slope, 0, 1):
             raise ValueError(
-                f"LeakyReLU expects a negative_slope from 0 to below 1, got {negative_slope!r}; "
-                f"0.01 is usual"
+                f"LeakyReLU expects a negative_slope from 0 to below 1, "
+                f"got {shown(negative_slope)}; 0.01 is usual"
             )
         self.negative_slope = negative_slope
 
