@@ -17,7 +17,7 @@ from mlpgrad.range_test import learning_rate_range_test
 from mlpgrad.training import scalings
 from mlpgrad.training.before import Before
 from mlpgrad.training.callbacks import Callback, check_callbacks
-from mlpgrad.training.communicator import Communicator
+from mlpgrad.training.communicator import Communicator, checked
 from mlpgrad.training.data import (
     check_counts,
     check_validation,
@@ -244,7 +244,7 @@ class Sequential(Differentiable, Answers):
                 metrics=None if metrics is None else listed(metrics),
                 epochs=epochs,
                 record=History(),
-                communicator=communicator,
+                communicator=checked(communicator),
                 before=before,
             )
             self.uncertainty = None

@@ -300,3 +300,9 @@ def test_ranks_with_other_classes_or_columns_say_so():
         thread.join(timeout=60)
     assert len(errors) == 2
     assert all("differ in the classes (['a' '" in error for error in errors)
+
+
+@pytest.mark.parametrize("wrong", [np.ones(2), "mpi", Queues(2)])
+def test_what_is_no_communicator_is_named(wrong):
+    with pytest.raises(TypeError, match="communicator expects an object with rank, size, allred"):
+        model().fit(X, Y, optimizer=adam(), epochs=1, verbose=0, communicator=wrong)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array
 from mlpgrad.network.network import Network
 
 
+@runtime_checkable
 class Communicator(Protocol):
     """The ranks of a data-parallel training, each with its own rows and the same network.
 
@@ -77,6 +79,16 @@ def summed(communicator: Communicator, *values: Any) -> list[Any]:
     message = np.stack(np.broadcast_arrays(*values)).astype(np.float64)
     communicator.allreduce(message)
     return list(message)
+
+
+def checked(communicator: Communicator | None) -> Communicator | None:
+    """Return a communicator or None; raise TypeError for anything else."""
+    if communicator is not None and not isinstance(communicator, Communicator):
+        raise TypeError(
+            "communicator expects an object with rank, size, allreduce, broadcast and abort, got "
+            f"{shown(communicator)}"
+        )
+    return communicator
 
 
 def check_alike(communicator: Communicator, options: Mapping[str, Any]) -> None:
