@@ -60,6 +60,7 @@ class Preparing(Rule):
     max_norm: float | None
     _layout: Layout | None
     _conform: bool = False  # whether an option has changed the set of state arrays
+    _block: int = vectors.BLOCK  # elements of the parameters in a call of `update`
 
     def _rate(self, steps: int) -> Any:
         """Return the learning rate after `steps` steps: a number, or (E, 1)."""
@@ -103,10 +104,10 @@ class Preparing(Rule):
         values = self._direct_scalars(rate, self.steps + 1)
         self._scalars = [np.zeros(np.shape(value), params.dtype) for value in values]
         flats = [params, grads if clipped is None else clipped, *states]
-        size = min(vectors.BLOCK, params.size)
+        size = min(self._block, params.size)
         shared = [np.empty(size, params.dtype) for _ in range(self.scratch)]
         blocks = []
-        for part in vectors.blocks_of(params.shape, whole=np.ndim(rate) == 0):
+        for part in vectors.blocks_of(params.shape, self._block, whole=np.ndim(rate) == 0):
             p, g, *cut = (vectors.cut(flat, part) for flat in flats)
             scalars = [s[part[0]] if s.ndim else s for s in self._scalars]
             scratch = [s[: p.size].reshape(p.shape) for s in shared]

@@ -50,13 +50,13 @@ def bound_columns(weights: Array, bound: Any) -> None:
     np.multiply(weights, bound / np.maximum(norms, bound), weights)
 
 
-def blocks_of(shape: Shape, *, whole: bool) -> Iterator[tuple[slice, ...]]:
+def blocks_of(shape: Shape, block: int, *, whole: bool) -> Iterator[tuple[slice, ...]]:
     """Return slices of at most a block, of the flat vector or of rows with their own rates."""
     rows, columns = (1, math.prod(shape)) if whole else shape
-    at_once = max(1, BLOCK // max(columns, 1))
+    at_once = max(1, block // max(columns, 1))
     for i in range(0, rows, at_once):
-        for j in range(0, columns, BLOCK):
-            part = slice(j, j + BLOCK)
+        for j in range(0, columns, block):
+            part = slice(j, j + block)
             yield (part,) if whole else (slice(i, i + at_once), part)
 
 

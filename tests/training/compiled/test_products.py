@@ -241,19 +241,24 @@ def test_parts_of_arrays_in_any_order_of_memory(parts, gap, same, other, read, s
         np.testing.assert_array_equal(ours, by_numpy)
 
 
-def test_an_update_in_many_blocks_is_one_loop(monkeypatch):
-    counts, join = [], program.joined
+def test_the_update_of_a_large_network_is_one_loop(monkeypatch):
+    counts, group, params = [], program.grouped, []
 
-    def joined(groups, roots):
-        found = join(groups, roots)
-        counts.append((len(groups), len(found)))
+    def grouped(operations):
+        counts.append(len(found := group(operations)))
         return found
 
-    monkeypatch.setattr(program, "joined", joined)
-    model = mg.Sequential([mg.Dense(600, 600)], loss=mg.MeanSquaredError(), random_state=0)
-    x, y = np.zeros((8, 600)), np.ones((8, 600))
-    model.fit(x, y, optimizer=mg.Adam(), epochs=1, verbose=0, compiled=True)
-    assert counts[1] == (6, 1)
+    monkeypatch.setattr(program, "grouped", grouped)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 32, 600))
+    for wish in (True, False):
+        options = {"loss": mg.MeanSquaredError(), "dtype": np.float64, "random_state": 0}
+        model = mg.Sequential([mg.Dense(600, 600)], **options)
+        model.fit(x, y, optimizer=mg.Adam(), epochs=2, batch_size=8, verbose=0, compiled=wish)
+        params.append(model.params)
+    assert params[0].size > 5 * vectors.BLOCK
+    assert counts[1] == 1
+    np.testing.assert_allclose(*params, rtol=1e-9, atol=1e-12)
 
 
 @settings(max_examples=10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from mlpgrad.training.compiled.operands import Operand, Operation, Place
@@ -44,84 +43,16 @@ class Group:
                     yield read, key
             known.add(operation.place(operation.write))
 
-    def continued_by(self, other: Group, roots: set[int | str]) -> bool:
-        """Return whether another group does the same with the parts of arrays that follow.
-
-        Only buffers in `roots` are read from memory; others may be the same part.
-        """
-
-        def fits(a: Operand, b: Operand) -> bool:
-            if a.shape == self.shape and a.root in roots:
-                return a.followed_by(b)
-            same = a._replace(shape=b.shape, end=b.end) == b
-            return same and (a.shape == self.shape or math.prod(a.shape) == 1)
-
-        kinds = [[one.kind for one in group.operations] for group in (self, other)]
-        return (
-            kinds[0] == kinds[1]
-            and len(self.shape) == 1
-            and all(fits(*pair) for pair in _pairs(self.operations, other.operations))
-        )
-
-
-def _pairs(
-    some: Sequence[Operation], others: Sequence[Operation]
-) -> Iterator[tuple[Operand, Operand]]:
-    """Yield the operands of operations with those of others."""
-    for one, other in zip(some, others, strict=True):
-        yield from zip(one.reads, other.reads, strict=True)
-        yield one.write, other.write
-
 
 def grouped(operations: Sequence[Operation]) -> list[Group]:
-    """Group runs of element-wise operations that may share a loop; leave others by themselves.
-
-    An operation that does the same as the first one with the parts that follow begins a new loop.
-    """
+    """Group runs of element-wise operations that may share a loop; leave others by themselves."""
     groups: list[Group] = []
     for operation in operations:
-        first = groups[-1].operations[0] if groups else operation
-        again = first.kind == operation.kind and any(
-            a.value is None and a.followed_by(b) for a, b in _pairs([first], [operation])
-        )
-        if groups and not again and groups[-1].takes(operation):
+        if groups and groups[-1].takes(operation):
             groups[-1].operations.append(operation)
         else:
             groups.append(Group([operation]))
     return groups
-
-
-def joined(groups: Sequence[Group], roots: set[int | str]) -> list[Group]:
-    """Join groups that continue one another, such as the blocks of an update.
-
-    `roots` are the buffers that are read from memory.
-    """
-    runs: list[list[Group]] = []
-    for group in groups:
-        if runs and runs[-1][-1].continued_by(group, roots):
-            runs[-1].append(group)
-        else:
-            runs.append([group])
-    return [group for run in runs for group in _whole(run)]
-
-
-def _whole(run: list[Group]) -> list[Group]:
-    """Return a run as one group, unless its parts overlap others."""
-    if len(run) == 1:
-        return run
-    first, last = run[0], run[-1]
-    length = (sum(group.shape[0] for group in run),)
-
-    def longer(a: Operand, b: Operand) -> Operand:
-        return a._replace(shape=length, end=b.end) if a.shape == first.shape else a
-
-    operands = iter([longer(*pair) for pair in _pairs(first.operations, last.operations)])
-    operations = [
-        one._replace(reads=tuple(next(operands) for _ in one.reads), write=next(operands))
-        for one in first.operations
-    ]
-    whole = Group(operations)
-    return [whole] if all(map(whole.takes, operations)) else run
 
 
 def read_from_memory(groups: Sequence[Group]) -> list[Operand]:

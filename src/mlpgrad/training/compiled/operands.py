@@ -73,13 +73,6 @@ class Operand(NamedTuple):
         within = self.offset < other.end and other.offset < self.end
         return within and self.root == other.root  # a constant has no bytes
 
-    def followed_by(self, other: Operand) -> bool:
-        """Return whether both are without gaps, and the other begins where this one ends."""
-        return (
-            self.strides == (self.size,)
-            and self._replace(shape=other.shape, offset=self.end, end=other.end) == other
-        )
-
 
 def collapsed(axes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """Merge neighbouring axes that are contiguous in all operands.
