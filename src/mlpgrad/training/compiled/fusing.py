@@ -34,13 +34,13 @@ class Group:
                     return False
         return True
 
-    def exposed(self) -> Iterator[tuple[Operand, Place]]:
-        """Yield the operands that are read from memory, not computed in the loop."""
+    def exposed(self) -> Iterator[Operand]:
+        """Yield what is read from memory, not computed in the loop."""
         known: set[Place] = set()
         for operation in self.operations:
             for read in operation.reads:
-                if read.value is None and (key := operation.place(read)) not in known:
-                    yield read, key
+                if not (self.elementwise and operation.place(read) in known):
+                    yield read
             known.add(operation.place(operation.write))
 
 
@@ -53,13 +53,3 @@ def grouped(operations: Sequence[Operation]) -> list[Group]:
         else:
             groups.append(Group([operation]))
     return groups
-
-
-def read_from_memory(groups: Sequence[Group]) -> list[Operand]:
-    """Return all operands that a group reads from memory; other results need not be stored."""
-    found: list[Operand] = []
-    for group in groups:
-        first = group.operations[0]
-        whole = [] if group.elementwise else [*first.reads, first.write]
-        found += whole or [operand for operand, _ in group.exposed()]
-    return found

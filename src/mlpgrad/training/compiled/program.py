@@ -14,7 +14,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.memory import address, aligned
 from mlpgrad.training.compiled.elementwise import Elementwise
 from mlpgrad.training.compiled.epoch import write_train
-from mlpgrad.training.compiled.fusing import Group, grouped, read_from_memory
+from mlpgrad.training.compiled.fusing import Group, grouped
 from mlpgrad.training.compiled.machine import compiled, give_way, machine
 from mlpgrad.training.compiled.operands import (
     NotCoveredError,
@@ -134,7 +134,8 @@ def written(tapes: Tapes[Operation, Operand]) -> tuple[str, int, int]:
     """
     code = Code(machine().width, machine().registers)
     step, update = grouped(tapes.step), grouped(tapes.update)
-    later = [*read_from_memory([*step, *update]), *tapes.scalars, *tapes.flats, *tapes.kept]
+    read = [operand for group in (*step, *update) for operand in group.exposed()]
+    later = [*read, *tapes.scalars, *tapes.flats, *tapes.kept]
     code.function("internal void @step(ptr %table)", lambda: _write(code, step, later))
     code.function("internal void @update(ptr %table)", lambda: _write(code, update, later))
     write_train(code, tapes, machine().processor)
