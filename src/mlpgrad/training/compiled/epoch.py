@@ -149,8 +149,7 @@ def subnormal_as_zero(code: Code, processor: str) -> Iterator[None]:
         code.run("llvm.x86.sse.stmxcsr", at)
         old = code.load(at, "i4")
     else:
-        code.declare("i64 @llvm.aarch64.get.fpcr()")
-        old = code.op("call i64 @llvm.aarch64.get.fpcr()", "i8")
+        old = code.call("llvm.aarch64.get.fpcr", kind="i8")
 
     def assign(mode: Value) -> None:
         if x86:

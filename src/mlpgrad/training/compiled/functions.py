@@ -82,9 +82,8 @@ def sqrt(x: Value) -> Value:
         return x.call("sqrt")
     small = x.compare("olt", 2.0**-96)  # its residues may be subnormal
     x = select(small, x * 2.0**64, x)
-    estimate = f"{x.type} @llvm.x86.avx512.rsqrt14.ps.512"
-    x.code.declare(f"{estimate}({x.type}, {x.type}, i16)")
-    reverse = x.code.op(f"call {estimate}({x}, {x.type} zeroinitializer, i16 -1)", x.kind, x.lanes)
+    args = x, x.like(0), x.code.number(-1, "i2")  # all lanes
+    reverse = x.code.call("llvm.x86.avx512.rsqrt14.ps.512", *args, kind=x.kind, lanes=x.lanes)
     root, half = x * reverse, reverse * 0.5
     error = fma(-root, half, 0.5)
     root, half = fma(root, error, root), fma(half, error, half)

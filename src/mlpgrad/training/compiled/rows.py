@@ -19,7 +19,6 @@ def argmax(code: Code, operation: Operation) -> None:
         raise NotCoveredError(f"argmax of {n} columns")
     lanes = max(2, lanes_for(n))
     rows, out = as_matrix(x), as_matrix(operation.write)
-    code.declare("i64 @llvm.cttz.i64(i64, i1)")
 
     def row(i: Index, _: object) -> None:
         value = code.load(code.at(rows, i), x.kind, lanes, n, x.size, rest=-math.inf)
@@ -27,7 +26,8 @@ def argmax(code: Code, operation: Operation) -> None:
         bits = code.op(f"bitcast {value.compare('ueq', top)} to i{lanes}", "i8")
         if lanes < 64:
             bits = code.op(f"zext i{lanes} {bits.name} to i64", "i8")
-        code.store(code.at(out, i), code.op(f"call i64 @llvm.cttz.i64({bits}, i1 0)", "i8"))
+        first = code.call("llvm.cttz.i64", bits, code.number(0, "b1"), kind="i8")
+        code.store(code.at(out, i), first)
 
     code.loop(rows.shape[0], row)
 

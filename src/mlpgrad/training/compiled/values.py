@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mlpgrad.training.compiled.operands import NotCoveredError
 
-ELEMENTS = {"f4": "float", "f8": "double", "i4": "i32", "i8": "i64", "b1": "i1", "u1": "i8"}
-ELEMENTS |= {"n8": "i64", "p8": "ptr"}
+ELEMENTS = {"f4": "float", "f8": "double", "i2": "i16", "i4": "i32", "i8": "i64"}
+ELEMENTS |= {"b1": "i1", "u1": "i8", "n8": "i64", "p8": "ptr"}
 """LLVM's types by kind, whose digit is the size in bytes; n8 is an index, and p8 an address.
 
 A flag (b1) is in memory as a byte (u1).
@@ -48,6 +48,12 @@ class Value:
     def type(self) -> str:
         element = ELEMENTS[self.kind]
         return element if self.lanes == 1 else f"<{self.lanes} x {element}>"
+
+    @property
+    def suffix(self) -> str:
+        """The type in the names of LLVM's functions, such as v8f32."""
+        vector = f"v{self.lanes}" if self.lanes > 1 else ""
+        return f"{vector}{'f' if self.kind[0] == 'f' else 'i'}{8 * int(self.kind[1])}"
 
     def __str__(self) -> str:
         return f"{self.type} {self.name}"
@@ -119,12 +125,15 @@ class Value:
 
     def call(self, name: str, *others: Number) -> Value:
         """Call LLVM's intrinsic function of this type; the result has the same type."""
-        return self.code.call(f"llvm.{name}", self, *map(self.like, others), lanes=self.lanes)
+        args = self, *map(self.like, others)
+        return self.code.call(f"llvm.{name}.{self.suffix}", *args, kind=self.kind, lanes=self.lanes)
 
     def reduce(self, name: str, *first: Value, flags: str) -> Value:
         """Call LLVM's function that combines the numbers of a vector, such as fmax."""
-        full = f"llvm.vector.reduce.{name}"
-        return self.code.call(full, *first, self, flags=flags) if self.lanes > 1 else self
+        if self.lanes == 1:
+            return self
+        full = f"llvm.vector.reduce.{name}.{self.suffix}"
+        return self.code.call(full, *first, self, kind=self.kind, flags=flags)
 
     def splat(self, lanes: int) -> Value:
         """Return a single number in all lanes."""
@@ -182,21 +191,17 @@ class Instructions:
         self.do(f"%v{self.count} = {text}")
         return Value(self, kind, lanes, f"%v{self.count}")
 
-    def call(self, name: str, *args: Value, lanes: int = 1, flags: str = "") -> Value:
-        """Call an intrinsic function whose name ends with the type of the last argument."""
-        last = args[-1]
-        result = Value(self, last.kind, lanes, "").type
-        vector = f"v{last.lanes}" if last.lanes > 1 else ""
-        name += f".{vector}{'f' if last.kind[0] == 'f' else 'i'}{8 * int(last.kind[1])}"
-        self.declare(f"{result} @{name}({', '.join(arg.type for arg in args)})")
-        text = f"call {flags}{result} @{name}({', '.join(map(str, args))})"
-        return self.op(text, last.kind, lanes)
+    def call(self, name: str, *args: Value, kind: str, lanes: int = 1, flags: str = "") -> Value:
+        """Call an outside function, and return its result."""
+        result = Value(self, kind, lanes, "").type
+        return self.op(f"call {flags}{self._declared(result, name, args)}", kind, lanes)
 
     def run(self, name: str, *args: Value) -> None:
         """Call an outside function without a result."""
-        self.declare(f"void @{name}({', '.join(arg.type for arg in args)})")
-        self.do(f"call void @{name}({', '.join(map(str, args))})")
+        self.do(f"call {self._declared('void', name, args)}")
 
-    def declare(self, head: str) -> None:
-        """Declare a function."""
+    def _declared(self, result: str, name: str, args: Sequence[Value]) -> str:
+        """Declare an outside function, and return the text after `call`."""
+        head = f"{result} @{name}({', '.join(arg.type for arg in args)})"
         self.outside[head] = f"declare {head}"
+        return f"{result} @{name}({', '.join(map(str, args))})"

@@ -243,9 +243,7 @@ class Code(Instructions):
         """
         if operand.value is not None:
             return operand
-        function = "ptr @llvm.launder.invariant.group.p0"
-        self.declare(f"{function}(ptr)")
-        at = self.op(f"call {function}({self.at(operand)})", "p8")
+        at = self.call("llvm.launder.invariant.group.p0", self.at(operand), kind="p8")
         return operand._replace(root=at.name, offset=0)
 
     def read(
@@ -271,12 +269,10 @@ class Code(Instructions):
         if stride == size and used == lanes:
             return self.op(f"load {value.type}, {at}, align {size}", kind, lanes)
         if stride == size and kind != "u1":
-            flags = f"<{lanes} x i1>"
-            mask = "<" + ", ".join(f"i1 {int(k < used)}" for k in range(lanes)) + ">"
-            name = f"@llvm.masked.load.v{lanes}{kind[0]}{8 * size}.p0"
-            self.declare(f"{value.type} {name}(ptr, i32, {flags}, {value.type})")
-            text = f"call {value.type} {name}({at}, i32 {size}, {flags} {mask}, {value})"
-            return self.op(text, kind, lanes)
+            flags = ", ".join(f"i1 {int(k < used)}" for k in range(lanes))
+            args = at, self.number(size, "i4"), Value(self, "b1", lanes, f"<{flags}>"), value
+            name = f"llvm.masked.load.{value.suffix}.p0"
+            return self.call(name, *args, kind=kind, lanes=lanes)
         for k in range(used):
             one = self.load(at + k * stride, kind)
             value = self.op(f"insertelement {value}, {one}, i32 {k}", kind, lanes)
