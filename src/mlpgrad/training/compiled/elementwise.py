@@ -56,20 +56,20 @@ class Elementwise:
 
     def _share(self) -> None:
         """Write the loops as tasks: some passes of the outermost loop, or some elements."""
-        code, inside = self.code, self.outer[1:]
-        if not self.outer:
-            whole, rest = divmod(self.inner, TASK)
-            code.share(0, whole, lambda t: self._span([], t * TASK, TASK))
-            if rest:
-                self._span([], whole * TASK, rest)
-            return
-        some = max(1, TASK // (math.prod(inside) * self.inner))
+        code, (length, *inside) = self.code, (*self.outer, self.inner)
+        tasks = -(-length * math.prod(inside) // TASK)
+        size = max(1, length // tasks) if self.outer else TASK
+        whole, rest = divmod(length, size)
 
-        def task(number: Index) -> None:
-            start, length = code.cut(number, some, self.outer[0])
-            code.loop(length, lambda i, _: code.nest(inside, self._row, 0, i + start))
+        def part(first: Index, count: int) -> None:
+            if self.outer:
+                code.loop(count, lambda i, _: code.nest(inside[:-1], self._row, 0, first + i))
+            else:
+                self._span([], first, count)
 
-        code.share(0, -(-self.outer[0] // some), task)
+        code.share(0, whole, lambda t: part(t * size, size))
+        if rest:
+            part(whole * size, rest)
 
     def _row(self, *indices: Index) -> None:
         """Write the loop over the innermost axis."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mlpgrad.training.compiled.blocks import row_sums
@@ -30,7 +30,9 @@ def write_train(code: Code, tapes: Tapes[Operation, Operand], processor: str) ->
 
     def member(m: Index, _: object) -> None:
         row = code.given("rows") + m * (8 * len(ROW))
-        code.do(f"call void @epoch({code.load(row, 'p8')}, {row}, i64 %batches, i64 %before)")
+        table = code.load(row, "p8")
+        code.store(table + 8 * FIXED.index("row"), row)
+        code.do(f"call void @epoch({table}, i64 %batches, i64 %before)")
 
     def train() -> None:
         with subnormal_as_zero(code, processor):
@@ -38,7 +40,7 @@ def write_train(code: Code, tapes: Tapes[Operation, Operand], processor: str) ->
 
     head = "internal void @keep(ptr %table, double %loss, ptr %sane, ptr %copies)"
     code.function(head, lambda: _keep(code, tapes))
-    head = "internal void @epoch(ptr %table, ptr %row, i64 %batches, i64 %before)"
+    head = "internal void @epoch(ptr %table, i64 %batches, i64 %before)"
     code.function(head, lambda: _epoch(code, tapes))
     code.function(SIGNATURE, train)
 
@@ -46,14 +48,11 @@ def write_train(code: Code, tapes: Tapes[Operation, Operand], processor: str) ->
 def _epoch(code: Code, tapes: Tapes[Operation, Operand]) -> None:
     """Write the loop over the batches of one member."""
     before, batches = code.given("before", "n8"), code.given("batches", "n8")
-    row, rows = code.given("row"), tapes.data[0].shape[0]
-    numbers, losses, sane, copies = (code.load(row + 8 * ROW.index(name), "p8") for name in ROW[3:])
-    count = len(tapes.scalars)
-    code.store(code.given("table") + 8 * FIXED.index("row"), row)
-    gather = _gathering(code, tapes, row, rows)
+    numbers, losses, sane, copies = _pointers(code, *ROW[3:])
+    rows, count = tapes.data[0].shape[0], len(tapes.scalars)
 
     def batch(b: Index, _: object) -> None:
-        gather(b * rows)
+        _gather(code, tapes, b * rows)
         code.do("call void @step(ptr %table)")
         loss = code.read(tapes.kept[0], ()).to("f8")
         code.store(losses + b * 8, loss)
@@ -69,38 +68,25 @@ def _epoch(code: Code, tapes: Tapes[Operation, Operand]) -> None:
     code.loop(batches, batch)
 
 
-def _gathering(
-    code: Code, tapes: Tapes[Operation, Operand], row: Value, rows: int
-) -> Callable[[Index], None]:
-    """Return what writes the copies of a batch's rows, given the first place in the order."""
+def _gather(code: Code, tapes: Tapes[Operation, Operand], first: Index) -> None:
+    """Write the copies of a batch's rows, given the first place in the order."""
+    widths = [math.prod(buffer.shape[1:]) * buffer.size for buffer in tapes.data]
+    rows = tapes.data[0].shape[0]
 
-    def copy(r: Index, at: Index, order: Value, *sources: Value) -> None:
-        number = code.load(order + at * 8, "n8")
-        for source, buffer in zip(sources, tapes.data, strict=True):
-            width = _width(buffer)
+    def copy(at: Index) -> None:
+        order, data = _pointers(code, "order", "data")
+        r, number = code.index(at).write("urem", rows), code.load(order + at * 8, "n8")
+        for k, (buffer, width) in enumerate(zip(tapes.data, widths, strict=True)):
+            source = code.load(data + 8 * k, "p8")
             code.copy(code.at(buffer) + r * width, source + number * width, width)
 
-    def found(row: Value) -> list[Value]:
-        order, data = (code.load(row + 8 * ROW.index(name), "p8") for name in ("order", "data"))
-        return [order, *(code.load(data + 8 * k, "p8") for k in range(len(tapes.data)))]
-
-    def task(at: Index) -> None:
-        r = at % rows if isinstance(at, int) else at.write("urem", rows)
-        copy(r, at, *found(code.root("row")))
-
-    if code.tasks and rows * sum(map(_width, tapes.data)) >= SHARED:
-        return lambda first: code.share(first, rows, task)
-    places = found(row)
-
-    def alone(first: Index) -> None:
-        code.loop(rows, lambda r, _: copy(r, first + r, *places))
-
-    return alone
+    each = code.share if code.tasks and rows * sum(widths) >= SHARED else code.each
+    each(first, rows, copy)
 
 
-def _width(buffer: Operand) -> int:
-    """Return the bytes of a row."""
-    return math.prod(buffer.shape[1:]) * buffer.size
+def _pointers(code: Code, *names: str) -> list[Value]:
+    """Return pointers of the member."""
+    return [code.load(code.root("row") + 8 * ROW.index(name), "p8") for name in names]
 
 
 def _keep(code: Code, tapes: Tapes[Operation, Operand]) -> None:

@@ -91,9 +91,11 @@ class Panels:
 
     def _start(self, task: Index, factor: Factor) -> tuple[Index, Index, Index]:
         """Return the first k of a task's chunk, the chunk's length, and the task's number in it."""
-        if self.chunks == 1 or isinstance(task, int):
+        if self.chunks == 1:
             return 0, self.k, task
-        start, length = self.code.cut(task.write("udiv", factor.blocks), self.depth, self.k)
+        task, end = map(self.code.index, (task, self.k))
+        start = task.write("udiv", factor.blocks) * self.depth
+        length = (end - start).call("smin", self.depth)  # the last chunk may be shorter
         return start, length, task.write("urem", factor.blocks)
 
     def _pack(self, task: Index) -> None:

@@ -16,8 +16,9 @@ TASK, TABLE, POSTED, THREADS, GIVE_WAY, CLOSED = range(6)
 """The places of: what to do and with which table; the number of tasks ever posted; the number of
 threads; the function that a waiting thread calls; and whether the board is closed."""
 LEFT, FIRST, DONE = 0, 8, 16
-"""The bytes from a thread's numbers to: its tasks that are left, below a count of the postings, so
-that nobody claims a task of an earlier one; the first of them; and all that the thread has done."""
+"""The bytes from a thread's numbers to: how many of its tasks are left; the first of them; and how
+many tasks the thread has done. Whoever claims a task reads what it is afterwards: new tasks are
+posted only after all earlier ones are done, so that it is the one that was claimed."""
 
 
 def write_sharing(code: Code, processor: str) -> None:
@@ -54,8 +55,7 @@ def _post(code: Code, board: Value, own: Value, first: Value, count: Value) -> N
         line = _line(board, t)
         start, end = (((t + k) * count).write("udiv", threads) for k in (0, 1))
         code.store(line + FIRST, first + start)
-        turn = code.load(line + LEFT, "n8").write("and", -1 << 32) + (1 << 32)
-        code.do(f"store atomic {turn + (end - start)}, {line + LEFT} release, align 8")
+        code.do(f"store atomic {end - start}, {line + LEFT} release, align 8")
 
     def done(t: Index, sums: Sequence[Value]) -> list[Value]:
         return [sums[0] + _loaded(code, _line(board, t) + DONE)]
@@ -82,11 +82,10 @@ def _work(code: Code) -> None:
         word = line + LEFT
 
         def look() -> Value:
-            seen = _loaded(code, word)
-            left = seen.write("and", (1 << 32) - 1)
+            left = _loaded(code, word)
 
             def claim() -> None:
-                pair = code.op(f"cmpxchg {word}, {seen}, {seen - 1} acq_rel monotonic", "n8").name
+                pair = code.op(f"cmpxchg {word}, {left}, {left - 1} acq_rel monotonic", "n8").name
                 code.when(code.op(f"extractvalue {{ i64, i1 }} {pair}, 1", "b1"), make)
 
             def make() -> None:

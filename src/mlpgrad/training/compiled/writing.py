@@ -167,12 +167,6 @@ class Code(Instructions):
         self.do(f"br {body()}, label %{label}, label %{label}e")
         self.label(f"{label}e")
 
-    def cut(self, number: Index, size: int, total: int) -> tuple[Index, Value]:
-        """Return the start and length of one of the parts of a total; the last may be shorter."""
-        start = number * size
-        left = self.index(total) - start
-        return start, left.call("smin", size)
-
     def nest(
         self, shape: Sequence[int], body: Callable[..., None], most: int = 0, *indices: Index
     ) -> None:
