@@ -62,11 +62,9 @@ class Operand(NamedTuple):
         return self._replace(shape=self.shape[::-1], strides=self.strides[::-1])
 
     def spread(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Return the strides in a loop over `shape`, with NumPy's broadcasting."""
-        extra = len(shape) - len(self.shape)
-        if any(n not in (1, m) for n, m in zip(self.shape, shape[extra:], strict=True)):
-            raise NotCoveredError("a shape that cannot be broadcast")
-        return (0,) * extra + self.strides
+        """Return the strides in a loop over `shape`, to which NumPy has broadcast this one."""
+        extra = len(shape) - len(self.shape)  # an assignment leaves out leading axes of length 1
+        return (0,) * extra + self.strides[max(0, -extra) :]
 
     def overlaps(self, other: Operand) -> bool:
         """Return whether the two may share a byte."""
