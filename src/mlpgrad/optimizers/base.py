@@ -221,8 +221,8 @@ class Optimizer(Preparing, Stateful):
         if getattr(self._learning_rate, "needs_total", False):
             self._rate(self.steps)  # raises any error before the first step
 
-    def share(self, networks: slice) -> Self:
-        """Return this optimizer for some networks of an ensemble, on the same state.
+    def share(self, networks: slice | int) -> Self:
+        """Return this optimizer for some networks of an ensemble, or one, on the same state.
 
         It has its own count of steps; the caller must set `steps` of this optimizer.
         """
@@ -319,6 +319,6 @@ class Optimizer(Preparing, Stateful):
         self._forget_views()
 
 
-def _of(networks: slice, rate: Any) -> Any:
+def _of(networks: slice | int, rate: Any) -> Any:
     """Return the learning rate, or the learning rates of some members."""
     return rate[networks] if np.ndim(rate) else rate

@@ -145,15 +145,8 @@ def _trial(own: Network, batch: Batch, mean: Any) -> Trial:
 
 
 def rule_of(optimizer: Optimizer, several: bool) -> Optimizer:
-    """Return the optimizer of one member, on a copy of its state."""
-    rule = copy.copy(optimizer)
-    for name, value in vars(optimizer).items():
-        if name not in (*VIEWS, "state"):
-            vars(rule)[name] = copied(value)
-    rule.state = {
-        name: (array[0] if several else array).copy() for name, array in optimizer.state.items()
-    }
-    rate = optimizer._learning_rate
-    if np.ndim(rate):  # type: ignore[arg-type]
-        rule.learning_rate = float(np.asarray(rate)[0])
+    """Return the optimizer of one member, on copies of its arrays."""
+    rule = optimizer.share(0) if several else copy.copy(optimizer)
+    vars(rule).update(copied({k: v for k, v in vars(rule).items() if k not in VIEWS}))
+    rule._forget_views()
     return rule

@@ -27,7 +27,7 @@ from mlpgrad.training.compiled.operands import (
 from mlpgrad.training.compiled.products import matmul, vecdot
 from mlpgrad.training.compiled.rows import argmax, random, take
 from mlpgrad.training.compiled.sharing import BOARD, CLOSED, EACH, GIVE_WAY, THREADS, write_sharing
-from mlpgrad.training.compiled.writing import FIXED, Code
+from mlpgrad.training.compiled.writing import Code
 from mlpgrad.training.tape import Call
 
 MOST_KNOWN = 64
@@ -108,11 +108,10 @@ class Program:
         place : callable
             Maps an array or generator of the tapes to the one to use instead.
         """
-        sizes = {"scratch": self._scratch, "own": self._own}
-        rooms = {name: aligned((size,), np.uint8) for name, size in sizes.items()}
-        rooms |= {"board": self._board} if self.helpers else {}
-        pointers = [address(rooms[name]) if name in rooms else 0 for name in FIXED]
-        self._alive.append(rooms)
+        scratch, own = (aligned((size,), np.uint8) for size in (self._scratch, self._own))
+        board = address(self._board) if self.helpers else 0
+        pointers = [address(scratch), address(own), board, 0]  # those of FIXED
+        self._alive += [scratch, own]
         for thing, name in self.entries:
             self._alive.append(moved := place(thing))
             found = getattr(moved.bit_generator.ctypes, name) if name else address(moved)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -50,24 +50,24 @@ class CompiledWorker(Worker):
         if seen or self.refused is not None:
             super().epoch(batches, seen)
             return
-        size = batches.batch_size
-        for arrays, order, rest in self._portions(batches):
-            if len(order):
-                self._count(self._train(arrays, order), size, len(order))
-            if rest and self.diverged_at is None and not self._stopped():
-                self.run(rest)
+        for train in self._portions(batches):
+            train()
             if self.diverged_at is not None or self._stopped():
                 break
         self._check()
 
-    def _portions(self, batches: Minibatches) -> Iterator[tuple[Any, Array, Sequence[Batch]]]:
-        """Yield arrays, the rows of their compiled batches, and the batches after them."""
+    def _portions(self, batches: Minibatches) -> Iterator[Callable[[], None]]:
+        """Yield what trains on the parts of an epoch, by compiled steps or NumPy's."""
         size = batches.batch_size
         if not batches.direct:
             for block in batches.blocks():
                 rows = sum(batch[0].shape[-2] for batch in block)
                 whole = self._whole(rows, size, block[0])
-                yield batches.buffers, np.arange(whole * size).reshape(whole, size), block[whole:]
+                if whole:
+                    order = np.arange(whole * size).reshape(whole, size)
+                    yield functools.partial(self._make, batches.buffers, order)
+                if rest := block[whole:]:
+                    yield functools.partial(self.run, rest)
             return
         some = max(1, WORK // (size * max(1, self.network.params.size)))
         for order in batches.orders():
@@ -75,10 +75,15 @@ class CompiledWorker(Worker):
             whole = self._whole(len(order), size, first)
             steps, done = order[: whole * size].reshape(whole, size), 0
             while done < whole and not self.step._noticed:
-                yield batches.arrays, steps[done : done + some], []
+                yield functools.partial(self._make, batches.arrays, steps[done : done + some])
                 done = min(done + some, whole)
             for start in range(done * size, len(order), size):
-                yield batches.arrays, steps[:0], batches.gathered(order[start : start + size])
+                rest = batches.gathered(order[start : start + size])
+                yield functools.partial(self.run, rest)
+
+    def _make(self, arrays: Sequence[Any], order: Array) -> None:
+        """Make compiled steps on some rows (steps, rows of a batch), and sum their losses."""
+        self._count(self._train(arrays, order), order.shape[1], len(order))
 
     def _whole(self, rows: int, size: int, first: Batch | None) -> int:
         """Return how many batches are compiled: not a smaller one, nor the last of an ensemble."""
@@ -93,14 +98,11 @@ class CompiledWorker(Worker):
         bound = WORK // (batches.samples * max(1, self.network.params.size))
         count, steps = min(most, batches.epochs_at_once, max(1, bound)), len(batches)
         ready = self._program is not None and not self.step._noticed and not self._several
-        if count == 1 or self.batches or not ready:
-            self.epoch(batches, self.batches)
-            yield False
-            return
-        scalars = self._numbers(count * steps)
+        ready = ready and count > 1 and not self.batches
+        scalars = self._numbers(count * steps) if ready else np.empty((1, 0))
         count = scalars.shape[1] // steps  # fewer if the schedule fails at a later step
         if count < 2:
-            self.epoch(batches, 0)
+            self.epoch(batches, self.batches)
             yield False
             return
         arrays, order = batches.several(count)
