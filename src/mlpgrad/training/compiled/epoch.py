@@ -57,7 +57,7 @@ def _epoch(code: Code, tapes: Tapes[Operation, Operand]) -> None:
         loss = code.read(tapes.kept[0], ()).to("f8")
         code.store(losses + b * 8, loss)
         code.branch((loss * 0).compare("oeq", 0), "end")
-        due = (before + b).write("urem", COPY_PERIOD).compare("eq", 0)
+        due = ((before + b) % COPY_PERIOD).compare("eq", 0)
         keep = f"call void @keep(ptr %table, {loss}, {sane}, {copies})"
         code.when(due, lambda: code.do(keep))
         for k, scalar in enumerate(tapes.scalars):
@@ -75,7 +75,7 @@ def _gather(code: Code, tapes: Tapes[Operation, Operand], first: Index) -> None:
 
     def copy(at: Index) -> None:
         order, data = _pointers(code, "order", "data")
-        r, number = code.index(at).write("urem", rows), code.load(order + at * 8, "n8")
+        r, number = at % rows, code.load(order + at * 8, "n8")
         for k, (buffer, width) in enumerate(zip(tapes.data, widths, strict=True)):
             source = code.load(data + 8 * k, "p8")
             code.copy(code.at(buffer) + r * width, source + number * width, width)

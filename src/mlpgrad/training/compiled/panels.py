@@ -93,10 +93,9 @@ class Panels:
         """Return the first k of a task's chunk, the chunk's length, and the task's number in it."""
         if self.chunks == 1:
             return 0, self.k, task
-        task, end = map(self.code.index, (task, self.k))
-        start = task.write("udiv", factor.blocks) * self.depth
-        length = (end - start).call("smin", self.depth)  # the last chunk may be shorter
-        return start, length, task.write("urem", factor.blocks)
+        start = task // factor.blocks * self.depth
+        length = self.code.index(self.k - start).call("smin", self.depth)  # the last is shorter
+        return start, length, task % factor.blocks
 
     def _pack(self, task: Index) -> None:
         """Pack a block of the first factor."""

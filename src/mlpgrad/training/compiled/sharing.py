@@ -53,7 +53,7 @@ def _post(code: Code, board: Value, own: Value, first: Value, count: Value) -> N
 
     def give(t: Index, _: object) -> None:
         line = _line(board, t)
-        start, end = (((t + k) * count).write("udiv", threads) for k in (0, 1))
+        start, end = ((t + k) * count // threads for k in (0, 1))
         code.store(line + FIRST, first + start)
         code.do(f"store atomic {end - start}, {line + LEFT} release, align 8")
 
@@ -78,7 +78,7 @@ def _work(code: Code) -> None:
     threads, mine = code.load(board + 8 * THREADS, "n8"), _line(board, thread)
 
     def whose(t: Index, _: object) -> None:
-        line = _line(board, (thread + t).write("urem", threads))
+        line = _line(board, (thread + t) % threads)
         word = line + LEFT
 
         def look() -> Value:

@@ -90,6 +90,12 @@ class Value:
     def __truediv__(self, other: Number) -> Value:
         return self._arithmetic("div", other)
 
+    def __floordiv__(self, other: Number) -> Value:
+        return self.write("udiv", other)
+
+    def __mod__(self, other: Number) -> Value:
+        return self.write("urem", other)
+
     __radd__, __rmul__ = __add__, __mul__
 
     def __rsub__(self, other: Number) -> Value:

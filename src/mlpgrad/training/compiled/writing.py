@@ -190,10 +190,7 @@ class Code(Instructions):
 
     def cover(self, count: Index, size: int, body: Callable[[Index], None]) -> None:
         """Write `body(start)` for parts of a size, the last of which may overlap the one before."""
-        if isinstance(count, Value):
-            self.loop(count.write("udiv", size), lambda i, _: body(i * size))
-        else:
-            self.loop(count // size, lambda i, _: body(i * size))
+        self.loop(count // size, lambda i, _: body(i * size))
         if isinstance(count, Value) or count % size:
             body(count - size)
 
