@@ -39,9 +39,8 @@ class Blocks:
         """Write the product in panels of columns; all but the last have full vectors."""
         columns = -(-self.n // self.lanes)
         rows, vectors = self._choice(columns)
-        whole = self.n // self.lanes // vectors if columns > vectors else 0
-        if whole:
-            self.code.loop(whole, lambda j, _: self.panel(j * vectors, vectors, rows))
+        whole = self.n // self.lanes // vectors
+        self.code.each(whole, lambda j: self.panel(j * vectors, vectors, rows))
         if columns > whole * vectors:
             self.panel(whole * vectors, columns - whole * vectors, rows)
 
@@ -119,11 +118,11 @@ class Blocks:
     def _fetch(self, c: Operand, rows: int, vectors: int) -> None:
         """Write the prefetch of a block of c."""
 
-        def line(p: Index, _: object) -> None:
+        def line(p: Index) -> None:
             for q in range(vectors):
                 self.code.prefetch(self.code.at(c, p, q * self.lanes), writes=1, level=1)
 
-        self.code.loop(rows, line)
+        self.code.each(rows, line)
 
 
 def row_sums(code: Code, a: Operand, b: Operand, c: Operand) -> None:

@@ -32,10 +32,10 @@ class Elementwise:
     def __init__(self, code: Code, group: Group, read_later: Sequence[Operand]) -> None:
         self.code, self.operations = code, group.operations
         every = [(o, one.place(o)) for one in self.operations for o in (*one.reads, one.write)]
-        self.last_write = {one.place(one.write): one for one in self.operations}
+        last = {one.place(one.write): one for one in self.operations}
         operands = {key: operand for operand, key in every if operand.value is None}
         self.stored = {
-            key for key in self.last_write if any(map(operands[key].overlaps, read_later))
+            key: one for key, one in last.items() if any(map(one.write.overlaps, read_later))
         }
         axes = zip(group.shape or (1,), *(key[2] or (0,) for key in operands), strict=True)
         (*self.outer, self.inner), *strides = zip(*collapsed(list(axes)), strict=True)
@@ -63,11 +63,11 @@ class Elementwise:
 
         def part(first: Index, count: int) -> None:
             if self.outer:
-                code.loop(count, lambda i, _: code.nest(inside[:-1], self._row, 0, first + i))
+                code.each(count, lambda i: code.nest(inside[:-1], self._row, 0, i), first)
             else:
                 self._span([], first, count)
 
-        code.share(0, whole, lambda t: part(t * size, size))
+        code.share(whole, lambda t: part(t * size, size))
         if rest:
             part(whole * size, rest)
 
@@ -108,7 +108,7 @@ class Elementwise:
             args = [read(operand, operation.place(operand)) for operand in operation.reads]
             key = operation.place(operation.write)
             values[key] = applied(operation, args)
-            if key in self.stored and self.last_write[key] is operation:
+            if self.stored.get(key) is operation:
                 access = self.accesses[key]
                 if access.strides[-1] == 0 and self.inner > 1:
                     raise NotCoveredError("a broadcast output")

@@ -28,7 +28,7 @@ def write_train(code: Code, tapes: Tapes[Operation, Operand], processor: str) ->
     which that loss was computed. `before` is the number of earlier steps.
     """
 
-    def member(m: Index, _: object) -> None:
+    def member(m: Index) -> None:
         row = code.given("rows") + m * (8 * len(ROW))
         table = code.load(row, "p8")
         code.store(table + 8 * FIXED.index("row"), row)
@@ -36,7 +36,7 @@ def write_train(code: Code, tapes: Tapes[Operation, Operand], processor: str) ->
 
     def train() -> None:
         with subnormal_as_zero(code, processor):
-            code.loop(code.given("members", "n8"), member)
+            code.each(code.given("members", "n8"), member)
 
     head = "internal void @keep(ptr %table, double %loss, ptr %sane, ptr %copies)"
     code.function(head, lambda: _keep(code, tapes))
@@ -51,7 +51,7 @@ def _epoch(code: Code, tapes: Tapes[Operation, Operand]) -> None:
     numbers, losses, sane, copies = _pointers(code, *ROW[3:])
     rows, count = tapes.data[0].shape[0], len(tapes.scalars)
 
-    def batch(b: Index, _: object) -> None:
+    def batch(b: Index) -> None:
         _gather(code, tapes, b * rows)
         code.do("call void @step(ptr %table)")
         loss = code.read(tapes.kept[0], ()).to("f8")
@@ -65,7 +65,7 @@ def _epoch(code: Code, tapes: Tapes[Operation, Operand]) -> None:
             code.store(code.at(scalar), number)
         code.do("call void @update(ptr %table)")
 
-    code.loop(batches, batch)
+    code.each(batches, batch)
 
 
 def _gather(code: Code, tapes: Tapes[Operation, Operand], first: Index) -> None:
@@ -81,7 +81,7 @@ def _gather(code: Code, tapes: Tapes[Operation, Operand], first: Index) -> None:
             code.copy(code.at(buffer) + r * width, source + number * width, width)
 
     each = code.share if code.tasks and rows * sum(widths) >= SHARED else code.each
-    each(first, rows, copy)
+    each(rows, copy, first)
 
 
 def _pointers(code: Code, *names: str) -> list[Value]:

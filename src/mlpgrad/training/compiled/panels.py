@@ -83,11 +83,11 @@ class Panels:
     def write(self) -> None:
         """Write the product, chunk after chunk."""
 
-        def chunk(s: Index, _: object) -> None:
+        def chunk(s: Index) -> None:
             for factor, task in ((self.first, self._pack), (self.second, self._multiply)):
-                self.each(s * factor.blocks, factor.blocks, task)
+                self.each(factor.blocks, task, s * factor.blocks)
 
-        self.code.loop(self.chunks, chunk)
+        self.code.each(self.chunks, chunk)
 
     def _start(self, task: Index, factor: Factor) -> tuple[Index, Index, Index]:
         """Return the first k of a task's chunk, the chunk's length, and the task's number in it."""
@@ -167,7 +167,7 @@ class Panels:
             if turned:
                 transpose(code, before, after, few or count[0], columns)
             else:
-                code.loop(few or count[0], lambda i, _: line(before, after, i))
+                code.each(few or count[0], lambda i: line(before, after, i))
 
         def line(before: Operand, after: Operand, i: Index) -> None:
             for at in range(0, columns, lanes):

@@ -20,7 +20,7 @@ def argmax(code: Code, operation: Operation) -> None:
     lanes = max(2, lanes_for(n))
     rows, out = as_matrix(x), as_matrix(operation.write)
 
-    def row(i: Index, _: object) -> None:
+    def row(i: Index) -> None:
         value = code.load(code.at(rows, i), x.kind, lanes, n, x.size, rest=-math.inf)
         top = value.reduce("fmax", flags="nnan ").splat(lanes)
         bits = code.op(f"bitcast {value.compare('ueq', top)} to i{lanes}", "i8")
@@ -29,7 +29,7 @@ def argmax(code: Code, operation: Operation) -> None:
         first = code.call("llvm.cttz.i64", bits, code.number(0, "b1"), kind="i8")
         code.store(code.at(out, i), first)
 
-    code.loop(rows.shape[0], row)
+    code.each(rows.shape[0], row)
 
 
 def take(code: Code, operation: Operation) -> None:
@@ -43,7 +43,7 @@ def take(code: Code, operation: Operation) -> None:
         raise NotCoveredError("take into another shape")
     lanes = min(code.width // out.size, lanes_for(width))
 
-    def line(i: Index, _: object) -> None:
+    def line(i: Index) -> None:
         number = code.read(places, (i,)).call("smax", 0).call("smin", count - 1)
         source, target = code.part(table, number), code.part(out, i)
 
@@ -53,7 +53,7 @@ def take(code: Code, operation: Operation) -> None:
 
         code.strips(width, lanes, piece)
 
-    code.loop(wanted, line)
+    code.each(wanted, line)
 
 
 def random(code: Code, operation: Operation) -> None:
@@ -63,12 +63,12 @@ def random(code: Code, operation: Operation) -> None:
     state, draw = (code.root(root) for root in operation.option)
     bits = "i" + out.kind[1]
 
-    def one(i: Index, _: object) -> None:
+    def one(i: Index) -> None:
         drawn = code.op(f"call i{8 * out.size} {draw.name}({state})", bits)
         value = drawn.write("lshr", shift).to(out.kind) * factor
         code.store(code.at(out, i), value)
 
-    code.loop(out.shape[0], one)
+    code.each(out.shape[0], one)
 
 
 def as_matrix(operand: Operand) -> Operand:

@@ -38,7 +38,7 @@ def _share(code: Code) -> None:
         code.do(f"call void {task.name}({table}, {number}, {own})")
 
     nothing = Value(code, "p8", 1, "null")
-    code.when(board.compare("eq", nothing), lambda: code.each(first, count, make))
+    code.when(board.compare("eq", nothing), lambda: code.each(count, make, first))
     code.when(board.compare("ne", nothing), lambda: _post(code, board, own, first, count))
 
 
@@ -51,7 +51,7 @@ def _post(code: Code, board: Value, own: Value, first: Value, count: Value) -> N
     threads = code.load(board + 8 * THREADS, "n8")
     total = code.load(board + 8 * POSTED, "n8") + count
 
-    def give(t: Index, _: object) -> None:
+    def give(t: Index) -> None:
         line = _line(board, t)
         start, end = ((t + k) * count // threads for k in (0, 1))
         code.store(line + FIRST, first + start)
@@ -67,7 +67,7 @@ def _post(code: Code, board: Value, own: Value, first: Value, count: Value) -> N
     for number, name in ((TASK, "task"), (TABLE, "table")):
         code.store(board + 8 * number, code.given(name))
     code.store(board + 8 * POSTED, total)
-    code.loop(threads, give)
+    code.each(threads, give)
     code.do(f"call void @work({board}, {own}, i64 0)")
     code.repeat(waiting)
 
@@ -77,7 +77,7 @@ def _work(code: Code) -> None:
     board, own, thread = code.given("board"), code.given("own"), code.given("thread", "n8")
     threads, mine = code.load(board + 8 * THREADS, "n8"), _line(board, thread)
 
-    def whose(t: Index, _: object) -> None:
+    def whose(t: Index) -> None:
         line = _line(board, (thread + t) % threads)
         word = line + LEFT
 
@@ -101,7 +101,7 @@ def _work(code: Code) -> None:
 
         code.repeat(look)
 
-    code.loop(threads, whose)
+    code.each(threads, whose)
 
 
 def _serve(code: Code, processor: str) -> None:

@@ -65,7 +65,7 @@ class Code(Instructions):
             self.function(head, lambda: body(*inside))
         self.do(f"call void @{name}({', '.join(map(str, values))})")
 
-    def share(self, first: Index, count: int, body: Callable[[Index], None]) -> None:
+    def share(self, count: int, body: Callable[[Index], None], first: Index = 0) -> None:
         """Write `body(first)` to `body(first + count - 1)` as tasks that several threads share.
 
         The body can use buffers and parameters of the task, but no values from outside.
@@ -78,9 +78,11 @@ class Code(Instructions):
         numbers = f"{self.index(first)}, {self.index(count)}"
         self.do(f"call void @share({board}, {own}, ptr %table, ptr {name}, {numbers})")
 
-    def each(self, first: Index, count: Index, body: Callable[[Index], None]) -> None:
+    def each(
+        self, count: Index, body: Callable[[Index], None], first: Index = 0, unrolled: int = 1
+    ) -> None:
         """Write the same as a loop."""
-        self.loop(count, lambda i, _: body(i + first))
+        self.loop(count, lambda i, _: body(i + first), unrolled=unrolled)
 
     def lanes(self, kind_bytes: int, elements: int) -> int:
         """Return how many numbers of `kind_bytes` bytes a vector holds in a loop over `elements`.
@@ -130,7 +132,8 @@ class Code(Instructions):
         Parameters
         ----------
         count : int or Value
-            At least 1; `unrolled` of them at most are written one after the other.
+            If it is known and at most `unrolled`, the bodies are written one after the other;
+            otherwise it is at least 1.
         carried : sequence of Value
             The first values.
         """
@@ -174,23 +177,20 @@ class Code(Instructions):
         if not shape:
             body(*indices)
             return
-        self.loop(
-            shape[0],
-            lambda i, _: self.nest(shape[1:], body, most, *indices, i),
-            unrolled=shape[0] if math.prod(shape) <= most else 1,
-        )
+        count, *inner = shape
+        unrolled = count if math.prod(shape) <= most else 1
+        self.each(count, lambda i: self.nest(inner, body, most, *indices, i), unrolled=unrolled)
 
     def strips(self, count: int, size: int, body: Callable[[Index, int], None]) -> None:
         """Write `body(start, length)` for every `size` of `count` elements, and for the rest."""
         whole, rest = divmod(count, size)
-        if whole:
-            self.loop(whole, lambda i, _: body(i * size, size))
+        self.each(whole, lambda i: body(i * size, size))
         if rest:
             body(whole * size, rest)
 
     def cover(self, count: Index, size: int, body: Callable[[Index], None]) -> None:
         """Write `body(start)` for parts of a size, the last of which may overlap the one before."""
-        self.loop(count // size, lambda i, _: body(i * size))
+        self.each(count // size, lambda i: body(i * size))
         if isinstance(count, Value) or count % size:
             body(count - size)
 
