@@ -574,6 +574,68 @@ def test_numpy_trains_where_a_step_looks_at_values(layers, optimizer, size):
     np.testing.assert_array_equal(model.params, plain.params)
 
 
+class Fading(mg.ReLU):
+    """An activation whose calls have another number at every step."""
+
+    repeatable = True
+    factor = 1.0
+
+    def apply(self, z, out):
+        self.factor *= 0.5
+        super().apply(z, out)
+        np.multiply(out, self.factor, out)
+
+
+class Masked(mg.SGD):
+    """An optimizer with an array of its own."""
+
+    repeatable = True
+
+    def __init__(self, rate):
+        super().__init__(rate)
+        self._mask = np.ones(1)
+
+    def update(self, p, g, *others):
+        np.multiply(g, self._mask, g)
+        super().update(p, g, *others)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "size", "optimizer", "reason"),
+    [
+        ([lambda: mg.Dense(2, 2), Fading], None, mg.SGD, "a step whose replay differs"),
+        ([mg.Tanh], None, mg.SGD, "a network without parameters"),
+        ([lambda: mg.Dense(2, 2)], 3, Masked, "arrays outside its state, for an ensemble"),
+    ],
+)
+def test_numpy_trains_where_code_would_do_otherwise(kinds, size, optimizer, reason):
+    def make():
+        options = {"ensemble_size": size, "random_state": 0}
+        return mg.Sequential([kind() for kind in kinds], loss=mg.MeanSquaredError(), **options)
+
+    given = make, MOONS[0], MOONS[0], lambda: optimizer(0.1)
+    model, history = trained(*given, True, batch_size=32)
+    plain, _ = trained(*given, False, batch_size=32)
+    assert reason in model.compiled_because
+    assert not history.compiled
+    np.testing.assert_array_equal(model.params, plain.params)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"batch_size": 160}, "an ensemble's epoch has fewer than 8 batches"),
+        ({"sample_weight": np.outer([1.0, 2.0], np.ones(320))}, "its own sample weights"),
+    ],
+)
+def test_the_reason_is_said_for_an_ensemble(options, reason):
+    make = lambda: moons_model(ensemble_size=2)  # noqa: E731
+    with pytest.raises(ValueError, match=reason):
+        trained(make, *MOONS, mg.Adam, True, **options)
+    model, _ = trained(make, *MOONS, mg.Adam, None, **options)
+    assert reason in model.compiled_because
+
+
 def test_numpy_sums_the_losses_of_many_rows():
     x, y = (np.repeat(array, 52, axis=0) for array in MOONS)
     options = {"batch_size": LONG + 1, "epochs": 2}
@@ -619,6 +681,21 @@ def test_numbers_of_many_steps_are_those_of_each(cls, rate):
         now = each._rate(step)
         np.testing.assert_allclose(row[:-1], each.scalars(now, step + 1), rtol=1e-12)
         np.testing.assert_allclose(row[-1], 1 - now * 0.1, rtol=1e-15)
+
+
+class Differing(mg.SGD):
+    """A formula that gives other numbers for many steps at once."""
+
+    def scalars(self, rate, t):
+        return (rate / np.max(t),)
+
+
+def test_numbers_are_those_of_single_steps_where_a_formula_needs_them():
+    rule, own = Differing(0.5), mg.SGD(0.5)
+    own.scalars = lambda rate, t: (rate / max(t, 2),)
+    found = [numbers.numbers(each, 0.5, 0, 4, np.float64)[:, 0] for each in (rule, own)]
+    np.testing.assert_allclose(found[0], 0.5 / np.arange(1, 5), rtol=1e-15)
+    np.testing.assert_allclose(found[1], 0.5 / np.array([2, 2, 3, 4]), rtol=1e-15)
 
 
 # the cache
