@@ -47,7 +47,7 @@ define internal void @set.fpcr(i64 %new) {
     [("arm", 0, 1 << 24), ("arm", 1 << 25, 1 << 24), ("x86", 0, 0x8040), ("x86", 0x1F80, 0x8040)],
 )
 def test_the_mode_before_is_put_back_on_every_processor(processor, usual, bits):
-    code = Code(16, 16)
+    code = Code(16, 16, shared=False)
 
     def train():
         register, seen = Value(code, "p8", 1, "@register"), code.given("rows")

@@ -50,7 +50,7 @@ class Program:
     def __init__(self, tapes: Tapes[Call, Array], helpers: int) -> None:
         reader = Reader()
         try:
-            text, self._scratch, self._own = written(reader.read(tapes))
+            text, self._scratch, self._own = written(reader.read(tapes), helpers > 0)
             self._engine, place, serve = compiled(text)
         except (ImportError, OSError, RuntimeError) as error:  # another llvmlite, for instance
             raise NotCoveredError(f"a step that LLVM refuses ({error})") from error
@@ -109,8 +109,7 @@ class Program:
             Maps an array or generator of the tapes to the one to use instead.
         """
         scratch, own = (aligned((size,), np.uint8) for size in (self._scratch, self._own))
-        board = address(self._board) if self.helpers else 0
-        pointers = [address(scratch), address(own), board, 0]  # those of FIXED
+        pointers = [address(scratch), address(own), address(self._board), 0]  # those of FIXED
         self._alive += [scratch, own]
         for thing, name in self.entries:
             self._alive.append(moved := place(thing))
@@ -126,12 +125,12 @@ def steps_made(losses: Array) -> int:
 
 
 @functools.lru_cache(MOST_KNOWN)
-def written(tapes: Tapes[Operation, Operand]) -> tuple[str, int, int]:
+def written(tapes: Tapes[Operation, Operand], shared: bool) -> tuple[str, int, int]:
     """Return the text of a module, and its bytes of scratch memory: in all, and for each thread.
 
-    Equal tapes give equal machine code.
+    Equal tapes give equal machine code. `shared` is whether several threads share its work.
     """
-    code = Code(machine().width, machine().registers)
+    code = Code(machine().width, machine().registers, shared=shared)
     step, update = grouped(tapes.step), grouped(tapes.update)
     read = [operand for group in (*step, *update) for operand in group.exposed()]
     later = [*read, *tapes.scalars, *tapes.flats, *tapes.kept]

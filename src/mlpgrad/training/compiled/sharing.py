@@ -30,24 +30,13 @@ def write_sharing(code: Code, processor: str) -> None:
 
 
 def _share(code: Code) -> None:
-    """Write the thread that makes all tasks if there is no board, and posts them otherwise."""
-    board, own, table, task = map(code.given, ("board", "own", "table", "task"))
-    first, count = code.given("first", "n8"), code.given("count", "n8")
-
-    def make(number: Index) -> None:
-        code.do(f"call void {task.name}({table}, {number}, {own})")
-
-    nothing = Value(code, "p8", 1, "null")
-    code.when(board.compare("eq", nothing), lambda: code.each(count, make, first))
-    code.when(board.compare("ne", nothing), lambda: _post(code, board, own, first, count))
-
-
-def _post(code: Code, board: Value, own: Value, first: Value, count: Value) -> None:
     """Write the posting of tasks, the work on them, and the wait for those that others have begun.
 
     The tasks are given out in equal parts, always the same for as many tasks, so that threads find
     in their caches what they have written before.
     """
+    board, own = code.given("board"), code.given("own")
+    first, count = code.given("first", "n8"), code.given("count", "n8")
     threads = code.load(board + 8 * THREADS, "n8")
     total = code.load(board + 8 * POSTED, "n8") + count
 

@@ -27,11 +27,13 @@ class Code(Instructions):
         Bytes of a vector register.
     registers : int
         Number of vector registers.
+    shared : bool
+        Whether several threads share what takes long.
     """
 
-    def __init__(self, width: int, registers: int) -> None:
+    def __init__(self, width: int, registers: int, *, shared: bool) -> None:
         super().__init__()
-        self.width, self.registers = width, registers
+        self.width, self.registers, self.shared = width, registers, shared
         self.block = "entry"
         self.used: dict[int, None] = {}
         self.tasks = 0
@@ -66,10 +68,13 @@ class Code(Instructions):
         self.do(f"call void @{name}({', '.join(map(str, values))})")
 
     def share(self, count: int, body: Callable[[Index], None], first: Index = 0) -> None:
-        """Write `body(first)` to `body(first + count - 1)` as tasks that several threads share.
+        """Write `body(first)` to `body(first + count - 1)` as tasks, if several threads share them.
 
         The body can use buffers and parameters of the task, but no values from outside.
         """
+        if not self.shared:
+            self.each(count, body, first)
+            return
         self.tasks += 1
         name = f"@task{self.tasks}"
         head = f"internal void {name}(ptr %table, i64 %task, ptr %own)"
@@ -81,7 +86,7 @@ class Code(Instructions):
     def each(
         self, count: Index, body: Callable[[Index], None], first: Index = 0, unrolled: int = 1
     ) -> None:
-        """Write the same as a loop."""
+        """Write the same as a loop of this thread."""
         self.loop(count, lambda i, _: body(i + first), unrolled=unrolled)
 
     def lanes(self, kind_bytes: int, elements: int) -> int:
