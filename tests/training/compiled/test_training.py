@@ -683,19 +683,26 @@ def test_numbers_of_many_steps_are_those_of_each(cls, rate):
         np.testing.assert_allclose(row[-1], 1 - now * 0.1, rtol=1e-15)
 
 
-class Differing(mg.SGD):
-    """A formula that gives other numbers for many steps at once."""
+FORMULAS = {
+    "gives other numbers for arrays": lambda rate, t: rate / np.max(t),
+    "compares": lambda rate, t: rate / max(t, 2),
+    "calls a method of int": lambda rate, t: rate / t.bit_length(),
+    "looks up": lambda rate, t: rate / {1: 1.0, 2: 3.0}.get(t, 7.0),
+}
 
-    def scalars(self, rate, t):
-        return (rate / np.max(t),)
 
+@pytest.mark.parametrize("formula", FORMULAS.values(), ids=FORMULAS)
+@pytest.mark.parametrize("assigned", [False, True])
+def test_numbers_are_those_of_single_steps_where_the_formula_needs_them(formula, assigned):
+    class Own(mg.SGD):
+        def scalars(self, rate, t):
+            return (formula(rate, t),)
 
-def test_numbers_are_those_of_single_steps_where_a_formula_needs_them():
-    rule, own = Differing(0.5), mg.SGD(0.5)
-    own.scalars = lambda rate, t: (rate / max(t, 2),)
-    found = [numbers.numbers(each, 0.5, 0, 4, np.float64)[:, 0] for each in (rule, own)]
-    np.testing.assert_allclose(found[0], 0.5 / np.arange(1, 5), rtol=1e-15)
-    np.testing.assert_allclose(found[1], 0.5 / np.array([2, 2, 3, 4]), rtol=1e-15)
+    rule = mg.SGD(0.5) if assigned else Own(0.5)
+    if assigned:
+        rule.scalars = lambda rate, t: (formula(rate, t),)
+    found = numbers.numbers(rule, 0.5, 0, 4, np.float64)[:, 0]
+    np.testing.assert_allclose(found, [formula(0.5, t) for t in (1, 2, 3, 4)], rtol=1e-15)
 
 
 # the cache

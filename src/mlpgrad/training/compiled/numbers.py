@@ -55,20 +55,18 @@ def at_once(optimizer: Optimizer, rates: Any, steps: Array) -> Any:
     Returns None if the formula does not work on arrays, or gives different numbers.
     """
     method: Any = optimizer._direct_scalars
-    function = getattr(method, "__func__", None)
-    if function is None:  # assigned to the object
-        return None
-    names = {**function.__globals__, "math": np}
-    arrays = types.FunctionType(
-        function.__code__, names, closure=function.__closure__, argdefs=function.__defaults__
-    )
     try:
+        function = method.__func__  # there is none if it was assigned to the object
+        names = {**function.__globals__, "math": np}
+        arrays = types.FunctionType(
+            function.__code__, names, closure=function.__closure__, argdefs=function.__defaults__
+        )
         values = arrays(optimizer, rates, steps)
         for place in (0, -1):
             rate, *found = (v[place] if np.ndim(v) else v for v in (rates, *values))
             one = method(float(rate), int(steps[place]))
             if not all(math.isclose(*pair, rel_tol=1e-12) for pair in zip(found, one, strict=True)):
                 return None
-    except (TypeError, ValueError):
+    except Exception:  # whatever a formula for numbers does with arrays
         return None
     return values
