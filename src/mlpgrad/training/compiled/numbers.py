@@ -25,11 +25,11 @@ def numbers(optimizer: Optimizer, rate: Any, first: int, count: int, dtype: Any)
     else:
         rates = scheduled(optimizer, first, count)
         count = len(rates)
-    steps = range(first, first + count)
-    values = at_once(optimizer, rates, np.arange(first + 1.0, first + count + 1.0))
+    start, stop = first + 1, first + count + 1
+    values = at_once(optimizer, rates, np.arange(start, stop, dtype=float))
     if values is None:
-        pairs = zip(np.broadcast_to(rates, count).tolist(), steps, strict=True)
-        each = (optimizer._direct_scalars(rate, step + 1) for rate, step in pairs)
+        single = np.broadcast_to(rates, count).tolist()
+        each = map(optimizer._direct_scalars, single, range(start, stop))
         values = list(zip(*each, strict=True))
     table = np.empty((count, len(values) + 1), dtype)
     for k, value in enumerate((*values, 1 - rates * optimizer.weight_decay)):
