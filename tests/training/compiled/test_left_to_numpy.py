@@ -27,6 +27,7 @@ def into(function):
 
 
 CALLS = {
+    "matmul of vectors|f8 to": (lambda x, y: x.dot(2.0, y), zeros(3, 4), zeros(3, 4)),
     "an assignment to": (lambda x, y: x.__setitem__([0, 2], y[:2]), zeros(4), zeros(4)),
     "dot of more than two axes": (into(np.dot), zeros(2, 3, 4), zeros(4, 5), zeros(2, 3, 5)),
     "matmul of vectors": (into(np.matmul), zeros(2, 3, 4), zeros(4), zeros(2, 3)),
@@ -78,3 +79,17 @@ def test_axes_of_length_one_may_be_left_out():
 
     for by_numpy, ours in compiled(write, x, y):
         np.testing.assert_array_equal(by_numpy, ours)
+
+
+def test_lists_are_read_as_arrays():
+    rng = np.random.default_rng(0)
+    x, y, z, w = rng.normal(size=(3, 4)), np.zeros((3, 2)), np.zeros(3), np.zeros(3)
+
+    def write(x, y, z, w):
+        x.take([3, 1], -1, y, "clip")
+        x.dot([1.0, 2.0, 3.0, 4.0], z)
+        np.vecdot(x[0], [4.0, 3.0, 2.0, 1.0], out=w[0, ...])
+        np.add(w, [1.0, 2.0, 3.0], w)
+
+    for by_numpy, ours in compiled(write, x, y, z, w):
+        np.testing.assert_allclose(ours, by_numpy, rtol=1e-14)

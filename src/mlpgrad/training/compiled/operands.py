@@ -237,7 +237,7 @@ class Reader:
 
     def _dot(self, call: Call) -> Operation:
         """Return a product of matrices, which vectors are seen as."""
-        a, b, out = *call.inputs, call.output
+        a, b, out = *map(np.asarray, call.inputs), call.output
         if max(a.ndim, b.ndim) > 2 or out is None:
             raise NotCoveredError("dot of more than two axes")
         if a.ndim == 1:
@@ -250,8 +250,8 @@ class Reader:
         return self._made(call, *call.inputs)
 
     def _vecdot(self, call: Call) -> Operation:
-        arrays = *call.inputs, call.output
-        a, b, out = (array[None] if call.inputs[0].ndim == 1 else array for array in arrays)
+        arrays: list[Any] = [*map(np.asarray, call.inputs), call.output]
+        a, b, out = (array[None] if arrays[0].ndim == 1 else array for array in arrays)
         return self._made(call._replace(output=out), a, b)
 
     def _add_reduce(self, call: Call) -> Operation:
@@ -283,7 +283,7 @@ class Reader:
         out = call.output
         if axis == -1:  # columns
             table, out = table.T, out.T
-        return self._made(call._replace(output=out), table, places[..., None])
+        return self._made(call._replace(output=out), table, np.asarray(places)[..., None])
 
     def _random(self, call: Call) -> Operation:
         (generator, size, _), out = call.inputs, call.output
