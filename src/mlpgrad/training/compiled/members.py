@@ -115,21 +115,20 @@ class Member:
 
     def show(self, network: Network) -> None:
         """Let the layers hold the last step; those of an ensemble hold its last batch."""
-        layers = [layer for _, layer in walk(network.layers)]
-        for layer, arrays in zip(layers, self._seen, strict=True):
+        for (_, layer), arrays in zip(walk(network.layers), self._seen, strict=True):
             layer._inputs, layer._outputs, layer._delta = arrays
 
     @functools.cached_property
     def _seen(self) -> list[tuple[Array | None, ...]]:
         """The inputs, outputs and deltas of each layer, in the buffers of the compiled step."""
-        if self.several:
-            return [(None, None, None)] * len(self.trial.seen)
         return [tuple(map(self._placed, arrays)) for arrays in self.trial.seen]
 
     def _placed(self, array: Array | None) -> Array | None:
         """Return the array that the compiled step uses instead of one of the recorded step."""
-        buffer = None if array is None else self._buffers.get(id(owner(array)))
-        return array if array is None or buffer is None else view_in(buffer, array)
+        if array is None or self.several:  # each thread has its own
+            return None
+        buffer = self._buffers.get(id(owner(array)))
+        return array if buffer is None else view_in(buffer, array)
 
 
 def _trial(own: Network, batch: Batch, mean: Any) -> Trial:

@@ -159,16 +159,17 @@ class Panels:
         """Write the call of a function that packs some columns of a factor, from a row on."""
         code, matrix, size = self.code, factor.matrix, factor.matrix.size
         lanes, turned = code.width // size, matrix.strides[1] != size
-        few = rows if isinstance(rows, int) and rows < SIDE // size else 0  # less than a square
+        # less than a square; 0 if there are more rows, whose number the function is given
+        few = rows if isinstance(rows, int) and turned and rows < SIDE // size else 0
 
-        def pack(source: Value, stride: Value, end: Value, *count: Value) -> None:
+        def pack(source: Value, stride: Value, end: Value, count: Value) -> None:
             strides = (size, stride) if turned else (stride, size)
             before = matrix._replace(root=source.name, offset=0, strides=strides)
             after = factor.packed._replace(root=end.name)
             if turned:
-                transpose(code, before, after, few or count[0], columns)
+                transpose(code, before, after, few or count, columns)
             else:
-                code.each(few or count[0], lambda i: line(before, after, i))
+                code.each(count, lambda i: line(before, after, i))
 
         def line(before: Operand, after: Operand, i: Index) -> None:
             for at in range(0, columns, lanes):
@@ -177,5 +178,4 @@ class Panels:
 
         name = f"pack_{matrix.kind}_{columns}_{factor.packed.strides[0]}_{turned:d}_{few}"
         source, target = code.at(matrix, start, first), code.at(factor.at(code, to))
-        counts = [] if few else [rows]
-        code.call_shared(name, pack, source, matrix.strides[turned], target, *counts)
+        code.call_shared(name, pack, source, matrix.strides[turned], target, rows)
