@@ -43,6 +43,11 @@ def address(array: Array) -> int:
     return int(array.__array_interface__["data"][0])
 
 
+def addresses(array: Array, count: int, *, shared: bool = False) -> Array:
+    """Return the addresses of the first `count` parts along axis 0, or of all that they share."""
+    return address(array) + np.arange(count) * (0 if shared else array.strides[0])
+
+
 def owner(array: Array) -> Array:
     """Return the array that owns the memory of a view."""
     # recorded views refuse other access to their attributes

@@ -184,8 +184,7 @@ def quotient(x: Value, coefficients: tuple[Sequence[float], Sequence[float]]) ->
 
 
 TRANSCENDENTAL = {f.__name__: f for f in (exp, expm1, log, log1p, ndtr, tanh)}
-INTRINSICS = {"rint": "rint", "absolute": "fabs", "fabs": "fabs"}
-INTRINSICS |= {"copysign": "copysign"}
+INTRINSICS = {"rint": "rint", "absolute": "fabs", "fabs": "fabs", "copysign": "copysign"}
 COMPARISONS = {"equal": "oeq", "not_equal": "une", "greater": "ogt", "less": "olt"}
 COMPARISONS |= {"greater_equal": "oge", "less_equal": "ole"}
 ARITHMETIC = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul}

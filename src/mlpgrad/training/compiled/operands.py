@@ -87,11 +87,6 @@ def collapsed(axes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     return merged
 
 
-def addresses(array: Array, count: int, *, shared: bool = False) -> Array:
-    """Return the addresses of the first `count` parts along axis 0, or of all that they share."""
-    return address(array) + np.arange(count) * (0 if shared else array.strides[0])
-
-
 class Operation(NamedTuple):
     """One call: its kind, the operands that it reads, and the one that it writes."""
 

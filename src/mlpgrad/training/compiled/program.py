@@ -11,19 +11,12 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.memory import address, aligned
+from mlpgrad._core.memory import address, addresses, aligned
 from mlpgrad.training.compiled.elementwise import Elementwise
 from mlpgrad.training.compiled.epoch import write_train
 from mlpgrad.training.compiled.fusing import Group, grouped
 from mlpgrad.training.compiled.machine import compiled, give_way, machine
-from mlpgrad.training.compiled.operands import (
-    NotCoveredError,
-    Operand,
-    Operation,
-    Reader,
-    Tapes,
-    addresses,
-)
+from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Operation, Reader, Tapes
 from mlpgrad.training.compiled.products import matmul, vecdot
 from mlpgrad.training.compiled.rows import argmax, random, take
 from mlpgrad.training.compiled.sharing import BOARD, CLOSED, EACH, GIVE_WAY, THREADS, write_sharing
