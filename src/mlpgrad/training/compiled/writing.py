@@ -146,34 +146,36 @@ class Code(Instructions):
             for number in range(count):
                 carried = body(number, carried) or []
             return carried
+
+        def once(index: Value, *inside: Value) -> tuple[Value, list[Value]]:
+            new = body(index, inside) or []
+            following = index + 1
+            return following.compare("ult", count), [following, *new]
+
+        return self._while(once, [self.index(0), *carried])[1:]
+
+    def repeat(self, body: Callable[[], Value]) -> None:
+        """Write code that is repeated while the flag that it returns is set."""
+        self._while(lambda: (body(), []), [])
+
+    def _while(
+        self, body: Callable[..., tuple[Value, list[Value]]], first: Sequence[Value]
+    ) -> list[Value]:
+        """Write a loop whose body gets values, and returns whether to go on and the new values."""
         self.count += 1
         label, before = f"L{self.count}", self.block
-        first = [self.index(0), *carried]
-        index, *inside = (
-            Value(self, v.kind, v.lanes, f"%{label}_{k}") for k, v in enumerate(first)
-        )
+        inside = [Value(self, v.kind, v.lanes, f"%{label}_{k}") for k, v in enumerate(first)]
         self.do(f"br label %{label}")
         self.label(label)
         at = len(self.lines)
-        new = body(index, inside) or []
-        following = index + 1
-        more = following.compare("ult", count)
+        more, new = body(*inside)
         self.lines[at:at] = [
             f"  {v.name} = phi {v.type} [ {a.name}, %{before} ], [ {b.name}, %{self.block} ]"
-            for v, a, b in zip([index, *inside], first, [following, *new], strict=True)
+            for v, a, b in zip(inside, first, new, strict=True)
         ]
         self.do(f"br {more}, label %{label}, label %{label}e")
         self.label(f"{label}e")
         return new
-
-    def repeat(self, body: Callable[[], Value]) -> None:
-        """Write code that is repeated while the flag that it returns is set."""
-        self.count += 1
-        label = f"R{self.count}"
-        self.do(f"br label %{label}")
-        self.label(label)
-        self.do(f"br {body()}, label %{label}, label %{label}e")
-        self.label(f"{label}e")
 
     def nest(
         self, shape: Sequence[int], body: Callable[..., None], most: int = 0, *indices: Index
