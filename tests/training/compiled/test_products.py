@@ -111,6 +111,7 @@ wide = st.one_of(st.integers(2, 70), st.sampled_from([16, 32, 33, 64, 127]))
 @given(m=wide, k=deep, n=wide, dtype=dtypes, seed=seeds, of=two)
 @example(m=40, k=30, n=50, dtype=np.float64, seed=0, of=("rows", "columns"))
 @example(m=40, k=30, n=50, dtype=np.float32, seed=0, of=("columns", "rows"))
+@example(m=2, k=512 * 513 + 1, n=2, dtype=np.float64, seed=0, of=("plain", "plain"))
 def test_large_products_by_any_number_of_threads(m, k, n, dtype, seed, of):
     rng = np.random.default_rng(seed)
     a, b = matrix(rng, dtype, m, k, of[0]), matrix(rng, dtype, k, n, of[1])
