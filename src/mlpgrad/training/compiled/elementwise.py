@@ -49,7 +49,8 @@ class Elementwise:
         if not self.stored:
             return
         elements = math.prod(self.outer) * self.inner
-        if elements >= TASK and elements * len(self.operations) >= SHARED:
+        much = elements >= TASK and elements * len(self.operations) >= SHARED
+        if much and self.code.shared:
             self._share()
         else:
             self.code.nest(self.outer, self._row, AT_ONCE // -(-self.inner // self.lanes))
