@@ -7,7 +7,7 @@ from scipy.sparse.linalg import aslinearoperator, cg, eigsh, svds
 import mlpgrad as mg
 from mlpgrad.derivatives.modes import set_mode
 from tests.derivatives.cases import every_case, modes, penalised
-from tests.kinds import LOSSES, every_loss, layer_case, loss_case, one_and_many
+from tests.kinds import FEATURES, LOSSES, every_loss, layer_case, loss_case, one_and_many
 
 LIKELIHOODS = {
     *(mg.HalfSquaredError, mg.MeanSquaredError, mg.SoftmaxCrossEntropy, mg.CrossEntropy),
@@ -83,6 +83,43 @@ def test_the_hessian_is_a_matrix_of_differences(case, cls, size):
         expected = (sides[0] - sides[1]) / (2 * h)
         np.testing.assert_allclose(found[..., column], expected, rtol=1e-5, atol=1e-7)
     np.testing.assert_array_equal(found, found.mT)
+
+
+IN_OWN_UNITS = [cls for cls in LOSSES if not (cls.example()[0].classifies or cls.fixed_unit)]
+
+
+@pytest.mark.parametrize("cls", IN_OWN_UNITS)
+@one_and_many
+def test_scaled_targets_have_the_curvature_of_the_scaled_problem(cls, size):
+    plain, x, y = loss_case(cls, size=size)
+    own = 5 + 20 * y
+    options = plain.config() | {"layers": [mg.Dense(FEATURES, plain.out_features)]}
+    model = mg.Sequential(**options | {"target_scaling": "standard"})
+    model.fit_scaling(x, own)
+    model.params = plain.params
+    scaled = (own - own.mean(axis=0)) / own.std(axis=0)
+    for kind in ("hessian", "gauss_newton", *(["fisher"] if cls in LIKELIHOODS else [])):
+        found, expected = (
+            one.curvature(x, target, kind).todense()
+            for one, target in ((model, own), (plain, scaled))
+        )
+        np.testing.assert_allclose(found, expected, atol=1e-10, err_msg=kind)
+
+
+class LogarithmOfTarget(mg.GaussianNLL):
+    """A loss that takes the logarithms of its targets, which must be taken once."""
+
+    def cast(self, target, dtype):
+        return np.log(target).astype(dtype)
+
+
+@pytest.mark.filterwarnings("ignore::mlpgrad.TrainingWarning")
+def test_a_target_is_converted_once():
+    model, x, y = loss_case(mg.GaussianNLL)
+    expected = model.curvature(x, y, "gauss_newton").todense()
+    model.loss = LogarithmOfTarget()
+    found = model.curvature(x, np.exp(y), "gauss_newton").todense()
+    np.testing.assert_allclose(found, expected, atol=1e-8)
 
 
 @every_loss

@@ -207,11 +207,13 @@ class Objective:
         self.network.loss.expected_targets(run_forward(self.network.layers, x, weights))
 
     def _first_delta(self, x: Array, target: Array, weights: Array | None) -> Quantity:
-        """Return dl/d(outputs) as a function of the parameters."""
+        """Return dl/d(outputs) as a function of the parameters, for rows that have been cast."""
+        is_number = target.dtype == self.network.dtype
 
         def first_delta(network: Network) -> Array:
-            network.state = self._state
-            inputs, targets, counts = network.cast(x, target, weights)
+            network.state, dtype = self._state, network.dtype
+            inputs, counts = x.astype(dtype), None if weights is None else weights.astype(dtype)
+            targets = target.astype(dtype) if is_number else target
             with network.same_randomness():
                 prediction = run_forward(network.layers, inputs, counts)
             network._loss._direct_forward(prediction, targets, counts)
