@@ -98,3 +98,26 @@ def test_a_target_that_is_fitted_exactly_leaves_the_other_as_it_is():
     np.testing.assert_allclose(
         model.predict(NEW, std=True).std[:, 0], alone.predict(NEW, std=True).std[:, 0], rtol=1e-4
     )
+
+
+@pytest.mark.parametrize("targets", [1, 2])
+@pytest.mark.parametrize("scaling", [None, "standard"])
+@pytest.mark.parametrize("method", ["laplace", "evidence"])
+def test_a_row_of_weight_0_leaves_no_trace_whatever_its_target(targets, scaling, method):
+    y = np.hstack([Y, X[:, :1] + Y])[:, :targets]
+    model = mg.Sequential(
+        [mg.Dense(3, targets)], loss=mg.MeanSquaredError(), dtype="float64", random_state=0,
+        target_scaling=scaling,
+    )  # fmt: skip
+    without = model.copy()
+    rows = np.vstack([X, X[:1]]), np.vstack([y, np.full((1, targets), 1e9)])
+    weights = np.append(np.ones(60), 0.0)
+    fit = mg.LevenbergMarquardt() if method == "evidence" else mg.LBFGS()
+    model.fit(*rows, sample_weight=weights, optimizer=fit, epochs=60, verbose=0)
+    without.fit(X, y, optimizer=fit, epochs=60, verbose=0)
+    if method == "laplace":
+        model.laplace(*rows, sample_weight=weights)
+        without.laplace(X, y)
+    np.testing.assert_allclose(
+        model.predict(NEW, std=True).std, without.predict(NEW, std=True).std, rtol=1e-6
+    )

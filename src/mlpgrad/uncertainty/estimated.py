@@ -13,7 +13,7 @@ from mlpgrad.losses.squares import squared_error
 from mlpgrad.uncertainty.evidence import most_evident
 from mlpgrad.uncertainty.part import Part
 from mlpgrad.uncertainty.posterior import posterior
-from mlpgrad.uncertainty.residuals import above_rounding
+from mlpgrad.uncertainty.residuals import above_rounding, sizes_of
 
 ROUNDS = 30
 CLOSE = 1e-8
@@ -75,7 +75,7 @@ def estimated(
     rows = x.shape[-2] if weights is None else int(np.count_nonzero(weights))
     several = len(errors) > 1
     if several:
-        errors = above_rounding(errors, np.abs(target).max(axis=-2))
+        errors = above_rounding(errors, sizes_of(target, weights))
     better = errors / errors.mean() if several else np.ones(1)
     for _ in range(ROUNDS):
         shares = better

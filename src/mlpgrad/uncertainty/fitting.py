@@ -12,7 +12,7 @@ from mlpgrad.network.storage import check_memory, lay_out
 from mlpgrad.uncertainty.estimated import Given, estimated
 from mlpgrad.uncertainty.laplace import Laplace
 from mlpgrad.uncertainty.part import Part, begin_of
-from mlpgrad.uncertainty.residuals import ROUNDING, residuals_of
+from mlpgrad.uncertainty.residuals import ROUNDING, residuals_of, sizes_of
 
 COPIES = 4
 """Maximum number of copies of the curvature matrix in memory."""
@@ -57,7 +57,7 @@ def _fit(
     noisy = network.loss.leaves_noise_open
     errors, kurtosis = residuals_of(network, x, target, weights) if noisy else (np.ones(1), 0.0)
     if noisy and noise is None:
-        _check_errors(float(errors.mean()), target)
+        _check_errors(float(errors.mean()), sizes_of(target, weights))
     given = Given(given.prior_precision, noise if noisy else 1.0)
     found = estimated(Part(network, layers), x, target, weights, errors, given)
     return Laplace.from_curvature(
@@ -71,9 +71,9 @@ def _fit(
     )
 
 
-def _check_errors(square: float, target: Array) -> None:
+def _check_errors(square: float, sizes: Array) -> None:
     """Raise ValueError if the residuals are only rounding errors."""
-    if square <= (ROUNDING * float(np.abs(target).max())) ** 2:
+    if square <= (ROUNDING * float(sizes.max())) ** 2:
         raise ValueError(
             "the model fits all targets exactly, so their noise cannot be estimated; pass "
             "noise=, its standard deviation, or stop training earlier"

@@ -33,6 +33,12 @@ def residuals_of(
     return np.asarray(squares), kurtosis_of(errors, weights)
 
 
+def sizes_of(target: Array, weights: Array | None) -> Array:
+    """Return the largest absolute value of each target, `(..., T)`, in rows of nonzero weight."""
+    sizes = np.abs(target) if weights is None else np.abs(target) * (weights > 0)
+    return np.asarray(sizes.max(axis=-2))
+
+
 def above_rounding(squares: Array, sizes: Array) -> Array:
     """Return mean squared residuals `(..., T)`, none of which is smaller than rounding errors.
 
@@ -42,7 +48,7 @@ def above_rounding(squares: Array, sizes: Array) -> Array:
     ----------
     squares : array (..., T)
     sizes : array (T,) or (..., T)
-        The largest absolute value of each target; where it is 0, the residuals of all are taken.
+        The result of `sizes_of`; where it is 0, the residuals of all targets are taken.
     """
     of_all = np.sqrt(squares.mean(axis=-1, keepdims=True))
     least = np.square(ROUNDING * np.where(sizes > 0, sizes, of_all))

@@ -15,7 +15,7 @@ from mlpgrad.training.batches import Batch
 from mlpgrad.training.second_order.cholesky import factorise
 from mlpgrad.training.second_order.evidence import LARGEST, Groups, Misfit, improved
 from mlpgrad.training.second_order.state import State
-from mlpgrad.uncertainty.residuals import above_rounding
+from mlpgrad.uncertainty.residuals import above_rounding, sizes_of
 
 FLAT = 1e-14
 """A slope that is smaller than this, relative to the objective, is rounding error."""
@@ -85,7 +85,7 @@ class Part:
         """The model's own loss, if L divides by shares."""
         if groups is not None and noises_of(own, target) > 1:
             self.loss = self.objective
-            self.sizes = np.abs(own.cast_target(target)).max(axis=-2)
+            self.sizes = sizes_of(own.cast_target(target), weights)
             own.loss = squared_error(np.ones(target.shape[-1]))
             self.objective = Objective(own, x, target, weights, batch_size=batch_size)
         rows = x.shape[-2] if weights is None else np.count_nonzero(weights, axis=(-2, -1))
