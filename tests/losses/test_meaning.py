@@ -115,6 +115,17 @@ def test_other_losses_on_numbers_have_the_normal_density_of_a_given_noise():
         loss.log_density(np.zeros((1, 2)), target, None)
 
 
+@pytest.mark.parametrize("more", [1 + 1e-7, 1.01, 3.0, 1e4])
+def test_counts_that_scatter_more_have_the_negative_binomial_density(more):
+    rate, target = np.array([[0.01], [5.0], [300.0]]), np.array([[0.0], [7.0], [250.0]])
+    found = mg.Poisson().log_density(np.log(rate), target, more * rate)
+    expected = stats.nbinom.logpmf(target, rate / (more - 1), 1 / more)[:, 0]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    counts = np.arange(20_000.0)[:, None]
+    density = np.exp(mg.Poisson().log_density(np.log(rate[1]), counts, more * rate[1]))
+    assert density.sum() == pytest.approx(1, abs=0.1 if more > 100 else 1e-6)
+
+
 # intervals
 
 
@@ -134,6 +145,15 @@ def test_intervals_of_counts_are_those_of_poisson_and_of_negative_binomial_laws(
     np.testing.assert_array_equal([low[0, 2], high[0, 2]], np.quantile(counts, [0.05, 0.95]))
 
 
+@pytest.mark.parametrize("mean", [0.0, 1e-300, 9e8, 2e9, 1e13, 1e38, 1e300])
+@pytest.mark.parametrize("more", [1.0, 4.0])
+def test_intervals_of_any_rate_are_numbers(mean, more):
+    low, high = mg.Poisson().interval(np.array([[mean]]), np.array([[more * mean]]), 0.95)
+    half = 1.96 * np.sqrt(more * mean)
+    bounds = [max(mean - half, 0), mean + half]
+    np.testing.assert_allclose([low.item(), high.item()], bounds, rtol=1e-6, atol=1e-9)
+
+
 def test_a_quantile_loss_gives_the_bounds_of_its_levels_in_order():
     loss = mg.Quantile([0.9, 0.5, 0.1])
     outputs = np.array([[3.0, 2.0, 1.0, 5.0, 6.0, 7.0]])  # the levels of the second target cross
@@ -150,7 +170,17 @@ def test_a_level_that_was_not_trained_is_refused_with_what_fits(levels):
     eval(fix, {"Quantile": mg.Quantile}).predicted_interval(np.zeros((1, 3)), 0.95)
 
 
-# expected probabilities, where logits vary
+# uncertain outputs
+
+
+def test_uncertain_outputs_make_uncertain_numbers():
+    # independent: numbers of outputs that are drawn
+    root = 0.03 * RNG.normal(size=(4, 4))
+    outputs = np.array([0.5, 2.0, -1.0, 3.0])
+    drawn = outputs + RNG.normal(size=(200_000, 4)) @ root.T
+    for loss in (mg.MeanSquaredError(), mg.Poisson(), mg.GaussianNLL()):
+        found = loss.variance_of_numbers(outputs[None], (root @ root.T)[None])
+        np.testing.assert_allclose(found[0], loss.numbers(drawn).var(axis=0), rtol=0.05)
 
 
 @pytest.mark.parametrize(

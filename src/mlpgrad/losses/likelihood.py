@@ -15,6 +15,9 @@ from mlpgrad.losses.base import Loss
 from mlpgrad.losses.curvature import diagonal
 from mlpgrad.losses.meaning import log_mean_exp
 
+MANY = 1e9
+"""Larger counts have a gamma distribution: SciPy's quantiles are NaN there, or never end."""
+
 
 class Poisson(Loss):
     """l = 1/O sum_k (e^y_k - t_k y_k);  dl/dy_k = (e^y_k - t_k) / O
@@ -79,6 +82,10 @@ class Poisson(Loss):
         """The rates, since the variance of a Poisson distribution is its mean."""
         return self.numbers(prediction)
 
+    def variance_of_numbers(self, prediction: Array, covariance: Array) -> Array:
+        """e^2y var y, since the outputs are logarithms of the rates."""
+        return np.asarray(np.exp(2 * prediction) * np.diagonal(covariance, 0, -2, -1))
+
     def averaged(self, predictions: Array) -> Array:
         """Return the logarithm of the mean rate."""
         return np.asarray(log_mean_exp(predictions), predictions.dtype)
@@ -88,23 +95,31 @@ class Poisson(Loss):
         from scipy import stats
 
         tails = (1 - level) / 2, (1 + level) / 2
-        more = variance > mean * (1 + 1e-9)
-        share = np.where(more, mean / variance, 0.5)
+        many = mean > MANY
+        ratio = np.divide(variance, mean, np.ones_like(mean), where=mean > 0)
+        gamma = stats.gamma(np.where(many, mean / ratio, 1.0), scale=ratio)
+        mean = np.where(many, 1.0, mean)
+        more = _exceeds(variance, mean) & ~many
+        share = np.where(more, 1 / ratio, 0.5)
         size = mean * share / (1 - share)
-        wide, narrow = (
-            [law(tail) for tail in tails]
-            for law in (stats.nbinom(size, share).ppf, stats.poisson(mean).ppf)
-        )
-        low, high = (np.where(more, *pair) for pair in zip(wide, narrow, strict=True))
+        conditions = [many, more, np.ones_like(more)]
+        laws = [law.ppf for law in (gamma, stats.nbinom(size, share), stats.poisson(mean))]
+        low, high = (np.select(conditions, [law(tail) for law in laws]) for tail in tails)
         return low, high
 
     def log_density(self, prediction: Array, target: Array, variance: Array | None) -> Array:
-        """t y - e^y - log t!, summed over the targets."""
-        from scipy.special import gammaln
+        """t y - e^y - log t!, summed over the targets; as in `interval` for larger variances."""
+        from scipy.special import betaln, gammaln
 
-        largest = np.finfo(prediction.dtype).max  # else both terms may be infinite
-        terms = np.minimum(target * prediction, largest) - np.exp(prediction)
+        largest, rate = np.finfo(prediction.dtype).max, np.exp(prediction)
+        terms = np.minimum(target * prediction, largest) - rate  # else both may be infinite
         terms -= gammaln(target + 1)
+        if variance is not None:
+            with np.errstate(all="ignore"):  # where the variance is not larger
+                size = rate / (variance / rate - 1)
+                wide = -target * np.log1p(size / rate) - size * np.log1p(rate / size)
+                wide -= betaln(size, target + 1) + np.log(size + target)
+            terms = np.where(_exceeds(variance, rate), wide, terms)
         return np.asarray(terms.sum(axis=-1))
 
     def allocate(self, shape: Shape, dtype: np.dtype[Any]) -> dict[str, Any]:
@@ -118,6 +133,11 @@ class Poisson(Loss):
     @classmethod
     def example(cls) -> tuple[Self, Array, Array]:
         return cls(), np.linspace(-1.3, 1.7, 12).reshape(4, 3), np.arange(12.0).reshape(4, 3) % 5
+
+
+def _exceeds(variance: Array, mean: Array) -> Array:
+    """Return whether a count scatters more than under a Poisson distribution."""
+    return np.asarray(variance > mean * (1 + 1e-9))
 
 
 class GaussianNLL(Loss):
@@ -208,6 +228,9 @@ class GaussianNLL(Loss):
         """The variances, at least `epsilon`."""
         log_variance = self._halves(prediction)[1]
         return np.asarray(np.exp(np.maximum(log_variance, self._least(prediction.dtype))))
+
+    def variance_of_numbers(self, prediction: Array, covariance: Array) -> Array:
+        return self.numbers(super().variance_of_numbers(prediction, covariance))
 
     def averaged(self, predictions: Array) -> Array:
         """Return mean and log variance of the mixture of the distributions.

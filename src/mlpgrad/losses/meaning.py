@@ -84,6 +84,23 @@ class Meaning:
         """
         return prediction
 
+    def variance_of_numbers(self, prediction: Array, covariance: Array) -> Array:
+        """Return the variance of `numbers` under uncertain outputs, to first order.
+
+        Parameters
+        ----------
+        prediction : array (..., B, O)
+            The mean outputs.
+        covariance : array (..., B, O, O)
+            The covariance of the outputs of each sample.
+
+        Returns
+        -------
+        array (..., B, T)
+            By default the variances of the outputs.
+        """
+        return np.diagonal(covariance, 0, -2, -1)
+
     def interval(self, mean: Array, variance: Array, level: float) -> tuple[Array, Array]:
         """Return the central interval that contains a target with probability `level`.
 

@@ -67,7 +67,7 @@ class Law:
         noise, known = self.loss.noise(found), network.uncertainty
         if noise is None and known is not None:
             noise = known.noise_variance(network)
-        open_ = None if covariance is None else np.diagonal(covariance, 0, -2, -1)
+        open_ = None if covariance is None else self.loss.variance_of_numbers(found, covariance)
         if network.scaling_of_targets is not None:
             to_own = network.scaling_of_targets.variance
             noise, open_ = (None if part is None else to_own(part) for part in (noise, open_))

@@ -297,6 +297,33 @@ def test_the_law_belongs_to_the_weights_that_early_stopping_has_put_back():
     assert model.uncertainty.log_evidence.shape == (3,)
 
 
+@pytest.mark.parametrize("size", [None, 2])
+def test_counts_scatter_by_their_law_and_by_the_uncertainty_of_their_rate(size):
+    # independent: rates of weights that are drawn from the posterior
+    rng = np.random.default_rng(0)
+    x, new = rng.normal(size=(40, 1)), np.array([[0.0], [3.0]])
+    counts = rng.poisson(np.exp([3.0, 1.0] + 0.5 * x))
+    model = mg.Sequential(
+        [mg.Dense(1, 2)], loss=mg.Poisson(), dtype="float64", random_state=0, ensemble_size=size
+    )
+    fit(model, 60, x=x, y=counts)
+    one = model if size is None else model.member(1)
+    root = one.uncertainty.factor
+    drawn = one.params + rng.normal(size=(100_000, 4)) @ root.T
+    rates = np.exp(
+        np.einsum("bi,dio->dbo", new, drawn[:, :2].reshape(-1, 1, 2)) + drawn[:, None, 2:]
+    )
+    mean, std = model.predict(new, std=True)
+    np.testing.assert_allclose(std, np.sqrt((rates + (rates - mean) ** 2).mean(axis=0)), rtol=0.1)
+    measured = rng.poisson(rates[:20_000])
+    low, high = model.predict(new, interval=0.9)
+    inside = ((low <= measured) & (measured <= high)).mean(axis=0)
+    assert (abs(inside - 0.9) < 0.05).all()
+    far = np.full((2000, 1), 3.0), measured[:2000, 1]
+    likelihood, model.uncertainty = model.log_likelihood(*far), None
+    assert likelihood > model.log_likelihood(*far) + 0.1
+
+
 def test_classes_have_a_law_of_the_weights_too(tmp_path):
     model = network(outputs=3, loss=mg.SoftmaxCrossEntropy())
     fit(model, 40, y=CLASSES)
