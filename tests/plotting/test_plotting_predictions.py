@@ -351,6 +351,13 @@ def test_ensemble_spread_without_targets(model):
     ]
 
 
+def test_ensemble_spread_of_rates_is_in_the_unit_of_the_counts():
+    model = network(2, 4, 1, loss=mg.Poisson(), size=3)
+    ax = plotting.ensemble_spread(model, X2, RNG.poisson(1.0, size=40), ax=new_axes())
+    rates = np.exp([model.member(i).predict(X2)[:, 0] for i in range(3)])
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), np.sort(rates.mean(axis=0)), rtol=1e-6)
+
+
 def test_ensemble_spread_of_predicted_means():
     model = network(2, 4, 2, loss=mg.GaussianNLL(), size=3)
     y = RNG.normal(scale=0.5, size=40)

@@ -37,7 +37,8 @@ def ensemble_spread(
         The targets; by default nothing is marked.
     output : int, default 0
         The index of the output to draw if the loss is a regression loss; the outputs of
-        GaussianNLL are first the means, then the log variances. Ignored for classes.
+        GaussianNLL are first the means, then the log variances, and those of Poisson are drawn as
+        rates. Ignored for classes.
     ax : matplotlib Axes, optional
         Where to draw; by default the Axes of a new figure.
 
@@ -107,6 +108,8 @@ def _draw_numbers(ax: Any, model: Network, x: Array, y: Any, output: int) -> Non
         raise ValueError(
             f"output expects one of 0 to {last}, got {shown(output)}; outputs are counted from 0"
         )
+    if width == members.shape[-1]:
+        members = model.loss.numbers(members)
     members = members[..., output]
     order = _draw_band(ax, members)
     ax.set_ylabel("prediction")
