@@ -124,5 +124,9 @@ def test_a_variance_that_float64_cannot_hold_is_refused():
     for std in (1e200, 1e-200):
         with pytest.raises(ValueError, match="positive std"):
             mg.Noise(std)
+    with pytest.raises(
+        ValueError, match="Noise: kurtosis expects one number, or one for each of 2"
+    ):
+        mg.Noise([1.0, 2.0], [0.0, 0.0, 0.0])
     with pytest.raises(ValueError, match="Noise: kurtosis expects"):
         mg.Noise(1.0, kurtosis=-0.5)

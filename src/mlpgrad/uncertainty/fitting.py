@@ -55,7 +55,9 @@ def _fit(
         target = scaling.scaled(target)
         noise = None if noise is None else scaling.scaled_variance(np.array(noise)).item()
     noisy = network.loss.leaves_noise_open
-    errors, kurtosis = residuals_of(network, x, target, weights) if noisy else (np.ones(1), 0.0)
+    errors, kurtosis = np.ones(1), np.zeros(1)
+    if noisy:
+        errors, kurtosis = residuals_of(network, x, target, weights)
     if noisy and noise is None:
         _check_errors(float(errors.mean()), sizes_of(target, weights))
     given = Given(given.prior_precision, noise if noisy else 1.0)

@@ -43,11 +43,11 @@ class Laplace(Uncertainty):
         The P parameters: all, or those of the last layer with parameters.
     noise : array (T,) or (E, T), optional
         The standard deviation of the noise, in the scaled units of the training; None for classes.
-    kurtosis : float or array (E,), default 0.0
-        The excess kurtosis of the noise. Where it is above 0, the noise has Student's law with
-        4 + 6 / kurtosis degrees of freedom, whose tails are heavier than those of the normal law.
-        A fit estimates it from the residuals, and keeps 0 where Student's law is not clearly
-        likelier (Schwarz 1978, "Estimating the dimension of a model").
+    kurtosis : float or array (T,), for an ensemble (E,) or (E, T), default 0.0
+        The excess kurtosis of the noise of each target. Where it is above 0, the noise has
+        Student's law with 4 + 6 / kurtosis degrees of freedom, whose tails are heavier than those
+        of the normal law. A fit estimates it from the residuals, and keeps 0 where Student's law is
+        not clearly likelier (Schwarz 1978, "Estimating the dimension of a model").
     prior_precision : float or array (P,), with the ensemble axis in front, default 1.0
         The precision alpha of the prior.
     effective_parameters : float or array (E,), default 0.0
@@ -99,16 +99,22 @@ class Laplace(Uncertainty):
                     f"Laplace: noise expects finite numbers >= 0 of shape (T,) or (E, T), got "
                     f"{arguments.shown(self.noise)}"
                 )
-        given = arguments.numbers(kurtosis, "Laplace: kurtosis", "iuf").astype(np.float64)
-        members = self.factor.shape[:-2]
-        if given.shape not in ((), members) or not (np.isfinite(given) & (given >= 0)).all():
-            raise ValueError(
-                f"Laplace: kurtosis expects a finite number >= 0, or one for each member, got "
-                f"{arguments.shown(kurtosis)}"
-            )
-        self.kurtosis = np.broadcast_to(given, members)
+        self.kurtosis = self._kurtosis_of_each(kurtosis)
         self.prior_precision, self.effective_parameters = prior_precision, effective_parameters
         self.log_evidence, self.checksum = log_evidence, checksum
+
+    def _kurtosis_of_each(self, kurtosis: Any) -> Array:
+        """Return the kurtosis of the noise of each target, `(T,)` or `(E, T)`."""
+        given = arguments.numbers(kurtosis, "Laplace: kurtosis", "iuf").astype(np.float64)
+        members = self.factor.shape[:-2]
+        targets = 1 if self.noise is None else np.atleast_1d(self.noise).shape[-1]
+        each = (*members, targets)
+        if given.shape not in ((), members, each) or not (np.isfinite(given) & (given >= 0)).all():
+            raise ValueError(
+                f"Laplace: kurtosis expects a finite number >= 0, or one for each member or target "
+                f"of the noise, got {arguments.shown(kurtosis)}"
+            )
+        return np.broadcast_to(given if given.shape == each else given[..., None], each)
 
     @classmethod
     def from_curvature(
@@ -118,7 +124,7 @@ class Laplace(Uncertainty):
         *,
         prior_precision: Any,
         noise_variance: Any = None,
-        kurtosis: float = 0.0,
+        kurtosis: Any = 0.0,
         log_likelihood: float | None = None,
         layers: str = "all",
     ) -> Self:
@@ -139,8 +145,8 @@ class Laplace(Uncertainty):
             The precision of each weight in the prior, positive.
         noise_variance : float or array (T,), optional
             The variance of numeric targets, in the scaled units of the training.
-        kurtosis : float, default 0.0
-            The excess kurtosis of the noise.
+        kurtosis : float or array (T,), default 0.0
+            The excess kurtosis of the noise of each target.
         log_likelihood : float, optional
             The log probability of all training targets at these weights, for `log_evidence`.
         layers : "all" or "last", default "all"
@@ -208,7 +214,7 @@ class Laplace(Uncertainty):
     def noise_kurtosis(self, network: Network) -> Array | None:
         if not self.kurtosis.any():
             return None
-        return np.asarray(self.kurtosis[:, None, None] if network.lead else self.kurtosis)
+        return np.asarray(self.kurtosis[:, None] if network.lead else self.kurtosis)
 
     def output_covariance(self, network: Network, x: Array) -> Array:
         part, x = Part(network, self.layers), np.asarray(x, network.dtype)

@@ -31,9 +31,10 @@ class Noise(Uncertainty):
     std : float or sequence of float
         The standard deviation of the noise, positive, in the units of the target: one number for
         all targets of a sample, or one for each. Its square must be a float64 number.
-    kurtosis : float, default 0.0
-        The excess kurtosis of the noise. If it is above 0, the noise has Student's law with
-        4 + 6 / kurtosis degrees of freedom, whose tails are heavier than those of the normal law.
+    kurtosis : float or sequence of float, default 0.0
+        The excess kurtosis of the noise of all targets, or of each. If it is above 0, the noise has
+        Student's law with 4 + 6 / kurtosis degrees of freedom, whose tails are heavier than those
+        of the normal law.
 
     Raises
     ------
@@ -51,7 +52,7 @@ class Noise(Uncertainty):
     Estimate(mean=array([[5.]], dtype=float32), std=array([[3.]], dtype=float32))
     """
 
-    def __init__(self, std: Any, kurtosis: float = 0.0) -> None:
+    def __init__(self, std: Any, kurtosis: Any = 0.0) -> None:
         found = np.atleast_1d(arguments.numbers(std, "Noise: std", "biuf").astype(np.float64))
         with np.errstate(over="ignore", under="ignore"):
             squares = np.square(found)
@@ -60,8 +61,16 @@ class Noise(Uncertainty):
             raise ValueError(
                 f"Noise expects a positive std, or one for each target, got {arguments.shown(std)}"
             )
-        self.std = float(found[0]) if len(found) == 1 else tuple(map(float, found))
-        self.kurtosis = arguments.number(kurtosis, "Noise: kurtosis", 0, 1e100)
+        self.std = _one_or_each(found)
+        each = np.atleast_1d(arguments.numbers(kurtosis, "Noise: kurtosis", "iuf"))
+        for number in each.ravel():
+            arguments.number(number, "Noise: kurtosis", 0, 1e100)
+        if each.shape not in ((1,), found.shape):
+            raise ValueError(
+                f"Noise: kurtosis expects one number, or one for each of {len(found)} std, got "
+                f"{arguments.shown(kurtosis)}"
+            )
+        self.kurtosis = _one_or_each(each)
 
     @classmethod
     def fit(cls, model: Network, x: Any, y: Any, *, samples: int | None = None) -> Self:
@@ -100,7 +109,8 @@ class Noise(Uncertainty):
             target = network.loss.cast(target, np.dtype(np.float64))
         errors = found.reshape(-1, *found.shape[-2:]) - target
         std = np.array([_likeliest(errors[..., k]) for k in range(errors.shape[-1])])
-        return cls(std, _kurtosis(errors.mean(axis=0), std))
+        kurtosis = _kurtosis(errors.mean(axis=0), std)
+        return cls(std, kurtosis if kurtosis.any() else 0.0)
 
     def check(self, network: Network) -> None:
         targets = network.loss.target_features(network.out_features or 1)
@@ -111,7 +121,7 @@ class Noise(Uncertainty):
             )
 
     def noise_kurtosis(self, network: Network) -> Array | None:
-        return np.array([self.kurtosis]) if self.kurtosis else None
+        return np.atleast_1d(self.kurtosis) if np.any(self.kurtosis) else None
 
     def noise_variance(self, network: Network) -> Array:
         variance = np.asarray(np.square(np.atleast_1d(self.std)))
@@ -127,14 +137,18 @@ def _check_loss(network: Network) -> None:
         raise TypeError(f"Noise expects a loss on numbers without noise, got {loss!r}: {what}")
 
 
-def _kurtosis(errors: Array, std: Array) -> float:
-    """Return the excess kurtosis of noise in errors `(B, T)` of the mean of several networks.
+def _one_or_each(numbers: Array) -> Any:
+    """Return a number, or a tuple of several."""
+    return float(numbers[0]) if len(numbers) == 1 else tuple(map(float, numbers))
+
+
+def _kurtosis(errors: Array, std: Array) -> Array:
+    """Return the excess kurtosis of the noise of each target, `(T,)`, from the errors of a mean.
 
     The other part of the errors is taken as normal: see `tails` for how kurtosis adds up.
     """
-    found = kurtosis_of(errors, None)
     parts = np.square(errors).mean(axis=0) / np.square(std)
-    return float(min(found * np.square(parts).mean(), LARGEST))
+    return np.asarray(np.minimum(kurtosis_of(errors, None) * np.square(parts), LARGEST))
 
 
 def _likeliest(errors: Array) -> float:

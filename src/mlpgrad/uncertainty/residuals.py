@@ -14,10 +14,8 @@ ROUNDING = float(np.finfo(np.float32).eps)
 
 def residuals_of(
     network: Network, x: Array, target: Array, weights: Array | None
-) -> tuple[Array, float]:
-    """Return the mean squared residual of each target, `(T,)`, and the residuals' kurtosis.
-
-    The excess kurtosis is that of all targets together: see `tails`.
+) -> tuple[Array, Array]:
+    """Return the mean squared residual and the excess kurtosis of each target, `(T,)`.
 
     Parameters
     ----------

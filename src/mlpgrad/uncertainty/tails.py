@@ -19,8 +19,8 @@ SMALLEST, LARGEST = 0.01, 60.0
 """Bounds of an excess kurtosis: 604 and 4.1 degrees of freedom."""
 
 
-def kurtosis_of(errors: Array, weights: Array | None) -> float:
-    """Return the excess kurtosis of the likeliest Student law; 0 for the normal law.
+def kurtosis_of(errors: Array, weights: Array | None) -> Array:
+    """Return the excess kurtosis of each target's likeliest Student law, `(T,)`; 0 if it is normal.
 
     Student's law is preferred only if its log-likelihood exceeds that of the normal law by
     1/2 log n for n errors, the price of its additional parameter: Schwarz 1978, "Estimating the
@@ -33,15 +33,18 @@ def kurtosis_of(errors: Array, weights: Array | None) -> float:
     weights : array (n, 1) or None
         Weights of the rows; None if all rows count alike.
     """
+    one = np.ones(len(errors)) if weights is None else weights[:, 0] / weights[weights > 0].mean()
+    return np.array([_kurtosis_of_one(column, one) for column in errors.T])
+
+
+def _kurtosis_of_one(errors: Array, counted: Array) -> float:
+    """Return the excess kurtosis of one target, for weights whose nonzero ones have a mean of 1."""
     from scipy.optimize import minimize_scalar
 
-    counted = (
-        np.ones((len(errors), 1)) if weights is None else weights / weights[weights > 0].mean()
-    )
-    squares = np.average(np.square(errors), axis=0, weights=counted[:, 0])
-    if not (squares > 0).all() or not np.isfinite(squares).all():
+    square = np.average(np.square(errors), weights=counted)
+    if not (square > 0 and np.isfinite(square)):
         return 0.0
-    errors, one = errors / np.sqrt(squares), np.ones(1)
+    errors, one = errors / np.sqrt(square), np.ones(1)
 
     def surprise(kurtosis: float) -> float:
         return -float((counted * log_density(errors, one, np.array(kurtosis))).sum())
@@ -49,7 +52,7 @@ def kurtosis_of(errors: Array, weights: Array | None) -> float:
     bounds = math.log(SMALLEST), math.log(LARGEST)
     best = minimize_scalar(lambda log: surprise(math.exp(log)), bounds=bounds)
     gained = surprise(0.0) - float(best.fun)
-    number = float(np.count_nonzero(counted)) * errors.shape[-1]
+    number = np.count_nonzero(counted)
     return float(math.exp(best.x)) if gained > 0.5 * math.log(number) else 0.0
 
 

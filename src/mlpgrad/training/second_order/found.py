@@ -52,7 +52,7 @@ def _of_member(
     misfit, beta = part.misfit(state, 0, part.squares(state)), float(state.beta[member])
     objective = part.objective
     rows = objective.network.cast(objective.x, objective.target, objective.weights)
-    kurtosis = residuals_of(objective.network, *rows)[1] if misfit.noisy else 0.0
+    kurtosis = residuals_of(objective.network, *rows)[1] if misfit.noisy else np.zeros(1)
     return Laplace.from_curvature(
         network,
         beta * part.scale[0] * matrix[0],
