@@ -70,6 +70,17 @@ def test_what_has_no_such_guess_is_measured_as_before():
     assert set(regression().evaluate(X, NUMBERS, metrics=[])) == {"loss"}
 
 
+def test_quantiles_without_the_median_are_evaluated_by_their_loss():
+    model = mg.Sequential(
+        [mg.Dense(3, 2)], loss=mg.Quantile([0.1, 0.9]), random_state=0, ensemble_size=2
+    )
+    assert set(model.evaluate(X, NUMBERS[:, 0])) == {"loss", "ensemble_loss"}
+    fold = {"folds": True, "optimizer": mg.Adam(0.1), "epochs": 2, "verbose": 0}
+    assert set(model.fit(X, NUMBERS[:, 0], **fold).oof_scores) == {"loss"}
+    with pytest.raises(TypeError, match="add the level"):
+        model.evaluate(X, NUMBERS[:, 0], metrics=[mg.R2()])
+
+
 @every(LOSSES)
 def test_every_loss_is_evaluated_with_what_it_defines(cls):
     model, x, target = loss_case(cls)

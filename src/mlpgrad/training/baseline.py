@@ -51,11 +51,19 @@ def usual_metrics(network: Network, target: Array) -> list[Metric]:
     sample = np.zeros((1, outputs), network.dtype)
     if not loss.classifies:
         plain = network.dtype.kind == "f" and target.shape[-2] > 1
-        return [R2()] if plain and loss.numbers(sample).shape[-1] == target.shape[-1] else []
+        return [R2()] if plain and _predicts(loss, sample) == target.shape[-1] else []
     one_each = loss.classes(sample).ndim == 1
     if not one_each or outputs > MOST_CLASSES:
         return [Accuracy()]
     return [Accuracy(), _BaselineAccuracy(max(outputs, 2))]
+
+
+def _predicts(loss: Loss, outputs: Array) -> int:
+    """Return the number of targets that a loss predicts from outputs; 0 if it predicts none."""
+    try:
+        return int(loss.numbers(outputs).shape[-1])
+    except TypeError:  # such as the levels of Quantile without the median
+        return 0
 
 
 def baselines(network: Network, validation: Batch | None) -> dict[str, str]:
