@@ -260,6 +260,21 @@ def test_the_likelihood_of_a_mixture_is_the_mean_of_densities(size):
     assert model.log_likelihood(X, Y, sample_weight=weights) == pytest.approx(expected)
 
 
+def test_members_are_judged_together_by_the_same_targets_and_weights():
+    model = trained(mg.GaussianNLL(), outputs=2)
+    weights = np.arange(80.0)
+    expected = model.log_likelihood(X, Y, sample_weight=weights)
+    for_each = np.stack([Y] * 4), np.stack([weights] * 4)
+    found = model.log_likelihood(X, for_each[0], sample_weight=for_each[1])
+    assert found == pytest.approx(expected)
+    for_each[1][2] *= weights
+    with pytest.raises(ValueError, match=r"weights that are the same .* model\.member\(i\)"):
+        model.log_likelihood(X, Y, sample_weight=for_each[1])
+    for_each[0][1] += 1
+    with pytest.raises(ValueError, match=r"targets that are the same"):
+        model.log_likelihood(X, for_each[0])
+
+
 def test_a_margin_is_no_probability():
     model = trained(mg.Hinge(), POINTS, LABELS)
     with pytest.raises(TypeError, match="Hinge does not define probabilities"):

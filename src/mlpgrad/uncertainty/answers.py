@@ -14,7 +14,7 @@ from mlpgrad.network.network import Network
 from mlpgrad.uncertainty.estimated import Given
 from mlpgrad.uncertainty.fitting import fit_laplace
 from mlpgrad.uncertainty.laplace import Laplace
-from mlpgrad.uncertainty.law import Law, expected_outputs
+from mlpgrad.uncertainty.law import Law, expected_outputs, shared
 from mlpgrad.uncertainty.results import Estimate, Interval
 
 
@@ -233,7 +233,7 @@ class Answers(Network):
         Parameters
         ----------
         x, y, sample_weight
-            As for `evaluate`; the mean is weighted.
+            As for `evaluate`; the mean is weighted. Members share targets and weights.
         samples : int, optional
             MC dropout, as for `predict`.
 
@@ -242,7 +242,8 @@ class Answers(Network):
         TypeError
             If the loss defines neither probabilities nor numbers.
         ValueError
-            If the noise of the targets is not known: see `predict`.
+            If the noise of the targets is not known: see `predict`; if targets or weights differ
+            between members.
 
         Examples
         --------
@@ -255,6 +256,7 @@ class Answers(Network):
         with self.reading() as network:
             network.check_fitted()
             x, target, weights = network.checked(x, y, sample_weight)
+            target, weights = shared(target, "targets"), shared(weights, "weights")
             law = Law(network, x, samples)
             if network.loss.classifies:
                 network.loss.probabilities(law.outputs[:1])  # raises TypeError if there are none

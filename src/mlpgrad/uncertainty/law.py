@@ -183,3 +183,15 @@ def ways(network: Network, *, of_mean: bool) -> str:
     found.append("train with GaussianNLL(), which predicts the noise")
     found.append("set model.uncertainty = mg.Noise.fit(model, x, y), on rows not trained on")
     return f"{', '.join(found[:-1])}, or {found[-1]}"
+
+
+def shared(array: Any, what: str) -> Any:
+    """Return the part of an array that is common to all members."""
+    if array is None or array.ndim == 2:
+        return array
+    if not (array == array[0]).all():
+        raise ValueError(
+            f"log_likelihood judges the members together, so it expects {what} that are the same "
+            f"for all, got others for each; call model.member(i).log_likelihood for each"
+        )
+    return array[0]

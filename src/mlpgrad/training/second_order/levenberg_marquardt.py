@@ -107,8 +107,8 @@ class LevenbergMarquardt(Method):
 
     The history has `mu`, and with "bayes" `effective_parameters` (gamma, the number of parameters
     determined by the data), `noise` (its standard deviation, for squared errors; for several
-    targets the root of their mean variance) and `log_evidence`, by which networks trained on the
-    same data can be compared. The loss is the model's own.
+    targets the root of their mean variance; in scaled units, as the loss) and `log_evidence`, by
+    which networks trained on the same data can be compared. The loss is the model's own.
 
     After a training with "bayes", `model.uncertainty` is the normal approximation of the posterior
     of the weights (`mlpgrad.uncertainty.Laplace`). `predict(x, std=True)`, intervals and
