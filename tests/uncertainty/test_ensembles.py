@@ -271,8 +271,10 @@ def test_members_are_judged_together_by_the_same_targets_and_weights():
     with pytest.raises(ValueError, match=r"weights that are the same .* model\.member\(i\)"):
         model.log_likelihood(X, Y, sample_weight=for_each[1])
     for_each[0][1] += 1
-    with pytest.raises(ValueError, match=r"targets that are the same"):
+    with pytest.raises(ValueError, match="targets that are the same"):
         model.log_likelihood(X, for_each[0])
+    with pytest.raises(ValueError, match="targets that are the same"):
+        mg.Noise.fit(trained(mg.MeanSquaredError()), X, for_each[0])
 
 
 def test_a_margin_is_no_probability():

@@ -191,7 +191,7 @@ def shared(array: Any, what: str) -> Any:
         return array
     if not (array == array[0]).all():
         raise ValueError(
-            f"log_likelihood judges the members together, so it expects {what} that are the same "
-            f"for all, got others for each; call model.member(i).log_likelihood for each"
+            f"the members of an ensemble are judged together, by {what} that are the same for all, "
+            f"got others for each; judge model.member(i) alone"
         )
     return array[0]

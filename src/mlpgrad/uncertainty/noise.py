@@ -9,7 +9,7 @@ import numpy as np
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.network.uncertain import Uncertainty
-from mlpgrad.uncertainty.law import outputs
+from mlpgrad.uncertainty.law import outputs, shared
 from mlpgrad.uncertainty.tails import LARGEST, kurtosis_of
 
 if TYPE_CHECKING:
@@ -99,14 +99,14 @@ class Noise(Uncertainty):
         TypeError
             If the loss predicts classes or its own noise.
         ValueError
-            If all errors are 0.
+            If all errors are 0, or targets differ between the members of an ensemble.
         """
         with model.reading() as network:
             x, target, _ = network.checked(x, y, None)
             _check_loss(network)
             network.check_fitted()
             found = network.loss.numbers(network.in_own_unit(outputs(network, x, samples)))
-            target = network.loss.cast(target, np.dtype(np.float64))
+            target = network.loss.cast(shared(target, "targets"), np.dtype(np.float64))
         errors = found.reshape(-1, *found.shape[-2:]) - target
         std = np.array([_likeliest(errors[..., k]) for k in range(errors.shape[-1])])
         kurtosis = _kurtosis(errors.mean(axis=0), std)
