@@ -27,8 +27,8 @@ class Differentiable(FirstOrder):
         """Multiply the Hessian of the objective by a vector, exact to rounding.
 
         The Hessian is with respect to the parameters. The product is computed from one complex
-        gradient, which takes the time of three to five real ones. For many products at the same
-        parameters, see `curvature`.
+        gradient, which takes the time of three to five gradients in float64. For many products at
+        the same parameters, see `curvature`.
 
         Parameters
         ----------
