@@ -72,6 +72,33 @@ def test_a_noise_is_positive(std):
         mg.Noise(std)
 
 
+@pytest.mark.parametrize(
+    ("loss", "outputs", "y", "message"),
+    [
+        (mg.GaussianNLL(), 2, [1.0, 0.0], "it predicts the noise itself"),
+        (mg.Poisson(), 1, [1.0, 0.0], "it predicts the noise itself"),
+        (mg.SoftmaxCrossEntropy(), 3, [1, 0], "its targets are classes"),
+        (mg.SigmoidCrossEntropy(), 1, [1, 0], "its targets are classes"),
+    ],
+    ids=["GaussianNLL", "Poisson", "SoftmaxCrossEntropy", "SigmoidCrossEntropy"],
+)
+def test_a_loss_that_has_a_law_of_its_own_has_no_other_noise(loss, outputs, y, message, tmp_path):
+    # its kurtosis would be used, and its standard deviation not
+    model = mg.Sequential([mg.Dense(2, outputs)], loss=loss, random_state=0)
+    known = model.log_likelihood(X[:2], y)
+    model.uncertainty = mg.Noise(50.0, kurtosis=3.0)
+    calls = [
+        lambda: model.log_likelihood(X[:2], y),
+        lambda: model.predict_proba(X) if loss.classifies else model.predict(X, std=True),
+        lambda: model.save(tmp_path / "model.npz"),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match=f"{message}; leave model.uncertainty at None"):
+            call()
+    model.uncertainty = None
+    assert model.log_likelihood(X[:2], y) == known
+
+
 def test_what_does_not_belong_together_is_refused():
     model = network()
     with pytest.raises(TypeError, match="uncertainty expects"):

@@ -113,6 +113,7 @@ class Noise(Uncertainty):
         return cls(std, kurtosis if kurtosis.any() else 0.0)
 
     def check(self, network: Network) -> None:
+        _check_loss(network)
         targets = network.loss.target_features(network.out_features or 1)
         if np.size(self.std) not in (1, targets):
             raise ValueError(
@@ -134,7 +135,10 @@ def _check_loss(network: Network) -> None:
     loss = network.loss
     if loss.classifies or loss.noise(np.zeros((1, network.out_features or 1))) is not None:
         what = "its targets are classes" if loss.classifies else "it predicts the noise itself"
-        raise TypeError(f"Noise expects a loss on numbers without noise, got {loss!r}: {what}")
+        raise TypeError(
+            f"Noise expects a loss on numbers without noise, got {loss!r}: {what}; leave "
+            f"model.uncertainty at None"
+        )
 
 
 def _one_or_each(numbers: Array) -> Any:
