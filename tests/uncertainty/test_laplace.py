@@ -386,6 +386,8 @@ def test_a_fit_changes_neither_weights_nor_later_training():
         (mg.GaussianNLL(), 2, "it predicts the noise itself"),
         (mg.Poisson(), 1, "it predicts the noise itself"),
         (mg.Hinge(), 1, "train with one of these"),
+        (mg.SigmoidFocal(), 1, "train with one of these"),
+        (mg.SoftmaxFocal(), 2, "train with one of these"),
     ],
     ids=repr,
 )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
 from mlpgrad.network.storage import check_memory, lay_out
 from mlpgrad.uncertainty.estimated import Given, estimated
@@ -90,7 +91,8 @@ def _check_loss(network: Network, given: Given) -> None:
             f"noise expects a model with a single numeric target, got {loss!r} and {outputs} "
             "outputs; leave it out"
         )
-    if loss.leaves_noise_open or (loss.classifies and loss.expects_logits):
+    has_curvature = type(loss).curvature_root is not Loss.curvature_root
+    if has_curvature and (loss.leaves_noise_open or (loss.classifies and loss.expects_logits)):
         return
     says = loss.noise(np.zeros((1, network.out_features or 1))) is not None
     fix = "it predicts the noise itself: train an ensemble of it (ensemble_size=5)"
