@@ -172,6 +172,25 @@ def test_rows_that_do_not_fit_the_model_are_refused_by_place(capsys, tmp_path):
     assert run(capsys, "predict", MODEL, "new.csv")[0] == 0
 
 
+def test_what_missing_names_is_a_gap_for_the_model_and_its_encoder(capsys, tmp_path):
+    names = ["NA", "null", "-", "EU"]
+    rows = [f"{names[i % 4]},{i % 7}.5,{i}.5" for i in range(80)]
+    (tmp_path / "t.csv").write_text("region,a,y\n" + "\n".join(rows))
+    run(capsys, "train", "t.csv", *SHORT, "--missing", ",-")
+    encoder = mg.load(MODEL).encoder
+    levels = [name for name in encoder.feature_names_out() if name.startswith("region")]
+    assert levels == ["region=EU", "region=NA", "region=null", "region=missing"]
+    (tmp_path / "new.csv").write_text("region,a\n" + "".join(f"{n},1.5\n" for n in (*names, "")))
+    printed = np.array(run(capsys, "predict", MODEL, "new.csv")[1].split()[1:], float)
+    table = {"region": [*names, None], "a": [1.5] * 5}
+    np.testing.assert_allclose(printed, mg.load(MODEL).predict(table).ravel(), rtol=1e-6)
+    assert printed[2] == pytest.approx(printed[4])
+    others = np.delete(printed, 4)
+    assert np.abs(np.subtract.outer(others, others)[np.triu_indices(4, 1)]).min() > 1e-3
+    explained = run(capsys, "explain", "t.csv", "--text", "--missing", ",-")[1]
+    assert "Dense(5, 2, " in explained  # four features of the region and one number
+
+
 def test_info_tells_what_a_model_is(capsys, tmp_path):
     rows = "".join(f"{i},{i % 7}.5,{['x', 'y'][i % 2]},${i}\n" for i in range(60))
     (tmp_path / "t.csv").write_text("id,a,kind,price\n" + rows)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlpgrad.cli.columns import CATEGORIES, LEFT_OUT, NUMBERS, Decided
+from mlpgrad.cli.text import missing_texts
 
 if TYPE_CHECKING:
     from mlpgrad.tables import TableEncoder
@@ -15,8 +17,11 @@ if TYPE_CHECKING:
 SHOWN = 5
 
 
-def encoder_of(columns: dict[str, Decided]) -> TableEncoder:
-    """Return an encoder for the columns that are used, with the default encodings."""
+def encoder_of(columns: dict[str, Decided], options: argparse.Namespace) -> TableEncoder:
+    """Return an encoder for the columns that are used, with the default encodings.
+
+    It takes the same texts for gaps as the command, so that all other texts are levels.
+    """
     from mlpgrad.tables import OneHot, Standard, TableEncoder
 
     return TableEncoder(
@@ -24,7 +29,8 @@ def encoder_of(columns: dict[str, Decided]) -> TableEncoder:
             name: Standard() if column.kind == NUMBERS else OneHot()
             for name, column in columns.items()
             if column.kind != LEFT_OUT
-        }
+        },
+        missing=missing_texts(options).split(","),
     )
 
 

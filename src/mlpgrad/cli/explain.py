@@ -69,7 +69,7 @@ def _of_lecture(options: argparse.Namespace) -> Explanation:
     import mlpgrad as mg
 
     data = load_data(options)
-    x: Any = encoder_of(data.columns).fit_transform(data.x) if data.columns else data.x
+    x: Any = encoder_of(data.columns, options).fit_transform(data.x) if data.columns else data.x
     x = standardize(x) if data.scaled and not data.columns else x
     labels = data.target.y
     if data.target.classes:

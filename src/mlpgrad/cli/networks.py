@@ -25,7 +25,7 @@ def build_model(data: Data, options: argparse.Namespace) -> Sequential:
 
     classes = data.target.classes
     outputs = len(classes) if len(classes) > 2 else 1
-    encoder = encoder_of(data.columns).plan(data.x) if data.columns else None
+    encoder = encoder_of(data.columns, options).plan(data.x) if data.columns else None
     features = data.x.shape[1] if encoder is None else encoder.width
     layers: list[mg.Layer] = []
     if encoder is None and data.scaled:
