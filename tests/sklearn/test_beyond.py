@@ -1,5 +1,8 @@
 """Options of the pair that scikit-learn's does not have; for defaults see test_dropin.py."""
 
+import ast
+import re
+
 import numpy as np
 import pytest
 
@@ -275,6 +278,25 @@ def test_members_differ_where_there_are_no_data():
     found = regressor(n_members=5).fit(x, x[:, 0] ** 2)
     inside, outside = found.predict_std([[0.5]]), found.predict_std([[4.0]])
     assert outside > 5 * inside
+
+
+def test_advice_about_uncertainty_works_in_the_words_of_the_estimator():
+    X, y = PATIENTS, PROGRESS
+    with pytest.raises(ValueError, match="is known, got") as caught:
+        regressor(dropout=0.1, max_iter=2).fit(X, y).predict_std(X)
+    advice = str(caught.value).partition("; ")[2]
+    assert not re.search(r"ensemble_size|GaussianNLL|(?<![.\w])model\.", advice)
+    calls = re.findall(r"(?:call|set) (.+?\))(?:,|$)", advice)
+    assert len(calls) == 3
+    for call in calls:
+        estimator = regressor(dropout=0.1, max_iter=2).fit(X, y)
+        exec(call, {"estimator": estimator, "X": X, "y": y, "mg": mg})
+        assert "samples" in call or (estimator.predict_std(X) > 0).all()
+    options = re.findall(r"(n_members|loss)=([\w']+)", advice)
+    assert len(options) == 2
+    for name, value in options:
+        found = regressor(**{name: ast.literal_eval(value)}, max_iter=2).fit(X, y)
+        assert (found.predict_std(X) > 0).all()
 
 
 # callbacks

@@ -105,6 +105,20 @@ def test_errors_name_the_options_of_the_estimator():
     found = regressor().fit(PATIENTS, PROGRESS)
     with pytest.raises(ValueError, match=r"coverage expects a number in \(0, 1\)"):
         found.predict_interval(PATIENTS, coverage=2)
+    with pytest.raises(ValueError, match=r"differ from row to row$"):
+        classifier().fit(pd.DataFrame({"same": [1] * 150}), NAMES)
+    with pytest.raises(TypeError, match=r"such as X\['day'\]\.dt\.year"):
+        classifier().fit(FLOWERS.assign(day=pd.Timestamp("2020-01-01")), NAMES)
+
+
+@pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names")
+def test_an_array_in_place_of_a_frame_is_told_what_to_give():
+    named = regressor().fit(PATIENTS, PROGRESS)
+    with pytest.raises(ValueError, match=r"an array has no names: give a DataFrame$"):
+        named.predict(PATIENTS.to_numpy())
+    nameless = regressor().fit(PATIENTS.to_numpy(), PROGRESS)
+    with pytest.raises(ValueError, match=r"pass X\.to_numpy\(\)$"):
+        nameless.predict(PATIENTS)
 
 
 def test_inspection_calibration_stacking_and_learning_curves():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,34 +14,44 @@ from mlpgrad._core.conversion import converted
 from mlpgrad._core.frames import columns_of, is_frame
 
 _DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
-_LEFT_OUT = re.compile(r"with columns=\{(.+?): None\}")
-_CATEGORIES = re.compile(r"write columns=\{(.+?): OneHot\(\)\}")
-_INTERVAL = re.compile(r"\binterval(?==| expects)")
-_GAP = re.compile(r"mark it as missing with missing=\[.*?\]")
+_ON_FRAMES = (
+    (r"with columns=\{(.+?): None\}", r"with X.drop(columns=[\1])"),
+    (r"write columns=\{(.+?): OneHot\(\)\}", r"write X[\1] = X[\1].astype('category')"),
+    (r"mark it as missing with missing=\[.*?\]", "make it None, a missing value"),
+    (r", or say how to encode one with columns=", ""),
+    (r"(give a DataFrame), or a dict of columns", r"\1"),
+    (r"\btable(?=\[|\.)", "X"),
+)
+_ON_UNCERTAINTY = (
+    (r"\binterval(?==| expects)", "coverage"),
+    (r"ensemble_size=", "n_members="),
+    (r"train with GaussianNLL\(\)", "train with loss='gaussian_nll'"),
+    (r"give samples=100", "call estimator.model_.predict(X, std=True, samples=100)"),
+    (r"\bmodel\.(laplace|uncertainty)\b", r"estimator.model_.\1"),
+    (r"\(model, x, y\)", "(estimator.model_, X, y)"),
+    (r"\(x, y\)", "(X, y)"),
+)
 
 
-@contextmanager
-def advising_on_frames() -> Iterator[None]:
+def advising_on_frames() -> AbstractContextManager[None]:
     """Rewrite advice about encoder options, which an estimator does not have, for data frames."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        given = str(error)
-        message = _LEFT_OUT.sub(r"with X.drop(columns=[\1])", given)
-        message = _CATEGORIES.sub(r"write X[\1] = X[\1].astype('category')", message)
-        message = _GAP.sub("make it None, a missing value", message)
-        if message == given:
-            raise
-        raise type(error)(message) from error
+    return _rewriting(_ON_FRAMES)
+
+
+def advising_on_uncertainty() -> AbstractContextManager[None]:
+    """Rewrite advice about a network's uncertainty for `predict_std` and `predict_interval`."""
+    return _rewriting(_ON_UNCERTAINTY)
 
 
 @contextmanager
-def advising_on_coverage() -> Iterator[None]:
-    """Rewrite errors about the `interval` of a network's `predict` for `predict_interval`."""
+def _rewriting(rules: Iterable[tuple[str, str]]) -> Iterator[None]:
+    """Raise errors with messages in which patterns are replaced."""
     try:
         yield
     except (TypeError, ValueError) as error:
-        message = _INTERVAL.sub("coverage", str(error))
+        message = str(error)
+        for pattern, replacement in rules:
+            message = re.sub(pattern, replacement, message)
         if message == str(error):
             raise
         raise type(error)(message) from error

@@ -13,7 +13,7 @@ from sklearn.utils import check_array, column_or_1d
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses import HalfSquaredError
 from mlpgrad.losses.base import Loss
-from mlpgrad.sklearn.advice import advising_on_coverage, advising_on_frames, refuse_dates
+from mlpgrad.sklearn.advice import advising_on_frames, advising_on_uncertainty, refuse_dates
 from mlpgrad.sklearn.candidates import Table
 from mlpgrad.sklearn.documentation import documented
 from mlpgrad.sklearn.tabular import TabularMLP
@@ -176,6 +176,6 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
         low, high : array of shape (n_samples,) or (n_samples, n_outputs)
             Bounds, in the unit of `y`.
         """
-        with advising_on_coverage():
+        with advising_on_uncertainty():
             low, high = self._predicted(X, interval=coverage)
         return self._as_given(low), self._as_given(high)

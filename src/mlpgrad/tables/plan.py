@@ -149,9 +149,26 @@ def check_names(plan: Sequence[Planned], table: RawTable) -> None:
     new = f"{_listed(further)} {'was' if len(further) == 1 else 'were'} not in the training data"
     problem = " and ".join(filter(None, [lacks, new if further else ""]))
     raise ValueError(
-        f"the table expects the columns {_listed(needed)}; {problem}; give the columns of "
-        f"training by their names, in any order"
+        f"the table expects the columns {_listed(needed)}; {problem}; "
+        f"{_how_to_give(needed, missing, table.names, further)}"
     )
+
+
+def _how_to_give(
+    needed: Sequence[str | int],
+    missing: Sequence[str | int],
+    given: Sequence[str | int],
+    further: Sequence[str | int],
+) -> str:
+    """Return what to do with a table whose columns are not those of the training."""
+    named, were_named = (any(isinstance(name, str) for name in names) for names in (given, needed))
+    if named and not were_named:
+        return "the training data were an array, without names: pass table.to_numpy()"
+    if were_named and not named:
+        return "an array has no names: give a DataFrame, or a dict of columns"
+    if not missing:
+        return f"leave {'it' if len(further) == 1 else 'them'} out"
+    return "give the columns of training by their names, in any order"
 
 
 def encoding_or(given: Any, name: str, default: ColumnEncoding) -> ColumnEncoding:
