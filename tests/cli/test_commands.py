@@ -191,6 +191,28 @@ def test_what_missing_names_is_a_gap_for_the_model_and_its_encoder(capsys, tmp_p
     assert "Dense(5, 2, " in explained  # four features of the region and one number
 
 
+def test_a_frame_in_python_is_as_the_command_says(capsys, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    codes = ["01067", "10115", "80331"]
+    rows = [f"{i},{i % 5} kg,{codes[i % 3]},{i % 7}.5,same,{i}.5" for i in range(90)]
+    (tmp_path / "t.csv").write_text("id,mass,zip,a,b,y\n" + "\n".join(rows))
+    out = run(capsys, "train", "t.csv", *SHORT, "--numbers", "mass")[1]
+    told = re.search(r"with x (a DataFrame .*)", out)[1]
+    assert told == (
+        "a DataFrame of the columns above, without those left out, with plain numbers for amounts, "
+        "with text for codes"
+    )
+    table = pandas.read_csv("t.csv", dtype={"zip": str}).drop(columns=["id", "b", "y"])
+    table["mass"] = table["mass"].str.removesuffix(" kg").astype(float)
+    printed = run(capsys, "predict", MODEL, "t.csv")[1].split()[1:]
+    np.testing.assert_allclose(np.array(printed, float), mg.load(MODEL).predict(table).ravel())
+    (tmp_path / "plain.csv").write_text(
+        "a,b,y\n" + "".join(f"{i % 7},{i},{i}.5\n" for i in range(20))
+    )
+    out = run(capsys, "train", "plain.csv", *SHORT, "--numbers", "b")[1]
+    assert "with x a DataFrame of the columns above\n" in out
+
+
 def test_info_tells_what_a_model_is(capsys, tmp_path):
     rows = "".join(f"{i},{i % 7}.5,{['x', 'y'][i % 2]},${i}\n" for i in range(60))
     (tmp_path / "t.csv").write_text("id,a,kind,price\n" + rows)

@@ -114,7 +114,7 @@ def test_errors_name_the_options_of_the_estimator():
 @pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names")
 def test_an_array_in_place_of_a_frame_is_told_what_to_give():
     named = regressor().fit(PATIENTS, PROGRESS)
-    with pytest.raises(ValueError, match=r"an array has no names: give a DataFrame$"):
+    with pytest.raises(ValueError, match="are numbered: give a DataFrame with these names"):
         named.predict(PATIENTS.to_numpy())
     nameless = regressor().fit(PATIENTS.to_numpy(), PROGRESS)
     with pytest.raises(ValueError, match=r"pass X\.to_numpy\(\)$"):

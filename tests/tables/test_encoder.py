@@ -259,10 +259,10 @@ def test_names_are_checked(table):
         encoder.transform({k: v for k, v in table.items() if k != "town"})
     with pytest.raises(ValueError, match="'price' was not in the training data; leave it out"):
         encoder.transform(table | {"price": table["size"]})
-    with pytest.raises(ValueError, match="an array has no names: give a DataFrame, or a dict"):
+    with pytest.raises(ValueError, match="columns are numbered: give a DataFrame, or a dict"):
         encoder.transform([[*row] for row in zip(*table.values(), strict=True)])
     nameless = TableEncoder().fit(np.ones((4, 2)) * np.arange(4)[:, None])
-    with pytest.raises(ValueError, match=r"an array, without names: pass table\.to_numpy\(\)"):
+    with pytest.raises(ValueError, match=r"numbered, without names: pass table\.to_numpy\(\)"):
         nameless.transform(pandas.DataFrame({"a": [1.0], "b": [2.0]}))
     with pytest.raises(ValueError, match="lacks 'size' and 'Size' was not in the training data"):
         encoder.transform({("Size" if k == "size" else k): v for k, v in table.items()})

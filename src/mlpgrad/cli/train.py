@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlpgrad.cli.columns import LEFT_OUT
 from mlpgrad.cli.data import Data, load_data, take
 from mlpgrad.cli.models import About, labels_of, predicted, save_model
 from mlpgrad.cli.networks import build_model, build_optimizer
 from mlpgrad.cli.results import Result, compared
 from mlpgrad.cli.text import check_directory, missing_texts
 from mlpgrad.cli.uncertainty import covered, measure_noise, typical_error
+from mlpgrad.tables.kinds import CODES
 
 if TYPE_CHECKING:
     import mlpgrad as mg
@@ -138,13 +140,26 @@ def save(model: Sequential, about: About, history: History, options: argparse.Na
     shell = f"mlpgrad predict {shlex.quote(str(path))} FILE"
     print(f"{written} {path}: `{shell}` predicts for the rows of a file")
     method = "predict_classes" if about.classes else "predict"
-    what = "a DataFrame of the columns above" if about.columns else "as it is in the data"
-    print(f'in Python: mg.load("{path}").{method}(x), with x {what}')
+    print(f'in Python: mg.load("{path}").{method}(x), with x {_in_python(about)}')
     if model.loss.classifies:
         labels = labels_of(model).tolist()
         more = f" and {len(labels) - MOST_NAMES} more" if len(labels) > MOST_NAMES else ""
         print(f"classes: {', '.join(map(str, labels[:MOST_NAMES]))}{more}")
     _save_curves(history, directory, scaled=not about.classes)
+
+
+def _in_python(about: About) -> str:
+    """Return what the saved model takes in Python, where nothing reads a file as it was read."""
+    if not about.columns:
+        return "as it is in the data"
+    columns = about.columns.values()
+    found = [
+        "a DataFrame of the columns above",
+        "without those left out" * any(column.kind == LEFT_OUT for column in columns),
+        "with plain numbers for amounts" * any(column.unit for column in columns),
+        "with text for codes" * any(column.reason.startswith(CODES) for column in columns),
+    ]
+    return ", ".join(filter(None, found))
 
 
 def _save_curves(history: History, directory: Path, scaled: bool) -> None:

@@ -19,7 +19,7 @@ _ON_FRAMES = (
     (r"write columns=\{(.+?): OneHot\(\)\}", r"write X[\1] = X[\1].astype('category')"),
     (r"mark it as missing with missing=\[.*?\]", "make it None, a missing value"),
     (r", or say how to encode one with columns=", ""),
-    (r"(give a DataFrame), or a dict of columns", r"\1"),
+    (r", or a dict of columns,", ""),
     (r"\btable(?=\[|\.)", "X"),
 )
 _ON_UNCERTAINTY = (

@@ -47,6 +47,7 @@ SAME = "every value is the same"
 TOO_LONG = (
     "in float64, which does not tell integers of more than 15 digits apart; subtract a constant"
 )
+CODES = "text; numbers with leading zeros are codes"
 ALL_DIFFERENT = "every text is different, as in an id or a name"
 
 
@@ -142,7 +143,7 @@ def _kind_of_text(raw: RawColumn, fields: Fields) -> str:
             counts[decoded(value)] += count
     numbers = {text: n for text, n in counts.items() if fields.is_number(text)}
     if any(LEADING_ZERO.match(text) for text in numbers):
-        return "text; numbers with leading zeros are codes"
+        return CODES
     if len(numbers) == len(counts):
         return "text that is numbers"
     others = counts.keys() - numbers.keys()

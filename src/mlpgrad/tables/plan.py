@@ -163,9 +163,9 @@ def _how_to_give(
     """Return what to do with a table whose columns are not those of the training."""
     named, were_named = (any(isinstance(name, str) for name in names) for names in (given, needed))
     if named and not were_named:
-        return "the training data were an array, without names: pass table.to_numpy()"
+        return "the columns of training are numbered, without names: pass table.to_numpy()"
     if were_named and not named:
-        return "an array has no names: give a DataFrame, or a dict of columns"
+        return "its columns are numbered: give a DataFrame, or a dict of columns, with these names"
     if not missing:
         return f"leave {'it' if len(further) == 1 else 'them'} out"
     return "give the columns of training by their names, in any order"
