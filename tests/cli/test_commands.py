@@ -169,7 +169,30 @@ def test_rows_that_do_not_fit_the_model_are_refused_by_place(capsys, tmp_path):
         assert (code, out) == (1, "")
         assert words in err
     (tmp_path / "new.csv").write_text("kind,cost\nz,5\n,$7\n")  # a new level, a gap, a missing sign
-    assert run(capsys, "predict", MODEL, "new.csv")[0] == 0
+    code, _, err = run(capsys, "predict", MODEL, "new.csv")
+    assert code == 0
+    assert "note: column 'cost': '5' is read as an amount in $, as in training (1 of 2 rows)" in err
+    (tmp_path / "new.csv").write_text("kind,cost\nx,$7\ny,\n")
+    assert run(capsys, "predict", MODEL, "new.csv")[2] == ""
+
+
+@pytest.mark.parametrize("others", ["", "5 kg", "5"])
+@pytest.mark.parametrize(
+    ("unit", "amount"),
+    [(" kg", "5 g"), ("%", "$5"), (" m", "5 km"), (" m²", "5 m")],
+)
+def test_an_amount_in_another_unit_is_not_to_be_stripped_of_it(
+    capsys, tmp_path, unit, amount, others
+):
+    rows = "".join(f"{i % 30}{unit},{i % 7}.5,{i}.5\n" for i in range(90))
+    (tmp_path / "t.csv").write_text("mass,a,y\n" + rows)
+    run(capsys, "train", "t.csv", *SHORT)
+    others = others.replace(" kg", unit)
+    (tmp_path / "new.csv").write_text(f"mass,a\n{others},1.5\n{amount},1.5\n")
+    code, out, err = run(capsys, "predict", MODEL, "new.csv")
+    assert (code, out) == (1, "")
+    expected = f"expects amounts in {unit.strip()!r} as in training, got {amount!r}"
+    assert f"line 3, column 'mass': {expected}; convert" in err
 
 
 def test_what_missing_names_is_a_gap_for_the_model_and_its_encoder(capsys, tmp_path):

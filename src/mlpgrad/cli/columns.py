@@ -14,7 +14,7 @@ import numpy as np
 from mlpgrad._core.advice import nearest
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.text import TextTable
-from mlpgrad.datasets.amounts import Amounts, amounts_in
+from mlpgrad.datasets.amounts import Amounts, amounts_in, unit_of
 from mlpgrad.tables.columns import Column, as_categories, as_numbers
 from mlpgrad.tables.frames import RawColumn
 from mlpgrad.tables.kinds import recognised
@@ -202,21 +202,27 @@ def _values(table: TextTable, name: str, decided: Decided) -> Any:
         column = as_categories(_raw(table, name), table.fields)
         levels = np.array([*column.levels, None], object)
         return levels[column.codes]
-    table = _without_unit(table, name, decided.unit)
+    given, table = table, _without_unit(table, name, decided.unit)
     amounts = amounts_of(table, name)
+    if decided.unit or amounts:
+        _refuse_other_unit(given, table, name, decided.unit)
     if amounts is None:
         try:
             return as_numbers(_raw(table, name), table.fields).numbers
         except (TypeError, ValueError) as error:
             raise table.refused(error) from error
-    if amounts.unit:
-        row = next(i for i, text in enumerate(table.columns[name]) if amounts.unit in text)
-        expected = f"amounts in {decided.unit!r}" if decided.unit else "plain numbers"
-        raise ValueError(
-            f"{table.place(row, name)}: expects {expected} as in training, "
-            f"got {table.columns[name][row]!r}; convert the column"
-        )
     return np.array([amounts.numbers.get(text, math.nan) for text in table.columns[name]])
+
+
+def _refuse_other_unit(given: TextTable, table: TextTable, name: str, unit: str) -> None:
+    """Raise ValueError for an amount that still has a unit, without that of the training."""
+    for row, text in enumerate(table.columns[name]):
+        if unit_of(text):
+            expected = f"amounts in {unit!r}" if unit else "plain numbers"
+            raise ValueError(
+                f"{given.place(row, name)}: expects {expected} as in training, "
+                f"got {given.columns[name][row]!r}; convert the column"
+            )
 
 
 def _without_unit(table: TextTable, name: str, unit: str) -> TextTable:

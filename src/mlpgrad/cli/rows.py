@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -63,6 +63,7 @@ def read_rows(
         _tell(notes)
     _tell_unused(table, {*about.columns, about.target}, options)
     x = _encodable(model, read(table, about.columns), table)
+    _tell(_without_units(table, about))
     _tell(unknown_levels(model.encoder, x) if model.encoder is not None else ())
     return Rows(x, table)
 
@@ -107,6 +108,21 @@ def _with_numbers_for_truth(table: TextTable, columns: dict[str, Decided]) -> Te
         if name in columns and columns[name].kind == NUMBERS and given <= truth.keys():
             changed[name] = [truth.get(text.lower(), text) for text in texts]
     return table._replace(columns=changed)
+
+
+def _without_units(table: TextTable, about: About) -> Iterator[str]:
+    """Notes on numbers without the unit that their column had in training."""
+    for name, column in about.columns.items():
+        if not column.unit or name not in table.columns:
+            continue
+        texts = [text for text in table.columns[name] if not table.fields.is_missing(text)]
+        bare = [text for text in texts if column.unit not in text]
+        if bare:
+            count = f"{len(bare):,} of {len(table.lines):,} row{'s' * (len(table.lines) > 1)}"
+            yield (
+                f"column {name!r}: {bare[0]!r} is read as an amount in {column.unit}, as in "
+                f"training ({count})"
+            )
 
 
 def _tell_unused(table: TextTable, used: set[str], options: argparse.Namespace) -> None:

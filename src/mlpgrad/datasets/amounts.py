@@ -90,11 +90,11 @@ def how_to_unify(text: str, texts: Iterable[str], decimal: str) -> str | None:
     "convert the amounts in 'g' and in 'kg' to one unit"
     """
     others = [other for other in texts if other != text]
-    units = {unit for other in (text, *others) if (unit := _unit_of(other))}
-    if len(units) > 1 and _unit_of(text):
+    units = {unit for other in (text, *others) if (unit := unit_of(other))}
+    if len(units) > 1 and unit_of(text):
         return f"convert the amounts in {' and in '.join(map(repr, sorted(units)[:3]))} to one unit"
     plain = [other.replace(decimal, ".") for other in others]
-    if _unit_of(text) == "%" and any(map(_PLAIN.fullmatch, plain)):
+    if unit_of(text) == "%" and any(map(_PLAIN.fullmatch, plain)):
         return (
             "divide it by 100 if the other numbers are fractions, or write all numbers of the "
             "column in percent, without the sign"
@@ -105,7 +105,8 @@ def how_to_unify(text: str, texts: Iterable[str], decimal: str) -> str | None:
     return how_to_write(text, decimal)
 
 
-def _unit_of(text: str) -> str:
+def unit_of(text: str) -> str:
+    """Return the sign or unit of an amount; empty if it has none."""
     found = _SIGN.fullmatch(text) or _UNIT.fullmatch(text)
     return _unit(found) if found else ""
 
