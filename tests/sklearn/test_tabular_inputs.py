@@ -81,6 +81,21 @@ def test_dates_and_durations_are_not_numbers_of_a_unit_that_the_dtype_decides(ki
         MLPRegressor().partial_fit(PATIENTS, DATES[kind])
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_target_of_dates_beside_one_of_numbers_is_refused_as_such(library):
+    frames = pytest.importorskip(library)
+    y = frames.DataFrame({"a": PROGRESS.to_numpy(), "day": [day.date() for day in DAYS]})
+    with pytest.raises(TypeError, match="y expects numbers, got"):
+        regressor().fit(PATIENTS, y)
+    with pytest.raises(ValueError, match="y should be a 1d array"):
+        classifier().fit(PATIENTS, y)
+    if library == "pandas":
+        with pytest.raises(TypeError, match="y expects numbers, got datetime64"):
+            regressor().fit(PATIENTS, y.astype({"day": "datetime64[s]"}))
+        with pytest.raises(ValueError, match="y should be a 1d array"):
+            classifier().fit(PATIENTS, y.astype({"day": "datetime64[s]"}))
+
+
 def test_text_among_targets_is_shown_as_it_stands():
     prices = np.array([f"${value}" for value in PROGRESS])
     with pytest.raises(ValueError, match=r"got the text '\$151\.0'; convert them"):
@@ -136,16 +151,22 @@ def test_inspection_calibration_stacking_and_learning_curves():
     assert scores.shape == (2, 2)
 
 
-def test_amounts_as_a_target_are_converted_as_the_error_says():
-    pd = pytest.importorskip("pandas")
-    x, y = pd.DataFrame({"a": np.arange(30.0)}), pd.Series([f"${k},500.5" for k in range(1, 31)])
-    with pytest.raises(
-        ValueError, match=r"expects numbers in y, got the text '.1,500[.]5'"
-    ) as caught:
+@pytest.mark.parametrize(
+    ("written", "first"),
+    [("${},500.5", 1500.5), ("{},5", 1.5), ("{}.250,75 €", 1250.75), ("{},500", 1500.0)],
+)
+def test_amounts_as_a_target_are_converted_as_the_error_says(written, first):
+    x, y = (
+        pd.DataFrame({"a": np.arange(30.0)}),
+        pd.Series([written.format(k) for k in range(1, 31)]),
+    )
+    with pytest.raises(ValueError, match="expects numbers in y, got the text") as caught:
         regressor().fit(x, y)
+    assert repr(written.format(1)) in str(caught.value)
     advice = str(caught.value).partition("such as ")[2].partition(", or use")[0]
-    fitted = regressor().fit(x, eval(advice, {"y": y}))
-    assert np.isfinite(fitted.predict(x)).all()
+    numbers = eval(advice, {"y": y})
+    assert numbers[0] == first
+    assert np.isfinite(regressor().fit(x, numbers).predict(x)).all()
 
 
 @pytest.mark.parametrize("cls", [TabularMLPClassifier, TabularMLPRegressor])

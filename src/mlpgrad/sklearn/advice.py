@@ -12,6 +12,8 @@ import numpy as np
 
 from mlpgrad._core.conversion import converted
 from mlpgrad._core.frames import columns_of, is_frame
+from mlpgrad.datasets.amounts import is_amount
+from mlpgrad.datasets.fields import Fields
 
 _DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 _ON_FRAMES = (
@@ -67,3 +69,16 @@ def refuse_dates(y: Any) -> None:
         objects = array.flat if array.dtype.kind == "O" else ()
         if array.dtype.kind in "mM" or any(isinstance(value, _DATES) for value in objects):
             converted(array, "y")
+
+
+def how_to_convert(y: Any) -> str:
+    """Return code that makes numbers of a target of text: of amounts with either decimal sign."""
+    texts = {text.strip() for text in np.asarray(y).ravel() if isinstance(text, str)}
+    point, comma = ({text for text in texts if _is_number(text, sign)} for sign in ".,")
+    if comma - point:
+        return "y.str.replace('[. €]', '', regex=True).str.replace(',', '.').astype(float)"
+    return "y.str.replace('[$,]', '', regex=True).astype(float)"
+
+
+def _is_number(text: str, decimal: str) -> bool:
+    return Fields(decimal).is_number(text) or is_amount(text, decimal)

@@ -180,6 +180,7 @@ class TabularMLP(BaseEstimator):
                         f"Input y contains {gap}, first in row {row}; leave out rows without a "
                         "target"
                     )
+            y = values  # the columns of a frame may have no common type but this
         return np.asarray(check_array(y, ensure_2d=False, dtype=None, input_name="y"))
 
     def _drawn_folds(self, y: Array, rng: np.random.RandomState) -> Array:

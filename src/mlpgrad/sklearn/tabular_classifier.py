@@ -101,9 +101,10 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
         self._keep(locals())
 
     def _learn_target(self, y: Any) -> tuple[Array, Array]:
+        y = column_or_1d(y, warn=True)
         given_labels(y)  # refuses dates, before anything is trained
         check_classification_targets(y)
-        self.classes_, indices = np.unique(column_or_1d(y, warn=True), return_inverse=True)
+        self.classes_, indices = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs rows of at least 2 classes, got one class: "

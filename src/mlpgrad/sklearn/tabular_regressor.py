@@ -13,7 +13,12 @@ from sklearn.utils import check_array, column_or_1d
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses import HalfSquaredError
 from mlpgrad.losses.base import Loss
-from mlpgrad.sklearn.advice import advising_on_frames, advising_on_uncertainty, refuse_dates
+from mlpgrad.sklearn.advice import (
+    advising_on_frames,
+    advising_on_uncertainty,
+    how_to_convert,
+    refuse_dates,
+)
 from mlpgrad.sklearn.candidates import Table
 from mlpgrad.sklearn.documentation import documented
 from mlpgrad.sklearn.tabular import TabularMLP
@@ -79,8 +84,11 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
     ) -> None:
         self._keep(locals())
 
+    def _checked_y(self, y: Any) -> Array:
+        refuse_dates(y)  # by column, before a common type of all columns is found
+        return super()._checked_y(y)
+
     def _learn_target(self, y: Any) -> tuple[Array, Array]:
-        refuse_dates(y)
         try:
             y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         except ValueError as error:
@@ -89,8 +97,7 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
                 raise
             raise ValueError(
                 f"{type(self).__name__} expects numbers in y, got the text {str(text)!r}; convert "
-                f"them, such as y.str.replace('[$,]', '', regex=True).astype(float), or use "
-                f"TabularMLPClassifier for classes"
+                f"them, such as {how_to_convert(y)}, or use TabularMLPClassifier for classes"
             ) from error
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
