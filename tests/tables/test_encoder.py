@@ -638,6 +638,12 @@ def test_what_is_nearly_a_table_is_refused_with_the_fix():
     with pytest.raises(TypeError, match=r"got a LazyFrame; pass frame\.collect\(\)"):
         made.transform(polars.DataFrame(by_name).lazy())
 
+    class Table:  # what pyarrow's has of a frame
+        columns, column_names, to_pandas = [[1.0], ["x"]], ["a", "b"], None
+
+    with pytest.raises(TypeError, match=r"got a Table of Arrow; pass table\.to_pandas\(\)"):
+        made.transform(Table())
+
 
 def test_the_advice_about_a_text_that_stands_for_a_gap_works_when_it_is_followed():
     table = {"a": ["1", "NA", "?", "none", "3"]}

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 
 def is_frame(values: Any) -> bool:
-    """Return whether this is a DataFrame of pandas or polars; raise TypeError for a lazy one."""
+    """Return whether this is a DataFrame of pandas or polars; raise TypeError for other ones."""
     if hasattr(type(values), "collect_schema") and not hasattr(type(values), "to_numpy"):
         raise TypeError(f"got a {type(values).__name__}; pass frame.collect()")
+    if hasattr(type(values), "column_names") and hasattr(type(values), "to_pandas"):
+        raise TypeError(f"got a {type(values).__name__} of Arrow; pass table.to_pandas()")
     return getattr(values, "ndim", 2) == 2 and hasattr(values, "columns")
 
 
