@@ -399,13 +399,29 @@ def test_tables_that_cannot_be_learnt_from(path, text, words, error):
     [
         (("--delimiter", "ab"), "--delimiter expects one character, or one of tab"),
         (("--encoding", "latin-0"), "--encoding expects an encoding such as 'utf-8'"),
-        (("--delimiter", ",", "--decimal", ","), "expects one character other than the decimal"),
+        (("--delimiter", '"'), "delimiter expects one character, no quotation mark"),
+        (("--delimiter", ",", "--decimal", ","), r"line 2, .* pass --decimal '\.'"),
         (("--target", "z"), "has no column 'z'"),
     ],
 )
 def test_options_of_files_are_checked(path, options, words):
     with pytest.raises((ValueError, CommandError), match=words):
         read(path, table(), *options)
+
+
+def test_quoted_numbers_with_decimal_commas_are_read_as_the_error_advises(path):
+    rows = [f'"{i},5",{"xy"[i % 2]},"{i},{i % 7}"' for i in range(60)]
+    with pytest.raises(ValueError, match="pass --decimal ','"):
+        read(path, "a,b,y\n" + "\n".join(rows))
+    data = read(path, "a,b,y\n" + "\n".join(rows), "--decimal", ",")
+    assert data.x["a"][:3].tolist() == [0.5, 1.5, 2.5]
+    assert data.target.y[8] == 8.1
+    columns = [row.replace('"', "").rsplit(",", 3) for row in rows]
+    other = [";".join([a.replace(",", "."), b, f"{c}.{d}"]) for a, b, c, d in columns]
+    points = read(path, "a;b;y\n" + "\n".join(other))
+    np.testing.assert_array_equal(points.x["a"], data.x["a"])
+    semicolons = "a;b;y\n" + "\n".join(other).replace(".", ",")
+    np.testing.assert_array_equal(read(path, semicolons, "--decimal", ",").x["a"], data.x["a"])
 
 
 def test_errors_advise_options_that_the_command_has(path):

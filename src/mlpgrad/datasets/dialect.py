@@ -37,9 +37,10 @@ def dialect_of(
     Returns
     -------
     Dialect
-        A comma and a point unless something else fits better. A comma that is always followed by
-        exactly three digits is not assumed to be a decimal sign, since it may separate thousands,
-        unless `1.234.567` shows that points do.
+        A comma and a point unless something else fits better. Both are commas only if the decimal
+        sign is given, and then such numbers are quoted. A comma that is always followed by exactly
+        three digits is not assumed to be a decimal sign, since it may separate thousands, unless
+        `1.234.567` shows that points do.
         Blanks are the delimiter if there is no other, unless the first line is one word. A first
         line `sep=;`, as written for Excel, is used.
     """
@@ -49,10 +50,8 @@ def dialect_of(
         Dialect(separator, sign)
         for separator in (DELIMITERS if delimiter is None else (delimiter,))
         for sign in (DECIMALS if decimal is None else (decimal,))
-        if separator != sign
+        if separator != sign or decimal is not None
     ]
-    if not candidates:
-        return Dialect(delimiter or ",", decimal or ".")
     scores = {dialect: _score(lines, dialect, decimal is None) for dialect in candidates}
     first = next((line.split() for line in lines if line.strip()), [])
     if delimiter is None and len(first) > 1 and not any(map(any, scores.values())):

@@ -159,6 +159,11 @@ def load_csv(
     delimiter, encoding = _text(delimiter, "delimiter"), _encoding(encoding)
     header = arguments.flag(header, "header")
     fields = Fields(decimal, missing)
+    if delimiter == decimal:
+        raise ValueError(
+            f"delimiter expects one character other than the decimal sign {decimal!r}, "
+            f"got {arguments.shown(delimiter)}"
+        )
     with csv_rows(path, Dialect(delimiter, decimal), encoding) as rows:
         return table_from(rows, path, target, header, fields)
 
@@ -174,12 +179,10 @@ def csv_rows(
     ValueError
         If a row cannot be read, or the text has another encoding.
     """
-    delimiter, decimal = dialect
-    if len(delimiter) != 1 or delimiter == decimal or delimiter in '\r\n"':
-        raise ValueError(
-            f"delimiter expects one character other than the decimal sign {decimal!r}, "
-            f"got {arguments.shown(delimiter)}"
-        )
+    delimiter = dialect.delimiter
+    if len(delimiter) != 1 or delimiter in '\r\n"':
+        got = arguments.shown(delimiter)
+        raise ValueError(f"delimiter expects one character, no quotation mark, got {got}")
     with _opened(path) as file:
         if other := other_format(file.read(BEGINNING)):
             raise ValueError(f"{path} is {other}")
