@@ -1,16 +1,19 @@
 """People's files that do not mean what they seem to: read correctly, noted or refused."""
 
+import argparse
 import gzip
 import re
 import shlex
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlpgrad.cli import main
 from mlpgrad.cli.data import load_data
 from mlpgrad.cli.parser import build_parser
-from mlpgrad.cli.text import read_text
+from mlpgrad.cli.text import missing_texts, one_text, read_text
 
 X = np.random.default_rng(0).normal(size=(60, 2)).round(3)
 ROWS = [[f"{a}", f"{b}", f"{a + b:.3f}"] for a, b in X]
@@ -147,6 +150,26 @@ def test_what_is_advised_about_gaps_keeps_those_that_are_known(path, odd):
     data = read(path, text, "--missing", missing)
     assert np.isnan(data.x["a"]).sum() == 30
     assert np.isnan(data.x["b"]).sum() == 15
+
+
+@pytest.mark.parametrize("odd", ["-999,0", "x, y", 'x "y", z'])
+def test_a_text_with_a_comma_can_stand_for_a_gap_as_advised(path, odd):
+    cells = [odd, "0", "1,5", "2,25"]
+    rows = [f"{cells[i % 4]};{i % 7},5;{i},25" for i in range(60)]
+    text = "a;b;y\n" + "\n".join(rows).replace('x "y", z', '"x ""y"", z"')
+    try:
+        told = " ".join(read(path, text).notes)
+    except ValueError as error:
+        told = str(error)
+    missing = shlex.split(re.search(r"(--missing '.*?'(?= |;|$))", told)[1])[1]
+    data = read(path, text, "--missing", missing)
+    assert np.isnan(data.x["a"]).sum() == 15
+    assert (data.x["a"] == 0).sum() == 15
+
+
+@given(st.lists(st.text(max_size=4), min_size=1))
+def test_texts_for_gaps_come_back_as_they_were_joined(texts):
+    assert missing_texts(argparse.Namespace(missing=one_text(texts))) == texts
 
 
 def test_a_column_with_blanks_in_its_name_is_left_out_as_advised(path):

@@ -30,7 +30,7 @@ def encoder_of(columns: dict[str, Decided], options: argparse.Namespace) -> Tabl
             for name, column in columns.items()
             if column.kind != LEFT_OUT
         },
-        missing=missing_texts(options).split(","),
+        missing=missing_texts(options),
     )
 
 

@@ -27,6 +27,6 @@ def add_file_options(parser: argparse.ArgumentParser, training: bool = False) ->
     option("--header", action=argparse.BooleanOptionalAction, help=head)
     option("--encoding", help="encoding of the text (default: UTF-8, or as found)")
     default = repr(",".join(MISSING)) if training else "those of the training"
-    texts = "texts for missing values, separated by commas; '' means only empty fields"
+    texts = "texts for missing values, separated by commas, or quoted; '' means only empty fields"
     option("--missing", help=f"{texts} (default: {default})")
     option("--labels", type=Path, help="file of labels for an IDX file of images")

@@ -17,7 +17,7 @@ from mlpgrad.cli.decimals import read_as_trained
 from mlpgrad.cli.encoding import columns_of, unknown_levels
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.models import About, labels_of
-from mlpgrad.cli.text import TextTable, check_file, read_text
+from mlpgrad.cli.text import TextTable, check_file, one_text, read_text
 from mlpgrad.datasets.files import load_idx
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _encodable(model: Sequential, x: Any, table: TextTable) -> Any:
 def _encoded_rows(encoder: TableEncoder, path: Path, options: argparse.Namespace) -> Rows:
     """The columns that a model's own encoder takes: by name, or by place if it saw an array."""
     if options.missing is None:
-        options.missing = ",".join(encoder.missing)
+        options.missing = one_text(encoder.missing)
     table = read_text(path, options, every=True)._replace(decided=True)
     _tell(table.left_out)
     columns = columns_of(encoder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ NAMED = {"tab": "\t", r"\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
 END_OF_FILE = "\x1a"
 BLANK = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\ufeff" + END_OF_FILE
 _ADVICE = re.compile(r"\bheader=False\b|\b(delimiter|encoding|decimal|missing)=('?)")
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_LISTED = re.compile(rf"(?:^|,)({_QUOTED.pattern}(?=,|$)|[^,]*)")
 _ROW = re.compile(r"column ('[^']*'|\"[^\"]*\"), row (\d+)")
 _MISSING = re.compile(r"missing=(\[.*?\])(?=; |$)")
 _DATES = re.compile(r"such as \S+\.dt\.year or \.dt\.day_of_week,")
@@ -60,7 +63,7 @@ class TextTable(NamedTuple):
     def gaps_and(self, text: str) -> str:
         """Return the texts that stand for gaps in this file, and one more, for `--missing`."""
         seen = set().union(*self.columns.values())
-        return ",".join(["", *sorted(t for t in seen if t and self.fields.is_missing(t)), text])
+        return one_text(["", *sorted(t for t in seen if t and self.fields.is_missing(t)), text])
 
     def _missing_option(self, found: re.Match[str]) -> str:
         return f"--missing {self.gaps_and(ast.literal_eval(found[1])[-1])!r}"
@@ -122,7 +125,7 @@ def parsed(path: Path, options: argparse.Namespace, every: bool = False) -> Text
             ]
         rows = [(line, [field.strip(BLANK) for field in row]) for line, row in given]
         rows = without_blank(rows) if every else rows
-        fields = Fields(dialect.decimal, missing_texts(options).split(","))
+        fields = Fields(dialect.decimal, missing_texts(options))
         header, layout = _headed(rows, fields, options.header, every)
         read = f"columns separated by {dialect.delimiter!r}, decimal sign {fields.decimal!r}"
         note = f"{read}, {'a header' if header else 'no header: columns are named 0, 1, 2 ...'}"
@@ -132,9 +135,19 @@ def parsed(path: Path, options: argparse.Namespace, every: bool = False) -> Text
         raise ValueError(as_options(str(error))) from error
 
 
-def missing_texts(options: argparse.Namespace) -> str:
-    """Return the texts for missing values, which are separated by commas."""
-    return ",".join(MISSING) if options.missing is None else str(options.missing)
+def missing_texts(options: argparse.Namespace) -> list[str]:
+    """Return the texts for missing values, which `--missing` separates by commas."""
+    if options.missing is None:
+        return [*MISSING]
+    texts = _LISTED.findall(str(options.missing))
+    return [text[1:-1].replace('""', '"') if _QUOTED.fullmatch(text) else text for text in texts]
+
+
+def one_text(texts: Sequence[str]) -> str:
+    """Return texts as `--missing` takes them: those with a comma are quoted."""
+    quoted = ('"' + text.replace('"', '""') + '"' for text in texts)
+    pairs = zip(texts, quoted, strict=True)
+    return ",".join(quoted if set(text) & {",", '"'} else text for text, quoted in pairs)
 
 
 def check_file(path: Path) -> None:

@@ -14,7 +14,7 @@ from mlpgrad.cli.data import Data, load_data, take
 from mlpgrad.cli.models import About, labels_of, predicted, save_model
 from mlpgrad.cli.networks import build_model, build_optimizer
 from mlpgrad.cli.results import Result, compared
-from mlpgrad.cli.text import check_directory, missing_texts
+from mlpgrad.cli.text import check_directory, missing_texts, one_text
 from mlpgrad.cli.uncertainty import covered, measure_noise, typical_error
 from mlpgrad.tables.kinds import CODES
 
@@ -92,7 +92,7 @@ def evaluated(model: Sequential, data: Data, options: argparse.Namespace) -> tup
     rows = 0 if target.classes else measure_noise(model, *parts["validation"])
     about = About(
         data.name, data.target_name, target.unit, bool(target.classes), data.columns,
-        missing_texts(options), baseline_of(data), "", data.decimal, rows,
+        one_text(missing_texts(options)), baseline_of(data), "", data.decimal, rows,
     )  # fmt: skip
     result = compared({name: (predicted(model, x), y) for name, (x, y) in parts.items()}, about)
     figures = [str(result), typical_error(model, about, parts["validation"][0])]
