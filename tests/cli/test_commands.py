@@ -234,6 +234,8 @@ def test_a_frame_in_python_is_as_the_command_says(capsys, tmp_path):
     )
     out = run(capsys, "train", "plain.csv", *SHORT, "--numbers", "b")[1]
     assert "with x a DataFrame of the columns above\n" in out
+    out = run(capsys, "train", "plain.csv", *SHORT, "--numbers", "b", "--missing", ",-999,-")[1]
+    assert "with x a DataFrame of the columns above, with NaN for -999\n" in out
 
 
 def test_info_tells_what_a_model_is(capsys, tmp_path):

@@ -64,6 +64,6 @@ def unknown_levels(encoder: TableEncoder, x: Mapping[Any, Any]) -> Iterator[str]
         rows, of = int(np.isin(column.codes, places).sum()), len(column.codes)
         shown = ", ".join(map(repr, unseen[:SHOWN])) + ", ..." * (len(unseen) > SHOWN)
         were = "was" if len(unseen) == 1 else "were"
-        rare = ", or too rarely" if states[0]["rare"] else ""
+        rare = ", or in too few rows" if states[0]["rare"] else ""
         count = f"{rows:,} of {of:,} row{'s' * (of > 1)}"
         yield f"column {name!r}: {shown} {were} not in training{rare} ({count})"

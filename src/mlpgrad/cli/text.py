@@ -136,10 +136,13 @@ def parsed(path: Path, options: argparse.Namespace, every: bool = False) -> Text
 
 
 def missing_texts(options: argparse.Namespace) -> list[str]:
-    """Return the texts for missing values, which `--missing` separates by commas."""
-    if options.missing is None:
-        return [*MISSING]
-    texts = _LISTED.findall(str(options.missing))
+    """Return the texts for missing values."""
+    return [*MISSING] if options.missing is None else split(options.missing)
+
+
+def split(given: str) -> list[str]:
+    """Return the texts that `--missing` separates by commas, of which any may be quoted."""
+    texts = _LISTED.findall(given)
     return [text[1:-1].replace('""', '"') if _QUOTED.fullmatch(text) else text for text in texts]
 
 

@@ -14,8 +14,9 @@ from mlpgrad.cli.data import Data, load_data, take
 from mlpgrad.cli.models import About, labels_of, predicted, save_model
 from mlpgrad.cli.networks import build_model, build_optimizer
 from mlpgrad.cli.results import Result, compared
-from mlpgrad.cli.text import check_directory, missing_texts, one_text
+from mlpgrad.cli.text import check_directory, missing_texts, one_text, split
 from mlpgrad.cli.uncertainty import covered, measure_noise, typical_error
+from mlpgrad.datasets.fields import Fields
 from mlpgrad.tables.kinds import CODES
 
 if TYPE_CHECKING:
@@ -153,11 +154,15 @@ def _in_python(about: About) -> str:
     if not about.columns:
         return "as it is in the data"
     columns = about.columns.values()
+    numbers = [
+        text for text in split(about.missing) if Fields(about.decimal or ".").is_number(text)
+    ]
     found = [
         "a DataFrame of the columns above",
         "without those left out" * any(column.kind == LEFT_OUT for column in columns),
         "with plain numbers for amounts" * any(column.unit for column in columns),
         "with text for codes" * any(column.reason.startswith(CODES) for column in columns),
+        f"with NaN for {' and '.join(numbers)}" * bool(numbers),
     ]
     return ", ".join(filter(None, found))
 
