@@ -257,6 +257,15 @@ def test_scaling_the_targets_does_not_change_their_unit():
     np.testing.assert_allclose(found.predict(PATIENTS), 1e4 + 1e3 * again.predict(PATIENTS))
 
 
+@pytest.mark.parametrize("unit", [1e-170, 1e-30, 1e150, 1e170])
+def test_targets_are_scaled_whatever_their_unit(unit):
+    options = {"target_scaling": "standard", "n_members": 2, "max_iter": 5}
+    weights = 1 + np.arange(len(PATIENTS)) % 3
+    plain = regressor(**options).fit(PATIENTS, PROGRESS, weights)
+    scaled = regressor(**options).fit(PATIENTS, PROGRESS * unit, weights)
+    np.testing.assert_allclose(scaled.predict(PATIENTS), plain.predict(PATIENTS) * unit, rtol=1e-9)
+
+
 def test_noise_is_predicted_in_the_unit_of_the_target():
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, (2000, 1))

@@ -102,6 +102,15 @@ def test_text_among_targets_is_shown_as_it_stands():
         regressor().fit(PATIENTS, prices)
 
 
+@pytest.mark.parametrize("unit", [1e-36, 1e-22, 1e25])
+def test_the_uncertainty_is_in_the_unit_of_the_target(unit):
+    plain, scaled = (regressor().fit(PATIENTS, PROGRESS * one) for one in (1, unit))
+    std = scaled.predict_std(PATIENTS)
+    np.testing.assert_allclose(std, plain.predict_std(PATIENTS) * unit, rtol=1e-5)
+    low, high = scaled.predict_interval(PATIENTS, coverage=0.9)
+    np.testing.assert_allclose((high - low) / std, 2 * 1.6448536, rtol=1e-5)
+
+
 def test_folds_are_as_many_as_members_can_leave_out():
     for folds in (np.zeros(150, int), np.arange(150) % 3):
         with pytest.raises(ValueError, match=r"from 2 to 2 folds.*another n_members"):

@@ -22,6 +22,7 @@ from mlpgrad.sklearn.documentation import documented
 from mlpgrad.sklearn.losses import OF_NUMBERS, loss_of_numbers, outputs_for
 from mlpgrad.sklearn.options import makes_steps
 from mlpgrad.sklearn.solving import Rows
+from mlpgrad.training.moments import Moments
 
 MADE_DENSE = 1 << 20
 """Elements of a sparse input that are made dense at a time, for predictions with uncertainty."""
@@ -150,9 +151,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         scaling = self.model_.scaling_of_targets
         if scaling is None:
             return
-        mean = np.average(rows.y, axis=0, weights=rows.weights)
-        variance = np.average((rows.y - mean) ** 2, axis=0, weights=rows.weights)
-        scaling.take(mean, np.where(variance > 0, np.sqrt(variance), 1.0))
+        moments = Moments()
+        moments.add(rows.y, None if rows.weights is None else rows.weights[:, None])
+        scaling.take(*moments.scaling())
 
     def _targets(self, y: Array, dtype: Any) -> Array:
         loss = self.model_.loss

@@ -122,7 +122,7 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
             spread = self.model_.predict(table.x).var(axis=0)
         squares = np.square(outputs - table.target)
         errors, known = (np.average(a, axis=0, weights=table.weights) for a in (squares, spread))
-        least = np.maximum(LEAST_NOISE * errors, np.finfo(np.float32).tiny)
+        least = np.maximum(LEAST_NOISE * errors, np.finfo(np.float64).tiny)
         return Noise(np.sqrt(np.maximum(errors - known, least)))
 
     def _as_given(self, numbers: Array) -> Array:
