@@ -252,6 +252,28 @@ def test_balanced_counts_the_training_rows_alone():
     np.testing.assert_array_equal(ours.params, by_hand.params)
 
 
+def test_balanced_counts_a_sample_of_weight_two_as_two():
+    weights = np.random.default_rng(1).integers(0, 4, N)
+    ours, repeated = network(), network()
+    fit(ours, X, Y, class_weight="balanced", sample_weight=weights)
+    rows = np.repeat(np.arange(N), weights)
+    fit(repeated, X[rows], Y[rows], class_weight="balanced", batch_size=len(rows))
+    np.testing.assert_allclose(ours.params, repeated.params, rtol=1e-10)
+
+
+@pytest.mark.parametrize("own", ["targets", "weights"])
+def test_balanced_counts_the_samples_of_each_member(own):
+    y = np.array([Y, Y[::-1], (Y + 1) % 3]) if own == "targets" else Y
+    weights = ONE_A_MEMBER if own == "weights" else None
+    ensemble = network(3)
+    alone = [ensemble.member(i) for i in range(3)]
+    fit(ensemble, X, y, class_weight="balanced", sample_weight=weights)
+    for i, model in enumerate(alone):
+        w = None if weights is None else weights[i]
+        fit(model, X, y[i] if own == "targets" else y, class_weight="balanced", sample_weight=w)
+        np.testing.assert_allclose(ensemble.params[i], model.params, rtol=1e-10)
+
+
 # errors
 
 

@@ -35,7 +35,7 @@ def with_class_weights(
     class_weight : dict of label to number, or "balanced"
     rows : array of int or None
         The training rows; None for all rows. Only their classes need a weight, and only they count
-        for "balanced"; other rows keep their sample weight.
+        for "balanced", by their weights; other rows keep their sample weight.
     names : Labels, optional
         The labels that are the keys of `class_weight`, if the targets are class indices.
 
@@ -47,23 +47,50 @@ def with_class_weights(
     if not loss.classifies:
         raise TypeError(f"class_weight expects a loss on classes, got {loss!r}")
     labels = _labels(loss, target)
-    trained = labels if rows is None else labels.take(rows, axis=-1)
-    found, counts = np.unique(trained, return_counts=True)
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise ValueError(f'class_weight expects a dict or "balanced", got {class_weight!r}')
-        table = dict(zip(found.tolist(), trained.size / (len(found) * counts), strict=True))
-    else:
-        possible = {*np.unique(labels).tolist(), *_possible(loss, out_features, found)}
-        if names is not None and not names.are_indices:
-            class_weight = _by_index(class_weight, names)
-        table = _checked_table(class_weight, found.tolist(), possible, names)
+        return _balanced(labels, weights, rows)
+    found = np.unique(labels if rows is None else labels.take(rows, axis=-1))
+    possible = {*np.unique(labels).tolist(), *_possible(loss, out_features, found)}
+    if names is not None and not names.are_indices:
+        class_weight = _by_index(class_weight, names)
+    table = _checked_table(class_weight, found.tolist(), possible, names)
     known = np.array(sorted(table))
-    place = np.searchsorted(known, labels).clip(max=len(known) - 1)
-    factors = np.array([table[label] for label in known.tolist()], np.float64)[place]
-    factors = np.where(known[place] == labels, factors, 1.0)[..., None]
+    factors = _looked_up(known, np.array([table[label] for label in known.tolist()]), labels)
     with np.errstate(over="ignore"):  # reported by the check that follows
-        return factors if weights is None else weights * factors
+        return factors[..., None] if weights is None else weights * factors[..., None]
+
+
+def _balanced(labels: Array, weights: Array | None, rows: Array | None) -> Array:
+    """Return weights with which the classes of the training rows have the same total.
+
+    A sample of weight 2 counts as two, and each member of an ensemble counts its own samples.
+    """
+    given = np.ones(labels.shape[-1]) if weights is None else weights[..., 0].astype(np.float64)
+    shape = np.broadcast_shapes(labels.shape, given.shape)
+    of_each, given = (
+        np.broadcast_to(array, shape).reshape(-1, shape[-1]) for array in (labels, given)
+    )
+    factors = [_equal_shares(*own, rows) for own in zip(of_each, given, strict=True)]
+    balanced: Array = given * np.array(factors)
+    return balanced.reshape(*shape, 1)
+
+
+def _equal_shares(labels: Array, weights: Array, rows: Array | None) -> Array:
+    """Return the factor of each sample, `(n,)`: n / (number of classes * n of its class)."""
+    trained = np.s_[:] if rows is None else rows
+    found, place = np.unique(labels[trained], return_inverse=True)
+    totals = np.bincount(place, weights[trained])
+    there = totals > 0
+    factors = totals.sum() / (max(there.sum(), 1) * np.where(there, totals, 1.0))
+    return _looked_up(found, factors, labels)
+
+
+def _looked_up(known: Array, factors: Array, labels: Array) -> Array:
+    """Return the factor of each label, 1 for a label that is not among those `known`."""
+    place = np.searchsorted(known, labels).clip(max=len(known) - 1)
+    return np.where(known[place] == labels, factors[place], 1.0)
 
 
 def _labels(loss: Loss, target: Array) -> Array:
