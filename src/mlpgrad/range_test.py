@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,6 +102,13 @@ def learning_rate_range_test(
     RangeTest
         The learning rates, the smoothed losses and a suggestion; `plot()` draws them.
 
+    Raises
+    ------
+    TypeError
+        If the optimizer supports no schedule, as `Rprop`.
+    DivergenceError
+        If the loss is not finite before the first step.
+
     Examples
     --------
     >>> import mlpgrad as mg
@@ -118,10 +124,8 @@ def learning_rate_range_test(
     highest = arguments.number(highest, "highest", lowest, ends="()")
     steps = arguments.count(steps, "steps", 1, MOST_STEPS)
     _, batch_size = check_counts(model, 1, batch_size)
-    model, optimizer = model.copy(), copy.deepcopy(optimizer)
-    optimizer.reset()
     rates = np.geomspace(lowest, highest, steps)
-    optimizer.learning_rate = lambda step: float(rates[min(step, steps - 1)])
+    model, optimizer = model.copy(), _new_with(rates, optimizer)
     recorder = _LossRecorder(steps)
     batches = training_batches(
         model, x, y, None, None, batch_size=batch_size, shuffle=True, held_out=0.0, in_order=True
@@ -137,9 +141,28 @@ def learning_rate_range_test(
         record=Record(),
     )
     session.speaks = False
-    with suppress(DivergenceError):  # divergence is the expected end of the test
+    try:
         session.run()
+    except DivergenceError:  # the expected end of the test, except at the initial weights
+        if not recorder.losses:
+            raise
     return RangeTest(rates[: len(recorder.losses)], np.array(recorder.losses))
+
+
+def _new_with(rates: Array, optimizer: Optimizer) -> Optimizer:
+    """Return a copy of an optimizer as before its first step, with a learning rate for each."""
+    twin = copy.deepcopy(optimizer)
+    twin.reset()
+    twin.learning_rate_scale = 1.0
+    try:
+        twin.learning_rate = lambda step: float(rates[min(step, len(rates) - 1)])
+    except TypeError:
+        raise TypeError(
+            "learning_rate_range_test expects an optimizer whose learning rate may differ at each "
+            f"step, got {optimizer!r}, which adapts its own steps; its learning rate is only the "
+            "initial step"
+        ) from None
+    return twin
 
 
 class _LossRecorder(Callback):

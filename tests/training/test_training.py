@@ -587,3 +587,26 @@ def test_the_range_test_leaves_model_and_optimizer_alone():
     assert optimizer.steps == 0
     assert 1e-4 < test.suggestion < 10
     assert len(test.learning_rates) == len(test.losses) <= 100
+
+
+def test_the_range_test_tries_the_rates_that_it_shows():
+    lowered = mg.SGD(0.1)
+    lowered.learning_rate_scale = 1e-3  # as ReduceOnPlateau leaves it
+    ours, fresh = (
+        classifier().learning_rate_range_test(*blobs(), optimizer=optimizer)
+        for optimizer in (lowered, mg.SGD(0.1))
+    )
+    np.testing.assert_array_equal(ours.losses, fresh.losses)
+    assert lowered.learning_rate_scale == 1e-3
+
+
+def test_the_range_test_refuses_an_optimizer_that_adapts_its_own_steps():
+    with pytest.raises(TypeError, match=r"range_test expects .* got Rprop\(\), which adapts"):
+        classifier().learning_rate_range_test(*blobs(), optimizer=mg.Rprop())
+
+
+def test_the_range_test_says_that_the_initial_weights_diverge():
+    x, y = blobs()
+    model = mg.Sequential([mg.Dense(x.shape[-1], 1)], loss=mg.MeanSquaredError(), random_state=0)
+    with pytest.raises(mg.DivergenceError, match=r"initial weights .* scale the inputs"):
+        model.learning_rate_range_test(1e30 * x, y, optimizer=mg.Adam())
