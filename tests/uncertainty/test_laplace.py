@@ -334,6 +334,14 @@ def test_it_is_kept_in_copies_and_files(tmp_path, dtype, size, layers):
     assert model.copy().tiled(2).uncertainty is None if size is None else True
 
 
+def test_members_in_another_order_have_none():
+    model = network(ensemble_size=2, epochs=1)
+    model.laplace(X, Y)
+    assert model.members([0, 1]).predict(NEW, std=True).includes_noise
+    for other in ([1, 0], [0, 0], [1]):
+        assert model.members(other).uncertainty is None
+
+
 def test_it_belongs_to_its_weights():
     model = network(epochs=2)
     model.laplace(X, Y)

@@ -69,6 +69,8 @@ class Copied(Threaded):
         rngs = [self.rngs[index] for index in indices]
         with self.reading() as network:
             some = self._rebuilt(network._params[indices], network._state[indices], rngs)
+        if not np.array_equal(indices, np.arange(size)):
+            some._uncertainty = None  # it is for all members, in their order
         if self.encoder is not None:
             vars(some)["encoder"] = self.encoder.of_members(list(indices))
         return some
