@@ -82,6 +82,22 @@ BUILT = [
         r"layer 2 LayerNorm\(1\) subtracts the mean of a single number",
         lambda: network(mg.Dense(3, 4), mg.Dense(4, 1), mg.BatchNorm(1)),
     ),
+    *[
+        (
+            lambda make=make: network(make(), mg.Embedding(3, {2: 5}, 4), mg.Dense(6, 1)),
+            r"layer 1 Embedding\(3, .* which layer 0 \w+\(3.* by Standardize with mean 0",
+            lambda: network(
+                mg.Standardize(3, mean=[1, 2, 0], deviation=[3, 4, 1]),
+                mg.Embedding(3, {2: 5}, 4),
+                mg.Dense(6, 1),
+            ),
+        )
+        for make in (
+            lambda: mg.Standardize(3),
+            lambda: mg.Standardize(3, mean=0, deviation=2),
+            lambda: mg.BatchNorm(3),
+        )
+    ],
     (
         lambda: network(mg.Residual([mg.Dense(3, 1), mg.LayerNorm(1), mg.Dense(1, 3)])),
         r"layer 0\.1 LayerNorm\(1\)",

@@ -11,8 +11,10 @@ from mlpgrad.layers.activations.base import Activation
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import walk
 from mlpgrad.layers.dropout import Dropout
-from mlpgrad.layers.normalization import LayerNorm
+from mlpgrad.layers.embedding import Embedding
+from mlpgrad.layers.normalization import BatchNorm, LayerNorm
 from mlpgrad.layers.softmax import Softmax
+from mlpgrad.layers.standardize import Standardize
 from mlpgrad.losses.base import Loss
 
 
@@ -26,7 +28,8 @@ def warn_of_structure(layers: Sequence[Layer], loss: Loss) -> None:
     loss : Loss
         The loss of the network.
     """
-    for message in (*constant_layers(layers), *_bounded_logits(layers, loss)):
+    found = *constant_layers(layers), *_scaled_codes(layers), *_bounded_logits(layers, loss)
+    for message in found:
         warn(message)
 
 
@@ -49,6 +52,31 @@ def constant_layers(layers: Sequence[Layer]) -> Iterator[str]:
                 "it, or use BatchNorm(1), which normalizes over the samples"
             )
         width = layer.out_features or width
+
+
+def _scaled_codes(layers: Sequence[Layer]) -> Iterator[str]:
+    """Warn about embeddings whose codes are scaled by a layer before them."""
+    before: list[tuple[str, Layer]] = []
+    for position, layer in walk(layers):
+        if isinstance(layer, Embedding):
+            scaling = [f"{p} {other!r}" for p, other in before if _scales(other, layer)]
+            if scaling:
+                yield (
+                    f"layer {position} {layer!r} expects the codes of the data, which layer "
+                    f"{scaling[0]} changes: they are then rounded to others, or count as 0; put "
+                    "the Embedding first, or scale the other columns alone, by Standardize with "
+                    "mean 0 and deviation 1 for the codes"
+                )
+        before.append((position, layer))
+
+
+def _scales(layer: Layer, embedding: Embedding) -> bool:
+    """Return whether a layer before an embedding scales the columns of its codes."""
+    if isinstance(layer, Standardize) and layer.mean is not None and layer.deviation is not None:
+        scaled = [*zip(layer.mean, layer.deviation, strict=True)]
+        alike = layer.features == embedding.in_features  # no embedding between them
+        return alike and any(scaled[column] != (0, 1) for column in embedding.codes)
+    return isinstance(layer, (Standardize, BatchNorm, LayerNorm, Dropout))
 
 
 def _bounded_logits(layers: Sequence[Layer], loss: Loss) -> Iterator[str]:
