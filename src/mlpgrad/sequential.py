@@ -227,13 +227,13 @@ class Sequential(Differentiable, Answers):
         before = Before(self)
         with before.put_back_if_refused():
             rows = self, x, y, sample_weight, class_weight
+            options: dict[str, Any] = {"batch_size": batch_size, "folds": folds, "resume": resume}
             batches = training_batches(
                 *rows,
-                batch_size=batch_size,
+                **options,
                 shuffle=arguments.flag(shuffle, "shuffle"),
                 held_out=check_validation(validation_data, validation_split, folds),
                 in_order=not arguments.flag(validation_shuffle, "validation_shuffle"),
-                folds=folds,
             )
             session = Session(
                 self,

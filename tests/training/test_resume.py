@@ -326,3 +326,55 @@ def test_every_stream_of_random_numbers_is_kept_in_a_file(tmp_path):
         model.fit(X, Y, optimizer=mg.Adam(0.05), **chosen)
     )
     np.testing.assert_array_equal(loaded.params, model.params)
+
+
+def resumable(seed, **options):
+    encoder = mg.tables.TableEncoder().plan(X) if options.pop("encoder", False) else None
+    return mg.Sequential(
+        [mg.Dense(2, 4), mg.Tanh(), mg.Dense(4, 1)],
+        loss=mg.SigmoidCrossEntropy(), random_state=seed, encoder=encoder, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("encoder", [False, True])
+def test_a_model_of_another_seed_holds_out_the_same_rows_again(encoder):
+    """Balanced weights and encoders follow the training rows."""
+    keep, models = Keep(1), [resumable(seed, encoder=encoder) for seed in (0, 1)]
+    chosen = {"epochs": 4, "validation_split": 0.3, "class_weight": "balanced", "verbose": 0}
+    chosen["sample_weight"] = np.random.default_rng(0).random(len(Y))
+    whole = models[0].fit(X, Y, optimizer=mg.Adam(0.05), callbacks=[keep], **chosen)
+    resumed = models[1].fit(
+        X, Y, optimizer=mg.Adam(0.05), callbacks=[Keep(99)], resume=keep.taken, **chosen
+    )
+    assert dict(resumed) == dict(whole)
+    np.testing.assert_array_equal(models[1].params, models[0].params)
+
+
+SPLIT = {"validation_split": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("before", "rows", "after"),
+    [
+        ({}, 100, {}),
+        (SPLIT, 100, SPLIT),
+        (SPLIT, 140, SPLIT),
+        (SPLIT, 120, {}),
+        ({}, 120, SPLIT),
+        ({"folds": True}, 100, {"folds": True}),
+    ],
+)
+def test_other_rows_are_refused(before, rows, after):
+    keep, size = Keep(0), 2 if "folds" in before else None
+    chosen = {"epochs": 2, "verbose": 0}
+    first, second = resumable(0, ensemble_size=size), resumable(0, ensemble_size=size)
+    first.fit(X, Y, optimizer=mg.Adam(), callbacks=[keep], **chosen, **before)
+    x, y = np.resize(X, (rows, 2)), np.resize(Y, (rows, *Y.shape[1:]))
+    with pytest.raises(ValueError, match=r"resume expects the data of the earlier .* 120 rows"):
+        second.fit(x, y, optimizer=mg.Adam(), resume=keep.taken, **chosen, **after)
+
+
+@pytest.mark.parametrize("junk", [3, {}, {"epoch": 1}, [None]])
+def test_what_is_no_snapshot_is_refused(junk):
+    with pytest.raises(TypeError, match=r"resume expects what .*session\.snapshot\(\), got"):
+        resumable(0).fit(X, Y, optimizer=mg.Adam(), resume=junk, verbose=0)

@@ -220,10 +220,25 @@ class Minibatches(Batches):
             if whole:  # a batch may be larger than a pool
                 yield pool[:whole]
 
+    def snapshot(self) -> dict[str, Any]:
+        return super().snapshot() | {"extent": self._extent()}
+
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Restore the order and the position: the next epoch is the rest of the interrupted one."""
-        super().restore(snapshot)
+        taken, own = dict(snapshot), self._extent()
+        before = taken.pop("extent", own)
+        if list(before) != own:
+            raise ValueError(
+                f"resume expects the data of the earlier training, {before[0]} rows of which "
+                f"{before[1]} are trained on, got {own[0]} and {own[1]}; give the same rows and "
+                "the same split"
+            )
+        super().restore(taken)
         self.resumes = True
+
+    def _extent(self) -> list[int]:
+        """Return the number of rows, and of those that are trained on."""
+        return [self.arrays[0].shape[-2], self.samples]
 
     def rewind(self) -> None:
         self.resumes = False

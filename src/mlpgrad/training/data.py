@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,16 @@ def check_counts(
     if network.dtype.kind == "c":
         raise TypeError(f"fit expects a real model, got {network.dtype}; use model.lifted(float)")
     return epochs, batch_size
+
+
+def check_resume(resume: Any) -> None:
+    """Raise TypeError unless it is None or a snapshot of a training."""
+    parts = {"epoch", "network", "method", "batches", "callbacks"}
+    if resume is not None and not (isinstance(resume, Mapping) and parts <= set(resume)):
+        raise TypeError(
+            "resume expects what a callback got from self.session.snapshot(), got "
+            f"{arguments.shown(resume)}"
+        )
 
 
 def check_validation(validation_data: Any, validation_split: Any, folds: Any = None) -> float:
@@ -59,6 +70,7 @@ def training_batches(
     held_out: float,
     in_order: bool,
     folds: Any = None,
+    resume: Mapping[str, Any] | None = None,
 ) -> Batches:
     """Return the batches of an epoch, without the rows that are held out.
 
@@ -73,7 +85,10 @@ def training_batches(
         Whether to hold out the last rows instead of random rows.
     folds : True or array (n,), optional
         Each member leaves out one fold; `batches.held_out()` returns the folds.
+    resume : dict, optional
+        A snapshot of an earlier training, whose rows are held out again.
     """
+    check_resume(resume)
     if is_stream(x, y):
         weighted = class_weight is not None or sample_weight is not None
         if held_out or weighted or folds is not None:
@@ -92,7 +107,7 @@ def training_batches(
     else:
         table = Unencoded(network, x)
         target, given = network.checked_targets(y, sample_weight, *table.shape, learns=True)
-    rows = split_rows(network, target, held_out, in_order) if held_out else None
+    rows = split_rows(network, target, held_out, in_order, resume) if held_out else None
     weights = training_weights(network, target, given, class_weight, rows)
     options: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "sample_weight": given}
     if folds is None:
@@ -154,10 +169,22 @@ def validation_rows(network: Network, batches: Batches, given: Any) -> Batch | N
     return None
 
 
-def split_rows(network: Network, target: Array, share: float, in_order: bool) -> Array:
-    """Return the training rows; the held-out rows are stratified if the loss has classes."""
+def split_rows(
+    network: Network,
+    target: Array,
+    share: float,
+    in_order: bool,
+    resume: Mapping[str, Any] | None = None,
+) -> Array:
+    """Return the training rows; the held-out rows are stratified if the loss has classes.
+
+    A training that is resumed has the rows that it had: class weights and encoders follow them.
+    """
     from mlpgrad.datasets import split_indices  # also loads the readers of files
 
+    before = None if resume is None else resume["batches"].get("rows")
+    if before is not None and before.max() < target.shape[-2]:  # otherwise it is refused later
+        return np.array(before)
     labels = None
     if network.loss.classifies and not in_order and target.ndim == 2:
         labels = network.loss.true_classes(target)
