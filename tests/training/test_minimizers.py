@@ -461,7 +461,19 @@ def test_a_method_by_name_or_class_is_told_what_to_write(given, written):
         train(moons(), given)
 
 
-def test_a_callback_that_needs_a_learning_rate_says_so():
-    callbacks = [mg.ReduceOnPlateau(patience=1)]
-    with pytest.raises(ValueError, match="expects an optimizer with a learning rate, got LBFGS"):
-        train(moons(), mg.LBFGS(), callbacks=callbacks)
+@pytest.mark.parametrize("method", [mg.LBFGS(), mg.TrustNewton(), mg.LevenbergMarquardt()])
+@pytest.mark.parametrize(
+    ("callback", "part"),
+    [
+        (mg.ReduceOnPlateau(patience=1), "a learning rate"),
+        (mg.ExponentialMovingAverage(0.9), "a step for each batch"),
+        (mg.LayerSignals(), "a step for each batch"),
+    ],
+)
+def test_a_callback_that_needs_an_optimizer_says_so(callback, part, method):
+    name = type(method).__name__
+    model = mg.Sequential([mg.Dense(2, 1)], loss=mg.MeanSquaredError(), random_state=0)
+    before = model.params.copy()
+    with pytest.raises(ValueError, match=f"expects an optimizer with {part}, got {name}"):
+        model.fit(X, Y, optimizer=method, callbacks=[callback], verbose=0)
+    np.testing.assert_array_equal(model.params, before)

@@ -10,7 +10,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.layers.activations.base import Activation
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import walk
-from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.callbacks import Callback, expect_optimizer
 
 FLAT = 5e-3
 """A unit whose slope is below this for every sample passes back almost no delta."""
@@ -58,6 +58,7 @@ class LayerSignals(Callback):
         self._clear()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        expect_optimizer(self, "a step for each batch")
         self._clear()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:

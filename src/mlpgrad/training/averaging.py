@@ -8,7 +8,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.checks import within
-from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.callbacks import Callback, expect_optimizer
 
 
 class ExponentialMovingAverage(Callback):
@@ -53,6 +53,7 @@ class ExponentialMovingAverage(Callback):
         within(self, "decay", 0, 1)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        expect_optimizer(self, "a step for each batch")
         self._sum: Array = np.zeros_like(self.model.params)
         self._steps = 0
 

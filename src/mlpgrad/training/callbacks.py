@@ -103,6 +103,23 @@ class Callback(Described, Stateful):
         return cls()
 
 
+def expect_optimizer(callback: Callback, part: str) -> None:
+    """Raise ValueError if a callback is used with a method that has no optimizer, such as LBFGS.
+
+    Parameters
+    ----------
+    callback : Callback
+        A callback at the beginning of a training.
+    part : str
+        The part of an optimizer that it needs.
+    """
+    if not hasattr(callback.optimizer, "learning_rate_scale"):
+        raise ValueError(
+            f"{type(callback).__name__} expects an optimizer with {part}, got "
+            f"{callback.optimizer!r}, which has none; leave the callback out"
+        )
+
+
 @contextmanager
 def taking_part(callbacks: Sequence[Callback], session: Any) -> Iterator[None]:
     """Set what callbacks know of a training; free the session with its data, and what knows it."""

@@ -9,7 +9,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.checks import within
 from mlpgrad._core.training_warning import warn
-from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.callbacks import Callback, expect_optimizer
 from mlpgrad.training.data import check_validation
 from mlpgrad.training.evaluate import evaluate
 from mlpgrad.training.monitor import Measured, Monitor, check_options
@@ -223,11 +223,7 @@ class ReduceOnPlateau(Callback):
         within(self, "lowest", 0)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        if not hasattr(self.optimizer, "learning_rate_scale"):
-            raise ValueError(
-                f"ReduceOnPlateau expects an optimizer with a learning rate, got "
-                f"{self.optimizer!r}, which has none; leave the callback out"
-            )
+        expect_optimizer(self, "a learning rate")
         self._monitor = Monitor(self)
         self.best, self.waited = self._monitor.worst, 0
 
