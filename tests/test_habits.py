@@ -201,6 +201,8 @@ def fitted(model, optimizer):
         "model.trainable = False",
         "model.layers[0].trainable = False",
         "model.layers[0].units = 5",
+        "model.layers[0].kernel = 5",
+        "model.layers[1].layers[0].weight = 5",
         "model.layers[1].layers[0].requires_grad = False",
         "model.layers[1].layers[1].p = 0.5",
         "model.penalties[0].l2 = 0.5",
@@ -225,6 +227,48 @@ def test_an_attribute_without_effect_is_refused(assigned):
     for option in re.findall(r"write ([\w.\[\]]+)=\.\.\.", str(error.value)):
         assert eval(option, names) is not None
     fitted(names["model"], names["optimizer"])
+
+
+@pytest.mark.parametrize(
+    ("layer", "names"),
+    [
+        (mg.Dense(4, 4), ["params.weights"]),
+        (mg.LayerNorm(4), ["params.gain", "params.bias"]),
+        (
+            mg.BatchNorm(4),
+            ["params.gain", "params.bias", "state.running_mean", "state.running_var"],
+        ),
+        (mg.Embedding(4, {3: 2}, 1), ["params.vectors"]),
+    ],
+)
+def test_an_array_is_not_assigned_to_a_layer(layer, names):
+    """Any other attribute of a bound layer may be assigned; these would be ignored."""
+    model = mg.Sequential([layer], loss=mg.MeanSquaredError(), random_state=0)
+    arrays = {f"params.{n}" for n in layer.params} | {f"state.{n}" for n in layer.state}
+    assert arrays - {f"params.{option}" for option in layer.config()} == set(names)
+    for place in names:
+        name, values = place.split(".")[1], np.full(eval(f"layer.{place}.shape"), 0.5)
+        with pytest.raises(AttributeError, match="no effect; write") as error:
+            setattr(model.layers[0], name, values)
+        with pytest.raises(AttributeError, match=f"no attribute '{name}'; write layer.{place}"):
+            getattr(layer, name)
+        exec(str(error.value).partition("write ")[2], {"layer": layer, "value": values})
+        np.testing.assert_array_equal(model.get_weights()[f"layers[0].{name}"], values)
+
+
+class Own(mg.Dense):
+    """A user's layer with an option that has the name of an array."""
+
+    def __init__(self, in_features, out_features, *, weights=2):
+        super().__init__(in_features, out_features)
+        self.weights = weights
+
+
+def test_users_classes_may_have_options_of_these_names():
+    layer = Own(4, 3, weights=5)
+    mg.Sequential([layer], loss=mg.MeanSquaredError())
+    layer.weights = 7
+    assert layer.config() == {"in_features": 4, "out_features": 3, "weights": 7}
 
 
 class Frozen(mg.LeakyReLU):

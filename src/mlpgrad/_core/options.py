@@ -33,6 +33,38 @@ class Option:
             thing._reassign(self.name, value)
 
 
+class ArrayName:
+    """The name of an array of the library's layers: assigned to a layer, it would do nothing.
+
+    Parameters
+    ----------
+    place : str
+        The attribute of the layer that holds the array: `params` or `state`.
+    """
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def __set_name__(self, owner: Any, name: str) -> None:
+        self.name = name
+
+    def __get__(self, layer: Any, owner: Any = None) -> Any:
+        if layer is None:
+            return self
+        if self.name not in vars(layer):
+            kind, place = type(layer).__name__, f"layer.{self.place}.{self.name}"
+            raise AttributeError(f"{kind} has no attribute {self.name!r}; write {place}")
+        return vars(layer)[self.name]
+
+    def __set__(self, layer: Any, value: Any) -> None:
+        if type(layer).__module__.startswith("mlpgrad."):
+            raise AttributeError(
+                f"{type(layer).__name__}.{self.name} = ... would have no effect; "
+                f"write layer.{self.place}.{self.name}[...] = value"
+            )
+        vars(layer)[self.name] = value  # a user's class may use the name
+
+
 class _Trial(threading.local):
     """Whether this thread makes an object only to run its constructor."""
 
@@ -71,9 +103,8 @@ def equip(cls: Any) -> None:
     names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount] if code else ()
     for name in names:
         found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
-        if not hasattr(
-            found, "__get__"
-        ):  # a method or property of that name handles assignments itself
+        # a method or property of that name handles assignments itself
+        if not hasattr(found, "__get__") or isinstance(found, ArrayName):
             setattr(cls, name, Option(name))
             cls._options = (*cls._options, name)
 

@@ -20,6 +20,7 @@ from mlpgrad._core.arrays import (
     with_ones,
 )
 from mlpgrad._core.habits.calls import ARGUMENTS
+from mlpgrad._core.options import ArrayName
 from mlpgrad.initializers import GlorotUniform, Initializer, Zeros
 from mlpgrad.layers.base import Layer
 
@@ -60,6 +61,8 @@ class Dense(Layer):
     """
 
     repeatable = True
+
+    weights = ArrayName("params")
 
     in_features: int
     out_features: int

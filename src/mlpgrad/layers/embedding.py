@@ -11,6 +11,7 @@ import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array, Shape, constant
+from mlpgrad._core.options import ArrayName
 from mlpgrad._core.recordable import recordable
 from mlpgrad.initializers import Initializer
 from mlpgrad.layers.base import Layer
@@ -63,6 +64,8 @@ class Embedding(Layer):
     """
 
     repeatable = True
+
+    vectors = ArrayName("params")
 
     in_features: int
     out_features: int

@@ -20,6 +20,7 @@ from mlpgrad._core.arrays import (
     sum_products,
 )
 from mlpgrad._core.checks import within
+from mlpgrad._core.options import ArrayName
 from mlpgrad.initializers import Constant, Initializer, Zeros
 from mlpgrad.layers.base import Layer
 
@@ -28,6 +29,8 @@ class _Normalization(Layer):
     """y = gain xhat + bias, the common part of both kinds of normalization."""
 
     _direct_scaled: Callable[[], Array]
+
+    gain, bias = ArrayName("params"), ArrayName("params")
 
     def __init__(self, features: int, *, epsilon: float = 1e-5) -> None:
         self.features = count(features, f"{type(self).__name__}: features")
@@ -150,6 +153,8 @@ class BatchNorm(_Normalization):
 
     repeatable = True
     mixes_samples = True
+
+    running_mean, running_var = ArrayName("state"), ArrayName("state")
 
     def __init__(self, features: int, *, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
         super().__init__(features, epsilon=epsilon)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from mlpgrad._core.arguments import shown
+from mlpgrad._core.habits import ATTRIBUTES
 from mlpgrad._core.synonyms import meant_by
+from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import walk
 from mlpgrad.network.network import Network
 
@@ -34,12 +37,27 @@ def check_attributes(network: Network, optimizer: Any) -> None:
                     f"{place}.{name} = {value!r} has no effect: every layer is trained; "
                     f"write del {place}.{name}"
                 )
+            array = _array_meant_by(name, thing)
+            if array:
+                raise AttributeError(
+                    f"{place}.{name} = {shown(value)} has no effect: {type(thing).__name__} has no "
+                    f"array {name!r}; write into those of {array.replace('layer', place, 1)}, and "
+                    f"del {place}.{name}"
+                )
             if name not in options and (instead := meant_by(name, options)):
                 raise AttributeError(
                     f"{place}.{name} = {value!r} has no effect: {type(thing).__name__} has no "
                     f"option {name!r}{instead.replace('write ', f'write {place}.')}, "
                     f"and del {place}.{name}"
                 )
+
+
+def _array_meant_by(name: str, thing: Any) -> str:
+    """Return where the array of a layer is that another library calls `name`, or ""."""
+    if not isinstance(thing, Layer):
+        return ""
+    code = ATTRIBUTES["Layer"].get(name, "")
+    return code if code in ("layer.params", "layer.state") else ""
 
 
 def _things(network: Network, optimizer: Any) -> Iterator[tuple[str, Any]]:
