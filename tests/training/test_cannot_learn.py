@@ -1,5 +1,6 @@
 """A network that cannot learn warns once, with advice that works; others do not warn."""
 
+import re
 import warnings
 
 import numpy as np
@@ -377,6 +378,26 @@ def test_a_large_target_that_is_learnt_is_no_reason():
     large = 100 * Y
     model = network(mg.Dense(3, 1))
     assert said(lambda: fit(model, large, optimizer=mg.SGD(0.3), epochs=50)) == []
+
+
+@pytest.mark.parametrize("size", [None, 2])
+def test_large_inputs_that_are_not_learnt_are_named(size):
+    def train(*first, x):
+        layers = [*first, mg.Dense(3, 8), mg.ReLU(), mg.Dense(8, 1)]
+        model = network(*layers, ensemble_size=size)
+        model.fit(x, Y, optimizer=mg.Adam(0.01), epochs=30, verbose=0)
+
+    (message,) = said(lambda: train(x=1e4 * X))
+    assert re.search(r"no better than .*; inputs are as large as 1\.\d+e\+04, while", message)
+    assert "put Standardize(3) before layer 0" in message
+    assert said(lambda: train(mg.Standardize(3), x=1e4 * X)) == []
+    assert said(lambda: train(x=X)) == []
+
+
+def test_large_inputs_that_are_learnt_are_no_reason():
+    model, x = network(mg.Dense(3, 1)), 1e3 * X
+    options = {"optimizer": mg.LBFGS(), "epochs": 20, "verbose": 0}
+    assert said(lambda: model.fit(x, Y, **options)) == []
 
 
 def test_equal_large_targets_are_no_reason():

@@ -18,6 +18,7 @@ from mlpgrad.network.warnings import constant_layers
 from mlpgrad.training.batches import Batches
 
 UNSCALED = 10.0  # targets above this size are far from the outputs of initial weights
+UNSCALED_INPUTS = 100.0  # inputs above this size saturate units, or make large outputs
 
 
 def warn_after_first_epoch(network: Network, batches: Batches) -> bool:
@@ -49,7 +50,7 @@ def warn_at_end(network: Network, batches: Batches) -> None:
     if message is not None:
         warn(message)
     else:
-        _warn_of_large_targets(network, batches)
+        _warn_of_large_numbers(network, batches)
 
 
 def _constant(network: Network, batches: Batches) -> str | None:
@@ -70,21 +71,21 @@ def _constant(network: Network, batches: Batches) -> str | None:
     )
 
 
-def _warn_of_large_targets(network: Network, batches: Batches) -> None:
-    """Give a TrainingWarning if large targets are predicted no better than by their mean."""
+def _warn_of_large_numbers(network: Network, batches: Batches) -> None:
+    """Give a TrainingWarning if large targets or inputs lead to no better than the mean target."""
     loss = network.loss
     plain = type(loss).numbers is Loss.numbers and not loss.classifies
     rows = batches.sample() if plain else None
     if rows is None:
         return
     x, target, weights = rows
-    mean = target.mean(axis=-2, keepdims=True, dtype=np.float64)
-    size = float(np.sqrt(np.square(target, dtype=np.float64).mean(axis=-2).max()))
-    if not size > UNSCALED:
+    reason = _large_targets(target) or _large_inputs(network, x)
+    if not reason:
         return
     prediction, reader = network._predict(x), loss.reader()
     if prediction.shape[-1] != target.shape[-1]:  # several outputs describe one number
         return
+    mean = target.mean(axis=-2, keepdims=True, dtype=np.float64)
     constant = np.broadcast_to(mean, prediction.shape).astype(network.dtype)
     with np.errstate(all="ignore"):
         found = np.atleast_1d(np.float64(reader.forward(prediction, target, weights)))
@@ -93,10 +94,38 @@ def _warn_of_large_targets(network: Network, batches: Batches) -> None:
     if worse.any():
         warn(
             f"training ended with a loss of {found[worse].mean():.4g}{_members(worse)}, which is "
-            f"no better than predicting the mean of the targets ({baseline.mean():.4g}); they are "
-            f"as large as {size:.4g}, while initial weights give outputs of about 1: make the "
-            'model with target_scaling="standard", or train longer'
+            f"no better than predicting the mean of the targets ({baseline.mean():.4g}); {reason}, "
+            "or train longer"
         )
+
+
+def _large_targets(target: Array) -> str:
+    """Return what to do about targets that are far from the outputs of initial weights, or ""."""
+    size = _largest_column(target)
+    if not size > UNSCALED:
+        return ""
+    return (
+        f"they are as large as {size:.4g}, while initial weights give outputs of about 1: make "
+        'the model with target_scaling="standard"'
+    )
+
+
+def _large_inputs(network: Network, x: Array) -> str:
+    """Return what to do about inputs that are far from what initial weights expect, or ""."""
+    first = network.layers[0]
+    size = _largest_column(x) if isinstance(first, Dense) else 0.0
+    if not size > UNSCALED_INPUTS:
+        return ""
+    return (
+        f"inputs are as large as {size:.4g}, while initial weights are drawn for numbers of about "
+        f"1: put Standardize({x.shape[-1]}) before layer 0"
+    )
+
+
+def _largest_column(array: Array) -> float:
+    """Return the largest root mean square of a column."""
+    with np.errstate(over="ignore"):
+        return float(np.sqrt(np.square(array, dtype=np.float64).mean(axis=-2).max()))
 
 
 def _single_rows(network: Network, batches: Batches) -> str | None:
