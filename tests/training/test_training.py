@@ -610,3 +610,21 @@ def test_the_range_test_says_that_the_initial_weights_diverge():
     model = mg.Sequential([mg.Dense(x.shape[-1], 1)], loss=mg.MeanSquaredError(), random_state=0)
     with pytest.raises(mg.DivergenceError, match=r"initial weights .* scale the inputs"):
         model.learning_rate_range_test(1e30 * x, y, optimizer=mg.Adam())
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda x, y: (x * np.nan, y), "x expects finite numbers"),
+        (lambda x, y: (x[:, :1], y), "x expects 2 features"),
+        (lambda x, y: (x, y[1:]), "the same number of samples"),
+        (lambda x, y: (x, y, -np.ones(len(y))), "sample_weight expects no negative"),
+        (lambda x, y: (x, y.astype(str).tolist()), "."),
+    ],
+)
+def test_an_error_in_validation_data_names_it(change, error):
+    x, y = blobs()
+    data, stop = change(x, y), mg.EarlyStopping(3, validation_data=change(x, y))
+    for options in ({"validation_data": data}, {"callbacks": [stop]}):
+        with pytest.raises((TypeError, ValueError), match=f"^validation_data: .*{error}"):
+            classifier().fit(x, y, optimizer=mg.Adam(), epochs=1, verbose=0, **options)

@@ -157,10 +157,19 @@ def training_weights(
     return weights
 
 
+def checked_validation(network: Network, given: Any) -> Batch:
+    """Return `validation_data` as `Network.checked` does; an error says that it is about it."""
+    try:
+        return network.checked(*given, *[None] * (3 - len(given)))
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"validation_data: {error}") from error
+
+
 def validation_rows(network: Network, batches: Batches, given: Any) -> Batch | None:
     """Return checked validation data: those given, else any held-out rows of the batches."""
     if given is not None:
-        return network.checked(*given, *[None] * (3 - len(given)))
+        return checked_validation(network, given)
     if isinstance(batches, Minibatches) and batches.rows is not None:
         held_out = batches.held_out()
         if held_out[2] is not None:

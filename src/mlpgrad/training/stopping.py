@@ -10,7 +10,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.checks import within
 from mlpgrad._core.training_warning import warn
 from mlpgrad.training.callbacks import Callback, expect_optimizer
-from mlpgrad.training.data import check_validation
+from mlpgrad.training.data import check_validation, checked_validation
 from mlpgrad.training.evaluate import evaluate
 from mlpgrad.training.monitor import Measured, Monitor, check_options
 
@@ -131,9 +131,8 @@ class EarlyStopping(Callback):
         if self.validation_data is None:
             return self._monitor.measured(logs)
         network = self.session.result()
-        x, y, *weight = self.validation_data
-        x, target, weights = network.checked(x, y, weight[0] if weight else None)
-        found = evaluate(network, x, target, weights, self.session.metrics)
+        rows = checked_validation(network, self.validation_data)
+        found = evaluate(network, *rows, self.session.metrics)
         value = self.monitored(found, (self.monitor or "loss").removeprefix("val_"))
         return Measured(value, network.params, network.state)
 
