@@ -77,6 +77,23 @@ def test_class_weights_and_batch_norm_without_the_own_fold():
             np.testing.assert_allclose(history[f"val_{name}"][-1][j], held_out[name], rtol=1e-9)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_classes_are_balanced_over_the_other_folds(weighted):
+    x, y = classes()
+    folds = np.empty(len(y), int)  # of equal sizes, with unequal numbers of each class
+    folds[np.argsort(y + np.random.default_rng(1).normal(size=len(y)))] = np.arange(len(y)) // 30
+    weights = np.random.default_rng(2).random(len(y)) if weighted else None
+    model = network(mg.SoftmaxCrossEntropy(), 3)
+    alone = [model.member(j) for j in range(MEMBERS)]
+    options = {"shuffle": False, "class_weight": "balanced"}
+    fit(model, x, y, folds=folds, sample_weight=weights, **options)
+    for j, single in enumerate(alone):
+        rows = folds != j
+        w = None if weights is None else weights[rows]
+        fit(single, x[rows], y[rows], folds=None, sample_weight=w, **options)
+        np.testing.assert_allclose(model.params[j], single.params, rtol=1e-9, atol=1e-12)
+
+
 def test_folds_are_drawn_in_proportion():
     x, y = classes(101)
     model = network(mg.SoftmaxCrossEntropy(), 3, size=4)

@@ -337,16 +337,19 @@ def resumable(seed, **options):
 
 
 @pytest.mark.parametrize("encoder", [False, True])
-def test_a_model_of_another_seed_holds_out_the_same_rows_again(encoder):
+@pytest.mark.parametrize("split", [{"validation_split": 0.3}, {"folds": True}])
+def test_a_model_of_another_seed_holds_out_the_same_rows_again(split, encoder):
     """Balanced weights and encoders follow the training rows."""
-    keep, models = Keep(1), [resumable(seed, encoder=encoder) for seed in (0, 1)]
-    chosen = {"epochs": 4, "validation_split": 0.3, "class_weight": "balanced", "verbose": 0}
+    size = 3 if "folds" in split else None
+    models = [resumable(seed, encoder=encoder, ensemble_size=size) for seed in (0, 1)]
+    keep = Keep(1)
+    chosen = {"epochs": 4, "class_weight": "balanced", "verbose": 0, **split}
     chosen["sample_weight"] = np.random.default_rng(0).random(len(Y))
     whole = models[0].fit(X, Y, optimizer=mg.Adam(0.05), callbacks=[keep], **chosen)
     resumed = models[1].fit(
         X, Y, optimizer=mg.Adam(0.05), callbacks=[Keep(99)], resume=keep.taken, **chosen
     )
-    assert dict(resumed) == dict(whole)
+    np.testing.assert_equal(dict(resumed), dict(whole))
     np.testing.assert_array_equal(models[1].params, models[0].params)
 
 

@@ -108,16 +108,24 @@ def training_batches(
         table = Unencoded(network, x)
         target, given = network.checked_targets(y, sample_weight, *table.shape, learns=True)
     rows = split_rows(network, target, held_out, in_order, resume) if held_out else None
-    weights = training_weights(network, target, given, class_weight, rows)
+    split = None if folds is None else _split(network, target, folds, resume)
+    weights = training_weights(network, target, given, class_weight, rows, split)
     options: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "sample_weight": given}
-    if folds is None:
+    if split is None:
         x = x if table is None else table.encoded(target, given, rows)
         return _made(network, x, target, weights, weights, rows=rows, **options)
-    split = Split(fold_of_rows(network, folds, target), network.ensemble_size or 1)
     trained = split.without_fold(weights)
     boundary.check_some_weight(trained, "the training rows")
     x = x if table is None else table.encoded(target, given, None, split.rows_of_members())
     return _made(network, x, target, weights, trained, split=split, **options)
+
+
+def _split(network: Network, target: Array, folds: Any, resume: Mapping[str, Any] | None) -> Split:
+    """Return the rows that each member leaves out; in a training that is resumed, those before."""
+    before = None if resume is None else resume["batches"].get("folds")
+    if before is not None and len(before) == target.shape[-2]:  # otherwise it is refused later
+        folds = before
+    return Split(fold_of_rows(network, folds, target), network.ensemble_size or 1)
 
 
 def _made(
@@ -141,8 +149,14 @@ def training_weights(
     given: Array | None,
     class_weight: ClassWeight | None,
     rows: Array | None,
+    split: Split | None = None,
 ) -> Array | None:
-    """Return the training weights including class weights; `rows` are the training rows."""
+    """Return the training weights including class weights; `rows` are the training rows.
+
+    With a split, each member balances the classes over the rows that it trains on.
+    """
+    if split is not None and isinstance(class_weight, str):
+        given = split.without_fold(given)
     weights = given
     if class_weight is not None:
         outputs = network.out_features or target.shape[-1]
