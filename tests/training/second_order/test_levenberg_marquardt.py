@@ -1,11 +1,14 @@
 """Levenberg-Marquardt steps agree with closed forms, MATLAB's rule, and single members."""
 
+import copy
+
 import numpy as np
 import pytest
 
 import mlpgrad as mg
 from mlpgrad.derivatives.objective import Objective
 from mlpgrad.training.second_order import part, teams
+from mlpgrad.training.second_order.evidence import groups_of
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))
@@ -134,6 +137,26 @@ def test_an_input_that_says_nothing_decays_by_a_group_of_its_own():
     assert min(alpha[method.group_names[1]], alpha[method.group_names[2]]) > (
         30 * alpha[method.group_names[0]]
     )
+
+
+@pytest.mark.parametrize("first", [mg.LayerNorm(3), mg.Embedding(3, {2: 4}, 2)], ids=repr)
+def test_inputs_are_those_of_the_first_weights_whatever_layer_is_before(first):
+    first = copy.deepcopy(first)
+    width = first.out_features or 3
+    model = mg.Sequential(
+        [first, mg.Dense(width, 5), mg.Tanh(), mg.Dense(5, 1)],
+        loss=mg.MeanSquaredError(), dtype="float64", random_state=0,
+    )  # fmt: skip
+    groups = groups_of(model, "inputs")
+    for slot in model.parameters:
+        own = groups.of[slot.start : slot.stop].reshape(slot.shape)
+        names = np.array(groups.names)[own]
+        if slot.name == "layers[1].weights":
+            rows = [[f"layers[1].weights[{i}]"] * 5 for i in range(width)]
+            np.testing.assert_array_equal(names, rows)
+        else:
+            assert (names == slot.name).all()
+    np.testing.assert_array_equal(groups.sizes, np.bincount(groups.of))
 
 
 @pytest.mark.parametrize("groups", ["all", "layers", "inputs"])

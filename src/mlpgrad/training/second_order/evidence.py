@@ -42,13 +42,16 @@ def groups_of(network: Network, kind: str) -> Groups:
     kind : "all", "layers" or "inputs"
         "all": one group for the weights of all layers, and one for each other array, such as the
         biases of a layer. "layers": one group for each array. "inputs": as "layers", but in the
-        first array one group for the weights of each input.
+        first array of weights one group for those of each input.
     """
     of, names = np.zeros(network.params.shape[-1], np.intp), list[str]()
+    weights = (slot for slot in network.parameters if slot.kind == "weights")
+    first = next(weights, None) if kind == "inputs" else None
     for slot in network.parameters:
         part = slice(slot.start, slot.stop)
-        if kind == "inputs" and not slot.start and len(slot.shape) > 1:
-            of[part] = np.arange(slot.shape[0]).repeat(math.prod(slot.shape[1:]))
+        if slot is first and len(slot.shape) > 1:
+            rows = len(names) + np.arange(slot.shape[0])
+            of[part] = rows.repeat(math.prod(slot.shape[1:]))
             names += [f"{slot.name}[{row}]" for row in range(slot.shape[0])]
             continue
         name = "weights" if kind == "all" and slot.kind == "weights" else slot.name

@@ -60,8 +60,8 @@ class LevenbergMarquardt(Method):
     groups : "all", "layers" or "inputs", default "all"
         The parameters that share a weight decay. "all": the weights of all layers; the biases of
         each layer have their own. "layers": the weights of each layer, and its biases. "inputs":
-        as "layers", but each input of the network has one for its weights (automatic relevance
-        determination: the weights of an input that says nothing decay).
+        as "layers", but each input of the first Dense layer has one for its weights (automatic
+        relevance determination: the weights of an input that says nothing decay).
     mu : float, default 1.0
         Initial damping, above 0, in units of J^T J, a sum over the rows.
     decrease : float, default 0.3
