@@ -63,7 +63,7 @@ class Panels:
     a, b, c : Operand
         Not constant; c has contiguous rows, a and b have contiguous rows or columns.
     shared : bool
-        Whether the tasks may be shared by several threads; not inside a loop.
+        Whether several threads share the tasks; not inside a loop.
     """
 
     def __init__(self, code: Code, a: Operand, b: Operand, c: Operand, *, shared: bool) -> None:
@@ -76,8 +76,7 @@ class Panels:
         self.b = Factor(b, VECTORS * lanes, self.depth, lanes)
         # the smaller factor is the first
         self.first, self.second = (self.b, self.a) if m >= self.b.length else (self.a, self.b)
-        own = "%own" if shared and code.shared else "own"
-        self.second.packed = self.second.packed._replace(root=own)
+        self.second.packed = self.second.packed._replace(root="%own" if shared else "own")
         code.scratch = max(code.scratch, self.first.blocks * self.first.bytes)
         code.own = max(code.own, self.second.bytes)
 

@@ -40,8 +40,8 @@ def product(code: Code, a: Operand, b: Operand, c: Operand) -> None:
     (m, k), n, size = a.shape, b.shape[1], c.size
     large = m * k * n >= LARGE and min(m, n, k) > 1 and a.value is None is b.value
     if large and c.strides[1] == size and size in a.strides and size in b.strides:
-        outside = not any(isinstance(operand.root, str) for operand in (a, b, c))
-        Panels(code, a, b, c, shared=outside).write()
+        inside = any(isinstance(operand.root, str) for operand in (a, b, c))
+        Panels(code, a, b, c, shared=code.shared and not inside).write()
     elif n == 1 < m and a.strides[0] == c.strides[0] == size:
         Blocks(code, b.T, a.T, c.T).write()  # its one row is as long as m
     elif n == 1:
