@@ -140,6 +140,7 @@ def test_columns_that_tell_nothing_are_left_out_and_named(values, reason):
             r"separator ',', or write .* \(or pandas.read_csv\(decimal=','\)\)",
         ),
         (["50%", "20%", "10%"], "'a', row 0: .*without the sign '%'"),
+        (["100k", "250000", "300000"], "'a', row 0: .*write the number in full, without the unit"),
         (["text", 3, None], "'a' mixes text and numbers: 'text' in row 0, 3 in row 1"),
         ([1.0, np.inf, 2.0], "'a', row 1: expects a finite number, got inf"),
         (["2020-01-31", "2020-02-28", "2021-03-01"], r"'a' holds dates.*pandas.to_datetime"),

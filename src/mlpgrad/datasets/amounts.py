@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 MOST_NAMES = 20  # up to this many different numbers with a word, such as 4 cyl, may be names
 MOST_UNITS = 3  # such as g, kg and t
+MULTIPLES = {"k", "K", "M", "mn", "bn", "Tsd", "Mio", "Mrd"}
 CURRENCY = "$€£¥₹"
 _BLANK = " \u00a0\u202f"
 _DIGITS = rf"\d(?:[\d.,'’{_BLANK}]*\d)?"
@@ -77,7 +78,8 @@ def how_to_write(text: str, decimal: str) -> str | None:
     if _OTHER_DECIMAL[decimal].fullmatch(text):
         return f"pass decimal={other!r} if {other!r} is the decimal sign"
     if found := _UNIT.fullmatch(text):
-        return f"write the number without the unit {_unit(found)!r}"
+        full = "in full, " if _unit(found) in MULTIPLES else ""
+        return f"write the number {full}without the unit {_unit(found)!r}"
     return None
 
 
