@@ -216,13 +216,14 @@ def _values(table: TextTable, name: str, decided: Decided) -> Any:
 
 def _refuse_other_unit(given: TextTable, table: TextTable, name: str, unit: str) -> None:
     """Raise ValueError for an amount that still has a unit, without that of the training."""
-    for row, text in enumerate(table.columns[name]):
-        if unit_of(text):
-            expected = f"amounts in {unit!r}" if unit else "plain numbers"
-            raise ValueError(
-                f"{given.place(row, name)}: expects {expected} as in training, "
-                f"got {given.columns[name][row]!r}; convert the column"
-            )
+    others = {text for text in set(table.columns[name]) if unit_of(text)}
+    if others:
+        row = next(row for row, text in enumerate(table.columns[name]) if text in others)
+        expected = f"amounts in {unit!r}" if unit else "plain numbers"
+        raise ValueError(
+            f"{given.place(row, name)}: expects {expected} as in training, "
+            f"got {given.columns[name][row]!r}; convert the column"
+        )
 
 
 def _without_unit(table: TextTable, name: str, unit: str) -> TextTable:
