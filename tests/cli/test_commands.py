@@ -70,6 +70,15 @@ def test_a_quantity_of_any_size_is_learnt_and_predicted_in_its_units(
     total = sum((errors[name] / deviation) ** 2 * n for name, n in shares.items())
     found = float(re.search(r"on 300 rows: ([\d.,e+-]*\d)", out)[1].replace(",", ""))
     np.testing.assert_allclose(300 * (found / deviation) ** 2, total, rtol=5e-3)
+    model, table = mg.load(MODEL), dict(zip("abc", x.T, strict=True))
+    wanted, asked = [model.predict(table)], ()
+    if model.uncertainty is not None:  # the variance fits into float64
+        wanted, asked = [*wanted, *model.predict(table, interval=0.9)], ("--interval", "0.9")
+    out = run(capsys, "predict", MODEL, "t.csv", *asked)[1]
+    printed = np.array([line.split(",") for line in out.split()[1:]], float)
+    np.testing.assert_allclose(
+        printed / deviation, np.hstack(wanted) / deviation, rtol=0, atol=1e-3
+    )
 
 
 def test_what_cannot_be_learnt_is_said_to_be_no_better_than_the_baseline(capsys, tmp_path):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlpgrad.sequential import Sequential
 
 Columns = dict[str, Iterable[Any]]
+FLOAT32_DIGITS = 9
 
 
 def predict_rows(options: argparse.Namespace) -> int:
@@ -67,7 +68,8 @@ def answers(model: Sequential, name: str, x: Any, options: argparse.Namespace) -
         return columns | (_probabilities(model, x) if options.proba else {})
     if options.proba:
         raise CommandError("--proba is for classes; for a quantity: --std or --interval 0.95")
-    return _columns(name, "", numbers(model, x)) | _uncertainties(model, name, x, options)
+    found = _columns(name, "", numbers(model, x), model)
+    return found | _uncertainties(model, name, x, options)
 
 
 def _independent(model: Sequential, name: str, x: Any, options: argparse.Namespace) -> Columns:
@@ -89,11 +91,26 @@ def _probabilities(model: Sequential, x: Any) -> Columns:
     return {f"P({label})": _numbers(share) for label, share in named}
 
 
-def _columns(name: str, suffix: str, values: Array) -> Columns:
+def _columns(name: str, suffix: str, values: Array, model: Sequential) -> Columns:
     """Return a column for each target, with numbers from 1 in their names if there are several."""
-    if values.shape[1] == 1:
-        return {f"{name}{suffix}": _numbers(values[:, 0])}
-    return {f"{name} {i}{suffix}": _numbers(column) for i, column in enumerate(values.T, 1)}
+    names = [name] if values.shape[1] == 1 else [f"{name} {i + 1}" for i in range(values.shape[1])]
+    columns = zip(names, values.T, _digits(values, model), strict=True)
+    return {f"{name}{suffix}": _numbers(column, digits) for name, column, digits in columns}
+
+
+def _digits(values: Array, model: Sequential) -> list[int]:
+    """Return the number of digits to print of each target, `values (n, targets)`.
+
+    They are those of float32, and as many before them as a target's mean has beyond its deviation.
+    """
+    digits = np.full(values.shape[1], FLOAT32_DIGITS)
+    if model.scaling_of_targets is not None:
+        deviation = model.scaling_of_targets.mean_and_deviation()[1]
+        deviation = deviation.reshape(-1, deviation.shape[-1]).min(axis=0)
+        with np.errstate(over="ignore"):
+            beyond = np.log10(np.maximum(np.abs(values).max(axis=0) / deviation, 1))
+        digits = np.maximum(digits, np.floor(np.fmin(beyond, 9)).astype(int) + 8)
+    return [int(count) for count in digits]
 
 
 def _uncertainties(model: Sequential, name: str, x: Any, options: argparse.Namespace) -> Columns:
@@ -103,11 +120,11 @@ def _uncertainties(model: Sequential, name: str, x: Any, options: argparse.Names
     try:
         if options.std:
             found.append(model.predict(x, std=True))
-            columns |= _columns(name, "_std", found[-1].std)
+            columns |= _columns(name, "_std", found[-1].std, model)
         if options.interval is not None:
             found.append(model.predict(x, interval=options.interval))
             for bound, values in zip(("low", "high"), found[-1], strict=True):
-                columns |= _columns(name, f"_{bound}", values)
+                columns |= _columns(name, f"_{bound}", values, model)
     except (TypeError, ValueError) as error:
         raise CommandError(
             "--std and --interval: the file of this model does not hold how far values lie from "
@@ -124,9 +141,9 @@ def _uncertainties(model: Sequential, name: str, x: Any, options: argparse.Names
     return columns
 
 
-def _numbers(values: Any) -> list[str]:
-    """Return numbers with the digits of float32."""
-    return [f"{value:.9g}" for value in np.asarray(values, np.float64)]
+def _numbers(values: Any, digits: int = FLOAT32_DIGITS) -> list[str]:
+    """Return numbers with so many digits."""
+    return [f"{value:.{digits}g}" for value in np.asarray(values, np.float64)]
 
 
 def _write(file: Any, columns: Columns) -> None:
