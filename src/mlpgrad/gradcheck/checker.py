@@ -22,6 +22,7 @@ from mlpgrad.gradcheck.numeric.directions import (
     first_step,
     second_point,
 )
+from mlpgrad.gradcheck.numeric.integral import integrated
 from mlpgrad.gradcheck.numeric.judgement import COARSE, HALF, Finding, Outcome
 from mlpgrad.gradcheck.numeric.kinks import between_slopes_nearby, outside_kinks
 from mlpgrad.gradcheck.numeric.problem import BadGradientError, Leaf, Problem, spread, stream
@@ -31,6 +32,8 @@ from mlpgrad.gradcheck.verdicts import GOOD, Verdict
 
 CULPRITS = 4
 """Maximum number of wrong tensors in which a wrong element is located."""
+AUTOMATIC = ("auto", "coordinates")
+"""The methods that try others if their slopes are uncertain."""
 AT_KINKS = {Outcome.KINK, Outcome.BEYOND_KINK, Outcome.DIFFERS}
 
 
@@ -111,7 +114,7 @@ class Checker:
         small = len(point) <= LARGE
         count = max(self.plan.directions - 1, 1) if small else 1
         here = Place(point, gradient, settings)
-        here = check_point(problem, here, self.rng, count, along=small)
+        here = self.by_integrals(check_point(problem, here, self.rng, count, along=small))
         there = self.elsewhere(here)
         here = self.close_by(here, there)
         for number, leaf in enumerate(problem.leaves):
@@ -155,7 +158,21 @@ class Checker:
             return None  # passes are expensive, and the gradient does depend on the parameters
         noise = max(settings.noise, settings.precision * abs(value))
         there = Place(moved, gradient, settings._replace(value=value, noise=noise))
-        return check_point(problem, there, self.rng, 1, along=False)
+        return self.by_integrals(check_point(problem, there, self.rng, 1, along=False))
+
+    def by_integrals(self, place: Place) -> Place:
+        """Judge what is not settled in a coarse function by integrals of its gradient."""
+        settings, problem = place.settings, self.problem
+        chosen = problem.shows_kinks or self.plan.method not in AUTOMATIC
+        if chosen or not (settings.noisy or settings.sharp >= COARSE):
+            return place
+        before = problem.passes
+        found = [
+            [f if f.outcome is Outcome.AGREES else integrated(problem, place, f) for f in findings]
+            for findings in place.found
+        ]
+        self.report.extra_passes += problem.passes - before
+        return place._replace(found=found)
 
     def not_numbers(self, here: Place, bad: Array) -> None:
         """Measure the slopes at the first elements that are not finite."""
@@ -210,7 +227,8 @@ class Checker:
             small = leaf.size <= FEW and Outcome.KINK in outcomes
             if tensor.verdict is Verdict.FAIL or not (small or Outcome.BEYOND_KINK in outcomes):
                 continue
-            for direction, slopes in outside_kinks(problem, here, leaf):
+            rng = stream(self.report.seed, 5)
+            for direction, slopes in outside_kinks(problem, here, leaf, rng):
                 low, high = sorted((slopes.left, slopes.right))
                 name, slope = leaf.element(direction.tensor), direction.analytic
                 tensor.verdict = Verdict.FAIL

@@ -44,7 +44,8 @@ def check_gradient(
     seed : int
         Seed of the random directions: the same seed gives the same report.
     method : {"auto", "central", "coordinates", "ridders", "complex"}
-        "auto": central differences of order 6, then Ridders' extrapolation if they are uncertain.
+        "auto": central differences of order 6, then Ridders' extrapolation if they are uncertain,
+        then, where f rounds to fewer digits than float64, integrals of the gradient.
         "central" and "ridders": only the one or the other. "coordinates": as "auto", for every
         element. "complex": complex steps, exact to rounding, if f supports complex numbers.
     directions : int

@@ -73,6 +73,7 @@ class Scheme(StrEnum):
     ORDER_6 = "central, order 6", "order 6"
     RIDDERS = "Ridders", "Ridders"
     AVERAGE = "fit through many values", "average"
+    INTEGRAL = "integral of the gradient", "integral"
     COMPLEX = "complex step", "complex step"
 
 

@@ -22,6 +22,8 @@ ANYWHERE, DIRECTIONS = 32, 6
 CLOSENESS = 1e-7, 1e-4
 """The least step close by, in units of the parameters, and the error that noise may cause there."""
 KINKS = (Outcome.KINK, Outcome.BEYOND_KINK)
+SHOWN = 4
+"""The number of elements outside their own slopes that are compared with slopes close by."""
 SIDES = 1024
 """The largest array whose elements are moved one by one to find the sides of extreme slopes."""
 UNSEEN = 0.25
@@ -30,11 +32,13 @@ FARTHER = 4.0
 """The distance of the points close by, in steps."""
 
 
-def outside_kinks(problem: Problem, place: Place, leaf: Leaf) -> Iterator[tuple[Direction, Slopes]]:
-    """The elements at a kink whose gradient is not between the one-sided slopes.
+def outside_kinks(
+    problem: Problem, place: Place, leaf: Leaf, rng: np.random.Generator
+) -> list[tuple[Direction, Slopes]]:
+    """The elements at a kink whose gradient is not between the one-sided slopes, nor those nearby.
 
-    Zeros are left out: they are the usual convention if several units are at their kinks, and one
-    element may move these units to different sides.
+    One element may move several units that are at their kinks to different sides, so slopes at
+    points close by count, too. Zeros are left out: they are the usual convention then.
     """
     gradient, sizes = place.gradient[leaf.slice], spread(place.point, problem.leaves)[leaf.slice]
     chosen = np.argsort(-np.abs(gradient), kind="stable")[:MOST]
@@ -48,11 +52,29 @@ def outside_kinks(problem: Problem, place: Place, leaf: Leaf) -> Iterator[tuple[
         size = abs(float(place.point[where]))
         one = Direction(index, where, where + 1, np.ones(1), slope, abs(slope), step, size)
         runs.append((one, both_sides(one, place.settings)))
-    if not runs:
-        return
-    for (direction, _), slopes in zip(runs, search(problem, place.point, runs), strict=True):
-        if slopes is not None and is_outside(direction.analytic, *slopes):
-            yield direction, slopes[1]
+    seen = zip(runs, search(problem, place.point, runs), strict=True)
+    found = [(d, s[1]) for (d, _), s in seen if s is not None and is_outside(d.analytic, *s)]
+    return outside_nearby(problem, place, leaf, found, rng)
+
+
+def outside_nearby(
+    problem: Problem,
+    place: Place,
+    leaf: Leaf,
+    found: list[tuple[Direction, Slopes]],
+    rng: np.random.Generator,
+) -> list[tuple[Direction, Slopes]]:
+    """The elements whose gradient is not between their slopes at points close by, either."""
+    if not found:
+        return []
+    found = found[:SHOWN]
+    slopes = np.array([direction.analytic for direction, _ in found])
+    vectors = np.zeros((len(found), leaf.size))
+    for vector, (direction, _) in zip(vectors, found, strict=True):
+        vector[direction.start - leaf.start] = 1.0
+    low, high, spare = slopes_nearby(problem, place, leaf, vectors, rms(slopes), rng)
+    outside = (slopes < low - spare) | (slopes > high + spare)
+    return [pair for pair, is_wrong in zip(found, outside, strict=True) if is_wrong]
 
 
 def both_sides(direction: Direction, settings: Settings) -> Run[tuple[Slopes, Slopes] | None]:

@@ -14,7 +14,7 @@ CLOSE = 7
 """The number of close values that show the noise of f."""
 PARTS = 8
 """The parts into which the search for a jump divides each interval."""
-WIDEST, NARROWEST = (0.1, 1e-5), 1e-10
+WIDEST, NARROWEST = (1.0, 0.1, 1e-5), 1e-10
 """The first intervals of that search and the last, in units of the parameters."""
 GRAINS = 1e-6
 """A width of several float32 numbers, over which their rounding errors are independent."""
@@ -55,6 +55,7 @@ def jumps(along: Along, noise: float) -> float:
 
     Between two jumps of the rounded part, which are far apart, f is smooth and shows no noise. A
     rounded part jumps on both sides of the point; a single jump on one side is a part of f itself.
+    Far away the jumps must be equal, since f may have singularities there.
     """
 
     def backwards(offsets: Array) -> Array:
@@ -63,7 +64,9 @@ def jumps(along: Along, noise: float) -> float:
     height = 0.0
     for width in WIDEST:
         if found := jump_within(width, along, noise):
-            height = max(height, min(found, jump_within(width, backwards, noise)))
+            other = jump_within(width, backwards, noise)
+            if width < WIDEST[0] or math.isclose(found, other, rel_tol=1e-3):
+                height = max(height, min(found, other))
     return height
 
 
