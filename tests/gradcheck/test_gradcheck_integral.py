@@ -1,5 +1,6 @@
 """Coarse functions with kinks everywhere: the integral of the gradient decides."""
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -93,6 +94,24 @@ def test_a_value_outside_the_slopes_at_many_limits_is_never_accepted(value, dtyp
             seed=seed,
         )
         assert not report, str(report)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_a_domain_that_ends_nearby_raises_nothing(dtype):
+    """Values far away are looked at, but a check does not need them."""
+
+    def f(p):
+        return float(np.float64(sum(math.log(value) for value in p)).astype(dtype))
+
+    def gradient(p):
+        if (p <= 0).any():
+            raise ArithmeticError("not positive")
+        return 1 / p
+
+    for seed in range(6):
+        p = np.random.default_rng(seed).uniform(0.5, 2, 5)
+        assert mg.check_gradient(f, gradient, p, seed=seed).verdict.value == "PASS"
+        assert not mg.check_gradient(f, lambda p: 1.02 * gradient(p), p, seed=seed)
 
 
 def test_units_that_are_all_at_zero_may_take_their_slope_from_above():

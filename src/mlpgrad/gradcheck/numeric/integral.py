@@ -62,7 +62,7 @@ def estimate(problem: Problem, place: Place, direction: Direction, h: float) -> 
     """
     try:
         at, slopes = sampled(problem, place.point, direction, h)
-    except BadGradientError:
+    except (ArithmeticError, ValueError, BadGradientError):  # beyond the domain of the gradient
         return None
     scale = max(abs(direction.analytic), direction.rms)
     if not np.ptp(slopes) <= scale:

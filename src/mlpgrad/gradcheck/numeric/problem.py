@@ -109,8 +109,18 @@ class Problem:
         self.passes += len(requests)
         exact = bool(requests) and isinstance(requests[0][3], complex)  # all of them or none
         buffer = np.empty(len(point), np.complex128 if exact else np.float64)
+
+        def evaluated(request: Request) -> tuple[Any, bool]:
+            """f at one displaced point, and NaN beyond its domain, where it may raise an error."""
+            try:
+                return self.evaluate(displaced(point, request, buffer))
+            except (ArithmeticError, ValueError):
+                if exact or not request[3]:
+                    raise
+                return np.nan, False
+
         try:
-            found = [self.evaluate(displaced(point, request, buffer)) for request in requests]
+            found = [evaluated(request) for request in requests]
         except (TypeError, ValueError) as error:
             if exact:
                 raise ComplexStepError(f"{self.label} refuses complex numbers ({error})") from error
