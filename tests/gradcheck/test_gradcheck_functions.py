@@ -274,3 +274,19 @@ def test_a_masked_array_that_hides_a_value_is_refused():
     with pytest.raises(ValueError, match=r"a masked array with a masked value at params\[1\]"):
         mg.check_gradient(lambda p: float((p**2).sum()), lambda p: 2 * p, params)
     assert mg.check_gradient(lambda p: float((p**2).sum()), lambda p: 2 * p, params.filled(0.5))
+
+
+@pytest.mark.parametrize("check", [mg.check_gradient, mg.check_vjp, mg.check_hvp])
+@pytest.mark.parametrize(("name", "wrong"), [("seed", "q"), ("directions", np.zeros(0))])
+def test_options_are_checked_before_the_function_is_called(check, name, wrong):
+    def called(*arguments):
+        raise AssertionError
+
+    with pytest.raises(ValueError, match=f"{name} expects an int"):
+        check(called, called, np.ones(3), **{name: wrong})
+
+
+def test_the_slopes_of_subnormal_parameters_have_steps_above_0():
+    x = np.linspace(1e-320, 3e-320, 4)
+    report = mg.check_hvp(lambda p: float((p**2).sum()), lambda p, v: 2 * v, x)
+    assert "Hessian-vector product" in str(report)

@@ -60,13 +60,13 @@ def check_vjp(
     """
     arguments.function(f, "f", "lambda x: np.tanh(x)")
     arguments.function(vjp, "vjp", "lambda x, v: v * (1 - np.tanh(x) ** 2)")
-    point = trees.layout(x, "x")[1]
+    point, rng, plan = trees.layout(x, "x")[1], stream(seed, 3), Plan(directions)
+    plan.chosen()
     with global_generators_kept():
         template = f(trees.rebuild(x, point))
-    size, rng = _outputs(template).size, stream(seed, 3)
+    size = _outputs(template).size
     chosen = rng.standard_normal(size) if v is None else _like(v, template, "v")
     names = f"{called(f, 'f')}, {called(vjp, 'vjp')}, x{'' if v is None else ', v=v'}"
-    plan = Plan(directions)
     checker = ProductChecker(
         lambda at: float(chosen @ _outputs(f(at))), vjp, x, template, chosen, plan, seed
     )
@@ -122,15 +122,16 @@ def check_hvp(
     """
     arguments.function(f_or_grad, "f_or_grad", "lambda x: 2 * x")
     arguments.function(hvp, "hvp", "lambda x, v: 2 * v")
-    point = trees.layout(x, "x")[1]
+    point, plan = trees.layout(x, "x")[1], Plan(directions)
+    plan.chosen()
     v = stream(seed, 3).standard_normal(point.size)
     v /= np.linalg.norm(v)
     with global_generators_kept():
         along, rtol = slope_along(f_or_grad, x, v)
     names = f"{called(f_or_grad, 'f')}, {called(hvp, 'hvp')}, x"
-    checker = ProductChecker(along, hvp, x, x, v, Plan(directions, rtol=rtol), seed)
+    checker = ProductChecker(along, hvp, x, x, v, plan._replace(rtol=rtol), seed)
     checker.report.subject = f"Hessian-vector product of {getattr(f_or_grad, '__name__', 'f')}"
-    checker.report.reproduce = Plan(directions).call("check_hvp", names, seed)
+    checker.report.reproduce = plan.call("check_hvp", names, seed)
     report = checker.run()
     if point.size == 1 and not report:
         _check_reading(f_or_grad, hvp, x, v, seed)
@@ -247,7 +248,7 @@ def slope_of_values(
 
     with np.errstate(all="ignore"):
         steps = 0.5 * norm(spread(point, leaves)) * 4.0 ** -np.arange(16)
-        tried = [slope(point, float(step)) for step in steps]
+        tried = [slope(point, float(step)) for step in steps if step > 0]
     errors = {e.step: e.bound / (abs(e.value) or 1.0) for e in tried if e.bound < np.inf}
     best, least = min(errors.items(), key=lambda item: item[1], default=(1.0, 1.0))
     return (lambda at: slope(trees.layout(at)[1], best).value), max(1e-6, min(10 * least, 0.1))
