@@ -163,7 +163,7 @@ class Sequential(Differentiable, Answers):
         class_weight : dict of label to number, or "balanced", optional
             Factors for the sample weights of each class, applied in training but not in
             validation. The keys are labels as in `y`; "balanced" gives every class the same total
-            weight in the training rows.
+            weight in the training rows. With a communicator it must be a dict.
         shuffle : bool, default True
             Whether to shuffle the rows at every epoch.
         verbose : int, default 1
@@ -244,7 +244,7 @@ class Sequential(Differentiable, Answers):
                 metrics=None if metrics is None else listed(metrics),
                 epochs=epochs,
                 record=History(),
-                communicator=checked(communicator),
+                communicator=checked(communicator, class_weight),
                 before=before,
             )
             self.uncertainty = None

@@ -306,3 +306,16 @@ def test_ranks_with_other_classes_or_columns_say_so():
 def test_what_is_no_communicator_is_named(wrong):
     with pytest.raises(TypeError, match="communicator expects an object with rank, size, allred"):
         model().fit(X, Y, optimizer=adam(), epochs=1, verbose=0, communicator=wrong)
+
+
+def test_classes_are_not_balanced_by_the_rows_of_one_rank():
+    with pytest.raises(ValueError, match="class_weight expects a dict if there is a communicator"):
+        model().fit(
+            X,
+            Y,
+            optimizer=adam(),
+            epochs=1,
+            verbose=0,
+            communicator=Queues(2).rank(0),
+            class_weight="balanced",
+        )

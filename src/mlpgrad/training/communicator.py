@@ -81,12 +81,22 @@ def summed(communicator: Communicator, *values: Any) -> list[Any]:
     return list(message)
 
 
-def checked(communicator: Communicator | None) -> Communicator | None:
-    """Return a communicator or None; raise TypeError for anything else."""
-    if communicator is not None and not isinstance(communicator, Communicator):
+def checked(communicator: Communicator | None, class_weight: Any) -> Communicator | None:
+    """Return a communicator or None; raise an error for anything else.
+
+    "balanced" class weights are refused, since a rank would count the classes of its own rows only.
+    """
+    if communicator is None:
+        return None
+    if not isinstance(communicator, Communicator):
         raise TypeError(
             "communicator expects an object with rank, size, allreduce, broadcast and abort, got "
             f"{shown(communicator)}"
+        )
+    if isinstance(class_weight, str):
+        raise ValueError(
+            f"class_weight expects a dict if there is a communicator, got {shown(class_weight)}; "
+            "give all ranks the weights n / (number of classes * n of the class) of all rows"
         )
     return communicator
 
