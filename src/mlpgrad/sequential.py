@@ -163,15 +163,17 @@ class Sequential(Differentiable, Answers):
         class_weight : dict of label to number, or "balanced", optional
             Factors for the sample weights of each class, applied in training but not in
             validation. The keys are labels as in `y`; "balanced" gives every class the same total
-            weight in the training rows. With a communicator it must be a dict.
+            weight in the training rows (of each member), sample weights included.
+            With a communicator it must be a dict.
         shuffle : bool, default True
             Whether to shuffle the rows at every epoch.
         verbose : int, default 1
             0 is silent, 1 shows progress on stderr: see `ProgressBar`.
         resume : dict, optional
             A snapshot of an earlier training, taken by a callback as `self.session.snapshot()`.
-            With the same options this training continues exactly where that one was. With `LBFGS`
-            and `TrustNewton` it continues from the weights, without SciPy's memory of its steps.
+            With the same data and options this training continues exactly where that one was, and
+            holds out the same rows; data with another number of rows are refused. With `LBFGS` and
+            `TrustNewton` it continues from the weights, without SciPy's memory of its steps.
         communicator : Communicator, optional
             Joins this training with those of other ranks for data-parallel training, in which each
             rank has its own rows. Recorded metrics and validation figures are means over the

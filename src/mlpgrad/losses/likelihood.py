@@ -16,7 +16,8 @@ from mlpgrad.losses.curvature import diagonal
 from mlpgrad.losses.meaning import log_mean_exp
 
 MANY = 1e9
-"""Larger counts have a gamma distribution: SciPy's quantiles are NaN there, or never end."""
+"""Above this mean, counts are taken as gamma distributed, since SciPy's quantiles of counts are
+NaN there, or take forever."""
 
 
 class Poisson(Loss):

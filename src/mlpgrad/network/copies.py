@@ -58,7 +58,10 @@ class Copied(Threaded):
 
     @suggesting
     def members(self, indices: Sequence[int] | Array) -> Self:
-        """Return a copy of some networks of an ensemble as a separate ensemble."""
+        """Return a copy of some networks of an ensemble as a separate ensemble.
+
+        It keeps `uncertainty` only if it has all members in their order.
+        """
         if self.ensemble_size is None:
             raise ValueError("members(indices) expects an ensemble, got one network; use copy()")
         size, indices = self.ensemble_size, arguments.rows(indices, "members: indices")

@@ -202,7 +202,7 @@ class Trial:
     def agrees(self) -> bool:
         """Return whether the calls equal the layers bit for bit, on other data and parameters."""
         network = self.network
-        # a layer that changes by itself is then further than in the recording
+        # so that a layer whose output depends on the number of calls differs from the recording
         network._step(self.x, self.target, self.weights, self.mean_weight)
         x, target = self.x[..., ::-1, :] * self.x.dtype.type(0.75), self.target[..., ::-1, :].copy()
         weights = None if self.weights is None else self.weights[..., ::-1, :] * x.dtype.type(0.5)

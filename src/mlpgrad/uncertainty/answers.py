@@ -59,9 +59,9 @@ class Answers(Network):
             in the units of the target.
         interval : float, optional
             Between 0 and 1. Return `(low, high)`, which hold a target with this probability: under
-            a normal law with that mean and standard deviation, or Student's law where
-            `uncertainty` has found heavy tails, and for Poisson under one of counts. For Quantile
-            these are the outputs of the two levels that belong to it.
+            a normal distribution with that mean and standard deviation, or Student's distribution
+            where `uncertainty` has found heavy tails, and for Poisson under one of counts. For
+            Quantile these are the outputs of the two levels that belong to it.
         samples : int, optional
             Number of passes of MC dropout, for instance 100, in which Dropout is active; each
             counts as a separate network. Without `std` and `interval`, all outputs are returned,

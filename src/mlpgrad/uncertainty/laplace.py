@@ -45,9 +45,10 @@ class Laplace(Uncertainty):
         The standard deviation of the noise, in the scaled units of the training; None for classes.
     kurtosis : float or array (T,), for an ensemble (E,) or (E, T), default 0.0
         The excess kurtosis of the noise of each target. Where it is above 0, the noise has
-        Student's law with 4 + 6 / kurtosis degrees of freedom, whose tails are heavier than those
-        of the normal law. A fit estimates it from the residuals, and keeps 0 where Student's law is
-        not clearly likelier (Schwarz 1978, "Estimating the dimension of a model").
+        Student's distribution with 4 + 6 / kurtosis degrees of freedom, whose tails are heavier
+        than those of the normal distribution. A fit estimates it from the residuals, and keeps 0
+        where Student's distribution is not clearly likelier (Schwarz 1978, "Estimating the
+        dimension of a model").
     prior_precision : float or array (P,), with the ensemble axis in front, default 1.0
         The precision alpha of the prior.
     effective_parameters : float or array (E,), default 0.0

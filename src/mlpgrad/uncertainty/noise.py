@@ -33,8 +33,8 @@ class Noise(Uncertainty):
         all targets of a sample, or one for each. Its square must be a float64 number.
     kurtosis : float or sequence of float, default 0.0
         The excess kurtosis of the noise of all targets, or of each. If it is above 0, the noise has
-        Student's law with 4 + 6 / kurtosis degrees of freedom, whose tails are heavier than those
-        of the normal law.
+        Student's distribution with 4 + 6 / kurtosis degrees of freedom, whose tails are heavier
+        than those of the normal distribution.
 
     Raises
     ------
@@ -77,8 +77,8 @@ class Noise(Uncertainty):
         """Return the maximum-likelihood noise for these targets, at the current weights.
 
         For a single network, `std` is the root mean squared error of each target. The variance
-        between members or passes is not counted twice. `kurtosis` stays 0 unless Student's law is
-        clearly likelier than the normal law, as in `mg.Laplace`.
+        between members or passes is not counted twice. `kurtosis` stays 0 unless Student's
+        distribution is clearly likelier than the normal distribution, as in `mg.Laplace`.
 
         Parameters
         ----------

@@ -18,9 +18,9 @@ PARTS, MORE = 32, 64
 LENGTHS = 1 / 4, 1.0, 4.0, 16.0, 64.0, 256.0
 """Half the lengths to try, in units of the first step."""
 LONGER = 4.0
-"""The longest segment at which a difference may turn out to be none, in units of its step."""
+"""Half the longest segment that may overrule a difference, in units of the step that showed it."""
 BESIDE = 1 / 256
-"""The distance of the nearest points."""
+"""The distance of the nearest points from the point of the check, in units of half the segment."""
 NARROW = 0.1
 """Slopes on both sides that differ by more than this, relative to their scale, show a kink."""
 SURE = 5.0
@@ -58,7 +58,7 @@ def integrated(problem: Problem, place: Place, finding: Finding) -> Finding:
 def estimate(problem: Problem, place: Place, direction: Direction, h: float) -> Estimate | None:
     """The slope by an integral over a segment of length 2h; None if slopes differ too much there.
 
-    What f has more than the integral must have no trend.
+    The difference of f and the integral must have no trend.
     """
     try:
         at, slopes = sampled(problem, place.point, direction, h)
@@ -91,7 +91,7 @@ def sampled(problem: Problem, point: Array, direction: Direction, h: float) -> t
         moved[part] += t * vector
         return float(vector @ problem.gradient(moved)[part])
 
-    positive = h * np.linspace(BESIDE**0.5, 1, PARTS // 2) ** 2  # steps of f are not at its pace
+    positive = h * np.linspace(BESIDE**0.5, 1, PARTS // 2) ** 2  # uneven, unlike f's rounding
     at = np.concatenate([-positive[::-1], positive])
     slopes = np.array([slope(t) for t in at])
     for _ in range(MORE if np.isfinite(slopes).all() else 0):
@@ -106,8 +106,8 @@ def sampled(problem: Problem, point: Array, direction: Direction, h: float) -> t
 def trend(at: Array, left: Array, jumps: Array, noise: float) -> tuple[float, float]:
     """The slope of a line through values, and its standard deviation.
 
-    The values have the uncertainty of their scatter, of which only parts with different signs are
-    independent, and that of the sums of which they consist: slopes may jump anywhere in a part.
+    Its variance is a sum of two. That of the scatter counts two observations for each change of its
+    sign. That of the integral has a term for each part, in which the slope may jump anywhere.
     """
     at, left = at - at.mean(), left - left.mean()
     square = float(at @ at)
@@ -116,5 +116,5 @@ def trend(at: Array, left: Array, jumps: Array, noise: float) -> tuple[float, fl
     signs = np.sign(scatter) * (np.abs(scatter) > noise / 16)
     independent = min(1 + 2 * int(np.count_nonzero(np.diff(signs))), len(at))
     single = max(float(np.std(scatter)), noise / 4) ** 2 * len(at) / independent
-    share = np.cumsum(at[::-1])[::-1][1:] / square  # what a change of one part does to the slope
+    share = np.cumsum(at[::-1])[::-1][1:] / square  # d slope / d one part
     return slope, float(np.sqrt(single / square + np.sum((share * jumps) ** 2) / 12))

@@ -112,8 +112,9 @@ class LevenbergMarquardt(Method):
 
     After a training with "bayes", `model.uncertainty` is the normal approximation of the posterior
     of the weights (`mlpgrad.uncertainty.Laplace`). `predict(x, std=True)`, intervals and
-    `log_likelihood` use it, and it is saved with the model. Where the residuals have heavier tails
-    than a normal law, so has the noise there: Student's law, of the same variance.
+    `log_likelihood` use it, and it is saved with the model. If the residuals of a target
+    have heavier tails than a normal distribution, its noise has Student's distribution with the
+    same variance.
 
     Training ends before `epochs` when mu exceeds `max_mu`, or when the log evidence stays within
     0.5 for 10 iterations.
