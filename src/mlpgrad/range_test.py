@@ -89,7 +89,7 @@ def learning_rate_range_test(
     x, y : array
         Training data, as for `fit`.
     optimizer : Optimizer
-        The optimizer to find a learning rate for; its own learning rate is ignored.
+        The optimizer to find a learning rate for; its own learning rate and state are ignored.
     lowest, highest : float, default 1e-6 and 10
         The learning rates of the first and the last step; they grow by a constant factor.
     steps : int, default 100
@@ -105,7 +105,7 @@ def learning_rate_range_test(
     Raises
     ------
     TypeError
-        If the optimizer supports no schedule, as `Rprop`.
+        If the optimizer supports no schedule, such as `Rprop`.
     DivergenceError
         If the loss is not finite before the first step.
 

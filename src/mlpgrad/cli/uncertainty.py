@@ -32,7 +32,7 @@ def measure_noise(model: Sequential, x: Any, y: Array) -> int:
     try:
         with np.errstate(all="ignore"):
             found, rows = Noise.fit(model, x, y), len(y)
-            # the law of one more value after `rows` values of unknown deviation: Student's law
+            # the distribution of one more value after `rows` of unknown deviation is Student's
             # with `rows` degrees of freedom
             freedom = max(rows, LEAST_FREEDOM)
             kurtosis = max(found.kurtosis, 6 / (freedom - 4))

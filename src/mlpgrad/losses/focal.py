@@ -65,7 +65,7 @@ class SigmoidFocal(_SigmoidLoss):
 
     repeatable = True
 
-    expected_targets = Loss.expected_targets  # it is not the likelihood of a law
+    expected_targets = Loss.expected_targets  # it is not a negative log likelihood
 
     def __init__(self, focus: float = 2.0, balance: float | None = None) -> None:
         check_focus(self, focus)
@@ -176,7 +176,7 @@ class SoftmaxFocal(_SoftmaxLoss):
 
     repeatable = True
 
-    expected_targets = Loss.expected_targets  # it is not the likelihood of a law
+    expected_targets = Loss.expected_targets  # it is not a negative log likelihood
 
     def __init__(self, focus: float = 2.0) -> None:
         check_focus(self, focus)

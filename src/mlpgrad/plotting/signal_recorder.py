@@ -38,6 +38,11 @@ class LayerSignals(Callback):
         - `"saturated"`: the fraction of the units of each activation layer whose slope is below
           0.005 for every sample of the batch: dead ReLUs, saturated sigmoids.
 
+    Raises
+    ------
+    ValueError
+        From `fit`, with a method that makes no step for each batch, such as `LBFGS`.
+
     Examples
     --------
     >>> import mlpgrad as mg

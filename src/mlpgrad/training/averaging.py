@@ -33,6 +33,11 @@ class ExponentialMovingAverage(Callback):
     average : array (P,) or (E, P)
         The average so far.
 
+    Raises
+    ------
+    ValueError
+        From `fit`, with a method that makes no step for each batch, such as `LBFGS`.
+
     Examples
     --------
     >>> import mlpgrad as mg

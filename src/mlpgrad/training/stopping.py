@@ -191,6 +191,11 @@ class ReduceOnPlateau(Callback):
     waited : int
         Number of epochs since the best value, or since the learning rate was lowered.
 
+    Raises
+    ------
+    ValueError
+        From `fit`, with a method that has no learning rate, such as `LBFGS`.
+
     Examples
     --------
     >>> import mlpgrad as mg

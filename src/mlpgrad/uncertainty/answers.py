@@ -60,7 +60,7 @@ class Answers(Network):
         interval : float, optional
             Between 0 and 1. Return `(low, high)`, which hold a target with this probability: under
             a normal distribution with that mean and standard deviation, or Student's distribution
-            where `uncertainty` has found heavy tails, and for Poisson under one of counts. For
+            where `uncertainty` has found heavy tails, and for Poisson a distribution of counts. For
             Quantile these are the outputs of the two levels that belong to it.
         samples : int, optional
             Number of passes of MC dropout, for instance 100, in which Dropout is active; each

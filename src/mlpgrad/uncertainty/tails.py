@@ -1,9 +1,10 @@
-"""Noise with heavier tails than a normal law: Student's law, by its variance and excess kurtosis.
+"""Noise with heavier tails than a normal one: Student's distribution, by variance and kurtosis.
 
-Student's law with n > 4 degrees of freedom has the excess kurtosis 6 / (n - 4), and the normal law
-0. Fourth cumulants of independent parts add up. If noise with variance s^2 and excess kurtosis k is
-added to an independent normal part with variance v, the sum therefore has the excess kurtosis
-k s^4 / (s^2 + v)^2. Student's law with this variance and kurtosis approximates the law of the sum.
+Student's distribution with n > 4 degrees of freedom has the excess kurtosis 6 / (n - 4), and the
+normal distribution 0. Fourth cumulants of independent parts add up. If noise with variance s^2 and
+excess kurtosis k is added to an independent normal part with variance v, the sum therefore has the
+excess kurtosis k s^4 / (s^2 + v)^2. Student's distribution with this variance and kurtosis
+approximates that of the sum.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ SMALLEST, LARGEST = 0.01, 60.0
 
 
 def kurtosis_of(errors: Array, weights: Array | None) -> Array:
-    """Return the excess kurtosis of each target's likeliest Student law, `(T,)`; 0 if it is normal.
+    """Return the excess kurtosis of each target, `(T,)`, at the largest likelihood; 0 if normal.
 
-    Student's law is preferred only if its log-likelihood exceeds that of the normal law by
+    Student's distribution is preferred only if its log-likelihood exceeds that of the normal one by
     1/2 log n for n errors, the price of its additional parameter: Schwarz 1978, "Estimating the
     dimension of a model".
 
