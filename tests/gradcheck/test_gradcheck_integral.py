@@ -1,5 +1,6 @@
 """Coarse functions with kinks everywhere: the integral of the gradient decides."""
 
+import functools
 import math
 from collections import Counter
 
@@ -112,6 +113,32 @@ def test_a_domain_that_ends_nearby_raises_nothing(dtype):
         p = np.random.default_rng(seed).uniform(0.5, 2, 5)
         assert mg.check_gradient(f, gradient, p, seed=seed).verdict.value == "PASS"
         assert not mg.check_gradient(f, lambda p: 1.02 * gradient(p), p, seed=seed)
+
+
+@pytest.mark.parametrize("error", [ValueError, ZeroDivisionError])
+def test_an_error_beyond_the_domain_is_as_good_as_nan(error):
+    """The domain may end before the second point, at which gradients are checked as well."""
+
+    def f(p, raises):
+        if (p >= 1).any():
+            if raises:
+                raise error("outside")
+            return np.nan
+        return float(np.arcsin(p).sum())
+
+    for factor, p in [(1.0, 0.99), (1.02, 0.99), (1.0, 0.9999)]:
+        reports = [
+            mg.check_gradient(
+                functools.partial(f, raises=raises),
+                lambda p, factor=factor: factor / np.sqrt(1 - p**2),
+                np.array([p, 0.1]),
+            )
+            for raises in (True, False)
+        ]
+        assert str(reports[0]) == str(reports[1])
+        assert bool(reports[0]) == (factor == 1)
+    with pytest.raises(error, match="outside"):
+        mg.check_gradient(functools.partial(f, raises=True), np.ones_like, np.array([2.0]))
 
 
 def test_units_that_are_all_at_zero_may_take_their_slope_from_above():

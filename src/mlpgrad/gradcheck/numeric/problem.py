@@ -111,11 +111,11 @@ class Problem:
         buffer = np.empty(len(point), np.complex128 if exact else np.float64)
 
         def evaluated(request: Request) -> tuple[Any, bool]:
-            """f at one displaced point, and NaN beyond its domain, where it may raise an error."""
+            """f at one point, and NaN beyond its domain, where it may raise an error."""
             try:
                 return self.evaluate(displaced(point, request, buffer))
             except (ArithmeticError, ValueError):
-                if exact or not request[3]:
+                if exact or (not request[3] and np.array_equal(point, self.point)):
                     raise
                 return np.nan, False
 
