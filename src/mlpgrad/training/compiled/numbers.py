@@ -67,6 +67,6 @@ def at_once(optimizer: Optimizer, rates: Any, steps: Array) -> Any:
             one = method(float(rate), int(steps[place]))
             if not all(math.isclose(*pair, rel_tol=1e-12) for pair in zip(found, one, strict=True)):
                 return None
-    except Exception:  # whatever a formula for numbers does with arrays
+    except Exception:  # a formula for numbers may fail on arrays in any way
         return None
     return values

@@ -16,9 +16,9 @@ TASK, TABLE, POSTED, THREADS, GIVE_WAY, CLOSED = range(6)
 """The places of: what to do and with which table; the number of tasks ever posted; the number of
 threads; the function that a waiting thread calls; and whether the board is closed."""
 LEFT, FIRST, DONE = 0, 8, 16
-"""The bytes from a thread's numbers to: how many of its tasks are left; the first of them; and how
-many tasks the thread has done. Whoever claims a task reads what it is afterwards: new tasks are
-posted only after all earlier ones are done, so that it is the one that was claimed."""
+"""Offsets in bytes among a thread's numbers: how many of its tasks are left; the first of them; and
+how many tasks the thread has done. A thread claims a task first and then reads which it is. This is
+safe, since new tasks are posted only when all earlier ones are done."""
 
 
 def write_sharing(code: Code, processor: str) -> None:
