@@ -179,7 +179,10 @@ class Minibatch(Method):
         if wish is False:
             reason = "it was told not to compile"
         elif alone or steps is None:
-            reason = "a callback or metric uses single batches, or batches come from an iterable"
+            reason = (
+                "a callback, metric or communicator uses single batches, "
+                "or batches come from an iterable"
+            )
         else:
             reason = deciding.why_not(network, optimizer, batches)
             if wish is None and reason is None:

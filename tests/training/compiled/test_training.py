@@ -469,9 +469,19 @@ class Batches(mg.Callback):
         pass
 
 
+class OneRank:
+    rank, size = 0, 1
+
+    def allreduce(self, array):
+        pass
+
+    broadcast = abort = allreduce
+
+
 OWN = {
     "single batches": {"callbacks": [Batches()]},
     "single batches, or": {"metrics": [mg.Accuracy()]},
+    "communicator uses single batches": {"communicator": OneRank()},
 }
 
 
