@@ -77,13 +77,16 @@ def _fit(
 
 
 def _tell_end(history: History, options: argparse.Namespace) -> None:
-    print(f"trained {history.epochs} epochs in {history.seconds:.1f} s; kept the best weights")
+    trained = _epochs(history.epochs)
+    print(f"trained {trained} in {history.seconds:.1f} s; kept the best weights")
     if history.epochs == options.epochs and not history.interrupted:
         more = 10 * options.epochs
-        print(
-            f"training reached the limit of {options.epochs} epochs: --epochs {more} trains longer"
-        )
+        print(f"training reached the limit of {trained}: --epochs {more} trains longer")
     print()
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'s' * (count != 1)}"
 
 
 def evaluated(model: Sequential, data: Data, options: argparse.Namespace) -> tuple[About, Result]:
