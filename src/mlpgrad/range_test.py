@@ -93,7 +93,8 @@ def learning_rate_range_test(
     lowest, highest : float, default 1e-6 and 10
         The learning rates of the first and the last step; they grow by a constant factor.
     steps : int, default 100
-        Maximum number of steps: the test ends early when the loss exceeds four times its minimum.
+        Maximum number of steps. The test ends early when the loss is above that of the first tenth
+        of the steps, and exceeds its minimum by three times the minimum's absolute value.
     batch_size : int, default 32
         Number of samples per step.
 
@@ -176,6 +177,11 @@ class _LossRecorder(Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
         self._average = 0.9 * self._average + 0.1 * float(np.mean(logs["loss"]))
         self.losses.append(self._average / (1 - 0.9 ** (len(self.losses) + 1)))
-        exploded = self.losses[-1] > 4 * min(self.losses)
-        if len(self.losses) >= self.steps or exploded:
+        if len(self.losses) >= self.steps or self._exploded():
             self.model.stop_training = True
+
+    def _exploded(self) -> bool:
+        """Whether the loss rose far; a log likelihood may be 0 or negative, and rise by noise."""
+        last, lowest = self.losses[-1], min(self.losses)
+        early = max(self.losses[: max(self.steps // 10, 2)])
+        return last > early and last - lowest > 3 * abs(lowest)

@@ -589,6 +589,17 @@ def test_the_range_test_leaves_model_and_optimizer_alone():
     assert len(test.learning_rates) == len(test.losses) <= 100
 
 
+@pytest.mark.parametrize(("loss", "outputs"), [(mg.GaussianNLL(), 2), (mg.Poisson(), 1)])
+@pytest.mark.parametrize("size", [0.1, 1.0, 7.0])
+def test_the_range_test_goes_on_where_a_log_likelihood_falls_through_zero(loss, outputs, size):
+    x, y = mg.datasets.regression(300, random_state=0)
+    layers = [mg.Dense(5, 8), mg.Tanh(), mg.Dense(8, outputs)]
+    model = mg.Sequential(layers, loss=loss, random_state=0)
+    test = model.learning_rate_range_test(x, size * y / y.std(), optimizer=mg.Adam())
+    assert len(test.losses) == 100 or test.losses[-1] > test.losses[:10].max()
+    assert test.suggestion > 5e-3
+
+
 def test_the_range_test_tries_the_rates_that_it_shows():
     lowered = mg.SGD(0.1)
     lowered.learning_rate_scale = 1e-3  # as ReduceOnPlateau leaves it
