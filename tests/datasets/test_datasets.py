@@ -222,6 +222,19 @@ def test_split_is_fixed_and_stratifies_classes_only():
     np.testing.assert_array_equal(in_order, y[-359:])
 
 
+@pytest.mark.parametrize("kind", [object, np.dtypes.StringDType(), "category", "str", "column"])
+def test_split_stratifies_text_of_every_type(kind):
+    x, y = np.arange(100.0)[:, None], np.array(["rare", "usual"]).repeat([10, 90])
+    expected = datasets.split(x, y, 0.2)[1]
+    if isinstance(kind, str) and kind != "column":
+        given_labels = pytest.importorskip("pandas").Series(y, dtype=kind)
+    else:
+        given_labels = y[:, None] if kind == "column" else y.astype(kind)
+    np.testing.assert_array_equal(datasets.split(x, given_labels, 0.2)[1], expected)
+    labels = np.array([1, 2, None] * 10)
+    assert len(datasets.split(np.arange(30), labels, 0.2)[1]) == 6  # gaps are not classes
+
+
 def test_standardize_uses_the_training_rows_alone():
     rng = np.random.default_rng(0)
     train = rng.normal(5, 3, (200, 4))

@@ -35,7 +35,8 @@ def split(
         The fraction to hold out, between 0 and 1, by default 0.2: at least one sample, never all.
     stratify : bool, optional
         Whether to stratify by class. By default this is done if `y` holds classes (one integer,
-        boolean or string per sample) and `shuffle` is True.
+        boolean or string per sample) and `shuffle` is True. Many different integers, such as
+        prices, may then increase the held-out fraction: pass False.
     shuffle : bool
         Whether the choice is random, which is the default. False holds out the last rows, as is
         usual for time series.
@@ -72,7 +73,7 @@ def split(
     if stratify is not None:
         stratify = arguments.flag(stratify, "stratify", f"write {STRATIFIED}")
     else:
-        stratify = shuffle and y.ndim == 1 and y.dtype.kind in "biuUS"
+        stratify = shuffle and _holds_classes(y)
     if stratify and not shuffle:
         raise ValueError(
             "stratify=True expects shuffle=True, since rows in order keep no proportions; "
@@ -149,6 +150,17 @@ def split_indices(
     place = np.arange(samples) - np.repeat(np.cumsum(counts) - counts, counts)
     held_out = place < np.repeat(shares, counts)
     return np.sort(order[~held_out]), np.sort(order[held_out])
+
+
+def _holds_classes(y: Array) -> bool:
+    """Return whether a target is one integer, boolean or string per sample, also as objects."""
+    if y.size != len(y):
+        return False
+    kinds = (str, int)  # also bool
+    objects = y.dtype.kind == "O" and any(
+        all(isinstance(label, kind) for label in y.flat) for kind in kinds
+    )
+    return objects or y.dtype.kind in "biuUST"
 
 
 def _classes_of(labels: Array) -> Array:
