@@ -321,6 +321,15 @@ def test_standardize_takes_the_parts_of_complex_numbers():
     datasets.standardize(np.hstack([numbers.real, numbers.imag]))
 
 
+def test_standardize_goes_by_the_names_of_the_columns():
+    frame = pytest.importorskip("pandas").DataFrame
+    train, test = frame({"a": [1, 3], "b": [7.0, 9.0]}), frame({"b": [7.0], "a": [5]})
+    with pytest.raises(ValueError, match=r"\['a', 'b'\], got \['b', 'a'\]; write test\[list\("):
+        datasets.standardize(train, train, test)
+    for other in (test[list(train.columns)], [[5, 7]]):
+        assert datasets.standardize(train, other)[1].tolist() == [[3, -1]]
+
+
 def test_standardize_refuses_what_it_cannot_express():
     train = np.array([[1e-200], [2e-200]])
     with pytest.raises(

@@ -9,6 +9,7 @@ import numpy as np
 from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
+from mlpgrad._core.frames import column_names
 from mlpgrad._core.habits.lines import STRATIFIED
 
 MOST_ROWS = 10_000_000_000
@@ -215,8 +216,9 @@ def standardize(train: Any, *others: Any) -> Array | tuple[Array, ...]:
     TypeError
         If an array does not hold real numbers.
     ValueError
-        If the arrays do not have the same columns, a number is NaN or infinite, or a number of
-        `others` lies so far from the training set that its scaled value would overflow.
+        If the arrays do not have the same columns, in frames by name and in the same order; if a
+        number is NaN or infinite, or a number of `others` lies so far from the training set that
+        its scaled value would overflow.
 
     Examples
     --------
@@ -224,6 +226,7 @@ def standardize(train: Any, *others: Any) -> Array | tuple[Array, ...]:
     >>> train.tolist(), test.tolist()
     ([[-1.0, 0.0], [1.0, 0.0]], [[3.0, 0.0]])
     """
+    _check_names(train, others)
     arrays = [checks.numeric(array, "standardize") for array in (train, *others)]
     for array in arrays:
         if array.dtype.kind == "c":
@@ -240,6 +243,18 @@ def standardize(train: Any, *others: Any) -> Array | tuple[Array, ...]:
     scaling = Scaling(arrays[0])
     scaled = tuple(scaling(array) for array in arrays)
     return scaled if others else scaled[0]
+
+
+def _check_names(train: Any, others: tuple[Any, ...]) -> None:
+    """Raise ValueError if a frame does not have the columns of the training set in its order."""
+    known = column_names(train)
+    for other in others:
+        names = column_names(other)
+        if known and names and names != known:
+            raise ValueError(
+                f"standardize expects the columns of the training set in its order, "
+                f"{list(known)}, got {list(names)}; write test[list(train.columns)]"
+            )
 
 
 class Scaling:
