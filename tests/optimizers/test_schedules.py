@@ -54,6 +54,15 @@ def test_a_schedule_stays_at_its_end(schedule, end):
     assert schedule(100) == pytest.approx(end, rel=1e-12)
 
 
+@pytest.mark.parametrize("rising", [0.01, 0.3, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("steps", [2, 3, 5, 9, 10, 101])
+def test_a_cycle_ends_at_its_final_rate_however_short_the_fall(steps, rising):
+    cycle = OneCycle(1.0, steps, rising=rising, start_divisor=10, end_divisor=100)
+    assert [cycle(t) for t in (steps - 1, steps, 10 * steps)] == pytest.approx([1e-3] * 3)
+    assert max(map(cycle, range(steps))) <= 1
+    assert OneCycle(1.0).within(0, 1) == 1
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
 def test_a_schedule_gives_floats_and_can_be_copied(schedule):
     for twin in (

@@ -206,7 +206,7 @@ class OneCycle(_Spanning):
         summit = max(self.rising * total - 1, 0.0)
         if steps < summit:
             return _cosine(start, self.peak, steps / summit)
-        falling = (steps - summit) / max(total - 1 - summit, 1.0)
+        falling = (steps - summit) / (total - 1 - summit or 1.0)  # a single step is at the peak
         return _cosine(self.peak, start / self.end_divisor, falling)
 
     @classmethod
