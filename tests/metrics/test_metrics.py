@@ -51,6 +51,29 @@ def test_every_metric_has_golden_values():
     compare_with_golden(CLASSES, compared, LACKING, "tests/golden/make_metrics.py")
 
 
+@pytest.mark.parametrize("metric", ["R2()", "MeanAbsolute()", "RootMeanSquared()"])
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("float16", 6e4), ("float32", 1e30), ("float32", 1e-30)]
+)
+def test_errors_are_squared_in_float64(metric, dtype, size):
+    rng = np.random.default_rng(0)
+    prediction, target = (size * rng.uniform(-1, 1, (2, 20, 3))).astype(dtype)
+    value = measured(make(metric), mg.MeanAbsoluteError(), prediction, target)
+    expected = measured(
+        make(metric), mg.MeanAbsoluteError(), *map(np.float64, (prediction, target))
+    )
+    assert_allclose(value, expected, rtol=1e-12)
+    assert 0 < abs(value) < np.inf
+
+
+def test_a_relative_error_of_zero_is_zero_in_every_dtype():
+    metric, loss = mg.MeanAbsolutePercentageError(), mg.MeanAbsoluteError()
+    for dtype in (np.float16, np.float32, np.float64):
+        exact, other = np.zeros((3, 1), dtype), np.ones((3, 1), dtype)
+        assert measured(metric, loss, exact, exact) == 0
+        assert measured(metric, loss, other, exact) == 2**52
+
+
 @pytest.mark.parametrize("metric", ["Accuracy()", "F1('macro')", "AUC()", "LogLoss()", "TopK(2)"])
 def test_evaluate_is_the_same_beyond_a_thousand_rows(metric):
     case = GOLDEN["data"]["five classes"]

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def compared_numbers(
     metric: Metric, prediction: Array, target: Array, loss: Loss
 ) -> tuple[Array, Array]:
-    """Return predicted numbers `(..., B, T)` and their targets.
+    """Return predicted numbers `(..., B, T)` and their targets, at least in float64.
+
+    Squares of errors that float16 or float32 hold are then neither 0 nor infinite.
 
     Raises
     ------
@@ -35,7 +37,8 @@ def compared_numbers(
             f"{name} expects as many predicted numbers as targets, got {numbers.shape[-1]} and "
             f"{target.shape[-1]} columns from {loss!r}; override its method numbers"
         )
-    return numbers, target
+    dtype = np.result_type(numbers, target, np.float64)
+    return numbers.astype(dtype, copy=False), target.astype(dtype, copy=False)
 
 
 def has_labels(prediction: Array, loss: Loss) -> bool:

@@ -100,7 +100,7 @@ class MeanAbsolutePercentageError(Metric):
     def values(self, prediction: Array, target: Array, loss: Loss) -> Array:
         numbers, target = compared_numbers(self, prediction, target, loss)
         sizes = np.maximum(np.abs(target), EPSILON)
-        return np.asarray((np.abs(numbers - target) / sizes).mean(axis=-1, dtype=np.float64))
+        return np.asarray((np.abs(numbers - target) / sizes).mean(axis=-1))
 
 
 class R2(Metric):
@@ -155,7 +155,6 @@ class _Variances:
 
     def add(self, prediction: Array, target: Array, weights: Array | None, loss: Loss) -> None:
         numbers, target = compared_numbers(self.metric, prediction, target, loss)
-        target = target.astype(np.float64, copy=False)
         w = np.ones((target.shape[-2], 1)) if weights is None else weights.astype(np.float64)
         self._add_errors(numbers - target, w)
         t, counts = self._relative(target, w)
