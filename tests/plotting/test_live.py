@@ -272,14 +272,15 @@ def test_the_figure_has_losses_and_metrics(monkeypatch, every_epoch, size):
 
     monkeypatch.setattr(live, "learning_curves", keep)
     history = train(
-        mg.LivePlot(interval=0), size=size, metrics=[mg.Accuracy()],
+        mg.LivePlot(interval=0), size=size, metrics=[mg.Accuracy(), mg.LogLoss()],
         validation_data=mg.datasets.xor(),
     )  # fmt: skip
     assert len(drawn) == 4
     assert all(image.data.startswith(b"\x89PNG") for image in drawn)
     assert drawn[-1].alt == f"Learning curves: {history!r}"
     lines = {line.get_label(): line.get_ydata() for axes in plotted[-2:] for line in axes.lines}
-    for label, name in (("training loss", "loss"), ("validation accuracy", "val_accuracy")):
+    labels = ("training loss", "training log loss", "validation accuracy")
+    for label, name in zip(labels, ("loss", "log_loss", "val_accuracy"), strict=True):
         expected = np.array(history[name])
         expected = expected if size is None else expected.mean(axis=1)
         np.testing.assert_allclose(lines[label], expected)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
+from mlpgrad.plotting.live import progress_line
 from mlpgrad.training.progress import LONGEST, _Log
 from tests.kinds import subclasses
 
@@ -129,6 +130,18 @@ def test_values_that_are_no_numbers_are_shown_as_they_are(monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     train(callbacks=[Note()])
     assert "note fine" in sys.stderr.getvalue()
+
+
+def test_every_metric_is_shown_whatever_its_name(monkeypatch):
+    class ErrorRate(mg.Accuracy):
+        name = "error_rate"
+
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    _, history = train(metrics=[ErrorRate()])
+    assert "error_rate" in sys.stderr.getvalue()
+    assert "error_rate" in repr(history)
+    assert "error_rate" in progress_line(history, 2, 0, 200)
+    assert "learning_rate" not in sys.stderr.getvalue() + repr(history)
 
 
 NOTEBOOK = """

@@ -101,7 +101,7 @@ class _Figure:
         self._handle: Any = None
 
     def draw(self, record: Mapping[str, list[Any]]) -> None:
-        measured = [name for name in record if not name.endswith(("loss", "learning_rate"))]
+        measured = [name for name in record if name not in ("loss", "val_loss", "learning_rate")]
         panels = 2 if measured else 1
         figure = self._figure(figsize=(6 * panels, 4), layout="constrained")
         axes = figure.subplots(1, panels, squeeze=False)[0]
@@ -159,7 +159,7 @@ def progress_line(
     bars: str = BARS,
 ) -> str:
     """The epoch, a bar for each loss, the latest values and the time left, in at most `columns`."""
-    last = {n: f"{np.mean(v[-1]):.4g}" for n, v in record.items() if "rate" not in n}
+    last = {n: f"{np.mean(v[-1]):.4g}" for n, v in record.items() if n != "learning_rate"}
     begin = f"epoch {recorded_epochs(record)}/{epochs}"
     end = "  ".join(f"{name} {value}" for name, value in last.items())
     end += f"  {seconds_left:.0f} s left"

@@ -58,7 +58,7 @@ class ProgressBar(Callback):
         shown = {
             name: as_text(v) + self._baselines.get(name, "")
             for name, v in logs.items()
-            if "rate" not in name
+            if name != "learning_rate"
         }
         try:
             self._view.show(epoch, shown, last)

@@ -71,7 +71,7 @@ class Record(dict[str, list[Any]]):
         return {name: values[-1] for name, values in self.items() if values}
 
     def __repr__(self) -> str:
-        shown = {n: v for n, v in self.items() if "rate" not in n and v}
+        shown = {n: v for n, v in self.items() if n != "learning_rate" and v}
         curves = [f"{n} {as_text(v[0])} -> {as_text(v[-1])}" for n, v in shown.items()]
         ended = ", interrupted" if self.interrupted else ""
         return f"{type(self).__name__}({', '.join([f'{self.epochs} epochs', *curves])}{ended})"
