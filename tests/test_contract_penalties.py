@@ -101,6 +101,23 @@ def test_it_acts_on_the_kinds_it_names(cls, size, kinds):
 
 
 @every_penalty
+def test_fit_refuses_names_that_no_array_has(cls):
+    def train(kinds, decay_kinds):
+        model, x, y = network([changed(cls, kinds=kinds)])
+        optimizer = mg.SGD(0.1, weight_decay=0.1, decay_kinds=decay_kinds)
+        model.fit(x, y, optimizer=optimizer, epochs=1, verbose=0)
+
+    train(("weights", "gains"), ("bias",))
+    train((), ())
+    with pytest.raises(
+        ValueError, match=r"penalties\[0\].kinds = \('weight',\) has no effect: .*'bia"
+    ):
+        train(("weight",), ("weights",))
+    with pytest.raises(ValueError, match=r"decay_kinds = \('biases',\) has no effect: .*'weights'"):
+        train(("weights",), ("biases",))
+
+
+@every_penalty
 @one_and_many
 @every_dtype
 def test_a_strength_of_zero_changes_nothing(cls, size, dtype):

@@ -1,4 +1,4 @@
-"""Attributes that another library acts on, assigned to an object that ignores them."""
+"""What would silently do nothing: attributes of other libraries, names of no array."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ FREEZING = ("trainable", "requires_grad")
 
 def check_attributes(network: Network, optimizer: Any) -> None:
     """Raise AttributeError if an attribute was assigned that would silently do nothing.
+
+    Names of parameters that no layer has are a ValueError.
 
     `optimizer.lr = 0.01` and `layer.trainable = False` are accepted by Python for any object. Only
     objects of mlpgrad's own classes are looked at, since others may use such names themselves.
@@ -50,6 +52,26 @@ def check_attributes(network: Network, optimizer: Any) -> None:
                     f"option {name!r}{instead.replace('write ', f'write {place}.')}, "
                     f"and del {place}.{name}"
                 )
+    _check_kinds(network, optimizer)
+
+
+def _check_kinds(network: Network, optimizer: Any) -> None:
+    """Raise ValueError if a penalty, or a weight decay with kinds of its own, acts on no array."""
+    known = dict.fromkeys(slot.kind for slot in network.parameters)
+    named = [
+        (f"model.penalties[{index}].kinds", penalty.kinds)
+        for index, penalty in enumerate(network.penalties)
+        if getattr(penalty, "strength", True)
+    ]
+    decayed = getattr(optimizer, "decay_kinds", ("weights",))
+    if decayed != ("weights",) and optimizer.weight_decay:
+        named.append(("optimizer.decay_kinds", decayed))
+    for place, kinds in named:
+        if known and kinds and not known.keys() & set(kinds):
+            raise ValueError(
+                f"{place} = {kinds!r} has no effect: the arrays of the layers are "
+                f"{', '.join(map(repr, known))}"
+            )
 
 
 def _array_meant_by(name: str, thing: Any) -> str:
