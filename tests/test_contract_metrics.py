@@ -133,6 +133,19 @@ def test_all_weights_zero_is_no_error(cls, loss_class):
 
 
 @every_pair
+@pytest.mark.parametrize("weighted", [False, True])
+def test_it_is_nan_if_an_output_is(cls, loss_class, weighted):
+    loss, prediction, target = loss_data(loss_class)
+    weights = np.ones((SAMPLES, 1)) if weighted else None
+    prediction[3] = np.nan  # all outputs, since some are not what a metric compares
+    for size in (None, 1):
+        assert np.isnan(measured(example(cls), loss, prediction, target, weights, size))
+    if loss.classifies and cls is not mg.LogLoss:  # which reads the class's probability alone
+        prediction[3, 1:] = 0
+        assert np.isnan(measured(example(cls), loss, prediction, target, weights))
+
+
+@every_pair
 @pytest.mark.parametrize("own_targets", [False, True])
 @pytest.mark.parametrize("own_weights", [None, False, True])
 def test_an_ensemble_equals_a_loop_over_its_members(cls, loss_class, own_targets, own_weights):

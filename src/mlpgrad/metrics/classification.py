@@ -9,7 +9,7 @@ import numpy as np
 from mlpgrad._core.arguments import is_integer, shown
 from mlpgrad._core.arrays import Array
 from mlpgrad.metrics.base import Metric
-from mlpgrad.metrics.outputs import has_labels, one_class_each
+from mlpgrad.metrics.outputs import has_labels, one_class_each, unless_nan
 
 if TYPE_CHECKING:
     from mlpgrad.losses.base import Loss
@@ -42,7 +42,8 @@ class Accuracy(Metric):
 
     def values(self, prediction: Array, target: Array, loss: Loss) -> Array:
         right: Array = loss.classes(prediction) == loss.true_classes(target)
-        return np.asarray(right.all(axis=-1)) if right.ndim == prediction.ndim else right
+        right = np.asarray(right.all(axis=-1)) if right.ndim == prediction.ndim else right
+        return unless_nan(right, prediction)
 
 
 class TopK(Metric):
@@ -90,12 +91,12 @@ class TopK(Metric):
             )
         true = loss.true_classes(target)
         if prediction.shape[-1] == 1:
-            return np.asarray(loss.classes(prediction) == true)
+            return unless_nan(np.asarray(loss.classes(prediction) == true), prediction)
         columns = np.arange(classes)
         true = np.broadcast_to(true, prediction.shape[:-1])[..., None]
         score = np.take_along_axis(prediction, true, axis=-1)
         before = (prediction > score) | ((prediction == score) & (columns < true))
-        return np.asarray(before.sum(axis=-1) < self.k)
+        return unless_nan(np.asarray(before.sum(axis=-1) < self.k), prediction)
 
     @classmethod
     def example(cls) -> Self:

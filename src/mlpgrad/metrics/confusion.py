@@ -8,8 +8,8 @@ import numpy as np
 
 from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array
-from mlpgrad.metrics.base import Metric, weighted_mean
-from mlpgrad.metrics.outputs import has_labels, memberships
+from mlpgrad.metrics.base import Metric, weighted, weighted_mean
+from mlpgrad.metrics.outputs import has_labels, memberships, unless_nan
 
 if TYPE_CHECKING:
     from mlpgrad.losses.base import Loss
@@ -61,8 +61,8 @@ class _Counts:
     def add(self, prediction: Array, target: Array, weights: Array | None, loss: Loss) -> None:
         self.labels = has_labels(prediction, loss)
         predicted, true = memberships(prediction, target, loss)
-        self.hits = self.hits + _count(predicted & true, weights)
-        self.predicted = self.predicted + _count(predicted, weights)
+        self.hits = self.hits + _count(unless_nan(predicted & true, prediction), weights)
+        self.predicted = self.predicted + _count(unless_nan(predicted, prediction), weights)
         self.true = self.true + _count(true, weights)
 
     def result(self) -> Any:
@@ -79,8 +79,8 @@ class _Counts:
 
 
 def _count(members: Array, weights: Array | None) -> Array:
-    """Return the number of samples of each class, `(..., C)`, from booleans `(..., B, C)`."""
-    counted = members if weights is None else members * weights
+    """Return the number of samples of each class, `(..., C)`, of `(..., B, C)`."""
+    counted = members if weights is None else weighted(members, weights)
     return np.asarray(np.add.reduce(counted, axis=-2, dtype=np.float64))
 
 

@@ -46,6 +46,15 @@ def has_labels(prediction: Array, loss: Loss) -> bool:
     return loss.classes(prediction).ndim == prediction.ndim
 
 
+def unless_nan(values: Array, prediction: Array) -> Array:
+    """Return values of samples, `(..., B)` or `(..., B, C)`; NaN if one of its outputs is NaN.
+
+    A comparison with NaN is False, so a class would be found where there is none.
+    """
+    lost = np.isnan(prediction).any(axis=-1, keepdims=values.ndim == prediction.ndim)
+    return np.where(lost, np.nan, values) if lost.any() else values
+
+
 def memberships(prediction: Array, target: Array, loss: Loss) -> tuple[Array, Array]:
     """Return booleans `(..., B, C)`: the predicted and the true classes of each sample.
 

@@ -74,10 +74,11 @@ class _Scores:
         for place in np.ndindex(areas.shape):
             column = np.s_[(*place[:-1], slice(None), place[-1])]
             areas[place] = _area(scores[column], true[column], weights[column])
+        lost = (np.isnan(scores) & (weights != 0)).any(axis=(-2, -1))
         known = ~np.isnan(areas)
         count = known.sum(axis=-1)
         total = np.where(known, areas, 0.0).sum(axis=-1)
-        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        return np.where((count > 0) & ~lost, total / np.maximum(count, 1), np.nan)
 
 
 def _area(scores: Array, positive: Array, weights: Array) -> float:
