@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 def compared_numbers(
     metric: Metric, prediction: Array, target: Array, loss: Loss
 ) -> tuple[Array, Array]:
-    """Return predicted numbers `(..., B, T)` and their targets, at least in float64.
+    """Return predicted numbers `(..., B, T)` and their targets, which are at least float64.
 
-    Squares of errors that float16 or float32 hold are then neither 0 nor infinite.
+    Differences of the two then have that precision: in float32 or float16, their squares may be 0
+    or infinite.
 
     Raises
     ------
@@ -37,8 +38,7 @@ def compared_numbers(
             f"{name} expects as many predicted numbers as targets, got {numbers.shape[-1]} and "
             f"{target.shape[-1]} columns from {loss!r}; override its method numbers"
         )
-    dtype = np.result_type(numbers, target, np.float64)
-    return numbers.astype(dtype, copy=False), target.astype(dtype, copy=False)
+    return numbers, target.astype(np.result_type(target, np.float64), copy=False)
 
 
 def has_labels(prediction: Array, loss: Loss) -> bool:
