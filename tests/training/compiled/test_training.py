@@ -92,7 +92,7 @@ PARTS = [lambda a: a, lambda a: a[::-1], lambda a: a] * 5
 def test_every_layer_and_loss(cls, dtype, size, weighted):
     make, x, y = case_of(cls, dtype, size)
     options = {"sample_weight": np.linspace(0, 2, 50)} if weighted else {}
-    rule = lambda: mg.Adam(1e-3)  # noqa: E731
+    rule = functools.partial(mg.Adam, 1e-3)
     bound = BOUNDS[dtype]
     assert_trains_alike(cls.__name__, make, x, y, rule, bound, batch_size=4, **options)
 
@@ -113,7 +113,7 @@ def test_every_optimizer(cls, options, dtype, size):
         return mg.Sequential(layers, loss=mg.SoftmaxCrossEntropy(), **kept)
 
     bound = 10 * BOUNDS[dtype]
-    rule = lambda: cls(0.01, **options)  # noqa: E731
+    rule = functools.partial(cls, 0.01, **options)
     assert_trains_alike(cls.__name__, make, x, y, rule, bound, batch_size=8)
 
 
@@ -136,7 +136,7 @@ def test_targets_in_rows(loss, others, size):
 @one_and_many
 def test_penalties(penalty, size):
     x, y = mg.datasets.moons(100, noise=0.1, random_state=0)
-    make = lambda: moons_model(ensemble_size=size, penalties=[penalty])  # noqa: E731
+    make = functools.partial(moons_model, ensemble_size=size, penalties=[penalty])
     assert_trains_alike("", make, x, y, lambda: mg.Adam(1e-2), 2e-5, batch_size=8)
 
 
@@ -151,7 +151,7 @@ MOONS = mg.datasets.moons(320, noise=0.1, random_state=0)
 
 @pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 1e-6), (np.float64, 1e-12)])
 def test_losses_of_a_thousand_steps(dtype, bound):
-    make = lambda: moons_model(dtype=dtype)  # noqa: E731
+    make = functools.partial(moons_model, dtype=dtype)
     options = {"epochs": 100, "batch_size": 32}
     _, plain = trained(make, *MOONS, lambda: mg.Adam(1e-3), False, **options)
     _, quick = trained(make, *MOONS, lambda: mg.Adam(1e-3), True, **options)
@@ -576,7 +576,7 @@ class LookingSGD(mg.SGD):
 @one_and_many
 def test_numpy_trains_where_a_step_looks_at_values(layers, optimizer, size):
     make = lambda: moons_model([cls() for cls in layers], ensemble_size=size)  # noqa: E731
-    rule = lambda: optimizer(0.1)  # noqa: E731
+    rule = functools.partial(optimizer, 0.1)
     model, history = trained(make, *MOONS, rule, True, batch_size=32)
     plain, _ = trained(make, *MOONS, rule, False, batch_size=32)
     assert "cannot be recorded (array.max) is not compiled" in model.compiled_because
@@ -639,7 +639,7 @@ def test_numpy_trains_where_code_would_do_otherwise(kinds, size, optimizer, reas
     ],
 )
 def test_the_reason_is_said_for_an_ensemble(options, reason):
-    make = lambda: moons_model(ensemble_size=2)  # noqa: E731
+    make = functools.partial(moons_model, ensemble_size=2)
     with pytest.raises(ValueError, match=reason):
         trained(make, *MOONS, mg.Adam, True, **options)
     model, _ = trained(make, *MOONS, mg.Adam, None, **options)
@@ -976,8 +976,8 @@ def test_rows_that_are_shuffled_in_pools(batch_size, size, monkeypatch):
     monkeypatch.setattr("mlpgrad.training.batches.RUN", 1)  # 128 rows in a pool, or fewer
     monkeypatch.setattr(deciding, "FEWEST_BATCHES", 1)
     options = {"batch_size": batch_size, "epochs": 3}
-    make = lambda: moons_model(ensemble_size=size)  # noqa: E731
-    rule = lambda: mg.SGD(0.1)  # noqa: E731
+    make = functools.partial(moons_model, ensemble_size=size)
+    rule = functools.partial(mg.SGD, 0.1)
     plain, one = trained(make, *MOONS, rule, False, **options)
     quick, other = trained(make, *MOONS, rule, True, **options)
     assert quick.compiled_because is None
