@@ -89,10 +89,8 @@ class Meaning:
 
         Parameters
         ----------
-        prediction : array (..., B, O)
-            The mean outputs.
-        covariance : array (..., B, O, O)
-            The covariance of the outputs of each sample.
+        prediction, covariance
+            As for `moderated`.
 
         Returns
         -------

@@ -86,7 +86,7 @@ class Code(Instructions):
     def each(
         self, count: Index, body: Callable[[Index], None], first: Index = 0, unrolled: int = 1
     ) -> None:
-        """Write the same as a loop of this thread."""
+        """Write `body(first)` to `body(first + count - 1)` as a loop."""
         self.loop(count, lambda i, _: body(i + first), unrolled=unrolled)
 
     def lanes(self, kind_bytes: int, elements: int) -> int:
