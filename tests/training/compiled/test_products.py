@@ -137,7 +137,7 @@ several = st.lists(st.tuples(wide, deep, wide, dtypes, two), max_size=4)
 def test_large_products_share_their_kernels(shapes, seed):
     rng, arrays = np.random.default_rng(seed), []
     plain, turned = ("plain", "plain"), ("turned", "turned")
-    rests = [(m, 9, 20, np.float64, plain) for m in (256, 4)]  # 256 leaves a rest of 4
+    rests = [(m, 9, 20, np.float64, plain) for m in (256, 4)]
     rests += [(64, k, 20, np.float64, turned) for k in (3, 5)]
     for m, k, n, dtype, of in [*shapes, *rests]:
         arrays += [matrix(rng, dtype, m, k, of[0]), matrix(rng, dtype, k, n, of[1])]
@@ -154,6 +154,27 @@ def test_large_products_share_their_kernels(shapes, seed):
     program.written.cache_clear()
     for pair in pairs:
         assert_close([pair], pair[0].dtype, 1537)
+
+
+def test_large_products_need_little_code(monkeypatch):
+    """With AVX-512, whose blocks are the largest; a line takes about 40 us to write and compile."""
+    write, seen = program.written.__wrapped__, []
+
+    def written(tapes, shared):
+        seen.append(tapes)
+        return write(tapes, shared)
+
+    monkeypatch.setattr(program, "written", written)
+    rng = np.random.default_rng(0)
+    layers = [mg.Dense(784, 256), mg.ReLU(), mg.Dense(256, 128), mg.ReLU(), mg.Dense(128, 10)]
+    model = mg.Sequential(layers, loss=mg.SoftmaxCrossEntropy(), random_state=0)
+    x, y = rng.normal(size=(256, 784)), rng.integers(10, size=256)
+    model.fit(x, y, optimizer=mg.Adam(), epochs=2, batch_size=128, verbose=0, compiled=True)
+    monkeypatch.setattr(program.machine(), "width", 64)
+    monkeypatch.setattr(program.machine(), "registers", 32)
+    text, _, _ = write(seen[0], True)
+    assert text.count("define internal void @block_") == 1
+    assert len(text.splitlines()) < 2300
 
 
 def part_of_kept(i, s, b, kept):

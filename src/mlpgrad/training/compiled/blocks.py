@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from mlpgrad._core.memory import LINE
 from mlpgrad.training.compiled.functions import fma
 from mlpgrad.training.compiled.operands import Operand
-from mlpgrad.training.compiled.values import Index, Value, lanes_for, select
+from mlpgrad.training.compiled.values import Index, Value, lanes_for
 from mlpgrad.training.compiled.writing import Code
 
 SIDE = 32
@@ -15,24 +14,11 @@ SIDE = 32
 
 
 class Blocks:
-    """c = a b in blocks of rows x vectors of sums kept in registers; b has contiguous rows.
-
-    Attributes
-    ----------
-    k : int or Value
-        The number of products in a sum.
-    after : Value or None
-        A flag that is set if the products are added to c; None if they never are.
-    ahead : Value or None
-        An address from which on as many bytes are prefetched as are read of b.
-    """
+    """c = a b in blocks of rows x vectors of sums kept in registers; b has contiguous rows."""
 
     def __init__(self, code: Code, a: Operand, b: Operand, c: Operand) -> None:
         self.code, self.a, self.b, self.c = code, a, b, c
-        self.m, self.n = a.shape[0], b.shape[1]
-        self.k: Index = a.shape[1]
-        self.after: Value | None = None
-        self.ahead: Value | None = None
+        (self.m, self.k), self.n = a.shape, b.shape[1]
         self.lanes = min(code.lanes(c.size, self.m * self.n), lanes_for(self.n))
 
     def write(self) -> None:
@@ -60,9 +46,10 @@ class Blocks:
                     # two multiplications, two reads or five instructions per cycle
                     cycles = max(r * v / 2, (r + v) / 2, (r + v + r * v + 2) / 5, 4.5)
                     if r and v and wide:
-                        total += high * wide * (self.a.shape[1] * cycles + 12 + r * v)
+                        total += high * wide * (self.k * cycles + 12 + r * v)
                         lines += 12 * r + 7 * r * v
-            return total * (1 + lines / 10_000)  # of about equal blocks, those with less code
+            # to compile ten thousand lines takes about as long as what a training must save
+            return total + lines * max(total, self.code.cycles) / 10_000
 
         return min(choices, key=lambda choice: cost(*choice))
 
@@ -75,10 +62,28 @@ class Blocks:
 
     def _block(self, i: Index, j: Index, rows: int, used: Sequence[int]) -> None:
         """Write the sums of one block over all of k, and their stores."""
+        code, lanes, size = self.code, self.lanes, self.c.size
+        sums = self.sums(i, j, rows, used, self.k)
+        # an address known before would take a register in the loop
+        c = code.part(self.c, i, j)
+        for place, total in enumerate(sums):
+            p, q = divmod(place, len(used))
+            if p and not q:
+                c = code.part(c, 1)  # the next row
+            code.store(code.at(c, 0, q * lanes), total, used[q], size)
+
+    def sums(
+        self,
+        i: Index,
+        j: Index,
+        rows: int,
+        used: Sequence[int],
+        k: Index,
+        also: Callable[[Index], None] = lambda step: None,
+    ) -> Sequence[Value]:
+        """Write the sums of k products in one block, and `also` beside each product."""
         code, lanes = self.code, self.lanes
         across, down = code.part(self.b, 0, j), code.part(self.a, i)
-        if self.after is not None:
-            self._fetch(code.part(self.c, i, j), rows, len(used))
 
         def add(step: Index, sums: Sequence[Value]) -> list[Value]:
             right = code.base(code.part(across, step))
@@ -86,43 +91,15 @@ class Blocks:
             factors = [
                 code.read(right, (0, q * lanes), lanes, count) for q, count in enumerate(used)
             ]
+            also(step)
             new: list[Value] = []
-            if self.ahead is not None:
-                row = self.ahead + step * across.strides[0]
-                for line in range(0, across.strides[0], LINE):
-                    code.prefetch(row + line, level=2)
             for p in range(rows):
                 one = code.read(left, (p,)).splat(lanes)
                 new += [fma(one, factor, sums[len(new) + q]) for q, factor in enumerate(factors)]
             return new
 
         zeros = [code.number(0, self.c.kind, lanes)] * (rows * len(used))
-        sums = code.loop(self.k, add, zeros, unrolled=4)
-        # an address known before would take a register in the loop
-        self._store(code.part(self.c, i, j), sums, used)
-
-    def _store(self, c: Operand, sums: Sequence[Value], used: Sequence[int]) -> None:
-        """Write the stores of the sums of a block, added to what c holds if they come after."""
-        code, lanes, size = self.code, self.lanes, self.c.size
-        more = None if self.after is None else self.after.splat(lanes)
-        for place, total in enumerate(sums):
-            p, q = divmod(place, len(used))
-            if p and not q:
-                c = code.part(c, 1)  # the next row
-            at = code.at(c, 0, q * lanes)
-            if more is not None:
-                before = code.load(at, c.kind, lanes, used[q], size)
-                total = total + select(more, before, before.like(0))
-            code.store(at, total, used[q], size)
-
-    def _fetch(self, c: Operand, rows: int, vectors: int) -> None:
-        """Write the prefetch of a block of c."""
-
-        def line(p: Index) -> None:
-            for q in range(vectors):
-                self.code.prefetch(self.code.at(c, p, q * self.lanes), writes=1, level=1)
-
-        self.code.each(rows, line)
+        return code.loop(k, add, zeros, unrolled=4)
 
 
 def row_sums(code: Code, a: Operand, b: Operand, c: Operand) -> None:
@@ -152,7 +129,8 @@ def row_sums(code: Code, a: Operand, b: Operand, c: Operand) -> None:
             zero = code.number(0, c.kind)
             code.store(code.at(z, p), total.reduce("fadd", zero, flags="reassoc nsz "))
 
-    code.strips(m, min(m, 8 if k // lanes <= 4 else 4), block)
+    # short rows of a long matrix overlap by themselves
+    code.strips(m, min(m, 4 if k // lanes > 4 else 2 if m > 8 else 8), block)
 
 
 def transpose(code: Code, source: Operand, target: Operand, rows: Index, columns: int) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mlpgrad.training.compiled.functions import ARITHMETIC, FUNCTIONS, TRANSCENDENTAL
 from mlpgrad.training.compiled.fusing import Group
 from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Operation, Place, collapsed
 from mlpgrad.training.compiled.values import Index, Value, lanes_for, select
 from mlpgrad.training.compiled.writing import Code
+
+Accesses = Mapping[Place, Operand]
 
 AT_ONCE = 8  # vectors of a short loop over outer axes, which is unrolled
 SHARED = 1 << 16
@@ -37,10 +39,14 @@ class Elementwise:
         self.stored = {
             key: one for key, one in last.items() if any(map(one.write.overlaps, read_later))
         }
+        exposed = set(group.exposed())
+        used = {key for operand, key in every if operand in exposed} | set(self.stored)
         axes = zip(group.shape or (1,), *(key[2] or (0,) for key in operands), strict=True)
         (*self.outer, self.inner), *strides = zip(*collapsed(list(axes)), strict=True)
         pairs = zip(operands.items(), strides, strict=True)
-        self.accesses = {key: operand._replace(strides=s) for (key, operand), s in pairs}
+        self.accesses = {
+            key: operand._replace(strides=s) for (key, operand), s in pairs if key in used
+        }
         widest = max(operand.size for operand, _ in every)
         self.lanes = code.lanes(widest, math.prod(group.shape))
 
@@ -66,7 +72,7 @@ class Elementwise:
             if self.outer:
                 code.each(count, lambda i: code.nest(inside[:-1], self._row, 0, i), first)
             else:
-                self._span([], first, count)
+                self._span(self.accesses, first, count)
 
         code.share(whole, lambda t: part(t * size, size))
         if rest:
@@ -74,26 +80,32 @@ class Elementwise:
 
     def _row(self, *indices: Index) -> None:
         """Write the loop over the innermost axis."""
-        self._span(indices, 0, self.inner)
+        self._span(self._from(self.accesses, *indices), 0, self.inner)
 
-    def _span(self, indices: Sequence[Index], first: Index, count: int) -> None:
+    def _from(self, accesses: Accesses, *indices: Index) -> Accesses:
+        """Return the innermost axes of operands, from some element on."""
+        parts = {key: self.code.part(one, *indices) for key, one in accesses.items()}
+        return {key: one._replace(strides=one.strides[-1:]) for key, one in parts.items()}
+
+    def _span(self, accesses: Accesses, first: Index, count: int) -> None:
         """Write the loop over a part of it: whole vectors, several at once, and the rest."""
         lanes, (whole, rest) = self.lanes, divmod(count, self.lanes)
         heavy = any(operation.kind in TRANSCENDENTAL for operation in self.operations)
-        together = 1 if heavy else max(1, min(4, 12 // len(self.operations)))
+        together = 1 if heavy else max(1, min(2, 12 // len(self.operations)))
 
         def some(i: Index, count: int) -> None:
+            here = self._from(accesses, first + i * lanes)
             for k in range(count):
-                self._body((*indices, first + i * lanes + k * lanes), lanes, lanes)
+                self._body(here, k * lanes, lanes, lanes)
 
         if whole > 4:
             self.code.strips(whole, together, some)
         else:
             some(0, whole)
         if rest:
-            self._body((*indices, first + whole * lanes), lanes_for(rest), rest)
+            self._body(self._from(accesses, first + whole * lanes), 0, lanes_for(rest), rest)
 
-    def _body(self, indices: Sequence[Index], lanes: int, used: int) -> None:
+    def _body(self, accesses: Accesses, at: int, lanes: int, used: int) -> None:
         """Write all operations on some elements: read what is exposed, store what is read later."""
         values: dict[Place, Value] = {}
 
@@ -102,7 +114,7 @@ class Elementwise:
             if operand.value is not None:
                 return self.code.read(operand, (), lanes)
             if key not in values:
-                values[key] = self.code.read(self.accesses[key], indices, lanes, used)
+                values[key] = self.code.read(accesses[key], (at,), lanes, used)
             return values[key]
 
         for operation in self.operations:
@@ -110,11 +122,10 @@ class Elementwise:
             key = operation.place(operation.write)
             values[key] = applied(operation, args)
             if self.stored.get(key) is operation:
-                access = self.accesses[key]
-                if access.strides[-1] == 0 and self.inner > 1:
+                access = accesses[key]
+                if access.strides == (0,) and self.inner > 1:
                     raise NotCoveredError("a broadcast output")
-                at = self.code.at(access, *indices)
-                self.code.store(at, values[key], used, access.strides[-1])
+                self.code.store(self.code.at(access, at), values[key], used, *access.strides)
 
 
 def applied(operation: Operation, args: Sequence[Value]) -> Value:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from mlpgrad.training.compiled.blocks import Blocks, row_sums, transpose
 from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Operation
 from mlpgrad.training.compiled.panels import Panels
@@ -33,6 +35,14 @@ def vecdot(code: Code, operation: Operation) -> None:
     if a.shape != b.shape or len(a.shape) > 2:
         raise NotCoveredError("vecdot of broadcast shapes")
     row_sums(code, a, b, c)
+
+
+def cycles(operation: Operation) -> float:
+    """Return about how many cycles a product takes, with two vectors of one byte per cycle."""
+    if operation.kind != "matmul":
+        return 0
+    (a, _), c = operation.reads, operation.write
+    return math.prod(c.shape) * a.shape[-1] * c.size / 2
 
 
 def product(code: Code, a: Operand, b: Operand, c: Operand) -> None:

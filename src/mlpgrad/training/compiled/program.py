@@ -17,7 +17,7 @@ from mlpgrad.training.compiled.epoch import write_train
 from mlpgrad.training.compiled.fusing import Group, grouped
 from mlpgrad.training.compiled.machine import compiled, give_way, machine
 from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Operation, Reader, Tapes
-from mlpgrad.training.compiled.products import matmul, vecdot
+from mlpgrad.training.compiled.products import cycles, matmul, vecdot
 from mlpgrad.training.compiled.rows import argmax, random, take
 from mlpgrad.training.compiled.sharing import BOARD, CLOSED, EACH, GIVE_WAY, THREADS, write_sharing
 from mlpgrad.training.compiled.writing import Code
@@ -124,6 +124,7 @@ def written(tapes: Tapes[Operation, Operand], shared: bool) -> tuple[str, int, i
     Equal tapes give equal machine code. `shared` is whether several threads share its work.
     """
     code = Code(machine().width, machine().registers, shared=shared)
+    code.cycles = sum(map(cycles, tapes.step)) / code.width
     step, update = grouped(tapes.step), grouped(tapes.update)
     read = [operand for group in (*step, *update) for operand in group.exposed()]
     later = [*read, *tapes.scalars, *tapes.flats, *tapes.kept]

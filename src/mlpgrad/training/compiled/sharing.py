@@ -23,7 +23,9 @@ safe, since new tasks are posted only when all earlier ones are done."""
 
 def write_sharing(code: Code, processor: str) -> None:
     """Write `share`, which posts tasks and works on them, and `serve`, which only works on them."""
-    arguments = "ptr %board, ptr %own, ptr %table, ptr %task, i64 %first, i64 %count"
+    task = "ptr %table, i64 %task, ptr %own, i64 %which"
+    code.function(f"internal void @task({task})", code.write_tasks)
+    arguments = "ptr %board, ptr %own, ptr %table, i64 %which, i64 %first, i64 %count"
     code.function(f"internal void @share({arguments})", lambda: _share(code))
     code.function("internal void @work(ptr %board, ptr %own, i64 %thread)", lambda: _work(code))
     code.function(SERVE, lambda: _serve(code, processor))
@@ -53,8 +55,8 @@ def _share(code: Code) -> None:
         _give_way(code, board)
         return code.loop(threads, done, [code.number(0, "n8")])[0].compare("ne", total)
 
-    for number, name in ((TASK, "task"), (TABLE, "table")):
-        code.store(board + 8 * number, code.given(name))
+    code.store(board + 8 * TASK, code.given("which", "n8"))
+    code.store(board + 8 * TABLE, code.given("table"))
     code.store(board + 8 * POSTED, total)
     code.each(threads, give)
     code.do(f"call void @work({board}, {own}, i64 0)")
@@ -78,9 +80,9 @@ def _work(code: Code) -> None:
                 code.when(code.op(f"extractvalue {{ i64, i1 }} {pair}, 1", "b1"), make)
 
             def make() -> None:
-                task, table = (code.load(board + 8 * number, "p8") for number in (TASK, TABLE))
+                which, table = code.load(board + 8 * TASK, "n8"), code.load(board + 8 * TABLE, "p8")
                 number = code.load(line + FIRST, "n8") + (left - 1)
-                code.do(f"call void {task.name}({table}, {number}, {own})")
+                code.do(f"call void @task({table}, {number}, {own}, {which})")
                 done = code.load(mine + DONE, "n8") + 1
                 code.do(f"store atomic {done}, {mine + DONE} release, align 8")
 

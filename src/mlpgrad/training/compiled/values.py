@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ CASTS |= {"i4f4": "sitofp", "i8f4": "sitofp", "i8f8": "sitofp"}
 """The instruction that converts one kind to another."""
 
 
+@functools.lru_cache(1024)
 def literal(value: float, kind: str) -> str:
     """Return a number as LLVM writes it."""
     if kind[0] != "f":
@@ -154,7 +156,8 @@ class Value:
         picked = [f"i32 {place}" for place in places]
         if len(picked) == 1:
             return self.code.op(f"extractelement {self}, {picked[0]}", self.kind)
-        mask = f"<{len(picked)} x i32> <{', '.join(picked)}>"
+        numbers = "zeroinitializer" if {*picked} == {"i32 0"} else f"<{', '.join(picked)}>"
+        mask = f"<{len(picked)} x i32> {numbers}"
         return self.code.op(f"shufflevector {self}, {other}, {mask}", self.kind, len(picked))
 
 
@@ -175,12 +178,15 @@ class Instructions:
     lines : list of str
     outside : dict of str to str
         Constants, declarations and finished functions, by name.
+    known : dict of str to Value
+        The addresses and indices calculated in this block, so that none is calculated twice.
     """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.outside: dict[str, str] = {}
         self.count = 0
+        self.known: dict[str, Value] = {}
 
     def number(self, value: float, kind: str, lanes: int = 1) -> Value:
         """Return a constant."""
@@ -193,9 +199,14 @@ class Instructions:
 
     def op(self, text: str, kind: str, lanes: int = 1) -> Value:
         """Write an instruction, and return its result."""
+        if text in self.known:
+            return self.known[text]
         self.count += 1
         self.do(f"%v{self.count} = {text}")
-        return Value(self, kind, lanes, f"%v{self.count}")
+        result = Value(self, kind, lanes, f"%v{self.count}")
+        if text.startswith(("getelementptr", "mul", "add")):
+            self.known[text] = result
+        return result
 
     def call(self, name: str, *args: Value, kind: str, lanes: int = 1, flags: str = "") -> Value:
         """Call an outside function, and return its result."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from mlpgrad.training.compiled.operands import Operand
 from mlpgrad.training.compiled.values import ELEMENTS, Index, Instructions, Value
@@ -29,6 +30,15 @@ class Code(Instructions):
         Number of vector registers.
     shared : bool
         Whether several threads share what takes long.
+
+    Attributes
+    ----------
+    cycles : float
+        About the processor's cycles in the products of a step.
+    tasks : list
+        The code of each task: its lines, and the entries of the table that it uses.
+    scratch, own : int
+        Bytes of scratch memory that the functions need, together and for each thread.
     """
 
     def __init__(self, width: int, registers: int, *, shared: bool) -> None:
@@ -36,9 +46,9 @@ class Code(Instructions):
         self.width, self.registers, self.shared = width, registers, shared
         self.block = "entry"
         self.used: dict[int, None] = {}
-        self.tasks = 0
+        self.tasks: list[tuple[list[str], dict[int, None]]] = []
         self.scratch = self.own = 0
-        """Bytes of scratch memory that the functions need, together and for each thread."""
+        self.cycles = 0.0
 
     @property
     def text(self) -> str:
@@ -46,17 +56,23 @@ class Code(Instructions):
 
     def function(self, head: str, write: Callable[[], None]) -> None:
         """Write a function, which loads the pointers that it uses from the table."""
-        outer = self.lines, self.block, self.used
-        self.lines, self.block, self.used = [], "entry", {}
-        write()
-        self.do("br label %end")
-        body, self.lines = self.lines, []
-        for number in self.used:
-            self.do(f"%t{number} = getelementptr ptr, ptr %table, i64 {number}")
-            self.do(f"%p{number} = load ptr, ptr %t{number}")
-        start, end = f"define {head} {{\nentry:", "end:\n  ret void\n}"
-        self.outside[head] = "\n".join([start, *self.lines, *body, end])
-        self.lines, self.block, self.used = outer
+        with self._aside():
+            write()
+            self.do("br label %end")
+            body, self.lines = self.lines, []
+            for number in self.used:
+                self.do(f"%t{number} = getelementptr ptr, ptr %table, i64 {number}")
+                self.do(f"%p{number} = load ptr, ptr %t{number}")
+            start, end = f"define {head} {{\nentry:", "end:\n  ret void\n}"
+            self.outside[head] = "\n".join([start, *self.lines, *body, end])
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Write elsewhere for some time, beginning with the first block of a function."""
+        outer = self.lines, self.block, self.used, self.known
+        self.lines, self.block, self.used, self.known = [], "entry", {}, {}
+        yield
+        self.lines, self.block, self.used, self.known = outer
 
     def call_shared(self, name: str, body: Callable[..., None], *args: Index) -> None:
         """Call an internal function, which `body` writes from its parameters if its name is new."""
@@ -75,13 +91,26 @@ class Code(Instructions):
         if not self.shared:
             self.each(count, body, first)
             return
-        self.tasks += 1
-        name = f"@task{self.tasks}"
-        head = f"internal void {name}(ptr %table, i64 %task, ptr %own)"
-        self.function(head, lambda: body(self.given("task", "n8")))
+        number = len(self.tasks)
+        with self._aside():
+            self.label(f"T{number}")
+            body(self.given("task", "n8"))
+            self.do("br label %end")
+            self.tasks.append((self.lines, self.used))
         board, own = self.root("board"), self.root("own")
-        numbers = f"{self.index(first)}, {self.index(count)}"
-        self.do(f"call void @share({board}, {own}, ptr %table, ptr {name}, {numbers})")
+        numbers = f"i64 {number}, {self.index(first)}, {self.index(count)}"
+        self.do(f"call void @share({board}, {own}, ptr %table, {numbers})")
+
+    def write_tasks(self) -> None:
+        """Write the code of all tasks, of which `%which` says the one to do.
+
+        They are one function, since each function takes a millisecond to compile.
+        """
+        jumps = " ".join(f"i64 {k}, label %T{k}" for k in range(len(self.tasks)))
+        self.do(f"switch i64 %which, label %end [{jumps}]")
+        for lines, used in self.tasks:
+            self.lines += lines
+            self.used |= used
 
     def each(
         self, count: Index, body: Callable[[Index], None], first: Index = 0, unrolled: int = 1
@@ -109,6 +138,7 @@ class Code(Instructions):
         """Start a block."""
         self.lines.append(f"{name}:")
         self.block = name
+        self.known.clear()
 
     def branch(self, flag: Value, otherwise: str = "") -> str:
         """Start a block for a flag that is set; return the label to go to otherwise."""
@@ -229,8 +259,11 @@ class Code(Instructions):
 
     def part(self, operand: Operand, *indices: Index) -> Operand:
         """Return the part of an operand that begins at an element."""
-        if operand.value is not None or not indices:
+        if operand.value is not None:
             return operand
+        moves = list(zip(indices, operand.strides, strict=False))
+        if all(isinstance(number, int) for pair in moves for number in pair):
+            return operand._replace(offset=operand.offset + sum(i * s for i, s in moves))
         return operand._replace(root=self.at(operand, *indices).name, offset=0)
 
     def base(self, operand: Operand) -> Operand:
