@@ -368,3 +368,29 @@ def test_the_summary_names_labels_that_are_not_indices(labels, shown):
     indices = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy(), random_state=0)
     indices.fit(x, (x[:, 0] > 0).astype(int), optimizer=mg.SGD(0.1), epochs=1, verbose=0)
     assert "classes" not in indices.summary()
+
+
+@every_loss
+@one_and_many
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_outputs_that_overflowed_have_no_class(cls, size, value):
+    loss, prediction, _ = cls.example()
+    if not loss.classifies:
+        pytest.skip("predicts no classes")
+    layers = [mg.Dense(3, prediction.shape[-1])]
+    if loss.expects_probabilities:
+        layers.append(mg.Softmax() if cls is mg.CrossEntropy else mg.Sigmoid())
+        value = np.nan  # the sigmoid of infinity is 1
+    model = mg.Sequential(layers, loss=loss, random_state=0, ensemble_size=size)
+    with np.errstate(all="ignore"):
+        model.params = np.full_like(model.params, value)
+        for average in (False, True):
+            with pytest.raises(ValueError, match=r"outputs for x\[0\] are not finite"):
+                model.predict_classes(X, average=average)
+
+
+def test_a_class_of_probability_0_may_have_the_output_minus_infinity():
+    model = classifier()
+    with np.errstate(all="ignore"):
+        model.layers[0].params.bias[...] = [-np.inf, 0, 1]
+        assert set(model.predict_classes(X)) <= {1, 2}

@@ -185,9 +185,19 @@ class Acquainted(Storage):
             return array, labels
         return labels.indices(array), labels
 
-    def _answer(self, indices: Array) -> Array:
-        """Return predicted classes as labels."""
-        labels = self._labels
+    def _answer(self, outputs: Array) -> Array:
+        """Return the most probable classes as labels; ValueError where no class is.
+
+        A class of probability 0 may have the output -inf.
+        """
+        wrong = ~(outputs.real < np.inf).all(axis=-1)  # NaN, too
+        if wrong.any():
+            row = int(np.argwhere(wrong)[0, -1])
+            raise ValueError(
+                f"the outputs for x[{row}] are not finite, so that it has no class; the weights or "
+                f"the inputs are too large for {outputs.dtype}"
+            )
+        indices, labels = self.loss.classes(outputs), self._labels
         if labels is None or labels.are_indices:
             return indices
         if classes_for(self.loss, self.out_features or len(labels.classes))[1]:

@@ -320,7 +320,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
 
     def predict_classes(self, x: Any) -> Array:
         """Predict the most probable class of each sample, `(..., B)`, by its label."""
-        return self._answer(self.loss.classes(self.predict(x)))
+        return self._answer(self.predict(x))
 
     def _predict_in_own_unit(self, x: Array) -> Array:
         """`predict` of a network with scalings, with consistent weights and scalings."""

@@ -214,11 +214,16 @@ class Answers(Network):
             Whether to use the mean of the members' probabilities, `(B,)`.
         samples : int, optional
             Passes of MC dropout, as for `predict`: `(samples, ..., B)`, or `(B,)` with `average`.
+
+        Raises
+        ------
+        ValueError
+            If outputs are NaN or infinite, so that no class is the most probable.
         """
         if average is False and samples is None and self.uncertainty is None:
             return super().predict_classes(x)
         average = arguments.flag(average, "average")
-        return self._answer(self.loss.classes(self._outputs(x, samples, average)))
+        return self._answer(self._outputs(x, samples, average))
 
     @suggesting
     def log_likelihood(
