@@ -30,7 +30,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from benchmarks.estimator_sets import BESIDE, NUMBERS, SETS, Split, load
 from benchmarks.tables.section import Figures, Options, Section, Table, Task
 from mlpgrad import sklearn as ours
-from mlpgrad.sklearn import candidates, tabular
+from mlpgrad.sklearn import candidates, joining, tabular
 
 OURS, MLP, EARLY, LINEAR, TREES = METHODS = (
     "ours",
@@ -245,7 +245,8 @@ RECIPE = {
     "epochs": (tabular.EPOCHS, tabular.STEPS),
     "patience": (tabular.PATIENCE, tabular.WAITED),
     "average": (candidates.AVERAGED, candidates.LEAST_DECAY),
-    "together": (candidates.CLEAR, candidates.MOST_JOINED),
+    "together": joining.MOST_JOINED,
+    "long": (candidates.Long.most_epochs, candidates.Long.most_steps),
 }
 
 SECTION = Section(

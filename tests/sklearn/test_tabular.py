@@ -9,6 +9,9 @@ import pytest
 pytest.importorskip("sklearn")
 
 import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.datasets import load_iris
@@ -17,15 +20,9 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import mlpgrad as mg
-from mlpgrad.sklearn import TabularMLPClassifier, TabularMLPRegressor, candidates, tabular
-from mlpgrad.sklearn.candidates import (
-    CANDIDATES,
-    Candidate,
-    Table,
-    mean_and_error,
-    together,
-)
-from mlpgrad.sklearn.joining import joined
+from mlpgrad.sklearn import TabularMLPClassifier, TabularMLPRegressor, joining, tabular
+from mlpgrad.sklearn.candidates import CANDIDATES, Candidate, Table, mean_and_error
+from mlpgrad.sklearn.joining import joined, together
 from mlpgrad.sklearn.tabular_classifier import _temperature
 from mlpgrad.tables.features import Features
 
@@ -192,18 +189,19 @@ def test_the_encoding_with_the_lowest_out_of_fold_loss_is_kept():
 ENCODINGS = ["plain", "quantile", "target"]
 
 
+@pytest.mark.parametrize("hidden", [(16,), (8, 20, 5)])
 @pytest.mark.parametrize("all_rows", [True, False])
-def test_joined_ensembles_predict_as_each_alone(all_rows, tmp_path):
+def test_joined_ensembles_predict_as_each_alone(all_rows, hidden, tmp_path):
     table = Table(TABLE, INCOME[:, None], INCOME[:, None], None, np.arange(240) % 5)
-    recipe = TabularMLPRegressor(**FAST)
+    recipe = TabularMLPRegressor(**FAST | {"hidden_layer_sizes": hidden})
     recipe._learn_target(INCOME)
     recipe = recipe._recipe(240, np.random.RandomState(0))
-    tried = [CANDIDATES[name](name, table, recipe) for name in ENCODINGS]
+    tried = [CANDIDATES[name](name, table, recipe) for name in (*ENCODINGS, "long")]
     models = [one.on_all_rows(table) if all_rows else one.model for one in tried]
     whole = joined(models, tried[1].network)
     each = np.concatenate([model.predict(TABLE) for model in models])
     np.testing.assert_allclose(whole.predict(TABLE), each, rtol=1e-6)
-    assert whole.ensemble_size == 15
+    assert whole.ensemble_size == 20
     assert whole.in_features < sum(model.in_features for model in models)
     whole.save(tmp_path / "model.npz")
     np.testing.assert_array_equal(
@@ -213,7 +211,7 @@ def test_joined_ensembles_predict_as_each_alone(all_rows, tmp_path):
 
 @pytest.mark.parametrize("rows", ["all", "folds"])
 @pytest.mark.parametrize("estimator", [TabularMLPClassifier, TabularMLPRegressor])
-def test_candidates_that_cannot_be_told_apart_predict_together(estimator, rows, monkeypatch):
+def test_candidates_that_help_predict_together(estimator, rows, monkeypatch):
     made, models = [], []
     init, on_all_rows = Candidate.__init__, Candidate.on_all_rows
     monkeypatch.setattr(
@@ -230,13 +228,13 @@ def test_candidates_that_cannot_be_told_apart_predict_together(estimator, rows, 
     y = rng.integers(0, 2, 200) if estimator is TabularMLPClassifier else rng.normal(size=200)
     found = estimator(**FAST | {"candidates": ENCODINGS, "rows": rows}).fit(x, y)
     each = {one.name: one for one in made}
-    assert sorted(found.joined_) == ENCODINGS
+    assert len(found.joined_) > 1
     best = min(each.values(), key=lambda one: one.loss)
     assert found.chosen_ == found.joined_[0] == best.name
     assert found.oof_loss_ == best.loss
     temperature = getattr(found, "temperature_", 1)
     alone = dict(models) if rows == "all" else {name: one.model for name, one in each.items()}
-    assert alone.keys() == each.keys()
+    assert alone.keys() >= set(found.joined_)
     answers = np.concatenate([alone[name].predict(x) for name in found.joined_])
     answers = answers / temperature
     np.testing.assert_allclose(found.model_.predict(x), answers, rtol=1e-5, atol=1e-6)
@@ -258,35 +256,79 @@ def test_candidates_that_cannot_be_told_apart_predict_together(estimator, rows, 
 
 
 class Tried:
-    """What a candidate found, for the choice among several."""
+    """What a candidate found, for the choice among several: errors of a target that is 0."""
 
     recipe = SimpleNamespace(members=5)
 
-    def __init__(self, losses, joinable=True):
-        self.losses, self.loss, self.joinable = losses, losses.mean(), joinable
-        self.outputs = losses[:, None]  # different for all
-        self.model = SimpleNamespace(in_features=10)
+    def __init__(self, errors, joinable=True, table=None):
+        self.outputs, self.joinable = np.asarray(errors)[:, None], joinable
+        self.model = SimpleNamespace(in_features=10, loss=mg.HalfSquaredError())
+        self.loss = self.loss_of(self.outputs, table or without_weights(len(errors)))[0]
+
+    def loss_of(self, outputs, table):
+        return mean_and_error(np.square(outputs[:, 0]), table.weights)
 
 
-def test_two_standard_errors_of_the_difference_tell_candidates_apart():
+def without_weights(rows):
+    return Table(None, np.zeros((rows, 1)), None, None, None)
+
+
+def test_candidates_that_lower_the_loss_of_the_average_predict_together():
     rng = np.random.default_rng(0)
-    losses, noise = rng.normal(0, 10, 400), rng.normal(size=400)
-    noise = (noise - noise.mean()) / noise.std()
-    best, near, far = (Tried(losses + d) for d in (0, noise + 0.099, noise + 0.101))
-    assert together([near, best, far], None) == [best, near]
-    same = Tried(losses + noise + 0.05)
-    same.outputs = near.outputs  # predicts what another one does
-    assert together([near, best, same], None) == [best, near]
+    apart = np.linalg.qr(rng.normal(size=(400, 5)))[0].T  # uncorrelated
+    best, other, third, bad = map(Tried, apart[:4] * [[1], [1.1], [1.2], [9]])
+    alike = Tried(apart[0] + 0.2 * apart[4])  # wrong where the best is
+    table = without_weights(400)
+    assert together([third, bad, alike, best, other], table) == [best, other, third]
     weights = np.r_[np.ones(200), np.zeros(200)]
-    other = Tried(losses + np.where(weights > 0, 1.0, -0.9) + 0.1 * noise)  # better elsewhere
-    assert together([best, other], None) == [best, other]
-    assert together([best, other], weights) == [best]
+    for counted, chosen in ((None, 1), (weights, 0)):
+        table = table._replace(weights=counted)
+        pair = [Tried(size * apart[0], table=table) for size in (1, np.where(weights > 0, 1.2, 0))]
+        assert together(pair, table) == [pair[chosen]]
 
 
-def test_candidates_are_told_apart_with_the_weights_of_the_rows(monkeypatch):
+@given(
+    errors=arrays(float, (4, 12), elements=st.floats(-3, 3)),
+    mixed=arrays(float, (4, 4), elements=st.floats(-1, 1)),
+)
+def test_each_candidate_that_joins_helps_most_and_none_is_left_that_helps(errors, mixed):
+    tried, table = [Tried(one) for one in mixed @ errors], without_weights(12)
+
+    def loss(candidates):
+        return np.square(np.mean([one.outputs for one in candidates], axis=0)).mean()
+
+    found = together(tried, table)
+    for count in range(1, len(found) + 1):
+        some, left = found[:count], [one for one in tried if one not in found[: count - 1]]
+        best = min(loss([*some[:-1], one]) for one in left)
+        assert loss(some) <= best * (1 + 1e-12)
+    for one in tried:
+        assert one in found or loss([*found, one]) >= loss(found) * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_the_average_of_candidates_is_that_of_their_probabilities(labels, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        tabular, "together", lambda tried, table: seen.append((tried, table)) or tried[:1]
+    )
+    y = np.array(["a", "b", "c"])[np.arange(240) % labels]
+    TabularMLPClassifier(**FAST | {"candidates": ENCODINGS, "max_epochs": 3}).fit(TABLE, y)
+    ((tried, table),) = seen
+    probabilities = []
+    for one in tried:
+        outputs = one.outputs.astype(float)
+        share = expit(outputs)
+        share = np.c_[1 - share, share] if labels == 2 else softmax(outputs, axis=-1)
+        probabilities.append(share)
+    expected = log_loss(y, np.mean(probabilities, axis=0))
+    assert joining._loss_of_average(tried, table) == pytest.approx(expected, rel=1e-6)
+
+
+def test_candidates_are_compared_with_the_weights_of_the_rows(monkeypatch):
     given = []
     monkeypatch.setattr(
-        tabular, "together", lambda tried, weights: given.append(weights) or tried[:1]
+        tabular, "together", lambda tried, table: given.append(table.weights) or tried[:1]
     )
     weights = np.linspace(0, 1, 240)
     options = FAST | {"max_epochs": 1, "class_weight": {"rich": 2.0, "poor": 3.0}}
@@ -308,17 +350,18 @@ def test_one_temperature_calibrates_the_mean_of_the_candidates():
 
 def test_another_kind_of_network_and_a_large_table_predict_alone(monkeypatch):
     rng = np.random.default_rng(0)
-    best, other = (Tried(rng.normal(0, 1, 400) + d) for d in (0, 0.01))
-    evidence = Tried(best.losses + 0.001, joinable=False)
-    assert together([best, evidence, other], None) == [best, other]
-    evidence = Tried(best.losses - 0.001, joinable=False)
-    assert together([best, evidence, other], None) == [evidence]
+    errors, table = rng.normal(size=400), without_weights(400)
+    best, other = Tried(errors), Tried(rng.normal(0, 1.1, 400))
+    evidence = Tried(1.01 * errors[::-1], joinable=False)
+    assert together([best, evidence, other], table) == [best, other]
+    evidence = Tried(0.99 * errors[::-1], joinable=False)
+    assert together([best, evidence, other], table) == [evidence]
     other.model.in_features = 20
     for most, expected in ((400 * 5 * 2 * 20, [best, other]), (400 * 5 * 2 * 20 - 1, [best])):
-        monkeypatch.setattr(candidates, "MOST_JOINED", most)
-        assert together([best, other], None) == expected
+        monkeypatch.setattr(joining, "MOST_JOINED", most)
+        assert together([best, other], table) == expected
     assert not CANDIDATES["evidence"].joinable
-    assert all(CANDIDATES[name].joinable for name in ENCODINGS)
+    assert all(CANDIDATES[name].joinable for name in (*ENCODINGS, "long"))
 
 
 def test_a_candidate_named_twice_is_tried_once():

@@ -24,10 +24,6 @@ from mlpgrad.training.folds import Split
 
 AVERAGED = 0.99
 """Decay of the moving average of the weights per step: it spans about the last hundred steps."""
-CLEAR = 2
-"""The number of standard errors of a difference from which one candidate is clearly better."""
-MOST_JOINED = 1 << 26
-"""The most features of all training rows and members for which candidates predict together."""
 LEAST_DECAY = 0.5
 """Decay per epoch, if an epoch has many steps."""
 
@@ -76,10 +72,8 @@ class Candidate:
         The ensemble, with its encoder.
     outputs : array (n, O)
         The out-of-fold output for each row.
-    losses : array (n,)
-        The loss of each of these outputs, in scaled units.
     loss, standard_error : float
-        Their mean, and its standard error.
+        The mean of their losses, in scaled units, and its standard error.
     bar : float
         The lowest sum of loss and standard error of an earlier candidate: training that stays
         above it ends after a third of the patience.
@@ -91,22 +85,23 @@ class Candidate:
 
     encoding: Callable[[], ColumnEncoding] = Standard
     joinable = True
-    """Whether its networks have the form of the other candidates'."""
+    """Whether its networks can predict together with the other candidates'."""
+    helps = False
+    """Whether it is worth trying only if it can join others."""
     turn = 0
     """Candidates are tried in this order: an early low loss ends the training of others sooner."""
 
     def __init__(self, name: str, table: Table, recipe: Recipe, bar: float = np.inf) -> None:
         started = time.perf_counter()
-        self.name, self.recipe, self.bar = name, recipe, bar
+        self.name, self.recipe, self.bar = name, self.adapted(recipe, table), bar
         rows = Split(table.folds, recipe.members).rows_of_members()
         self.model = self.network(self._encoder(table, rows))
-        history = self.train(self.model, table, recipe.epochs, table.folds)
+        history = self.train(self.model, table, self.recipe.epochs, table.folds)
         assert history.oof_prediction is not None
         self.outputs = history.oof_prediction
         curve = np.mean(history["val_loss"], axis=-1)
         self.common_epochs, self.common_loss = int(np.argmin(curve)) + 1, float(np.min(curve))
-        self.losses = self._losses(table)
-        self.loss, self.standard_error = mean_and_error(self.losses, table.weights)
+        self.loss, self.standard_error = self.loss_of(self.outputs, table)
         self.seconds = time.perf_counter() - started
 
     @classmethod
@@ -114,17 +109,25 @@ class Candidate:
         """Return whether the candidate is worth trying on such a table."""
         return True
 
+    @classmethod
+    def adapted(cls, recipe: Recipe, table: Table) -> Recipe:
+        """Return the recipe with the options of this candidate."""
+        return recipe
+
     def _encoder(self, table: Table, rows: list[Array] | None) -> TableEncoder:
         """Fit an encoder on all rows, or on those of each member."""
         encoder = TableEncoder(numeric=self.encoding()).plan(table.x)
         return encoder.fit_members(table.x, table.indicators, table.weights, None, rows)
 
-    def network(self, encoder: TableEncoder, members: int | None = None) -> Sequential:
-        """Make new networks for the features of an encoder, as many as the recipe's if not said."""
+    def network(
+        self, encoder: TableEncoder, members: int | None = None, hidden: Sequence[int] | None = None
+    ) -> Sequential:
+        """Make new networks for the features of an encoder, by the recipe where nothing is said."""
         recipe = self.recipe
-        widths = [encoder.width, *recipe.hidden]
+        hidden = recipe.hidden if hidden is None else hidden
+        widths = [encoder.width, *hidden]
         layers: list[Layer] = []
-        for into, out in zip(widths, recipe.hidden, strict=False):
+        for into, out in zip(widths, hidden, strict=False):
             layers += [Dense(into, out), ReLU()]
             layers += [Dropout(recipe.dropout)] if recipe.dropout else []
         layers.append(Dense(widths[-1], recipe.outputs))
@@ -146,10 +149,6 @@ class Candidate:
     def train(self, model: Sequential, table: Table, epochs: int, folds: Array | None) -> History:
         """Train the networks on the table; with folds, each stops on the one it leaves out."""
         recipe = self.recipe
-        steps = -(-len(table.target) // recipe.batch_size)
-        callbacks: list[Callback] = [_EpochAverage(max(AVERAGED**steps, LEAST_DECAY))]
-        if folds is not None:
-            callbacks += [EarlyStopping(recipe.patience), _Together(recipe.patience, self.bar)]
         return model.fit(
             table.x,
             table.target,
@@ -157,25 +156,32 @@ class Candidate:
             epochs=epochs,
             batch_size=recipe.batch_size,
             folds=folds,
-            callbacks=callbacks,
+            callbacks=self.callbacks(table, folds),
             sample_weight=table.weights,
             verbose=int(recipe.progress),
         )
 
-    def _losses(self, table: Table) -> Array:
-        """Return the loss of each output, in scaled units; 0 for a row of weight 0."""
+    def callbacks(self, table: Table, folds: Array | None) -> list[Callback]:
+        """Return what averages the weights, and stops members on the folds they leave out."""
+        patience, steps = self.recipe.patience, -(-len(table.target) // self.recipe.batch_size)
+        average = _EpochAverage(max(AVERAGED**steps, LEAST_DECAY))
+        if folds is None:
+            return [average]
+        return [average, EarlyStopping(patience), _Together(patience, self.bar)]
+
+    def loss_of(self, outputs: Array, table: Table) -> tuple[float, float]:
+        """Return the mean loss of outputs (n, O), in scaled units, and its standard error."""
         loss, dtype = self.model.loss.reader(), np.dtype(np.float64)
-        outputs, target = self.outputs.astype(dtype), table.target
+        outputs, target = outputs.astype(dtype), table.target
         counted = np.s_[:] if table.weights is None else table.weights > 0
         if self.recipe.target_scaling is not None:
             mean, deviation = target[counted].mean(axis=0), target[counted].std(axis=0)
             deviation = np.where(deviation > 0, deviation, 1)
             outputs, target = (outputs - mean) / deviation, (target - mean) / deviation
-        losses = np.zeros(len(outputs))
         outputs, target = outputs[counted], loss.cast(target[counted], dtype)
         loss.forward(outputs, target)
-        losses[counted] = loss.losses(outputs, target)
-        return losses
+        weights = None if table.weights is None else table.weights[counted]
+        return mean_and_error(loss.losses(outputs, target), weights)
 
     def apart(self, table: Table) -> Array:
         """Return the outputs of each member that has left out a row, `(members, n, O)`.
@@ -201,10 +207,15 @@ class Candidate:
         """
         return self.common_loss <= self.loss + self.standard_error
 
+    @property
+    def epochs(self) -> int:
+        """The number of epochs of a training on all rows."""
+        return self.common_epochs
+
     def on_all_rows(self, table: Table) -> Sequential:
-        """Train networks on all rows, for the common number of epochs."""
+        """Train networks on all rows, without held-out rows."""
         model = self.network(self._encoder(table, None))
-        self.train(model, table, self.common_epochs, None)
+        self.train(model, table, self.epochs, None)
         return model
 
 
@@ -221,26 +232,6 @@ def mean_and_error(values: Array, weights: Array | None) -> tuple[float, float]:
     return float(mean), float(np.sqrt(spread / rows))
 
 
-def together(tried: Sequence[Candidate], weights: Array | None) -> list[Candidate]:
-    """Return the best of the candidates, with those that cannot be told apart from it.
-
-    Their loss is higher by at most CLEAR standard errors of the mean difference on the same rows.
-    Candidates that predict the same, as bins of columns with two values do, count once. In a large
-    table, encodings can be told apart, and several would take long to predict: the best is alone.
-    """
-    best = min(tried, key=lambda candidate: candidate.loss)
-    found = [best]
-    for one in tried:
-        difference, error = mean_and_error(one.losses - best.losses, weights)
-        near = one.joinable and best.joinable and difference <= CLEAR * error
-        if near and not any(np.array_equal(one.outputs, other.outputs) for other in found):
-            found.append(one)
-    width = max(one.model.in_features or 0 for one in found)
-    if len(best.losses) * best.recipe.members * len(found) * width > MOST_JOINED:
-        return [best]
-    return found
-
-
 class InQuantileBins(Candidate):
     """A candidate with numbers in bins of equally many rows."""
 
@@ -253,6 +244,48 @@ class InTargetBins(Candidate):
 
     encoding = TargetBins
     turn = 2
+
+
+class Long(InQuantileBins):
+    """One wide layer with much dropout, trained for many steps without stopping early; for numbers.
+
+    It learns by heart what occurs again, such as the quarter of all red wines that are in their
+    table more than once, and its errors differ from those of the others. Classes are not learned
+    like this, since the loss of wrong ones would grow without bound.
+    """
+
+    helps = True
+    turn = 3
+    drop_probability = 0.5
+    batch_size = 64
+    most_epochs, most_steps = 300, 6000
+    most_rows = 4000
+
+    @classmethod
+    def suits(cls, table: Table, recipe: Recipe) -> bool:
+        few = len(table.target) <= cls.most_rows
+        return few and recipe.target_scaling is not None and len(recipe.hidden) > 0
+
+    @classmethod
+    def adapted(cls, recipe: Recipe, table: Table) -> Recipe:
+        steps = -(-len(table.target) // cls.batch_size)
+        epochs = min(recipe.epochs, cls.most_epochs, -(-cls.most_steps // steps))
+        return recipe._replace(
+            hidden=(sum(recipe.hidden),),
+            dropout=max(recipe.dropout, cls.drop_probability),
+            batch_size=cls.batch_size,
+            epochs=epochs,
+        )
+
+    def callbacks(self, table: Table, folds: Array | None) -> list[Callback]:
+        return []
+
+    @property
+    def epochs(self) -> int:
+        return self.recipe.epochs
+
+    def fits_all_rows(self) -> bool:
+        return True
 
 
 class ByEvidence(Candidate):
@@ -276,7 +309,9 @@ class ByEvidence(Candidate):
         params = cls.units * (features + 1 + recipe.outputs) + recipe.outputs
         return len(table.target) * recipe.outputs * params**2 <= cls.most_work
 
-    def network(self, encoder: TableEncoder, members: int | None = None) -> Sequential:
+    def network(
+        self, encoder: TableEncoder, members: int | None = None, hidden: Sequence[int] | None = None
+    ) -> Sequential:
         outputs = self.recipe.outputs
         layers = [Dense(encoder.width, self.units), Tanh(), Dense(self.units, outputs)]
         return self._model(layers, encoder, np.float64, members)
@@ -305,5 +340,6 @@ CANDIDATES: dict[str, type[Candidate]] = {
     "quantile": InQuantileBins,
     "target": InTargetBins,
     "evidence": ByEvidence,
+    "long": Long,
 }
 """The candidates by name; add a new way to train here."""

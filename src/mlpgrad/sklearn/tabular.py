@@ -23,8 +23,8 @@ from sklearn.utils.validation import (
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses.base import Loss
 from mlpgrad.sklearn.advice import advising_on_frames
-from mlpgrad.sklearn.candidates import CANDIDATES, Candidate, Recipe, Table, together
-from mlpgrad.sklearn.joining import joined
+from mlpgrad.sklearn.candidates import CANDIDATES, Candidate, Recipe, Table
+from mlpgrad.sklearn.joining import joined, together
 from mlpgrad.sklearn.options import sizes_of
 from mlpgrad.tables.columns import is_gap
 
@@ -56,7 +56,7 @@ class Choice(NamedTuple):
     def of(cls, candidate: Candidate) -> Choice:
         """Return the results of a candidate."""
         c, all_rows = candidate, candidate.fits_all_rows()
-        return cls(c.name, c.loss, c.standard_error, c.common_epochs, all_rows, c.seconds)
+        return cls(c.name, c.loss, c.standard_error, c.epochs, all_rows, c.seconds)
 
 
 class TabularMLP(BaseEstimator):
@@ -141,7 +141,7 @@ class TabularMLP(BaseEstimator):
         with advising_on_frames():
             tried = self._tried(table, recipe)
         self.candidates_ = [Choice.of(candidate) for candidate in tried]
-        best, *others = together(tried, table.weights)
+        best, *others = together(tried, table)
         self.chosen_, self.oof_loss_ = best.name, best.loss
         self.all_rows_ = self.rows == "all" or (self.rows == "auto" and best.fits_all_rows())
         self.joined_ = [one.name for one in (best, *others)]
@@ -228,13 +228,19 @@ class TabularMLP(BaseEstimator):
         return suiting
 
     def _tried(self, table: Table, recipe: Recipe) -> list[Candidate]:
-        """Train the candidates; one that stays behind an earlier one ends early."""
+        """Train the candidates; one that stays behind an earlier one ends early.
+
+        One that only helps others is left out where the best so far predicts alone.
+        """
         names, bar = self._names(table, recipe), np.inf
         tried: dict[str, Candidate] = {}
         for name in sorted(names, key=lambda name: CANDIDATES[name].turn):
+            best = min(tried.values(), key=lambda one: one.loss, default=None)
+            if CANDIDATES[name].helps and best is not None and not best.joinable:
+                continue
             tried[name] = found = CANDIDATES[name](name, table, recipe, bar)
             bar = min(bar, found.common_loss + found.standard_error)
-        return [tried[name] for name in names]
+        return [tried[name] for name in names if name in tried]
 
     def _recipe(self, rows: int, rng: np.random.RandomState) -> Recipe:
         """Return the training options common to all candidates."""

@@ -85,7 +85,7 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
         *,
         n_members: int = 5,
         n_folds: int = 5,
-        candidates: Any = ("plain", "quantile", "target", "evidence"),
+        candidates: Any = ("plain", "quantile", "target", "evidence", "long"),
         rows: str = "auto",
         dropout: float = 0.1,
         learning_rate: float = 2e-3,

@@ -71,7 +71,7 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
         *,
         n_members: int = 5,
         n_folds: int = 5,
-        candidates: Any = ("plain", "quantile", "target", "evidence"),
+        candidates: Any = ("plain", "quantile", "target", "evidence", "long"),
         rows: str = "auto",
         dropout: float = 0.1,
         learning_rate: float = 2e-3,
