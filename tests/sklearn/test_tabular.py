@@ -364,6 +364,34 @@ def test_another_kind_of_network_and_a_large_table_predict_alone(monkeypatch):
     assert all(CANDIDATES[name].joinable for name in (*ENCODINGS, "long"))
 
 
+def test_long_training_learns_by_heart_what_occurs_again():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(80, 3)), rng.normal(size=80)
+    options = {"hidden_layer_sizes": (32, 32), "candidates": ["plain", "long"], "random_state": 0}
+    found = TabularMLPRegressor(**options).fit(np.r_[x, x], np.r_[y, y])
+    plain, long = found.candidates_
+    assert long.loss < 0.8 * plain.loss
+    assert found.chosen_ == "long"
+    assert found.all_rows_
+    assert found.oof_score_ > 0.3
+
+
+def test_long_training_is_tried_for_numbers_that_evidence_does_not_predict():
+    options = FAST | {"candidates": ["plain", "evidence", "long"], "max_epochs": 3}
+
+    def tried(estimator, x, y, **other):
+        return [one.name for one in estimator(**options | other).fit(x, y).candidates_]
+
+    x = np.random.default_rng(0).uniform(-1, 1, (150, 2))
+    noise = np.random.default_rng(1).normal(size=4001)
+    assert tried(TabularMLPRegressor, x, x[:, 0] * x[:, 1]) == ["plain", "evidence"]
+    assert tried(TabularMLPClassifier, x, noise[:150] > 0) == ["plain", "evidence"]
+    plain = {"candidates": ["plain", "long"], "max_epochs": 1}
+    assert tried(TabularMLPRegressor, noise[:, None], noise, **plain) == ["plain"]
+    assert tried(TabularMLPRegressor, noise[1:, None], noise[1:], **plain) == ["plain", "long"]
+    assert tried(TabularMLPRegressor, x, x[:, 0], **plain, hidden_layer_sizes=()) == ["plain"]
+
+
 def test_a_candidate_named_twice_is_tried_once():
     found = TabularMLPRegressor(**FAST | {"candidates": ["plain", "plain"]}).fit(TABLE, INCOME)
     assert [one.name for one in found.candidates_] == found.joined_ == ["plain"]
