@@ -246,7 +246,11 @@ RECIPE = {
     "patience": (tabular.PATIENCE, tabular.WAITED),
     "average": (candidates.AVERAGED, candidates.LEAST_DECAY),
     "together": joining.MOST_JOINED,
-    "long": (candidates.Long.most_epochs, candidates.Long.most_steps),
+    "long": (
+        candidates.Long.times_members,
+        candidates.Long.most_epochs,
+        candidates.Long.most_steps,
+    ),
 }
 
 SECTION = Section(

@@ -201,7 +201,7 @@ def test_joined_ensembles_predict_as_each_alone(all_rows, hidden, tmp_path):
     whole = joined(models, tried[1].network)
     each = np.concatenate([model.predict(TABLE) for model in models])
     np.testing.assert_allclose(whole.predict(TABLE), each, rtol=1e-6)
-    assert whole.ensemble_size == 20
+    assert whole.ensemble_size == 25
     assert whole.in_features < sum(model.in_features for model in models)
     whole.save(tmp_path / "model.npz")
     np.testing.assert_array_equal(

@@ -139,10 +139,10 @@ missing values. `encoder_.summary()` shows the kind of each. Several candidates 
 differ in the encoding of numbers and in how networks are trained. Each is an ensemble whose
 members train on all folds but one and stop on that fold, so that every row has an out-of-fold
 prediction. The candidate with the lowest out-of-fold loss is chosen. In small tables, another one
-joins it as long as that lowers the out-of-fold loss of their average, which predicts (Caruana,
-Niculescu-Mizil, Crew and Ksikes 2004, "Ensemble selection from libraries of models"). If, for the
-chosen candidate, a common number of epochs is as good as stopping each member on its own fold,
-within one standard error of its loss, all members are trained again on all rows.
+joins it as long as that lowers the out-of-fold loss of the average of all members, which predicts
+(Caruana, Niculescu-Mizil, Crew and Ksikes 2004, "Ensemble selection from libraries of models").
+If, for the chosen candidate, a common number of epochs is as good as stopping each member on its
+own fold, within one standard error of its loss, all members are trained again on all rows.
 """
 
 TABULAR_OPTIONS = """
@@ -160,9 +160,9 @@ candidates : sequence of str, default=('plain', 'quantile', 'target', 'evidence'
     by `mlpgrad.LevenbergMarquardt`, for small tables with little noise; it is left out if it would
     take long, and predicts alone if it is chosen. 'long' is for numbers as targets in tables of at
     most 4,000 rows, if 'evidence' is not chosen: bins of equally many rows, one layer with as many
-    units as `hidden_layer_sizes` has in all, and dropout 0.5, trained for 6,000 steps of 64
-    rows, or 300 epochs if these are fewer, without stopping early. It learns by heart what occurs
-    again.
+    units as `hidden_layer_sizes` has in all, dropout 0.5, and twice as many members, trained for
+    6,000 steps of 64 rows, or 300 epochs if these are fewer, without stopping early. It learns by
+    heart what occurs again.
 rows : {'auto', 'folds', 'all'}, default='auto'
     Whether the members that predict are those that left out a fold each, or are trained again on
     all rows; 'auto' chooses as described above.

@@ -39,8 +39,9 @@ def together(tried: Sequence[Candidate], table: Table) -> list[Candidate]:
 
 
 def _loss_of_average(candidates: Sequence[Candidate], table: Table) -> float:
-    """Return the out-of-fold loss of the average of candidates."""
+    """Return the out-of-fold loss of the average of all members of some candidates."""
     outputs = np.stack([one.outputs for one in candidates]).astype(np.float64)
+    outputs = np.repeat(outputs, [one.recipe.members for one in candidates], axis=0)
     first = candidates[0]
     return first.loss_of(first.model.loss.averaged(outputs), table)[0]
 
