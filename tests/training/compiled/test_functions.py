@@ -7,6 +7,7 @@ from scipy import special
 pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
 
 from mlpgrad.training.compiled.operands import NotCoveredError
+from mlpgrad.training.compiled.values import literal
 from tests.training.compiled.running import compiled
 
 # largest errors in units in the last place: float32, float64
@@ -137,3 +138,8 @@ def test_a_call_that_overwrites_what_it_reads_elsewhere_is_refused():
     ):
         with pytest.raises(NotCoveredError, match="into a part of what it reads"):
             compiled(write, x)
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_the_sign_of_0_is_written_whichever_comes_first(kind):
+    assert [literal(zero, kind)[2] for zero in (0.0, -0.0, 0.0, -0.0)] == ["0", "8", "0", "8"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ CASTS |= {"i4f4": "sitofp", "i8f4": "sitofp", "i8f8": "sitofp"}
 """The instruction that converts one kind to another."""
 
 
-@functools.lru_cache(1024)
 def literal(value: float, kind: str) -> str:
     """Return a number as LLVM writes it."""
     if kind[0] != "f":
