@@ -186,9 +186,9 @@ class Acquainted(Storage):
         return labels.indices(array), labels
 
     def _answer(self, outputs: Array) -> Array:
-        """Return the most probable classes as labels; ValueError where no class is.
+        """Return the most probable classes as labels; raise ValueError if outputs overflowed.
 
-        A class of probability 0 may have the output -inf.
+        The output -inf is valid: that of a class with probability 0.
         """
         wrong = ~(outputs.real < np.inf).all(axis=-1)  # NaN, too
         if wrong.any():

@@ -87,7 +87,7 @@ class Candidate:
     joinable = True
     """Whether its networks can predict together with the other candidates'."""
     helps = False
-    """Whether it is worth trying only if it can join others."""
+    """Whether it is tried only if the best candidate so far can be joined by others."""
     turn = 0
     """Candidates are tried in this order: an early low loss ends the training of others sooner."""
 
@@ -249,10 +249,10 @@ class InTargetBins(Candidate):
 class Long(InQuantileBins):
     """One wide layer with much dropout, trained for many steps without stopping early; for numbers.
 
-    It learns by heart what occurs again, such as the quarter of all red wines that are in their
-    table more than once, and its errors differ from those of the others. Its members differ more,
-    so there are twice as many. Classes are not learned like this, since the loss of wrong ones
-    would grow without bound.
+    It learns by heart the rows that occur more than once, as more than a quarter of the red wines
+    in UCI's table do, and its errors differ from those of the other candidates. Its members differ
+    more, so there are twice as many. Classes are not learned like this, since the loss of wrong
+    ones would grow without bound.
     """
 
     helps = True

@@ -162,7 +162,7 @@ candidates : sequence of str, default=('plain', 'quantile', 'target', 'evidence'
     most 4,000 rows, if 'evidence' is not chosen: bins of equally many rows, one layer with as many
     units as `hidden_layer_sizes` has in all, dropout 0.5, and twice as many members, trained for
     6,000 steps of 64 rows, or 300 epochs if these are fewer, without stopping early. It learns by
-    heart what occurs again.
+    heart the rows that occur more than once.
 rows : {'auto', 'folds', 'all'}, default='auto'
     Whether the members that predict are those that left out a fold each, or are trained again on
     all rows; 'auto' chooses as described above.

@@ -37,12 +37,12 @@ def vecdot(code: Code, operation: Operation) -> None:
     row_sums(code, a, b, c)
 
 
-def cycles(operation: Operation) -> float:
-    """Return about how many cycles a product takes, with two vectors of one byte per cycle."""
+def cycles(operation: Operation, width: int) -> float:
+    """Return about how many cycles a product takes, at two vectors of `width` bytes per cycle."""
     if operation.kind != "matmul":
         return 0
     (a, _), c = operation.reads, operation.write
-    return math.prod(c.shape) * a.shape[-1] * c.size / 2
+    return math.prod(c.shape) * a.shape[-1] * c.size / (2 * width)
 
 
 def product(code: Code, a: Operand, b: Operand, c: Operand) -> None:

@@ -124,7 +124,7 @@ def written(tapes: Tapes[Operation, Operand], shared: bool) -> tuple[str, int, i
     Equal tapes give equal machine code. `shared` is whether several threads share its work.
     """
     code = Code(machine().width, machine().registers, shared=shared)
-    code.cycles = sum(map(cycles, tapes.step)) / code.width
+    code.cycles = sum(cycles(operation, code.width) for operation in tapes.step)
     step, update = grouped(tapes.step), grouped(tapes.update)
     read = [operand for group in (*step, *update) for operand in group.exposed()]
     later = [*read, *tapes.scalars, *tapes.flats, *tapes.kept]

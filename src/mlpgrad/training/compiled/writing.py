@@ -34,7 +34,7 @@ class Code(Instructions):
     Attributes
     ----------
     cycles : float
-        About the processor's cycles in the products of a step.
+        About how many processor cycles the products of a step take.
     tasks : list
         The code of each task: its lines, and the entries of the table that it uses.
     scratch, own : int
