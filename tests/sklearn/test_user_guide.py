@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlpgrad.sklearn import MLPClassifier, MLPRegressor
-from mlpgrad.training.recorded_step import Trial
+from mlpgrad.training.recording import Trial
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer", "ignore:lbfgs failed to converge"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
-from mlpgrad.training import choose_step, tape
+from mlpgrad.training import choose_step, recording, tape
 from mlpgrad.training.recorded_step import RecordedStep
 from mlpgrad.training.step import LayerStep
 from tests.kinds import every_case, every_optimizer, one_and_many
@@ -27,8 +27,10 @@ class Watched(RecordedStep):
 def trained(monkeypatch):
     """Train a model of any size with or without repetition; return parameters and losses."""
 
-    def train(model, x, y, optimizer, *, repeats, **options):
+    def train(model, x, y, optimizer, *, repeats, in_place=0, **options):
         monkeypatch.setattr(choose_step, "STEPS", [Watched if repeats else LayerStep])
+        monkeypatch.setattr(recording, "LARGE", 0 if in_place else 1 << 16)
+        monkeypatch.setattr(recording, "IN_PLACE", in_place)
         options = {"epochs": 3, "batch_size": 3, "verbose": 0} | options
         history = model.fit(x, y, optimizer=optimizer, **options)
         return model.params.copy(), model.state.copy(), np.array(history["loss"])
@@ -38,9 +40,10 @@ def trained(monkeypatch):
 
 def assert_trains_alike(train, make, x, y, optimizer=mg.Adam, **options):
     eager = train(make(), x, y, optimizer(), repeats=False, **options)
-    repeated = train(make(), x, y, optimizer(), repeats=True, **options)
-    for a, b in zip(eager, repeated, strict=True):
-        np.testing.assert_array_equal(a, b)
+    for in_place in (0, 1, 8):  # batches: none, one, and all of them
+        repeated = train(make(), x, y, optimizer(), repeats=True, in_place=in_place, **options)
+        for a, b in zip(eager, repeated, strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def assert_owned_by_plain_arrays(calls):
@@ -219,14 +222,44 @@ def test_an_option_changed_between_epochs_holds(trained):
     assert Watched.latest.recording is not None
 
 
-def test_layers_show_the_last_step(trained):
-    x, y = mg.datasets.xor(copies=5)
-    models = xor_model(mg.Tanh()), xor_model(mg.Tanh())
-    for model, repeats in zip(models, (False, True), strict=True):
-        trained(model, x, y, mg.SGD(0.1), repeats=repeats, batch_size=4)
-    for a, b in zip(*(model.layers for model in models), strict=True):
-        for name in ("inputs", "outputs", "delta", "pre_activations"):
-            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+class Looks(mg.Callback):
+    """Keeps what the layers show after each batch."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs):
+        for layer in self.model.layers:
+            for name in ("inputs", "outputs", "delta", "pre_activations"):
+                array = getattr(layer, name)
+                self.seen.append(None if array is None else array.copy())
+
+
+@pytest.mark.parametrize("in_place", [0, 1, 3, 8])
+def test_layers_show_the_last_step(in_place, trained):
+    x, y = mg.datasets.moons(20, noise=0.1, random_state=0)
+    looks = Looks(), Looks()
+    options = {"batch_size": 4, "in_place": in_place}
+    for look, repeats in zip(looks, (False, True), strict=True):
+        model = xor_model(mg.Tanh())
+        trained(model, x, y, mg.SGD(0.1), repeats=repeats, callbacks=[look], **options)
+    assert Watched.latest.recording is not None
+    assert len(looks[0].seen) == 3 * 5 * 3 * 4
+    for a, b in zip(*(look.seen for look in looks), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_only_some_batches_are_read_in_place_if_their_arrays_never_come_again():
+    """Each has a list of calls, and is kept alive."""
+    x, y = np.ones((64, 256), np.float32), np.ones((64, 1), np.float32)
+    layers = [mg.Dense(256, 1)]
+    network = mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=0)
+    step = RecordedStep(network, mg.SGD(0.0))
+    first, *others = [step.gradient(x * k, y * k, None).copy() for k in range(20)]
+    assert step.recording.large
+    assert len(step.recording._in_place) == recording.IN_PLACE
+    np.testing.assert_allclose(others, [others[0] * k * k for k in range(1, 20)], rtol=1e-5)
+    assert first == 0
 
 
 def test_only_many_small_steps_are_worth_it():

@@ -154,7 +154,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return indicators
 
     def _learn_labels(self, y: Any) -> None:
-        self._label_binarizer = LabelBinarizer().fit(y)
+        labels = np.unique(y) if np.ndim(y) == 1 else y  # the binarizer sorts what it gets, twice
+        self._label_binarizer = LabelBinarizer().fit(labels)
         self.classes_ = self._label_binarizer.classes_
 
     def _check_labels(self, classes: Array) -> None:

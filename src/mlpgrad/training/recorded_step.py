@@ -15,25 +15,21 @@ Otherwise `fit` calls the layers; `backpropagate` and the gradient checker alway
 from __future__ import annotations
 
 import copy
-import functools
 import operator
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
-
-import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.changes import Watched
 from mlpgrad._core.options import assignments
-from mlpgrad.layers.chain import run_backward, run_forward, walk
+from mlpgrad.layers.chain import walk
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.optimizers.prepared import Prepared
-from mlpgrad.penalties import penalise
 from mlpgrad.training.recorded_update import own_names, pairs, recorded_update
+from mlpgrad.training.recording import Reading, Recording, Trial
 from mlpgrad.training.step import LayerStep
-from mlpgrad.training.tape import Call, NotRepeatableError, Tape, twin
+from mlpgrad.training.tape import NotRepeatableError
 
 MANY_STEPS = 200  # recording costs as much as a hundred steps of the smallest network
 SMALL_STEP = 1 << 23  # parameters times samples; above it, Python takes only a few per cent
@@ -43,6 +39,7 @@ class RecordedStep:
     """A step that replays recorded calls if possible, and else calls layers and optimizer."""
 
     mean_weight: Any = 1.0
+    _shown: Reading | None = None  # that of the batch to which the layers refer
 
     def __init__(self, network: Network, optimizer: Optimizer) -> None:
         self.network, self.optimizer = network, optimizer
@@ -64,16 +61,22 @@ class RecordedStep:
             recording = self._record(x, target, weights)
         shapes = x.shape, target.shape, None if weights is None else weights.shape
         if recording is None or recording.shapes != shapes:
-            self._shown = False
+            self._shown = None
             return self.network._step(x, target, weights, self.mean_weight)
-        if not self._shown:
-            self._shown = True
-            recording.show()
-        recording.x[...] = x
-        recording.target[...] = target
-        if weights is not None:
-            recording.weights[...] = weights
-        for function, args in recording.prepared:
+        reading = recording.copied
+        if recording.large:
+            reading = recording.reading(x, target, weights)
+        else:
+            recording.x[...] = x
+            recording.target[...] = target
+            if weights is not None:
+                recording.weights[...] = weights
+        if reading is not self._shown:
+            if self._shown is None:
+                recording.show()
+            reading.show()
+            self._shown = reading
+        for function, args in reading.prepared:
             function(*args)
         return recording.value
 
@@ -92,7 +95,7 @@ class RecordedStep:
 
     def refresh(self) -> None:
         """Record again if an option, a layer, a penalty or a generator has changed."""
-        self._shown = False  # the user's code may have made other steps since
+        self._shown = None  # the user's code may have made other steps since
         if self._noticed or self._watched.changed(self._things()) or self._replaced():
             self._forget()
 
@@ -124,7 +127,7 @@ class RecordedStep:
         self.recording: Recording | None = None
         self.updates: list[Any] = []
         self._own: list[Any] = []
-        self._shown = False
+        self._shown = None
         self._update_of: Prepared | None = None
         self._repeats = repeatable(self.network, self.network.loss)
         self._repeats_update = _repeatable(self.optimizer)
@@ -170,110 +173,6 @@ class RecordedStep:
         """Return the arrays that the optimizer keeps outside its state."""
         kept = vars(self.optimizer)
         return [a for name in own_names(self.optimizer) for a, _ in pairs(kept[name], kept[name])]
-
-
-class Trial:
-    """A recorded step of a private copy of the network, for batches of one shape."""
-
-    def __init__(
-        self,
-        network: Network,
-        x: Array,
-        target: Array,
-        weights: Array | None,
-        mean_weight: Any = 1.0,
-    ) -> None:
-        self.network, self.mean_weight = network, mean_weight
-        self.x, self.target = x.copy(), target.copy()
-        self.weights = None if weights is None else weights.copy()
-        self.shapes = x.shape, target.shape, None if weights is None else weights.shape
-        network._step(self.x, self.target, self.weights, mean_weight)  # makes the buffers
-        self.seen = [(a._inputs, a._outputs, a._delta) for _, a in walk(network.layers)]
-        tape = Tape()
-        layers, loss = [twin(layer, tape) for layer in network.layers], twin(network.loss, tape)
-        given = tape.recorded(self.weights)
-        output = run_forward(layers, tape.recorded(self.x), given)
-        value = loss._direct_forward(output, tape.recorded(self.target), given, mean_weight)
-        run_backward(layers, loss._direct_backward())
-        acting = [(p, *map(tape.recorded, arrays)) for p, *arrays in network._penalised]
-        self.value = tape.plain(penalise(value, acting, tape.recorded(network._slopes)))
-        self.calls = tape.calls
-
-    def agrees(self) -> bool:
-        """Return whether the calls equal the layers bit for bit, on other data and parameters."""
-        network = self.network
-        # so that a layer whose output depends on the number of calls differs from the recording
-        network._step(self.x, self.target, self.weights, self.mean_weight)
-        x, target = self.x[..., ::-1, :] * self.x.dtype.type(0.75), self.target[..., ::-1, :].copy()
-        weights = None if self.weights is None else self.weights[..., ::-1, :] * x.dtype.type(0.5)
-        network.params = network.params * x.dtype.type(0.875) + x.dtype.type(0.0625)
-        state = network.state.copy()
-        network.grads.fill(np.nan)
-        for buffer, values in ((self.x, x), (self.target, target), (self.weights, weights)):
-            if buffer is not None:
-                buffer[...] = values
-        with network.same_randomness():
-            for call in self.calls:
-                function, args = call.prepared()
-                function(*args)
-        found = self.value.copy(), network.grads.copy(), network.state.copy()
-        network.state = state
-        value = network._step(x, target, weights, self.mean_weight)
-        again = value, network.grads, network.state  # in the same buffers
-        return all(map(functools.partial(np.array_equal, equal_nan=True), found, again))
-
-
-class Recording:
-    """The calls of a trial, moved to the parameters, statistics and generators of a network."""
-
-    def __init__(self, trial: Trial, network: Network) -> None:
-        self.x, self.target = trial.x, trial.target
-        self.weights: Any = trial.weights
-        self.shapes: Any = trial.shapes
-        self.value = trial.value
-        place = mover(trial.network, network)
-        self.calls: list[Call] = [call.moved(place) for call in trial.calls]
-        self.prepared = [call.prepared() for call in self.calls]
-        self._layers = [layer for _, layer in walk(network.layers)]
-        self._seen = trial.seen
-
-    def retire(self) -> None:
-        """Make this recording match no batch any more."""
-        self.shapes = None
-
-    def show(self) -> None:
-        """Let the layers refer to this step's arrays; those of another shape may be in place."""
-        for layer, seen in zip(self._layers, self._seen, strict=True):
-            layer._inputs, layer._outputs, layer._delta = seen
-
-
-def mover(source: Network, network: Network) -> Callable[[Any], Any]:
-    """Return a function that maps a view of one network's flat arrays to that of another's.
-
-    A place in memory remains one object: see `Tape`. Other arrays are not changed.
-    """
-    names = ("_params", "_grads", "_state")
-    flats = [(getattr(source, name), getattr(network, name)) for name in names]
-    others = {id(a): b for a, b in zip(source.rngs, network.rngs, strict=True)}
-    moved: dict[int, Any] = {}
-
-    def place(value: Any) -> Any:
-        if not isinstance(value, np.ndarray):
-            return others.get(id(value), value)
-        if id(value) not in moved:
-            moved[id(value)] = value, _moved(value, flats)  # the original keeps its id
-        return moved[id(value)][1]
-
-    return place
-
-
-def _moved(view: Array, flats: list[tuple[Array, Array]]) -> Array:
-    """Return the same part of the second flat array if the view is part of the first."""
-    for flat, other in flats:
-        if np.may_share_memory(view, flat):
-            offset = view.ctypes.data - flat.ctypes.data
-            return np.ndarray(view.shape, view.dtype, other, offset, view.strides)
-    return view
 
 
 def repeatable(network: Network, *others: object) -> bool:

@@ -17,8 +17,8 @@ from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.optimizers.prepared import VIEWS
 from mlpgrad.training.batches import Batch
 from mlpgrad.training.compiled.operands import NotCoveredError, Tapes
-from mlpgrad.training.recorded_step import Trial
 from mlpgrad.training.recorded_update import copied, own_names, pairs, recorded_update
+from mlpgrad.training.recording import Trial
 from mlpgrad.training.tape import NotRepeatableError
 from mlpgrad.training.worker import part_of
 
