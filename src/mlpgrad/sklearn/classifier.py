@@ -154,8 +154,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return indicators
 
     def _learn_labels(self, y: Any) -> None:
-        labels = np.unique(y) if np.ndim(y) == 1 else y  # the binarizer sorts what it gets, twice
-        self._label_binarizer = LabelBinarizer().fit(labels)
+        self._label_binarizer = LabelBinarizer().fit(_distinct(y))
         self.classes_ = self._label_binarizer.classes_
 
     def _check_labels(self, classes: Array) -> None:
@@ -292,3 +291,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _distinct(y: Array) -> Array:
+    """Return the labels, each once, if a binarizer then learns the same: it sorts them twice."""
+    if y.ndim == 1 and y.dtype.kind in "biuU":
+        return np.unique(y)
+    if y.ndim == 1 and {*map(type, y.tolist())} == {str}:
+        return np.array(sorted({*y.tolist()}), y.dtype)
+    return y
