@@ -105,7 +105,9 @@ class Panels:
         if self.chunks == 1:
             return 0, self.k, task
         start = task // factor.blocks * self.depth
-        length = self.code.index(self.k - start).call("smin", self.depth)  # the last is shorter
+        length: Index = self.depth
+        if self.k % self.depth:  # the last is shorter
+            length = self.code.index(self.k - start).call("smin", self.depth)
         return start, length, task % factor.blocks
 
     def _pack(self, task: Index) -> None:

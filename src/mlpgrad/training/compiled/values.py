@@ -177,7 +177,8 @@ class Instructions:
     outside : dict of str to str
         Constants, declarations and finished functions, by name.
     known : dict of str to Value
-        The addresses and indices calculated in this block, so that none is calculated twice.
+        The addresses and indices of this block, so that none is calculated twice. Code does not
+        change pointers in memory that it reads in the same block.
     """
 
     def __init__(self) -> None:
@@ -202,7 +203,7 @@ class Instructions:
         self.count += 1
         self.do(f"%v{self.count} = {text}")
         result = Value(self, kind, lanes, f"%v{self.count}")
-        if text.startswith(("getelementptr", "mul", "add")):
+        if text.startswith(("getelementptr", "mul", "add", "load ptr")):
             self.known[text] = result
         return result
 

@@ -36,7 +36,7 @@ class Code(Instructions):
     cycles : float
         About how many processor cycles the products of a step take.
     tasks : list
-        The code of each task: its lines, and the entries of the table that it uses.
+        The lines of each task.
     scratch, own : int
         Bytes of scratch memory that the functions need, together and for each thread.
     """
@@ -45,8 +45,7 @@ class Code(Instructions):
         super().__init__()
         self.width, self.registers, self.shared = width, registers, shared
         self.block = "entry"
-        self.used: dict[int, None] = {}
-        self.tasks: list[tuple[list[str], dict[int, None]]] = []
+        self.tasks: list[list[str]] = []
         self.scratch = self.own = 0
         self.cycles = 0.0
 
@@ -55,24 +54,22 @@ class Code(Instructions):
         return "\n".join(self.outside.values())
 
     def function(self, head: str, write: Callable[[], None]) -> None:
-        """Write a function, which loads the pointers that it uses from the table."""
+        """Write a function."""
         with self._aside():
+            self.label("entry")
             write()
             self.do("br label %end")
-            body, self.lines = self.lines, []
-            for number in self.used:
-                self.do(f"%t{number} = getelementptr ptr, ptr %table, i64 {number}")
-                self.do(f"%p{number} = load ptr, ptr %t{number}")
-            start, end = f"define {head} {{\nentry:", "end:\n  ret void\n}"
-            self.outside[head] = "\n".join([start, *self.lines, *body, end])
+            self.outside[head] = "\n".join(
+                [f"define {head} {{", *self.lines, "end:\n  ret void\n}"]
+            )
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
         """Write elsewhere for some time, beginning with the first block of a function."""
-        outer = self.lines, self.block, self.used, self.known
-        self.lines, self.block, self.used, self.known = [], "entry", {}, {}
+        outer = self.lines, self.block, self.known
+        self.lines, self.known = [], {}
         yield
-        self.lines, self.block, self.used, self.known = outer
+        self.lines, self.block, self.known = outer
 
     def call_shared(self, name: str, body: Callable[..., None], *args: Index) -> None:
         """Call an internal function, which `body` writes from its parameters if its name is new."""
@@ -96,7 +93,7 @@ class Code(Instructions):
             self.label(f"T{number}")
             body(self.given("task", "n8"))
             self.do("br label %end")
-            self.tasks.append((self.lines, self.used))
+            self.tasks.append(self.lines)
         board, own = self.root("board"), self.root("own")
         numbers = f"i64 {number}, {self.index(first)}, {self.index(count)}"
         self.do(f"call void @share({board}, {own}, ptr %table, {numbers})")
@@ -108,9 +105,8 @@ class Code(Instructions):
         """
         jumps = " ".join(f"i64 {k}, label %T{k}" for k in range(len(self.tasks)))
         self.do(f"switch i64 %which, label %end [{jumps}]")
-        for lines, used in self.tasks:
+        for lines in self.tasks:
             self.lines += lines
-            self.used |= used
 
     def each(
         self, count: Index, body: Callable[[Index], None], first: Index = 0, unrolled: int = 1
@@ -244,8 +240,7 @@ class Code(Instructions):
         if isinstance(root, str) and root not in FIXED:
             return Value(self, "p8", 1, root)
         number = FIXED.index(root) if isinstance(root, str) else len(FIXED) + root
-        self.used[number] = None
-        return self.given(f"p{number}")
+        return self.load(self.given("table") + 8 * number, "p8")
 
     def at(self, operand: Operand, *indices: Index) -> Value:
         """Return the address of an element, given by the first of its indices."""
