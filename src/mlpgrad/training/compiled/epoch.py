@@ -39,10 +39,10 @@ def write_train(code: Code, tapes: Tapes[Operation, Operand], processor: str) ->
             code.each(code.given("members", "n8"), member)
 
     head = "internal void @keep(ptr %table, double %loss, ptr %sane, ptr %copies)"
-    code.function(head, lambda: _keep(code, tapes))
+    code.function(head, lambda: _keep(code, tapes), rare=True)
     head = "internal void @epoch(ptr %table, i64 %batches, i64 %before)"
     code.function(head, lambda: _epoch(code, tapes))
-    code.function(SIGNATURE, train)
+    code.function(SIGNATURE, train, rare=True)
 
 
 def _epoch(code: Code, tapes: Tapes[Operation, Operand]) -> None:

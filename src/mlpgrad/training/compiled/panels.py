@@ -78,7 +78,7 @@ class Panels:
 
     def __init__(self, code: Code, a: Operand, b: Operand, c: Operand, *, shared: bool) -> None:
         self.code, self.c, (m, self.k) = code, c, a.shape
-        self.each = code.share if shared else code.each
+        self.each = functools.partial(code.share, calls=True) if shared else code.each
         self.chunks = min(-(-self.k // DEPTH), MOST_CHUNKS)
         self.depth, lanes = -(-self.k // self.chunks), code.width // c.size
         most = code.registers * 7 // 16 - 1  # 13 of 32, with which powers of two are nearly covered

@@ -24,11 +24,13 @@ safe, since new tasks are posted only when all earlier ones are done."""
 def write_sharing(code: Code, processor: str) -> None:
     """Write `share`, which posts tasks and works on them, and `serve`, which only works on them."""
     task = "ptr %table, i64 %task, ptr %own, i64 %which"
-    code.function(f"internal void @task({task})", code.write_tasks)
+    code.function(f"internal void @loop({task})", lambda: code.write_tasks(calls=False))
+    code.function(f"internal void @call({task})", lambda: code.write_tasks(calls=True), rare=True)
     arguments = "ptr %board, ptr %own, ptr %table, i64 %which, i64 %first, i64 %count"
-    code.function(f"internal void @share({arguments})", lambda: _share(code))
-    code.function("internal void @work(ptr %board, ptr %own, i64 %thread)", lambda: _work(code))
-    code.function(SERVE, lambda: _serve(code, processor))
+    work = "internal void @work(ptr %board, ptr %own, i64 %thread)"
+    code.function(f"internal void @share({arguments})", lambda: _share(code), rare=True)
+    code.function(work, lambda: _work(code), rare=True)
+    code.function(SERVE, lambda: _serve(code, processor), rare=True)
 
 
 def _share(code: Code) -> None:
@@ -82,7 +84,8 @@ def _work(code: Code) -> None:
             def make() -> None:
                 which, table = code.load(board + 8 * TASK, "n8"), code.load(board + 8 * TABLE, "p8")
                 number = code.load(line + FIRST, "n8") + (left - 1)
-                code.do(f"call void @task({table}, {number}, {own}, {which})")
+                for function in ("loop", "call"):  # the one that has the task
+                    code.do(f"call void @{function}({table}, {number}, {own}, {which})")
                 done = code.load(mine + DONE, "n8") + 1
                 code.do(f"store atomic {done}, {mine + DONE} release, align 8")
 
