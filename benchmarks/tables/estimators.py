@@ -30,7 +30,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from benchmarks.estimator_sets import BESIDE, NUMBERS, SETS, Split, load
 from benchmarks.tables.section import Figures, Options, Section, Table, Task
 from mlpgrad import sklearn as ours
-from mlpgrad.sklearn import candidates, joining, tabular
+from mlpgrad.sklearn import candidate, candidates, joining, tabular
 
 OURS, MLP, EARLY, LINEAR, TREES = METHODS = (
     "ours",
@@ -244,8 +244,9 @@ RECIPE = {
     "batches": (tabular.BATCHES, tabular.BATCH_SIZES),
     "epochs": (tabular.EPOCHS, tabular.STEPS),
     "patience": (tabular.PATIENCE, tabular.WAITED),
-    "average": (candidates.AVERAGED, candidates.LEAST_DECAY),
+    "average": (candidate.AVERAGED, candidate.LEAST_DECAY),
     "together": joining.MOST_JOINED,
+    "linear": candidates.Linear.times_rate,
     "long": (
         candidates.Long.times_members,
         candidates.Long.most_epochs,

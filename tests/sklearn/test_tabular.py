@@ -21,7 +21,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import mlpgrad as mg
 from mlpgrad.sklearn import TabularMLPClassifier, TabularMLPRegressor, joining, tabular
-from mlpgrad.sklearn.candidates import CANDIDATES, Candidate, Table, mean_and_error
+from mlpgrad.sklearn.candidate import Candidate, Table, mean_and_error
+from mlpgrad.sklearn.candidates import CANDIDATES
 from mlpgrad.sklearn.joining import joined, together
 from mlpgrad.sklearn.tabular_classifier import _temperature
 from mlpgrad.tables.features import Features
@@ -190,18 +191,18 @@ ENCODINGS = ["plain", "quantile", "target"]
 
 
 @pytest.mark.parametrize("hidden", [(16,), (8, 20, 5)])
-@pytest.mark.parametrize("all_rows", [True, False])
-def test_joined_ensembles_predict_as_each_alone(all_rows, hidden, tmp_path):
+@pytest.mark.parametrize(("all_rows", "best"), [(True, 1), (False, 3)])
+def test_joined_ensembles_predict_as_each_alone(all_rows, best, hidden, tmp_path):
     table = Table(TABLE, INCOME[:, None], INCOME[:, None], None, np.arange(240) % 5)
     recipe = TabularMLPRegressor(**FAST | {"hidden_layer_sizes": hidden})
     recipe._learn_target(INCOME)
     recipe = recipe._recipe(240, np.random.RandomState(0))
-    tried = [CANDIDATES[name](name, table, recipe) for name in (*ENCODINGS, "long")]
+    tried = [CANDIDATES[name](name, table, recipe) for name in (*ENCODINGS, "linear", "long")]
     models = [one.on_all_rows(table) if all_rows else one.model for one in tried]
-    whole = joined(models, tried[1].network)
+    whole = joined(models, tried[best].network)
     each = np.concatenate([model.predict(TABLE) for model in models])
     np.testing.assert_allclose(whole.predict(TABLE), each, rtol=1e-6)
-    assert whole.ensemble_size == 25
+    assert whole.ensemble_size == 30
     assert whole.in_features < sum(model.in_features for model in models)
     whole.save(tmp_path / "model.npz")
     np.testing.assert_array_equal(
@@ -361,7 +362,7 @@ def test_another_kind_of_network_and_a_large_table_predict_alone(monkeypatch):
         monkeypatch.setattr(joining, "MOST_JOINED", most)
         assert together([best, other], table) == expected
     assert not CANDIDATES["evidence"].joinable
-    assert all(CANDIDATES[name].joinable for name in (*ENCODINGS, "long"))
+    assert all(CANDIDATES[name].joinable for name in (*ENCODINGS, "linear", "long"))
 
 
 def test_long_training_learns_by_heart_what_occurs_again():
@@ -376,8 +377,24 @@ def test_long_training_learns_by_heart_what_occurs_again():
     assert found.oof_score_ > 0.3
 
 
-def test_long_training_is_tried_for_numbers_that_evidence_does_not_predict():
-    options = FAST | {"candidates": ["plain", "evidence", "long"], "max_epochs": 3}
+def test_a_linear_function_in_much_noise_is_found_by_a_linear_network():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 8))
+    y = x.sum(axis=1) + 8 * rng.normal(size=200)
+    options = {"candidates": ["plain", "linear"], "hidden_layer_sizes": (32, 32), "random_state": 0}
+    found = TabularMLPRegressor(**options).fit(x, y)
+    assert found.chosen_ == "linear"
+    alone = TabularMLPRegressor(**options | {"candidates": ["plain"]}).fit(x, y)
+    test = rng.normal(size=(1000, 8))
+    error, without = (
+        np.mean((one.predict(test) - test.sum(axis=1)) ** 2) for one in (found, alone)
+    )
+    assert error < 0.6 * without
+
+
+@pytest.mark.parametrize("name", ["linear", "long"])
+def test_other_trainings_are_tried_for_numbers_that_evidence_does_not_predict(name):
+    options = FAST | {"candidates": ["plain", "evidence", name], "max_epochs": 3}
 
     def tried(estimator, x, y, **other):
         return [one.name for one in estimator(**options | other).fit(x, y).candidates_]
@@ -386,10 +403,11 @@ def test_long_training_is_tried_for_numbers_that_evidence_does_not_predict():
     noise = np.random.default_rng(1).normal(size=4001)
     assert tried(TabularMLPRegressor, x, x[:, 0] * x[:, 1]) == ["plain", "evidence"]
     assert tried(TabularMLPClassifier, x, noise[:150] > 0) == ["plain", "evidence"]
-    plain = {"candidates": ["plain", "long"], "max_epochs": 1}
-    assert tried(TabularMLPRegressor, noise[:, None], noise, **plain) == ["plain"]
-    assert tried(TabularMLPRegressor, noise[1:, None], noise[1:], **plain) == ["plain", "long"]
+    plain = {"candidates": ["plain", name], "max_epochs": 1}
+    assert tried(TabularMLPRegressor, noise[1:, None], noise[1:], **plain) == ["plain", name]
     assert tried(TabularMLPRegressor, x, x[:, 0], **plain, hidden_layer_sizes=()) == ["plain"]
+    large = ["plain"] if name == "long" else ["plain", name]
+    assert tried(TabularMLPRegressor, noise[:, None], noise, **plain) == large
 
 
 def test_a_candidate_named_twice_is_tried_once():

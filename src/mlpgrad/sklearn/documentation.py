@@ -153,16 +153,17 @@ n_members : int, default=5
     Number of networks of each ensemble, at least 2.
 n_folds : int, default=5
     Number of folds to draw, at most one per member.
-candidates : sequence of str, default=('plain', 'quantile', 'target', 'evidence', 'long')
+candidates : sequence of str, default=('plain', 'quantile', 'target', 'evidence', 'linear', 'long')
     The candidates to choose from. The first three encode numbers in different ways: scaled, in
     bins of equally many rows, or in bins where the target changes (`mlpgrad.tables.Standard`,
     `QuantileBins`, `TargetBins`). 'evidence' trains networks with a single layer of 16 tanh units
     by `mlpgrad.LevenbergMarquardt`, for small tables with little noise; it is left out if it would
-    take long, and predicts alone if it is chosen. 'long' is for numbers as targets in tables of at
-    most 4,000 rows, if 'evidence' is not chosen: bins of equally many rows, one layer with as many
-    units as `hidden_layer_sizes` has in all, dropout 0.5, and twice as many members, trained for
-    6,000 steps of 64 rows, or 300 epochs if these are fewer, without stopping early. It learns by
-    heart the rows that occur more than once.
+    take long, and predicts alone if it is chosen. The others are for numbers as targets, if
+    'evidence' is not chosen. 'linear' has scaled numbers and no hidden layer, and ten times the
+    learning rate. 'long' is for tables of at most 4,000 rows: bins of equally many rows, one layer
+    with as many units as `hidden_layer_sizes` has in all, dropout 0.5, and twice as many members,
+    trained for 6,000 steps of 64 rows, or 300 epochs if these are fewer, without stopping early. It
+    learns by heart the rows that occur more than once.
 rows : {'auto', 'folds', 'all'}, default='auto'
     Whether the members that predict are those that left out a fold each, or are trained again on
     all rows; 'auto' chooses as described above.

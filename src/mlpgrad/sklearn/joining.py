@@ -8,7 +8,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.sequential import Sequential
-from mlpgrad.sklearn.candidates import Candidate, Table
+from mlpgrad.sklearn.candidate import Candidate, Table
 from mlpgrad.tables.alternatives import joined as joined_encoders
 
 MOST_JOINED = 1 << 26
@@ -51,7 +51,8 @@ def joined(models: Sequence[Sequential], network: Callable[..., Sequential]) -> 
 
     A member has the features of its own encoder among those of the joined one; its weights of the
     other features are 0, as are those of the units that only others have. Layers that only others
-    have are the identity for it, which changes nothing after a ReLU.
+    have are the identity for it, which changes nothing after a ReLU. A linear function is written
+    with a hidden layer: y = relu(y) - relu(-y).
 
     Parameters
     ----------
@@ -62,19 +63,31 @@ def joined(models: Sequence[Sequential], network: Callable[..., Sequential]) -> 
     """
     sizes = [model.ensemble_size or 1 for model in models]
     encoder, places = joined_encoders([model.encoder for model in models], sizes)
-    whole = network(encoder, sum(sizes), _largest([_widths(model) for model in models]))
+    layers = [_with_hidden_layer(model) for model in models]
+    whole = network(encoder, sum(sizes), _largest([_widths(arrays) for arrays in layers]))
     params, start = np.zeros_like(whole.params), 0
-    for model, features, size in zip(models, places, sizes, strict=True):
+    for arrays, features, size in zip(layers, places, sizes, strict=True):
         own, start = params[start : start + size], start + size
-        _fill(own, whole, model, features)
+        _fill(own, whole, arrays, features)
     whole.params = params
     whole.state = np.concatenate([model.state for model in models])
     return whole
 
 
-def _widths(model: Sequential) -> list[int]:
+def _with_hidden_layer(model: Sequential) -> list[Array]:
+    """Return weights and biases of a network's layers, of which there are at least two."""
+    arrays = [slot.view(model.params) for slot in model.parameters]
+    if len(arrays) > 2:
+        return arrays
+    weights, bias = arrays
+    ones = np.eye(bias.shape[-1], dtype=bias.dtype)
+    signs = np.concatenate([ones, -ones])
+    return [weights @ signs.T, bias @ signs.T, np.stack([signs] * len(bias)), np.zeros_like(bias)]
+
+
+def _widths(arrays: Sequence[Array]) -> list[int]:
     """Return the number of units in each hidden layer."""
-    return [slot.shape[-1] for slot in model.parameters[1:-2:2]]
+    return [bias.shape[-1] for bias in arrays[1:-2:2]]
 
 
 def _largest(widths: Sequence[list[int]]) -> list[int]:
@@ -84,16 +97,16 @@ def _largest(widths: Sequence[list[int]]) -> list[int]:
     return [max(sizes) for sizes in zip(*filled, strict=True)]
 
 
-def _fill(params: Array, whole: Sequential, model: Sequential, features: Array) -> None:
+def _fill(params: Array, whole: Sequential, arrays: Sequence[Array], features: Array) -> None:
     """Set the parameters of a joined ensemble for some of its members, which are 0."""
-    hidden = len(model.parameters) - 2
+    hidden = len(arrays) - 2
     places = [*whole.parameters[:hidden], *whole.parameters[-2:]]
-    for place, slot in zip(places, model.parameters, strict=True):
-        values, target = slot.view(model.params), place.view(params)
+    for place, values in zip(places, arrays, strict=True):
+        target = place.view(params)
         if place is places[0]:
             target[:, features, : values.shape[-1]] = values
         else:
             target[(np.s_[:], *map(slice, values.shape[1:]))] = values
-    units = range(model.parameters[-2].shape[0])
+    units = range(arrays[-2].shape[-2])
     for place in whole.parameters[hidden:-2:2]:
         place.view(params)[:, units, units] = 1

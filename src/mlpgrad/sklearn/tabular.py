@@ -23,7 +23,8 @@ from sklearn.utils.validation import (
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses.base import Loss
 from mlpgrad.sklearn.advice import advising_on_frames
-from mlpgrad.sklearn.candidates import CANDIDATES, Candidate, Recipe, Table
+from mlpgrad.sklearn.candidate import Candidate, Recipe, Table
+from mlpgrad.sklearn.candidates import CANDIDATES
 from mlpgrad.sklearn.joining import joined, together
 from mlpgrad.sklearn.options import sizes_of
 from mlpgrad.tables.columns import is_gap

@@ -18,7 +18,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy
 from mlpgrad.losses.base import Loss
 from mlpgrad.network.label_arrays import given_labels
-from mlpgrad.sklearn.candidates import Table
+from mlpgrad.sklearn.candidate import Table
 from mlpgrad.sklearn.documentation import documented
 from mlpgrad.sklearn.solving import class_factors
 from mlpgrad.sklearn.tabular import TabularMLP
@@ -85,7 +85,7 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
         *,
         n_members: int = 5,
         n_folds: int = 5,
-        candidates: Any = ("plain", "quantile", "target", "evidence", "long"),
+        candidates: Any = ("plain", "quantile", "target", "evidence", "linear", "long"),
         rows: str = "auto",
         dropout: float = 0.1,
         learning_rate: float = 2e-3,

@@ -19,7 +19,7 @@ from mlpgrad.sklearn.advice import (
     how_to_convert,
     refuse_dates,
 )
-from mlpgrad.sklearn.candidates import Table
+from mlpgrad.sklearn.candidate import Table
 from mlpgrad.sklearn.documentation import documented
 from mlpgrad.sklearn.tabular import TabularMLP
 from mlpgrad.uncertainty import Noise
@@ -71,7 +71,7 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
         *,
         n_members: int = 5,
         n_folds: int = 5,
-        candidates: Any = ("plain", "quantile", "target", "evidence", "long"),
+        candidates: Any = ("plain", "quantile", "target", "evidence", "linear", "long"),
         rows: str = "auto",
         dropout: float = 0.1,
         learning_rate: float = 2e-3,
