@@ -172,7 +172,8 @@ class Sequential(Differentiable, Answers):
         resume : dict, optional
             A snapshot of an earlier training, taken by a callback as `self.session.snapshot()`.
             With the same data and options this training continues exactly where that one was, and
-            holds out the same rows; data with another number of rows are refused. With `LBFGS` and
+            holds out the same rows. Data with another number of rows, and another optimizer, loss
+            or network, are refused; a learning rate that is given anew is used. With `LBFGS` and
             `TrustNewton` it continues from the weights, without SciPy's memory of its steps.
         communicator : Communicator, optional
             Joins this training with those of other ranks for data-parallel training, in which each

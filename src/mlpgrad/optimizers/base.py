@@ -288,7 +288,7 @@ class Optimizer(Preparing, Stateful):
 
     def snapshot(self) -> dict[str, Any]:
         """Return count, state, learning rate, its scale, and the state of a schedule, if any."""
-        taken = super().snapshot() | {"training": self._training}
+        taken = super().snapshot() | {"training": self._training, "kind": self._kind()}
         rate = self._learning_rate
         if isinstance(rate, Stateful):
             taken["schedule"] = rate.snapshot()
@@ -298,7 +298,13 @@ class Optimizer(Preparing, Stateful):
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Restore the result of `snapshot`."""
-        taken = dict(snapshot)
+        taken, own = dict(snapshot), self._kind()
+        kind = list(taken.pop("kind", own))
+        if kind != own:
+            raise ValueError(
+                f"{type(self).__name__}.restore expects the state of {' '.join(own)}, got that of "
+                f"{' '.join(kind)}; make the optimizer as it was"
+            )
         training = taken.pop("training", None)
         self._training = None if training is None else tuple(training)
         if isinstance(self._learning_rate, Stateful):
@@ -307,6 +313,10 @@ class Optimizer(Preparing, Stateful):
             self.learning_rate = taken.pop("learning_rate")
         super().restore(taken)
         self._forget_views()
+
+    def _kind(self) -> list[str]:
+        """Return the class, and the names of the arrays in its state."""
+        return [type(self).__name__, *self.states]
 
     def __getstate__(self) -> dict[str, Any]:
         """Keep options, state and layout, but not views; a copy may attach to another model."""

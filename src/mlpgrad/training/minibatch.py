@@ -19,13 +19,12 @@ from mlpgrad._core.advice import instead_of
 from mlpgrad._core.arguments import flag, instance, shown
 from mlpgrad._core.options import assignments
 from mlpgrad.layers.chain import walk
-from mlpgrad.metrics import Metric
-from mlpgrad.metrics.base import Accumulator
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.optimizers.schedule import Schedule
 from mlpgrad.training.batches import Batch, Minibatches
 from mlpgrad.training.choose_step import choose_step
 from mlpgrad.training.communicator import Joined
+from mlpgrad.training.continuing import at_own_rate, rate_as_text, sums_of
 from mlpgrad.training.divergence import first_non_finite, raise_divergence
 from mlpgrad.training.evaluate import as_number
 from mlpgrad.training.recorded_step import RecordedStep
@@ -53,6 +52,7 @@ class Minibatch(Method):
 
     def __init__(self, optimizer: Optimizer, compiled: bool | None = None) -> None:
         self._optimizer = optimizer
+        self._rate = rate_as_text(optimizer.learning_rate)  # before a callback assigns another
         self._wish = compiled
         self._compiled: bool | None = None
         self._workers: list[Worker] = []
@@ -284,20 +284,21 @@ class Minibatch(Method):
     def snapshot(self) -> dict[str, Any]:
         """Return the optimizer's state, and the sums and the batch count of an unfinished epoch."""
         taken: dict[str, Any] = {"optimizer": self.optimizer.snapshot(), "epoch": None}
-        taken["compiled"] = self._compiled
+        taken["compiled"], taken["learning_rate"] = self._compiled, self._rate
         if self._workers and self._session is not None and self._session.in_epoch:
             first = self._workers[0]
             taken["epoch"] = {
                 "batches": first.batches,
                 "total": copy.deepcopy(self._joined("total")),
                 "weight": copy.deepcopy(self._joined("weight")),
-                "measured": {name: _sums(a) for name, a in first.measured.items()},
+                "measured": {name: sums_of(a) for name, a in first.measured.items()},
             }
         return taken
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Restore the result of `snapshot`."""
-        self.optimizer.restore(snapshot["optimizer"])
+        """Restore the result of `snapshot`, but keep a learning rate that is given anew."""
+        taken, rate = snapshot["optimizer"], snapshot.get("learning_rate", self._rate)
+        self.optimizer.restore(taken if rate == self._rate else at_own_rate(self.optimizer, taken))
         self._resume = snapshot["epoch"]
         self._compiled = snapshot.get("compiled", self._compiled)
 
@@ -325,12 +326,6 @@ def _outside(session: Session, batches: Iterable[Batch]) -> Iterator[Batch]:
         if batch is None:
             return
         yield batch
-
-
-def _sums(accumulator: Accumulator) -> dict[str, Any]:
-    """Return the sums of an accumulator, without its metric."""
-    kept = vars(accumulator).items()
-    return {name: copy.deepcopy(v) for name, v in kept if not isinstance(v, Metric)}
 
 
 def method_of(optimizer: Any, compiled: bool | None = None) -> Method:

@@ -20,6 +20,7 @@ from mlpgrad.training.before import Before
 from mlpgrad.training.callbacks import Callback, taking_part
 from mlpgrad.training.cannot_learn import warn_after_first_epoch, warn_at_end
 from mlpgrad.training.communicator import Communicator, UnlikeRanksError, check_alike, summed
+from mlpgrad.training.continuing import check_continues, identity, restore_callbacks
 from mlpgrad.training.divergence import DivergenceError
 from mlpgrad.training.evaluate import as_number, evaluate
 from mlpgrad.training.interrupts import interrupts_end_training
@@ -122,6 +123,7 @@ class Session(Stateful):
         self.epoch, self.fitting = 0, Fitting(network)  # replaced when it runs
         self.in_epoch = self.settled = self._resumed = False
         self.speaks = communicator is None or communicator.rank == 0
+        self.identity: dict[str, str] = {}  # what a snapshot is of
         self._others = OtherWeights(network)
         self._begun: list[Callback] = []
 
@@ -161,6 +163,7 @@ class Session(Stateful):
     def _begin(self, resume: Mapping[str, Any] | None) -> None:
         """Fit the scalings, start each callback, and only then restore a snapshot."""
         fit_unfitted(self.network, self.batches, self.communicator)
+        self.identity = identity(self)
         for callback in self.callbacks:
             callback.on_train_begin()
             self._begun.append(callback)
@@ -307,6 +310,7 @@ class Session(Stateful):
         Take it in the last callback of the list, since later callbacks have not been called yet.
         """
         return {
+            "identity": self.identity | {"batch_size": str(self.batches.batch_size)},
             "epoch": self.epoch,
             "in_epoch": self.in_epoch,
             "stop": self.network.stop_training and not self.record.interrupted,
@@ -331,18 +335,11 @@ class Session(Stateful):
         self.record.clear()
         self.record.update({name: list(values) for name, values in snapshot["record"].items()})
         self.network.restore(snapshot["network"])
-        self.method.restore(snapshot["method"])
         self.batches.restore(snapshot["batches"])
+        check_continues(self, snapshot)
+        self.method.restore(snapshot["method"])
         if not self.in_epoch:
             self.batches.rewind()
         if isinstance(self.batches, Minibatches) and self.batches.rows is not None:
             self.validation = self.batches.held_out()
-        self._restore_callbacks(snapshot["callbacks"])
-
-    def _restore_callbacks(self, taken: Sequence[Any]) -> None:
-        """Give the callbacks of each kind their states, in the order of the list."""
-        for callback in self.callbacks:
-            state = next((pair for pair in taken if pair[0] == type(callback).__name__), None)
-            if state is not None:
-                taken = [pair for pair in taken if pair is not state]
-                callback.restore(state[1])
+        restore_callbacks(self, snapshot["callbacks"])

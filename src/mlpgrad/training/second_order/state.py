@@ -67,7 +67,16 @@ class State(Stateful):
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Restore a snapshot, also one without shares, in which all targets have one noise."""
+        own = {name: getattr(self, name).shape[-1] for name in ("alpha", "shares")}
         super().restore({"shares": self.shares} | dict(snapshot))
+        for name, count in own.items():
+            before = getattr(self, name).shape[-1]
+            if before != count:
+                raise ValueError(
+                    f"resume expects as many elements of {name} for each network as in the earlier "
+                    f"training, {before}, got {count}; give regularisation, groups and targets as "
+                    "they were"
+                )
 
     def estimate(self, member: int) -> Estimate:
         """Return the evidence estimate of a member."""
