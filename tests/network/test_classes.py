@@ -392,3 +392,46 @@ def test_a_class_of_probability_0_may_have_the_output_minus_infinity():
     with np.errstate(all="ignore"):
         model.layers[0].params.bias[...] = [-np.inf, 0, 1]
         assert set(model.predict_classes(X)) <= {1, 2}
+
+
+@every([cls for cls in LOSSES if cls.example()[0].classifies])
+@pytest.mark.parametrize("label", [-1, 0, 1, 2, -1.0, True, "a"])
+def test_a_single_label_that_is_accepted_is_one_of_the_classes(cls, label):
+    loss = cls.example()[0]
+    outputs = 2 if "Softmax" in cls.__name__ or cls is mg.CrossEntropy else 1
+    last = [mg.Softmax() if outputs == 2 else mg.Sigmoid()] if cls.expects_probabilities else []
+    model = mg.Sequential([mg.Dense(3, outputs), *last], loss=loss, random_state=0)
+    y = np.full(60, label)
+    try:
+        model.fit(X, y, optimizer=mg.Adam(0.5), **FIT | {"epochs": 30})
+    except ValueError:
+        return
+    assert label in model.classes_.tolist()
+    np.testing.assert_array_equal(model.predict_classes(X), y)
+
+
+class Reader:
+    """Batches whose first has one label only."""
+
+    def __init__(self, y):
+        self.y = y
+
+    def __iter__(self):
+        for rows in np.array_split(np.argsort(-self.y, kind="stable"), 4):
+            yield X[rows], self.y[rows]
+
+
+@pytest.mark.parametrize("low", [0, -1])
+def test_signs_in_a_stream_are_the_classes(low):
+    y = np.where(X[:, 0] > 0, 1, low)
+    model = classifier(1, mg.Hinge())
+    model.fit(Reader(y), optimizer=mg.Adam(0.1), epochs=30, verbose=0)
+    assert set(model.predict_classes(X).tolist()) == {low, 1}
+
+
+def test_signs_do_not_follow_0_and_1():
+    signs, bits = np.where(X[:, 0] > 0, 1, -1), np.where(X[:, 0] > 0, 1, 0)
+    for first, then in ((bits, signs), (signs, bits), (np.ones(60, int), signs)):
+        model = fitted(first, 1, mg.Hinge())
+        with pytest.raises(ValueError, match="y expects one of the classes"):
+            model.fit(X, then, optimizer=mg.Adam(0.1), **FIT)

@@ -257,6 +257,8 @@ class Hinge(Loss):
 
     classifies = True
 
+    takes_signs = True
+
     def losses(self, prediction: Array, target: Array) -> Array:
         work, zero = self._work, constant(0, self._work.dtype)
         np.multiply(prediction, target, work)

@@ -16,6 +16,9 @@ class Meaning:
     Outputs have the shape `(..., B, O)`, targets `(..., B, T)`.
     """
 
+    takes_signs: bool = False
+    """Whether the targets of two classes may be -1 and 1 instead of 0 and 1."""
+
     def numbers(self, prediction: Array) -> Array:
         """Return the predicted targets, `(..., B, T)`, for metrics that compare numbers."""
         return prediction

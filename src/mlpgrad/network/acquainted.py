@@ -107,6 +107,13 @@ class Acquainted(Storage):
             self._labels = labels
         return target, weights
 
+    def learn_signs(self, y: Any) -> None:
+        """Learn the classes -1 and 1 from a checked batch that has a -1, unless some are known."""
+        if self.loss.takes_signs and self.labels is None and self.out_features == 1:
+            array = given_labels(y).array
+            if (array == -1).any():
+                self._labels = Labels(np.array([-1, 1], array.dtype))
+
     def check_columns(self, x: Any) -> None:
         """Raise ValueError if the columns of a frame are not those of the training."""
         names = column_names(x)
@@ -180,7 +187,8 @@ class Acquainted(Storage):
                 "classes=[...])"
             )
         if labels is None or labels.are_indices or (labels.are_text and kind not in "US"):
-            if labels is not None and kind in "US":
+            sign = learns and self.loss.takes_signs and kind not in "US" and (array == -1).any()
+            if labels is not None and (kind in "US" or sign):
                 labels.indices(array)  # raises the error
             return array, labels
         return labels.indices(array), labels

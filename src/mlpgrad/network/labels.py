@@ -157,6 +157,8 @@ def learnt(found: Given, loss: Loss, out_features: int, matrix: bool) -> Labels 
     if array.dtype.kind not in "biuf" or _are_indices(array, count):
         return Labels(np.arange(count))
     labels = distinct(array)
+    if loss.takes_signs and (labels == -1).all():  # the other class does not occur
+        labels = np.array([-1, 1])
     if len(labels) != count or not whole(labels):
         return None
     return Labels(labels.astype(array.dtype))

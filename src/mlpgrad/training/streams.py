@@ -57,6 +57,7 @@ class Stream(Batches):
         looks = not self._rows  # in the first epoch
         for item, number in self._items():
             batch = self._read(self.network._cast, item, number)
+            self.network.learn_signs(item[1])
             if looks and self._rows < ROWS_SEEN:
                 self._keep(batch)
             yield [batch]
