@@ -202,3 +202,13 @@ def test_no_warning_names_options_of_a_candidate():
         warnings.simplefilter("always")
         regressor(candidates=["evidence"]).fit(table, noise)
     assert not [one for one in found if "LevenbergMarquardt" in str(one.message)]
+
+
+def test_a_row_whose_outputs_overflow_has_no_class():
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    model = TabularMLPClassifier(candidates=["plain"], max_epochs=2, n_members=2, random_state=0)
+    model.fit(x, np.where(x[:, 0] > 0, "warm", "cold"))
+    x[1] = 1e38
+    with pytest.raises(ValueError, match=r"outputs for x\[1\] are not finite"):
+        model.predict(x)
+    assert np.isnan(model.predict_proba(x)).any(axis=1).nonzero()[0].tolist() == [1]

@@ -194,17 +194,8 @@ class Acquainted(Storage):
         return labels.indices(array), labels
 
     def _answer(self, outputs: Array) -> Array:
-        """Return the most probable classes as labels; raise ValueError if outputs overflowed.
-
-        The output -inf is valid: that of a class with probability 0.
-        """
-        wrong = ~(outputs.real < np.inf).all(axis=-1)  # NaN, too
-        if wrong.any():
-            row = int(np.argwhere(wrong)[0, -1])
-            raise ValueError(
-                f"the outputs for x[{row}] are not finite, so that it has no class; the weights or "
-                f"the inputs are too large for {outputs.dtype}"
-            )
+        """Return the most probable classes as labels; raise ValueError if outputs overflowed."""
+        boundary.check_have_classes(outputs)
         indices, labels = self.loss.classes(outputs), self._labels
         if labels is None or labels.are_indices:
             return indices

@@ -128,3 +128,17 @@ def check_some_weight(weights: Array, rows: str) -> None:
             f"sample_weight expects a number above 0 for at least one sample, but all weights of "
             f"{rows}{member} are 0; give those that count a positive weight"
         )
+
+
+def check_have_classes(outputs: Array) -> None:
+    """Raise ValueError if outputs `(..., B, O)` overflowed, so that no class is the likeliest.
+
+    The output -inf is valid: that of a class with probability 0.
+    """
+    wrong = ~(outputs.real < np.inf).all(axis=-1)  # NaN, too
+    if wrong.any():
+        row = int(np.argwhere(wrong)[0, -1])
+        raise ValueError(
+            f"the outputs for x[{row}] are not finite, so that it has no class; the weights or "
+            f"the inputs are too large for {outputs.dtype}"
+        )

@@ -17,6 +17,7 @@ from sklearn.utils.validation import column_or_1d
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy
 from mlpgrad.losses.base import Loss
+from mlpgrad.network.boundary import check_have_classes
 from mlpgrad.network.label_arrays import given_labels
 from mlpgrad.sklearn.candidate import Table
 from mlpgrad.sklearn.documentation import documented
@@ -150,8 +151,9 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
         y : array of shape (n_samples,)
             Labels.
         """
-        likeliest = self.predict_proba(X).argmax(axis=1)
-        return np.asarray(self.classes_[likeliest])
+        outputs = self._predicted(X)
+        check_have_classes(outputs)
+        return np.asarray(self.classes_[_mean_probabilities(outputs).argmax(axis=1)])
 
     def predict_proba(self, X: Any) -> Array:
         """Predict probabilities of the classes.
@@ -166,7 +168,7 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
         probabilities : array of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
         """
-        return np.asarray(_probabilities(self._predicted(X)).mean(axis=0))
+        return _mean_probabilities(self._predicted(X))
 
     def predict_log_proba(self, X: Any) -> Array:
         """Predict logarithms of the probabilities.
@@ -191,6 +193,10 @@ def _probabilities(logits: Array) -> Array:
     if logits.shape[-1] == 1:
         return np.asarray(expit(np.concatenate([-logits, logits], axis=-1)))
     return np.asarray(softmax(logits, axis=-1))
+
+
+def _mean_probabilities(logits: Array) -> Array:
+    return np.asarray(_probabilities(logits).mean(axis=0))
 
 
 def _temperature(logits: Array, labels: Array, weights: Array | None) -> float:
