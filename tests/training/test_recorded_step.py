@@ -210,6 +210,26 @@ def test_what_cannot_be_repeated_is_not(cls, trained):
     assert Watched.latest.recording is None
 
 
+class Indexes(mg.SoftmaxCrossEntropy):
+    """Has the target in an index, where a move to the arrays of a batch does not look."""
+
+    repeatable = True
+
+    def slopes(self, prediction, target, out):
+        super().slopes(prediction, target, out)
+        out[np.arange(len(target)), target[:, 0]] = -0.25
+
+
+def test_a_batch_in_an_index_is_not_read_in_place(trained):
+    x, y = np.random.default_rng(0).normal(size=(12, 2)), np.arange(12) % 3
+
+    def make():
+        return mg.Sequential([mg.Dense(2, 3)], loss=Indexes(), random_state=0)
+
+    assert_trains_alike(trained, make, x, y)
+    assert Watched.latest.recording is None
+
+
 def test_an_option_changed_between_epochs_holds(trained):
     class Change(mg.Callback):
         def on_epoch_end(self, epoch, logs):

@@ -112,6 +112,8 @@ class Tape:
     ) -> Any:
         """Make a call and record it; return its recorded output, if any."""
         inputs, output = tuple(map(self.plain, inputs)), self.plain(output)
+        if any(map(_holds_recorded, (*inputs, *options.values()))):
+            raise NotRepeatableError("an array that a move to other arrays would not find")
         call = Call(name, function, inputs, output, options)
         prepared, args = call.prepared()
         prepared(*args)
@@ -208,6 +210,13 @@ class RecordedGenerator:
 
     def __getattr__(self, name: str) -> Any:
         raise NotRepeatableError(f"generator.{name}")
+
+
+def _holds_recorded(value: Any) -> bool:
+    """Return whether an input, an index or an option has a recorded array in it."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_recorded, value))
+    return isinstance(value, Recorded)
 
 
 def twin(thing: Any, tape: Tape) -> Any:
