@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import numpy as np
 import pytest
@@ -154,6 +155,58 @@ def test_the_decimal_sign_is_seen_in_amounts_alone(path, form):
     np.testing.assert_allclose(data.target.y, values)
     rows = [[kind, form.format(f"{v:,.2f}")] for (kind, _), v in zip(rows, values, strict=True)]
     np.testing.assert_allclose(read(path, table(rows, ("kind", "amount"), ";")).target.y, values)
+
+
+@pytest.mark.parametrize("form", ["{}", "{} EUR", "{} €", "€ {}"])
+def test_the_decimal_sign_is_seen_in_thousands_alone(path, form):
+    values = 245_000 + (1000 * X[:, 0]).round(2)
+    rows = [["xyz"[i % 3], form.format(f"{v:,.2f}".translate({44: ".", 46: ","}))]
+            for i, v in enumerate(values)]  # fmt: skip
+    for order in (1, -1):
+        text = table([row[::order] for row in rows], ("kind", "amount")[::order], ";")
+        data = read(path, text, "--target", "amount")
+        np.testing.assert_allclose(data.target.y, values)
+
+
+def test_three_decimals_are_decimals_where_the_column_shows_it(path):
+    values = [0.25, 1.25, 12.5]
+    for sign, delimiter in ((",", ";"), (".", ";"), (".", ",")):
+        cells = [f"{v:.3f} kg".replace(".", sign) for v in values] * 20
+        rows = [[f"{i % 7}", cell] for i, cell in enumerate(cells)]
+        data = read(path, table(rows, ("a", "weight"), delimiter), "--task", "regression")
+        np.testing.assert_array_equal(data.target.y, values * 20)
+    with pytest.raises(ValueError, match=r"got '1\.200 EUR'; write the number without the unit"):
+        read(
+            path,
+            table([[f"{i}.5", f"{1 + i % 9}.2{i:02} EUR"] for i in range(60)], ("a", "y"), ";"),
+        )
+
+
+FORMS = ["1{}.5", "1{},5", "1{}.5 €", "1{},5 €", "1.2{}.567,25", "1,2{},567.25", "1.23{}", "2,34{}",
+         "1.2{}.567", "1,2{},567"]  # fmt: skip
+
+
+def problem(path, text, *options):
+    """Return what the error says; nothing if the file is read."""
+    try:
+        read(path, text, *options)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("delimiter", [";", ","])
+@pytest.mark.parametrize("first", FORMS)
+def test_no_advice_about_decimal_signs_takes_back_another(path, first, delimiter):
+    digits = [f"{10 + i}" for i in range(60)]
+    for second in FORMS:
+        rows = [[f'"{first.format(d)}"', f'"{second.format(d)}"', d] for d in digits]
+        text = table(rows, delimiter=delimiter)
+        told = problem(path, text)
+        if sign := re.search("pass --decimal '?(.)", told):
+            told = problem(path, text, "--decimal", sign[1])
+            assert "--decimal" not in told
+        assert not told or "write" in told
 
 
 def test_codes_with_leading_zeros_keep_their_zeros_as_classes(capsys, path):

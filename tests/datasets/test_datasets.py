@@ -5,7 +5,7 @@ import hashlib
 import math
 import re
 import struct
-from itertools import product
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -534,7 +534,7 @@ AMOUNTS = [
     ("12 %", "without the sign '%'"),
     ("US$ 12", "without the sign 'US[$]'"),
     ("(12.5)", "a negative number with a minus sign"),
-    ("1.675,50", "thousands without the separator '.'$"),
+    ("1.675,50", "pass decimal=','"),
     ("675,553", "thousands without the separator ','.* decimal=','"),
     ("1,675,553", "thousands without the separator ','$"),
     ("1'675'553.5", "thousands without the separator"),
@@ -556,6 +556,34 @@ def test_amounts_are_neither_numbers_nor_classes(tmp_path, text, words):
         ) as raised:
             read(tmp_path, f'a,y\n1,"{other}"\n1,"{text}"\n')
         assert repr(text) in str(raised.value)
+
+
+def as_advised(cell, told, options):
+    """Follow an error's advice about a cell to the letter; return the cell as corrected."""
+    if gone := re.search("without the (?:separator|sign|unit) '(.)'", told):
+        cell = cell.replace(gone[1], "").strip()
+    if sign := re.search("(?:write decimals with|and with the decimal sign) '(.)'", told):
+        cell = cell.replace(sign[1], "").replace({",": ".", ".": ","}[sign[1]], sign[1])
+    if sign := re.search("pass decimal='(.)'", told):
+        assert "decimal" not in options, "one error has advised the opposite of another"
+        options["decimal"] = sign[1]
+    return cell
+
+
+@pytest.mark.parametrize("target", [0, -1])
+def test_advice_about_decimal_signs_leads_to_a_table_that_is_read(tmp_path, target):
+    forms = {"1,5": 1.5, "2.5": 2.5, "7": 7, "1.234,50": 1234.5, "1,234.50": 1234.5, "4,5 €": 4.5}
+    for texts in permutations(forms, 3):
+        cells, options, found = [*texts], {}, None
+        for _ in range(8):
+            text = "a;b;c\n" + f"{';'.join(cells)}\n" * 4
+            try:
+                found = read(tmp_path, text, target, delimiter=";", **options)
+                break
+            except ValueError as error:
+                place = "abc".index(re.search("column '(.)'", str(error))[1])
+                cells[place] = as_advised(cells[place], str(error), options)
+        assert sorted([*found.x[0], found.y[0]]) == sorted(forms[text] for text in texts)
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,12 @@ def test_columns_that_tell_nothing_are_left_out_and_named(values, reason):
         (["1%", "0.02", "0.03"], "'a', row 0: .*; divide it by 100 if .*, or write all numbers"),
         (["1,5", "2,25"] * 9, r"; write table\['a'\]\.str\.replace\(',', '\.'\)\.astype\(float\)"),
         (
+            ["935,88", "1.234,50"] * 9,
+            r"; write table\['a'\]\.str\.replace\('\.', ''\)\.str\.replace\(',', '\.'\)\.astype"
+            r"\(float\) "
+            r"\(or pandas\.read_csv\(decimal=',', thousands='\.'\)\)",
+        ),
+        (
             ["1,500", "2,250"] * 9,
             r"separator ',', or write .* \(or pandas.read_csv\(decimal=','\)\)",
         ),

@@ -132,7 +132,7 @@ def _refuse_odd(table: TextTable, name: str, numeric: Sequence[bool]) -> None:
         odd = not fields.is_plain(text) and fields.is_float(text)
         if is_number or not (odd or some or amounts):
             continue
-        fix = PLAINLY if odd else _as_option(how_to_unify(text, texts, fields.decimal))
+        fix = PLAINLY if odd else _as_option(table, how_to_unify(text, texts, fields.decimal))
         among = " among numbers" if some and not odd else ""
         raise ValueError(
             f"{table.place(row, name)}: expects a target, got {text!r}{among}; "
@@ -152,9 +152,9 @@ def _refuse_dates(table: TextTable, name: str) -> None:
         )
 
 
-def _as_option(advice: str | None) -> str | None:
-    """Return advice about an amount that names the command line's option."""
-    return None if advice is None else advice.replace("pass decimal=", "pass --decimal ")
+def _as_option(table: TextTable, advice: str | None) -> str | None:
+    """Return advice about an amount of a table that names the command line's option."""
+    return advice and table.agreed(advice).replace("pass decimal=", "pass --decimal ")
 
 
 def _may_be_names(amounts: Amounts) -> tuple[str, str]:
@@ -175,7 +175,7 @@ def _words(
     texts = table.columns[name]
     classes, y, counts = np.unique(texts, return_inverse=True, return_counts=True)
     if task == "regression":
-        advice = _as_option(how_to_unify(texts[0], set(texts), table.fields.decimal))
+        advice = _as_option(table, how_to_unify(texts[0], set(texts), table.fields.decimal))
         raise ValueError(
             f"{table.place(0, name)}: --task regression expects a number, got {texts[0]!r}; "
             f"{advice or fix}, or use --task classification"

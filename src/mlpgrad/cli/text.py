@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.layout import LOOK, Layout, Row, below_header, laid_out, without_blank
-from mlpgrad.datasets.amounts import how_to_write, is_grouped
+from mlpgrad.datasets.amounts import decimal_shown, how_to_write, is_grouped, with_one_sign
 from mlpgrad.datasets.dialect import Dialect
 from mlpgrad.datasets.fields import MISSING, Fields
 from mlpgrad.datasets.files import csv_dialect, csv_encoding, csv_rows
@@ -26,7 +27,9 @@ _LISTED = re.compile(rf"(?:^|,)({_QUOTED.pattern}(?=,|$)|[^,]*)")
 _ROW = re.compile(r"column ('[^']*'|\"[^\"]*\"), row (\d+)")
 _MISSING = re.compile(r"missing=(\[.*?\])(?=; |$)")
 _DATES = re.compile(r"such as \S+\.dt\.year or \.dt\.day_of_week,")
-_DECIMAL = re.compile(r"write table\[.*?\]\.str\.replace\(.*?\(or pandas\.read_csv\((.*?)\)\)")
+_DECIMAL = re.compile(
+    r"write table\[.*?\]\.str\.replace\(.*?\(or pandas\.read_csv\((decimal='.').*?\)\)"
+)
 _OTHERWISE = re.compile(r"; if the column holds categories, .*|, or leave the column out .*")
 _COLUMNS = re.compile(r"(write| with) columns=\{('[^']*'|\"[^\"]*\"): (None|OneHot\(\))\}")
 
@@ -68,6 +71,12 @@ class TextTable(NamedTuple):
     def _missing_option(self, found: re.Match[str]) -> str:
         return f"--missing {self.gaps_and(ast.literal_eval(found[1])[-1])!r}"
 
+    def agreed(self, advice: str) -> str:
+        """Return advice without another decimal sign, if the table shows the present one."""
+        texts = itertools.chain.from_iterable(self.columns.values())
+        shown = self.fields.decimal in map(decimal_shown, texts)
+        return with_one_sign(advice, self.fields.decimal) if shown else advice
+
     def refused(self, error: Exception) -> ValueError:
         """Return an error of mlpgrad about a row, with its line and command-line options."""
 
@@ -85,7 +94,7 @@ class TextTable(NamedTuple):
         advice = _DECIMAL.sub(r"pass \1", advice)
         advice = _DATES.sub("such as the year or the day of the week,", advice)
         advice = _OTHERWISE.sub("", advice) if self.decided else _COLUMNS.sub(option, advice)
-        advice = _MISSING.sub(self._missing_option, advice)
+        advice = self.agreed(_MISSING.sub(self._missing_option, advice))
         return ValueError(f"{self.path}, {problem}{between}{_as_options(advice)}")
 
 
@@ -105,8 +114,6 @@ def read_text(path: Path, options: argparse.Namespace, every: bool = False) -> T
         return table
     row, name = table.unclear
     text = table.columns[name][row]
-    if not table.fields.is_number(text):
-        return table  # refused with the column, if it is used
     raise ValueError(
         f"{table.place(row, name)}: {text!r} may be a number with three decimals or with separated "
         f"thousands; pass --decimal . or --decimal ,"
@@ -228,10 +235,10 @@ def _unclear(
     for name, texts in columns.items():
         for row, text in enumerate(texts):
             if "." in text or "," in text:
-                if delimiter == "," or not is_grouped(text):
-                    if fields.decimal in text and fields.is_number(text):
-                        return KNOWN
-                elif place is None:
+                number = fields.is_number(text)
+                if decimal_shown(text) == fields.decimal or (number and delimiter == ","):
+                    return KNOWN
+                if place is None and number and is_grouped(text):
                     place = row, name
     return place
 

@@ -27,15 +27,58 @@ _GROUPED = re.compile(  # also 12,34,567 as in India
 )
 _SIGNED = re.compile(rf"[\u2212\u2013]{_DIGITS}")  # a minus sign, or a dash in its place
 _PLAIN = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)", re.ASCII)
-_OTHER_DECIMAL = {
-    ".": re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?"),
-    ",": re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?"),
-}
+_DECIMALS = re.compile(r"[+-]?(?:\d+([.,])\d*|([.,])\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_OTHER_SIGN = re.compile(r"pass decimal='.'(?: if (?:it|'.') is the decimal sign)?")
+_SIGNS = {".": ",", ",": "."}  # of decimals, each with the other one
 
 
 def is_grouped(text: str) -> bool:
     """Return whether a number has separated thousands, as in `1,200`, which may be a decimal."""
     return _GROUPED.fullmatch(text) is not None
+
+
+def decimal_shown(text: str) -> str:
+    """Return the decimal sign that a number or an amount shows; empty if it shows none.
+
+    Examples
+    --------
+    >>> [decimal_shown(text) for text in ("1,5", "1.234,50 EUR", "1.234.567", "1,200", "12")]
+    [',', ',', ',', '', '']
+    """
+    digits = _without_unit(text)[1]
+    if grouped := _GROUPED.fullmatch(digits):
+        separator, decimals = grouped[1], grouped[2] or ""
+        if decimals:
+            return decimals[0] * (decimals[0] != separator)
+        return _SIGNS.get(separator, "") * (digits.count(separator) > 1)
+    found = _DECIMALS.fullmatch(digits)
+    return (found[1] or found[2]) if found else ""
+
+
+def may_be_grouped(text: str) -> bool:
+    """Return whether a number or an amount such as `1.200 kg` has decimals or thousands.
+
+    Money has thousands: prices with three decimals are rare.
+    """
+    unit, digits = _without_unit(text)
+    grouped = _GROUPED.fullmatch(digits)
+    if grouped is None or grouped[2] or set(unit) & set(CURRENCY):
+        return False
+    return grouped[1] in _SIGNS and digits.count(grouped[1]) == 1
+
+
+def with_one_sign(advice: str, decimal: str) -> str:
+    """Return advice for a table in which other numbers show the decimal sign.
+
+    Examples
+    --------
+    >>> with_one_sign("pass decimal=',' if ',' is the decimal sign", ".")
+    "write decimals with '.', as in the rest of the table: no option reads both signs"
+    """
+    said = (
+        f"write decimals with {decimal!r}, as in the rest of the table: no option reads both signs"
+    )
+    return _OTHER_SIGN.sub(said, advice)
 
 
 def is_amount(text: str, decimal: str) -> bool:
@@ -59,10 +102,14 @@ def how_to_write(text: str, decimal: str) -> str | None:
     decimal : str
         The decimal sign of the table, "." or ",".
     """
-    other = "," if decimal == "." else "."
+    other = _SIGNS[decimal]
+    point = f" and with the decimal sign {decimal!r}" * (decimal_shown(text) == other)
     if found := _SIGN.fullmatch(text):
-        return f"write the number without the sign {found[1] or found[2]!r}"
-    if grouped := _GROUPED.fullmatch(text):
+        return f"write the number without the sign {found[1] or found[2]!r}{point}"
+    grouped = _GROUPED.fullmatch(text)
+    if decimal_shown(text) == other and (_DECIMALS.fullmatch(text) or (grouped and grouped[2])):
+        return f"pass decimal={other!r} if {other!r} is the decimal sign"
+    if grouped:
         means = f", or pass decimal={other!r} if it is the decimal sign"
         plain = f"write thousands without the separator {grouped[1]!r}"
         once = text.count(other) == 1 and not grouped[2]
@@ -75,11 +122,9 @@ def how_to_write(text: str, decimal: str) -> str | None:
         return "write the minus sign before the number"
     if text[:1] == "'" and _PLAIN.fullmatch(text[1:].replace(decimal, ".")):
         return "write the number without the apostrophe before it"
-    if _OTHER_DECIMAL[decimal].fullmatch(text):
-        return f"pass decimal={other!r} if {other!r} is the decimal sign"
     if found := _UNIT.fullmatch(text):
         full = "in full, " if _unit(found) in MULTIPLES else ""
-        return f"write the number {full}without the unit {_unit(found)!r}"
+        return f"write the number {full}without the unit {_unit(found)!r}{point}"
     return None
 
 
@@ -101,8 +146,8 @@ def how_to_unify(text: str, texts: Iterable[str], decimal: str) -> str | None:
             "divide it by 100 if the other numbers are fractions, or write all numbers of the "
             "column in percent, without the sign"
         )
-    plain = [number for number, other in zip(plain, others, strict=True) if decimal in other]
-    if _OTHER_DECIMAL[decimal].fullmatch(text) and any(map(_PLAIN.fullmatch, plain)):
+    others = [number for number, other in zip(plain, others, strict=True) if decimal in other]
+    if decimal_shown(text) == _SIGNS[decimal] and any(map(_PLAIN.fullmatch, others)):
         return f"write all numbers of the column with the decimal sign {decimal!r}"
     return how_to_write(text, decimal)
 
@@ -144,8 +189,9 @@ def amounts_in(
 
     All amounts must have the same sign or unit, or none, and the same thousands separator. `1,200`
     is 1200 if the decimal sign is known to be a point, or if other amounts of the column show it:
-    `$1,200`, `1,234,567` and `1,234.50` are unambiguous. A few distinct numbers followed by a
-    word, such as `4 cyl`, are names of classes.
+    `$1,200`, `1,234,567` and `1,234.50` are unambiguous. `1.200 kg` has decimals only if other
+    amounts of the column show a decimal point. A few distinct numbers followed by a word, such as
+    `4 cyl`, are names of classes.
 
     Parameters
     ----------
@@ -175,8 +221,11 @@ def amounts_in(
     named = names and len(unit) > 1 and unit[-1].isalpha() and len(found) <= MOST_NAMES
     if len(units) > 1 or len(separators) > 1 or named:
         return None
-    clear = decimal_is_known or any(amount.clear for amount in amounts)
+    shown = decimal in map(decimal_shown, found)
+    clear = decimal_is_known or shown or any(amount.clear for amount in amounts)
     if not (separators or unit) or (separators and not clear):
+        return None
+    if not shown and any(amount.doubtful for amount in amounts):
         return None
     numbers = {text: amount.number for text, amount in found.items() if amount is not None}
     return Amounts(numbers, unit, "".join(separators))
@@ -188,16 +237,18 @@ class _Amount(NamedTuple):
     separator: str
     clear: bool
     """Whether its thousands separator cannot be a decimal sign."""
+    doubtful: bool
+    """Whether its decimal sign may be a thousands separator, as in `1.200 kg`."""
 
 
 def _amount(text: str, decimal: str) -> _Amount | None:
     """Parse a number with a sign or unit and separated thousands; None if it is something else."""
-    unit, plain = "", text
-    if found := _SIGN.fullmatch(text) or _UNIT.fullmatch(text):
-        unit = _unit(found)
-        plain = text.replace(unit, "").strip(_BLANK).replace("- ", "-").replace("+ ", "+")
+    unit, plain = _without_unit(text)
     grouped = _GROUPED.fullmatch(plain)
     separator, decimals = (grouped[1], grouped[2] or "") if grouped else ("", "")
+    doubtful = separator == decimal and may_be_grouped(text)
+    if doubtful:
+        separator = ""
     if separator == decimal or (decimals and decimals[0] != decimal):
         return None
     digits = plain.replace(separator, "") if separator else plain
@@ -206,7 +257,16 @@ def _amount(text: str, decimal: str) -> _Amount | None:
         return None
     money = bool(set(unit) & set(CURRENCY))
     clear = money or bool(decimals) or plain.count(separator) > 1 or separator not in ".,"
-    return _Amount(float(number), unit, separator, bool(separator) and clear)
+    return _Amount(float(number), unit, separator, bool(separator) and clear, doubtful)
+
+
+def _without_unit(text: str) -> tuple[str, str]:
+    """Return the sign or unit of an amount, if it has one, and the number without it."""
+    found = _SIGN.fullmatch(text) or _UNIT.fullmatch(text)
+    if found is None:
+        return "", text
+    unit = _unit(found)
+    return unit, text.replace(unit, "").strip(_BLANK).replace("- ", "-").replace("+ ", "+")
 
 
 def _unit(found: re.Match[str]) -> str:

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
-from mlpgrad.datasets.amounts import is_amount, is_grouped
+from mlpgrad.datasets.amounts import decimal_shown, is_amount
 from mlpgrad.datasets.fields import DECIMALS, Fields
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -72,9 +72,7 @@ def _score(lines: list[str], dialect: Dialect, guessed: bool) -> tuple[float, fl
     if length < 2:
         return 0.0, 0.0
     texts = [field.strip() for row in rows for field in row if len(row) == length]
-    commas = [text for text in texts if "," in text]
-    millions = any(text.count(".") > 1 and is_grouped(text) for text in texts)
-    if guessed and dialect.decimal == "," and not millions and all(map(is_grouped, commas)):
+    if guessed and dialect.decimal == "," and "," not in map(decimal_shown, texts):
         return count / len(rows), 0.0
     fields = Fields(dialect.decimal)
     numbers = sum(fields.is_number(text) or is_amount(text, dialect.decimal) for text in texts)

@@ -6,14 +6,20 @@ import array
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.advice import nearest
 from mlpgrad._core.arrays import Array
-from mlpgrad.datasets.amounts import hidden_amounts, how_to_unify, how_to_write
+from mlpgrad.datasets.amounts import (
+    decimal_shown,
+    hidden_amounts,
+    how_to_unify,
+    how_to_write,
+    with_one_sign,
+)
 from mlpgrad.datasets.fields import Fields
 
 PLAINLY = "write numbers with the digits 0 to 9, without underscores"
@@ -69,8 +75,8 @@ def table_from(
     values, texts = _columns(rows, names, chosen, path, fields)
     if not texts:
         raise ValueError(f"{path} has no rows below the header; at least one sample is needed")
-    y, classes = _target(texts, path, target_name, fields)
     x = np.array(values).reshape(len(texts), len(names))
+    y, classes = _target(texts, path, target_name, fields, x)
     return Table(x, y, tuple(names), target_name, classes)
 
 
@@ -92,9 +98,15 @@ def _columns(
         texts[line] = row.pop(chosen).strip()
         numbers = fields.numbers(row)
         if numbers is None:
-            _refuse(path, line, row, names, fields)
+            others = fields.decimal in map(decimal_shown, [texts[line], *row])
+            _refuse(path, line, row, names, fields, others or _fractions(values))
         values.extend(numbers)
     return values, texts
+
+
+def _fractions(values: Any) -> bool:
+    """Return whether numbers have decimals, whose sign is then that of the table."""
+    return bool(np.mod(values, 1).any())
 
 
 def _names(first: list[str], path: str | Path, fields: Fields) -> list[str]:
@@ -133,9 +145,12 @@ def _position(target: int | str, names: list[str], path: str | Path) -> int:
 
 
 def _refuse(
-    path: str | Path, line: int, row: list[str], names: list[str], fields: Fields
+    path: str | Path, line: int, row: list[str], names: list[str], fields: Fields, shown: bool
 ) -> NoReturn:
-    """Raise ValueError for the first feature of a row that is missing or not a finite number."""
+    """Raise ValueError for the first feature of a row that is missing or not a finite number.
+
+    `shown` is whether other numbers of the table show its decimal sign.
+    """
     texts = [field.strip() for field in row]
     column = next(
         i for i, text in enumerate(texts) if fields.is_missing(text) or not fields.is_number(row[i])
@@ -147,11 +162,12 @@ def _refuse(
         problem = f"expects a finite number, got {text!r}"
         plain = PLAINLY if not fields.is_plain(text) else "encode it as numbers or drop it"
         fix = how_to_write(text, fields.decimal) or plain
+        fix = with_one_sign(fix, fields.decimal) if shown else fix
     raise ValueError(f"{path}, line {line}, column {name!r}: {problem}; {fix}")
 
 
 def _target(
-    texts: dict[int, str], path: str | Path, name: str, fields: Fields
+    texts: dict[int, str], path: str | Path, name: str, fields: Fields, x: Array
 ) -> tuple[Array, tuple[str, ...] | None]:
     """Return the target as numbers, and the classes if it is text; `texts` are by line."""
     numeric = [fields.is_number(text) for text in texts.values()]
@@ -159,6 +175,7 @@ def _target(
     for (line, text), is_number in zip(texts.items(), numeric, strict=True):
         fix = _fix_of_target(text, is_number, amounts or any(numeric), fields, texts.values())
         if fix is not None:
+            fix = with_one_sign(fix, fields.decimal) if _fractions(x) else fix
             odd = any(numeric) and not is_number and fix != PLAINLY
             among = " among numbers" if odd else ""
             raise ValueError(

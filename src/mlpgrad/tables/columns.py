@@ -6,7 +6,7 @@ import datetime
 import math
 import numbers
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -73,8 +73,7 @@ def as_numbers(raw: RawColumn, fields: Fields) -> Column:
             row = raw.row_of(lambda value: table[value] is None)
             text = str(raw.objects[row])
             texts = {decoded(value) for value in table if isinstance(value, (str, bytes))}
-            fix = how_to_unify(text.strip(), texts, fields.decimal)
-            refuse_text(raw.name, row, text, fields, fix)
+            refuse_text(raw.name, row, text, fields, texts)
         values = np.array([table[value] for value in raw.objects], np.float64)
     infinite = np.isinf(values)
     if infinite.any():
@@ -197,10 +196,16 @@ def refuse_dates(name: str | int, value: Any, row: int) -> NoReturn:
     )
 
 
-def refuse_text(name: str | int, row: int, text: str, fields: Fields, fix: str | None) -> NoReturn:
-    """Raise ValueError for a text in a column of numbers, with a fix if one is known."""
+def refuse_text(
+    name: str | int, row: int, text: str, fields: Fields, texts: Collection[str]
+) -> NoReturn:
+    """Raise ValueError for one of the texts in a column of numbers, with a fix if one is known."""
+    fix = how_to_unify(text.strip(), texts, fields.decimal)
+    thousands = any(fields.decimal in other for other in texts)
     missing = [*fields.missing, text]
-    fix = _OPTION.sub(lambda option: _without_option(name, option[1], fields), fix or "")
+    fix = _OPTION.sub(
+        lambda option: _without_option(name, option[1], fields.decimal, thousands), fix or ""
+    )
     fix = fix or f"correct it, or mark it as missing with missing={missing!r}"
     raise ValueError(
         f"column {name!r}, row {row}: expects a number, got {shown(text)}; {fix}; if the column "
@@ -208,7 +213,9 @@ def refuse_text(name: str | int, row: int, text: str, fields: Fields, fix: str |
     )
 
 
-def _without_option(name: str | int, sign: str, fields: Fields) -> str:
+def _without_option(name: str | int, sign: str, decimal: str, thousands: bool) -> str:
     """Return what to write in Python for another decimal sign, which an encoder does not take."""
-    code = f"table[{name!r}].str.replace({sign!r}, {fields.decimal!r}).astype(float)"
-    return f"write {code} (or pandas.read_csv(decimal={sign!r}))"
+    code = f"table[{name!r}]" + f".str.replace({decimal!r}, '')" * thousands
+    code += f".str.replace({sign!r}, {decimal!r}).astype(float)"
+    option = f"decimal={sign!r}" + f", thousands={decimal!r}" * thousands
+    return f"write {code} (or pandas.read_csv({option}))"

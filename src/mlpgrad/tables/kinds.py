@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlpgrad.datasets.amounts import hidden_amounts, how_to_unify
+from mlpgrad.datasets.amounts import hidden_amounts
 from mlpgrad.datasets.fields import Fields
 from mlpgrad.tables.columns import (
     Column,
@@ -159,5 +159,5 @@ def _kind_of_text(raw: RawColumn, fields: Fields) -> str:
     if mostly or hidden_amounts(others, fields.decimal):
         row = raw.row_of(is_other)
         text = decoded(raw.objects[row])
-        refuse_text(raw.name, row, text, fields, how_to_unify(text, counts, fields.decimal))
+        refuse_text(raw.name, row, text, fields, counts)
     return "text"
