@@ -290,6 +290,60 @@ def test_gaps_stay_gaps_and_rows_without_a_target_are_left_out(path):
     assert read(path, classes, "--missing", "").target.classes == ("NA", "US")
 
 
+PRICES = np.exp(np.random.default_rng(1).normal(12, 0.5, 200)).round(2)
+NOISE = np.random.default_rng(2).normal(size=200)
+NAMES = np.random.default_rng(3).choice(["low", "middle", "high"], 200)
+
+
+def told_about(path, column, target):
+    """The warnings about a column beside a column of noise."""
+    cells = "".join(f"{a:.3f},{c},{y}\n" for a, c, y in zip(NOISE, column, target, strict=True))
+    found = [note for note in read(path, "a,c,y\n" + cells).notes if note.startswith("warning")]
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize("gaps", [0, 3, 8])
+@pytest.mark.parametrize(
+    ("column", "target", "words"),
+    [
+        (PRICES, PRICES, "is the same as the target in"),
+        ([f"{v} €" for v in PRICES], PRICES, "is a linear function of the target"),
+        ((PRICES / 1000).round(), PRICES, "is the target, rounded"),
+        (PRICES // 1000, PRICES, "is the target, rounded"),
+        (PRICES, (PRICES / 1000).round(), "is the target, rounded"),
+        (
+            PRICES * np.where(NOISE > 2, 1.1, 1),
+            PRICES,
+            "is the same as the target in",
+        ),
+        (NAMES, NAMES, "is the same as the target in"),
+        (np.char.capitalize(NAMES), NAMES, "has its own name for each class of the target"),
+        (NAMES == "low", NAMES != "low", "has its own name for each class of the target"),
+    ],
+)
+def test_copies_of_the_target_are_told_in_every_unit_and_with_gaps(
+    path, gaps, column, target, words
+):
+    cells = ["" if i % 10 < gaps else cell for i, cell in enumerate(column)]
+    assert re.search(f"column 'c' {words}.*gives the answer away", told_about(path, cells, target))
+
+
+@pytest.mark.parametrize(
+    ("column", "target"),
+    [
+        ((PRICES * (1 + 0.005 * NOISE)).round(2), PRICES),
+        (np.log(PRICES).round(3), PRICES),
+        ((15 + 8 * NOISE + 0.5 * NOISE[::-1]).round(), (15 + 8 * NOISE).round(1)),
+        (np.where(NOISE > 2, 7, 0), np.where(NOISE < -2, 7.5, 0)),
+        (np.where(NOISE > 1.7, "low", NAMES), NAMES),
+        (np.where(np.arange(200) < 190, "", NAMES), NAMES),
+        (np.where(NOISE > 0, PRICES, 1.1 * PRICES).round(2), PRICES),
+    ],
+)
+def test_columns_that_only_say_much_are_not_called_copies(path, column, target):
+    assert "gives the answer away" not in told_about(path, column, target)
+
+
 def test_a_column_that_equals_the_target_is_told(path):
     text = "a,copy,y\n" + "".join(f"{i % 7}.5,{i}.5,{i}.5\n" for i in range(60))
     data = read(path, text)

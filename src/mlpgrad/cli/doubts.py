@@ -20,6 +20,10 @@ COPIES = 0.1  # the fraction of copied test rows that causes a warning
 MOST_FIELDS = 4_000_000  # larger tables are not searched for copies: each field takes some 30 bytes
 SHOWN = 5
 SAME = 1e-7  # at less than this below 1, a correlation is that of one quantity in two units
+CLOSE = 0.01  # at less than this below 1, it may be that of one quantity and its rounded values
+ROUNDED = 1 + 1e-6  # of a step: the range of the errors of rounding or cutting off
+NEARLY = 0.95  # a larger fraction of equal values is a copy, of which some have been changed
+FEWEST = 20  # rows, and steps of rounding, that show more than chance
 MOST_LEVELS = 20
 MOST_DIFFERENT = 0.8  # of all rows: a larger fraction of different texts names rows
 TOTALS = re.compile(
@@ -73,19 +77,65 @@ def doubts(
 
 
 def _leaks(table: TextTable, column: str, name: str, values: Array, target: Target) -> str:
-    """Return in which way a column is the target in another form; empty if it is not."""
-    if table.columns[column] == table.columns[name]:
-        return "is the same as the target in every row"
-    if not target.classes and values.dtype.kind == "f" and np.isfinite(values).all():
-        with np.errstate(all="ignore"):
-            a, b = (each - each.mean() for each in (values, target.y))
-            open_ = 1 - abs(float(a @ b)) / np.sqrt(float(a @ a) * float(b @ b))
-        return "is a linear function of the target" if open_ < SAME else ""
-    for rows in (MOST_LEVELS * len(target.classes), len(target.y)):  # few rows show most others
-        pairs = set(zip(table.columns[column][:rows], table.columns[name][:rows], strict=True))
+    """Return in which way a column is the target in another form; empty if it is not.
+
+    Rows in which the column has a gap say nothing; the others must be several.
+    """
+    numeric = values.dtype.kind == "f"
+    known = np.flatnonzero(np.isfinite(values) if numeric else [v is not None for v in values])
+    if len(known) < min(FEWEST, len(values)):
+        return ""
+    where = "" if len(known) == len(values) else f" in the {len(known):,} rows that have it"
+    texts, answers = table.columns[column], table.columns[name]
+    first = texts[known[0]]
+    if all(texts[row] == answers[row] for row in known):
+        constant = all(texts[row] == first for row in known)
+        return "" if constant else f"is the same as the target{where or ' in every row'}"
+    if numeric and not target.classes:
+        told = _linear(values[known], target.y[known])
+        return told + where * (told != "" and not told.endswith("rows"))
+    several = MOST_LEVELS * max(len(target.classes), 1)
+    for rows in (known[:several], known):  # few rows show most others
+        pairs = {(texts[row], answers[row]) for row in rows}
         if not len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs}):
             return ""
-    return "has its own name for each class of the target"
+    kind = "class" if target.classes else "value"
+    return f"has its own name for each {kind} of the target{where}" if len(pairs) > 1 else ""
+
+
+def _linear(column: Array, y: Array) -> str:
+    """Return how a column of numbers is a linear function of the target; empty if it is not.
+
+    Rounded numbers are copies in the same unit or, for instance, in thousands; other linear
+    functions up to rounding may be laws, such as a price that is twice the amount.
+    """
+    with np.errstate(all="ignore"):
+        a, b = (each - each.mean() for each in (column, y))
+        open_ = 1 - abs(float(a @ b)) / np.sqrt(float(a @ a) * float(b @ b))
+        if open_ < SAME:
+            return "is a linear function of the target"
+        if np.mean(column == y) > NEARLY and _equal_where_rare(column, y):
+            return f"is the same as the target in {int(np.sum(column == y)):,} of {len(y):,} rows"
+        if not open_ < CLOSE or len(y) < FEWEST:
+            return ""
+        scale = 10.0 ** np.rint(np.log10(abs(float(a @ b)) / float(b @ b)))
+        step = _step(column) + scale * _step(y)
+        errors = column - scale * y
+        rounded = np.ptp(errors) < ROUNDED * step and abs(np.median(errors)) < step
+    return "is the target, rounded" if rounded and np.ptp(column) > FEWEST * step else ""
+
+
+def _equal_where_rare(column: Array, y: Array) -> bool:
+    """Return whether a column equals the target also where that is not its most frequent value."""
+    values, counts = np.unique(y, return_counts=True)
+    rare = y != values[counts.argmax()]
+    return bool(rare.sum() >= FEWEST and np.mean(column[rare] == y[rare]) > NEARLY)
+
+
+def _step(numbers: Array) -> float:
+    """Return the power of ten of which all numbers are multiples; 0 if they have many digits."""
+    steps = (10.0**power for power in range(6, -7, -1))
+    return next((s for s in steps if np.allclose(np.rint(numbers / s) * s, numbers, 1e-12, 0)), 0.0)
 
 
 def _measures(texts: Sequence[str], column: str) -> Iterator[str]:
