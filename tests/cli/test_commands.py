@@ -243,6 +243,11 @@ def test_a_frame_in_python_is_as_the_command_says(capsys, tmp_path):
     )
     out = run(capsys, "train", "plain.csv", *SHORT, "--numbers", "b")[1]
     assert "with x a DataFrame of the columns above\n" in out
+    grouped = "a;b;y\n" + "".join(f"{i % 7},5;{1 + i % 9}.25{i % 7};{i},5\n" for i in range(20))
+    (tmp_path / "grouped.csv").write_text(grouped)  # pandas reads 1.250 as 1.25
+    for options in ((), ("--numbers", "b")):
+        out = run(capsys, "train", "grouped.csv", *SHORT, *options)[1]
+        assert "with x a DataFrame of the columns above, with plain numbers for amounts\n" in out
     out = run(capsys, "train", "plain.csv", *SHORT, "--numbers", "b", "--missing", ",-999,-")[1]
     assert "with x a DataFrame of the columns above, with NaN for -999\n" in out
 

@@ -135,6 +135,7 @@ def test_a_first_row_of_text_and_gaps_is_a_row(path):
         (lambda v: f"CHF {v:,}".replace(",", "'"), "CHF"),
         (lambda v: f"{v:,}".replace(",", "’"), ""),
         (lambda v: f"{v:,} zł".replace(",", "\u202f"), "zł"),
+        (lambda v: f"{v:,}".replace(",", "\u2009"), ""),
         (lambda v: f"{v:,}\u00a0€".replace(",", "\u202f"), "€"),
     ],
 )

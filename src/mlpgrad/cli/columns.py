@@ -21,6 +21,7 @@ from mlpgrad.tables.kinds import recognised
 
 PLAINLY = "write numbers with the digits 0 to 9, without underscores"
 MOST_LINES = 20  # lines for columns of one kind in a row
+THOUSANDS = "thousands separated by"
 NUMBERS, CATEGORIES, LEFT_OUT = "numbers", "categories", "left out"
 ID = re.compile(  # user_id, Row, customerId; not paid
     r"(.*[\W_])?(?i:id|ids|index|idx|key|nr|no|number|uuid|guid|row|rownames?)|.*[a-z](Id|ID)"
@@ -110,6 +111,8 @@ def _as_wanted(table: TextTable, name: str, kind: str) -> Decided:
     if kind != NUMBERS:
         return Decided(kind, reason)
     amounts = amounts_of(table, name, names=False)
+    if amounts and amounts.separator:
+        reason = f"{reason}, {THOUSANDS} {amounts.separator!r}"
     decided = Decided(kind, reason, amounts.unit if amounts else "")
     read(table, {name: decided})
     return decided
@@ -118,7 +121,7 @@ def _as_wanted(table: TextTable, name: str, kind: str) -> Decided:
 def _decided(table: TextTable, name: str) -> Decided:
     amounts = amounts_of(table, name)
     if amounts is not None:
-        what = f"thousands separated by {amounts.separator!r}" if amounts.separator else "amounts"
+        what = f"{THOUSANDS} {amounts.separator!r}" if amounts.separator else "amounts"
         return Decided(NUMBERS, what, amounts.unit)
     _refuse_odd_numbers(table, name)
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlpgrad.cli.columns import LEFT_OUT
+from mlpgrad.cli.columns import LEFT_OUT, THOUSANDS
 from mlpgrad.cli.data import Data, load_data, take
 from mlpgrad.cli.models import About, labels_of, predicted, save_model
 from mlpgrad.cli.networks import build_model, build_optimizer
@@ -163,7 +163,7 @@ def _in_python(about: About) -> str:
     found = [
         "a DataFrame of the columns above",
         "without those left out" * any(column.kind == LEFT_OUT for column in columns),
-        "with plain numbers for amounts" * any(column.unit for column in columns),
+        "with plain numbers for amounts" * any(c.unit or THOUSANDS in c.reason for c in columns),
         "with text for codes" * any(column.reason.startswith(CODES) for column in columns),
         f"with NaN for {' and '.join(numbers)}" * bool(numbers),
     ]

@@ -11,7 +11,7 @@ MOST_NAMES = 20  # up to this many different numbers with a word, such as 4 cyl,
 MOST_UNITS = 3  # such as g, kg and t
 MULTIPLES = {"k", "K", "M", "mn", "bn", "Tsd", "Mio", "Mrd"}
 CURRENCY = "$€£¥₹"
-_BLANK = " \u00a0\u202f"
+_BLANK = " \u00a0\u2007\u2009\u202f"
 _DIGITS = rf"\d(?:[\d.,'’{_BLANK}]*\d)?"
 _UNIT = re.compile(
     rf"[+-]?{_DIGITS}[{_BLANK}]*((?:[^\W\d_]|[{CURRENCY}%]/)(?:[^\d.,;]{{0,8}}[23²³]?)?)"
