@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits, make_multilabel_classification
 import mlpgrad as mg
 import mlpgrad.sklearn as ours
 from mlpgrad.sklearn.gradient import BatchGradient
+from mlpgrad.training import recording
 from tests.sklearn import samples
 from tests.sklearn.samples import FLOWERS, NAMES, PATIENTS, SPECIES
 
@@ -324,3 +325,17 @@ def test_steps_are_recorded_where_there_are_many_those_of_the_last_batch_too():
     for rows in (200, 42):
         gradient(PATIENTS[:rows], PROGRESS[:rows, None], None)
         assert gradient._by_rows[rows].recording is not None
+
+
+@pytest.mark.parametrize("rows", [200, 21])
+def test_the_layers_hold_the_last_step_whose_batch_may_be_smaller(rows, monkeypatch):
+    monkeypatch.setattr(recording, "LARGE", 0)  # all batches are read in place
+    options = {"solver": "sgd", "learning_rate_init": 1e-9, "max_iter": 300, "tol": 0}
+    options |= {"batch_size": rows, "shuffle": False, "n_iter_no_change": np.inf}
+    for members in (1, 2):
+        estimator = ours.MLPRegressor(n_members=members, hidden_layer_sizes=(4,), **options)
+        estimator.fit(PATIENTS, PROGRESS, sample_weight=WEIGHTS[0] * np.ones(len(PATIENTS)))
+        last = PATIENTS[len(PATIENTS) // rows * rows :]
+        first, *others = estimator.model_.layers
+        np.testing.assert_array_equal(first.inputs.reshape(-1, *last.shape)[-1], last)
+        assert {layer.outputs.shape[-2] for layer in (first, *others)} == {len(last)}
