@@ -82,6 +82,22 @@ def test_what_a_warm_start_cannot_change_is_refused():
     np.testing.assert_array_equal(estimator.predict(PATIENTS), before)
     with pytest.raises(ValueError, match="target_scaling='standard' cannot follow None"):
         estimator.fit(PATIENTS, PROGRESS)
+    estimator = regressor(warm_start=True).fit(PATIENTS, PROGRESS)
+    estimator.set_params(hidden_layer_sizes=(8,))
+    for call in (estimator.fit, estimator.partial_fit):  # theirs fails inside
+        with pytest.raises(ValueError, match=r"sizes=\(8,\) cannot follow 2 hidden layers"):
+            call(PATIENTS, PROGRESS)
+
+
+def test_lbfgs_goes_on_in_double_precision_as_theirs():
+    found = []
+    for kind in (theirs.MLPRegressor, MLPRegressor):
+        options = {"hidden_layer_sizes": (8,), "random_state": 0, "warm_start": True, "tol": 0}
+        estimator = kind(max_iter=1, **options).fit(PATIENTS.astype(np.float32), PROGRESS)
+        estimator.set_params(solver="lbfgs", max_iter=20).fit(PATIENTS, PROGRESS)
+        found.append(estimator)
+    assert {array.dtype for array in found[1].coefs_ + found[1].intercepts_} == {np.dtype(float)}
+    assert found[1].loss_ == pytest.approx(found[0].loss_, rel=1e-5)
 
 
 def test_a_warm_start_with_another_way_of_stopping_begins_its_records():

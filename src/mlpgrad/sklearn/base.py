@@ -272,7 +272,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             self.model_ = self._new_model(X)
         adopt(self, trains)
         sparse = self._built_sparse or (trains and issparse(X))
-        if self._built_with != self._network_options() or sparse != self._built_sparse:
+        narrow = trains and sees_all_rows(self.solver) and self.model_.dtype != np.float64
+        if narrow or self._built_with != self._network_options() or sparse != self._built_sparse:
             self._rebuild(sparse)
         return self.model_
 

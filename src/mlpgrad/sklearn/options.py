@@ -61,6 +61,12 @@ def check_warm_start(estimator: Any, y: Any) -> None:
         )
     if not hasattr(estimator, "model_"):
         return
+    hidden, sizes = len(estimator.coefs_) - 1, sizes_of(estimator.hidden_layer_sizes)
+    if len(sizes) != hidden:
+        raise ValueError(
+            f"hidden_layer_sizes={sizes} cannot follow {hidden} hidden layers in a warm start; "
+            "fit a new one"
+        )
     asked, scaling = getattr(estimator, "target_scaling", None), estimator.model_.target_scaling
     if asked != scaling:
         raise ValueError(
