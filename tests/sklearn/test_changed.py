@@ -73,6 +73,16 @@ def test_a_loss_with_another_number_of_outputs_needs_a_new_fit(loss, use):
         estimator.predict(PATIENTS) if use == "predict" else estimator.fit(PATIENTS, PROGRESS)
 
 
+@pytest.mark.parametrize("losses", [("squared_error", "poisson"), ("poisson", "huber")])
+def test_a_loss_of_logarithms_changes_predictions_only_by_a_fit(losses):
+    estimator = regressor(loss=losses[0]).fit(PATIENTS, PROGRESS**2)
+    before, activation = estimator.predict(PATIENTS), estimator.out_activation_
+    estimator.set_params(loss=losses[1])
+    np.testing.assert_array_equal(estimator.predict(PATIENTS), before)
+    assert estimator.out_activation_ == activation
+    assert estimator.fit(PATIENTS, PROGRESS**2).out_activation_ != activation
+
+
 def test_what_a_warm_start_cannot_change_is_refused():
     estimator = regressor(warm_start=True).fit(PATIENTS, PROGRESS)
     with pytest.raises(ValueError, match="y has 2 outputs, but MLPRegressor was fitted with 1"):

@@ -273,9 +273,16 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         adopt(self, trains)
         sparse = self._built_sparse or (trains and issparse(X))
         narrow = trains and sees_all_rows(self.solver) and self.model_.dtype != np.float64
-        if narrow or self._built_with != self._network_options() or sparse != self._built_sparse:
+        if narrow or sparse != self._built_sparse or self._is_changed(trains):
             self._rebuild(sparse)
         return self.model_
+
+    def _is_changed(self, trains: bool) -> bool:
+        """Return whether an option has changed that takes effect without training, or in it."""
+        if self._built_with == self._network_options():
+            return False
+        # the numbers that were learned are outputs, or logarithms of them
+        return trains or self._new_loss()[2] == self.out_activation_
 
     def _rebuild(self, sparse: bool, sizes: tuple[int, ...] = ()) -> None:
         """Build the network again, because options have changed, and keep its weights."""
