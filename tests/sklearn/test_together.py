@@ -165,6 +165,24 @@ def test_held_out_rows_have_known_classes():
         stopping.fit(FLOWERS, NAMES, validation_data=FLOWERS)
 
 
+@pytest.mark.parametrize("stops", ["early_stopping", "stop_on_loss"])
+def test_held_out_rows_have_the_shape_of_the_training_rows(stops):
+    for y, held_out in ((PROGRESS, BOTH), (BOTH, PROGRESS)):
+        estimator = MLPRegressor(hidden_layer_sizes=(4,), **{stops: True})
+        with pytest.raises(ValueError, match=r"validation_data has \d outputs, y has \d"):
+            estimator.fit(PATIENTS, y, validation_data=(PATIENTS, held_out))
+        with pytest.raises(ValueError, match="inconsistent numbers of samples: "):
+            estimator.fit(PATIENTS, y, validation_data=(PATIENTS, y[1:]))
+
+
+@pytest.mark.parametrize("form", [np.array, np.float64, scipy.sparse.csr_matrix])
+def test_held_out_rows_do_not_decide_the_precision(form):
+    x, y = PATIENTS.astype(np.float32), PROGRESS
+    estimator = MLPRegressor(hidden_layer_sizes=(4,), stop_on_loss=True, refit=True, max_iter=3)
+    estimator.fit(x, y, validation_data=(form(PATIENTS[:20]), y[:20]))
+    assert estimator.coefs_[0].dtype == np.float32
+
+
 def test_a_callback_is_an_object():
     with pytest.raises(TypeError, match="got the function print"):
         MLPClassifier((4,), callbacks=[print]).fit(FLOWERS, NAMES)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils import check_random_state
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
@@ -196,6 +196,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         """Check and return the validation rows given by the user."""
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         y = self._checked_targets(y)
+        check_consistent_length(X, y)
+        if y.shape[1] != self.n_outputs_:
+            raise ValueError(f"validation_data has {y.shape[1]} outputs, y has {self.n_outputs_}")
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
         return Rows(X, y, sample_weight)

@@ -249,7 +249,7 @@ def split(estimator: Any, rows: Rows) -> tuple[Rows, Rows]:
 
 
 def stacked(rows: Rows, others: Rows) -> Rows:
-    """Return all of these rows; those without weights have weight 1."""
+    """Return all of these rows in the first ones' dtype; those without weights have weight 1."""
     stack = sparse_rows if issparse(rows.x) or issparse(others.x) else np.concatenate
     weights = None
     if rows.weights is not None or others.weights is not None:
@@ -257,7 +257,8 @@ def stacked(rows: Rows, others: Rows) -> Rows:
             np.ones(len(one.y)) if one.weights is None else one.weights for one in (rows, others)
         )
         weights = np.concatenate([*parts])
-    return Rows(stack([rows.x, others.x]), np.concatenate([rows.y, others.y]), weights)
+    x = stack([rows.x, others.x]).astype(rows.x.dtype, copy=False)
+    return Rows(x, np.concatenate([rows.y, others.y]), weights)
 
 
 def with_class_weight(estimator: Any, rows: Rows) -> Rows:
