@@ -81,6 +81,33 @@ def test_a_compiled_fit_is_that_of_numpy(options, monkeypatch):
     np.testing.assert_allclose(found.model_.state, expected.model_.state, atol=1e-11)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("size", [150, 40, 7, 1])
+def test_weights_are_divided_by_their_sum_in_a_batch_as_theirs(size, dtype):
+    weights = np.random.default_rng(0).uniform(0.1, 5, len(FLOWERS))
+    options = {**SGD, "alpha": 0.0, "batch_size": size, "max_iter": 5, "random_state": 3}
+    tolerance = 1e-12 if dtype is np.float64 else 1e-4
+    options["learning_rate_init"] = 0.001 * size**0.5
+    for y in (SPECIES, SPECIES == 1, np.eye(3, dtype=int)[SPECIES], FLOWERS[:, 0]):
+        kind = "MLPRegressor" if y.dtype == float else "MLPClassifier"
+        pair = [getattr(module, kind)(**options) for module in (theirs, ours)]
+        a, b = (one.fit(FLOWERS.astype(dtype), y, sample_weight=weights) for one in pair)
+        assert b.history_.compiled
+        np.testing.assert_allclose(b.loss_curve_, a.loss_curve_, rtol=tolerance)
+
+
+def test_compiled_weights_may_be_those_of_classes_or_0(monkeypatch):
+    found = []
+    weights = np.where(np.arange(150) < 80, 0.0, 2.0)  # whole batches of weight 0
+    for compiles in "10":
+        monkeypatch.setenv("MLPGRAD_COMPILED", compiles)
+        options = {"alpha": 0.0, "batch_size": 40, "shuffle": False, "class_weight": {1: 3, 2: 5}}
+        found.append(classifier(**options).fit(FLOWERS, SPECIES, sample_weight=weights))
+        assert found[-1].history_.compiled == (compiles == "1")
+    np.testing.assert_allclose(*(one.loss_curve_ for one in found), rtol=1e-12)
+    np.testing.assert_allclose(*(one.model_.params for one in found), atol=1e-11)
+
+
 def test_many_calls_make_the_steps_of_one(monkeypatch):
     whole = classifier(batch_size=10).fit(FLOWERS, SPECIES)
     monkeypatch.setattr(compiled, "WORK", 20 * whole.model_.params.size)

@@ -97,7 +97,7 @@ class CompiledBatches:
         self._address = address
         self._data = [np.ascontiguousarray(a) for a in batches.arrays if a is not None]
         batch: Any = tuple(None if a is None else a[: self.size] for a in batches.arrays)
-        self._member = Member(own, self.optimizer, batch, 1.0)
+        self._member = Member(own, self.optimizer, batch, None)  # weights are divided by their sum
         self._program = Program(self._member.tapes, threads() - 1)
         self._table = self._program.table(self._member.place(0, {}))
         # the compiled loop keeps weights to return to, which scikit-learn does not
