@@ -1,5 +1,6 @@
 """The checker on hard functions: correct gradients never FAIL, wrong ones never PASS."""
 
+import itertools
 import json
 
 import numpy as np
@@ -97,6 +98,31 @@ def test_elements_of_very_different_sizes():
         lambda p: float(np.sin(p / sizes).sum()), lambda p: np.cos(p / sizes) / sizes, P * sizes
     )
     assert found != "FAIL", text
+
+
+@pytest.mark.parametrize(
+    ("jumping", "size"),
+    [
+        (lambda b: np.mod(b, 1).sum(), 1000),
+        (lambda b: round(np.sin(b).sum(), 1), 1000),
+        (lambda b: np.arctan2(np.sin(3 * b), np.cos(3 * b)).sum() / 3, 50),
+    ],
+    ids=["modulo", "rounded", "angles"],
+)
+def test_an_array_that_jumps_hide_is_not_passed_beside_another(jumping, size):
+    def f(p):
+        return size * float(np.sin(p["a"]).sum()) + float(jumping(p["b"]))
+
+    params = {"a": P[:4], "b": P}
+    for seed, factor in itertools.product(range(3), (-1.0, 0.0, 7.0)):
+        found, text = verdict(
+            f,
+            lambda p, c=factor: {"a": size * np.cos(p["a"]), "b": c + 0 * p["b"]},
+            params,
+            seed=seed,
+        )
+        assert found not in ("PASS", "KINK"), text
+        assert found == "FAIL" or "jump or scatter by" in text, text
 
 
 # kinks at the point and near it

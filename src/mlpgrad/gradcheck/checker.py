@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.gradcheck.conclusions import ELSEWHERE, SETTLED, add_note, verdict_of
+from mlpgrad.gradcheck.conclusions import ELSEWHERE, SETTLED, add_note, mark_hidden, verdict_of
 from mlpgrad.gradcheck.elements import observe
 from mlpgrad.gradcheck.hints import Hint
 from mlpgrad.gradcheck.locating import locate, single_element, taylor_slope
@@ -122,12 +122,12 @@ class Checker:
             report.tensors.append(verdict_of(leaf, here.found[number], second))
             if self.every_element or not problem.shows_kinks:
                 add_note(report.tensors[-1], gradient[leaf.slice], here.found[number])
+        mark_hidden(report.tensors, settings)
         self.not_numbers(here, bad)
         self.kinks(here)
         if there:
             self.stale(here, there)
-        if problem.own_dtype.itemsize < problem.gradient_dtype.itemsize:
-            self.own_precision(gradient)
+        self.own_precision(gradient)
         if self.plan.explain and report.verdict not in GOOD:
             before = problem.passes
             wrong = [p for p in (here, there) if p and Outcome.DIFFERS in p.outcomes()]
@@ -248,12 +248,14 @@ class Checker:
                 )
 
     def own_precision(self, gradient: Array) -> None:
-        """Compare the gradient in the user's precision with that in float64.
+        """Compare the gradient in the user's precision with that in float64, if it is coarser.
 
         The rounding error is estimated by moving each parameter by a rounding error. A difference
         at one point only is attributed to a kink that the rounding has crossed.
         """
         problem, dtype = self.problem, self.problem.own_dtype
+        if dtype.itemsize >= problem.gradient_dtype.itemsize:
+            return
         judged = (*GOOD, Verdict.INCONCLUSIVE)
         moved = second_point(problem.point, problem.leaves, self.rng).astype(dtype)
         seen = np.array([any(f.is_seen for f in t.findings) for t in self.report.tensors])

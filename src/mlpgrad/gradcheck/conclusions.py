@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.gradcheck.numeric.judgement import Finding, Outcome
+from mlpgrad.gradcheck.numeric.judgement import Finding, Outcome, Settings
 from mlpgrad.gradcheck.numeric.problem import Leaf
 from mlpgrad.gradcheck.report import TensorReport
 from mlpgrad.gradcheck.verdicts import Verdict
@@ -36,6 +36,17 @@ def verdict_of(leaf: Leaf, first: list[Finding], second: list[Finding]) -> Tenso
     else:
         verdict = Verdict.PASS
     return TensorReport(leaf.name, leaf.shape, verdict, first + second, note)
+
+
+def mark_hidden(tensors: list[TensorReport], settings: Settings) -> None:
+    """Mark the arrays in which noise may hide mistakes that matter beside the slopes of others."""
+    largest = max((f.scale for tensor in tensors for f in tensor.findings), default=0.0)
+    for tensor in tensors:
+        unseen = max((f.tolerance for f in tensor.findings if f.scale > 0), default=0.0)
+        is_empty = tensor.verdict is Verdict.NO_POWER
+        if settings.noisy and is_empty and unseen > settings.sharp * largest:
+            jumps = f"the values of the function jump or scatter by {settings.noise:.1g}"
+            tensor.hidden, tensor.note = True, f"{jumps}, which hides the slopes here"
 
 
 def add_note(tensor: TensorReport, gradient: Array, findings: list[Finding]) -> None:

@@ -57,6 +57,8 @@ class TensorReport:
     verdict: Verdict
     findings: list[Finding] = field(default_factory=list)
     note: str = ""
+    hidden: bool = False
+    """Whether noise hides all slopes, so that a mistake that matters could be here."""
 
     @property
     def worst(self) -> Finding | None:
@@ -181,7 +183,8 @@ class GradientReport:
             return next(iter(self.protocol))
         found = {tensor.verdict for tensor in self.tensors}
         mistakes = [v for v in Verdict if v not in (*GOOD, Verdict.INCONCLUSIVE)]
-        order = (*mistakes, Verdict.INCONCLUSIVE, Verdict.KINK, Verdict.PASS)
+        hidden = [Verdict.NO_POWER] if any(tensor.hidden for tensor in self.tensors) else []
+        order = (*mistakes, Verdict.INCONCLUSIVE, *hidden, Verdict.KINK, Verdict.PASS)
         return next((verdict for verdict in order if verdict in found), Verdict.NO_POWER)
 
     @property
