@@ -14,7 +14,7 @@ from mlpgrad.network.network import Network
 from mlpgrad.uncertainty.estimated import Given
 from mlpgrad.uncertainty.fitting import fit_laplace
 from mlpgrad.uncertainty.laplace import Laplace
-from mlpgrad.uncertainty.law import Law, expected_outputs, shared
+from mlpgrad.uncertainty.law import Law, expected_outputs, instead, shared
 from mlpgrad.uncertainty.results import Estimate, Interval
 
 
@@ -134,7 +134,7 @@ class Answers(Network):
         if self.loss.classifies:
             raise TypeError(
                 f"std and interval expect a loss on numbers, got {self.loss!r}, whose targets are "
-                f"classes; use predict_proba(x, average=True)"
+                f"classes; {instead(self.loss)}"
             )
         with self.reading() as network:
             law = Law(network, _checked(network, x), samples)

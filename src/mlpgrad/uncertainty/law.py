@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad.losses.base import Loss
 from mlpgrad.losses.meaning import log_mean_exp
 from mlpgrad.network.network import Network
 from mlpgrad.uncertainty.mc_dropout import dropped_out, has_dropout
@@ -119,13 +120,12 @@ class Law:
     @cached_property
     def variance(self) -> Array:
         """The variance of the mixture, `(B, T)`: the mean variance, plus that of the means."""
-        variances = self.variances
+        variances, spread = self.variances, np.asarray(self.means.var(axis=0))
         if variances is None and len(self.outputs) == 1:
             raise ValueError(
                 "std and interval expect a model whose uncertainty is known, got one network "
                 f"with {self.loss!r}; {ways(self.network, of_mean=True)}"
             )
-        spread = np.asarray(self.means.var(axis=0))
         return spread if variances is None else spread + variances.mean(axis=0)
 
     def interval(self, level: float) -> tuple[Array, Array, bool]:
@@ -147,6 +147,7 @@ class Law:
     def log_density(self, target: Array) -> Array:
         """Return the log density of the mixture at each target, `(B,)`."""
         if self.noise is None and not self.loss.classifies:
+            self.loss.numbers(self.outputs)  # a loss without them has no use for the advice below
             raise ValueError(
                 f"log_likelihood expects the noise of the targets, got {self.loss!r}, which does "
                 f"not predict it; {ways(self.network, of_mean=False)}"
@@ -183,6 +184,13 @@ def ways(network: Network, *, of_mean: bool) -> str:
     found.append("train with GaussianNLL(), which predicts the noise")
     found.append("set model.uncertainty = mg.Noise.fit(model, x, y), on rows not trained on")
     return f"{', '.join(found[:-1])}, or {found[-1]}"
+
+
+def instead(loss: Loss) -> str:
+    """Return what tells how sure a model of classes is."""
+    if type(loss).probabilities is Loss.probabilities:
+        return "train with a cross-entropy, and use predict_proba(x, average=True)"
+    return "use predict_proba(x, average=True)"
 
 
 def shared(array: Any, what: str) -> Any:
