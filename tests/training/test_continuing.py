@@ -129,7 +129,7 @@ FREE = [
 ]
 
 
-@pytest.mark.parametrize("after", FREE, ids=str)
+@pytest.mark.parametrize("after", FREE, ids=lambda after: ", ".join(after))
 def test_what_only_acts_from_now_on_may_be_another(after):
     keep = Keep()
     _, whole = trained(keep)
