@@ -11,7 +11,6 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers import SGD, Optimizer
 from mlpgrad.training.choose_step import choose_step
-from mlpgrad.training.recorded_step import RecordedStep
 from mlpgrad.training.step import LayerStep, Step
 
 
@@ -52,7 +51,6 @@ class BatchGradient:
         self.optimizer = SGD(0.0) if optimizer is None else optimizer
         self.count = steps
         self._by_rows: dict[int, Step] = {}
-        self._latest: Step | None = None
         self._strengths = np.zeros(network.params.shape[-1], network.dtype)
         for slot in network.parameters:
             if slot.kind == "weights":
@@ -64,10 +62,6 @@ class BatchGradient:
         """Write the gradient into `network.grads`, and return the value, a number or `(E,)`."""
         rows = x.shape[0]
         step = self._by_rows.get(rows) or self._made(rows)
-        if step is not self._latest:
-            self._latest = step
-            if isinstance(step, RecordedStep):
-                step._shown = None  # the layers refer to the arrays of another step
         value = step.gradient(x, target, weights)
         value = float(value) if self.network.ensemble_size is None else np.float64(value)
         if self.alpha:

@@ -27,7 +27,7 @@ from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.optimizers.prepared import Prepared
 from mlpgrad.training.recorded_update import own_names, pairs, recorded_update
-from mlpgrad.training.recording import Reading, Recording, Trial
+from mlpgrad.training.recording import Recording, Trial
 from mlpgrad.training.step import LayerStep
 from mlpgrad.training.tape import NotRepeatableError
 
@@ -39,7 +39,6 @@ class RecordedStep:
     """A step that replays recorded calls if possible, and else calls layers and optimizer."""
 
     mean_weight: Any = 1.0
-    _shown: Reading | None = None  # that of the batch to which the layers refer
 
     def __init__(self, network: Network, optimizer: Optimizer) -> None:
         self.network, self.optimizer = network, optimizer
@@ -61,7 +60,6 @@ class RecordedStep:
             recording = self._record(x, target, weights)
         shapes = x.shape, target.shape, None if weights is None else weights.shape
         if recording is None or recording.shapes != shapes:
-            self._shown = None
             return self.network._step(x, target, weights, self.mean_weight)
         reading = recording.copied
         if recording.large:
@@ -71,11 +69,8 @@ class RecordedStep:
             recording.target[...] = target
             if weights is not None:
                 recording.weights[...] = weights
-        if reading is not self._shown:
-            if self._shown is None:
-                recording.show()
+        if reading.first._inputs is not reading.inputs or reading.last._delta is not reading.delta:
             reading.show()
-            self._shown = reading
         for function, args in reading.prepared:
             function(*args)
         return recording.value
@@ -95,7 +90,6 @@ class RecordedStep:
 
     def refresh(self) -> None:
         """Record again if an option, a layer, a penalty or a generator has changed."""
-        self._shown = None  # the user's code may have made other steps since
         if self._noticed or self._watched.changed(self._things()) or self._replaced():
             self._forget()
 
@@ -127,7 +121,6 @@ class RecordedStep:
         self.recording: Recording | None = None
         self.updates: list[Any] = []
         self._own: list[Any] = []
-        self._shown = None
         self._update_of: Prepared | None = None
         self._repeats = repeatable(self.network, self.network.loss)
         self._repeats_update = _repeatable(self.optimizer)

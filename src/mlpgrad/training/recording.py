@@ -76,14 +76,24 @@ class Trial:
 
 
 class Reading:
-    """The calls on the arrays of a batch, and the layers that refer to these arrays."""
+    """The calls on the arrays of a batch, and what the layers then refer to.
+
+    Attributes
+    ----------
+    first, last : Layer
+    inputs, delta : array
+        Those of the first and of the last layer. No other step has both of them, so that they tell
+        whether the layers refer to this one.
+    """
 
     def __init__(self, batch: Sequence[Any], prepared: list[Any], seen: Seen) -> None:
         self.batch, self.prepared, self._seen = batch, prepared, seen  # the arrays keep their ids
+        (self.first, (self.inputs, *_)), (self.last, (*_, self.delta)) = seen[0], seen[-1]
 
     def show(self) -> None:
-        """Let the layers refer to these arrays."""
-        show(self._seen)
+        """Let the layers refer to these arrays; those of another step are in place."""
+        for layer, arrays in self._seen:
+            layer._inputs, layer._outputs, layer._delta = arrays
 
 
 class Recording:
@@ -117,19 +127,14 @@ class Recording:
             for number, call in enumerate(self.calls)
             if self._contains(*call.inputs, call.output)
         ]
-        self._sees = [(layer, arrays) for layer, arrays in self._seen if self._contains(*arrays)]
         prepared = [call.prepared() for call in self.calls]
-        self.copied = Reading(self._own, prepared, self._sees)
+        self.copied = Reading(self._own, prepared, self._seen)
         self.large = trial.x.nbytes >= LARGE
         self._in_place: dict[tuple[int, ...], Reading] = {}
 
     def retire(self) -> None:
         """Make this recording match no batch any more."""
         self.shapes = None
-
-    def show(self) -> None:
-        """Let the layers refer to this step's arrays; those of another shape may be in place."""
-        show(self._seen)
 
     def reading(self, *batch: Any) -> Reading:
         """Return the calls on a batch where it is, or on its copy if there are too many others."""
@@ -152,7 +157,7 @@ class Recording:
         place, prepared = mover(pairs), [*self.copied.prepared]
         for number in self._reads:
             prepared[number] = self.calls[number].moved(place).prepared()
-        seen: Seen = [(layer, tuple(map(place, arrays))) for layer, arrays in self._sees]
+        seen: Seen = [(layer, tuple(map(place, arrays))) for layer, arrays in self._seen]
         return Reading(batch, prepared, seen)
 
     def _contains(self, *values: Any) -> bool:
@@ -160,12 +165,6 @@ class Recording:
         arrays = [value for value in values if isinstance(value, np.ndarray)]
         own = [array for array in self._own if array is not None]
         return any(np.may_share_memory(array, other) for array in arrays for other in own)
-
-
-def show(seen: Seen) -> None:
-    """Let layers refer to arrays."""
-    for layer, arrays in seen:
-        layer._inputs, layer._outputs, layer._delta = arrays
 
 
 def mover(

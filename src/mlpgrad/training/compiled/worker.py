@@ -198,7 +198,6 @@ class CompiledWorker(Worker):
         found: Any = sane.T if self._several else sane[0].tolist()
         last.mean, last.lowest, last.bound, known = found
         last.known = known > 0
-        self.step._shown = None
         self._member.show(self.network)
         made = steps_made(losses)
         if made < len(order):
