@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -216,3 +217,9 @@ def _subclasses(base: type[Metric]) -> list[type[Metric]]:
     """Return every metric of mlpgrad below `base`."""
     found = [c for sub in base.__subclasses__() for c in (sub, *_subclasses(sub))]
     return [c for c in found if c.__module__.startswith("mlpgrad.") and c.__name__[0] != "_"]
+
+
+def sums_of(accumulator: Accumulator) -> dict[str, Any]:
+    """Return the sums of an accumulator, without its metric."""
+    kept = vars(accumulator).items()
+    return {name: copy.deepcopy(v) for name, v in kept if not isinstance(v, Metric)}

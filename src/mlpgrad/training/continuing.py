@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlpgrad.layers.chain import walk
-from mlpgrad.metrics import Metric
-from mlpgrad.metrics.base import Accumulator
 from mlpgrad.optimizers.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -53,7 +50,7 @@ def check_continues(session: Any, snapshot: Mapping[str, Any]) -> None:
     own, before = dict(session.identity), snapshot.get("identity", {})
     if snapshot["in_epoch"]:
         own["batch_size"] = str(session.batches.batch_size)
-    fix = 'to train only its weights in another way, call model.restore(snapshot["network"]) before'
+    fix = 'to go on from its weights alone, call model.restore(snapshot["network"]) before fit'
     for what in own:
         if own[what] != before.get(what, own[what]):
             raise ValueError(
@@ -70,12 +67,6 @@ def restore_callbacks(session: Any, taken: Sequence[Any]) -> None:
         if state is not None:
             taken = [pair for pair in taken if pair is not state]
             callback.restore(state[1])
-
-
-def sums_of(accumulator: Accumulator) -> dict[str, Any]:
-    """Return the sums of an accumulator, without its metric."""
-    kept = vars(accumulator).items()
-    return {name: copy.deepcopy(v) for name, v in kept if not isinstance(v, Metric)}
 
 
 def rate_as_text(rate: Any) -> str:

@@ -120,7 +120,8 @@ class Law:
     @cached_property
     def variance(self) -> Array:
         """The variance of the mixture, `(B, T)`: the mean variance, plus that of the means."""
-        variances, spread = self.variances, np.asarray(self.means.var(axis=0))
+        variances = self.variances
+        spread = np.asarray(self.means.var(axis=0))  # a loss without means raises its own error
         if variances is None and len(self.outputs) == 1:
             raise ValueError(
                 "std and interval expect a model whose uncertainty is known, got one network "
