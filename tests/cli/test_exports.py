@@ -147,6 +147,17 @@ def test_thousands_of_several_countries_are_read(path, form, unit):
     assert data.target.unit == unit
 
 
+@pytest.mark.parametrize(
+    ("separator", "named"),
+    [(",", "','"), ("\u2009", "a thin space"), ("\u202f", "a narrow no-break space")],
+)
+def test_a_separator_that_looks_like_another_is_named(separator, named, path, capsys):
+    rows = [[f"{1001 * v:,}".replace(",", separator), f"{v % 7}.5"] for v in range(1001, 1061)]
+    path.write_text(table(rows, ("a", "y"), ";"), "utf-8")
+    _, out, _ = run(capsys, "train", "t.csv", "--epochs", "3", "--hidden", "4")
+    assert f"'a': numbers: thousands separated by {named}\n" in out
+
+
 @pytest.mark.parametrize("form", ["{} EUR", "{} €", "€ {}", "{} %", "{} kg"])
 def test_the_decimal_sign_is_seen_in_amounts_alone(path, form):
     values = (1000 * X[:, 0]).round(2)

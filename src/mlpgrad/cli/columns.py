@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -112,16 +113,23 @@ def _as_wanted(table: TextTable, name: str, kind: str) -> Decided:
         return Decided(kind, reason)
     amounts = amounts_of(table, name, names=False)
     if amounts and amounts.separator:
-        reason = f"{reason}, {THOUSANDS} {amounts.separator!r}"
+        reason = f"{reason}, {_thousands(amounts.separator)}"
     decided = Decided(kind, reason, amounts.unit if amounts else "")
     read(table, {name: decided})
     return decided
 
 
+def _thousands(separator: str) -> str:
+    """Return which separator thousands have; a blank that looks like others is named."""
+    visible = separator.isprintable()
+    shown = repr(separator) if visible else f"a {unicodedata.name(separator).lower()}"
+    return f"{THOUSANDS} {shown}"
+
+
 def _decided(table: TextTable, name: str) -> Decided:
     amounts = amounts_of(table, name)
     if amounts is not None:
-        what = f"{THOUSANDS} {amounts.separator!r}" if amounts.separator else "amounts"
+        what = _thousands(amounts.separator) if amounts.separator else "amounts"
         return Decided(NUMBERS, what, amounts.unit)
     _refuse_odd_numbers(table, name)
     try:
