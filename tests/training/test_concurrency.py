@@ -1,8 +1,10 @@
 """Threads that read a model while another thread fits it see the weights of one step."""
 
+import copy
 import pickle
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -354,3 +356,57 @@ def test_gradients_of_one_model_from_several_threads_are_those_of_each_batch():
         assert all(reader.is_alive() for reader in readers)
     for reader in readers:
         assert all(result == expected for result in reader.stop())
+
+
+class Restless(threading.Thread):
+    """Assigns and deletes attributes of objects until it is stopped."""
+
+    def __init__(self, *things):
+        super().__init__()
+        self.things, self.stopped = things, False
+        self.start()
+
+    def run(self):
+        names = [f"_kept_{number}" for number in range(8)]
+        while not self.stopped:
+            for thing in self.things:
+                for name in names:
+                    setattr(thing, name, 0)
+                for name in names:
+                    delattr(thing, name)
+
+    def stop(self):
+        self.stopped = True
+        self.join()
+
+
+def shared_objects():
+    metric, schedule = mg.Accuracy(), mg.ExponentialDecay(0.1, 0.9)
+    return mg.SigmoidCrossEntropy(), Smooth(0.01), metric, schedule
+
+
+def fit_with(loss, penalty, metric, schedule):
+    model, options = moons(loss=loss, penalties=[penalty]), {"epochs": 2, "verbose": 0}
+    model.fit(X, Y, optimizer=mg.SGD(schedule), metrics=[metric], batch_size=8, **options)
+
+
+USES = {
+    "fit": fit_with,
+    "fit by L-BFGS": lambda loss, penalty, *_: mg.Sequential(
+        [mg.Dense(2, 1)], loss=loss, penalties=[penalty]
+    ).fit(X, Y, optimizer=mg.LBFGS(), epochs=2, verbose=0),
+    "copies of a model": lambda loss, penalty, *_: moons(loss=loss, penalties=[penalty]).copy(),
+    "copies": lambda *things: copy.deepcopy(things),
+    "pickles": lambda *things: pickle.dumps(things),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_objects_can_be_used_while_another_thread_changes_their_attributes(use):
+    things, until = shared_objects(), time.monotonic() + 1
+    restless = Restless(*things)
+    try:
+        while time.monotonic() < until:
+            USES[use](*things)
+    finally:
+        restless.stop()

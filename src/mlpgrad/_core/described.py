@@ -136,6 +136,10 @@ class Described(NotCalled, Documented, metaclass=Hooked):
     def _option_changed(self) -> None:
         """Discard what was prepared with the earlier options."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes, in a dict that no other thread changes while it is copied."""
+        return self.__dict__.copy()
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the state as usual, and make arrays that are options read-only again."""
         self.__dict__.update(state)

@@ -294,7 +294,7 @@ class Layer(Described):
     def __getstate__(self) -> dict[str, Any]:
         """Leave out views and buffers, since a copied or loaded model binds its layers again."""
         bound = ("params", "grads", "state", "dtype", "wants_input_delta")
-        kept = self.__dict__.copy()  # another thread may add buffers
+        kept = super().__getstate__()
         return {k: v for k, v in kept.items() if not k.startswith("_") and k not in bound}
 
     # options assigned later

@@ -333,8 +333,7 @@ class Loss(Curvature, Meaning, Described):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the buffers."""
-        kept = self.__dict__.copy()  # another thread may add buffers
-        return {k: v for k, v in kept.items() if not k.startswith("_")}
+        return {k: v for k, v in super().__getstate__().items() if not k.startswith("_")}
 
 
 def check_smoothing(loss: Loss, label_smoothing: float) -> None:

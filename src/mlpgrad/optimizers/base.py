@@ -320,8 +320,8 @@ class Optimizer(Preparing, Stateful):
 
     def __getstate__(self) -> dict[str, Any]:
         """Keep options, state and layout, but not views; a copy may attach to another model."""
-        kept = self.__dict__.items()
-        return {k: v for k, v in kept if k not in VIEWS and k != "_model"}
+        kept = super().__getstate__()
+        return {k: v for k, v in kept.items() if k not in VIEWS and k != "_model"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

@@ -95,7 +95,7 @@ class Callback(Described, Stateful):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the session, which ends with `fit`."""
-        return {name: value for name, value in vars(self).items() if name != "session"}
+        return {k: v for k, v in super().__getstate__().items() if k != "session"}
 
     @classmethod
     def example(cls) -> Self:

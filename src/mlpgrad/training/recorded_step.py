@@ -177,4 +177,4 @@ def repeatable(network: Network, *others: object) -> bool:
 def _repeatable(thing: object) -> bool:
     """Return whether the class itself declares it, and the object has no methods of its own."""
     own = vars(type(thing)).get("repeatable", False) is True
-    return own and not any(callable(getattr(type(thing), name, None)) for name in vars(thing))
+    return own and not any(callable(getattr(type(thing), name, None)) for name in [*vars(thing)])

@@ -70,7 +70,7 @@ def own_names(rule: Optimizer) -> list[str]:
     NotRepeatableError
         If there are arrays in another object, whose calls a tape does not see.
     """
-    others = {name: v for name, v in vars(rule).items() if name not in (*VIEWS, "state")}
+    others = {name: v for name, v in vars(rule).copy().items() if name not in (*VIEWS, "state")}
     inside = (getattr(value, "__dict__", None) for value in others.values())
     if any(any(pairs(attributes, attributes)) for attributes in inside):
         raise NotRepeatableError("arrays of the optimizer in an object")

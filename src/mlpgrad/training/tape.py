@@ -222,5 +222,5 @@ def _holds_recorded(value: Any) -> bool:
 def twin(thing: Any, tape: Tape) -> Any:
     """Return a layer or loss on the same memory whose arrays are recorded."""
     double = object.__new__(type(thing))
-    double.__dict__.update({name: tape.recorded(value) for name, value in vars(thing).items()})
+    double.__dict__.update({name: tape.recorded(v) for name, v in vars(thing).copy().items()})
     return double

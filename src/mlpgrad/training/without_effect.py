@@ -33,7 +33,7 @@ def check_attributes(network: Network, optimizer: Any) -> None:
         if not type(thing).__module__.startswith("mlpgrad."):
             continue
         options = thing.config()
-        for name, value in vars(thing).items():
+        for name, value in vars(thing).copy().items():
             if name in FREEZING and value is not True:
                 raise AttributeError(
                     f"{place}.{name} = {value!r} has no effect: every layer is trained; "
