@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
+from mlpgrad._core.arguments import shown
 from mlpgrad.datasets.amounts import decimal_shown, is_amount
 from mlpgrad.datasets.fields import DECIMALS, Fields
 
@@ -19,6 +21,16 @@ class Dialect(NamedTuple):
 
     delimiter: str
     decimal: str
+
+    def rows(self, lines: Iterable[str], *, strict: bool = False) -> Any:
+        """Return the csv module's reader of lines; raise ValueError if the delimiter is none.
+
+        Versions of Python differ in which delimiters the module itself refuses.
+        """
+        if len(self.delimiter) != 1 or self.delimiter in '\r\n"':
+            got = shown(self.delimiter)
+            raise ValueError(f"delimiter expects one character, no quotation mark, got {got}")
+        return csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True, strict=strict)
 
 
 def dialect_of(
@@ -63,7 +75,7 @@ def dialect_of(
 def _score(lines: list[str], dialect: Dialect, guessed: bool) -> tuple[float, float]:
     """Return the fraction of rows of the most common length, and of numbers in them."""
     try:
-        rows = list(csv.reader(lines, delimiter=dialect.delimiter, skipinitialspace=True))
+        rows = list(dialect.rows(lines))
     except csv.Error:
         return 0.0, -1.0  # worse than none
     rows = [row for row in rows if any(map(str.strip, row))]

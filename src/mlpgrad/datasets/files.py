@@ -179,16 +179,12 @@ def csv_rows(
     ValueError
         If a row cannot be read, or the text has another encoding.
     """
-    delimiter = dialect.delimiter
-    if len(delimiter) != 1 or delimiter in '\r\n"':
-        got = arguments.shown(delimiter)
-        raise ValueError(f"delimiter expects one character, no quotation mark, got {got}")
     with _opened(path) as file:
         if other := other_format(file.read(BEGINNING)):
             raise ValueError(f"{path} is {other}")
         file.seek(0)
         text = io.TextIOWrapper(file, encoding=encoding, newline="")
-        reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
+        reader = dialect.rows(text, strict=True)
         ends = [0]
         try:
             yield _rows(reader, ends, blank)
