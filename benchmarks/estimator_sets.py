@@ -15,6 +15,8 @@ from sklearn.model_selection import train_test_split
 PROBEN1 = ("cancer1", "card1", "diabetes1", "glass1", "heart1", "horse1", "soybean1")
 BESIDE = ("gene1", "thyroid1")
 """Sets that favour trees; they are printed, but not counted."""
+RESPLIT = {f"{name}, other splits": name for name in PROBEN1}
+"""All rows of Proben1's sets, split at random for each seed: likewise not counted."""
 UCI = {
     "energy": "energy",
     "yacht": "yacht",
@@ -47,6 +49,11 @@ def load(name: str, seed: int, data: Path) -> Split:
     """The split of a set for this seed: the official one if there is one."""
     if name in PROBEN1 or name in BESIDE:
         return _proben1(data / "proben1" / f"{name}.dt.gz")
+    if name in RESPLIT:
+        official = load(RESPLIT[name], seed, data)
+        x = pd.concat([official.x, official.x_test])
+        y = np.concatenate([official.y, official.y_test])
+        return _resplit(x, y, len(official.x_test), seed, y)
     if name == "adult":
         return _adult(data)
     if name in UCI:
@@ -59,7 +66,12 @@ def load(name: str, seed: int, data: Path) -> Split:
         y = y.to_numpy()
     x = x.set_axis([str(column) for column in x.columns], axis=1)
     labels = None if name in NUMBERS else y
-    parts = train_test_split(x, y, test_size=0.25, random_state=seed, stratify=labels)
+    return _resplit(x, y, 0.25, seed, labels)
+
+
+def _resplit(x: pd.DataFrame, y: Any, test: float, seed: int, labels: Any) -> Split:
+    """A random split with a number or share of test rows, with the same share of each label."""
+    parts = train_test_split(x, y, test_size=test, random_state=seed, stratify=labels)
     return Split(parts[0], parts[2], parts[1], parts[3])
 
 
