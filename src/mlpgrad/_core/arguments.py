@@ -166,11 +166,6 @@ def choice(value: Any, name: str, choices: Iterable[str]) -> str:
     raise ValueError(f"{name} expects {expected}, got {shown(value)}; choose one")
 
 
-def optional_text(value: Any, name: str, example: str) -> str | None:
-    """Return `value` as a non-empty str, or None."""
-    return None if value is None else text(value, name, example)
-
-
 def function(value: Any, name: str, example: str) -> Callable[..., Any]:
     """Return `value`, which must be callable."""
     if is_function(value):
@@ -246,18 +241,18 @@ def checked_seed(seed: Any, name: str = "random_state") -> int | None:
     return int(seed)
 
 
-def floating(dtype: Any, name: str = "dtype") -> np.dtype[Any]:
+def floating(dtype: Any) -> np.dtype[Any]:
     """Return `dtype` as a real or complex floating type in native byte order."""
     fix = "float32 and float64 are usual"
     if not isinstance(dtype, (str, type, np.dtype)):
-        raise TypeError(f"{name} expects a floating type, got {shown(dtype)}; {fix}")
+        raise TypeError(f"dtype expects a floating type, got {shown(dtype)}; {fix}")
     try:
         found = np.dtype(dtype)
     except (TypeError, ValueError) as error:
-        message = f"{name} expects a floating type such as float32, got {shown(dtype)}; {fix}"
+        message = f"dtype expects a floating type such as float32, got {shown(dtype)}; {fix}"
         raise TypeError(message) from error
     if found.kind not in "fc":
-        raise TypeError(f"{name} expects a floating type such as float32, got {found}; {fix}")
+        raise TypeError(f"dtype expects a floating type such as float32, got {found}; {fix}")
     native: np.dtype[Any] = found.newbyteorder("=")
     return native
 

@@ -250,14 +250,9 @@ def _has(thing: Any, name: str) -> bool:
     return not isinstance(getattr(thing, name, None), assigned.Option) and hasattr(thing, name)
 
 
-def _signature(cls: Any) -> _Signature:
-    return _read_signature(cls)
-
-
 @functools.cache
-def _read_signature(cls: Any) -> _Signature:
-    import inspect
-
+def _signature(cls: Any) -> _Signature:
+    """Return the arguments of a class's constructor and of those that it passes options on to."""
     named: dict[str, Any] = {}
     keywords: list[str] = []
     own: dict[Any, str] = {}  # by the kind of parameter

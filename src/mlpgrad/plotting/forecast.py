@@ -34,22 +34,22 @@ def forecast(model: Network, x: Array, output: int, samples: int | None = None) 
     model.check_fitted()
     law = Law(model, x, samples)
     if isinstance(model.loss, Quantile):
-        return _of_quantiles(model, law, output)
+        return _of_quantiles(law, output)
     mean = law.mean[:, output]
     spread = _spread(law, law.means[..., output], output)
     if law.noise is None:
-        return Forecast(mean, spread, _source(model, law, samples), None, "", spread)
+        return Forecast(mean, spread, _source(law, samples), None, "", spread)
     std = np.sqrt(law.variance[:, output])
     label = "predicted noise" if spread is None else "with the predicted noise"
     if model.loss.noise(law.outputs) is None:
         label = label.replace("predicted noise", "noise")
     bounds = mean - 2 * std, mean + 2 * std
-    return Forecast(mean, spread, _source(model, law, samples), bounds, f"{label}, ± 2 s.d.", std)
+    return Forecast(mean, spread, _source(law, samples), bounds, f"{label}, ± 2 s.d.", std)
 
 
-def _of_quantiles(model: Network, law: Law, output: int) -> Forecast:
+def _of_quantiles(law: Law, output: int) -> Forecast:
     """Return the level nearest to 0.5, and the range of the levels."""
-    levels = np.atleast_1d(np.asarray(model.loss.levels, float))
+    levels = np.atleast_1d(np.asarray(law.loss.levels, float))
     mine = law.outputs[..., output * len(levels) :][..., : len(levels)]
     means = mine[..., int(np.abs(levels - 0.5).argmin())]
     spread = _spread(law, means, output)
@@ -57,7 +57,7 @@ def _of_quantiles(model: Network, law: Law, output: int) -> Forecast:
     if len(levels) > 1:
         low, high = (mine[..., int(at)].mean(axis=0) for at in (levels.argmin(), levels.argmax()))
         interval, label = (low, high), f"quantiles {levels.min():g} to {levels.max():g}"
-    source = _source(model, law, None)
+    source = _source(law, None)
     return Forecast(means.mean(axis=0), spread, source, interval, label, spread)
 
 
@@ -69,7 +69,7 @@ def _spread(law: Law, means: Array, output: int) -> Array | None:
     return np.asarray(np.sqrt(means.var(axis=0) + left_open))
 
 
-def _source(model: Network, law: Law, samples: int | None) -> str:
+def _source(law: Law, samples: int | None) -> str:
     """Return the source of the spread, for the legend."""
     if law.open is not None:
         return "left open by the data, ± 2 s.d."

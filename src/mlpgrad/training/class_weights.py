@@ -52,7 +52,7 @@ def with_class_weights(
             raise ValueError(f'class_weight expects a dict or "balanced", got {class_weight!r}')
         return _balanced(labels, weights, rows)
     found = np.unique(labels if rows is None else labels.take(rows, axis=-1))
-    possible = {*np.unique(labels).tolist(), *_possible(loss, out_features, found)}
+    possible = {*np.unique(labels).tolist(), *_possible(out_features, found)}
     if names is not None and not names.are_indices:
         class_weight = _by_index(class_weight, names)
     table = _checked_table(class_weight, found.tolist(), possible, names)
@@ -107,7 +107,7 @@ def _labels(loss: Loss, target: Array) -> Array:
     return labels
 
 
-def _possible(loss: Loss, out_features: int, found: Array) -> Iterable[int]:
+def _possible(out_features: int, found: Array) -> Iterable[int]:
     """Return the labels that may occur in `y`."""
     if (found < 0).any():
         return -1, 1

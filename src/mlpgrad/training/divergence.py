@@ -119,7 +119,7 @@ def _finite_rows(grads: Array) -> Any:
 
 
 def raise_divergence(
-    network: Network, record: Record, epoch: int, batch: int, rate: object, place: str, known: bool
+    record: Record, epoch: int, batch: int, rate: object, place: str, known: bool
 ) -> NoReturn:
     """Raise DivergenceError, which says where the first non-finite value is, and what helps."""
     holds = "the model has earlier weights again, and the optimizer has been reset"

@@ -271,7 +271,7 @@ class Minibatch(Method):
         self.optimizer.reset()
         known = all(np.all(worker.last_sane.known) for worker in diverged)
         record, epoch = session.record, session.epoch
-        raise_divergence(session.network, record, epoch, batch, rate, place, known)
+        raise_divergence(record, epoch, batch, rate, place, known)
 
     def _joined(self, name: str) -> Any:
         """Join the sums of all members."""

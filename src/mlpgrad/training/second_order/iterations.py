@@ -26,14 +26,12 @@ class Iterations:
 
     Attributes
     ----------
-    ended : bool
-        Whether the loop has ended.
     closing : bool
         Whether the loop should end at once.
     """
 
     def __init__(self, loop: Callable[[Callable[[], None]], None]) -> None:
-        self.ended = self.closing = False
+        self.closing = False
         self._loop = loop
         self._error: BaseException | None = None
         self._go, self._paused = threading.Semaphore(0), threading.Semaphore(0)
@@ -69,7 +67,6 @@ class Iterations:
         except BaseException as error:
             self._error = error
         del self._loop  # its data and networks would otherwise wait for the collection of cycles
-        self.ended = True
         self._paused.release()
 
     def _pause(self) -> None:

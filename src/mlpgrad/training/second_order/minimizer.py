@@ -75,7 +75,7 @@ class Minimizer(Method):
             self._searches.append(search)
             if not np.isfinite(search.value):
                 place = first_non_finite(objective.network)
-                raise_divergence(network, session.record, session.epoch, 0, None, place, False)
+                raise_divergence(session.record, session.epoch, 0, None, place, False)
         self.messages = [""] * len(self._searches)
 
     def _close(self) -> None:
