@@ -97,6 +97,11 @@ def fitting(buffer: Array, array: Array) -> Array:
     return buffer if buffer.ndim == array.ndim else buffer[0]
 
 
+def part_of(members: slice | int | Array, array: Any) -> Any:
+    """Return the part of an array or None for members of an ensemble; all of it if shared."""
+    return array[members] if np.ndim(array) == 3 else array
+
+
 SPREAD = 1 << 13  # numbers; larger arrays are broadcast as fast as they are copied
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from mlpgrad._core.advice import instead_of
 from mlpgrad._core.arguments import flag, instance, shown
+from mlpgrad._core.arrays import part_of
 from mlpgrad._core.options import assignments
 from mlpgrad.layers.chain import walk
 from mlpgrad.metrics.base import sums_of
@@ -31,7 +32,7 @@ from mlpgrad.training.evaluate import as_number
 from mlpgrad.training.recorded_step import RecordedStep
 from mlpgrad.training.session import Method, Session
 from mlpgrad.training.threads import shares, together
-from mlpgrad.training.worker import Worker, part_of
+from mlpgrad.training.worker import Worker
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array
+from mlpgrad._core.arrays import Array, part_of
 from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import Accumulator, start_all
 from mlpgrad.network.network import Network
@@ -180,11 +180,6 @@ class Worker:
                 accumulator.add(prediction, target, weights, loss)
             for callback in self.callbacks:
                 callback._direct_on_train_batch_end(batch, {"loss": value})
-
-
-def part_of(members: slice | int, array: Any) -> Any:
-    """Return the part of an array for members of an ensemble; all of it if they share it."""
-    return array[members] if np.ndim(array) == 3 else array
 
 
 def _as_float64(value: Any) -> Array:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from mlpgrad._core.arrays import Array
+from mlpgrad._core.arrays import Array, part_of
 from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
 from mlpgrad.network.storage import check_memory, lay_out
@@ -36,15 +34,9 @@ def fit_laplace(
     _check_memory(network, layers)
     if network.ensemble_size is None:
         return _fit(network, x, target, weights, layers, given)
-
-    def own(array: Any, member: int) -> Any:
-        return array if array is None or array.ndim == 2 else array[member]
-
-    found = []
-    for i in range(network.ensemble_size):
-        rows = own(x, i), own(target, i), own(weights, i)
-        found.append(_fit(network.member(i), *rows, layers, given))
-    return Laplace.joined(found)
+    members = range(network.ensemble_size)
+    rows = [(part_of(i, x), part_of(i, target), part_of(i, weights)) for i in members]
+    return Laplace.joined([_fit(network.member(i), *rows[i], layers, given) for i in members])
 
 
 def _fit(

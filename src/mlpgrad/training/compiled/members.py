@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array
+from mlpgrad._core.arrays import Array, part_of
 from mlpgrad._core.memory import aligned_copy, owner, view_in
 from mlpgrad.layers.chain import walk
 from mlpgrad.network.network import Network
@@ -20,7 +20,6 @@ from mlpgrad.training.compiled.operands import NotCoveredError, Tapes
 from mlpgrad.training.recorded_update import copied, own_names, pairs, recorded_update
 from mlpgrad.training.recording import Trial
 from mlpgrad.training.tape import NotRepeatableError
-from mlpgrad.training.worker import part_of
 
 
 class Member:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core.arrays import part_of
 from mlpgrad._core.changes import Watched
 from mlpgrad._core.training_warning import warn
 from mlpgrad.derivatives.objective import Objective
@@ -68,7 +69,7 @@ class Minimizer(Method):
         self._single = network.ensemble_size is None
         networks = [network] if self._single else map(network.member, range(len(network.params)))
         for number, member in enumerate(networks):
-            rows: Any = (part_of_member(number, array) for array in data)
+            rows: Any = (part_of(number, array) for array in data)
             size = session.batches.batch_size
             objective = Objective(member, *rows, dtype=np.float64, batch_size=size)
             search = Search(objective, self.minimize, lambda: session.record.interrupted)
@@ -134,11 +135,6 @@ class Minimizer(Method):
                     "found are kept. Either a gradient is wrong (mg.check_gradients shows it), "
                     "or the objective has kinks, or inputs and targets need scaling"
                 )
-
-
-def part_of_member(number: int, array: Any) -> Any:
-    """Return the part of an array for a member; all of it if the members share it."""
-    return array[number] if np.ndim(array) == 3 else array
 
 
 def _things(session: Session) -> list[Any]:

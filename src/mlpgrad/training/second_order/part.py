@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array
+from mlpgrad._core.arrays import Array, part_of
 from mlpgrad.derivatives.objective import Objective
 from mlpgrad.losses.squares import squared_error
 from mlpgrad.network.network import Network
@@ -76,8 +76,7 @@ class Part:
         groups: Groups | None,
     ) -> None:
         own = network.tiled(1) if network.ensemble_size is None else network.members(members)
-        x, target = (_of(members, array) for array in data[:2])
-        weights = None if data[2] is None else _of(members, data[2])
+        x, target, weights = (part_of(members, array) for array in data)
         self.members, self.groups = members, groups
         self.objective = Objective(own, x, target, weights, batch_size=batch_size)
         self.noisy = own.loss.leaves_noise_open
@@ -227,8 +226,3 @@ class Part:
 def noises_of(network: Network, target: Array) -> int:
     """Return the number of targets that have a noise variance of their own; 1 if there is none."""
     return target.shape[-1] if network.loss.leaves_noise_open else 1
-
-
-def _of(members: Array, array: Array) -> Array:
-    """Return the part of an array for some members; all of it if all members share it."""
-    return array[members] if array.ndim == 3 else array
