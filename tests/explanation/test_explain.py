@@ -13,18 +13,9 @@ from mlpgrad.explanation.losses import WRITTEN
 from mlpgrad.explanation.markup import as_html, latex
 from mlpgrad.explanation.notation import is_activation
 from mlpgrad.explanation.page import page_data
+from tests.kinds import subclasses
 
 FEATURES, BATCH = 5, 3
-
-
-def subclasses(base):
-    found, waiting = set(), [base]
-    while waiting:
-        for cls in waiting.pop().__subclasses__():
-            waiting.append(cls)
-            if cls.__module__.startswith("mlpgrad.") and not cls.__name__.startswith("_"):
-                found.add(cls)
-    return sorted(found - {mg.Activation}, key=lambda cls: cls.__name__)
 
 
 def layer_case(cls):

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from mlpgrad._core.families import classes_below
 from mlpgrad._core.habits import FAMILIES, NAMES
 from mlpgrad._core.hooks import DIRECT
 
@@ -117,7 +118,7 @@ def instead_of(value: Any, family: type, *, in_list: bool = False) -> str:
     else:
         return ""
     if not written:
-        close = get_close_matches(value, [cls.__name__ for cls in _classes_below(family)], n=1)
+        close = get_close_matches(value, [cls.__name__ for cls in classes_below(family)], n=1)
         return f"; did you mean {close[0]!r}?" if close else ""
     return f"; write {f'[{written}]' if in_list else written}"
 
@@ -142,18 +143,7 @@ def _object_called(text: str, family: type) -> str:
     named = {folded(name): code for name, code in FAMILIES.get(family.__name__, {}).items()}
     if meant in named:
         return named[meant]
-    for cls in _classes_below(family):
+    for cls in classes_below(family):
         if folded(cls.__name__) == meant:
             return f"mg.{cls.__name__}()"
     return ""
-
-
-def _classes_below(family: type) -> list[type]:
-    """Return every class of mlpgrad below `family`."""
-    found: list[type] = []
-    subclasses: list[type] = family.__subclasses__()
-    for cls in subclasses:
-        if cls.__module__.startswith("mlpgrad.") and not cls.__name__.startswith("_"):
-            found.append(cls)
-        found += _classes_below(cls)
-    return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpgrad._core.advice import nearest
+from mlpgrad._core.families import classes_below
 from mlpgrad.cli.data import Data
 from mlpgrad.cli.encoding import encoder_of
 from mlpgrad.cli.errors import CommandError
@@ -68,17 +69,8 @@ def known(base: type) -> dict[str, type]:
 
     Only classes that need no arguments, or only a learning rate, are included.
     """
-    found: dict[str, type] = {}
-    waiting = [base]
-    while waiting:
-        below: list[type] = waiting.pop().__subclasses__()
-        waiting += below
-        found |= {
-            cls.__name__.lower(): cls
-            for cls in below
-            if cls.__module__[:8] == "mlpgrad." and not cls.__name__.startswith("_")
-        }
-    return {name: cls for name, cls in found.items() if _needed(cls) <= {"learning_rate"}}
+    found = [cls for cls in classes_below(base) if _needed(cls) <= {"learning_rate"}]
+    return {cls.__name__.lower(): cls for cls in found}
 
 
 def _needed(cls: type) -> set[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from mlpgrad._core.advice import nearest
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.calls import is_function
+from mlpgrad._core.families import descendants
 from mlpgrad.initializers import Initializer
 from mlpgrad.layers.base import Layer
 from mlpgrad.losses.base import Loss
@@ -168,7 +169,7 @@ _KINDS: dict[str, Callable[[Decoder, Any], Any]] = {
 
 def find(roots: tuple[type, ...], name: str, module: str | None) -> Any:
     """Return the class of this name among the subclasses of `roots`."""
-    known = {cls for root in roots for cls in (root, *_descendants(root))}
+    known = {cls for root in roots for cls in (root, *descendants(root))}
     found = [cls for cls in known if cls.__name__ == name]
     if len(found) > 1:
         same = [cls for cls in found if cls.__module__ == module]
@@ -191,9 +192,3 @@ def _name(text: Any) -> str:
     if not isinstance(text, str) or len(text) > LONGEST_NAME:
         raise ValueError(f"it holds {text!r:.80} instead of a name")
     return text
-
-
-def _descendants(cls: type[Any]) -> Iterator[type]:
-    for child in cls.__subclasses__():
-        yield child
-        yield from _descendants(child)

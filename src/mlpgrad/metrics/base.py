@@ -11,6 +11,7 @@ import numpy as np
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import Described
+from mlpgrad._core.families import classes_below
 
 if TYPE_CHECKING:
     from mlpgrad.losses.base import Loss
@@ -196,7 +197,7 @@ def listed(metrics: Any) -> list[Metric]:
 
 def known_metrics() -> dict[str, Metric]:
     """Return an example of each metric of mlpgrad, by its name in the logs."""
-    examples = [cls.example() for cls in _subclasses(Metric)]
+    examples = [cls.example() for cls in classes_below(Metric)]
     return {metric.name: metric for metric in examples}
 
 
@@ -211,12 +212,6 @@ def weighted_mean(total: Any, weight: Any) -> Any:
     if isinstance(weight, int):  # equal weights
         return total / weight
     return total / np.maximum(weight, np.finfo(float).tiny)
-
-
-def _subclasses(base: type[Metric]) -> list[type[Metric]]:
-    """Return every metric of mlpgrad below `base`."""
-    found = [c for sub in base.__subclasses__() for c in (sub, *_subclasses(sub))]
-    return [c for c in found if c.__module__.startswith("mlpgrad.") and c.__name__[0] != "_"]
 
 
 def sums_of(accumulator: Accumulator) -> dict[str, Any]:
