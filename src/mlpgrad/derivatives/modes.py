@@ -79,8 +79,7 @@ def refuse_mixing(network: Network, x: Array, what: str) -> None:
 
 def parts_of_users(network: Network) -> list[Any]:
     """Return the user-defined layers, loss and penalties."""
-    parts = [*plan_of(network).layers, network.loss, *network.penalties]
-    return list(filter(is_of_users, parts))
+    return list(filter(is_of_users, network._parts()))
 
 
 def _refuse(layer: str, reason: str, what: str) -> None:

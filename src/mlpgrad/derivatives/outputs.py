@@ -7,7 +7,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad.derivatives.modes import in_mode
 from mlpgrad.derivatives.samples import write_gradients
-from mlpgrad.layers.chain import run_backward, run_forward
+from mlpgrad.layers.chain import giving_input_delta, run_backward, run_forward
 from mlpgrad.network.network import Network
 
 ROWS_AT_ONCE = 1024  # rows of a batch, one for each output of a sample; bounds the memory
@@ -28,23 +28,17 @@ def jacobian_to_parameters(network: Network, x: Array, out_features: int) -> Arr
 
 def jacobian_to_inputs(network: Network, x: Array, out_features: int) -> Array:
     """Return d(output)/d(x) of predictions, `(..., B, O, I)`, for a checked `x`."""
-    first, samples = network.layers[0], x.shape[-2]
+    samples = x.shape[-2]
     out = np.empty((*network.lead, samples * out_features, x.shape[-1]), network.dtype)
-    first.wants_input_delta = True
-    first.forget_buffers()
-    try:
-        with in_mode(network, training=False):
-            for rows in _blocks(samples, out_features):
-                delta = _send_back(network, x[..., rows, :], out_features)
-                out[..., rows.start * out_features : rows.stop * out_features, :] = delta
-    finally:
-        first.wants_input_delta = False
-        first.forget_buffers()
+    with in_mode(network, training=False), giving_input_delta(network.layers):
+        for rows in _blocks(samples, out_features):
+            delta = _send_back(network, x[..., rows, :], out_features)
+            out[..., rows.start * out_features : rows.stop * out_features, :] = delta
     return out.reshape(*network.lead, samples, out_features, x.shape[-1])
 
 
 def _blocks(samples: int, out_features: int) -> list[slice]:
-    """Yield some samples at a time."""
+    """Return slices of some samples at a time."""
     size = max(ROWS_AT_ONCE // out_features, 1)
     return [slice(i, min(i + size, samples)) for i in range(0, samples, size)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from mlpgrad._core.arguments import is_integer
 from mlpgrad._core.arrays import Array
@@ -30,6 +31,19 @@ def run_backward(layers: Sequence[Layer], delta: Array) -> Array | None:
         layer._delta = passed
         passed = layer._direct_backward(passed)  # type: ignore[arg-type]  # None only from the first
     return passed
+
+
+@contextmanager
+def giving_input_delta(layers: Sequence[Layer]) -> Iterator[None]:
+    """Context manager in which the first layer, too, returns dL/dx, which no training needs."""
+    first = layers[0]
+    first.wants_input_delta = True
+    first.forget_buffers()
+    try:
+        yield
+    finally:
+        first.wants_input_delta = False
+        first.forget_buffers()
 
 
 def walk(layers: Sequence[Layer], prefix: str = "") -> Iterator[tuple[str, Layer]]:

@@ -14,7 +14,7 @@ from mlpgrad._core.described import suggesting
 from mlpgrad._core.frames import column_names
 from mlpgrad._core.options import assignments
 from mlpgrad.layers.base import Layer
-from mlpgrad.layers.chain import check_chain, run_backward, run_forward
+from mlpgrad.layers.chain import check_chain, giving_input_delta, run_backward, run_forward, walk
 from mlpgrad.losses.base import Loss
 from mlpgrad.network.acquainted import Acquainted
 from mlpgrad.network.copies import MOST_MEMBERS, Copied
@@ -156,6 +156,10 @@ class Network(Copied, Shown, Scaled, Acquainted):
         """Follow the assignment of an option of the loss or of a penalty."""
         self._use_objective()
 
+    def _parts(self) -> list[Any]:
+        """Return what the objective depends on besides numbers: all layers, loss, penalties."""
+        return [*(layer for _, layer in walk(self.layers)), self.loss, *self.penalties]
+
     def follow(self) -> None:
         """Follow other changes of a loss or penalty that is shared with another model."""
         if self._own.changed():
@@ -194,17 +198,10 @@ class Network(Copied, Shown, Scaled, Acquainted):
     @suggesting
     def input_gradient(self, x: Any, y: Any, *, sample_weight: Any = None) -> Array:
         """Return dL/dx, in the shape of `x` (with a leading ensemble axis if there is one)."""
-        first = self.layers[0]
-        with self._alone():
-            first.wants_input_delta = True
-            first.forget_buffers()
-            try:
-                self._step(*self._cast(x, y, sample_weight))
-                assert self._input_delta is not None
-                return self._input_delta.copy()
-            finally:
-                first.wants_input_delta = False
-                first.forget_buffers()
+        with self._alone(), giving_input_delta(self.layers):
+            self._step(*self._cast(x, y, sample_weight))
+            assert self._input_delta is not None
+            return self._input_delta.copy()
 
     @suggesting
     def objective(

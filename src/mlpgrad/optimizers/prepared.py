@@ -95,12 +95,11 @@ class Preparing(Rule):
 
     def prepare(self, params: Array, grads: Array) -> None:
         """Make the state at the first step, and views of all arrays in blocks; called by `step`."""
-        rates = np.shape(self._rate(self.steps))
-        check_arrays(type(self).__name__, params, grads, self.state, rates)
+        rate = self._rate(self.steps)
+        check_arrays(type(self).__name__, params, grads, self.state, np.shape(rate))
         states = self._arrays(params)
         clips = self.clip_norm is not None or self.clip_value is not None
         clipped = np.empty_like(grads) if clips else None
-        rate = self._rate(self.steps)
         values = self._direct_scalars(rate, self.steps + 1)
         self._scalars = [np.zeros(np.shape(value), params.dtype) for value in values]
         flats = [params, grads if clipped is None else clipped, *states]
@@ -113,9 +112,6 @@ class Preparing(Rule):
             scratch = [s[: p.size].reshape(p.shape) for s in shared]
             blocks.append([p, g, *scalars, *cut, *scratch])
         kept = np.zeros(np.shape(rate), params.dtype)
-        self._prepared = Prepared(grads, clipped, kept, blocks, *self._slots(params))
+        views = views_of(params, self._layout, self.decay_kinds, self.max_norm)
+        self._prepared = Prepared(grads, clipped, kept, blocks, *views)
         self._params, self._grads = params, grads
-
-    def _slots(self, params: Array) -> tuple[list[Array], list[Array]]:
-        """Return views of the parameters that decay, and of the weights that `max_norm` bounds."""
-        return views_of(params, self._layout, self.decay_kinds, self.max_norm)

@@ -151,11 +151,9 @@ class Monitor:
         """Keep the weights before an epoch with one step, since its training loss is theirs."""
         session, network = self.session, self.session.network
         batches = session.batches
-        watched = self.name is None or not self.name.startswith("val_")
-        if self.name is None and session.validation is not None:
-            watched = False
+        name = self.name or ("loss" if session.validation is None else "val_loss")
         one = isinstance(batches, Minibatches) and batches.count == 1
-        if watched and one and isinstance(session.method, Minibatch):
+        if one and isinstance(session.method, Minibatch) and not name.startswith("val_"):
             self.callback._before = [network.params.copy(), network.state.copy()]
 
     def measured(self, logs: dict[str, Any]) -> Measured:

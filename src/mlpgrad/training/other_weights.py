@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.changes import Watched
-from mlpgrad.layers.chain import walk
 from mlpgrad.network.network import Network
 from mlpgrad.training.recorded_step import repeatable
 
@@ -25,15 +24,11 @@ class OtherWeights:
     def with_params(self, params: Array) -> Network:
         """Return the copy with these parameters; the next call replaces them in the same object."""
         copied = self._copy
-        if copied is None or self._watched.changed(self._things()):
+        if copied is None or self._watched.changed(self.network._parts()):
             copied = self.network.copy()
-            self._watched = Watched(self._things())
-            self._copy = copied if repeatable(self.network, self.network.loss) else None
+            self._watched = Watched(self.network._parts())
+            self._copy = copied if repeatable(self.network) else None
         copied.params, copied.state = params, self.network.state
         for own, given in zip(copied.rngs, self.network.rngs, strict=True):
             own.bit_generator.state = given.bit_generator.state
         return copied
-
-    def _things(self) -> list[object]:
-        network = self.network
-        return [*(layer for _, layer in walk(network.layers)), network.loss, *network.penalties]

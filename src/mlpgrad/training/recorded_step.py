@@ -22,7 +22,6 @@ from typing import Any
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.changes import Watched
 from mlpgrad._core.options import assignments
-from mlpgrad.layers.chain import walk
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.optimizers.prepared import Prepared
@@ -112,9 +111,7 @@ class RecordedStep:
 
     def _things(self) -> list[Any]:
         """Return all objects on whose options the calls depend."""
-        network = self.network
-        layers = [layer for _, layer in walk(network.layers)]
-        return [*layers, network.loss, *network.penalties, self.optimizer, *network.rngs]
+        return [*self.network._parts(), self.optimizer, *self.network.rngs]
 
     def _forget(self) -> None:
         """Discard the recording, so that the step is recorded again."""
@@ -122,7 +119,7 @@ class RecordedStep:
         self.updates: list[Any] = []
         self._own: list[Any] = []
         self._update_of: Prepared | None = None
-        self._repeats = repeatable(self.network, self.network.loss)
+        self._repeats = repeatable(self.network)
         self._repeats_update = _repeatable(self.optimizer)
         self._noticed = False
         things = self._things()
@@ -169,9 +166,8 @@ class RecordedStep:
 
 
 def repeatable(network: Network, *others: object) -> bool:
-    """Return whether layers, penalties and other objects declare their calls repeatable."""
-    layers = [layer for _, layer in walk(network.layers)]
-    return all(map(_repeatable, (*layers, *network.penalties, *others)))
+    """Return whether layers, loss, penalties and other objects declare their calls repeatable."""
+    return all(map(_repeatable, (*network._parts(), *others)))
 
 
 def _repeatable(thing: object) -> bool:

@@ -31,7 +31,7 @@ def shares(model: Network, optimizer: Optimizer, batch_size: int) -> list[slice]
     work = model.params.size * batch_size
     count = min(threads(), networks, work // THREAD_WORK)
     widest = max((slot.stop - slot.start for slot in model.parameters), default=0)
-    if count < 2 or widest * batch_size > BLAS_WORK or not repeatable(model, model.loss, optimizer):
+    if count < 2 or widest * batch_size > BLAS_WORK or not repeatable(model, optimizer):
         return []
     return split(networks, count)
 

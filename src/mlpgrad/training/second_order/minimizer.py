@@ -11,7 +11,6 @@ from mlpgrad._core.arrays import part_of
 from mlpgrad._core.changes import Watched
 from mlpgrad._core.training_warning import warn
 from mlpgrad.derivatives.objective import Objective
-from mlpgrad.layers.chain import walk
 from mlpgrad.training.divergence import first_non_finite, raise_divergence
 from mlpgrad.training.second_order.iterations import EndedError, advance_all
 from mlpgrad.training.second_order.search import Search
@@ -89,7 +88,7 @@ class Minimizer(Method):
 
     def _iterate(self, session: Session) -> bool:
         """Iterate to the end; return whether to restart with another objective."""
-        watched = Watched(_things(session))
+        watched = Watched(session.network._parts())
         while True:
             active = [search for search in self._searches if search.result is None]
             try:
@@ -109,7 +108,7 @@ class Minimizer(Method):
             if not session.end_epoch(values, 1) or ended:
                 return False
             moved = not np.array_equal(session.network.params, given)
-            if moved or watched.changed(_things(session)):  # by a callback
+            if moved or watched.changed(session.network._parts()):  # by a callback
                 return True
 
     def _joined(self) -> tuple[Any, Any]:
@@ -135,9 +134,3 @@ class Minimizer(Method):
                     "found are kept. Either a gradient is wrong (mg.check_gradients shows it), "
                     "or the objective has kinks, or inputs and targets need scaling"
                 )
-
-
-def _things(session: Session) -> list[Any]:
-    """Return what the objective depends on besides the weights."""
-    network = session.network
-    return [*(layer for _, layer in walk(network.layers)), network.loss, *network.penalties]
