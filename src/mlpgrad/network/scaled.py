@@ -75,6 +75,17 @@ class Scaled(Storage):
             return outputs
         return self._target_scaling.prediction(outputs, self.loss)
 
+    @property
+    def first_scaling(self) -> TargetScaling | None:
+        """The scaling of the first member's targets, which is that of an averaged output."""
+        return None if self._target_scaling is None else self._target_scaling.of_first_member()
+
+    def in_first_unit(self, outputs: Array) -> Array:
+        """Return the outputs of all members in the scaled units of the first, to be averaged."""
+        if self._target_scaling is None:
+            return outputs
+        return self._target_scaling.as_first_member(outputs, self.loss)
+
     def target_in_own_unit(self, target: Array) -> Array:
         """Convert the result of `cast_target` to the units of the data."""
         return target if self._target_scaling is None else self._target_scaling.target(target)

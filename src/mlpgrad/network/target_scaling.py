@@ -78,9 +78,9 @@ class TargetScaling:
         """Return the network's outputs in the units of the data, as the loss interprets them."""
         return loss.rescaled(outputs, *self.mean_and_deviation())
 
-    def converted(self, outputs: Array, loss: Loss, other: TargetScaling) -> Array:
-        """Return the network's outputs as if it were trained in other units."""
-        mean, deviation = other.mean_and_deviation()
+    def as_first_member(self, outputs: Array, loss: Loss) -> Array:
+        """Return the outputs of all members in the scaled units of the first."""
+        mean, deviation = self.of_first_member().mean_and_deviation()
         return loss.rescaled(self.prediction(outputs, loss), -mean / deviation, 1 / deviation)
 
     def of_first_member(self) -> TargetScaling:

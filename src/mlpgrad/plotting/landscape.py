@@ -10,6 +10,7 @@ import numpy as np
 from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
+from mlpgrad.network.prediction import ROWS_AT_ONCE
 from mlpgrad.plotting import inputs, style
 from mlpgrad.training.evaluate import evaluate
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 LARGEST_SPAN = 1_000_000
 AT_ONCE = 1 << 22
 """The largest total size of networks that are evaluated together: 16 MB in float32."""
-ROWS_AT_ONCE = 1024  # as in `evaluate`
 
 
 @suggesting

@@ -10,6 +10,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad.metrics import Accuracy, Metric
 from mlpgrad.metrics.base import start_all, weighted_mean
+from mlpgrad.network.prediction import ROWS_AT_ONCE
 from mlpgrad.training.baseline import usual_metrics
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 OF_TARGETS = {"baseline_accuracy"}
 """Metrics that depend on the targets alone: they are the same for members and the ensemble."""
-ROWS_AT_ONCE = 1024  # bounds the memory, not the result
 
 
 @np.errstate(all="ignore")  # what overflows is inf or NaN in the result
@@ -41,28 +41,21 @@ def evaluate(
     units of the data.
     """
     model.check_fitted()
-    loss, scaling = model.loss, model.scaling_of_targets
+    loss = model.loss
     if metrics is None:
         metrics = usual_metrics(model, target) if together else default_metrics(loss)
-    each, shared = Figures(loss, metrics), None
+    each, shared = Figures(loss, metrics, model.scaling_of_targets), None
     one_x = len(x.shape) == 2 or model.encoder is not None  # members encode the one table
     in_common = one_x and all(array is None or array.ndim == 2 for array in (target, weights))
     if together and model.lead and in_common:
-        shared = Figures(loss, metrics)
+        shared = Figures(loss, metrics, model.first_scaling)
     for start in range(0, x.shape[-2], ROWS_AT_ONCE):
         rows = np.s_[..., start : start + ROWS_AT_ONCE, :]
-        prediction = model._predict(x[rows])
-        given = target[rows]
-        part = model.cast_target(given)
+        outputs = model._predict(x[rows])
         w = None if weights is None else weights[rows].astype(np.float64)
-        each.add(prediction, part, w, in_own_unit(scaling, loss, prediction, given))
+        each.add(outputs, target[rows], w)
         if shared is not None:
-            first = None if scaling is None else scaling.of_first_member()
-            if scaling is not None and first is not None:
-                prediction = scaling.converted(prediction, loss, first)
-                part = loss._direct_cast(first.scaled(given), prediction.dtype)
-            prediction = loss.averaged(prediction)
-            shared.add(prediction, part, w, in_own_unit(first, loss, prediction, given))
+            shared.add(loss.averaged(model.in_first_unit(outputs)), target[rows], w)
     means = each.result()
     means["loss"] = means["loss"] + model.penalty()
     if shared is not None:
@@ -76,46 +69,38 @@ def default_metrics(loss: Loss) -> list[Metric]:
     return [Accuracy()] if loss.classifies else []
 
 
-def in_own_unit(
-    scaling: TargetScaling | None, loss: Loss, prediction: Array, target: Array
-) -> tuple[Array, Array] | None:
-    """Convert scaled outputs and targets to the units of the data, for metrics."""
-    return None if scaling is None else (scaling.prediction(prediction, loss), target)
-
-
 class Figures:
-    """The mean loss and the metrics of predictions that are given in parts.
+    """The mean loss and the metrics of outputs that are given in parts.
 
     Parameters
     ----------
     loss : Loss
     metrics : sequence of Metric
+    scaling : TargetScaling or None
+        The scaling of the targets that the outputs are for. The loss is computed in scaled units,
+        metrics are in the units of the data.
     """
 
-    def __init__(self, loss: Loss, metrics: Sequence[Metric]) -> None:
+    def __init__(
+        self, loss: Loss, metrics: Sequence[Metric], scaling: TargetScaling | None
+    ) -> None:
         self.loss, self.accumulators = loss.reader(), start_all(metrics)
+        self.scaling = scaling
         self.total: Any = 0.0
         self.weight: Any = 0.0
 
-    def add(
-        self,
-        prediction: Array,
-        target: Array,
-        weights: Array | None,
-        in_own_unit: tuple[Array, Array] | None = None,
-    ) -> None:
-        """Add some rows; weights are `(..., B, 1)` in float64.
-
-        Metrics are computed in the units of the data, if these differ from the scaled units.
-        """
+    def add(self, outputs: Array, target: Array, weights: Array | None) -> None:
+        """Add some rows with their checked targets; weights are `(..., B, 1)` in float64."""
+        loss, scaling, dtype = self.loss, self.scaling, outputs.dtype
+        cast = loss._direct_cast(target if scaling is None else scaling.scaled(target), dtype)
         w = np.ones((target.shape[-2], 1)) if weights is None else weights
         share = w.sum(axis=(-2, -1))
-        value = self.loss._direct_forward(prediction, target, w.astype(prediction.dtype))
+        value = loss._direct_forward(outputs, cast, w.astype(dtype))
         self.total = self.total + value * share
         self.weight = self.weight + share
-        prediction, target = in_own_unit or (prediction, target)
+        pair = (outputs, cast) if scaling is None else (scaling.prediction(outputs, loss), target)
         for accumulator in self.accumulators.values():
-            accumulator.add(prediction, target, weights, self.loss)
+            accumulator.add(*pair, weights, loss)
 
     def result(self) -> dict[str, Any]:
         """Return the loss (without penalties) and each metric by its name."""

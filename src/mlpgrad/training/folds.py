@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core import arguments
-from mlpgrad._core.arrays import Array
+from mlpgrad._core.arrays import Array, part_of
 from mlpgrad.metrics import Metric
 from mlpgrad.network.network import Network
+from mlpgrad.network.prediction import ROWS_AT_ONCE
 from mlpgrad.training.baseline import usual_metrics
 from mlpgrad.training.batches import Batch, Minibatches
-from mlpgrad.training.evaluate import Figures, as_number, in_own_unit
+from mlpgrad.training.evaluate import Figures, as_number
 from mlpgrad.training.record import Record
-
-ROWS_AT_ONCE = 1024  # bounds the memory, not the result
 
 
 def fold_of_rows(network: Network, folds: Any, target: Array) -> Array:
@@ -269,17 +268,14 @@ def out_of_fold(
     network: Network, batches: FoldBatches, metrics: Sequence[Metric] | None
 ) -> tuple[Array, dict[str, Any]]:
     """Return the out-of-fold prediction of each row, `(n, O)`, and its scores."""
-    scaling, loss = network.scaling_of_targets, network.loss
-    first = None if scaling is None else scaling.of_first_member()
+    loss, first = network.loss, network.first_scaling
     x, _, _ = batches.held_out()
     rows, there = batches._rows_left_out()
     folds = batches.split.count
     found: Any = None
     for start in range(0, x.shape[-2], ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
-        outputs = network._predict(x[..., part, :])
-        if scaling is not None and first is not None:
-            outputs = scaling.converted(outputs, loss, first)
+        outputs = network.in_first_unit(network._predict(x[..., part, :]))
         if found is None:
             found = np.empty((len(batches.folds), outputs.shape[-1]), outputs.dtype)
         for fold in range(folds):
@@ -293,16 +289,11 @@ def _figures(
     network: Network, batches: FoldBatches, outputs: Array, metrics: Sequence[Metric] | None
 ) -> dict[str, Any]:
     """Return the loss and the metrics of the outputs for all rows."""
-    scaling, loss = network.scaling_of_targets, network.loss
-    first = None if scaling is None else scaling.of_first_member()
-    target, weights = batches.arrays[1], batches.sample_weight
-    if target.ndim == 3:
-        target = target[0]
+    target, weights = part_of(0, batches.arrays[1]), batches.sample_weight
     if weights is not None:
         weights = weights.astype(np.float64)
         weights = weights if weights.ndim == 2 else weights.mean(axis=0)
-    figures = Figures(loss, usual_metrics(network, target) if metrics is None else metrics)
-    scaled = target if first is None else first.scaled(target)
-    part = loss.cast(scaled, outputs.dtype)
-    figures.add(outputs, part, weights, in_own_unit(first, loss, outputs, target))
+    metrics = usual_metrics(network, target) if metrics is None else metrics
+    figures = Figures(network.loss, metrics, network.first_scaling)
+    figures.add(outputs, target, weights)
     return {name: as_number(value) for name, value in figures.result().items()}

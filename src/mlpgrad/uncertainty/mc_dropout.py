@@ -13,8 +13,8 @@ from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import run_forward, walk
 from mlpgrad.layers.dropout import Dropout
 from mlpgrad.network.network import Network
+from mlpgrad.network.prediction import ROWS_AT_ONCE
 
-ROWS_AT_ONCE = 1024  # bounds the memory, not the result
 STREAM = "mc-dropout"
 
 
