@@ -262,7 +262,7 @@ def test_a_notebook_shows_one_figure_that_is_updated_in_place():
 def test_the_figure_has_losses_and_metrics(monkeypatch, every_epoch, size):
     pytest.importorskip("IPython", reason="notebooks need the extra `test`")
     drawn, plotted = [], []
-    monkeypatch.setattr("mlpgrad.plotting.live._in_notebook", lambda: True)
+    monkeypatch.setattr("mlpgrad.plotting.live.in_notebook", lambda: True)
     monkeypatch.setattr("IPython.display.display", lambda image, **options: Handle(drawn, image))
     plot = live.learning_curves
 

@@ -14,6 +14,13 @@ def is_terminal() -> bool:
         return False
 
 
+def in_notebook() -> bool:
+    """Return whether this code runs in a notebook's kernel, without importing anything."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
 def write(text: str) -> bool:
     """Write to stderr; return False if that fails, since training must not fail because of it."""
     stream: Any = sys.stderr

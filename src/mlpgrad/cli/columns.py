@@ -16,11 +16,11 @@ from mlpgrad._core.advice import nearest
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.text import TextTable
 from mlpgrad.datasets.amounts import Amounts, amounts_in, unit_of
+from mlpgrad.datasets.table import PLAINLY
 from mlpgrad.tables.columns import Column, as_categories, as_numbers
 from mlpgrad.tables.frames import RawColumn
 from mlpgrad.tables.kinds import recognised
 
-PLAINLY = "write numbers with the digits 0 to 9, without underscores"
 MOST_LINES = 20  # lines for columns of one kind in a row
 THOUSANDS = "thousands separated by"
 NUMBERS, CATEGORIES, LEFT_OUT = "numbers", "categories", "left out"

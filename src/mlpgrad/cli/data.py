@@ -14,6 +14,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.cli.columns import Decided, decide, listing, read
 from mlpgrad.cli.doubts import copies, doubts
 from mlpgrad.cli.errors import CommandError
+from mlpgrad.cli.layout import numbered
 from mlpgrad.cli.target import SEVERAL, Target, numbers_target, read_target
 from mlpgrad.cli.text import TextTable, check_file, read_text
 from mlpgrad.datasets.files import is_idx, load_idx
@@ -214,9 +215,9 @@ def without_gaps(table: TextTable, name: str) -> tuple[TextTable, list[str]]:
     kept = [row for row in range(len(texts)) if row not in gone]
     columns = {key: [values[row] for row in kept] for key, values in table.columns.items()}
     lines = [table.lines[row] for row in kept]
-    where = ", ".join(str(table.lines[row]) for row in gaps[:5]) + (", ..." * (len(gaps) > 5))
+    where = numbered([table.lines[row] for row in gaps])
     rows = "1 row" if len(gaps) == 1 else f"{len(gaps):,} rows"
-    note = f"left out, since the target is missing: {rows}, line{'s' * (len(gaps) > 1)} {where}"
+    note = f"left out, since the target is missing: {rows}, {where}"
     if not kept:
         raise ValueError(f"{table.path} has no target in any row of column {name!r}")
     return table._replace(columns=columns, lines=lines), [note]

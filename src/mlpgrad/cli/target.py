@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.cli.columns import PLAINLY, amounts_of
+from mlpgrad.cli.columns import amounts_of
 from mlpgrad.cli.text import TextTable
 from mlpgrad.datasets.amounts import MOST_NAMES, Amounts, hidden_amounts, how_to_unify
+from mlpgrad.datasets.table import PLAINLY
 from mlpgrad.tables.kinds import DATE, LEADING_ZERO, TOO_LONG, integers_differ
 
 MOST_CLASSES = 20  # more distinct integers than this are a quantity

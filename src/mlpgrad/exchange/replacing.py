@@ -111,9 +111,8 @@ def _draft(folder: Path, prefix: str, mode: int) -> tuple[Path, BinaryIO]:
 def _remove_abandoned(folder: Path, prefix: str) -> None:
     """Remove drafts that no process is writing."""
     for draft in folder.glob(f"{prefix}{'[0-9a-f]' * 16}.tmp"):
-        with contextlib.suppress(
-            OSError
-        ):  # it is in use, belongs to another user, or no longer exists
+        # an error: it is in use, belongs to another user, or no longer exists
+        with contextlib.suppress(OSError):
             if fcntl is None:  # no locks, but an open file cannot be removed
                 if time.time() - draft.stat().st_mtime > ABANDONED:
                     draft.unlink()
@@ -132,7 +131,6 @@ def _keep_permissions(file: BinaryIO, older: os.stat_result) -> None:
             os.fchown(file.fileno(), owner, group)
     mode = stat.S_IMODE(older.st_mode)
     if os.fstat(file.fileno()).st_gid != older.st_gid:
-        mode = (
-            mode & ~0o070 | (mode & 0o007) << 3
-        )  # another group gets the permissions of all users
+        # another group gets the permissions of all users
+        mode = mode & ~0o070 | (mode & 0o007) << 3
     os.fchmod(file.fileno(), mode)

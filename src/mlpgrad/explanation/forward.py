@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
@@ -162,9 +161,9 @@ def expected(trace: Trace) -> Quantity:
 
 def _loss_in_numbers(trace: Trace) -> Callable[[At], str]:
     """The loss with its numbers: the mean over the samples, or the terms of a single sample."""
-    show, loss = trace.show, trace.model.loss
+    show, loss = trace.show, trace.model.loss.reader()
     z, t, batch = trace.outputs[-1], trace.target, len(trace.x)
-    losses = [_value(loss, z[b : b + 1], t[b : b + 1]) for b in range(batch)]
+    losses = [loss.forward(z[b : b + 1], t[b : b + 1]) for b in range(batch)]
 
     def substitute(_: At) -> str:
         if batch > 1:
@@ -174,7 +173,3 @@ def _loss_in_numbers(trace: Trace) -> Callable[[At], str]:
         return f"{text} + {show.factor(trace.penalty)}" if trace.model.penalties else text
 
     return substitute
-
-
-def _value(loss: Any, prediction: Array, target: Array) -> Any:
-    return loss.reader().forward(prediction, target)

@@ -137,9 +137,7 @@ class Layer(Described):
     _direct_backward: Callable[[Array], Array | None]
     _shape: Shape | None = None  # shape of the input of the current buffers
     _inputs: Array | None = None
-    _sample_weights: Array | None = (
-        None  # weights of the samples, `(..., B, 1)`; None: all are equal
-    )
+    _sample_weights: Array | None = None  # `(..., B, 1)`; None: all are equal
     _outputs: Array | None = None
     _delta: Array | None = None
 

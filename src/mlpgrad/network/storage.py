@@ -168,9 +168,8 @@ class Storage(Described):
     @property
     def in_features(self) -> int | None:
         """Width of the input, or None if any width is accepted."""
-        for (
-            layer
-        ) in self.layers:  # called by every `predict`; a generator would take twice the time
+        # called by every `predict`; a generator would take twice the time
+        for layer in self.layers:
             if layer.in_features is not None:
                 return layer.in_features
         return None

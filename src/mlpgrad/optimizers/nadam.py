@@ -37,6 +37,7 @@ class NAdam(Adam):
     """
 
     repeatable = True
+    scratch = 2
     _direct_mu: Callable[[int], float]
     _direct_mu_product: Callable[[int], float]
 
@@ -77,8 +78,6 @@ class NAdam(Adam):
         of_gradient = rate * root * (1 - self._direct_mu(t)) / (1 - product)
         of_sum = rate * root * ahead * (1 - self.beta1) / (1 - product * ahead)
         return of_gradient, of_sum, self.epsilon * root
-
-    scratch = 2
 
     def update(  # type: ignore[override]  # two rates
         self,

@@ -107,9 +107,8 @@ def shades(probabilities: Array) -> Array:
 
 def _draw_boundary(ax: Any, across: Array, up: Array, probabilities: Array, **options: Any) -> None:
     """Draw where the most probable class changes: P(k) - max of the others is 0, for each k > 0."""
-    for k in range(
-        1, probabilities.shape[-1]
-    ):  # a boundary of class 0 is also that of another class
+    # from 1, since a boundary of class 0 is also that of another class
+    for k in range(1, probabilities.shape[-1]):
         others = np.delete(probabilities, k, axis=-1).max(axis=-1)
         margin = probabilities[..., k] - others
         if margin.min() < 0 < margin.max():

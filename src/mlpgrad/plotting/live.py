@@ -6,17 +6,17 @@ import io
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.extras import require
-from mlpgrad._core.terminal import is_terminal, write
+from mlpgrad._core.terminal import in_notebook, is_terminal, write
 from mlpgrad.plotting.curves import learning_curves
 from mlpgrad.training.callbacks import Callback
-from mlpgrad.training.progress import _in_notebook
+from mlpgrad.training.record import Record
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", ".:-=+*%#"
 WIDEST = 30
@@ -63,7 +63,7 @@ class LivePlot(Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._view: _Figure | _Line | None = None
         self._next, self._drawn = 0.0, 0  # the time of the next drawing, the epochs drawn
-        if _in_notebook():
+        if in_notebook():
             self._view = _Figure(self.epochs)
         elif is_terminal():
             self._view = _Line(self.epochs)
@@ -74,7 +74,7 @@ class LivePlot(Callback):
             self._draw(self._view)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        epochs = recorded_epochs(self.history)
+        epochs = self.history.epochs
         if self._view is None or not epochs:
             return
         if self._drawn < epochs:
@@ -87,7 +87,7 @@ class LivePlot(Callback):
         ended = time.perf_counter()
         # the first drawing also loads fonts, so its time is not typical
         cost = ended - started if self._drawn else 0.0
-        self._drawn = recorded_epochs(self.history)
+        self._drawn = self.history.epochs
         self._next = ended + max(self.interval, cost * (1 / SHARE - 1))
 
 
@@ -100,13 +100,13 @@ class _Figure:
         self._notebook = require("IPython.display", "plot")
         self._handle: Any = None
 
-    def draw(self, record: Mapping[str, list[Any]]) -> None:
+    def draw(self, record: Record) -> None:
         measured = [name for name in record if name not in ("loss", "val_loss", "learning_rate")]
         panels = 2 if measured else 1
         figure = self._figure(figsize=(6 * panels, 4), layout="constrained")
         axes = figure.subplots(1, panels, squeeze=False)[0]
         learning_curves(record, ax=axes[0])
-        axes[0].set_title(f"Training: epoch {recorded_epochs(record)} of {self._epochs}")
+        axes[0].set_title(f"Training: epoch {record.epochs} of {self._epochs}")
         if measured:
             learning_curves(record, names=measured, ax=axes[1]).set_title("")
         file = io.BytesIO()
@@ -128,19 +128,14 @@ class _Line:
         self._epochs, self._started = epochs, time.perf_counter()
         self._bars = BARS if _can_write(BARS) else ASCII_BARS
 
-    def draw(self, record: Mapping[str, list[Any]]) -> None:
+    def draw(self, record: Record) -> None:
         columns = shutil.get_terminal_size().columns - 1
-        left = (time.perf_counter() - self._started) * (self._epochs / recorded_epochs(record) - 1)
+        left = (time.perf_counter() - self._started) * (self._epochs / record.epochs - 1)
         line = progress_line(record, self._epochs, left, columns, self._bars)
         write(f"\r{line:<{columns}}")
 
     def close(self) -> None:
         write("\n")
-
-
-def recorded_epochs(record: Mapping[str, list[Any]]) -> int:
-    """The number of epochs recorded."""
-    return max(map(len, record.values()), default=0)
 
 
 def _can_write(text: str) -> bool:
@@ -152,7 +147,7 @@ def _can_write(text: str) -> bool:
 
 
 def progress_line(
-    record: Mapping[str, list[Any]],
+    record: Record,
     epochs: int,
     seconds_left: float,
     columns: int,
@@ -160,7 +155,7 @@ def progress_line(
 ) -> str:
     """The epoch, a bar for each loss, the latest values and the time left, in at most `columns`."""
     last = {n: f"{np.mean(v[-1]):.4g}" for n, v in record.items() if n != "learning_rate"}
-    begin = f"epoch {recorded_epochs(record)}/{epochs}"
+    begin = f"epoch {record.epochs}/{epochs}"
     end = "  ".join(f"{name} {value}" for name, value in last.items())
     end += f"  {seconds_left:.0f} s left"
     width = min(epochs, WIDEST, columns - len(begin) - len(end) - 4)

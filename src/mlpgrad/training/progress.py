@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core import arguments
-from mlpgrad._core.terminal import is_terminal, write
+from mlpgrad._core.terminal import in_notebook, is_terminal, write
 from mlpgrad.training.baseline import baselines
 from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.record import as_text
@@ -45,7 +45,7 @@ class ProgressBar(Callback):
         self._view: Any = None
         if self.history.live or sys.stderr is None:
             return
-        if _in_notebook() or is_terminal():
+        if in_notebook() or is_terminal():
             self._view = _bar(self.epochs) or _Line(self.epochs)
         else:
             self._view = _Log(self.epochs)
@@ -136,7 +136,7 @@ def _bar(epochs: int) -> _Bar | None:
     from importlib.util import find_spec
 
     try:
-        if _in_notebook() and find_spec("ipywidgets") is None:
+        if in_notebook() and find_spec("ipywidgets") is None:
             from tqdm.std import tqdm  # the notebook version would warn
         else:
             from tqdm.auto import tqdm
@@ -145,13 +145,6 @@ def _bar(epochs: int) -> _Bar | None:
     with suppress(*CLOSED):
         return _Bar(tqdm(total=epochs, unit="epoch", mininterval=SHORTEST, leave=True))
     return None
-
-
-def _in_notebook() -> bool:
-    """Return whether this code runs in a notebook's kernel, without importing anything."""
-    ipython = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
-    return type(shell).__name__ == "ZMQInteractiveShell"
 
 
 def progress_bars(verbose: Any) -> list[Callback]:
