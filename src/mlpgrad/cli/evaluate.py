@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mlpgrad.cli.errors import CommandError
-from mlpgrad.cli.models import load_model, predicted
+from mlpgrad.cli.models import load_trained, predicted
 from mlpgrad.cli.results import compared
 from mlpgrad.cli.rows import read_rows, targets
 from mlpgrad.cli.uncertainty import covered
@@ -13,12 +12,8 @@ from mlpgrad.cli.uncertainty import covered
 
 def evaluate_rows(options: argparse.Namespace) -> int:
     """Run `mlpgrad evaluate`: print the score on the rows of a file, and that of the baseline."""
-    model, about = load_model(options.model)
-    if about is None:
-        raise CommandError(
-            f"{options.model} was not written by `mlpgrad train`, so its target is not known; in "
-            f'Python: mg.load("{options.model}").evaluate(x, y)'
-        )
+    code = f'mg.load("{options.model}").evaluate(x, y)'
+    model, about = load_trained(options.model, code)
     rows = read_rows(model, about, options, with_target=True)
     y = targets(rows, model, about, options)
     result = compared(

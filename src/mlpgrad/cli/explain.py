@@ -14,7 +14,7 @@ import numpy as np
 from mlpgrad.cli.data import load_data, take
 from mlpgrad.cli.encoding import encoder_of
 from mlpgrad.cli.errors import CommandError
-from mlpgrad.cli.models import load_model
+from mlpgrad.cli.models import load_trained
 from mlpgrad.cli.rows import read_rows, targets
 from mlpgrad.cli.text import check_directory
 from mlpgrad.datasets.splitting import standardize
@@ -41,12 +41,8 @@ def _of_model(options: argparse.Namespace) -> Explanation:
     """Explain a trained network on a row of a file."""
     import mlpgrad as mg
 
-    model, about = load_model(Path(options.data))
-    if about is None:
-        raise CommandError(
-            f"{options.data} was not written by `mlpgrad train`, so its target is not known; in "
-            f'Python: mg.explain(mg.load("{options.data}"), x, y)'
-        )
+    code = f'mg.explain(mg.load("{options.data}"), x, y)'
+    model, about = load_trained(Path(options.data), code)
     rows = read_rows(model, about, options, with_target=True)
     y = targets(rows, model, about, options)
     row = _row(options.sample or 0, len(y))

@@ -97,3 +97,14 @@ def load_model(path: Path) -> tuple[Sequential, About | None]:
         kept = json.loads(archive.read(MEMBER))
     columns = {name: Decided(*column) for name, column in kept["columns"].items()}
     return model, About(**kept | {"columns": columns})
+
+
+def load_trained(path: Path, in_python: str) -> tuple[Sequential, About]:
+    """Read a model that `mlpgrad train` has written; raise CommandError for any other."""
+    model, about = load_model(path)
+    if about is None:
+        raise CommandError(
+            f"{path} was not written by `mlpgrad train`, so its target is not known; in Python: "
+            f"{in_python}"
+        )
+    return model, about

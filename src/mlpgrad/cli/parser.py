@@ -12,7 +12,6 @@ from mlpgrad._core.advice import nearest
 from mlpgrad.cli.data import TOY_DATA
 from mlpgrad.cli.evaluate import evaluate_rows
 from mlpgrad.cli.explain import explain_step
-from mlpgrad.cli.files import add_file_options
 from mlpgrad.cli.info import tell_about
 from mlpgrad.cli.networks import known
 from mlpgrad.cli.options import advice
@@ -20,6 +19,7 @@ from mlpgrad.cli.predict import predict_rows
 from mlpgrad.cli.target import RULE
 from mlpgrad.cli.train import train_network
 from mlpgrad.cli.values import folder, positive, probability, share, whole, widths
+from mlpgrad.datasets.fields import MISSING
 
 GUIDE = """\
 examples:
@@ -119,7 +119,7 @@ def _add_train(commands: Any) -> None:
     )
     option = train.add_argument
     option("data", metavar="DATASET-or-FILE", help=f"{', '.join(TOY_DATA)}, or a file")
-    add_file_options(train, training=True)
+    _add_file_options(train, training=True)
     option("--hidden", type=widths, default="128", help="widths of hidden layers (default: 128)")
     names = ", ".join(sorted(known(mg.Activation)))
     option("--activation", default="relu", help=f"of the hidden layers: {names} (default: relu)")
@@ -156,7 +156,7 @@ def _add_predict(commands: Any) -> None:
     option("--std", action="store_true", help="for a quantity: also its standard deviation")
     within = "for a quantity: also the bounds that hold it with this probability, such as 0.95"
     option("--interval", type=probability, metavar="PROBABILITY", help=within)
-    add_file_options(predict)
+    _add_file_options(predict)
     predict.set_defaults(run=predict_rows)
 
 
@@ -169,7 +169,7 @@ def _add_evaluate(commands: Any) -> None:
         "or the root mean squared error, and that of a constant baseline.",
     )
     _add_model_and_file(evaluate)
-    add_file_options(evaluate)
+    _add_file_options(evaluate)
     evaluate.set_defaults(run=evaluate_rows)
 
 
@@ -203,7 +203,7 @@ def _add_explain(commands: Any) -> None:
     data = f"{', '.join(TOY_DATA)}, or a file: the lecture's network on it (default: xor); or MODEL"
     option("data", metavar="DATASET-or-FILE", nargs="?", default="xor", help=data)
     option("file", metavar="FILE", nargs="?", help="after a MODEL: the file with the sample")
-    add_file_options(explain, training=True)
+    _add_file_options(explain, training=True)
     option(
         "--hidden",
         type=widths,
@@ -219,3 +219,27 @@ def _add_explain(commands: Any) -> None:
     option("--text", action="store_true", help="print it as text instead")
     option("--no-open", action="store_true", help="write the page, but do not open it")
     explain.set_defaults(run=explain_step)
+
+
+def _add_file_options(parser: argparse.ArgumentParser, training: bool = False) -> None:
+    """Add the options for files; for training also those for columns."""
+    option = parser.add_argument_group("options for files").add_argument
+    if training:
+        option("--target", help="column of a table to predict (default: the last)")
+        tasks = ["auto", "classification", "regression"]
+        option("--task", choices=tasks, default="auto", help="what the target is (default: auto)")
+        option("--without", metavar="COLUMNS", help="columns to leave out, separated by commas")
+        option("--categories", metavar="COLUMNS", help="columns whose values are names")
+        option(
+            "--numbers", metavar="COLUMNS", help="columns of numbers, even if they look like an id"
+        )
+    option("--delimiter", help="delimiter of the columns, such as ';' or tab (default: as found)")
+    signs, found = [".", ","], "as found" + ("" if training else ", or that of the training")
+    option("--decimal", choices=signs, metavar="SIGN", help=f"'.' or ',' (default: {found})")
+    head = "whether the first line names the columns, otherwise 0, 1 ... (default: as found)"
+    option("--header", action=argparse.BooleanOptionalAction, help=head)
+    option("--encoding", help="encoding of the text (default: UTF-8, or as found)")
+    default = repr(",".join(MISSING)) if training else "those of the training"
+    texts = "texts for missing values, separated by commas, or quoted; '' means only empty fields"
+    option("--missing", help=f"{texts} (default: {default})")
+    option("--labels", type=Path, help="file of labels for an IDX file of images")

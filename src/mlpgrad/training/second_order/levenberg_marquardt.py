@@ -11,10 +11,10 @@ from mlpgrad._core import checks
 from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array
 from mlpgrad.training.divergence import DivergenceError
+from mlpgrad.training.second_order.checks import check_served, warn_of_end
 from mlpgrad.training.second_order.evidence import Groups, first_estimate, groups_of
-from mlpgrad.training.second_order.found import uncertainty_of
 from mlpgrad.training.second_order.part import Damping, Part, noises_of
-from mlpgrad.training.second_order.serving import check_served, warn_of_end
+from mlpgrad.training.second_order.posterior import uncertainty_of
 from mlpgrad.training.second_order.state import State
 from mlpgrad.training.second_order.teams import Teams
 from mlpgrad.training.session import Method, Session

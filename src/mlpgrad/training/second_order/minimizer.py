@@ -12,9 +12,9 @@ from mlpgrad._core.changes import Watched
 from mlpgrad._core.training_warning import warn
 from mlpgrad.derivatives.objective import Objective
 from mlpgrad.training.divergence import first_non_finite, raise_divergence
+from mlpgrad.training.second_order.checks import check_smooth
 from mlpgrad.training.second_order.iterations import EndedError, advance_all
 from mlpgrad.training.second_order.search import Search
-from mlpgrad.training.second_order.smooth import check_smooth
 from mlpgrad.training.session import Method, Session
 
 

@@ -1,15 +1,15 @@
-"""Checks of Levenberg-Marquardt: errors for what it cannot train, and warnings."""
+"""Checks of second-order methods: errors for what they cannot train, and warnings."""
 
 from __future__ import annotations
 
 from mlpgrad._core.training_warning import warn
+from mlpgrad.layers.chain import walk
 from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
 from mlpgrad.network.storage import check_memory
 from mlpgrad.penalties import Penalty
 from mlpgrad.training.batches import Batch
 from mlpgrad.training.second_order.part import noises_of
-from mlpgrad.training.second_order.smooth import check_smooth
 from mlpgrad.training.second_order.state import State
 from mlpgrad.training.session import Session
 from mlpgrad.training.threads import threads
@@ -18,8 +18,39 @@ NAME = "LevenbergMarquardt"
 INSTEAD = "train with a first-order optimizer such as mg.Adam(1e-3)"
 
 
+def check_smooth(session: Session) -> None:
+    """Raise ValueError if the objective is not a single smooth function of the parameters."""
+    network, name = session.network, type(session.method).__name__
+    for penalty in network.penalties:
+        if penalty.kink_signature(network.params) is not None:
+            raise ValueError(
+                f"{name} expects a smooth objective, got {penalty!r}, which has a kink at 0, "
+                "where it drives the weights; use L2, or an optimizer such as Adam(1e-3)"
+            )
+    for position, layer in walk(network.layers):
+        reason = ""
+        if layer.is_random:
+            reason = "it makes every value of the objective random"
+        elif layer.mixes_samples:
+            reason = (
+                "its output depends on which rows are computed together, and its running "
+                "statistics are not updated"
+            )
+        if reason:
+            raise ValueError(
+                f"{name} expects an objective that depends on the parameters alone, got layer "
+                f"{position} {layer!r}: {reason}; leave the layer out (use L2 to regularize, "
+                "LayerNorm to normalize), or use an optimizer such as Adam(1e-3)"
+            )
+    if session.communicator is not None:
+        raise ValueError(
+            f"{name} trains on the rows of one process; leave communicator out, or use an "
+            f"optimizer such as Adam(1e-3)"
+        )
+
+
 def check_served(session: Session, data: Batch, estimates: bool) -> None:
-    """Raise an error if the method cannot train this network; warn if it will overfit.
+    """Raise an error if `LevenbergMarquardt` cannot train a network; warn if it will overfit.
 
     Parameters
     ----------
