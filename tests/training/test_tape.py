@@ -107,22 +107,6 @@ def test_clipping_decay_and_bounds_are_on_the_record(cls, size):
     assert len(decays) == 2  # the weights of two layers
 
 
-def test_the_scalars_of_many_steps_are_those_of_each():
-    for optimizer in (mg.Adam(mg.CosineDecay(0.1, 50)), mg.NAdam(0.01), mg.RAdam(), mg.SGD(0.1)):
-        params, grads, seen = np.ones(3), np.ones(3), []
-        scalars = optimizer.scalars
-
-        def watched(rate, t, scalars=scalars, seen=seen):
-            seen.append(scalars(rate, t))
-            return seen[-1]
-
-        at_once = optimizer.scalars_of(range(1, 21))
-        optimizer.scalars = watched
-        for _ in range(20):
-            optimizer.step(params, grads)
-        assert at_once == seen[-20:]
-
-
 def test_live_weights_are_never_touched_by_the_trial(monkeypatch):
     network, optimizer = model(), mg.Adam()
     flats = network.params, network.grads, network.state

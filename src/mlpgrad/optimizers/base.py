@@ -170,16 +170,6 @@ class Optimizer(Preparing, Stateful):
         for weights in arrays.bounded:
             vectors.bound_columns(weights, self.max_norm)
 
-    def scalars_of(self, steps: Sequence[int]) -> list[tuple[Any, ...]]:
-        """Return the scalars of several steps at once, as `scalars` returns them.
-
-        Parameters
-        ----------
-        steps : sequence of int
-            t = 1, 2, ... of each step.
-        """
-        return [self._direct_scalars(self._rate(t - 1), t) for t in steps]
-
     def attach(self, model: Network) -> None:
         """Read from a model which parameters are weights; called by `fit`.
 
