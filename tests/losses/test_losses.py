@@ -14,7 +14,6 @@ from tests.kinds import LOSSES, compare_with_golden, every, loss_case
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/losses_activations.json").read_text())
 LACKING = {}  # losses that PyTorch does not have, with the reason
 each = every(LOSSES)
-ON_LOGITS = [mg.SigmoidCrossEntropy, mg.SoftmaxCrossEntropy, mg.Hinge]
 
 
 def evaluated(loss, prediction, target, weights=None):

@@ -45,9 +45,8 @@ def check_columns(names: tuple[str, ...], known: tuple[str, ...], what: str = "x
         return
     missing = [name for name in known if name not in names]
     additional = [name for name in names if name not in known]
-    fix = f"x[list(model.{'feature_names_' if what == 'x' else 'classes_'})]".replace("x", what, 1)
-    fix = "give x all of them" if missing and what == "x" else f"write {fix}"
-    fix = f"give {what} all of them" if missing else fix
+    model_has = "feature_names_" if what == "x" else "classes_"
+    fix = f"give {what} all of them" if missing else f"write {what}[list(model.{model_has})]"
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{what} has two columns named {twice!r}; remove or rename one of them")

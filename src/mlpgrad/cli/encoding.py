@@ -57,12 +57,12 @@ def unknown_levels(encoder: TableEncoder, x: Mapping[Any, Any]) -> Iterator[str]
         if not isinstance(encoding, (OneHot, Codes)):
             continue
         column = as_categories(RawColumn(name, np.asarray(x[name], object), True), fields)
-        unseen = encoding.unseen(column, states[0])
+        unseen = dict.fromkeys(encoding.unseen(column, states[0]))
         if not unseen:
             continue
-        places = [place for place, level in enumerate(column.levels) if level in set(unseen)]
+        places = [place for place, level in enumerate(column.levels) if level in unseen]
         rows, of = int(np.isin(column.codes, places).sum()), len(column.codes)
-        shown = ", ".join(map(repr, unseen[:SHOWN])) + ", ..." * (len(unseen) > SHOWN)
+        shown = ", ".join(map(repr, [*unseen][:SHOWN])) + ", ..." * (len(unseen) > SHOWN)
         were = "was" if len(unseen) == 1 else "were"
         rare = ", or in too few rows" if states[0]["rare"] else ""
         count = f"{rows:,} of {of:,} row{'s' * (of > 1)}"

@@ -67,7 +67,8 @@ def _without_comments(rows: list[Row], usual: int, notes: list[str]) -> list[Row
     if not comments or len(marked) - len(comments) > 1:
         return rows  # besides a header, rows of the table begin with #
     notes.append(f"left out, since it begins with #: {numbered(comments)}")
-    return [(line, row) for line, row in rows if line not in set(comments)]
+    gone = set(comments)
+    return [(line, row) for line, row in rows if line not in gone]
 
 
 def _without_titles(

@@ -117,7 +117,7 @@ class _Categorical(Written):
 
     def target(self, target: Array) -> Array:
         classes = self.outputs.shape[1]
-        rows = one_hot(target, classes) if target.shape[1] == 1 else target
+        rows = np.eye(classes)[target[:, 0]] if target.shape[1] == 1 else target
         smoothing = self.loss.label_smoothing
         if smoothing:
             self.target_words += f", with label smoothing {smoothing:g}"
@@ -263,8 +263,3 @@ def written(
     """
     known = WRITTEN.get(type(loss))
     return None if known is None else known(loss, y, k, outputs, target, show)
-
-
-def one_hot(classes: Array, count: int) -> Array:
-    """Return class indices `(B, 1)` as one-hot rows `(B, count)`."""
-    return np.equal(np.arange(count), classes).astype(np.float64)
