@@ -304,7 +304,8 @@ class Sequential(Differentiable, Answers):
         TypeError
             If a layer or loss has an option that cannot be written to a file, such as a function.
         ValueError
-            If `model.uncertainty` was fitted with other weights than the model has now.
+            If `model.uncertainty` was fitted with other weights or options of layers than the
+            model has now.
         FileNotFoundError
             If the folder does not exist.
         IsADirectoryError, FileExistsError

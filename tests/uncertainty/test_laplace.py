@@ -346,7 +346,7 @@ def test_it_belongs_to_its_weights():
     model = network(epochs=2)
     model.laplace(X, Y)
     model.params = model.params * 1.01
-    with pytest.raises(ValueError, match=r"weights have changed .* model\.laplace\(x, y\) again"):
+    with pytest.raises(ValueError, match=r"weights or .* changed .* model\.laplace\(x, y\) again"):
         model.predict(X, std=True)
     model.laplace(X, Y)
     assert model.predict(X, std=True).includes_noise
@@ -358,13 +358,71 @@ def test_it_belongs_to_its_weights():
         other.predict(X, std=True)
 
 
+class Scaled(mg.Layer):
+    """An option of a user's class, an array, acts in predictions."""
+
+    def __init__(self, factors):
+        self.factors = factors
+
+    def forward(self, x):
+        return x * self.factors
+
+    def backward(self, delta):
+        return delta * self.factors
+
+
+OTHER_OPTIONS = [
+    (mg.LeakyReLU(), "negative_slope", 0.3),
+    (mg.ELU(), "alpha", 0.5),
+    (mg.Elementwise(np.tanh, lambda a: 1 - a * a), "function", np.sin),
+    (mg.LayerNorm(6), "epsilon", 0.1),
+    (mg.BatchNorm(6), "epsilon", 0.1),
+    (mg.Residual([mg.LeakyReLU()]), "layers.negative_slope", 0.3),
+    (Scaled(np.ones(6)), "factors", np.full(6, 2.0)),
+]
+
+
+@pytest.mark.parametrize(("layer", "option", "other"), OTHER_OPTIONS, ids=lambda v: repr(v)[:20])
+@pytest.mark.parametrize("method", ["laplace", "bayes"])
+def test_it_belongs_to_the_options_of_its_layers(layer, option, other, method):
+    layers = [mg.Dense(3, 6), copy.deepcopy(layer), mg.Dropout(0.1), mg.Dense(6, 1)]
+    if method == "bayes":
+        layers.pop(2)
+        if layers[1].mixes_samples:
+            return
+    model = mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=0, dtype="float64")
+    if method == "laplace":
+        model.laplace(X, Y)
+    else:
+        model.fit(X, Y, optimizer=mg.LevenbergMarquardt(), epochs=3, verbose=0)
+    before = model.predict(X, std=True)
+    for twin in (model.copy(), model.lifted(np.float32)):
+        np.testing.assert_allclose(twin.predict(X, std=True).std, before.std, rtol=1e-3)
+    changed = model.layers[1]
+    if "." in option:
+        changed, option = changed.layers[0], option.partition(".")[2]
+    setattr(changed, option, other)
+    assert (model.predict(X) != before.mean).any()
+    with pytest.raises(ValueError, match=r"options of the layers have changed .* again"):
+        model.predict(X, std=True)
+
+
+def test_a_rate_of_dropout_does_not_act_in_predictions():
+    layers = [mg.Dense(3, 6), mg.Tanh(), mg.Dropout(0.1), mg.Dense(6, 1)]
+    model = mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=0)
+    model.laplace(X, Y)
+    before = model.predict(X, std=True)
+    model.layers[2].drop_probability = 0.5
+    np.testing.assert_array_equal(model.predict(X, std=True), before)
+
+
 def test_a_file_that_could_not_be_read_is_not_written(tmp_path):
     model = network()
     model.laplace(X, Y)
     model.save(tmp_path / "model.npz")
     before = (tmp_path / "model.npz").read_bytes()
     model.params *= 1.01
-    with pytest.raises(ValueError, match=r"weights have changed .*uncertainty = None"):
+    with pytest.raises(ValueError, match=r"weights or .* have changed .*uncertainty = None"):
         model.save(tmp_path / "model.npz")
     assert (tmp_path / "model.npz").read_bytes() == before
     model.uncertainty = None  # as the message advises

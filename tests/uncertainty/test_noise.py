@@ -157,3 +157,16 @@ def test_a_variance_that_float64_cannot_hold_is_refused():
         mg.Noise([1.0, 2.0], [0.0, 0.0, 0.0])
     with pytest.raises(ValueError, match="Noise: kurtosis expects"):
         mg.Noise(1.0, kurtosis=-0.5)
+
+
+@pytest.mark.parametrize("scaled", ["inputs", "targets"])
+def test_it_is_dropped_when_a_scaling_is_fitted_again(scaled):
+    first = [mg.Standardize(2)] if scaled == "inputs" else []
+    model = mg.Sequential(
+        [*first, mg.Dense(2, 1)], loss=mg.MeanSquaredError(), random_state=0,
+        target_scaling="standard" if scaled == "targets" else None,
+    )  # fmt: skip
+    model.fit_scaling(X, Y)
+    model.uncertainty = mg.Noise.fit(model, X, Y)
+    model.fit_scaling(100 * X, 100 * Y)
+    assert model.uncertainty is None

@@ -28,7 +28,7 @@ def fit_scaling(network: Network, x: Any, y: Any = None, *, sample_weight: Any =
 
     The first `fit` does this by itself. Call it before training from an iterable or by other
     means, or when a trained model is to be trained further on data in other units: the weights are
-    not changed, but then refer to the new units.
+    not changed, but then refer to the new units. `uncertainty` is dropped, as by `fit`.
 
     Parameters
     ----------
@@ -124,6 +124,7 @@ def fit_to(
     for moments in (of_x, of_y):
         if communicator is not None and moments.origin is not None:
             moments.join_ranks(communicator)
+    network.uncertainty = None  # of predictions with the earlier scaling
     with network._writing():
         if layer is not None:
             mean, deviation = of_x.scaling()

@@ -81,9 +81,9 @@ class Answers(Network):
         ValueError
             If the uncertainty is not defined, because the model is a single network whose loss
             predicts no noise, without `samples` and `uncertainty`. If a scaling of inputs or
-            targets is not fitted yet. If the weights have changed since `uncertainty` was fitted,
-            if a Quantile loss does not have the levels of `interval`, or if `samples` is given
-            without Dropout layers.
+            targets is not fitted yet. If weights or options of layers have changed since
+            `uncertainty` was fitted, if a Quantile loss does not have the levels of `interval`, or
+            if `samples` is given without Dropout layers.
 
         Notes
         -----

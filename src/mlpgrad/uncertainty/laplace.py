@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
+from mlpgrad.layers.chain import walk
 from mlpgrad.network.uncertain import Uncertainty
 from mlpgrad.uncertainty.part import Part
 from mlpgrad.uncertainty.posterior import posterior
@@ -32,8 +35,9 @@ class Laplace(Uncertainty):
     Bayesian framework for backpropagation networks"; Immer, Korzepa and Bauer 2021, "Improving
     predictions of Bayesian neural nets via local linearization".
 
-    The approximation is valid only for the weights that the model had: if these have changed,
-    predictions that need it raise an error.
+    The approximation is valid only for the network that it was fitted to: if its weights, or
+    options of its layers such as the slope of an activation, have changed, predictions that need
+    it raise an error.
 
     Parameters
     ----------
@@ -56,7 +60,7 @@ class Laplace(Uncertainty):
     log_evidence : float or array (E,), optional
         The log marginal likelihood of the training data, for model comparison.
     checksum : array () or (E,), optional
-        The checksum of the weights of the fit. Without it, any weights are accepted.
+        The checksum of the network of the fit. Without it, any weights are accepted.
 
     Examples
     --------
@@ -202,8 +206,9 @@ class Laplace(Uncertainty):
             )
         if self.checksum is not None and not np.array_equal(self.checksum, checksum(network)):
             raise ValueError(
-                "the weights have changed since the uncertainty was fitted, so it is no longer "
-                "valid; call model.laplace(x, y) again, or set model.uncertainty = None"
+                "the weights or options of the layers have changed since the uncertainty was "
+                "fitted, so it is no longer valid; call model.laplace(x, y) again, or set "
+                "model.uncertainty = None"
             )
 
     def noise_variance(self, network: Network) -> Array | None:
@@ -245,12 +250,21 @@ class Laplace(Uncertainty):
 
 
 def checksum(network: Network) -> Array:
-    """Return a checksum of the weights and statistics of each network, `()` or `(E,)`.
+    """Return a checksum of the function that each network computes, `()` or `(E,)`.
 
-    It is computed in single precision, so that a copy in another dtype has the same checksum.
+    It depends on weights, statistics, and the options of the layers that act in predictions.
+    Numbers are taken in single precision, so that a copy in another dtype has the same checksum.
     """
     import zlib
 
     both = np.concatenate([network.params, network.state], axis=-1).real.astype(np.float32)
-    sums = [zlib.crc32(row.tobytes()) for row in both.reshape(-1, both.shape[-1])]
+    of_options = zlib.crc32(_options_of(network).encode())
+    sums = [zlib.crc32(row.tobytes(), of_options) for row in both.reshape(-1, both.shape[-1])]
     return np.reshape(np.array(sums, np.uint32), network.lead)
+
+
+def _options_of(network: Network) -> str:
+    """Return classes and options of the layers as text, which is the same in every process."""
+    with np.printoptions(threshold=sys.maxsize, floatmode="unique", linewidth=75, suppress=False):
+        acting = [repr(layer) for _, layer in walk(network.layers) if not layer.is_random]
+    return re.sub(" at 0x[0-9a-f]+", "", "; ".join(acting))
