@@ -7,7 +7,7 @@ import pytest
 from scipy import integrate, stats
 
 import mlpgrad as mg
-from tests.kinds import every_loss
+from tests.kinds import every, every_loss, subclasses
 
 RNG = np.random.default_rng(0)
 
@@ -215,3 +215,17 @@ def test_two_classes_are_one_difference():
     assert ours == pytest.approx(theirs, rel=1e-12)
     shifted = two.moderated(np.array([[0.3, 1.5]]), covariance + 100)  # moves both logits equally
     assert two.probabilities(shifted)[0, 1] == pytest.approx(ours, rel=1e-10)
+
+
+@every([cls for cls in subclasses(mg.Loss) if cls.curvature_root is not mg.Loss.curvature_root])
+def test_a_loss_is_its_log_likelihood_but_for_factor_and_constant(cls):
+    loss, prediction, target = cls.example()
+    target = loss.cast(np.asarray(target), np.dtype(float))
+    loss.forward(prediction, target)
+    scale = loss.likelihood_scale(prediction.shape[-1])
+    found = loss.log_constant(target) - loss.losses(prediction, target) / scale
+    variance = None
+    if loss.leaves_noise_open:
+        variance = np.ones(prediction.shape)
+        found -= prediction.shape[-1] / 2 * np.log(2 * np.pi)
+    np.testing.assert_allclose(found, loss.log_density(prediction, target, variance))

@@ -71,6 +71,61 @@ def test_prior_and_noise_are_those_of_the_largest_evidence():
     assert found.log_evidence == pytest.approx(-best.fun, rel=1e-6)
 
 
+@pytest.mark.parametrize("method", ["laplace", "bayes"])
+@pytest.mark.parametrize("targets", [1, 2])
+@pytest.mark.parametrize("size", [None, 2])
+def test_the_evidence_is_in_the_units_of_the_targets(method, targets, size):
+    # a network that scales its targets, and one that is given scaled targets
+    y = 1000 * np.hstack([Y, RNG.normal(size=Y.shape) / 7])[:, :targets] + 50
+    weights, deviations = (np.arange(60) % 3 > 0) * 1.0, []
+    models = []
+    for scaling in ("standard", None):
+        model = mg.Sequential(
+            [mg.Dense(3, targets)], loss=mg.HalfSquaredError(), dtype="float64", random_state=0,
+            target_scaling=scaling, ensemble_size=size,
+        )  # fmt: skip
+        if scaling:
+            model.fit_scaling(X, y, sample_weight=weights)
+            scaled, deviations = model.cast_target(y), np.atleast_2d(model.state[..., -targets:])
+        data = (X, y if scaling else np.reshape(scaled, (-1, 60, targets))[0])
+        method_ = mg.Adam(0.1) if method == "laplace" else mg.LevenbergMarquardt()
+        epochs = 5 if method == "laplace" else 20
+        history = model.fit(
+            *data, optimizer=method_, epochs=epochs, sample_weight=weights, verbose=0, shuffle=False
+        )
+        if method == "laplace":
+            model.laplace(*data, sample_weight=weights)
+        models.append((model.uncertainty.log_evidence, history.get("log_evidence", [0])))
+    (own, logged), (of_scaled, logged_scaled) = models
+    units = 40 * np.log(deviations[0]).sum()
+    np.testing.assert_allclose(own, of_scaled - units, rtol=1e-6)
+    if method == "bayes":
+        np.testing.assert_allclose(logged[-1], logged_scaled[-1] - units, rtol=1e-6)
+
+
+@pytest.mark.parametrize("weights", [None, np.r_[np.zeros(20), np.full(40, 3.0)]])
+def test_the_evidence_of_counts_is_that_of_their_law(weights):
+    # the logarithms of factorials, too: otherwise it says nothing beside other networks
+    counts = np.random.default_rng(1).poisson(np.exp(1 + 0.5 * X[:, 0]))
+    model = mg.Sequential(
+        [mg.Dense(3, 1, bias=False)], loss=mg.Poisson(), dtype="float64", random_state=0
+    )
+    x, kept = (
+        np.hstack([np.ones((60, 1)), X[:, :1], X[:, :1] ** 2]),
+        slice(0 if weights is None else 20, None),
+    )
+    model.fit(
+        x, counts, sample_weight=weights, optimizer=mg.LevenbergMarquardt(), epochs=100, verbose=0
+    )
+    found = model.uncertainty
+    covariance = found.factor @ found.factor.T
+    log_prior = stats.norm.logpdf(model.params, scale=found.prior_precision**-0.5).sum()
+    law = stats.poisson(np.exp(x[kept] @ model.params))
+    occam = 0.5 * np.linalg.slogdet(2 * np.pi * covariance)[1]
+    expected = law.logpmf(counts[kept]).sum() + log_prior + occam
+    assert found.log_evidence == pytest.approx(expected, rel=1e-9)
+
+
 def test_only_proportions_of_weights_matter_and_rows_of_weight_0_are_left_out():
     weights = RNG.integers(0, 4, 60) / 4
     kept = weights > 0

@@ -26,6 +26,13 @@ class Curvature:
         """
         return 1.0
 
+    def log_constant(self, target: Array) -> Array:
+        """Return the constant in l = -c log p(target | outputs) + constant, over c, `(..., B)`.
+
+        For a squared error it is 0.
+        """
+        return np.zeros(target.shape[:-1])
+
     def curvature_root(self, prediction: Array, target: Array) -> Array:
         """Return S in d2l/d(outputs)2 = S S^T, for each sample.
 

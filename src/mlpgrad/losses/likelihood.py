@@ -71,6 +71,12 @@ class Poisson(Loss):
     def likelihood_scale(self, out_features: int) -> float:
         return 1 / out_features
 
+    def log_constant(self, target: Array) -> Array:
+        """-log t!, summed over the targets."""
+        from scipy.special import gammaln
+
+        return np.asarray(-gammaln(target + 1).sum(axis=-1))
+
     def curvature_root(self, prediction: Array, target: Array) -> Array:
         """sqrt(e^y / O) for each output."""
         return diagonal(np.exp(0.5 * prediction) / math.sqrt(prediction.shape[-1]))

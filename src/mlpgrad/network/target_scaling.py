@@ -97,6 +97,13 @@ class TargetScaling:
         """The inverse of `variance`."""
         return np.asarray(variance / np.square(self.mean_and_deviation()[1]))
 
+    def log_units(self) -> Array:
+        """Return the sum of the logarithms of the deviations, `()` or `(E,)`.
+
+        A log density of targets in their own units is smaller by this than that of scaled ones.
+        """
+        return np.asarray(np.log(self.state.deviation.astype(np.float64)).sum(axis=-1))
+
     def mean_and_deviation(self) -> tuple[Array, Array]:
         """Return mean and standard deviation as rows; a single row if all members agree."""
         state = self.state

@@ -36,6 +36,7 @@ class Estimated(NamedTuple):
     matrix: Array
     """The curvature of the negative log likelihood, `(P, P)`."""
     log_likelihood: float
+    """That of the targets in the scaled units of the training."""
 
 
 class _Measured(NamedTuple):
@@ -72,7 +73,7 @@ def estimated(
     given : Given
     """
     noisy, inputs = part.network.loss.leaves_noise_open, part.inputs(x)
-    rows = x.shape[-2] if weights is None else int(np.count_nonzero(weights))
+    rows = counted(x, weights)
     several = len(errors) > 1
     if several:
         errors = above_rounding(errors, sizes_of(target, weights))
@@ -97,6 +98,11 @@ def estimated(
     constant = rows / 2 * float(np.log(2 * math.pi * variances).sum()) if noisy else 0.0
     likelihood = -measured.value / variance - constant
     return Estimated(alpha, variances, measured.matrix / variance, likelihood)
+
+
+def counted(x: Array, weights: Array | None) -> int:
+    """Return the number of rows of nonzero weight."""
+    return x.shape[-2] if weights is None else int(np.count_nonzero(weights))
 
 
 def _measured(objective: Objective, rows: int) -> _Measured:

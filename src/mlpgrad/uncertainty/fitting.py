@@ -8,7 +8,7 @@ from mlpgrad._core.arrays import Array, part_of
 from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
 from mlpgrad.network.storage import check_memory, lay_out
-from mlpgrad.uncertainty.estimated import Given, estimated
+from mlpgrad.uncertainty.estimated import Given, counted, estimated
 from mlpgrad.uncertainty.laplace import Laplace
 from mlpgrad.uncertainty.part import Part, begin_of
 from mlpgrad.uncertainty.residuals import ROUNDING, residuals_of, sizes_of
@@ -55,13 +55,14 @@ def _fit(
         _check_errors(float(errors.mean()), sizes_of(target, weights))
     given = Given(given.prior_precision, noise if noisy else 1.0)
     found = estimated(Part(network, layers), x, target, weights, errors, given)
+    units = 0.0 if scaling is None else counted(x, weights) * float(scaling.log_units())
     return Laplace.from_curvature(
         network,
         found.matrix,
         prior_precision=found.prior_precision,
         noise_variance=found.variances if noisy else None,
         kurtosis=kurtosis,
-        log_likelihood=found.log_likelihood,
+        log_likelihood=found.log_likelihood - units,
         layers=layers,
     )
 

@@ -58,7 +58,8 @@ class Laplace(Uncertainty):
     effective_parameters : float or array (E,), default 0.0
         The number of parameters determined by the data, P - sum_i alpha_i (A^-1)_ii.
     log_evidence : float or array (E,), optional
-        The log marginal likelihood of the training data, for model comparison.
+        The log marginal likelihood of the training data, in the units of the targets, for model
+        comparison.
     checksum : array () or (E,), optional
         The checksum of the network of the fit. Without it, any weights are accepted.
 
@@ -153,7 +154,8 @@ class Laplace(Uncertainty):
         kurtosis : float or array (T,), default 0.0
             The excess kurtosis of the noise of each target.
         log_likelihood : float, optional
-            The log probability of all training targets at these weights, for `log_evidence`.
+            The log probability of all training targets at these weights, in their units, for
+            `log_evidence`.
         layers : "all" or "last", default "all"
             The P parameters: all, or those of the last layer with parameters.
 

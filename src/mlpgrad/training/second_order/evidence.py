@@ -71,7 +71,8 @@ class Estimate(NamedTuple):
     gamma: Array
     """The number of parameters of each group that the data determine, `(G,)`."""
     log_evidence: float
-    """log p(data | alpha, beta), in a normal approximation around the current weights."""
+    """log p(data | alpha, beta), in a normal approximation around the current weights, and in the
+    units of the data: without this, networks with and without target scaling cannot be compared."""
 
 
 class Misfit(NamedTuple):
@@ -85,12 +86,15 @@ class Misfit(NamedTuple):
     """Whether the likelihood has a noise variance."""
     log_shares: float = 0.0
     """The sum over the residuals of the logarithms of their shares of the noise variance."""
+    left_out: float = 0.0
+    """The part of the log likelihood, in the units of the data, that depends on the data alone."""
 
     def constant(self, beta: float) -> float:
         """Return the part of the log likelihood that does not depend on the residuals."""
         if not self.noisy:
-            return 0.0
-        return 0.5 * (self.residuals * math.log(beta / (2 * math.pi)) - self.log_shares)
+            return self.left_out
+        normal = 0.5 * (self.residuals * math.log(beta / (2 * math.pi)) - self.log_shares)
+        return normal + self.left_out
 
 
 def first_estimate(groups: Groups) -> Estimate:
@@ -128,10 +132,10 @@ def improved(
         - 0.5 * float(before.alpha @ squares)
         - 0.5 * factor.log_determinant()
         + 0.5 * float(groups.sizes @ np.log(before.alpha))
+        + misfit.constant(before.beta)
     )
     if not misfit.noisy:
         return Estimate(_ratio(gamma, squares), 1.0, gamma, log_evidence)
-    log_evidence += misfit.constant(before.beta)
     left = max(misfit.residuals - gamma.sum(), 1e-3 * misfit.residuals)
     beta = float(_ratio(left, 2 * misfit.value))
     return Estimate(_ratio(gamma, squares), beta, gamma, log_evidence)

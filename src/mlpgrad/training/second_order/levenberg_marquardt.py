@@ -108,7 +108,8 @@ class LevenbergMarquardt(Method):
     The history has `mu`, and with "bayes" `effective_parameters` (gamma, the number of parameters
     determined by the data), `noise` (its standard deviation, for squared errors; for several
     targets the root of their mean variance; in scaled units, as the loss) and `log_evidence`, by
-    which networks trained on the same data can be compared. The loss is the model's own.
+    which networks trained on the same data can be compared, also with and without target scaling:
+    it is the logarithm of a density in the units of the targets. The loss is the model's own.
 
     After a training with "bayes", `model.uncertainty` is the normal approximation of the posterior
     of the weights (`mlpgrad.uncertainty.Laplace`). `predict(x, std=True)`, intervals and

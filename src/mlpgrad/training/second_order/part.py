@@ -90,7 +90,18 @@ class Part:
         rows = x.shape[-2] if weights is None else np.count_nonzero(weights, axis=(-2, -1))
         self.samples = np.broadcast_to(rows, members.shape)
         self.residuals = self.samples * target.shape[-1]
+        self.left_out = self._left_out(own, target, weights)
         self.scale = self.samples / own.loss.likelihood_scale(own.out_features or x.shape[-1])
+
+    def _left_out(self, network: Network, target: Array, weights: Array | None) -> Array:
+        """Return the part of the log likelihood that depends on the data alone, `(E,)`."""
+        constants, scaling = network.loss.log_constant(target), network.scaling_of_targets
+        if weights is None:
+            mean = np.mean(constants, axis=-1)
+        else:
+            mean = (weights[..., 0] * constants).sum(axis=-1) / weights.sum(axis=(-2, -1))
+        units = 0.0 if scaling is None else scaling.log_units()
+        return np.broadcast_to(self.samples * (mean - units), self.members.shape)
 
     def iterate(self, state: State, damping: Damping, stops: Callable[[], bool]) -> None:
         """Make one accepted step for each member, or end those that find none.
@@ -220,7 +231,8 @@ class Part:
         if squares is not None:
             value = 0.5 * float(self.samples[i] * (squares[i] / shares).sum())
         log_shares = float(self.samples[i] * np.log(shares).sum())
-        return Misfit(value, float(self.residuals[i]), self.noisy, log_shares)
+        residuals, left_out = float(self.residuals[i]), float(self.left_out[i])
+        return Misfit(value, residuals, self.noisy, log_shares, left_out)
 
 
 def noises_of(network: Network, target: Array) -> int:
