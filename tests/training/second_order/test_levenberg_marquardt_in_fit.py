@@ -260,3 +260,18 @@ def test_weights_that_have_decayed_to_nothing_are_warned_of():
     with pytest.warns(mg.TrainingWarning, match="as noise alone for 1 of 1 networks"):
         fit(model, 100, x=x, y=noise, groups="all")
     assert np.abs(model.predict(x)).max() < 1e-3
+
+
+@pytest.mark.parametrize("make", [mg.Adam, mg.LBFGS, mg.TrustNewton, mg.LevenbergMarquardt])
+def test_an_ensemble_of_one_records_what_a_larger_one_does(make):
+    shapes = []
+    for size in (1, 3):
+        model = mg.Sequential(
+            [mg.Dense(3, 2), mg.Tanh(), mg.Dense(2, 1)], loss=mg.MeanSquaredError(),
+            random_state=0, ensemble_size=size,
+        )  # fmt: skip
+        history = model.fit(X, Y, optimizer=make(), epochs=2, validation_split=0.2, verbose=0)
+        shapes.append({name: np.shape(values[-1]) for name, values in history.items()})
+    one, several = shapes
+    assert several == {name: shape and (3,) for name, shape in one.items()}
+    assert one["loss"] == (1,)

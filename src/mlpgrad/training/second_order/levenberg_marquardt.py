@@ -154,7 +154,7 @@ class LevenbergMarquardt(Method):
         self.state: State | None = None
         self.group_names: list[str] = []
         self._resume: Mapping[str, Any] | None = None
-        self._noisy = False
+        self._noisy = self._together = False
         self._part: Callable[[Array], Part] | None = None
 
     def train(self, session: Session) -> None:
@@ -167,6 +167,7 @@ class LevenbergMarquardt(Method):
         state = self._begin(network.params, groups, noises)
         self.group_names = groups.names if groups else []
         self._noisy = bayes and network.loss.leaves_noise_open
+        self._together = network.ensemble_size is not None
 
         def part(members: Array) -> Part:
             return Part(network, members, data, batch_size=rows, groups=groups)
@@ -215,7 +216,7 @@ class LevenbergMarquardt(Method):
             error.history, error.epoch, error.batch = session.record, session.epoch, 0
             raise error
         network.params = state.params.reshape(network.params.shape)
-        return session.end_epoch(_as_logged(state.loss), 1)
+        return session.end_epoch(self._as_logged(state.loss), 1)
 
     def _follow(self, params: Array, state: State) -> None:
         """Use the weights of the network where a callback has changed them."""
@@ -233,7 +234,11 @@ class LevenbergMarquardt(Method):
             if self._noisy:
                 logs["noise"] = 1 / np.sqrt(state.beta)
             logs["log_evidence"] = state.log_evidence
-        return {name: _as_logged(values) for name, values in logs.items()}
+        return {name: self._as_logged(values) for name, values in logs.items()}
+
+    def _as_logged(self, values: Array) -> Any:
+        """Return a number for one network, a copy for an ensemble."""
+        return values.copy() if self._together else float(values[0])
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state of the training, if there was one."""
@@ -241,11 +246,6 @@ class LevenbergMarquardt(Method):
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         self._resume = snapshot
-
-
-def _as_logged(values: Array) -> Any:
-    """Return a number for one network, a copy for several."""
-    return values.copy() if len(values) > 1 else float(values[0])
 
 
 def _one_of(value: Any, known: tuple[Any, ...], name: str) -> None:
