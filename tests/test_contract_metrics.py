@@ -76,6 +76,23 @@ def test_the_direction_is_known_and_correct(cls):
 
 
 @every_pair
+@pytest.mark.parametrize("dtype", ["float16", "float32", "longdouble"])
+def test_every_dtype_has_the_same_value(cls, loss_class, dtype):
+    loss, prediction, target = loss_data(loss_class)
+    # numbers that each dtype holds; where probabilities are expected, in rows that sum to 1
+    prediction = np.round(prediction * 64) / 64
+    if loss.expects_probabilities and prediction.shape[-1] > 1:
+        prediction[:, -1] = 1 - prediction[:, :-1].sum(axis=-1)
+    target, weights = np.round(target * 64) / 64, np.arange(SAMPLES)[:, None] % 3 * 1.0
+    expected = measured(example(cls), loss, prediction, target, weights, size=7)
+    cast = (array.astype(dtype) for array in (prediction, target, weights))
+    found = measured(example(cls), loss, *cast, size=7)
+    np.testing.assert_allclose(
+        np.float64(found), expected, rtol=1e-2 if dtype == "float16" else 1e-4
+    )
+
+
+@every_pair
 def test_it_is_a_finite_number(cls, loss_class):
     value = measured(example(cls), *loss_data(loss_class))
     assert np.ndim(value) == 0

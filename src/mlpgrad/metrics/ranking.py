@@ -61,7 +61,8 @@ class _Scores:
             scores = class_probabilities(self.metric, prediction, loss)
         if not has_labels(prediction, loss) and true.shape[-1] == 2:
             scores, true = scores[..., -1:], true[..., -1:]
-        weighted: Array = np.ones((true.shape[-2], 1)) if weights is None else weights.copy()
+        whole = np.ones((true.shape[-2], 1)) if weights is None else weights
+        weighted: Array = whole.astype(np.float64)  # a copy
         self.batches.append((scores, true, weighted))
 
     def result(self) -> Any:
