@@ -170,7 +170,8 @@ class Sequential(Differentiable, Answers):
         verbose : int, default 1
             0 is silent, 1 shows progress on stderr: see `ProgressBar`.
         resume : dict, optional
-            A snapshot of an earlier training, taken by a callback as `self.session.snapshot()`.
+            A snapshot of an earlier training, taken by the last callback of its list as
+            `self.session.snapshot()`.
             With the same data and options this training continues exactly where that one was, and
             holds out the same rows. Data with another number of rows, and another optimizer, loss
             or network, are refused; a learning rate that is given anew is used. With `LBFGS` and

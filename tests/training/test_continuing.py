@@ -215,3 +215,38 @@ def test_functions_are_compared_by_name():
     keep = Keep()
     trained(keep, loss=made)
     trained(resume=keep.taken, loss=made)
+
+
+class Counts(mg.Callback):
+    """A user's callback that remembers something of every batch."""
+
+    kept = ("seen",)
+
+    def on_train_begin(self, logs=None):
+        self.seen = 0
+
+    def on_train_batch_end(self, batch, logs):
+        self.seen += 1
+
+
+OF_BATCHES = [lambda: mg.ExponentialMovingAverage(0.5), Counts]
+OF_EPOCHS = [lambda: mg.EarlyStopping(3), lambda: mg.ReduceOnPlateau(0.5, patience=0)]
+
+
+@pytest.mark.parametrize("late", [*OF_BATCHES, *OF_EPOCHS])
+@pytest.mark.parametrize("keep", [Keep, KeepWithin])
+def test_a_snapshot_goes_on_exactly_or_is_refused(keep, late):
+    # a callback that comes later in the list has not seen the batch or the epoch yet
+    expected = trained(callbacks=lambda: [late()])[0].params
+    for order in (1, -1):
+        first = keep()
+        callbacks = [first, late()][::order]
+        misses = order == 1 and (keep is Keep) == (late in OF_EPOCHS)
+        if misses:
+            name = type(callbacks[1]).__name__
+            with pytest.raises(ValueError, match=f"{name} would miss .* last in the list"):
+                trained(callbacks=callbacks)
+            continue
+        trained(callbacks=callbacks)
+        resumed = trained(callbacks=lambda: [late()], resume=first.taken)[0].params
+        np.testing.assert_array_equal(resumed, expected)

@@ -81,10 +81,12 @@ class Callback(Described, Stateful):
         return None
 
     def follows_batches(self) -> bool:
-        """Whether a hook on batches is overridden, by the class or for this object alone."""
-        hooks = ("on_train_batch_begin", "on_train_batch_end")
-        own, cls = vars(self), type(self)
-        return any(h in own or getattr(cls, h) is not getattr(Callback, h) for h in hooks)
+        """Whether a hook on batches is overridden."""
+        return self.overrides("on_train_batch_begin") or self.overrides("on_train_batch_end")
+
+    def overrides(self, hook: str) -> bool:
+        """Whether a hook is overridden, by the class or for this object alone."""
+        return hook in vars(self) or getattr(type(self), hook) is not getattr(Callback, hook)
 
     def monitored(self, logs: dict[str, Any], name: str | None) -> Any:
         """Return the logged value `name`; by default `val_loss` if it is logged, else `loss`."""
@@ -132,6 +134,13 @@ def taking_part(callbacks: Sequence[Callback], session: Any) -> Iterator[None]:
         for one in callbacks:
             for name in ("session", "_monitor"):
                 vars(one).pop(name, None)
+
+
+def in_turn(callbacks: Sequence[Callback], hook: str) -> Iterator[Callback]:
+    """Yield callbacks whose hook is to be called; the session knows which of them are left."""
+    for position, callback in enumerate(callbacks, 1):
+        callback.session.left = hook, callbacks[position:]
+        yield callback
 
 
 def check_callbacks(callbacks: Any) -> list[Callback]:

@@ -60,6 +60,17 @@ def check_continues(session: Any, snapshot: Mapping[str, Any]) -> None:
             )
 
 
+def check_last(hook: str, left: Iterable[Any]) -> None:
+    """Raise ValueError if callbacks that keep a state have not seen this batch or epoch yet."""
+    names = [type(one).__name__ for one in left if one.kept and one.overrides(hook)]
+    if names:
+        raise ValueError(
+            f"snapshot expects that every callback has been called, but {', '.join(names)} would "
+            "miss this batch or epoch in a training that goes on from it; put the callback that "
+            "takes the snapshot last in the list"
+        )
+
+
 def restore_callbacks(session: Any, taken: Sequence[Any]) -> None:
     """Give the callbacks of each kind their states, in the order of the list."""
     for callback in session.callbacks:

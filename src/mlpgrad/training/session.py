@@ -17,10 +17,10 @@ from mlpgrad.network.fitting import Fitting, fitted
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Batch, Batches, Minibatches
 from mlpgrad.training.before import Before
-from mlpgrad.training.callbacks import Callback, taking_part
+from mlpgrad.training.callbacks import Callback, in_turn, taking_part
 from mlpgrad.training.cannot_learn import warn_after_first_epoch, warn_at_end
 from mlpgrad.training.communicator import Communicator, UnlikeRanksError, check_alike, summed
-from mlpgrad.training.continuing import check_continues, identity, restore_callbacks
+from mlpgrad.training.continuing import check_continues, check_last, identity, restore_callbacks
 from mlpgrad.training.divergence import DivergenceError
 from mlpgrad.training.evaluate import as_number, evaluate
 from mlpgrad.training.interrupts import interrupts_end_training
@@ -126,6 +126,7 @@ class Session(Stateful):
         self.identity: dict[str, str] = {}  # what a snapshot is of
         self._others = OtherWeights(network)
         self._begun: list[Callback] = []
+        self.left: tuple[str, Sequence[Callback]] = "", ()  # whose hook is not called yet
 
     def run(self, resume: Mapping[str, Any] | None = None) -> None:
         """Train and call the callbacks; continue from a snapshot if one is given."""
@@ -256,7 +257,7 @@ class Session(Stateful):
         epoch, self.epoch, self.in_epoch = self.epoch, self.epoch + 1, False
         if self.callbacks:
             with self.fitting.opened():
-                for callback in self.callbacks:
+                for callback in in_turn(self.callbacks, "on_epoch_end"):
                     callback.on_epoch_end(epoch, logs)
         return self.epoch < self.epochs and not self._stops()
 
@@ -307,8 +308,9 @@ class Session(Stateful):
         """Return all that a training with the same options needs to continue exactly from here.
 
         It may be taken between epochs or, in a callback's `on_train_batch_end`, between batches.
-        Take it in the last callback of the list, since later callbacks have not been called yet.
+        ValueError if a callback that is later in the list would then change what it keeps.
         """
+        check_last(*self.left)
         return {
             "identity": self.identity | {"batch_size": str(self.batches.batch_size)},
             "epoch": self.epoch,

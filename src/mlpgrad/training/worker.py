@@ -16,7 +16,7 @@ from mlpgrad.metrics.base import Accumulator, start_all
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training.batches import Batch, Batches
-from mlpgrad.training.callbacks import Callback
+from mlpgrad.training.callbacks import Callback, in_turn
 from mlpgrad.training.communicator import Joined
 from mlpgrad.training.divergence import COPY_PERIOD, LastSane
 from mlpgrad.training.step import Step
@@ -178,7 +178,7 @@ class Worker:
                 prediction = self.network.in_own_unit(prediction)
             for accumulator in self.measured.values():
                 accumulator.add(prediction, target, weights, loss)
-            for callback in self.callbacks:
+            for callback in in_turn(self.callbacks, "on_train_batch_end"):
                 callback._direct_on_train_batch_end(batch, {"loss": value})
 
 
