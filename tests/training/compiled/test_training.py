@@ -1071,3 +1071,19 @@ def test_another_thread_ends_a_training_of_many_epochs():
         ended.set()
         asking.join()
     assert history.epochs < 1_000_000
+
+
+@one_and_many
+def test_a_callback_may_reset_the_optimizer(size):
+    class Restart(mg.Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch in (1, 2):
+                self.optimizer.reset()
+
+    make = functools.partial(exact_model, ensemble_size=size)
+    options = {"epochs": 5, "batch_size": 32, "callbacks": [Restart()]}
+    for optimizer in (lambda: mg.Adam(1e-2), lambda: mg.SGD(1e-2, momentum=0.9)):
+        plain, _ = trained(make, *MOONS, optimizer, False, **options)
+        quick, history = trained(make, *MOONS, optimizer, True, **options)
+        assert history.compiled
+        np.testing.assert_allclose(quick.params, plain.params, rtol=1e-11)

@@ -82,7 +82,7 @@ class Member:
     def _states(self) -> Iterator[tuple[Array, Array]]:
         """Yield the arrays of the rule with those of the optimizer, in its state and outside."""
         for name, array in self.rule.state.items():
-            yield array, self.optimizer.state[name]
+            yield array, self.optimizer.state.get(name, array)  # a callback may reset it
         for name in self._own_names:
             yield from pairs(vars(self.rule)[name], vars(self.optimizer).get(name))
 
