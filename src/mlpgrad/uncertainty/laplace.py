@@ -11,6 +11,7 @@ import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import Described
 from mlpgrad.layers.chain import walk
 from mlpgrad.network.uncertain import Uncertainty
 from mlpgrad.uncertainty.part import Part
@@ -268,5 +269,6 @@ def checksum(network: Network) -> Array:
 def _options_of(network: Network) -> str:
     """Return classes and options of the layers as text, which is the same in every process."""
     with np.printoptions(threshold=sys.maxsize, floatmode="unique", linewidth=75, suppress=False):
-        acting = [repr(layer) for _, layer in walk(network.layers) if not layer.is_random]
+        shown = Described.__repr__  # a class may show something else
+        acting = [shown(layer) for _, layer in walk(network.layers) if not layer.is_random]
     return re.sub(" at 0x[0-9a-f]+", "", "; ".join(acting))
