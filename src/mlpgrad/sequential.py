@@ -11,7 +11,7 @@ from mlpgrad.derivatives.differentiable import Differentiable
 from mlpgrad.history import History
 from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import listed
-from mlpgrad.network.fitting import check_not_fitted
+from mlpgrad.network.fitting import fitted
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.range_test import learning_rate_range_test
 from mlpgrad.training import scalings
@@ -225,34 +225,34 @@ class Sequential(Differentiable, Answers):
         True
         """
         method = method_of(optimizer, compiled)
-        check_not_fitted(self)
-        epochs, batch_size = check_counts(self, epochs, batch_size, method.rows_at_once)
-        check_attributes(self, optimizer)
-        before = Before(self)
-        with before.put_back_if_refused():
-            rows = self, x, y, sample_weight, class_weight
-            options: dict[str, Any] = {"batch_size": batch_size, "folds": folds, "resume": resume}
-            batches = training_batches(
-                *rows,
-                **options,
-                shuffle=arguments.flag(shuffle, "shuffle"),
-                held_out=check_validation(validation_data, validation_split, folds),
-                in_order=not arguments.flag(validation_shuffle, "validation_shuffle"),
-            )
-            session = Session(
-                self,
-                method,
-                batches,
-                validation=validation_rows(self, batches, validation_data),
-                callbacks=[*check_callbacks(callbacks), *progress_bars(verbose)],
-                metrics=None if metrics is None else listed(metrics),
-                epochs=epochs,
-                record=History(),
-                communicator=checked(communicator, class_weight),
-                before=before,
-            )
-            self.uncertainty = None
-        session.run(resume)
+        with fitted(self, method.optimizer):  # it changes the model before it trains
+            epochs, batch_size = check_counts(self, epochs, batch_size, method.rows_at_once)
+            check_attributes(self, optimizer)
+            before = Before(self)
+            with before.put_back_if_refused():
+                rows = self, x, y, sample_weight, class_weight
+                given: dict[str, Any] = {"batch_size": batch_size, "folds": folds, "resume": resume}
+                batches = training_batches(
+                    *rows,
+                    **given,
+                    shuffle=arguments.flag(shuffle, "shuffle"),
+                    held_out=check_validation(validation_data, validation_split, folds),
+                    in_order=not arguments.flag(validation_shuffle, "validation_shuffle"),
+                )
+                session = Session(
+                    self,
+                    method,
+                    batches,
+                    validation=validation_rows(self, batches, validation_data),
+                    callbacks=[*check_callbacks(callbacks), *progress_bars(verbose)],
+                    metrics=None if metrics is None else listed(metrics),
+                    epochs=epochs,
+                    record=History(),
+                    communicator=checked(communicator, class_weight),
+                    before=before,
+                )
+                self.uncertainty = None
+            session.run(resume)
         return session.record  # type: ignore[return-value]  # the History above
 
     @suggesting

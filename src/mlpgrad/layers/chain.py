@@ -37,9 +37,9 @@ def run_backward(layers: Sequence[Layer], delta: Array) -> Array | None:
 def giving_input_delta(layers: Sequence[Layer]) -> Iterator[None]:
     """Context manager in which the first layer, too, returns dL/dx, which no training needs."""
     first = layers[0]
-    first.wants_input_delta = True
-    first.forget_buffers()
     try:
+        first.wants_input_delta = True
+        first.forget_buffers()
         yield
     finally:
         first.wants_input_delta = False

@@ -118,47 +118,53 @@ class Fitting:
 
 
 @contextmanager
-def fitted(network: Threaded, optimizer: Any) -> Iterator[Fitting]:
-    """Context manager in which only this thread fits the network with this optimizer.
+def fitted(network: Threaded, optimizer: Any = None) -> Iterator[Fitting]:
+    """Context manager in which only this thread changes the network, and uses this optimizer.
 
     Raises
     ------
     RuntimeError
         If another thread fits the network, or uses the optimizer in a fit.
     """
-    me = threading.get_ident()
-    with _claims:
-        check_not_fitted(network)
-        outer = network._fitting
-        thread, _ = holder = _optimizers.get(id(optimizer), (me, optimizer))
-        if thread != me:
-            raise RuntimeError(
-                f"{optimizer!r} is being used by a fit in another thread; give each fit its own "
-                "optimizer"
-            )
-        first = id(optimizer) not in _optimizers
-        _optimizers[id(optimizer)] = holder
-        fitting = network._fitting = outer or Fitting(network)
-    before = fitting._whole
-    try:
+    outer = fitting = None
+    before = first = False
+    try:  # already here, since Ctrl-C may come at any line
+        with _claims:
+            check_not_fitted(network)
+            outer = network._fitting
+            before = outer is None or outer._whole
+            first = optimizer is not None and _is_unused(optimizer)
+            if first:
+                _optimizers[id(optimizer)] = threading.get_ident(), optimizer
+            fitting = network._fitting = outer or Fitting(network)
         if outer is None:
             _wait_for_others(network)
         yield fitting
     finally:
         with _claims:
             if first:
-                del _optimizers[id(optimizer)]
-        if outer is None:
-            fitting.end()
-        elif before:  # in a callback of the outer fit
-            fitting.open()
-        else:
-            fitting.close()
+                _optimizers.pop(id(optimizer), None)
+            if fitting is not None and outer is None:
+                fitting.end()
+        if outer is not None:  # this fit is within another one
+            (outer.open if before else outer.close)()
+
+
+def _is_unused(optimizer: Any) -> bool:
+    """Return whether no fit uses an optimizer; raise RuntimeError if one in another thread does."""
+    thread, _ = _optimizers.get(id(optimizer), (None, None))
+    if thread not in (None, threading.get_ident()):
+        raise RuntimeError(
+            f"{optimizer!r} is being used by a fit in another thread; give each fit its own "
+            "optimizer"
+        )
+    return thread is None
 
 
 def _wait_for_others(network: Threaded) -> None:
     """Wait for threads that began to read, or to compute a gradient, before the fit."""
-    while network._readers:
+    me = threading.get_ident()
+    while any(thread != me for thread in [*network._readers.values()]):
         time.sleep(1e-4)
     with network._lock:
         pass
@@ -179,12 +185,12 @@ class Threaded(Seeded):
     _fitting: Fitting | None = None  # the fit that runs
     _attention: bool = False  # whether the loop of a fit should stop, or weights are requested
     _stop_training: bool = False
-    _readers: set[object]  # current readers, each with its own token
+    _readers: dict[object, int]  # the thread of each current reader, by a token of the reader
     _lock: threading.RLock  # held while gradients are computed outside of a fit
 
     def _bind(self, flats: tuple[Array, Array, Array] | None = None) -> None:
         super()._bind(flats)
-        self._readers, self._lock = set(), threading.RLock()
+        self._readers, self._lock = {}, threading.RLock()
 
     @property
     def stop_training(self) -> bool:
@@ -240,14 +246,15 @@ class Reading(Generic[AnyNetwork]):
     def __enter__(self) -> AnyNetwork:
         network = self._network
         while True:
-            network._readers.add(self)  # before `_fitting` is read: see `fitted`
+            # before `_fitting` is read: see `fitted`
+            network._readers[self] = threading.get_ident()
             fitting = network._fitting
             if fitting is None or fitting.here():
                 return network
-            network._readers.discard(self)
+            network._readers.pop(self, None)
             weights = fitting.read()
             if weights is not None:
                 return network._rebuilt(*weights, network.rngs)
 
     def __exit__(self, *exception: object) -> None:
-        self._network._readers.discard(self)
+        self._network._readers.pop(self, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -328,12 +329,12 @@ class Network(Copied, Shown, Scaled, Acquainted):
     def _predict(self, x: Array) -> Array:
         """Return the outputs for a checked array, in scaled units."""
         reading, readers = object(), self._readers  # inlined `Reading`
-        readers.add(reading)
+        readers[reading] = get_ident()
         try:
             if self._fitting is None or self._fitting.here():
                 return self._prediction(x)
         finally:
-            readers.discard(reading)
+            readers.pop(reading, None)
         with Reading(self) as network:
             return network._prediction(x)
 

@@ -12,7 +12,7 @@ from mlpgrad._core.described import suggesting
 from mlpgrad._core.training_warning import warn
 from mlpgrad.layers.standardize import Standardize
 from mlpgrad.network import boundary
-from mlpgrad.network.fitting import check_not_fitted
+from mlpgrad.network.fitting import fitted
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Batch, Batches, Minibatches
 from mlpgrad.training.communicator import Communicator, summed
@@ -56,25 +56,27 @@ def fit_scaling(network: Network, x: Any, y: Any = None, *, sample_weight: Any =
     >>> model.get_weights()["target.mean"]
     array([200.], dtype=float32)
     """
-    check_not_fitted(network)
     if not network.scales():
         raise ValueError(
             "fit_scaling expects a model that scales inputs or targets, got one that does "
             "neither; make it with Standardize as its first layer, or with "
             'target_scaling="standard"'
         )
-    if is_stream(x, y):
-        fit_to(network, Stream(network, x).checked())
-        return
-    if network.target_scaling is not None:
-        if y is None:
-            raise TypeError("fit_scaling expects y, since the model scales its targets")
-        rows = network.checked(x, y, sample_weight)
-    else:
+    with fitted(network):
+        stream = is_stream(x, y)
+        rows = Stream(network, x).checked() if stream else _all(network, x, y, sample_weight)
+        fit_to(network, rows)
+
+
+def _all(network: Network, x: Any, y: Any, sample_weight: Any) -> Iterator[Batch]:
+    """Check arrays, and yield their rows."""
+    if network.target_scaling is None:
         x = network.checked_inputs(x)
         shape = x.shape[-2], network.lead, network.dtype
-        rows = x, x, boundary.sample_weights(sample_weight, *shape)
-    fit_to(network, rows_at_once(network, *rows))
+        return rows_at_once(network, x, x, boundary.sample_weights(sample_weight, *shape))
+    if y is None:
+        raise TypeError("fit_scaling expects y, since the model scales its targets")
+    return rows_at_once(network, *network.checked(x, y, sample_weight))
 
 
 def fit_unfitted(network: Network, batches: Batches, communicator: Communicator | None) -> None:
