@@ -92,6 +92,38 @@ def test_the_scaling_is_not_fitted_while_another_thread_fits_it_or_the_model():
     np.testing.assert_allclose(model.layers[0].state.mean, X.mean(axis=0), rtol=1e-6)
 
 
+CALLBACKS = {
+    "EarlyStopping": lambda: mg.EarlyStopping(3),
+    "ExponentialMovingAverage": lambda: mg.ExponentialMovingAverage(0.9),
+    "one of the user": mg.Callback,
+}
+
+
+@pytest.mark.parametrize("elsewhere", [in_thread, lambda do: do()], ids=["thread", "same thread"])
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_a_callback_in_a_second_fit_is_refused(name, elsewhere):
+    shared, found = CALLBACKS[name](), []
+    model, other, alone = moons(), moons(1), moons()
+    before = other.params.copy()
+
+    class Second(mg.Callback):
+        def on_epoch_end(self, epoch, logs):
+            try:
+                found.append(elsewhere(lambda: fit(other, [mg.Callback(), shared])))
+            except RuntimeError as error:
+                found.append(error)
+
+    fit(model, [shared, Second()])
+    fit(alone, [CALLBACKS[name]()])
+    assert [isinstance(error, RuntimeError) for error in found] == [True] * 3
+    assert "takes part in a fit that has not ended; give each fit callbacks of its own" in str(
+        found[0]
+    )
+    np.testing.assert_array_equal(model.params, alone.params)
+    np.testing.assert_array_equal(other.params, before)
+    fit(other, [shared])  # afterwards it is free
+
+
 def test_a_thread_may_fit_what_it_reads_itself():
     model = moons()
 

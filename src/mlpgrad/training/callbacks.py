@@ -27,7 +27,8 @@ class Callback(Described, Stateful):
     end it removes `session`, which holds the data.
     Setting `self.model.stop_training = True` ends training. Hooks on batches cost time only if
     they are overridden. The attributes that a callback keeps from epoch to epoch are named in
-    `kept`, so that a resumed training continues with them.
+    `kept`, so that a resumed training continues with them. A callback takes part in one training
+    at a time.
 
     Examples
     --------
@@ -124,16 +125,28 @@ def expect_optimizer(callback: Callback, part: str) -> None:
 
 @contextmanager
 def taking_part(callbacks: Sequence[Callback], session: Any) -> Iterator[None]:
-    """Set what callbacks know of a training; free the session with its data, and what knows it."""
-    for one in callbacks:
-        one.session, one.model, one.epochs = session, session.network, session.epochs
-        one.optimizer, one.history = session.method.optimizer, session.record
+    """Set what callbacks know of a training; free the session with its data, and what knows it.
+
+    Raises
+    ------
+    RuntimeError
+        If a callback takes part in another training, whose state it would mix with this one's.
+    """
     try:
+        for one in callbacks:
+            if vars(one).setdefault("session", session) is not session:  # atomic, for threads
+                raise RuntimeError(
+                    f"{one!r} takes part in a fit that has not ended; give each fit callbacks of "
+                    "its own"
+                )
+            one.model, one.epochs = session.network, session.epochs
+            one.optimizer, one.history = session.method.optimizer, session.record
         yield
     finally:
         for one in callbacks:
-            for name in ("session", "_monitor"):
-                vars(one).pop(name, None)
+            if vars(one).get("session") is session:
+                for name in ("session", "_monitor"):
+                    vars(one).pop(name, None)
 
 
 def in_turn(callbacks: Sequence[Callback], hook: str) -> Iterator[Callback]:
