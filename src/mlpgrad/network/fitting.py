@@ -10,8 +10,10 @@ anyway.
 from __future__ import annotations
 
 import copy
+import os
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Generic, Self, TypeVar
@@ -19,6 +21,7 @@ from typing import Any, Generic, Self, TypeVar
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
+from mlpgrad._core.options import assignments
 from mlpgrad.network.randomness import Seeded
 
 AnyNetwork = TypeVar("AnyNetwork", bound="Threaded")
@@ -28,6 +31,8 @@ Weights = tuple[Array, Array]
 
 _claims = threading.Lock()
 _optimizers: dict[int, tuple[int, Any]] = {}  # in running fits: the thread, and the object
+_running: set[Fitting] = set()
+_networks: weakref.WeakSet[Threaded] = weakref.WeakSet()
 
 
 class Fitting:
@@ -137,6 +142,7 @@ def fitted(network: Threaded, optimizer: Any = None) -> Iterator[Fitting]:
             if first:
                 _optimizers[id(optimizer)] = threading.get_ident(), optimizer
             fitting = network._fitting = outer or Fitting(network)
+            _running.add(fitting)
         if outer is None:
             _wait_for_others(network)
         yield fitting
@@ -145,6 +151,7 @@ def fitted(network: Threaded, optimizer: Any = None) -> Iterator[Fitting]:
             if first:
                 _optimizers.pop(id(optimizer), None)
             if fitting is not None and outer is None:
+                _running.discard(fitting)
                 fitting.end()
         if outer is not None:  # this fit is within another one
             (outer.open if before else outer.close)()
@@ -190,6 +197,11 @@ class Threaded(Seeded):
 
     def _bind(self, flats: tuple[Array, Array, Array] | None = None) -> None:
         super()._bind(flats)
+        self._synchronize()
+        _networks.add(self)
+
+    def _synchronize(self) -> None:
+        """Begin without readers and locks."""
         self._readers, self._lock = {}, threading.RLock()
 
     @property
@@ -258,3 +270,48 @@ class Reading(Generic[AnyNetwork]):
 
     def __exit__(self, *exception: object) -> None:
         self._network._readers.pop(self, None)
+
+
+class _Fork:
+    """A fork of the process: only the thread that forks goes on in the new one.
+
+    Fits of other threads have therefore ended there, with weights of one moment, and nothing
+    waits for those threads.
+    """
+
+    def __init__(self) -> None:
+        self._weights: list[tuple[Fitting, Weights | None]] = []
+
+    def before(self) -> None:
+        """Copy the weights that other threads fit; no fit begins or ends until `after`."""
+        _claims.acquire()
+        self._weights = [(each, each.read()) for each in _running if not each.here()]
+
+    def after(self) -> None:
+        """Let fits begin and end again, in either process."""
+        self._weights = []
+        _claims.release()
+
+    def after_in_child(self) -> None:
+        """Forget the other threads."""
+        assignments.lock = threading.RLock()
+        for network in _networks:
+            network._synchronize()
+        for fitting in _running:
+            fitting.lock = threading.Condition()
+        for fitting, weights in self._weights:
+            _running.discard(fitting)
+            fitting.end()
+            if weights is not None:
+                fitting.network.params, fitting.network.state = weights
+        for key, (thread, _) in [*_optimizers.items()]:
+            if thread != threading.get_ident():
+                del _optimizers[key]
+        self.after()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    _fork = _Fork()
+    os.register_at_fork(
+        before=_fork.before, after_in_parent=_fork.after, after_in_child=_fork.after_in_child
+    )

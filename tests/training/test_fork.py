@@ -1,0 +1,139 @@
+"""A process that is forked while other threads use a model goes on alone, and waits for none."""
+
+import os
+import signal
+import threading
+import warnings
+
+import numpy as np
+import pytest
+
+import mlpgrad as mg
+from mlpgrad._core.options import assignments
+from mlpgrad.network import fitting
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+
+X, Y = mg.datasets.moons(32, random_state=0)
+SECONDS = 20
+
+
+def moons():
+    layers = [mg.Dense(2, 8), mg.Tanh(), mg.Dense(8, 1)]
+    return mg.Sequential(layers, loss=mg.SigmoidCrossEntropy(), random_state=0)
+
+
+def fit(model, optimizer=None, epochs=1, **options):
+    options = {"optimizer": optimizer or mg.SGD(0.1), "epochs": epochs, "verbose": 0} | options
+    return model.fit(X, Y, **options)
+
+
+def in_child(do):
+    """Call a function in a forked process, and check that it returns True."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of other threads
+        child = os.fork()
+    if not child:
+        signal.alarm(SECONDS)
+        try:
+            os._exit(0 if do() else 1)
+        finally:
+            os._exit(2)
+    end = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert end == 0, f"it ended with {end}; {-signal.SIGALRM} means that it waits for ever"
+
+
+class Halves(mg.SGD):
+    """Adds 1 to all parameters: to one half of them at once, to the other half later."""
+
+    go, middle = threading.Event(), threading.Event()
+
+    def step(self, params, grads):
+        self.steps += 1
+        half = len(params) // 2
+        params[:half] += 1
+        if self.steps == 3:
+            self.middle.set()
+            self.go.wait(SECONDS)
+        params[half:] += 1
+
+
+@pytest.fixture
+def fitting_thread(monkeypatch):
+    """A model and its optimizer in a fit of another thread, in the middle of a step."""
+    monkeypatch.setattr(Halves, "go", threading.Event())
+    monkeypatch.setattr(Halves, "middle", threading.Event())
+    model, optimizer = moons(), Halves(0.1)
+    options = {"epochs": 2, "batch_size": 8}
+    thread = threading.Thread(target=lambda: fit(model, optimizer, **options), daemon=True)
+    thread.start()
+    assert Halves.middle.wait(SECONDS)
+    threading.Timer(0.2, Halves.go.set).start()
+    yield model, optimizer
+    Halves.go.set()
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+    assert not fitting._running
+    assert not fitting._optimizers
+    assert steps_of(model) == {8}  # the fork changed nothing here
+
+
+def steps_of(model):
+    """Return the steps that the parameters have made."""
+    return {*(model.params - moons().params).round(3).tolist()}
+
+
+def test_a_forked_process_has_the_weights_of_one_step(fitting_thread):
+    model, _ = fitting_thread
+    in_child(lambda: len(steps_of(model)) == 1 and steps_of(model) != {0})
+
+
+def test_a_forked_process_can_use_what_another_thread_fitted(fitting_thread):
+    model, optimizer = fitting_thread
+
+    def use():
+        kept = np.array_equal(model.predict(X), model.copy().predict(X))
+        optimizer.reset()
+        return kept and fit(model, optimizer).epochs == 1
+
+    in_child(use)
+
+
+def test_a_forked_process_waits_for_no_reader_gradient_or_assignment():
+    model, held, release = moons(), threading.Event(), threading.Event()
+
+    def hold():
+        with model.reading(), model._alone(), assignments.lock:
+            held.set()
+            release.wait(SECONDS)
+
+    thread = threading.Thread(target=hold, daemon=True)
+    thread.start()
+    assert held.wait(SECONDS)
+
+    def use():
+        model.backpropagate(X, Y)
+        model.loss.label_smoothing = 0.1
+        return fit(model).epochs == 1
+
+    try:
+        in_child(use)
+    finally:
+        release.set()
+        thread.join(SECONDS)
+    fit(model)
+
+
+def test_a_callback_may_fork():
+    results = []
+
+    class Forks(mg.Callback):
+        def on_epoch_end(self, epoch, logs):
+            in_child(lambda: fit(self.model).epochs == 1 and fit(moons()).epochs == 1)
+            results.append(epoch)
+
+    model, alone = moons(), moons()
+    fit(model, callbacks=[Forks()], epochs=2)
+    fit(alone, epochs=2)
+    assert results == [0, 1]
+    np.testing.assert_array_equal(model.params, alone.params)
