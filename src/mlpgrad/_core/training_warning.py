@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+
+_unwanted: ContextVar[str | None] = ContextVar("_unwanted", default=None)
 
 
 class TrainingWarning(UserWarning):
@@ -29,7 +34,24 @@ class TrainingWarning(UserWarning):
 
 def warn(message: str) -> None:
     """Give a TrainingWarning at the line of the caller of mlpgrad."""
+    unwanted = _unwanted.get()
+    if unwanted is not None and message.startswith(unwanted):
+        return
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, TrainingWarning, stacklevel=level)
+
+
+@contextmanager
+def without_warnings_of(name: str) -> Iterator[None]:
+    """Context manager in which this thread gives no warnings that begin with a name.
+
+    `warnings.catch_warnings` changes the filters of all threads, and two threads that use it at the
+    same time can leave theirs behind.
+    """
+    token = _unwanted.set(name)
+    try:
+        yield
+    finally:
+        _unwanted.reset(token)

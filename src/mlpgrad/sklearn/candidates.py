@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.training_warning import TrainingWarning
+from mlpgrad._core.training_warning import without_warnings_of
 from mlpgrad.history import History
 from mlpgrad.layers import Dense, Tanh
 from mlpgrad.sequential import Sequential
@@ -127,9 +126,8 @@ class ByEvidence(Candidate):
         return self._model(layers, encoder, np.float64, members)
 
     def train(self, model: Sequential, table: Table, epochs: int, folds: Array | None) -> History:
-        with warnings.catch_warnings():
-            # its advice is about options that the estimators do not have; the losses decide
-            warnings.filterwarnings("ignore", "LevenbergMarquardt", TrainingWarning)
+        # its advice is about options that the estimators do not have; the losses decide
+        with without_warnings_of(LevenbergMarquardt.__name__):
             return model.fit(
                 table.x,
                 table.target,
