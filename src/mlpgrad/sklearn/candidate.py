@@ -94,7 +94,7 @@ class Candidate:
         self.name, self.recipe, self.bar = name, self.adapted(recipe, table), bar
         rows = Split(table.folds, self.recipe.members).rows_of_members()
         self.model = self.network(self._encoder(table, rows))
-        history = self.train(self.model, table, self.recipe.epochs, table.folds)
+        history = self._trained(self.model, table, self.recipe.epochs, table.folds)
         assert history.oof_prediction is not None
         self.outputs = history.oof_prediction
         curve = np.mean(history["val_loss"], axis=-1)
@@ -159,6 +159,15 @@ class Candidate:
             verbose=int(recipe.progress),
         )
 
+    def _trained(
+        self, model: Sequential, table: Table, epochs: int, folds: Array | None
+    ) -> History:
+        """`train`, but Ctrl-C ends all trainings, not this one alone."""
+        history = self.train(model, table, epochs, folds)
+        if history.interrupted:
+            raise KeyboardInterrupt
+        return history
+
     def callbacks(self, table: Table, folds: Array | None) -> list[Callback]:
         """Return what averages the weights, and stops members on the folds they leave out."""
         patience, steps = self.recipe.patience, -(-len(table.target) // self.recipe.batch_size)
@@ -213,7 +222,7 @@ class Candidate:
     def on_all_rows(self, table: Table) -> Sequential:
         """Train networks on all rows, without held-out rows."""
         model = self.network(self._encoder(table, None))
-        self.train(model, table, self.epochs, None)
+        self._trained(model, table, self.epochs, None)
         return model
 
 

@@ -133,6 +133,7 @@ class TabularMLP(BaseEstimator):
         check_consistent_length(X, y, folds)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        self.__dict__.pop("model_", None)  # if Ctrl-C or an error comes, nothing predicts
         rng = check_random_state(self.random_state)
         target, indicators = self._learn_target(y)
         folds = self._drawn_folds(y, rng) if folds is None else self._given_folds(folds)
@@ -273,7 +274,7 @@ class TabularMLP(BaseEstimator):
 
     def _predicted(self, X: Any, **asked: Any) -> Any:
         """Return the ensemble's answer for a table: the members' outputs `(E, n, O)` by default."""
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         X = self._checked_rows(X, reset=False)
         with advising_on_frames():
             return self.model_.predict(X, **asked)
