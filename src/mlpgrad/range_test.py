@@ -147,6 +147,8 @@ def learning_rate_range_test(
     except DivergenceError:  # the expected end of the test, except at the initial weights
         if not recorder.losses:
             raise
+    if session.record.interrupted:
+        raise KeyboardInterrupt
     return RangeTest(rates[: len(recorder.losses)], np.array(recorder.losses))
 
 

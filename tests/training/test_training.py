@@ -611,6 +611,23 @@ def test_the_range_test_tries_the_rates_that_it_shows():
     assert lowered.learning_rate_scale == 1e-3
 
 
+def test_ctrl_c_ends_the_range_test_without_a_suggestion(press_ctrl_c):
+    class Presses(mg.L2):
+        steps = 0
+
+        def slope(self, params, out):
+            super().slope(params, out)
+            Presses.steps += 1
+            if Presses.steps == 10:
+                press_ctrl_c()
+
+    model = classifier()
+    model.penalties = [Presses(0.01)]
+    with pytest.raises(KeyboardInterrupt):
+        model.learning_rate_range_test(*blobs(), optimizer=mg.SGD(0.1))
+    assert Presses.steps == 10
+
+
 def test_the_range_test_refuses_an_optimizer_that_adapts_its_own_steps():
     with pytest.raises(TypeError, match=r"range_test expects .* got Rprop\(\), which adapts"):
         classifier().learning_rate_range_test(*blobs(), optimizer=mg.Rprop())
