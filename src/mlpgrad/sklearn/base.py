@@ -39,10 +39,9 @@ from mlpgrad.sklearn.solving import (
     train_again,
     train_at_once,
     train_in_epochs,
-    with_class_weight,
 )
 from mlpgrad.sklearn.sparse import predict_sparse
-from mlpgrad.sklearn.tasks import CallbackSupportMixin
+from mlpgrad.sklearn.tasks import CallbackSupportMixin, fit_task
 from mlpgrad.training.session import Method
 
 
@@ -162,13 +161,15 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             check_warm_start(self, y)
         self.n_outputs_ = y.shape[1]
         self._random_state = check_random_state(self.random_state)
+        rows = Rows(X, y, sample_weight)
         if first:
-            self._initialize(Rows(X, y, sample_weight))
+            self._initialize(rows)
         model = self._model(X, trains=True)
-        if sees_all_rows(self.solver):
-            train_at_once(self, model, with_class_weight(self, Rows(X, y, sample_weight)))
-        else:
-            self._fit_in_epochs(Rows(X, y, sample_weight), incremental, validation_data)
+        with fit_task(self, rows):
+            if sees_all_rows(self.solver):
+                train_at_once(self, model, rows)
+            else:
+                self._fit_in_epochs(rows, incremental, validation_data)
         if not np.isfinite(self.model_.params).all():
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large "
@@ -187,8 +188,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             known = stacked(rows, held_out) if self.refit else rows
         elif self.early_stopping or self.stop_on_loss:
             trained, held_out = split(self, rows)
-        weighted = with_class_weight(self, trained)
-        train_in_epochs(self, self.model_, weighted, held_out, incremental=incremental)
+        train_in_epochs(self, self.model_, trained, held_out, incremental=incremental)
         if self.refit and not self.history_.interrupted:
             train_again(self, known)
 

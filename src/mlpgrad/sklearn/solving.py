@@ -70,6 +70,7 @@ def train_in_epochs(
         Exact number of epochs, without a stopping rule; by default at most `max_iter`.
     """
     samples, sparse = rows.x.shape[0], issparse(rows.x)
+    weighted = with_class_weight(estimator, rows)
     size = _rows_of_a_batch(estimator, samples)
     most = int(estimator.max_iter) if epochs is None else epochs
     if not incremental or not hasattr(estimator, "_optimizer"):
@@ -85,10 +86,10 @@ def train_in_epochs(
         optimizer=estimator._optimizer,
         steps=steps,
         sparse=sparse,
-        unit=unit_of(rows.weights, model.dtype),
+        unit=unit_of(weighted.weights, model.dtype),
     )
     order = Order(samples, estimator.shuffle, estimator._random_state)
-    batches = batches_of(network_data(estimator, model, rows), size, order, sparse=sparse)
+    batches = batches_of(network_data(estimator, model, weighted), size, order, sparse=sparse)
     estimator.n_iter_ = 0
     progress = Progress(estimator, samples, held_out, incremental=incremental, epochs=epochs)
     whole = 0 if incremental else most * (samples // size)
@@ -110,8 +111,7 @@ def train_again(estimator: Any, rows: Rows) -> None:
     estimator._initialize(rows)
     for name, record in records.items():
         setattr(estimator, name, record)
-    weighted = with_class_weight(estimator, rows)
-    train_in_epochs(estimator, estimator.model_, weighted, epochs=epochs)
+    train_in_epochs(estimator, estimator.model_, rows, epochs=epochs)
 
 
 def train_at_once(estimator: Any, model: Sequential, rows: Rows) -> None:
@@ -120,11 +120,12 @@ def train_at_once(estimator: Any, model: Sequential, rows: Rows) -> None:
         _train_by(copy.deepcopy(estimator.solver), estimator, model, rows)
         return
     samples, sparse = rows.x.shape[0], issparse(rows.x)
-    unit, most = unit_of(rows.weights, model.dtype), int(estimator.max_iter)
+    weighted = with_class_weight(estimator, rows)
+    unit, most = unit_of(weighted.weights, model.dtype), int(estimator.max_iter)
     gradient = BatchGradient(
         model, estimator.alpha, steps=lambda rows: most, sparse=sparse, unit=unit
     )
-    data = network_data(estimator, model, rows)
+    data = network_data(estimator, model, weighted)
     limits = {"tolerance": estimator.tol, "iterations": most, "calls": estimator.max_fun}
     method = LBFGS(gradient, data, **limits)
     batches = batches_of(
@@ -145,10 +146,11 @@ def _train_by(method: Method, estimator: Any, model: Sequential, rows: Rows) -> 
     """Train with a method such as `LevenbergMarquardt`, on the same objective as L-BFGS."""
     if issparse(rows.x):
         raise TypeError(f"solver={method!r} needs dense data, got a sparse X; use X.toarray()")
-    samples, (x, target, weights) = rows.x.shape[0], network_data(estimator, model, rows)
+    weighted = with_class_weight(estimator, rows)
+    samples, (x, target, weights) = rows.x.shape[0], network_data(estimator, model, weighted)
     if model.target_scaling is not None:
         target = rows.y.astype(model.dtype)  # the objective scales it
-    total = samples if rows.weights is None else float(rows.weights.sum())
+    total = samples if weighted.weights is None else float(weighted.weights.sum())
     order = Order(samples, False, estimator._random_state)
     batches = batches_of((x, target, weights), method.rows_at_once, order, sparse=False)
     decays = getattr(method, "regularisation", None) is None  # else it finds its own decay

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from mlpgrad.network.network import Network
 from mlpgrad.training.callbacks import Callback
 
 try:
@@ -15,26 +18,53 @@ except ImportError:
         """Empty mixin, since this version of scikit-learn has no callbacks."""
 
 
+@contextmanager
+def fit_task(estimator: Any, rows: Any) -> Iterator[None]:
+    """Notify scikit-learn's callbacks of a fit, whose trainings are inside: `refit` has two."""
+    if not getattr(estimator, "_skl_callbacks", None):
+        yield
+        return
+    trainings = 2 if estimator.refit else 1
+    whole = estimator._init_callback_context(max_subtasks=trainings * estimator.max_iter)
+    told = _told(estimator, rows, lambda: estimator.model_)
+    estimator._fit_task = whole.call_on_fit_task_begin(**told)
+    try:
+        yield
+    finally:
+        del estimator._fit_task
+    whole.call_on_fit_task_end(**told)
+
+
+def _told(estimator: Any, rows: Any, network: Any) -> dict[str, Any]:
+    """Return what callbacks may ask for; `network()` is that of an estimator fitted so far."""
+    return {
+        "estimator": estimator,
+        "X": rows.x,
+        "y": lambda: estimator._labels(rows.y),
+        "metadata": None if rows.weights is None else {"sample_weight": rows.weights},
+        "reconstruction_attributes": lambda: _fitted(estimator, network()),
+    }
+
+
+def _fitted(estimator: Any, network: Network) -> dict[str, Any]:
+    """Return what an estimator needs to predict with the parameters that a network has now."""
+    twin = copy.copy(estimator)
+    twin.model_ = estimator.model_.copy()
+    twin.model_.params = network.params
+    coefs, intercepts = twin._views()
+    return {"model_": twin.model_, "coefs_": coefs, "intercepts_": intercepts}
+
+
 class _FitTasks(Callback):
     """Notify scikit-learn's callbacks of each epoch, a subtask of the whole fit."""
 
     def __init__(self, estimator: Any, rows: Any) -> None:
-        self.estimator, self.rows = estimator, rows
-        self._told: dict[str, Any] = {
-            "estimator": estimator,
-            "X": rows.x,
-            "y": rows.y,
-            "metadata": None if rows.weights is None else {"sample_weight": rows.weights},
-            "reconstruction_attributes": self._fitted,
-        }
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        whole = self.estimator._init_callback_context(max_subtasks=self.epochs)
-        self._whole = whole.call_on_fit_task_begin(**self._told)
+        self.estimator = estimator
+        self._told = _told(estimator, rows, lambda: self.session.result())
         self._task: Any = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        task = self._whole.subcontext(task_name="epoch")
+        task = self.estimator._fit_task.subcontext(task_name="epoch")
         self._task = task.call_on_fit_task_begin(**self._told)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
@@ -45,17 +75,8 @@ class _FitTasks(Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._task is not None:  # the task of an epoch that was not run
             self._task.call_on_fit_task_end(estimator=self.estimator)
-        self._whole.call_on_fit_task_end(**self._told)
-
-    def _fitted(self) -> dict[str, Any]:
-        """Return what an estimator needs to predict as if training had ended now."""
-        model = self.estimator.model_.copy()
-        twin = copy.copy(self.estimator)
-        twin.model_ = model
-        coefs, intercepts = twin._views()
-        return {"model_": model, "coefs_": coefs, "intercepts_": intercepts}
 
 
 def fit_tasks(estimator: Any, rows: Any) -> list[Callback]:
     """Return the callback that notifies scikit-learn's callbacks, if the estimator has any."""
-    return [_FitTasks(estimator, rows)] if getattr(estimator, "_skl_callbacks", None) else []
+    return [_FitTasks(estimator, rows)] if hasattr(estimator, "_fit_task") else []
