@@ -50,8 +50,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     label_smoothing : float, default=0.0
         Fraction of each label that is spread over all classes.
     class_weight : dict, list of dict, 'balanced' or None, default=None
-        Factors for the weights of each class's rows in training: see `sample_weight` in `fit`. With
-        several labels, a dict for each of them, whose factors are multiplied.
+        Factors for the weights of each class's rows in training: see `sample_weight` in `fit`.
+        'balanced' gives all classes the same total weight; `partial_fit`, which does not see all
+        rows, needs a dict. With several labels, a dict for each of them, whose factors are
+        multiplied.
     {further}
 
     Attributes

@@ -45,6 +45,11 @@ def check_options(estimator: Any, incremental: bool, validation_data: Any) -> No
     if stops and incremental:
         name = "early_stopping" if estimator.early_stopping else "stop_on_loss"
         raise ValueError(f"partial_fit does not support {name}=True")
+    if incremental and getattr(estimator, "class_weight", None) == "balanced":
+        raise ValueError(
+            "partial_fit does not support class_weight='balanced', since it does not see all rows; "
+            "give a dict such as {0: 1.0, 1: 5.0}"
+        )
     if not stops and (validation_data is not None or estimator.refit):
         name = "refit=True" if estimator.refit else "validation_data"
         raise ValueError(f"{name} needs early_stopping=True or stop_on_loss=True")

@@ -12,7 +12,6 @@ from scipy.sparse import vstack as sparse_rows
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.optimize import _check_optimize_result
 
 from mlpgrad._core.arrays import Array
@@ -21,6 +20,7 @@ from mlpgrad.optimizers import Optimizer
 from mlpgrad.penalties import L2
 from mlpgrad.sequential import Sequential
 from mlpgrad.sklearn.batches import Order, batches_of
+from mlpgrad.sklearn.class_weights import with_class_weight
 from mlpgrad.sklearn.gradient import BatchGradient
 from mlpgrad.sklearn.optimizers import _Adam, _HeldRateSGD
 from mlpgrad.sklearn.quasi_newton import LBFGS
@@ -261,25 +261,6 @@ def stacked(rows: Rows, others: Rows) -> Rows:
         weights = np.concatenate([*parts])
     x = stack([rows.x, others.x]).astype(rows.x.dtype, copy=False)
     return Rows(x, np.concatenate([rows.y, others.y]), weights)
-
-
-def with_class_weight(estimator: Any, rows: Rows) -> Rows:
-    """Return rows whose weights include the class weights."""
-    class_weight = getattr(estimator, "class_weight", None)
-    if class_weight is None:
-        return rows
-    factors = class_factors(class_weight, estimator._labels(rows.y))
-    return rows._replace(weights=factors if rows.weights is None else rows.weights * factors)
-
-
-def class_factors(class_weight: Any, labels: Array) -> Array:
-    """Return the factor of each row's weight, which must not be negative."""
-    factors: Array = compute_sample_weight(class_weight, labels)
-    if factors.min(initial=0) < 0:
-        raise ValueError(
-            f"class_weight expects no negative number, got {factors.min()}; 0 leaves a class out"
-        )
-    return factors
 
 
 def unit_of(weights: Array | None, dtype: Any) -> float:

@@ -20,8 +20,8 @@ from mlpgrad.losses.base import Loss
 from mlpgrad.network.boundary import check_have_classes
 from mlpgrad.network.label_arrays import given_labels
 from mlpgrad.sklearn.candidate import Table
+from mlpgrad.sklearn.class_weights import class_factors
 from mlpgrad.sklearn.documentation import documented
-from mlpgrad.sklearn.solving import class_factors
 from mlpgrad.sklearn.tabular import TabularMLP
 
 
@@ -40,7 +40,7 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
     {tabular_options}
     class_weight : dict, 'balanced' or None, default=None
         Factors for the weights of each class's rows, in training and in early stopping; the keys
-        are labels.
+        are labels. 'balanced' gives all classes the same total weight.
     calibrate : bool, default=True
         Whether to calibrate the probabilities. With False the temperature is 1.
 
@@ -121,7 +121,7 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
     def _weighted(self, y: Array, weights: Array | None) -> Array | None:
         if self.class_weight is None:
             return weights
-        factors = class_factors(self.class_weight, y)
+        factors = class_factors(self.class_weight, np.ravel(y), self.classes_, weights)
         return factors if weights is None else weights * factors
 
     def _conclude(self, table: Table, weights: Array | None) -> None:

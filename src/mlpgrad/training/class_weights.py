@@ -57,7 +57,7 @@ def with_class_weights(
         class_weight = _by_index(class_weight, names)
     table = _checked_table(class_weight, found.tolist(), possible, names)
     known = np.array(sorted(table))
-    factors = _looked_up(known, np.array([table[label] for label in known.tolist()]), labels)
+    factors = looked_up(known, np.array([table[label] for label in known.tolist()]), labels)
     with np.errstate(over="ignore"):  # reported by the check that follows
         return factors[..., None] if weights is None else weights * factors[..., None]
 
@@ -72,22 +72,22 @@ def _balanced(labels: Array, weights: Array | None, rows: Array | None) -> Array
     of_each, given = (
         np.broadcast_to(array, shape).reshape(-1, shape[-1]) for array in (labels, given)
     )
-    factors = [_equal_shares(*own, rows) for own in zip(of_each, given, strict=True)]
+    factors = [equal_shares(*own, rows) for own in zip(of_each, given, strict=True)]
     balanced: Array = given * np.array(factors)
     return balanced.reshape(*shape, 1)
 
 
-def _equal_shares(labels: Array, weights: Array, rows: Array | None) -> Array:
+def equal_shares(labels: Array, weights: Array, rows: Array | None = None) -> Array:
     """Return the factor of each sample, `(n,)`: n / (number of classes * n of its class)."""
     trained = np.s_[:] if rows is None else rows
     found, place = np.unique(labels[trained], return_inverse=True)
     totals = np.bincount(place, weights[trained])
     there = totals > 0
     factors = totals.sum() / (max(there.sum(), 1) * np.where(there, totals, 1.0))
-    return _looked_up(found, factors, labels)
+    return looked_up(found, factors, labels)
 
 
-def _looked_up(known: Array, factors: Array, labels: Array) -> Array:
+def looked_up(known: Array, factors: Array, labels: Array) -> Array:
     """Return the factor of each label, 1 for a label that is not among those `known`."""
     place = np.searchsorted(known, labels).clip(max=len(known) - 1)
     return np.where(known[place] == labels, factors[place], 1.0)
@@ -153,10 +153,15 @@ def _checked_table(
     if missing:
         shown = missing if names is None else [names.classes[index].item() for index in missing]
         raise ValueError(f"class_weight expects a weight for each class; missing: {shown}")
+    check_numbers(class_weight)
+    return {int(label): float(weight) for label, weight in class_weight.items()}
+
+
+def check_numbers(class_weight: Mapping[Any, Any]) -> None:
+    """Raise ValueError unless all weights are finite numbers that are not negative."""
     for label, weight in class_weight.items():
         number = isinstance(weight, (int, float, np.number)) and not np.iscomplexobj(weight)
         if not number or not 0 <= weight < np.inf:
             raise ValueError(
                 f"class_weight expects finite numbers >= 0, got {weight!r} for class {label}"
             )
-    return {int(label): float(weight) for label, weight in class_weight.items()}
