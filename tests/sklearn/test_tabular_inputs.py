@@ -122,7 +122,7 @@ def test_folds_are_as_many_as_members_can_leave_out():
 
 
 def test_errors_name_the_options_of_the_estimator():
-    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+    with pytest.raises(TypeError, match="expects whole numbers such as"):
         classifier(hidden_layer_sizes=(3.5,)).fit(FLOWERS, NAMES)
     with pytest.raises(ValueError, match=r"hidden_layer_sizes must be > 0, got \[8, 0\]"):
         classifier(hidden_layer_sizes=(8, 0)).fit(FLOWERS, NAMES)

@@ -81,6 +81,11 @@ OF_NUMBERS: dict[str, type[Loss]] = {
 def loss_of_numbers(given: str | Loss, targets: int) -> Loss:
     """Return a regressor's loss for a number of targets."""
     if isinstance(given, Loss):
+        if given.classifies:
+            raise ValueError(
+                f"loss expects a loss on numbers such as mlpgrad.Huber(), got {given!r}, whose "
+                "targets are classes; use MLPClassifier"
+            )
         return given.reader()
     kind = OF_NUMBERS[given]
     loss: Loss = (HalfSquaredError if kind is _HalfMeanSquaredError and targets == 1 else kind)()
@@ -95,11 +100,29 @@ def loss_of_classes(given: str | Loss, *, softmax: bool, labels: int, smoothing:
                 f"label_smoothing={smoothing} has no effect on a loss that is an object; write "
                 f"loss=mlpgrad.SoftmaxCrossEntropy(label_smoothing={smoothing})"
             )
+        _check_classes(given, softmax)
         return given.reader()
     several = SoftmaxCrossEntropy if softmax else _SummedCrossEntropy
     kind: Any = SigmoidCrossEntropy if labels == 1 else several
     loss: Loss = kind(label_smoothing=smoothing)
     return loss
+
+
+def _check_classes(given: Loss, softmax: bool) -> None:
+    """Raise ValueError for a loss that is not on the logits of a classifier."""
+    wrong = "which is on probabilities" if given.expects_probabilities else ""
+    if type(given).classes is Loss.classes:
+        wrong = "whose targets are numbers; use MLPRegressor"
+    if wrong:
+        raise ValueError(
+            f"loss expects a loss on logits of classes such as mlpgrad.SigmoidFocal(), got "
+            f"{given!r}, {wrong}"
+        )
+    if softmax == (given.classes(np.zeros((1, 3))).ndim > 1):
+        needed = "one of three or more classes such as mlpgrad.SoftmaxFocal()"
+        if not softmax:
+            needed = "two classes, or for each label of a row, such as mlpgrad.SigmoidFocal()"
+        raise ValueError(f"loss expects a loss for {needed}, got {given!r}")
 
 
 def outputs_for(loss: Loss, targets: int) -> int:

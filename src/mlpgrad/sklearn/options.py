@@ -27,10 +27,15 @@ def makes_steps(estimator: Any) -> bool:
 
 def sizes_of(given: Any) -> tuple[int, ...]:
     """Return `hidden_layer_sizes` as a tuple of positive ints."""
-    sizes = np.atleast_1d(given).tolist()
-    if np.any(np.asarray(given) <= 0):
-        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-    return tuple(map(operator.index, sizes))
+    try:
+        sizes = tuple(map(operator.index, np.atleast_1d(given).tolist()))
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"hidden_layer_sizes expects whole numbers such as (100, 50), got {given!r}"
+        ) from None
+    if min(sizes, default=1) <= 0:
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {list(sizes)}.")
+    return sizes
 
 
 def check_options(estimator: Any, incremental: bool, validation_data: Any) -> None:
