@@ -197,6 +197,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         y = self._checked_targets(y)
         check_consistent_length(X, y)
+        if len(y) < 2:
+            raise ValueError("validation_data has 1 row; give at least 2")
         if y.shape[1] != self.n_outputs_:
             raise ValueError(f"validation_data has {y.shape[1]} outputs, y has {self.n_outputs_}")
         if sample_weight is not None:

@@ -138,11 +138,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
             self._learn_labels(y)
         else:
-            self._check_labels(unique_labels(y))
+            self._check_labels(y)
         return X, self._indicators(y)
 
     def _checked_targets(self, y: Any) -> Array:
-        self._check_known(unique_labels(y))
+        self._check_known(y)
         return self._indicators(y)
 
     def _indicators(self, y: Any) -> Array:
@@ -159,21 +159,32 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self._label_binarizer = LabelBinarizer().fit(_distinct(y))
         self.classes_ = self._label_binarizer.classes_
 
-    def _check_labels(self, classes: Array) -> None:
+    def _check_labels(self, y: Any) -> None:
         """Raise ValueError if a continued fit is given other classes."""
+        classes = unique_labels(y)
         if self.warm_start and set(classes) != set(self.classes_):
             raise ValueError(
                 f"warm_start can only be used where `y` has the same classes as in the previous "
                 f"call to fit. Previously got {self.classes_}, `y` has {classes}"
             )
-        self._check_known(classes)
+        self._check_known(y)
 
-    def _check_known(self, classes: Array) -> None:
+    def _check_known(self, y: Any) -> None:
         """Raise ValueError for classes that are not among those of the fit."""
+        classes, kinds = unique_labels(y), ("one class", "several labels")
         if np.setdiff1d(classes, self.classes_, assume_unique=True).size:
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
                 f"'y' has {classes}."
+            )
+        several, known = (
+            kind.startswith("multilabel")
+            for kind in (type_of_target(y), self._label_binarizer.y_type_)
+        )
+        if several != known:
+            raise ValueError(
+                f"y has {kinds[several]} for each row, but {type(self).__name__} was fitted with "
+                f"{kinds[known]}"
             )
 
     def _new_loss(self) -> tuple[Loss, int, str]:

@@ -139,6 +139,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return X, y[:, None] if y.ndim == 1 else y
 
     def _checked_targets(self, y: Any) -> Array:
+        refuse_dates(y)
         targets: Array = check_array(y, ensure_2d=False, dtype="numeric")
         return targets[:, None] if targets.ndim == 1 else targets
 
