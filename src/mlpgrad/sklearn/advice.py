@@ -23,8 +23,9 @@ _ON_FRAMES = (
     (r", or say how to encode one with columns=", ""),
     (r", or a dict of columns,", ""),
     (r"\btable(?=\[|\.)", "X"),
+    (r", or make the model with dtype=['\"]float64['\"]", ""),
 )
-_ON_UNCERTAINTY = (
+_ON_ARRAYS = (
     (r"\binterval(?==| expects)", "coverage"),
     (r"ensemble_size=", "n_members="),
     (r"train with GaussianNLL\(\)", "train with loss='gaussian_nll'"),
@@ -32,6 +33,7 @@ _ON_UNCERTAINTY = (
     (r"\bmodel\.(laplace|uncertainty)\b", r"estimator.model_.\1"),
     (r"\(model, x, y\)", "(estimator.model_, X, y)"),
     (r"\(x, y\)", "(X, y)"),
+    (r"make the model with dtype=['\"]float64['\"]", "fit with X.astype('float64')"),
 )
 
 
@@ -40,9 +42,9 @@ def advising_on_frames() -> AbstractContextManager[None]:
     return _rewriting(_ON_FRAMES)
 
 
-def advising_on_uncertainty() -> AbstractContextManager[None]:
-    """Rewrite advice about a network's uncertainty for `predict_std` and `predict_interval`."""
-    return _rewriting(_ON_UNCERTAINTY)
+def advising_on_arrays() -> AbstractContextManager[None]:
+    """Rewrite advice about a network, its uncertainty above all, for an estimator on arrays."""
+    return _rewriting(_ON_ARRAYS)
 
 
 @contextmanager

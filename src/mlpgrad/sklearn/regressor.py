@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses import Poisson
 from mlpgrad.losses.base import Loss
-from mlpgrad.sklearn.advice import advising_on_uncertainty, refuse_dates
+from mlpgrad.sklearn.advice import advising_on_arrays, refuse_dates
 from mlpgrad.sklearn.base import BaseMLP
 from mlpgrad.sklearn.documentation import documented
 from mlpgrad.sklearn.losses import OF_NUMBERS, loss_of_numbers, outputs_for
@@ -154,7 +154,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             return
         moments = Moments()
         moments.add(rows.y, None if rows.weights is None else rows.weights[:, None])
-        scaling.take(*moments.scaling())
+        with advising_on_arrays():
+            scaling.take(*moments.scaling())
 
     def _targets(self, y: Array, dtype: Any) -> Array:
         loss = self.model_.loss
@@ -257,7 +258,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         model = self._model(X)
-        with advising_on_uncertainty():
+        with advising_on_arrays():
             if not issparse(X):
                 return model.predict(X, **asked)
             X = X.tocsr()

@@ -14,8 +14,8 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.losses import HalfSquaredError
 from mlpgrad.losses.base import Loss
 from mlpgrad.sklearn.advice import (
+    advising_on_arrays,
     advising_on_frames,
-    advising_on_uncertainty,
     how_to_convert,
     refuse_dates,
 )
@@ -183,6 +183,6 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
         low, high : array of shape (n_samples,) or (n_samples, n_outputs)
             Bounds, in the unit of `y`.
         """
-        with advising_on_uncertainty():
+        with advising_on_arrays():
             low, high = self._predicted(X, interval=coverage)
         return self._as_given(low), self._as_given(high)
