@@ -75,6 +75,22 @@ CASES = {
 }
 
 
+def kind_of(value):
+    """The type of an attribute, of its elements, and of those of an array."""
+    if isinstance(value, list):
+        return list, {kind_of(element) for element in value}
+    return type(value), getattr(value, "dtype", None)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_fitted_attributes_have_the_same_types(case):
+    kind, x, y, options = CASES[case]
+    for solver in {options.get("solver", "adam"), "lbfgs"}:
+        a, b = both(kind, x, y, **{**options, "max_iter": 3, "solver": solver})
+        public = [name for name in vars(a) if name.endswith("_") and not name.startswith("_")]
+        assert {n: kind_of(vars(a)[n]) for n in public} == {n: kind_of(vars(b)[n]) for n in public}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_same_seed_gives_the_same_training(case):
     kind, x, y, options = CASES[case]

@@ -139,7 +139,7 @@ def train_at_once(estimator: Any, model: Sequential, rows: Rows) -> None:
         estimator.n_iter_ = method.result.nit
     else:
         estimator.n_iter_ = _check_optimize_result("lbfgs", method.result, estimator.max_iter)
-    estimator.loss_ = float(method.result.fun) / (model.ensemble_size or 1)
+    estimator.loss_ = np.float64(method.result.fun) / (model.ensemble_size or 1)
 
 
 def _train_by(method: Method, estimator: Any, model: Sequential, rows: Rows) -> None:
@@ -167,7 +167,7 @@ def _conclude(estimator: Any) -> None:
     """Set the number of epochs and the last loss from what was recorded."""
     losses = estimator.history_.get("loss", [])
     estimator.n_iter_ = len(losses)
-    estimator.loss_ = float(np.mean(losses[-1])) if len(losses) else np.nan
+    estimator.loss_ = np.float64(np.mean(losses[-1]) if len(losses) else np.nan)
 
 
 def _run(estimator: Any, method: Method, batches: Batches, epochs: int, rows: Rows) -> None:

@@ -58,7 +58,7 @@ class Progress:
 
         `ended` is the network as training would end now, which a callback may have averaged.
         """
-        estimator = self.estimator
+        estimator, loss = self.estimator, np.float64(loss)
         estimator.n_iter_ += 1
         estimator.t_ += self.samples
         estimator.loss_ = loss
