@@ -81,8 +81,9 @@ class TabularMLP(BaseEstimator):
 
     def _keep(self, options: Mapping[str, Any]) -> None:
         """Set the constructor's arguments, given as its `locals()`, as attributes."""
-        for name in self._get_param_names():
-            setattr(self, name, options[name])
+        for name, value in options.items():
+            if name != "self":
+                setattr(self, name, value)
 
     # implemented by subclasses
 
