@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core.arguments import refuse_hidden
 from mlpgrad._core.conversion import converted
 from mlpgrad._core.frames import columns_of, is_frame
 from mlpgrad.datasets.amounts import is_amount
@@ -59,6 +60,12 @@ def _rewriting(rules: Iterable[tuple[str, str]]) -> Iterator[None]:
         if message == str(error):
             raise
         raise type(error)(message) from error
+
+
+def refuse_masks(**given: Any) -> None:
+    """Raise ValueError for masked arrays that hide values, which scikit-learn would use."""
+    for name, values in given.items():
+        refuse_hidden(values, name)
 
 
 def refuse_dates(y: Any) -> None:

@@ -20,6 +20,7 @@ from mlpgrad.layers import Activation
 from mlpgrad.losses.base import Loss
 from mlpgrad.optimizers import Optimizer
 from mlpgrad.sequential import Sequential
+from mlpgrad.sklearn.advice import refuse_masks
 from mlpgrad.sklearn.assigned import adopt
 from mlpgrad.sklearn.building import (
     ACTIVATIONS,
@@ -154,6 +155,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation_data: Any = None
     ) -> Any:
         check_options(self, incremental, validation_data)
+        refuse_masks(X=X, y=y, sample_weight=sample_weight)
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._checked(X, y, incremental, reset=first)
         if sample_weight is not None:
@@ -195,6 +197,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _checked_validation(self, X: Any, y: Any, sample_weight: Any = None) -> Rows:
         """Check and return the validation rows given by the user."""
+        refuse_masks(X=X, y=y, sample_weight=sample_weight)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         y = self._checked_targets(y)
         check_consistent_length(X, y)
@@ -307,6 +310,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         """Return the network's output in scaled units; `(E, B, O)` for an ensemble."""
         if check_input:
             check_is_fitted(self)
+            refuse_masks(X=X)
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         model = self._model(X)
         output = predict_sparse(model, X) if issparse(X) else model._predict(X)

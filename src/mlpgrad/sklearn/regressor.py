@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses import Poisson
 from mlpgrad.losses.base import Loss
-from mlpgrad.sklearn.advice import advising_on_arrays, refuse_dates
+from mlpgrad.sklearn.advice import advising_on_arrays, refuse_dates, refuse_masks
 from mlpgrad.sklearn.base import BaseMLP
 from mlpgrad.sklearn.documentation import documented
 from mlpgrad.sklearn.losses import OF_NUMBERS, loss_of_numbers, outputs_for
@@ -256,6 +256,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _uncertain(self, X: Any, **asked: Any) -> Any:
         """Return the network's prediction with its uncertainty."""
         check_is_fitted(self)
+        refuse_masks(X=X)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         model = self._model(X)
         with advising_on_arrays():

@@ -22,7 +22,7 @@ from sklearn.utils.validation import (
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.losses.base import Loss
-from mlpgrad.sklearn.advice import advising_on_frames
+from mlpgrad.sklearn.advice import advising_on_frames, refuse_masks
 from mlpgrad.sklearn.candidate import Candidate, Recipe, Table
 from mlpgrad.sklearn.candidates import CANDIDATES
 from mlpgrad.sklearn.joining import joined, together
@@ -130,6 +130,7 @@ class TabularMLP(BaseEstimator):
         self : object
             The fitted estimator.
         """
+        refuse_masks(y=y, sample_weight=sample_weight, folds=folds)
         X, y = self._checked_rows(X, reset=True), self._checked_y(y)
         check_consistent_length(X, y, folds)
         if sample_weight is not None:
@@ -160,6 +161,7 @@ class TabularMLP(BaseEstimator):
 
     def _checked_rows(self, X: Any, reset: bool) -> Any:
         """Return a data frame unchanged, or an array after a check of its shape and numbers."""
+        refuse_masks(X=X)
         if not hasattr(X, "columns"):
             X = check_array(X, dtype=None, ensure_all_finite="allow-nan", estimator=self)
         validate_data(self, X, skip_check_array=True, reset=reset)
