@@ -250,8 +250,8 @@ def test_predictions_have_the_wider_type_of_weights_and_input():
 
 
 def test_hidden_layer_sizes_are_whole_numbers():
-    for module in (theirs, ours):
-        with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+    for module, words in ((theirs, "as an integer"), (ours, "expects whole numbers")):
+        with pytest.raises(TypeError, match=words):
             module.MLPRegressor(hidden_layer_sizes=(3.5,)).fit(PATIENTS, PROGRESS)
         with pytest.raises(ValueError, match=r"must be > 0, got \[3, 0\]"):
             module.MLPRegressor(hidden_layer_sizes=(3, 0)).fit(PATIENTS, PROGRESS)
