@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -226,13 +225,17 @@ class Storage(Described):
         with self._writing():
             arguments.copy_into(self._state, values, "state")
 
+    # implemented by `Threaded`
+
     def _writing(self) -> Any:
         """Return a context in which no other thread reads weights."""
-        return nullcontext()
+        raise NotImplementedError
 
     def _weights(self) -> tuple[Array, Array]:
         """Return copies of the parameters and statistics at one point in time."""
-        return self._params.copy(), self._state.copy()
+        raise NotImplementedError
+
+    # weights by name
 
     @suggesting
     def get_weights(self) -> dict[str, Array]:
