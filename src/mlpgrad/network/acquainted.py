@@ -165,30 +165,30 @@ class Acquainted(Storage):
         """Return a target with indices instead of labels, and the labels; `learns` in training."""
         labels = self._labels
         numeric = type(y) is np.ndarray and y.dtype.kind in "iufc"
-        as_it_is = labels is None or labels.are_indices or labels.are_text
-        if numeric and as_it_is and not learns:
+        if numeric and not learns and (labels is None or labels.are_indices or labels.are_text):
             return y, labels
         found = given_labels(y)
-        if not found.array.ndim or not found.array.size:  # refused by what follows
-            return found.array, labels
-        matrix = boundary.is_matrix(found.array.shape, samples, self.lead)
-        outputs = self.out_features or (found.array.shape[-1] if matrix else 2)
+        array, is_text = found.array, found.array.dtype.kind in "US"
+        if not array.ndim or not array.size:  # refused by what follows
+            return array, labels
+        matrix = boundary.is_matrix(array.shape, samples, self.lead)
         if labels is None and learns:
+            outputs = self.out_features or (array.shape[-1] if matrix else 2)
             labels = learnt(found, self.loss, outputs, matrix)
-        array, kind = found.array, found.array.dtype.kind
         if matrix:
             if labels is not None and found.names is not None and labels.are_text:
                 check_columns(found.names, tuple(labels.classes.tolist()), "y")
             return array, labels
-        if labels is None and kind in "US":
+        if labels is None and is_text:
             raise ValueError(
                 f"y holds labels such as {array.ravel()[0].item()!r}, but the model does not know "
                 "its classes yet; call fit, which learns them, or give them: Sequential(..., "
                 "classes=[...])"
             )
-        if labels is None or labels.are_indices or (labels.are_text and kind not in "US"):
-            sign = learns and self.loss.takes_signs and kind not in "US" and (array == -1).any()
-            if labels is not None and (kind in "US" or sign):
+        if labels is None:
+            return array, None
+        if labels.are_indices or (labels.are_text and not is_text):  # numbers are indices
+            if is_text or (learns and self.loss.takes_signs and (array == -1).any()):
                 labels.indices(array)  # raises the error
             return array, labels
         return labels.indices(array), labels
