@@ -15,6 +15,8 @@ ALL, SOME = 256, 48
 """Arrays of up to `ALL` elements are measured completely, larger ones at `SOME` elements."""
 EQUAL = 1e-4
 """Largest relative difference between elements that count as equal."""
+EXPLAINED = 0.05
+"""Fraction of an element's error that a reason may leave unexplained."""
 
 
 class Observed(NamedTuple):
@@ -40,8 +42,11 @@ class Observed(NamedTuple):
 
     @property
     def spare(self) -> Array:
-        """The tolerance for equal slopes, for each measured element."""
-        return self.bound + EQUAL * np.abs(self.numeric) + 1e-6 * self.size
+        """The tolerance for equal slopes, for each measured element, far below its error."""
+        unexplained = EXPLAINED * np.abs(self.numeric - self.tested) + 1e-8 * self.size
+        equal = EQUAL * np.abs(self.numeric) + 1e-6 * self.size
+        spare: Array = self.bound + np.minimum(equal, unexplained)
+        return spare
 
     @property
     def tested(self) -> Array:
