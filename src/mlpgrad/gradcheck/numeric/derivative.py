@@ -26,7 +26,7 @@ SHRINK = 8.0
 BUDGET = 12
 """Evaluations along one direction, not counting Ridders' method."""
 
-AVERAGED, RANGES = 96, 5
+AVERAGED, RANGES = 96, 6
 """The number of pairs of values to average, and of ranges to try, each half as long."""
 
 Answers = tuple[Array, Array]  # values, and whether a kink was crossed
@@ -249,11 +249,28 @@ def averaged(noise: Noise, scale: float) -> Run[Estimate]:
     """The slope of an odd polynomial fitted through many values, at the best of some ranges.
 
     Rounding errors of different values are nearly independent, so their scatter about the fit
-    gives the uncertainty of its slope.
+    gives the uncertainty of its slope. A fit over a long range may miss a short bend, which the
+    noise hides, so a range counts only if no shorter one contradicts its slope (Lepski, "On a
+    problem of adaptive estimation in Gaussian white noise", 1990).
     """
+    best = Estimate(float("nan"), float("inf"), scale, Scheme.AVERAGE)
+    found = yield from fits(noise, scale)
+    for number, (fit, truncation, fits_well) in enumerate(found[:-1]):
+        shorter = found[number + 1 :]
+        apart = [abs(fit.value - other.value) for other, _, _ in shorter]
+        explained = [fit.rounding + 0.5 * other.rounding + more for other, more, _ in shorter]
+        bound = fit.rounding + max(truncation, apart[0])
+        agrees = all(gap <= most for gap, most in zip(apart, explained, strict=True))
+        if fits_well and agrees and bound < best.bound:
+            best = fit._replace(bound=bound)
+    return best
+
+
+def fits(noise: Noise, scale: float) -> Run[list[tuple[Estimate, float, bool]]]:
+    """The slopes over some ranges, their truncation errors, and whether the polynomial fits."""
     at = (np.arange(AVERAGED) + 0.5) / AVERAGED * 0.8 + 0.2
     powers = at[:, None] ** np.arange(0, 8, 2)
-    best = Estimate(float("nan"), float("inf"), scale, Scheme.AVERAGE)
+    found = []
     for h in scale / 2.0 ** np.arange(RANGES):
         values, moved = yield list(h * np.concatenate([at, -at]))
         differences = (values[:AVERAGED] - values[AVERAGED:]) / (2 * h * at)
@@ -261,15 +278,13 @@ def averaged(noise: Noise, scale: float) -> Run[Estimate]:
             continue
         slope, error, scatter = fitted(differences, at, powers)
         simple = fitted(differences, at, powers[:, :-1])[0]
-        if scatter * h > 3 * noise.of(values, h * np.concatenate([at, -at])):
-            continue  # more than rounding: the polynomial does not fit
+        rounds = scatter * h <= 3 * noise.of(values, h * np.concatenate([at, -at]))
         stands_still = np.ptp(values) < 8 * noise.level  # then the steps of f are not random
         rounding = 3 * max(error, noise.level / h / (1 if stands_still else AVERAGED))
-        bound = rounding + abs(slope - simple)
-        if bound < best.bound:
-            smooth = not moved.any()
-            best = Estimate(slope, bound, float(h), Scheme.AVERAGE, smooth, rounding)
-    return best
+        smooth = not moved.any()
+        fit = Estimate(slope, rounding, float(h), Scheme.AVERAGE, smooth, rounding)
+        found.append((fit, abs(slope - simple), bool(rounds)))
+    return found
 
 
 def fitted(differences: Array, at: Array, powers: Array) -> tuple[float, float, float]:

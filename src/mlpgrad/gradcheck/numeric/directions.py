@@ -151,10 +151,12 @@ def directions(
             group = weights > 0
             fewer = 1 if not named and is_wide(part) else count
             typical = rms(known) if named else norm(known * weights) / norm(weights)
-            length = first_step(norm(part[group]), settings)
-            rounding = norm(place.point[leaf.slice][group])
             vectors = [weights] if named else units(known, weights, fewer, rng, along)
-            for vector in chain(vectors, elements(moves) if coarse and not named else ()):
+            single = elements(moves & group) if coarse and not named else ()
+            for vector in chain(vectors, single):
+                moved = group if np.count_nonzero(vector) > 1 else vector != 0
+                length = first_step(norm(part[moved]), settings)
+                rounding = norm(place.point[leaf.slice][moved])
                 start, stop, slope = leaf.start, leaf.stop, float(vector @ known)
                 of = number, start, stop, vector, slope, typical, length, rounding, along
                 yield Direction(*of)
