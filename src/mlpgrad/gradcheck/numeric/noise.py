@@ -19,6 +19,9 @@ WIDEST, NARROWEST = (1.0, 0.1, 1e-5), 1e-10
 GRAINS = 1e-6
 """A width of several float32 numbers, over which their rounding errors are independent."""
 
+ROUNDING = 100 * float(np.finfo(np.float64).eps)
+"""The rounding error of a function in float64, relative to its change."""
+
 Along = Callable[[Array], Array]
 """f at some distances along a line, in units of the parameters."""
 
@@ -50,42 +53,47 @@ def stairs(value: float, along: Along) -> float:
     return 0.0
 
 
-def jumps(along: Along, noise: float) -> float:
-    """The noise of an f of which a part is rounded and another part is not, else 0.
+def jumps(along: Along, noise: float) -> tuple[float, float]:
+    """The noise of an f of which a part is rounded and another is not, and the size of f there.
 
     Between two jumps of the rounded part, which are far apart, f is smooth and shows no noise. A
     rounded part jumps on both sides of the point; a single jump on one side is a part of f itself.
-    Far away the jumps must be equal, since f may have singularities there.
+    Far away the jumps must be equal, since f may have singularities there. Without jumps, both
+    numbers are 0.
     """
 
     def backwards(offsets: Array) -> Array:
         return along(-offsets)
 
-    height = 0.0
+    highest = 0.0, 0.0
     for width in WIDEST:
-        if found := jump_within(width, along, noise):
+        found = jump_within(width, along, noise)
+        if found[0]:
             other = jump_within(width, backwards, noise)
-            if width < WIDEST[0] or math.isclose(found, other, rel_tol=1e-3):
-                height = max(height, min(found, other))
-    return height
+            if width < WIDEST[0] or math.isclose(found[0], other[0], rel_tol=1e-3):
+                highest = max(highest, min(found, other))
+    return highest
 
 
-def jump_within(width: float, along: Along, noise: float) -> float:
-    """The noise that a jump within this distance shows, or 0 if there is none.
+def jump_within(width: float, along: Along, noise: float) -> tuple[float, float]:
+    """The noise that a jump within this distance shows, and the largest |f|; 0 if there is none.
 
     The search goes from an interval to its roughest part, again and again. A smooth f, or one with
-    a kink, becomes smooth there, but a jump keeps its height.
+    a kink, becomes smooth there, but a jump keeps its height. A pole grows, or has two sides.
+    Rounding errors of float64 do not count, though f may be far smaller at the point itself.
     """
-    start, height, level = 0.0, 0.0, 0.0
+    start, height, level, size, before, change = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     while width > NARROWEST:
         values = along(start + width / PARTS * np.arange(PARTS + 1))
         seen = noise_of(values, (6, 7))
-        if not 4 * noise < seen < math.inf:
-            return 0.0
+        if not 4 * max(noise, ROUNDING * float(np.ptp(values))) < seen < math.inf:
+            return 0.0, 0.0
         bends = np.abs(np.diff(values, 2))
         roughest = int(bends.argmax())
         before, height = height, float(bends[roughest])
+        size, change = max(size, float(np.abs(values).max())), abs(float(values[-1] - values[0]))
         if width > GRAINS:
             level = seen
         start, width = start + roughest * width / PARTS, 2 * width / PARTS
-    return max(height, level) if height > 0.5 * before else 0.0
+    is_jump = 0.5 * before < height < 2 * min(before, change)
+    return (max(height, level), size) if is_jump else (0.0, 0.0)

@@ -177,9 +177,9 @@ class Problem:
             return noise, precision
         if constant and (height := stairs(value, along)):
             return max(noise, height), precision
-        jump = jumps(along, min(noise, 100 * rounding))
+        jump, size = jumps(along, min(noise, 100 * rounding))
         single = float(np.finfo(np.float32).eps)
-        if single / 8 < jump / abs(value or 1.0) < 64 * single:
+        if single / 8 < jump / (max(size, abs(value)) or 1.0) < 64 * single:
             precision = max(precision, single)
         return max(noise, jump), precision
 
