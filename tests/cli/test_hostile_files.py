@@ -104,6 +104,10 @@ def test_row_names_without_a_name_get_one_and_an_unquoted_comma_does_not_move_co
         (with_column(["Rome", "ROME", "Ulm"]), "'ROME', 'Rome' differ in upper and lower case"),
         (with_column(["TRUE", "true", "False"]), "column 'b': 'TRUE', 'true' differ in"),
         (
+            with_column(["New York", "New\u00a0York", "Ulm"]),
+            "'New York', 'New\\xa0York' differ in blanks",
+        ),
+        (
             lines([[a, b, ["Cat", "cat", "dog"][i % 3]] for i, (a, b, _) in enumerate(ROWS)]),
             "the target 'y': 'Cat', 'cat' differ in upper and lower case only",
         ),

@@ -1,6 +1,7 @@
 """`mlpgrad predict` answers for each row of the file, and for a row alone as among others."""
 
 import itertools
+import unicodedata
 
 import numpy as np
 import pytest
@@ -166,11 +167,11 @@ def test_categories_that_were_not_in_training_are_named(capsys, folder, made):
         train(capsys, folder, ("new", "zone", "y"), rows)
     else:
         save(folder, {"new": new, "zone": zone})
-    known = "new;zone\nTRUE;00715\nFALSE;1.0\nTRUE;2\nFALSE;\n"
+    known = "new;zone\nTRUE;00715\nFALSE;1.0\nTRUE;2\nFALSE;2.0\n"
     assert predict(capsys, folder, known, model)[1] == ""
     _, err = predict(capsys, folder, "new;zone\nTrue;00715\n", model)
     assert err == "note: column 'new': 'True' was not in training (1 of 1 row)\n"
-    _, err = predict(capsys, folder, known + "true;715\nTrue;715\n;715\n", model)
+    _, err = predict(capsys, folder, known + "true;715\nTrue;715\nTRUE;715\n", model)
     assert err.splitlines() == [
         "note: column 'new': 'True', 'true' were not in training (2 of 7 rows)",
         "note: column 'zone': '715' was not in training (3 of 7 rows)",
@@ -182,3 +183,55 @@ def test_rare_categories_may_have_been_in_training(capsys, folder):
     _, err = predict(capsys, folder, "town\nelsewhere\n", "model.npz")
     seen = "was not in training, or in too few rows"
     assert err == f"note: column 'town': 'elsewhere' {seen} (1 of 1 row)\n"
+
+
+@pytest.mark.parametrize("made", KINDS)
+def test_gaps_and_far_numbers_that_training_did_not_have_are_named(capsys, folder, made):
+    size, kind = [80 + i % 7 for i in range(60)], ["xyz"[i % 3] for i in range(60)]
+    model = MODEL if made == KINDS[0] else "model.npz"
+    if made == KINDS[0]:
+        rows = [(*row, i + 0.25) for i, row in enumerate(zip(size, kind, strict=True))]
+        train(capsys, folder, ("size", "kind", "y"), rows)
+    else:
+        save(folder, {"size": size, "kind": kind})
+    known = "size;kind\n82;x\n90;y\n75;z\n"
+    assert predict(capsys, folder, known, model)[1] == ""
+    _, err = predict(capsys, folder, known + ";x\n83;\n82000;x\n-900;x\n", model)
+    told = "of which training had none, count as"
+    gaps, far, kind = err.splitlines()
+    assert gaps == f"note: column 'size': gaps, {told} the median (1 of 7 rows)"
+    assert far.startswith("note: column 'size': 82000 is far from the numbers in training, 8")
+    assert far.endswith("; is it in the same unit? (2 of 7 rows)")
+    assert kind == f"note: column 'kind': gaps, {told} a new category (1 of 7 rows)"
+
+
+def test_what_evaluate_is_given_is_compared_with_the_training(capsys, folder):
+    rows = [(i % 7, f"{i % 7 + 0.5 * (i % 2)} %") for i in range(60)]
+    train(capsys, folder, ("a", "y"), rows)
+    (folder / "new.csv").write_text("a;y\n1;0.02\n2;3 %\n")
+    _, _, err = run(capsys, "evaluate", MODEL, "new.csv")
+    assert err == (
+        "note: column 'y': '0.02' is read as an amount in %, as in training (1 of 2 rows)\n"
+    )
+    assert run(capsys, "evaluate", MODEL, "t.csv")[2] == ""
+
+
+# letters with accents, which macOS writes in two characters
+
+
+def test_accents_in_one_character_or_two_are_the_same(capsys, folder):
+    towns = ["Zürich", "Genève", "Bern"]
+    rows = [(towns[i % 3], i % 5, 0.25 + i % 3) for i in range(60)]
+    train(capsys, folder, ("Ort", "Größe", "y"), rows)
+    text = "Ort;Größe\nZürich;2\nGenève;3\n"
+    found = predict(capsys, folder, text)
+    assert found[1] == ""
+    assert predict(capsys, folder, unicodedata.normalize("NFD", text)) == found
+    both = unicodedata.normalize("NFD", (folder / "t.csv").read_text()) + "\nZürich;2;7.5\n"
+    (folder / "both.csv").write_text(both)
+    without = unicodedata.normalize("NFD", "Größe")
+    options = ("--target", "y", "--without", without, "--epochs", "1", "--quiet")
+    code, out, _ = run(capsys, "train", "both.csv", *options)
+    assert code == 0
+    assert "'Ort': categories: 3 different texts" in out
+    assert "'Größe': left out: as the options say" in out

@@ -1,6 +1,7 @@
 """A frame and the file that is written of it name the same levels."""
 
 import io
+import unicodedata
 
 import numpy as np
 import pytest
@@ -53,3 +54,9 @@ def test_levels_of_text_that_look_alike_stay_apart():
     assert encoded(["1.1", "2.2"], ["1.10", "2.20", "1,1"]) == [0, 0, 1]
     assert encoded(["1", "1.0"], ["1,0"]) == [0]  # either of the two
     assert encoded(["inf", "nine"], ["Infinity", "nan", "inf"]) == [0, 0, 1]
+
+
+def test_accents_in_one_character_or_two_are_the_same():
+    levels = ["Zürich", "Genève"]
+    apart = [unicodedata.normalize("NFD", level) for level in levels]
+    assert encoded(levels, apart) == encoded(apart, levels) == [2, 1]

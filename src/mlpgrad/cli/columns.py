@@ -16,6 +16,7 @@ from mlpgrad._core.advice import nearest
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.text import TextTable
 from mlpgrad.datasets.amounts import Amounts, amounts_in, unit_of
+from mlpgrad.datasets.files import COMPOSED
 from mlpgrad.datasets.table import PLAINLY
 from mlpgrad.tables.columns import Column, as_categories, as_numbers
 from mlpgrad.tables.frames import RawColumn
@@ -97,6 +98,7 @@ def listed(text: str | None, names: Sequence[str], option: str) -> list[str]:
     """Return the columns that an option names, separated by commas."""
     if not text:
         return []
+    text = COMPOSED(text)
     if text in names:
         return [text]
     given = [name.strip() for name in text.split(",")]

@@ -17,7 +17,7 @@ from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.layout import numbered
 from mlpgrad.cli.target import SEVERAL, Target, numbers_target, read_target
 from mlpgrad.cli.text import TextTable, check_file, read_text
-from mlpgrad.datasets.files import is_idx, load_idx
+from mlpgrad.datasets.files import COMPOSED, is_idx, load_idx
 from mlpgrad.datasets.splitting import split_indices
 
 TOY_DATA = ("circles", "digits", "moons", "regression", "spirals", "xor")
@@ -191,6 +191,7 @@ def target_of(table: TextTable, wanted: str | None) -> str:
         )
     if wanted is None:
         return table.names[-1]
+    wanted = COMPOSED(wanted)
     if wanted in table.columns:
         return wanted
     if re.fullmatch(r"-\d+", wanted) and int(wanted) >= -len(table.names):

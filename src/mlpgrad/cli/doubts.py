@@ -190,14 +190,15 @@ def _is_sum(column: Array, last: Any) -> bool:
 
 
 def _spellings(texts: Sequence[str], what: str) -> Iterator[str]:
-    """Warn about texts that differ in upper and lower case only."""
+    """Warn about texts that differ in upper and lower case or in blanks only."""
     spellings: dict[str, list[str]] = {}
     for text in sorted(set(texts)):
-        spellings.setdefault(text.casefold(), []).append(text)
+        spellings.setdefault(" ".join(text.casefold().split()), []).append(text)
     if several := next((same for same in spellings.values() if len(same) > 1), None):
+        case = len({" ".join(text.split()) for text in several}) > 1
         yield (
-            f"{what}: {_some(several)} differ in upper and lower case only, and count as "
-            f"different; write them alike if they mean the same"
+            f"{what}: {_some(several)} differ in {'upper and lower case' if case else 'blanks'} "
+            f"only, and count as different; write them alike if they mean the same"
         )
 
 

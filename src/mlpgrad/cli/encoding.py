@@ -12,9 +12,13 @@ from mlpgrad.cli.columns import CATEGORIES, LEFT_OUT, NUMBERS, Decided
 from mlpgrad.cli.text import missing_texts
 
 if TYPE_CHECKING:
-    from mlpgrad.tables import TableEncoder
+    from mlpgrad._core.arrays import Array
+    from mlpgrad.tables import Codes, OneHot, TableEncoder
+    from mlpgrad.tables.base import State
+    from mlpgrad.tables.columns import Column
 
 SHOWN = 5
+FAR = 20  # standard deviations from the mean
 
 
 def encoder_of(columns: dict[str, Decided], options: argparse.Namespace) -> TableEncoder:
@@ -45,25 +49,56 @@ def columns_of(encoder: TableEncoder | None) -> dict[str | int, Decided]:
     }
 
 
-def unknown_levels(encoder: TableEncoder, x: Mapping[Any, Any]) -> Iterator[str]:
-    """Notes on the categories in columns that the encoder has no place for."""
+def strange_values(encoder: TableEncoder, x: Mapping[Any, Any]) -> Iterator[str]:
+    """Notes on values unlike those of the training: new categories, new gaps, far numbers."""
     from mlpgrad.datasets.fields import Fields
-    from mlpgrad.tables import Codes, OneHot
-    from mlpgrad.tables.columns import as_categories
+    from mlpgrad.tables import Codes, OneHot, Standard
     from mlpgrad.tables.frames import RawColumn
+    from mlpgrad.tables.plan import read_column
 
     kept, fields = encoder.snapshot(), Fields(missing=encoder.missing)
     for (name, encoding, *_), states in zip(kept["plan"], kept["states"], strict=False):
-        if not isinstance(encoding, (OneHot, Codes)):
+        if encoding is None:
             continue
-        column = as_categories(RawColumn(name, np.asarray(x[name], object), True), fields)
-        unseen = dict.fromkeys(encoding.unseen(column, states[0]))
-        if not unseen:
-            continue
-        places = [place for place, level in enumerate(column.levels) if level in unseen]
-        rows, of = int(np.isin(column.codes, places).sum()), len(column.codes)
-        shown = ", ".join(map(repr, [*unseen][:SHOWN])) + ", ..." * (len(unseen) > SHOWN)
-        were = "was" if len(unseen) == 1 else "were"
-        rare = ", or in too few rows" if states[0]["rare"] else ""
-        count = f"{rows:,} of {of:,} row{'s' * (of > 1)}"
-        yield f"column {name!r}: {shown} {were} not in training{rare} ({count})"
+        column = read_column(RawColumn(name, np.asarray(x[name]), False), encoding, fields)
+        if isinstance(encoding, (OneHot, Codes)):
+            yield from _unknown_levels(column, encoding, states[0])
+        if not any(state["gaps"] for state in states) and column.missing.any():
+            as_what = "the median" if encoding.of_numbers else "a new category"
+            yield f"column {name!r}: gaps, of which training had none, count as {as_what}" + (
+                _count(column.missing)
+            )
+        if isinstance(encoding, Standard):
+            yield from _far_numbers(column, states[0])
+
+
+def _unknown_levels(column: Column, encoding: OneHot | Codes, state: State) -> Iterator[str]:
+    """Notes on the categories that the encoder has no place for."""
+    unseen = dict.fromkeys(encoding.unseen(column, state))
+    if not unseen:
+        return
+    places = [place for place, level in enumerate(column.levels) if level in unseen]
+    shown = ", ".join(map(repr, [*unseen][:SHOWN])) + ", ..." * (len(unseen) > SHOWN)
+    were = "was" if len(unseen) == 1 else "were"
+    rare = ", or in too few rows" if state["rare"] else ""
+    count = _count(np.isin(column.codes, places))
+    yield f"column {column.name!r}: {shown} {were} not in training{rare}{count}"
+
+
+def _far_numbers(column: Column, state: State) -> Iterator[str]:
+    """Notes on numbers that are far from those of the training, as in another unit."""
+    mean, deviation = state["mean"], state["deviation"]
+    with np.errstate(invalid="ignore", over="ignore"):
+        far = np.abs(column.numbers - mean) > FAR * deviation
+    if deviation and far.any():
+        number, usual = column.numbers[far.argmax()], f"{mean:.4g} +- {deviation:.4g}"
+        yield (
+            f"column {column.name!r}: {number:g} is far from the numbers in training, {usual} "
+            f"(mean and standard deviation); is it in the same unit?{_count(far)}"
+        )
+
+
+def _count(rows: Array) -> str:
+    """Return how many rows are meant: ` (3 of 10 rows)`."""
+    of = len(rows)
+    return f" ({int(rows.sum()):,} of {of:,} row{'s' * (of > 1)})"

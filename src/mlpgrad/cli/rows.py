@@ -14,7 +14,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.cli.columns import NUMBERS, Decided, amounts_of, listed, read
 from mlpgrad.cli.data import TOY_DATA, is_images, read_images, without_gaps
 from mlpgrad.cli.decimals import read_as_trained
-from mlpgrad.cli.encoding import columns_of, unknown_levels
+from mlpgrad.cli.encoding import columns_of, strange_values
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.models import About, labels_of
 from mlpgrad.cli.text import TextTable, check_file, one_text, read_text
@@ -63,8 +63,8 @@ def read_rows(
         _tell(notes)
     _tell_unused(table, {*about.columns, about.target}, options)
     x = _encodable(model, read(table, about.columns), table)
-    _tell(_without_units(table, about))
-    _tell(unknown_levels(model.encoder, x) if model.encoder is not None else ())
+    _tell(_without_units(table, about, with_target))
+    _tell(strange_values(model.encoder, x) if model.encoder is not None else ())
     return Rows(x, table)
 
 
@@ -95,7 +95,7 @@ def _encoded_rows(encoder: TableEncoder, path: Path, options: argparse.Namespace
         _tell_unused(table, {*known}, options)
     found = read(table, known)
     x = {name: found[str(name)] for name in columns}
-    _tell(unknown_levels(encoder, x))
+    _tell(strange_values(encoder, x))
     return Rows(x, table)
 
 
@@ -110,17 +110,18 @@ def _with_numbers_for_truth(table: TextTable, columns: dict[str, Decided]) -> Te
     return table._replace(columns=changed)
 
 
-def _without_units(table: TextTable, about: About) -> Iterator[str]:
+def _without_units(table: TextTable, about: About, with_target: bool) -> Iterator[str]:
     """Notes on numbers without the unit that their column had in training."""
-    for name, column in about.columns.items():
-        if not column.unit or name not in table.columns:
+    units = {name: column.unit for name, column in about.columns.items()}
+    for name, unit in (units | {about.target: about.unit} if with_target else units).items():
+        if not unit or name not in table.columns:
             continue
         texts = [text for text in table.columns[name] if not table.fields.is_missing(text)]
-        bare = [text for text in texts if column.unit not in text]
+        bare = [text for text in texts if unit not in text]
         if bare:
             count = f"{len(bare):,} of {len(table.lines):,} row{'s' * (len(table.lines) > 1)}"
             yield (
-                f"column {name!r}: {bare[0]!r} is read as an amount in {column.unit}, as in "
+                f"column {name!r}: {bare[0]!r} is read as an amount in {unit}, as in "
                 f"training ({count})"
             )
 

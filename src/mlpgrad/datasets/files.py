@@ -7,9 +7,11 @@ import csv
 import gzip
 import io
 import math
+import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ from mlpgrad.datasets.table import Table, table_from
 
 LOOK = 200  # lines from which the dialect of a table is detected
 BEGINNING = 4096  # bytes from which the kind of a file is detected
+COMPOSED = partial(unicodedata.normalize, "NFC")
+"""Writes letters with accents in one way, since macOS and others write them in two characters."""
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
@@ -184,7 +188,7 @@ def csv_rows(
             raise ValueError(f"{path} is {other}")
         file.seek(0)
         text = io.TextIOWrapper(file, encoding=encoding, newline="")
-        reader = dialect.rows(text, strict=True)
+        reader = dialect.rows(map(COMPOSED, text), strict=True)
         ends = [0]
         try:
             yield _rows(reader, ends, blank)

@@ -6,6 +6,7 @@ import datetime
 import math
 import numbers
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
@@ -171,8 +172,9 @@ def same_number(level: str) -> str:
 
 
 def decoded(value: str | bytes) -> str:
-    """Return a text without surrounding blanks."""
-    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else value).strip()
+    """Return a text without surrounding blanks, each letter with its accents as one character."""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return unicodedata.normalize("NFC", text.strip())
 
 
 def refuse_type(raw: RawColumn) -> NoReturn:
