@@ -14,6 +14,7 @@ from mlpgrad.cli import main
 from mlpgrad.cli.data import load_data
 from mlpgrad.cli.parser import build_parser
 from mlpgrad.cli.text import missing_texts, one_text, read_text
+from tests.cli.running import run
 
 X = np.random.default_rng(0).normal(size=(60, 2)).round(3)
 ROWS = [[f"{a}", f"{b}", f"{a + b:.3f}"] for a, b in X]
@@ -287,3 +288,35 @@ def test_lines_that_are_no_rows_are_told_in_prediction_too(path, capsys, tmp_pat
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 1 + len(ROWS)
     assert err == "note: left out, since it begins with #: line 1\n"
+
+
+def test_a_table_of_text_without_a_header_keeps_its_first_row_and_those_equal_to_it(path):
+    rows = [["ep"[i % 2], "nalf"[i % 4], "xyz"[i % 3]] for i in range(60)]
+    data = read(path, lines(rows[1:], head=rows[0]))
+    assert list(data.x) == ["0", "1"]
+    assert len(data.target.y) == 60
+    assert list(read(path, lines(rows[1:], head=rows[0]), "--header").x) == ["e", "n"]
+    for head in ("k,o,s", "e,o,s"):  # a name may be a level, too
+        data = read(
+            path, f"{head}\n{lines(rows[1:], head=rows[0])}{head}\n{lines(rows[1:], head=rows[0])}"
+        )
+        assert [*data.x] == head.split(",")[:2]
+        assert len(data.target.y) == 120
+
+
+def test_rows_for_a_model_without_names_are_read_as_the_errors_advise(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    rows = [["ep"[i % 2], "nalf"[i % 4], "xyz"[i % 3]] for i in range(60)]
+    (tmp_path / "t.csv").write_text(lines(rows[1:], head=rows[0]))
+    assert run(capsys, "train", "t.csv", "--epochs", "1", "--quiet")[0] == 0
+    for count in (1, 2):
+        (tmp_path / "new.csv").write_text(lines(rows[1:count], head=rows[0]))
+        code, _, err = run(capsys, "predict", "mlpgrad-output/model.npz", "new.csv")
+        assert code == 1
+        assert err.endswith("pass --no-header\n")
+        command = ("predict", "mlpgrad-output/model.npz", "new.csv", "--no-header")
+        code, out, _ = run(capsys, *command)
+        assert code == 0
+        assert len(out.split()) == 1 + count

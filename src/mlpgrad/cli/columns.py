@@ -202,6 +202,8 @@ def read(table: TextTable, decided: dict[str, Decided]) -> dict[str, Any]:
         names = ", ".join(map(repr, lacking))
         headless = table.names == [str(i) for i in range(len(table.names))]
         fix = "; write a first line with the names of its columns" if headless else ""
+        if not headless and all(map(str.isdigit, lacking)):  # as columns without names are called
+            fix = "; if its first line is a row, pass --no-header"
         raise ValueError(
             f"{table.path} lacks the column{'s' * (len(lacking) > 1)} {names}; it has "
             f"{', '.join(map(repr, table.names[:20]))}{fix}"

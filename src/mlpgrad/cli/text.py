@@ -207,8 +207,8 @@ def _table(
     if header:
         lines, rows = below_header(names, lines, rows, fields, left_out)
     if not rows:
-        data = options.header is None and any(map(fields.is_number, first))
-        fix = "if it is a row of data, pass header=False" if data else "at least one row is needed"
+        fix = "at least one row is needed"
+        fix += "; if it is a row of data, pass header=False" * (options.header is None)
         raise ValueError(
             f"{path} has no rows below the header, line {numbered[0][0]}, {first[:5]}; {fix}"
         )
@@ -244,7 +244,11 @@ def _unclear(
 
 
 def _is_data(first: list[str], rows: list[list[str]], fields: Fields) -> bool:
-    """Return whether the first line is data: numbers are above numbers, and text is not."""
+    """Return whether the first line is data: numbers are above numbers, and text is not.
+
+    Above columns of text only, it is if most of its texts are in their columns again, besides rows
+    that repeat the whole line.
+    """
 
     def like_number(text: str) -> bool:
         return fields.is_number(text) or how_to_write(text, fields.decimal) is not None
@@ -256,7 +260,11 @@ def _is_data(first: list[str], rows: list[list[str]], fields: Fields) -> bool:
         for i, text in enumerate(first)
         if text and 2 * sum(like_number(row[i]) for row in rows if i < len(row)) > len(rows)
     ]
-    return bool(above) and all(above)
+    if above:
+        return all(above)
+    others = [row for row in rows if row != first and len(row) == len(first)]
+    again = [text in {row[i] for row in others} for i, text in enumerate(first) if text]
+    return 2 * sum(again) > len(again)
 
 
 def _is_count(first: list[str], rows: list[list[str]]) -> bool:
