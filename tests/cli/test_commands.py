@@ -181,7 +181,7 @@ def test_rows_that_do_not_fit_the_model_are_refused_by_place(capsys, tmp_path):
     code, _, err = run(capsys, "predict", MODEL, "new.csv")
     assert code == 0
     assert "note: column 'cost': '5' is read as an amount in $, as in training (1 of 2 rows)" in err
-    (tmp_path / "new.csv").write_text("kind,cost\nx,$7\ny,\n")
+    (tmp_path / "new.csv").write_text("kind,cost\nx,$7\ny,$8\n")
     assert run(capsys, "predict", MODEL, "new.csv")[2] == ""
 
 

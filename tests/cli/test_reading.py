@@ -106,6 +106,10 @@ def test_text_is_classes_and_never_a_quantity(path, texts, labels):
         ("{row} kg", "kg", 1),
         ("€ {row}", "€", 1),
         ("{row} EUR", "EUR", 1),
+        ('"Rs. {row},000"', "Rs.", 1000),
+        ("Fr. {row}", "Fr.", 1),
+        ("Kr {row}", "Kr", 1),
+        ("{row}‰", "‰", 1),
         ('"{row},000"', "", 1000),  # a and b show that the decimal sign is a point
         ('"1{row},000.5"', "", 1),
     ],
@@ -145,6 +149,10 @@ def test_amounts_are_read_as_numbers_never_ranked(path, form, unit, size):
         (["1_000"] * 60, r"line 2, column 'y': .* got '1_000'; write numbers with the digits 0"),
         (["٣"] * 60, r"line 2, column 'y': .* got '٣'; write numbers with the digits 0"),
         (["(5)", "7"] * 30, r"line 2, column 'y': .* got '\(5\)' among numbers; .* minus sign"),
+        (["$1.2M", "$950K"] * 30, r"got '\$1.2M'; write the number in full, without '\$' and 'M'"),
+        ([f"€ {i % 9} Mrd." for i in range(60)], r"in full, without '€' and 'Mrd.'"),
+        (['"12,-"', '"15,- €"'] * 30, r"got '12,-'; write the number without ',-'"),
+        (["CHF 12.--", "CHF 15.–"] * 30, r"got 'CHF 12.--'; write the number without '.--'"),
     ],
 )
 def test_unclear_amounts_are_refused_by_line_and_column(path, cells, words):
@@ -501,6 +509,9 @@ DATES = [
     "March {}th, 2020", "9:{:02d}", "09:{:02d}:12.5", "9:{:02d} PM", "9:{:02d}:00am", "20{:02d}-03",
     "12/20{:02d}", "March 20{:02d}", "Jan-{:02d}", "Sept '{:02d}",
     "Sun, {:02d} Jan 2023 10:00:00 GMT", "Monday {}.1.2020, 9:30", "Thu Jan {}, 2020",
+    "201410{:02d}T000000", "2024-W{:02d}", "2024W{:02d}3", "Fri Jan {:02d} 13:07:09 2024",
+    "2024-Jan-{:02d}", "{:02d}/Jan/2024:13:07:09 +0000", "Mo, {:02d}.01.2024", "{}. Mai 2024",
+    "{} déc. 2024", "2024年1月{}日", "{:02d}/01/2024 13h07", "{}. Okt. 2024",
 ]  # fmt: skip
 
 
@@ -556,7 +567,9 @@ def test_ids_and_names_are_left_out_without_a_warning(path, form):
     assert not any(note.startswith("warning") for note in data.notes)
 
 
-@pytest.mark.parametrize("form", ["Market {}", "Mars 20{:02d}", "Sunny {}", "{}/20", "20{:02d}-99"])
+@pytest.mark.parametrize(
+    "form", ["Market {}", "Mars 20{:02d}", "Sunny {}", "{}/20", "20{:02d}-99", "3 W{}"]
+)
 def test_what_only_begins_as_a_date_is_text(path, form):
     rows = "".join(f"{form.format(i % 9 + 10)},{i % 7}.5,{i}.5\n" for i in range(60))
     assert read(path, "a,b,y\n" + rows).columns["a"].kind == "categories"

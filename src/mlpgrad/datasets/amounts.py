@@ -11,15 +11,25 @@ MOST_NAMES = 20  # up to this many different numbers with a word, such as 4 cyl,
 MOST_UNITS = 3  # such as g, kg and t
 MULTIPLES = {"k", "K", "M", "mn", "bn", "Tsd", "Mio", "Mrd"}
 CURRENCY = "$€£¥₹"
+CODES = "EUR USD GBP CHF INR JPY CNY CAD AUD NZD SEK NOK DKK PLN CZK HUF BRL MXN ZAR"
+CURRENCIES = {*CODES.split(), "Fr", "Fr.", "SFr.", "Rs", "Rs.", "kr", "kr.", "Kr"}
 _BLANK = " \u00a0\u2007\u2009\u202f"
 _DIGITS = rf"\d(?:[\d.,'’{_BLANK}]*\d)?"
 _UNIT = re.compile(
     rf"[+-]?{_DIGITS}[{_BLANK}]*((?:[^\W\d_]|[{CURRENCY}%]/)(?:[^\d.,;]{{0,8}}[23²³]?)?)"
-    rf"|([A-Z]{{3}})[{_BLANK}]+[+-]?{_DIGITS}"
+    rf"|((?:[A-Z]{{3}}|S?Fr|Rs|[Kk]r)(?=[{_BLANK}])|(?:S?Fr|Rs|[Kk]r)\.)[{_BLANK}]*[+-]?{_DIGITS}"
 )
 _SIGN = re.compile(
     rf"[+-]?[{_BLANK}]*([A-Z]{{0,3}}[{CURRENCY}]|%)[{_BLANK}]*[+-]?{_DIGITS}"
-    rf"|[+-]?[{_BLANK}]*{_DIGITS}[{_BLANK}]*([{CURRENCY}%])"
+    rf"|[+-]?[{_BLANK}]*{_DIGITS}[{_BLANK}]*([{CURRENCY}%‰])"
+)
+_MULTIPLE = re.compile(  # $1.2M
+    rf"[+-]?([A-Z]{{0,3}}[{CURRENCY}])[{_BLANK}]*[+-]?{_DIGITS}[{_BLANK}]*"
+    r"([kKmMbB]|mn|mln|bn|Tsd\.?|Mio\.?|Mrd\.?|thousand|million|billion)"
+)
+_WITHOUT_CENTS = re.compile(  # 12,- as in German and Swiss prices
+    rf"(?:[A-Z]{{0,3}}[{CURRENCY}]|[A-Z]{{3}}|S?Fr\.?)?[{_BLANK}]*"
+    rf"{_DIGITS}([.,](?:--?|[–—]))[{_BLANK}]*(?:[{CURRENCY}]|[A-Z]{{3}})?"
 )
 _IN_BRACKETS = re.compile(rf"\([{_BLANK}{CURRENCY}]*{_DIGITS}[{_BLANK}{CURRENCY}]*\)")
 _GROUPED = re.compile(  # also 12,34,567 as in India
@@ -62,7 +72,7 @@ def may_be_grouped(text: str) -> bool:
     """
     unit, digits = _without_unit(text)
     grouped = _GROUPED.fullmatch(digits)
-    if grouped is None or grouped[2] or set(unit) & set(CURRENCY):
+    if grouped is None or grouped[2] or _is_money(unit):
         return False
     return grouped[1] in _SIGNS and digits.count(grouped[1]) == 1
 
@@ -118,6 +128,10 @@ def how_to_write(text: str, decimal: str) -> str | None:
         return "write a negative number with a minus sign"
     if _SIGNED.fullmatch(text):
         return f"write the minus sign {text[0]!r} as '-'"
+    if found := _MULTIPLE.fullmatch(text):
+        return f"write the number in full, without {found[1]!r} and {found[2]!r}"
+    if found := _WITHOUT_CENTS.fullmatch(text):
+        return f"write the number without {found[1]!r}"
     if text[-1:] == "-" and _PLAIN.fullmatch(text[:-1].replace(decimal, ".")):
         return "write the minus sign before the number"
     if text[:1] == "'" and _PLAIN.fullmatch(text[1:].replace(decimal, ".")):
@@ -255,9 +269,12 @@ def _amount(text: str, decimal: str) -> _Amount | None:
     number = digits.replace(decimal, "#").replace(",", "?").replace(".", "?").replace("#", ".")
     if not _PLAIN.fullmatch(number):
         return None
-    money = bool(set(unit) & set(CURRENCY))
-    clear = money or bool(decimals) or plain.count(separator) > 1 or separator not in ".,"
+    clear = _is_money(unit) or bool(decimals) or plain.count(separator) > 1 or separator not in ".,"
     return _Amount(float(number), unit, separator, bool(separator) and clear, doubtful)
+
+
+def _is_money(unit: str) -> bool:
+    return bool(set(unit) & set(CURRENCY)) or unit in CURRENCIES
 
 
 def _without_unit(text: str) -> tuple[str, str]:

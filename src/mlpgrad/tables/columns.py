@@ -20,6 +20,7 @@ from mlpgrad.tables.frames import RawColumn
 
 NO_VALUE = {"NoneType", "NAType", "NaTType"}
 """Types whose values are all missing."""
+_TIME = re.compile(r"\d{1,2}:\d{2}")
 _OPTION = re.compile(r"pass decimal='(.)'")
 
 
@@ -189,6 +190,8 @@ def refuse_dates(name: str | int, value: Any, row: int) -> NoReturn:
     column = f"table[{name!r}]"
     if isinstance(value, (np.timedelta64, datetime.timedelta)):
         fix = f"give days, {column} / numpy.timedelta64(1, 'D')"
+    elif isinstance(value, datetime.time) or (isinstance(value, str) and _TIME.match(value)):
+        fix = "give numbers made of them, such as minutes"
     else:
         date = f"pandas.to_datetime({column})" if isinstance(value, str) else column
         fix = f"give numbers made of them, such as {date}.dt.year or .dt.day_of_week"
