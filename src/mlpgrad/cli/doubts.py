@@ -11,6 +11,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.cli.columns import CATEGORIES, LEFT_OUT, NUMBERS, Decided
+from mlpgrad.cli.leaks import MOST_LEVELS, leaks
 from mlpgrad.cli.target import SEVERAL, Target
 from mlpgrad.cli.text import TextTable
 from mlpgrad.tables.kinds import ALL_DIFFERENT
@@ -19,18 +20,19 @@ FAR = 3.0  # at more than this many ranges from the others, a number like -999 m
 COPIES = 0.1  # the fraction of copied test rows that causes a warning
 MOST_FIELDS = 4_000_000  # larger tables are not searched for copies: each field takes some 30 bytes
 SHOWN = 5
-SAME = 1e-7  # at less than this below 1, a correlation is that of one quantity in two units
-CLOSE = 0.01  # at less than this below 1, it may be that of one quantity and its rounded values
-ROUNDED = 1 + 1e-6  # of a step: the range of the errors of rounding or cutting off
-NEARLY = 0.95  # a larger fraction of equal values is a copy, of which some have been changed
-FEWEST = 20  # rows, and steps of rounding, that show more than chance
-MOST_LEVELS = 20
 MOST_DIFFERENT = 0.8  # of all rows: a larger fraction of different texts names rows
 TOTALS = re.compile(
     r"(grand |sub ?)?(totals?|sum)|average|mean|summe|(ins)?gesamt(summe)?|mittelwert|durchschnitt"
     r"|somme|moyenne|totale|suma|media|totaal",
     re.IGNORECASE,
 )
+FIRST_DAY, LAST_DAY = 19000101, 21001231
+LEAST_CODES = 5
+_PERSON = re.compile(
+    r"(.*[\W_])?(?i:ids?|uuid|guid|patient|subject|participant|customer|client|user|person|student"
+    r"|employee|player|kunde|kunden_?nr|patienten_?nr)|.*[a-z](Id|ID)"
+)
+_CODE = re.compile(r"(.*[\W_])?(zip|zip[ _]?code|post[ _]?code|postal[ _]?code|plz)", re.IGNORECASE)
 _BEGINS = re.compile(r"\W*\d")
 _NUMBER = re.compile(r"\d+")
 _AMOUNT = re.compile(r"0 ?[a-z°'′]")
@@ -48,11 +50,8 @@ def doubts(
         if decided.kind == LEFT_OUT:
             yield from _measures_left_out(table, column, decided.reason)
             continue
-        if leaks := _leaks(table, column, name, x[column], target):
-            yield (
-                f"column {column!r} {leaks}, and gives the answer away: --without {column!r} "
-                f"leaves it out"
-            )
+        if told := leaks(table, column, name, x[column], target):
+            yield f"column {column!r} {told}: --without {column!r} leaves it out"
         if decided.kind == CATEGORIES:
             texts = [t for t in table.columns[column] if not table.fields.is_missing(t)]
             yield from _spellings(texts, f"column {column!r}")
@@ -64,9 +63,12 @@ def doubts(
                 )
         if decided.kind == NUMBERS:
             yield from _stands_for_gaps(x[column], table, column)
+            yield from _dates(x[column], column)
+        yield from _codes(x[column], column, decided.kind == NUMBERS)
     yield from _sums(table, [*x.values(), *([] if target.classes else [target.y])])
     if not target.classes:
         yield from _stands_for_gaps(target.y, table, name)
+        yield from _dates(target.y, name)
         return
     yield from _spellings(list(map(str, target.classes)), f"the target {name!r}")
     labels, counts = np.unique(target.y, return_counts=True)
@@ -74,68 +76,6 @@ def doubts(
     if rare:
         classes = f"class {_some(rare)} has" if len(rare) == 1 else f"classes {_some(rare)} have"
         yield f"{classes} fewer than {SEVERAL} rows, too few to learn from and to test on"
-
-
-def _leaks(table: TextTable, column: str, name: str, values: Array, target: Target) -> str:
-    """Return in which way a column is the target in another form; empty if it is not.
-
-    Rows in which the column has a gap say nothing; the others must be several.
-    """
-    numeric = values.dtype.kind == "f"
-    known = np.flatnonzero(np.isfinite(values) if numeric else [v is not None for v in values])
-    if len(known) < min(FEWEST, len(values)):
-        return ""
-    where = "" if len(known) == len(values) else f" in the {len(known):,} rows that have it"
-    texts, answers = table.columns[column], table.columns[name]
-    first = texts[known[0]]
-    if all(texts[row] == answers[row] for row in known):
-        constant = all(texts[row] == first for row in known)
-        return "" if constant else f"is the same as the target{where or ' in every row'}"
-    if numeric and not target.classes:
-        told = _linear(values[known], target.y[known])
-        return told + where * (told != "" and not told.endswith("rows"))
-    several = MOST_LEVELS * max(len(target.classes), 1)
-    for rows in (known[:several], known):  # few rows show most others
-        pairs = {(texts[row], answers[row]) for row in rows}
-        if not len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs}):
-            return ""
-    kind = "class" if target.classes else "value"
-    return f"has its own name for each {kind} of the target{where}" if len(pairs) > 1 else ""
-
-
-def _linear(column: Array, y: Array) -> str:
-    """Return how a column of numbers is a linear function of the target; empty if it is not.
-
-    Rounded numbers are copies in the same unit or, for instance, in thousands; other linear
-    functions up to rounding may be laws, such as a price that is twice the amount.
-    """
-    with np.errstate(all="ignore"):
-        a, b = (each - each.mean() for each in (column, y))
-        open_ = 1 - abs(float(a @ b)) / np.sqrt(float(a @ a) * float(b @ b))
-        if open_ < SAME:
-            return "is a linear function of the target"
-        if np.mean(column == y) > NEARLY and _equal_where_rare(column, y):
-            return f"is the same as the target in {int(np.sum(column == y)):,} of {len(y):,} rows"
-        if not open_ < CLOSE or len(y) < FEWEST:
-            return ""
-        scale = 10.0 ** np.rint(np.log10(abs(float(a @ b)) / float(b @ b)))
-        step = _step(column) + scale * _step(y)
-        errors = column - scale * y
-        rounded = np.ptp(errors) < ROUNDED * step and abs(np.median(errors)) < step
-    return "is the target, rounded" if rounded and np.ptp(column) > FEWEST * step else ""
-
-
-def _equal_where_rare(column: Array, y: Array) -> bool:
-    """Return whether a column equals the target also where that is not its most frequent value."""
-    values, counts = np.unique(y, return_counts=True)
-    rare = y != values[counts.argmax()]
-    return bool(rare.sum() >= FEWEST and np.mean(column[rare] == y[rare]) > NEARLY)
-
-
-def _step(numbers: Array) -> float:
-    """Return the power of ten of which all numbers are multiples; 0 if they have many digits."""
-    steps = (10.0**power for power in range(6, -7, -1))
-    return next((s for s in steps if np.allclose(np.rint(numbers / s) * s, numbers, 1e-12, 0)), 0.0)
 
 
 def _measures(texts: Sequence[str], column: str) -> Iterator[str]:
@@ -165,6 +105,39 @@ def _patterns(texts: set[str]) -> set[str]:
     """Return texts with 0 for each number; none if they are many, or begin otherwise."""
     patterns = {_NUMBER.sub("0", text) for text in texts}
     return patterns if len(patterns) < 5 and all(map(_BEGINS.match, texts)) else set()
+
+
+def _codes(values: Array, column: str, numeric: bool) -> Iterator[str]:
+    """Warn about codes that are read as amounts, and about several rows of one person."""
+    known = values[np.isfinite(values)] if numeric else [v for v in values if v is not None]
+    different = len(set(known))
+    if different < LEAST_CODES or 2 * different > len(known):
+        return
+    if _PERSON.fullmatch(column):
+        yield (
+            f"column {column!r}: the rows to test on have values of the rows to train on, of which "
+            f"there are {different}; if predictions are for new ones, --without {column!r}, and "
+            f"judge the model by `mlpgrad evaluate` on a file of ones that are not in this file"
+        )
+    elif numeric and _CODE.fullmatch(column) and not np.mod(known, 1).any():
+        yield (
+            f"column {column!r} is read as amounts, though its name says that the numbers are "
+            f"codes: --categories {column!r} reads them as names"
+        )
+
+
+def _dates(numbers: Array, column: str) -> Iterator[str]:
+    """Warn about whole numbers that are dates such as 20240131."""
+    known = numbers[np.isfinite(numbers)]
+    month, day = known // 100 % 100, known % 100
+    dates = (known >= FIRST_DAY) & (known <= LAST_DAY) & (known == np.floor(known))
+    dates &= (month > 0) & (month <= 12) & (day > 0) & (day <= 31)
+    if dates.all() and len(set(known)) > 1:
+        yield (
+            f"column {column!r}: {known[0]:.0f} and all others look like dates, which are not "
+            f"evenly spaced as numbers; write the number of days since a fixed date, or year, "
+            f"month and day in columns of their own"
+        )
 
 
 def _sums(table: TextTable, columns: Sequence[Array]) -> Iterator[str]:

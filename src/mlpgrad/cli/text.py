@@ -15,7 +15,7 @@ from mlpgrad.cli.layout import LOOK, Layout, Row, below_header, laid_out, withou
 from mlpgrad.datasets.amounts import decimal_shown, how_to_write, is_grouped, with_one_sign
 from mlpgrad.datasets.dialect import Dialect
 from mlpgrad.datasets.fields import MISSING, Fields
-from mlpgrad.datasets.files import COMPOSED, csv_dialect, csv_encoding, csv_rows
+from mlpgrad.datasets.files import csv_dialect, csv_encoding, csv_rows
 
 KNOWN = -1, ""
 NAMED = {"tab": "\t", r"\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
@@ -144,7 +144,7 @@ def parsed(path: Path, options: argparse.Namespace, every: bool = False) -> Text
 
 def missing_texts(options: argparse.Namespace) -> list[str]:
     """Return the texts for missing values."""
-    return [*MISSING] if options.missing is None else split(COMPOSED(options.missing))
+    return [*MISSING] if options.missing is None else split(options.missing)
 
 
 def split(given: str) -> list[str]:
