@@ -162,7 +162,18 @@ def test_inspection_calibration_stacking_and_learning_curves():
 
 @pytest.mark.parametrize(
     ("written", "first"),
-    [("${},500.5", 1500.5), ("{},5", 1.5), ("{}.250,75 €", 1250.75), ("{},500", 1500.0)],
+    [
+        ("${},500.5", 1500.5),
+        ("{},5", 1.5),
+        ("{}.250,75 €", 1250.75),
+        ("{},500", 1500.0),
+        ("-{}.25%", -1.25),
+        ("{},5 %", 1.5),
+        ("{},500 kg", 1500.0),
+        ("Rs. {},200", 1200.0),
+        ("CHF {}'250.5", 1250.5),
+        ("{}.5 EUR/m²", 1.5),
+    ],
 )
 def test_amounts_as_a_target_are_converted_as_the_error_says(written, first):
     x, y = (
@@ -176,6 +187,14 @@ def test_amounts_as_a_target_are_converted_as_the_error_says(written, first):
     numbers = eval(advice, {"y": y})
     assert numbers[0] == first
     assert np.isfinite(regressor().fit(x, numbers).predict(x)).all()
+
+
+@pytest.mark.parametrize(
+    ("texts", "units"), [(["5 g", "2 kg"], "'g' and 'kg'"), (["5 %", "0.5"], "'%' and none")]
+)
+def test_amounts_in_several_units_are_not_to_be_stripped_of_them(texts, units):
+    with pytest.raises(ValueError, match=f"such as to one unit, where there are {units}"):
+        regressor().fit(pd.DataFrame({"a": np.arange(20.0)}), pd.Series(texts * 10))
 
 
 @pytest.mark.parametrize("cls", [TabularMLPClassifier, TabularMLPRegressor])

@@ -13,7 +13,7 @@ import numpy as np
 from mlpgrad._core.arguments import refuse_hidden
 from mlpgrad._core.conversion import converted
 from mlpgrad._core.frames import columns_of, is_frame
-from mlpgrad.datasets.amounts import is_amount
+from mlpgrad.datasets.amounts import is_amount, unit_of
 from mlpgrad.datasets.fields import Fields
 
 _DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
@@ -84,9 +84,18 @@ def how_to_convert(y: Any) -> str:
     """Return code that makes numbers of a target of text: of amounts with either decimal sign."""
     texts = {text.strip() for text in np.asarray(y).ravel() if isinstance(text, str)}
     point, comma = ({text for text in texts if _is_number(text, sign)} for sign in ".,")
-    if comma - point:
-        return "y.str.replace('[. €]', '', regex=True).str.replace(',', '.').astype(float)"
-    return "y.str.replace('[$,]', '', regex=True).astype(float)"
+    sign, other, amounts = (",", ".", comma) if comma - point else (".", ",", point)
+    units = {unit_of(text) for text in amounts}
+    if len(units) > 1 and (len(units - {""}) > 1 or "%" in units):
+        named = " and ".join(repr(unit) for unit in sorted(units - {""}))
+        return f"to one unit, where there are {named}" + " and none" * ("" in units)
+    unit = max(units, default="")
+    plain = {text.replace(unit, "") for text in amounts if not Fields(sign).is_number(text)}
+    apart = {character for text in plain for character in text if not character.isdigit()}
+    removed = "".join(sorted(apart - {*"+-", sign} | {other}))
+    pattern = f"{re.escape(unit)}|[{removed}]" if unit else f"[{removed}]"
+    code = f"y.str.replace({pattern!r}, '', regex=True)"
+    return code + ".str.replace(',', '.')" * (sign == ",") + ".astype(float)"
 
 
 def _is_number(text: str, decimal: str) -> bool:
