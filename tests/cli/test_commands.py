@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
-from mlpgrad.cli.results import quantity
+from mlpgrad.cli.results import Result, quantity
 from mlpgrad.tables import TableEncoder
 from tests.cli.running import run
 
@@ -87,6 +87,24 @@ def test_what_cannot_be_learnt_is_said_to_be_no_better_than_the_baseline(capsys,
         warnings.simplefilter("ignore")
         out = run(capsys, "train", "t.csv", *SHORT)[1]
     assert "warning: the network is not better than that" in out
+
+
+@pytest.mark.parametrize(
+    ("larger", "values", "words"),
+    [
+        (False, {"train": 0.1, "validation": 2.0, "test": 1.5}, "fewer columns by --without"),
+        (False, {"train": 1.4, "validation": 2.0, "test": 1.5}, "more --epochs"),
+        (True, {"train": 1.4, "validation": 0.2, "test": 0.5}, "fewer columns by --without"),
+        (True, {"train": 0.1, "validation": 0.2, "test": 0.5}, "more --epochs"),
+        (False, {"on 9 rows": 1.5}, "may differ from those of the training"),
+        (True, {"on 9 rows": 0.5}, "may differ from those of the training"),
+    ],
+)
+def test_what_may_help_depends_on_the_rows_to_train_on(larger, values, words):
+    told = Result("", values, 1.0, "", larger).warning()
+    advice = ("fewer columns by --without", "more --epochs", "may differ from those of")
+    assert told.startswith("warning: the network is not better than that. ")
+    assert [one for one in advice if one in told] == [one for one in advice if one in words]
 
 
 WARNS = """

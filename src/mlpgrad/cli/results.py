@@ -22,8 +22,10 @@ class Result(NamedTuple):
     @property
     def better(self) -> bool:
         """Return whether the model is better than the baseline on the last part."""
-        gain = list(self.values.values())[-1] - self.baseline
-        return gain > 0 if self.larger_is_better else gain < 0
+        return self._beats_baseline(list(self.values.values())[-1])
+
+    def _beats_baseline(self, value: float) -> bool:
+        return value > self.baseline if self.larger_is_better else value < self.baseline
 
     def __str__(self) -> str:
         shown = decimals if self.larger_is_better else quantity
@@ -39,10 +41,21 @@ class Result(NamedTuple):
         """Return a warning if the model is not better than the baseline; else an empty string."""
         if self.better:
             return ""
-        return (
-            "warning: the network is not better than that. The columns may not determine the "
-            "target, or there are too few rows; more --epochs or a wider --hidden may help"
-        )
+        first, *others = self.values.values()
+        if not others:
+            why = "These rows may differ from those of the training"
+        elif self._beats_baseline(first):
+            why = (
+                "It fits the rows to train on, but not others: the columns may not determine the "
+                "target, or there are too few rows for so many; more rows, or fewer columns by "
+                "--without, may help"
+            )
+        else:
+            why = (
+                "It does not fit the rows to train on either; more --epochs, a higher "
+                "--learning-rate or a wider --hidden may help"
+            )
+        return f"warning: the network is not better than that. {why}"
 
 
 def compared(answers: dict[str, tuple[Array, Array]], about: About) -> Result:
