@@ -440,7 +440,10 @@ OTHER_OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("layer", "option", "other"), OTHER_OPTIONS, ids=lambda v: repr(v)[:20])
+NAMES = [f"{type(layer).__name__}-{option}" for layer, option, _ in OTHER_OPTIONS]
+
+
+@pytest.mark.parametrize(("layer", "option", "other"), OTHER_OPTIONS, ids=NAMES)
 @pytest.mark.parametrize("method", ["laplace", "bayes"])
 def test_it_belongs_to_the_options_of_its_layers(layer, option, other, method):
     layers = [mg.Dense(3, 6), copy.deepcopy(layer), mg.Dropout(0.1), mg.Dense(6, 1)]
