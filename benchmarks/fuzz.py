@@ -49,11 +49,12 @@ DOCUMENTED = (
 
 HOOKS = {
     *("forward", "backward", "apply", "slope", "losses", "slopes", "values", "finish", "start"),
-    *("update", "scalars", "scalars_of", "make_state", "begin_step", "prepare", "share", "bind"),
+    *("update", "scalars", "make_state", "begin_step", "prepare", "share", "bind"),
     *("allocate", "resize", "empty", "scratch", "flags", "kink_signature", "check_target", "cast"),
     *("converts_to", "numbers", "probabilities", "classes", "true_classes", "target_features"),
     *("value", "train", "logs", "monitored", "restore", "snapshot", "checked", "stream", "seed"),
     *("cast_target", "checked_inputs", "checked_targets", "converts_target_to", "in_own_unit"),
+    "in_first_unit",
 }
 """Methods that user-defined classes implement, and parts of `Network`. Those of the classes are
 called with mistaken arguments by `tests/test_contract_calls.py`."""
