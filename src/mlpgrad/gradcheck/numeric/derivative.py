@@ -259,7 +259,8 @@ def averaged(noise: Noise, scale: float) -> Run[Estimate]:
         shorter = found[number + 1 :]
         apart = [abs(fit.value - other.value) for other, _, _ in shorter]
         explained = [fit.rounding + 0.5 * other.rounding + more for other, more, _ in shorter]
-        bound = fit.rounding + max(truncation, apart[0])
+        beyond_rounding = apart[0] - 0.5 * shorter[0][0].rounding
+        bound = fit.rounding + max(truncation, beyond_rounding)
         agrees = all(gap <= most for gap, most in zip(apart, explained, strict=True))
         if fits_well and agrees and bound < best.bound:
             best = fit._replace(bound=bound)
