@@ -115,9 +115,10 @@ def _codes(values: Array, column: str, numeric: bool) -> Iterator[str]:
         return
     if _PERSON.fullmatch(column):
         yield (
-            f"column {column!r}: the rows to test on have values of the rows to train on, of which "
-            f"there are {different}; if predictions are for new ones, --without {column!r}, and "
-            f"judge the model by `mlpgrad evaluate` on a file of ones that are not in this file"
+            f"column {column!r} seems to be an id, whose {different} values occur in "
+            f"{len(known):,} rows, so that most rows to test on share theirs with rows to train "
+            f"on; if predictions are for other ids, --without {column!r} leaves the column out, "
+            f"and `mlpgrad evaluate` on a file of other ids judges the model"
         )
     elif numeric and _CODE.fullmatch(column) and not np.mod(known, 1).any():
         yield (
