@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,10 +159,10 @@ class Errors:
         """The mean of a figure over the seeds."""
         return float(self.values(name, method, what).mean())
 
-    def not_worse(self, method: str) -> tuple[int, list[str]]:
+    def not_worse(self, method: str, names: Sequence[str]) -> tuple[int, list[str]]:
         """The number of sets on which our mean error is not larger, and the other sets."""
-        worse = [name for name in self.counted if self.mean(name, OURS) > self.mean(name, method)]
-        return len(self.counted) - len(worse), worse
+        worse = [name for name in names if self.mean(name, OURS) > self.mean(name, method)]
+        return len(names) - len(worse), worse
 
     def standard_error(self, name: str) -> float:
         """The standard error of the MLP's test error: over seeds for numbers, rows for classes."""
@@ -176,7 +176,7 @@ class Errors:
         """The goals and the results."""
         sentences = []
         for method, goal in GOALS.items():
-            count, worse = self.not_worse(method)
+            count, worse = self.not_worse(method, self.counted)
             where = f"; worse on {', '.join(worse)}" if worse else ""
             sentences.append(
                 f"Better than or equal to {method} on {count} of {len(self.counted)} sets "
@@ -199,6 +199,11 @@ class Errors:
             f"Worse than the MLP's defaults by more than two standard errors of its test set on "
             f"{', '.join(far) or 'none'} (goal: none)."
         )
+        if others := [name for name in self.names if name in RESPLIT]:
+            counts = (f"{self.not_worse(m, others)[0]} for {m}" for m in GOALS)
+            sentences.append(
+                f"On other splits, likewise, of {len(others)} sets of Proben1: {', '.join(counts)}."
+            )
         return " ".join(sentences)
 
 
