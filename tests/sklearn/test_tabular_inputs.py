@@ -193,7 +193,7 @@ def test_amounts_as_a_target_are_converted_as_the_error_says(written, first):
     ("texts", "units"), [(["5 g", "2 kg"], "'g' and 'kg'"), (["5 %", "0.5"], "'%' and none")]
 )
 def test_amounts_in_several_units_are_not_to_be_stripped_of_them(texts, units):
-    with pytest.raises(ValueError, match=f"such as to one unit, where there are {units}"):
+    with pytest.raises(ValueError, match=f"convert them to one unit: they have {units}, or use"):
         regressor().fit(pd.DataFrame({"a": np.arange(20.0)}), pd.Series(texts * 10))
 
 

@@ -81,21 +81,22 @@ def refuse_dates(y: Any) -> None:
 
 
 def how_to_convert(y: Any) -> str:
-    """Return code that makes numbers of a target of text: of amounts with either decimal sign."""
+    """Return advice with code that makes numbers of a target of text, such as amounts."""
     texts = {text.strip() for text in np.asarray(y).ravel() if isinstance(text, str)}
     point, comma = ({text for text in texts if _is_number(text, sign)} for sign in ".,")
     sign, other, amounts = (",", ".", comma) if comma - point else (".", ",", point)
     units = {unit_of(text) for text in amounts}
     if len(units) > 1 and (len(units - {""}) > 1 or "%" in units):
         named = " and ".join(repr(unit) for unit in sorted(units - {""}))
-        return f"to one unit, where there are {named}" + " and none" * ("" in units)
+        return f"convert them to one unit: they have {named}" + " and none" * ("" in units)
     unit = max(units, default="")
     plain = {text.replace(unit, "") for text in amounts if not Fields(sign).is_number(text)}
     apart = {character for text in plain for character in text if not character.isdigit()}
     removed = "".join(sorted(apart - {*"+-", sign} | {other}))
     pattern = f"{re.escape(unit)}|[{removed}]" if unit else f"[{removed}]"
     code = f"y.str.replace({pattern!r}, '', regex=True)"
-    return code + ".str.replace(',', '.')" * (sign == ",") + ".astype(float)"
+    code += ".str.replace(',', '.')" * (sign == ",") + ".astype(float)"
+    return f"convert them, such as {code}"
 
 
 def _is_number(text: str, decimal: str) -> bool:

@@ -96,8 +96,8 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
             if text is None:
                 raise
             raise ValueError(
-                f"{type(self).__name__} expects numbers in y, got the text {str(text)!r}; convert "
-                f"them, such as {how_to_convert(y)}, or use TabularMLPClassifier for classes"
+                f"{type(self).__name__} expects numbers in y, got the text {str(text)!r}; "
+                f"{how_to_convert(y)}, or use TabularMLPClassifier for classes"
             ) from error
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
