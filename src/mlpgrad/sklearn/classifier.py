@@ -161,8 +161,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _check_labels(self, y: Any) -> None:
         """Raise ValueError if a continued fit is given other classes."""
-        classes = unique_labels(y)
-        if self.warm_start and set(classes) != set(self.classes_):
+        if self.warm_start and set(classes := unique_labels(y)) != set(self.classes_):
             raise ValueError(
                 f"warm_start can only be used where `y` has the same classes as in the previous "
                 f"call to fit. Previously got {self.classes_}, `y` has {classes}"
