@@ -158,15 +158,20 @@ def test_the_option_and_a_number_that_shows_the_sign_end_the_note(capsys, folder
 # categories
 
 
+def model_of(capsys, folder, made, columns):
+    """Make a model of two columns, by the command line or from Python; return its file."""
+    if made != KINDS[0]:
+        save(folder, columns)
+        return "model.npz"
+    rows = [(*row, i + 0.25) for i, row in enumerate(zip(*columns.values(), strict=True))]
+    train(capsys, folder, (*columns, "y"), rows)
+    return MODEL
+
+
 @pytest.mark.parametrize("made", KINDS)
 def test_categories_that_were_not_in_training_are_named(capsys, folder, made):
     new, zone = ["TRUE", "FALSE"] * 30, ["00715", "01067", "1", "2.0"] * 15
-    model = MODEL if made == KINDS[0] else "model.npz"
-    if made == KINDS[0]:
-        rows = [(*row, i + 0.25) for i, row in enumerate(zip(new, zone, strict=True))]
-        train(capsys, folder, ("new", "zone", "y"), rows)
-    else:
-        save(folder, {"new": new, "zone": zone})
+    model = model_of(capsys, folder, made, {"new": new, "zone": zone})
     known = "new;zone\nTRUE;00715\nFALSE;1.0\nTRUE;2\nFALSE;2.0\n"
     assert predict(capsys, folder, known, model)[1] == ""
     _, err = predict(capsys, folder, "new;zone\nTrue;00715\n", model)
@@ -188,12 +193,7 @@ def test_rare_categories_may_have_been_in_training(capsys, folder):
 @pytest.mark.parametrize("made", KINDS)
 def test_gaps_and_far_numbers_that_training_did_not_have_are_named(capsys, folder, made):
     size, kind = [80 + i % 7 for i in range(60)], ["xyz"[i % 3] for i in range(60)]
-    model = MODEL if made == KINDS[0] else "model.npz"
-    if made == KINDS[0]:
-        rows = [(*row, i + 0.25) for i, row in enumerate(zip(size, kind, strict=True))]
-        train(capsys, folder, ("size", "kind", "y"), rows)
-    else:
-        save(folder, {"size": size, "kind": kind})
+    model = model_of(capsys, folder, made, {"size": size, "kind": kind})
     known = "size;kind\n82;x\n90;y\n75;z\n"
     assert predict(capsys, folder, known, model)[1] == ""
     _, err = predict(capsys, folder, known + ";x\n83;\n82000;x\n-900;x\n", model)

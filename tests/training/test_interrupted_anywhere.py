@@ -43,7 +43,7 @@ class Presses:
             if self.lines == self.at:
                 sys.settrace(None)
                 thing = type("Thing", (), {})()
-                kept = weakref.ref(thing, self.press)  # noqa: F841
+                _kept = weakref.ref(thing, self.press)
                 del thing
                 return None
         return self.line
