@@ -1,9 +1,11 @@
 """A process that is forked while other threads use a model goes on alone, and waits for none."""
 
+import faulthandler
 import os
-import signal
 import threading
+import time
 import warnings
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -34,13 +36,12 @@ def in_child(do):
         warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of other threads
         child = os.fork()
     if not child:
-        signal.alarm(SECONDS)
+        faulthandler.dump_traceback_later(SECONDS, exit=True)  # in the place where it waits
         try:
             os._exit(0 if do() else 1)
         finally:
             os._exit(2)
-    end = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert end == 0, f"it ended with {end}; {-signal.SIGALRM} means that it waits for ever"
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 class Halves(mg.SGD):
@@ -122,6 +123,27 @@ def test_a_forked_process_waits_for_no_reader_gradient_or_assignment():
         release.set()
         thread.join(SECONDS)
     fit(model)
+
+
+def test_a_process_is_forked_between_the_draws_of_other_threads():
+    model, held = moons(), threading.Event()
+    generators = [model.rng, *model.rngs, model.stream("any")]
+    drawn = []
+
+    def draw():
+        with ExitStack() as stack:
+            for rng in generators:
+                stack.enter_context(rng.bit_generator.lock)
+            held.set()
+            time.sleep(0.1)
+            drawn.append(True)
+
+    thread = threading.Thread(target=draw, daemon=True)
+    thread.start()
+    assert held.wait(SECONDS)
+    in_child(lambda: drawn == [True] and all(0 <= rng.random() < 1 for rng in generators))
+    thread.join(SECONDS)
+    assert fit(model).epochs == 1
 
 
 def test_a_callback_may_fork():

@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, Generic, Self, TypeVar
 
 from mlpgrad._core import arguments
@@ -32,7 +32,7 @@ Weights = tuple[Array, Array]
 _claims = threading.Lock()
 _optimizers: dict[int, tuple[int, Any]] = {}  # in running fits: the thread, and the object
 _running: set[Fitting] = set()
-_networks: weakref.WeakSet[Threaded] = weakref.WeakSet()
+_networks: weakref.WeakValueDictionary[int, Threaded] = weakref.WeakValueDictionary()
 
 
 class Fitting:
@@ -198,7 +198,7 @@ class Threaded(Seeded):
     def _bind(self, flats: tuple[Array, Array, Array] | None = None) -> None:
         super()._bind(flats)
         self._synchronize()
-        _networks.add(self)
+        _networks[id(self)] = self
 
     def _synchronize(self) -> None:
         """Begin without readers and locks."""
@@ -272,6 +272,11 @@ class Reading(Generic[AnyNetwork]):
         self._network._readers.pop(self, None)
 
 
+def _known() -> list[Threaded]:
+    """Return all networks that exist; other threads may make more meanwhile."""
+    return [network for ref in _networks.valuerefs() if (network := ref()) is not None]
+
+
 class _Fork:
     """A fork of the process: only the thread that forks goes on in the new one.
 
@@ -281,21 +286,26 @@ class _Fork:
 
     def __init__(self) -> None:
         self._weights: list[tuple[Fitting, Weights | None]] = []
+        self._drawing = ExitStack()
 
     def before(self) -> None:
-        """Copy the weights that other threads fit; no fit begins or ends until `after`."""
+        """Copy the weights that other threads fit; no fit begins, ends or draws until `after`."""
         _claims.acquire()
         self._weights = [(each, each.read()) for each in _running if not each.here()]
+        for network in _known():
+            for rng in network._generators():
+                self._drawing.enter_context(rng.bit_generator.lock)
 
     def after(self) -> None:
-        """Let fits begin and end again, in either process."""
+        """Let fits begin, end and draw again, in either process."""
+        self._drawing.close()
         self._weights = []
         _claims.release()
 
     def after_in_child(self) -> None:
         """Forget the other threads."""
         assignments.lock = threading.RLock()
-        for network in _networks:
+        for network in _known():
             network._synchronize()
         for fitting in _running:
             fitting.lock = threading.Condition()

@@ -32,6 +32,9 @@ class Seeded(Storage, Stateful):
             self.streams[name] = np.random.default_rng(self.seed(name))
         return self.streams[name]
 
+    def _generators(self) -> list[np.random.Generator]:
+        return [*self.rngs, self.rng, *self.streams.values()]
+
     def seed(self, name: str) -> np.random.SeedSequence:
         """Return a seed for one purpose, derived from the network's seed and the name."""
         source: Any = self.rng.bit_generator.seed_seq
