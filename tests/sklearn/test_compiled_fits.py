@@ -1,5 +1,6 @@
 """Compiled fits of the pair give scikit-learn's numbers, too, and end as NumPy's do."""
 
+import ctypes
 import warnings
 
 import numpy as np
@@ -15,6 +16,8 @@ from sklearn.datasets import load_diabetes, load_iris
 import mlpgrad as mg
 import mlpgrad.sklearn as ours
 from mlpgrad.sklearn import compiled
+from mlpgrad.training.compiled.epoch import ROW
+from mlpgrad.training.compiled.program import Program
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 
@@ -58,6 +61,20 @@ def test_a_compiled_fit_is_theirs(case):
     np.testing.assert_allclose(b.loss_curve_, a.loss_curve_, rtol=1e-12)
     for p, q in zip(a.coefs_ + a.intercepts_, b.coefs_ + b.intercepts_, strict=True):
         np.testing.assert_allclose(q, p, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [150, 75])
+def test_the_rows_of_a_batch_of_all_rows_are_copied_once(size, monkeypatch):
+    orders, train = [], Program.train
+
+    def spied(program, rows, *counts):
+        order = (ctypes.c_int64 * len(ROW)).from_address(rows)[ROW.index("order")]
+        orders.append(bool(order))
+        return train(program, rows, *counts)
+
+    monkeypatch.setattr(Program, "train", spied)
+    classifier(batch_size=size, max_iter=4).fit(FLOWERS, SPECIES)
+    assert orders == [True] + [size == 75] * 3
 
 
 @pytest.mark.parametrize(

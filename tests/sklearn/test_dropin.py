@@ -355,3 +355,22 @@ def test_the_layers_hold_the_last_step_whose_batch_may_be_smaller(rows, monkeypa
         first, *others = estimator.model_.layers
         np.testing.assert_array_equal(first.inputs.reshape(-1, *last.shape)[-1], last)
         assert {layer.outputs.shape[-2] for layer in (first, *others)} == {len(last)}
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_a_batch_of_all_rows_is_read_where_it_is(kind, monkeypatch):
+    copied, reading = [], recording.Recording.reading
+
+    def spied(steps, x, *others):
+        found = reading(steps, x, *others)
+        copied.append(found is steps.copied or not np.shares_memory(x, data))
+        return found
+
+    monkeypatch.setattr(recording, "LARGE", 0)
+    monkeypatch.setattr(recording.Recording, "reading", spied)
+    monkeypatch.setenv("MLPGRAD_COMPILED", "0")
+    data, y = (FLOWERS, SPECIES) if kind == "MLPClassifier" else (PATIENTS, PROGRESS)
+    options = {"batch_size": len(data), "max_iter": 300, "n_iter_no_change": 300}
+    a, b = both(kind, data, y, **options)
+    np.testing.assert_allclose(b.loss_curve_, a.loss_curve_, rtol=1e-12)
+    assert copied == [False] * 300

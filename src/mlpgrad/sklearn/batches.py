@@ -41,12 +41,24 @@ class Order:
 
 
 class DenseBatches(Minibatches):
-    """Minibatches of arrays: inputs, targets, and weights or None."""
+    """Minibatches of arrays: inputs, targets, and weights or None.
+
+    A batch of all rows has the order of the arrays, which are then not copied: another order would
+    change the sums over its rows by rounding only.
+    """
 
     def __init__(self, data: Batch, dtypes: list[np.dtype[Any]], size: int, order: Order) -> None:
         unused = np.random.default_rng(0)
         super().__init__(data, dtypes, batch_size=size, shuffle=order.shuffle, rng=unused)
         self.order_of_epoch = order
+
+    @property
+    def whole(self) -> bool:
+        """Whether a batch has all rows."""
+        return self.batch_size == self.samples
+
+    def blocks(self) -> Iterator[list[Batch]]:
+        return iter([[self.arrays]]) if self.whole and self.direct else super().blocks()
 
     def _orders(self) -> Iterator[Array]:
         yield self.order_of_epoch.left

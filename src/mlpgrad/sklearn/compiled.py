@@ -107,6 +107,7 @@ class CompiledBatches:
         self._losses = np.empty(len(batches))
         self._places = np.array([[address(array) for array in self._data]])
         self._scalars, self._first = np.empty((0, 1)), 0
+        self._whole, self._gathered = batches.whole, False
         self._rate: Any = None
         self.failed = False
         self.at_once = max(1, WORK // (self.size * self.network.params.size))
@@ -121,6 +122,7 @@ class CompiledBatches:
         rows : int
             The number of rows in these batches.
         """
+        from mlpgrad.training.compiled.epoch import ROW
         from mlpgrad.training.compiled.program import steps_made
 
         count = 0 if self.failed else min(len(order) // self.size, self.at_once)
@@ -134,6 +136,8 @@ class CompiledBatches:
             *(self._losses, self._sane, self._copies),
         )
         row = np.array([self._address(array) for array in arrays])
+        row[ROW.index("order")] *= not self._gathered
+        self._gathered = self._whole
         self._program.train(self._address(row), 1, count, self.optimizer.steps)
         made = steps_made(self._losses[:count])
         self.failed = made < count

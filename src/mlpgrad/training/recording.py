@@ -207,4 +207,5 @@ def _moved(view: Array, flats: Sequence[tuple[Array, Array]]) -> Array:
 
 def _alike(array: Array, other: Array) -> bool:
     """Return whether two arrays of the same shape have their numbers in the same places."""
-    return array.dtype == other.dtype and array.strides == other.strides
+    axes = zip(array.shape, array.strides, other.strides, strict=True)
+    return array.dtype == other.dtype and all(n == 1 or a == b for n, a, b in axes)

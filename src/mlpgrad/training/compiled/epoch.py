@@ -15,8 +15,8 @@ from mlpgrad.training.divergence import COPY_PERIOD, FAR_ABOVE, SMOOTHING
 SIGNATURE = "void @train(ptr %rows, i64 %members, i64 %batches, i64 %before)"
 ROW = ("table", "data", "order", "numbers", "losses", "sane", "copies")
 """The pointers of a member: to its table of pointers, the addresses of the data, the indices of the
-rows of all batches, the scalars of each step, the losses, the state of `keep`, and the addresses of
-the copies of the weights."""
+rows of all batches (0: all batches have the rows of the call before), the scalars of each step, the
+losses, the state of `keep`, and the addresses of the copies of the weights."""
 SHARED = 1 << 16
 """Bytes of a batch from which several threads gather its rows."""
 
@@ -50,9 +50,10 @@ def _epoch(code: Code, tapes: Tapes[Operation, Operand]) -> None:
     before, batches = code.given("before", "n8"), code.given("batches", "n8")
     numbers, losses, sane, copies = _pointers(code, *ROW[3:])
     rows, count = tapes.data[0].shape[0], len(tapes.scalars)
+    new = code.load(code.root("row") + 8 * ROW.index("order"), "n8").compare("ne", 0)
 
     def batch(b: Index) -> None:
-        _gather(code, tapes, b * rows)
+        code.when(new, lambda: _gather(code, tapes, b * rows))
         code.do("call void @step(ptr %table)")
         loss = code.read(tapes.kept[0], ()).to("f8")
         code.store(losses + b * 8, loss)
