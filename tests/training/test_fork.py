@@ -33,7 +33,7 @@ def fit(model, optimizer=None, epochs=1, **options):
 def in_child(do):
     """Call a function in a forked process, and check that it returns True."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of other threads
+        warnings.simplefilter("ignore")  # Python, or a library, warns of other threads
         child = os.fork()
     if not child:
         faulthandler.dump_traceback_later(SECONDS, exit=True)  # in the place where it waits
