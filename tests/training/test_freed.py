@@ -38,7 +38,6 @@ def made(monkeypatch):
 
     note(Session)
     note(Worker)
-    gc.collect()
     gc.disable()
     yield found
     gc.enable()

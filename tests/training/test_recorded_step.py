@@ -71,6 +71,14 @@ def test_every_layer_and_loss_trains_alike_to_the_last_bit(case, cls, size, trai
         assert_owned_by_plain_arrays(Watched.latest.recording.calls)
 
 
+@pytest.fixture
+def only_new():
+    """Let the collector see only what is made in the test, for it takes seconds to see all."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def tapes():
     """The number of existing tapes and recorded arrays."""
     gc.collect()
@@ -78,6 +86,7 @@ def tapes():
     return sum(issubclass(type(kept), kinds) for kept in gc.get_objects())
 
 
+@pytest.mark.usefixtures("only_new")
 @pytest.mark.parametrize("size", [None, 3])
 def test_no_tape_outlives_its_fit(size, trained):
     Watched.latest = None
