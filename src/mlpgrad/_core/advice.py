@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import opcode
 import sys
 from collections.abc import Callable, Iterable
@@ -128,7 +129,12 @@ def left_out(cls: Any) -> str:
     below: list[Any] = cls.__subclasses__()
     own = cls.__module__.startswith("mlpgrad.")
     is_base = own and any(child.__module__.startswith("mlpgrad.") for child in below)
-    for name in dir(cls) if is_base else ():
+    return _left_to_subclasses(cls) if is_base else ""
+
+
+@functools.cache  # asked for every object that is made
+def _left_to_subclasses(cls: type) -> str:
+    for name in dir(cls):
         if name != "__doc__" and not name.startswith(DIRECT):  # which would be written first
             method = getattr(cls, f"{DIRECT}{name}", None) or getattr(cls, name, None)
             code = getattr(method, "__code__", None)
