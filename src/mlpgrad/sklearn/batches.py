@@ -14,6 +14,9 @@ from mlpgrad.training.batches import Batch, Batches, Minibatches
 class Order:
     """The order of the rows, which shuffles that of the epoch before.
 
+    A batch of all rows keeps their order, since another would change the sums over its rows by
+    rounding only. The random numbers are drawn nevertheless.
+
     Attributes
     ----------
     rows : array of int
@@ -22,9 +25,12 @@ class Order:
         The place in it at which the batches begin that are iterated over.
     """
 
-    def __init__(self, samples: int, shuffle: bool, random_state: np.random.RandomState) -> None:
+    def __init__(
+        self, samples: int, batch_size: int, shuffle: bool, random_state: np.random.RandomState
+    ) -> None:
         self.rows, self.first = np.arange(samples), 0
         self.shuffle, self.random_state = shuffle, random_state
+        self._whole = batch_size >= samples
 
     def draw(self) -> None:
         """Draw the order of the next epoch."""
@@ -32,7 +38,8 @@ class Order:
         if self.shuffle:
             places = np.arange(len(self.rows))
             self.random_state.shuffle(places)
-            self.rows = self.rows[places]
+            if not self._whole:
+                self.rows = self.rows[places]
 
     @property
     def left(self) -> Array:
@@ -41,11 +48,7 @@ class Order:
 
 
 class DenseBatches(Minibatches):
-    """Minibatches of arrays: inputs, targets, and weights or None.
-
-    A batch of all rows has the order of the arrays, which are then not copied: another order would
-    change the sums over its rows by rounding only.
-    """
+    """Minibatches of arrays: inputs, targets, and weights or None."""
 
     def __init__(self, data: Batch, dtypes: list[np.dtype[Any]], size: int, order: Order) -> None:
         unused = np.random.default_rng(0)
@@ -54,10 +57,11 @@ class DenseBatches(Minibatches):
 
     @property
     def whole(self) -> bool:
-        """Whether a batch has all rows."""
+        """Whether a batch has all rows, in their order."""
         return self.batch_size == self.samples
 
     def blocks(self) -> Iterator[list[Batch]]:
+        """Yield the batches of an epoch in lists, without a copy if that is one batch."""
         return iter([[self.arrays]]) if self.whole and self.direct else super().blocks()
 
     def _orders(self) -> Iterator[Array]:

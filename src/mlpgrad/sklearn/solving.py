@@ -88,7 +88,7 @@ def train_in_epochs(
         sparse=sparse,
         unit=unit_of(weighted.weights, model.dtype),
     )
-    order = Order(samples, estimator.shuffle, estimator._random_state)
+    order = Order(samples, size, estimator.shuffle, estimator._random_state)
     batches = batches_of(network_data(estimator, model, weighted), size, order, sparse=sparse)
     estimator.n_iter_ = 0
     progress = Progress(estimator, samples, held_out, incremental=incremental, epochs=epochs)
@@ -128,9 +128,8 @@ def train_at_once(estimator: Any, model: Sequential, rows: Rows) -> None:
     data = network_data(estimator, model, weighted)
     limits = {"tolerance": estimator.tol, "iterations": most, "calls": estimator.max_fun}
     method = LBFGS(gradient, data, **limits)
-    batches = batches_of(
-        data, samples, Order(samples, False, estimator._random_state), sparse=sparse
-    )
+    order = Order(samples, samples, False, estimator._random_state)
+    batches = batches_of(data, samples, order, sparse=sparse)
     _run(estimator, method, batches, most, rows)
     if method.result is None:  # interrupted
         _conclude(estimator)
@@ -151,7 +150,7 @@ def _train_by(method: Method, estimator: Any, model: Sequential, rows: Rows) -> 
     if model.target_scaling is not None:
         target = rows.y.astype(model.dtype)  # the objective scales it
     total = samples if weighted.weights is None else float(weighted.weights.sum())
-    order = Order(samples, False, estimator._random_state)
+    order = Order(samples, samples, False, estimator._random_state)
     batches = batches_of((x, target, weights), method.rows_at_once, order, sparse=False)
     decays = getattr(method, "regularisation", None) is None  # else it finds its own decay
     if decays and estimator.alpha and total:
