@@ -279,6 +279,34 @@ def test_nothing_of_the_model_changes_but_what_a_step_shows():
     assert all(layer.training for layer in model.layers)
 
 
+class Watcher(mg.Layer):
+    """Passes its input on, and notes its own mode and that of the model's layer."""
+
+    def forward(self, x):
+        self.seen.append((self.training, self.of_model().training))
+        return x
+
+    def backward(self, delta):
+        return delta
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model, x, y: model.jacobian(x),
+        lambda model, x, y: model.jacobian(x, to="inputs"),
+        lambda model, x, y: model.per_example_gradients(x, y, training=False),
+        lambda model, x, y: model.per_example_gradient_norms(x, y, training=False),
+    ],
+)
+def test_the_mode_of_the_models_layers_is_never_switched(call):
+    watcher = Watcher()
+    watcher.seen, watcher.of_model = [], lambda: watcher
+    model = mg.Sequential([mg.Dense(3, 2), watcher], loss=mg.HalfSquaredError())
+    call(model, np.ones((4, 3)), np.ones((4, 2)))
+    assert set(watcher.seen) == {(False, True)}
+
+
 def test_bad_arguments_are_answered():
     model, x, y = layer_case(mg.Dense)
     with pytest.raises(ValueError, match="to expects 'parameters' or 'inputs', got 'weights'"):

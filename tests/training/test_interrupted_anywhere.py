@@ -80,6 +80,8 @@ CALLS = {
     "copy": lambda model, _: model.copy(),
     "backpropagate": lambda model, _: model.backpropagate(X, Y),
     "input_gradient": lambda model, _: model.input_gradient(X, Y),
+    "jacobian": lambda model, _: model.jacobian(X, to="inputs"),
+    "per_example_gradients": lambda model, _: model.per_example_gradients(X, Y, training=False),
     "fit_scaling": lambda model, _: model.fit_scaling(X),
     "fit": lambda model, _: fit(model),
 }
@@ -100,10 +102,16 @@ def _terminal(monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "file"),
-    [*((name, "fitting") for name in CALLS), ("predict", "network"), ("input_gradient", "network")],
+    [
+        *((name, "network.fitting") for name in CALLS),
+        ("predict", "network.network"),
+        ("input_gradient", "network.network"),
+        ("jacobian", "derivatives.modes"),
+        ("per_example_gradients", "derivatives.modes"),
+    ],
 )
 def test_a_model_can_be_used_after_ctrl_c_at_any_line(name, file, tmp_path):
-    path, call = sys.modules[f"mlpgrad.network.{file}"].__file__, CALLS[name]
+    path, call = sys.modules[f"mlpgrad.{file}"].__file__, CALLS[name]
     all_lines = Presses(path)
     all_lines.during(partial(call, made(), tmp_path))
     interrupted = 0
@@ -112,6 +120,7 @@ def test_a_model_can_be_used_after_ctrl_c_at_any_line(name, file, tmp_path):
         interrupted += Presses(path, at).during(partial(call, model, tmp_path))
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         assert not model.layers[0].wants_input_delta
+        assert all(layer.training for layer in model.layers)
         assert_usable(model)
         fitting._optimizers.clear()
     assert interrupted

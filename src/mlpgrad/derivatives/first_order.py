@@ -10,7 +10,7 @@ import numpy as np
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
-from mlpgrad.derivatives.modes import in_mode, refuse_in_training, refuse_mixing
+from mlpgrad.derivatives.modes import predicting, refuse_in_training, refuse_mixing
 from mlpgrad.derivatives.outputs import jacobian_to_inputs, jacobian_to_parameters
 from mlpgrad.derivatives.samples import squared_norms, write_gradients
 from mlpgrad.network.network import Network
@@ -65,8 +65,10 @@ class FirstOrder(Network):
         >>> np.allclose(gradients.mean(axis=0), model.grads, atol=1e-6)
         True
         """
-        with self._alone(), in_mode(self, arguments.flag(training, "training")):
-            rows = self._step_of_samples(x, y, sample_weight, training, "per_example_gradients")
+        with self._alone():
+            network, rows = self._step_of_samples(
+                x, y, sample_weight, training, "per_example_gradients"
+            )
             shape = (*self.lead, rows, self._params.shape[-1])
             check_memory(
                 math.prod(shape) * self.dtype.itemsize,
@@ -74,7 +76,7 @@ class FirstOrder(Network):
                 "take fewer samples at a time, or only their norms: per_example_gradient_norms",
             )
             out = np.empty(shape, self.dtype)
-            write_gradients(self, rows, out)
+            write_gradients(network, rows, out)
             added = self._penalty_gradient()
             if added is not None:
                 np.add(out, added[..., None, :], out)
@@ -110,12 +112,12 @@ class FirstOrder(Network):
         >>> np.allclose(norms, np.linalg.norm(model.per_example_gradients(x, y), axis=-1))
         True
         """
-        with self._alone(), in_mode(self, arguments.flag(training, "training")):
-            rows = self._step_of_samples(
+        with self._alone():
+            network, rows = self._step_of_samples(
                 x, y, sample_weight, training, "per_example_gradient_norms"
             )
             added = self._penalty_gradient()
-            norms = squared_norms(self, None if added is None else added / rows)
+            norms = squared_norms(network, None if added is None else added / rows)
             return np.multiply(np.sqrt(norms, norms), rows, norms)
 
     @suggesting
@@ -172,15 +174,22 @@ class FirstOrder(Network):
 
     # common parts
 
-    def _step_of_samples(self, x: Any, y: Any, weights: Any, training: bool, what: str) -> int:
-        """Make one step on samples that do not depend on one another, and return their number."""
+    def _step_of_samples(
+        self, x: Any, y: Any, weights: Any, training: bool, what: str
+    ) -> tuple[Network, int]:
+        """Make one step on samples that do not depend on one another.
+
+        Returns the network whose layers made it, and the number of samples.
+        """
+        training = arguments.flag(training, "training")
         self.check_fitted()
         x, target, weights = self._cast(x, y, weights)
+        network = self if training else predicting(self)
         if training:
             refuse_in_training(self, what)
             refuse_mixing(self, x, what)
-        self._step(x, target, weights)
-        return int(x.shape[-2])
+        network._step(x, target, weights)
+        return network, int(x.shape[-2])
 
     def _unit(self, outputs: int) -> Array:
         """Return one scaled unit of each output in the units of the data, `(..., 1, O, 1)`."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.derivatives.plan import is_of_users, plan_of
-from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import run_forward, walk
 from mlpgrad.network.network import Network
+from mlpgrad.network.storage import lay_out
+
+AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
 FEW = 16  # rows that suffice to see whether samples depend on one another
 
@@ -23,25 +23,17 @@ def set_mode(network: Network, training: bool) -> None:
         layer.training = training
 
 
-def in_mode(network: Network, training: bool) -> AbstractContextManager[None]:
-    """Context manager in which the layers are in training mode or prediction mode."""
-    others = [layer for layer in plan_of(network).layers if layer.training is not training]
-    return _switched(others, training) if others else UNCHANGED
+def predicting(network: AnyNetwork) -> AnyNetwork:
+    """Return a network in prediction mode on the same arrays, with other layers and buffers.
 
-
-UNCHANGED = nullcontext()
-
-
-@contextmanager
-def _switched(others: Sequence[Layer], training: bool) -> Iterator[None]:
-    """Within `with`: these layers are in the other mode."""
-    for layer in others:
-        layer.training = training
-    try:
-        yield
-    finally:
-        for layer in others:
-            layer.training = not training
+    The network itself need not change its mode and back, which Ctrl-C could leave half done.
+    """
+    twin = object.__new__(type(network))
+    layers = [layer.reader() for layer in network.layers]
+    parameters, statistics = lay_out(layers)
+    own = {"layers": layers, "parameters": parameters, "statistics": statistics}
+    vars(twin).update(vars(network) | own)
+    return twin
 
 
 def refuse_in_training(network: Network, what: str) -> None:

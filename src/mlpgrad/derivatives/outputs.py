@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.derivatives.modes import in_mode
+from mlpgrad.derivatives.modes import predicting
 from mlpgrad.derivatives.samples import write_gradients
 from mlpgrad.layers.chain import giving_input_delta, run_backward, run_forward
 from mlpgrad.network.network import Network
@@ -18,11 +18,11 @@ def jacobian_to_parameters(network: Network, x: Array, out_features: int) -> Arr
     parameters = network.params.shape[-1]
     samples = x.shape[-2]
     out = np.empty((*network.lead, samples * out_features, parameters), network.dtype)
-    with in_mode(network, training=False):
-        for rows in _blocks(samples, out_features):
-            _send_back(network, x[..., rows, :], out_features)
-            part = out[..., rows.start * out_features : rows.stop * out_features, :]
-            write_gradients(network, 1, part)
+    network = predicting(network)
+    for rows in _blocks(samples, out_features):
+        _send_back(network, x[..., rows, :], out_features)
+        part = out[..., rows.start * out_features : rows.stop * out_features, :]
+        write_gradients(network, 1, part)
     return out.reshape(*network.lead, samples, out_features, parameters)
 
 
@@ -30,7 +30,8 @@ def jacobian_to_inputs(network: Network, x: Array, out_features: int) -> Array:
     """Return d(output)/d(x) of predictions, `(..., B, O, I)`, for a checked `x`."""
     samples = x.shape[-2]
     out = np.empty((*network.lead, samples * out_features, x.shape[-1]), network.dtype)
-    with in_mode(network, training=False), giving_input_delta(network.layers):
+    network = predicting(network)
+    with giving_input_delta(network.layers):
         for rows in _blocks(samples, out_features):
             delta = _send_back(network, x[..., rows, :], out_features)
             out[..., rows.start * out_features : rows.stop * out_features, :] = delta
