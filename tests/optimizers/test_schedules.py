@@ -186,6 +186,43 @@ def test_a_span_goes_on_from_a_snapshot(name):
         np.testing.assert_array_equal(again.params, model.params)
 
 
+@pytest.mark.parametrize("hook", ["on_epoch_begin", "on_epoch_end", "on_train_batch_end"])
+@pytest.mark.parametrize("name", SPANNING)
+def test_a_span_goes_on_after_a_reset_in_a_callback(name, hook):
+    learns, given = SPANNING[name]
+    rates, optimizer = Rates(), mg.Adam(learns())
+
+    def reset(*_):
+        if optimizer.steps == 8:
+            optimizer.reset()
+            assert optimizer.steps == 0
+            assert not optimizer.state
+
+    resets = mg.Callback()
+    setattr(resets, hook, reset)
+    fit(classifier(), optimizer, callbacks=[rates, resets])
+    assert rates.seen == [given(20)(steps) for steps in range(20)]
+    optimizer.reset()
+    with pytest.raises(ValueError, match="whose number of steps is not known"):
+        optimizer.current_learning_rate  # noqa: B018
+
+
+@pytest.mark.parametrize("name", SPANNING)
+def test_the_rate_at_the_beginning_of_a_training_is_its_first(name):
+    learns, given = SPANNING[name]
+    begun, optimizer = [], mg.SGD(learns())
+
+    class Begin(mg.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 0:
+                begun.append(self.optimizer.current_learning_rate)
+
+    model = classifier()
+    for epochs in (5, 3):
+        fit(model, optimizer, epochs, callbacks=[Begin()])
+    assert begun == [given(20)(0), given(12)(0)]
+
+
 def test_threads_follow_a_span(monkeypatch):
     from mlpgrad.training import minibatch
 

@@ -297,7 +297,7 @@ def test_a_second_fit_of_a_model_or_with_an_optimizer_is_refused():
     assert "this model is being fitted by another thread" in refused[0]
     adam.reset()
     refused = during_a_fit(model, adam, lambda: moons().fit(X, Y, optimizer=adam, **options))
-    assert "is being used by a fit in another thread" in refused[0]
+    assert "is in use by a fit that has not ended" in refused[0]
     model.fit(X, Y, optimizer=adam, **options)  # both can be used again
 
 
@@ -310,6 +310,26 @@ def test_a_fit_within_a_callback_of_the_same_model_goes_on():
     model = moons()
     model.fit(X, Y, optimizer=mg.SGD(0.1), epochs=3, callbacks=[Fits()], verbose=0)
     assert model._fitting is None
+
+
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_epoch_end"])
+@pytest.mark.parametrize("make", [mg.Adam, mg.LBFGS, mg.TrustNewton, mg.LevenbergMarquardt])
+@pytest.mark.parametrize("other", [False, True])
+def test_a_fit_within_a_callback_needs_its_own_optimizer(make, hook, other):
+    def network():
+        return mg.Sequential([mg.Dense(2, 1)], loss=mg.HalfSquaredError(), random_state=0)
+
+    optimizer, model = make(), network()
+
+    def fits(*_):
+        inner = network() if other else model
+        inner.fit(X, Y, optimizer=optimizer, epochs=1, verbose=0)
+
+    again = mg.Callback()
+    setattr(again, hook, fits)
+    with pytest.raises(RuntimeError, match="in use by a fit that has not ended; give each fit"):
+        model.fit(X, Y, optimizer=optimizer, epochs=2, callbacks=[again], verbose=0)
+    model.fit(X, Y, optimizer=optimizer, epochs=1, verbose=0)
 
 
 class Smooth(mg.L2):

@@ -129,27 +129,33 @@ def fitted(network: Threaded, optimizer: Any = None) -> Iterator[Fitting]:
     Raises
     ------
     RuntimeError
-        If another thread fits the network, or uses the optimizer in a fit.
+        If another thread fits the network, or the optimizer is in a fit that has not ended.
     """
     outer = fitting = None
-    before = first = False
+    before = claimed = False
+    key = id(optimizer)
     try:  # already here, since Ctrl-C may come at any line
         with _claims:
             check_not_fitted(network)
             outer = network._fitting
             before = outer is None or outer._whole
-            first = optimizer is not None and _is_unused(optimizer)
-            if first:
-                _optimizers[id(optimizer)] = threading.get_ident(), optimizer
+            if optimizer is not None:
+                if is_in_a_fit(optimizer):
+                    raise RuntimeError(
+                        f"{optimizer!r} is in use by a fit that has not ended; give each fit its "
+                        "own optimizer"
+                    )
+                claimed = True
+                _optimizers[key] = threading.get_ident(), optimizer
             fitting = network._fitting = outer or Fitting(network)
             _running.add(fitting)
         if outer is None:
             _wait_for_others(network)
         yield fitting
     finally:
+        if claimed:  # first and in one call, after which Ctrl-C may come
+            _optimizers.pop(key, None)
         with _claims:
-            if first:
-                _optimizers.pop(id(optimizer), None)
             if fitting is not None and outer is None:
                 _running.discard(fitting)
                 fitting.end()
@@ -157,15 +163,9 @@ def fitted(network: Threaded, optimizer: Any = None) -> Iterator[Fitting]:
             (outer.open if before else outer.close)()
 
 
-def _is_unused(optimizer: Any) -> bool:
-    """Return whether no fit uses an optimizer; raise RuntimeError if one in another thread does."""
-    thread, _ = _optimizers.get(id(optimizer), (None, None))
-    if thread not in (None, threading.get_ident()):
-        raise RuntimeError(
-            f"{optimizer!r} is being used by a fit in another thread; give each fit its own "
-            "optimizer"
-        )
-    return thread is None
+def is_in_a_fit(optimizer: Any) -> bool:
+    """Return whether an optimizer, or another method, serves a fit that has not ended."""
+    return id(optimizer) in _optimizers
 
 
 def _wait_for_others(network: Threaded) -> None:

@@ -14,6 +14,7 @@ from mlpgrad._core.arrays import Array, constant
 from mlpgrad._core.calls import is_function
 from mlpgrad._core.options import unchangeable
 from mlpgrad._core.stateful import Stateful
+from mlpgrad.network.fitting import is_in_a_fit
 from mlpgrad.optimizers import vectors
 from mlpgrad.optimizers.boundary import Rate, asked, check_rate
 from mlpgrad.optimizers.prepared import VIEWS, Prepared, Preparing
@@ -227,10 +228,15 @@ class Optimizer(Preparing, Stateful):
         return part
 
     def reset(self) -> None:
-        """Forget the state and the count of steps, as in a new optimizer; keep the options."""
+        """Forget the state and the count of steps, as in a new optimizer; keep the options.
+
+        In a callback, a schedule that spans the training goes on from its place in it.
+        """
+        if self._training is not None:
+            first, total = self._training
+            self._training = (first - self.steps, total) if is_in_a_fit(self) else None
         self.steps = 0
         self.state = {}
-        self._training = None
 
     @property
     def learning_rate(self) -> Rate:
@@ -255,7 +261,8 @@ class Optimizer(Preparing, Stateful):
     @property
     def current_learning_rate(self) -> Any:
         """The learning rate of the last step, or else of the first: a number or (E,)."""
-        rate = self._rate(max(self.steps - 1, 0))
+        first, _ = self._training or (0, None)
+        rate = self._rate(max(self.steps - 1, first, 0))
         return rate[:, 0] if isinstance(rate, np.ndarray) and rate.ndim else float(rate)
 
     def _rate(self, steps: int) -> Any:

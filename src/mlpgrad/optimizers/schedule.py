@@ -73,8 +73,8 @@ class Schedule(Described, Stateful):
         """
         if self.needs_total:
             raise ValueError(
-                f"{self!r} spans a whole training, whose number of steps is not known; train with "
-                "model.fit(..., optimizer=...), which knows it, or give steps="
+                f"{self!r} spans a whole training, whose number of steps is not known before the "
+                "first epoch of model.fit(..., optimizer=...); train with fit, or give steps="
             )
         raise NotImplementedError
 

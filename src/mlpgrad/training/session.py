@@ -132,7 +132,7 @@ class Session(Stateful):
         """Train and call the callbacks; continue from a snapshot if one is given."""
         started, failed = time.perf_counter(), True
         with (
-            fitted(self.network, self.method.optimizer) as self.fitting,
+            fitted(self.network) as self.fitting,
             interrupts_end_training(self.network, self.record),
             self.before.put_back_if_refused(),
             taking_part(self.callbacks, self),

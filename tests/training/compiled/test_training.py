@@ -1082,8 +1082,13 @@ def test_a_callback_may_reset_the_optimizer(size):
 
     make = functools.partial(exact_model, ensemble_size=size)
     options = {"epochs": 5, "batch_size": 32, "callbacks": [Restart()]}
-    for optimizer in (lambda: mg.Adam(1e-2), lambda: mg.SGD(1e-2, momentum=0.9)):
-        plain, _ = trained(make, *MOONS, optimizer, False, **options)
+    for optimizer in (
+        lambda: mg.Adam(1e-2),
+        lambda: mg.SGD(1e-2, momentum=0.9),
+        lambda: mg.Adam(mg.CosineDecay(1e-2)),
+    ):
+        plain, expected = trained(make, *MOONS, optimizer, False, **options)
         quick, history = trained(make, *MOONS, optimizer, True, **options)
         assert history.compiled
+        assert history["learning_rate"] == expected["learning_rate"]
         np.testing.assert_allclose(quick.params, plain.params, rtol=1e-11)
