@@ -439,3 +439,33 @@ def test_every_option_is_noticed():
         for name in example(cls).config():
             found = inspect.getattr_static(cls, name)
             assert name in cls._options or hasattr(found, "__get__"), (cls, name)
+
+
+@pytest.mark.parametrize(
+    "first", [mg.HalfSquaredError, mg.SigmoidCrossEntropy, mg.SoftmaxCrossEntropy]
+)
+@pytest.mark.parametrize("cls", LOSSES)
+def test_a_loss_assigned_in_a_callback_trains_as_from_the_start_or_is_refused(cls, first):
+    loss, x = example(cls), np.linspace(-1, 1, 24).reshape(8, 3)
+    y = np.arange(8) % 2 if first.classifies else np.arange(16).reshape(8, 2) % 2
+
+    class Assign(mg.Callback):
+        def on_train_begin(self, logs=None):
+            self.model.loss = copy.deepcopy(loss)
+
+    def trained(loss, callbacks):
+        outputs = 2 if first is not mg.SigmoidCrossEntropy else 1
+        model = mg.Sequential([mg.Dense(3, outputs)], loss=loss, random_state=0)
+        model.fit(x, y, optimizer=mg.SGD(0.1), epochs=2, callbacks=callbacks, verbose=0)
+        return model.params
+
+    refusal, params = "", None
+    try:
+        params = trained(first(), [Assign()])
+    except (TypeError, ValueError) as error:
+        refusal = str(error)
+    if refusal:
+        assert " expects " in refusal
+        assert ".forward" not in refusal
+    else:
+        np.testing.assert_array_equal(params, trained(loss, []))

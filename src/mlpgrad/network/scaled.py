@@ -69,6 +69,16 @@ class Scaled(Storage):
             target = self._target_scaling.scaled(target)
         return self.loss._direct_cast(target, self.dtype)
 
+    def check_takes_same_targets(self, loss: Loss) -> None:
+        """Raise ValueError if a loss needs other targets than those prepared for a running fit."""
+        width = self.out_features or 0
+        kinds = [(type(one).cast, one.target_features(width)) for one in (self.loss, loss)]
+        if kinds[0] != kinds[1]:
+            raise ValueError(
+                f"loss expects one that takes the same targets as {self.loss!r} while a fit runs, "
+                f"got {loss!r}; assign it before fit, or end that fit and begin another"
+            )
+
     def in_own_unit(self, outputs: Array) -> Array:
         """Return the network's outputs in the units of the data."""
         if self._target_scaling is None:
