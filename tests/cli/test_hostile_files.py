@@ -2,8 +2,11 @@
 
 import argparse
 import gzip
+import io
+import pickle
 import re
 import shlex
+import tarfile
 
 import numpy as np
 import pytest
@@ -37,6 +40,14 @@ def read(path, text, *options):
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "t.csv"
+
+
+def tarred():
+    """A tar archive with an empty file."""
+    with io.BytesIO() as file:
+        with tarfile.open(fileobj=file, mode="w") as archive:
+            archive.addfile(tarfile.TarInfo("table.csv"))
+        return file.getvalue()
 
 
 PLAIN = lines(ROWS)
@@ -234,6 +245,23 @@ def test_usual_tables_raise_no_doubt(path, text):
         ),
         (b"\xd0\xcf\x11\xe0" + bytes(99), "is an old Excel workbook, .*; save the sheet as CSV"),
         (b"PAR1" + bytes(99), "is a Parquet file, not a text table; read it with pandas"),
+        (b"PK\x05\x06" + bytes(18), "is a zip archive"),  # without files
+        (tarred(), "is a tar archive, not a text table; unpack it"),
+        (gzip.compress(tarred()), "is a tar archive"),
+        (gzip.compress(gzip.compress(PLAIN.encode())), "is packed by gzip twice"),
+        (b"\x28\xb5\x2f\xfd" + bytes(99), "is packed by zstd"),
+        (b"Rar!\x1a\x07\x01" + bytes(99), "is a RAR archive"),
+        *((pickle.dumps(ROWS, protocol), "a pickle file of Python") for protocol in (2, 3, 4, 5)),
+        (gzip.compress(b"RDX3\nX\n\0\0\0\3"), "is a file of R, .* by write.csv"),
+        (gzip.compress(b"X\n\0\0\0\3"), "is a file of R, "),
+        (b"$FL2@(#) SPSS DATA FILE", "is an SPSS file, not a text table; read it with pandas"),
+        (b"<stata_dta><header>", "is a Stata file, not a text table; read it with pandas"),
+        (b"MATLAB 5.0 MAT-file, Platform", "is a MATLAB file"),
+        (
+            bytes(range(256)) * 9,
+            r"neither utf-8 nor cp1252 text .*; pass its --encoding, or export",
+        ),
+        (PLAIN.replace(",", "\0"), r"\(line 1 has zero bytes\); pass its --encoding, or export"),
         ('[{"a": 1, "y": 2}]', "is JSON, not a text table"),
         ("<html><table>", "is a web page or XML, not a text table"),
         (

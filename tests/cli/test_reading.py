@@ -419,7 +419,10 @@ def test_a_first_line_of_numbers_is_data(path):
     assert len(read(path, words.replace("a,b", "x,y"), "--no-header").target.y) == 19
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "latin-1"])
+WIDE = [f"utf-{bits}{order}" for bits in (16, 32) for order in ("", "-le", "-be")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "latin-1", *WIDE])
 def test_encodings_are_seen(path, encoding):
     data = read(path, table(head="größe,b,y").encode(encoding))
     assert list(data.x) == ["größe", "b"]

@@ -188,20 +188,36 @@ def csv_rows(
             raise ValueError(f"{path} is {other}")
         file.seek(0)
         text = io.TextIOWrapper(file, encoding=encoding, newline="")
-        reader = dialect.rows(map(COMPOSED, text), strict=True)
+        reader = dialect.rows(_lines(text), strict=True)
         ends = [0]
         try:
             yield _rows(reader, ends, blank)
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{path} is not {encoding} text ({error.reason} at byte {error.start}); pass its "
-                f"encoding=, for instance 'latin-1' or 'utf-16'"
-            ) from error
+        except UnicodeError as error:
+            raise _not_text(path, encoding, error) from error
         except csv.Error as error:
             line, said = reader.line_num, f"not a readable table ({error})"
             if "field larger" in str(error) or "unexpected end" in str(error):
                 line, said = ends[0] + 1, 'a quotation that begins here has no closing "'
             raise ValueError(f"{path}, line {line}: {said}") from error
+
+
+def _lines(text: Iterable[str]) -> Iterator[str]:
+    """Yield lines with composed characters; raise UnicodeError if one has a zero byte."""
+    for number, line in enumerate(text, 1):
+        if "\0" in line:
+            raise UnicodeError(f"line {number} has zero bytes")
+        yield COMPOSED(line)
+
+
+def _not_text(path: str | Path, encoding: str, error: UnicodeError) -> ValueError:
+    """Return the error for a file that cannot be read in an encoding."""
+    found = csv_encoding(path)
+    may_be = f", which may be {found!r}" if found != encoding else ""
+    tried = f"neither utf-8 nor {encoding}" if found == encoding == "cp1252" else f"not {encoding}"
+    return ValueError(
+        f"{path} is {tried} text ({getattr(error, 'reason', error)}); pass its "
+        f"encoding={may_be}, or export the table as CSV"
+    )
 
 
 def _text(value: Any, name: str) -> str:
@@ -236,13 +252,16 @@ def csv_dialect(
     encoding = _encoding(encoding)
     with _opened(path) as file:
         text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
-        return dialect_of(list(islice(text, LOOK)), delimiter, decimal)
+        try:
+            return dialect_of(list(islice(text, LOOK)), delimiter, decimal)
+        except UnicodeError as error:  # such as no byte-order mark
+            raise _not_text(path, encoding, error) from error
 
 
 def csv_encoding(path: str | Path) -> str:
-    """Return the encoding of a text file: UTF-8, UTF-16 by its first bytes, or cp1252.
+    """Return the encoding of a text file: UTF-16 or UTF-32 by its first bytes, UTF-8, or cp1252.
 
-    Any bytes are valid cp1252, so callers must report that it was assumed.
+    Almost any bytes are valid cp1252, so callers must report that it was assumed.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     with _opened(path) as file:

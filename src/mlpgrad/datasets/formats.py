@@ -9,7 +9,7 @@ AS_CSV = "save the sheet as CSV"
 IN_PANDAS = "read it with pandas, and save it by to_csv(..., index=False)"
 _MARKUP = rb"<(?:[!?][A-Za-z]|!--|[A-Za-z][\w:.-]*(?:\s[^>]*)?>(?!\s*[,;\t|]))"
 STARTS = {
-    rb"PK\x03\x04": (
+    rb"PK(?:\x03\x04|\x05\x06)": (
         "a zip archive, as Excel workbooks and .npz files are",
         f"unpack it, or {AS_CSV}",
     ),
@@ -17,6 +17,14 @@ STARTS = {
     rb"PAR1[\x00-\x08\x0e-\x1f]": ("a Parquet file", IN_PANDAS),
     rb"ARROW1\x00": ("a Feather file", IN_PANDAS),
     rb"\x89HDF": ("an HDF5 file", IN_PANDAS),
+    rb"\x80[\x02-\x05]": ("a pickle file of Python", IN_PANDAS),
+    rb"\$FL[23]@": ("an SPSS file", IN_PANDAS),
+    b"<stata_dta>": ("a Stata file", IN_PANDAS),
+    rb"RD[AX][23]\n|X\n\x00\x00\x00": (
+        "a file of R",
+        "load it in R, and save the table by write.csv(..., row.names=FALSE)",
+    ),
+    b"MATLAB 5.0 MAT-file": ("a MATLAB file", "save its table by writetable in MATLAB"),
     rb"\x93NUMPY": ("a NumPy array", "save it by numpy.savetxt(..., delimiter=',')"),
     b"SQLite format 3": ("an SQLite database", IN_PANDAS),
     b"%PDF-": ("a PDF document", "copy its table into a spreadsheet, and save it as CSV"),
@@ -24,7 +32,10 @@ STARTS = {
     rb"\xff\xd8\xff": ("a JPEG image", "write its numbers as a table"),
     b"BZh[1-9]1AY&SY": ("packed by bzip2", "unpack it"),
     rb"\xfd7zXZ": ("packed by xz", "unpack it"),
+    rb"\x28\xb5\x2f\xfd": ("packed by zstd", "unpack it"),
+    rb"\x1f\x8b": ("packed by gzip twice", "unpack it once"),
     rb"7z\xbc\xaf": ("a 7z archive", "unpack it"),
+    rb"Rar!\x1a\x07": ("a RAR archive", "unpack it"),
     rb"\{\s*[\"}]": ("JSON", IN_PANDAS),
     rb"\[\s*\{": ("JSON", IN_PANDAS),
     _MARKUP: ("a web page or XML", "copy its table into a spreadsheet, and save it as CSV"),
@@ -44,6 +55,8 @@ def other_format(start: bytes) -> str | None:
     >>> other_format(b"PAR1\x15\x04")
     'a Parquet file, not a text table; read it with pandas, and save it by to_csv(..., index=False)'
     """
+    if start[257:262] == b"ustar":
+        return "a tar archive, not a text table; unpack it"
     start = start.lstrip(b" \r\n\t")
     for begin, (what, fix) in STARTS.items():
         if re.match(begin, start):
@@ -52,14 +65,22 @@ def other_format(start: bytes) -> str | None:
 
 
 def wide_encoding(start: bytes) -> str | None:
-    """Return the UTF-16 encoding of a text, by its byte-order mark or zero bytes, or None."""
-    if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        return "utf-16"
-    pairs = len(start) // 2
+    """Return the encoding of a text in UTF-16 or UTF-32, by its first bytes, or None.
+
+    It begins with a byte-order mark, or most of its characters are below 256 and have zero bytes.
+    """
+    for name, marks in (
+        ("utf-32", (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)),
+        ("utf-16", (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)),
+    ):
+        if start.startswith(marks):
+            return name
     for name, zeros, others in (
+        ("utf-32-le", start[2::4] + start[3::4], start[::4]),
+        ("utf-32-be", start[::4] + start[1::4], start[3::4]),
         ("utf-16-le", start[1::2], start[::2]),
         ("utf-16-be", start[::2], start[1::2]),
     ):
-        if pairs and 2 * zeros.count(0) > pairs and not others.count(0):
+        if 2 * zeros.count(0) > len(zeros) and not others.count(0):
             return name
     return None
