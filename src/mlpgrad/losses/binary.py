@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -14,7 +13,7 @@ from mlpgrad._core.checks import first_row
 from mlpgrad.losses.base import Loss, check_smoothing
 from mlpgrad.losses.curvature import diagonal
 from mlpgrad.losses.labels import advice_for_two
-from mlpgrad.losses.meaning import log_mean_exp
+from mlpgrad.losses.meaning import log_expected, log_mean_exp
 
 
 class _BinaryLoss(Loss):
@@ -66,12 +65,12 @@ class _SigmoidLoss(_BinaryLoss):
         return np.asarray(yes - no)
 
     def moderated(self, prediction: Array, covariance: Array) -> Array:
-        """z / sqrt(1 + pi/8 var z).
+        """Return the logits of E[sigmoid(z + s e)], with e ~ N(0, 1) and s^2 = var z."""
+        from scipy.special import expit
 
-        MacKay 1992, "The evidence framework applied to classification networks", equation 9.
-        """
-        variance = np.diagonal(covariance, axis1=-2, axis2=-1)
-        return np.asarray(prediction / np.sqrt(1 + math.pi / 8 * variance))
+        root = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))[..., None]
+        yes, no = (log_expected(expit, sign * prediction, root) for sign in (1, -1))
+        return yes - no
 
     def classes(self, prediction: Array) -> Array:
         """Return 0 or 1: `(..., B)` for one output, `(..., B, O)` for several labels."""

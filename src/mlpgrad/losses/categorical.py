@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -23,7 +22,7 @@ from mlpgrad._core.checks import first_row
 from mlpgrad.losses.base import Loss, check_smoothing
 from mlpgrad.losses.curvature import multinomial_root
 from mlpgrad.losses.labels import advice_for_rows, advice_for_several
-from mlpgrad.losses.meaning import log_mean_exp
+from mlpgrad.losses.meaning import log_expected, log_mean_exp
 
 TABLE_CLASSES = 256  # up to this, one-hot rows are taken from a K x K table
 
@@ -175,16 +174,15 @@ class _SoftmaxLoss(_CategoricalLoss):
         return np.asarray(log_mean_exp(self.log_probabilities(predictions)), predictions.dtype)
 
     def moderated(self, prediction: Array, covariance: Array) -> Array:
-        """log p_k,  p_k ~ 1 / sum_j exp((z_j - z_k) / sqrt(1 + pi/8 var(z_j - z_k)))
-
-        For two classes it is MacKay's approximation for their difference. Lu, Ie and Sha 2020,
-        "Mean-field approximation to Gaussian-softmax integral", equation 12.
-        """
-        variance = np.diagonal(covariance, axis1=-2, axis2=-1)
-        of_difference = variance[..., None, :] + variance[..., None] - 2 * covariance
-        difference = prediction[..., None, :] - prediction[..., None]
-        scaled = difference / np.sqrt(1 + math.pi / 8 * np.maximum(of_difference, 0))
-        return self.log_probabilities(-np.logaddexp.reduce(scaled, axis=-1))
+        """Return log E[softmax(z + R e)], with e ~ N(0, I) and R R^T = cov z."""
+        finite = np.isfinite(covariance).all(axis=(-2, -1), keepdims=True)
+        apart = np.where(finite, covariance, 0)
+        for axis in (-2, -1):  # a softmax does not depend on what is common to the logits
+            apart = apart - apart.mean(axis=axis, keepdims=True)
+        variances, vectors = np.linalg.eigh(apart)
+        root = vectors * np.sqrt(np.maximum(variances, 0))[..., None, :]
+        largest_first = np.where(finite, root, np.nan)[..., ::-1]
+        return log_expected(self.probabilities, prediction, largest_first)
 
     @classmethod
     def example(cls) -> tuple[Self, Array, Array]:

@@ -31,10 +31,12 @@ class Laplace(Uncertainty):
     respect to the weights, and alpha is the precision of the prior, whose mean is 0. H is the
     second derivative of the negative log likelihood with respect to the outputs: for a squared
     error, 1 / noise variance of each target. Outputs are linearized in the weights, so their
-    covariance is J A^-1 J^T; rates of `Poisson` are linearized as well. `model.laplace(x, y)` makes
-    one, and so does a fit by `LevenbergMarquardt` with "bayes". MacKay 1992, "A practical
-    Bayesian framework for backpropagation networks"; Immer, Korzepa and Bauer 2021, "Improving
-    predictions of Bayesian neural nets via local linearization".
+    covariance is J A^-1 J^T; rates of `Poisson` are linearized as well. Probabilities of classes
+    are integrals over the normal distribution of the logits, by 512 points: those of up to 10
+    classes are accurate to 0.006 where its standard deviations are up to 3, to 0.02 up to 10.
+    `model.laplace(x, y)` makes one, and so does a fit by `LevenbergMarquardt` with "bayes". MacKay
+    1992, "A practical Bayesian framework for backpropagation networks"; Immer, Korzepa and Bauer
+    2021, "Improving predictions of Bayesian neural nets via local linearization".
 
     The approximation is valid only for the network that it was fitted to: if its weights, or
     options of its layers such as the slope of an activation, have changed, predictions that need
