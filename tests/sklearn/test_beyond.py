@@ -337,36 +337,3 @@ def test_progress_is_shown_on_stderr(capsys):
     shown = capsys.readouterr()
     assert "loss" in shown.err
     assert shown.out == ""
-
-
-def test_callbacks_of_scikit_learn_are_called():
-    pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from 1.9 on")
-
-    class Seen:
-        def __init__(self):
-            self.calls, self.scores = [], []
-
-        def setup(self, estimator, context):
-            self.calls.append("setup")
-
-        def teardown(self, estimator, context):
-            self.calls.append("teardown")
-
-        def on_fit_task_begin(self, estimator, context):
-            self.calls.append(f"begin {context.task_name}")
-
-        def on_fit_task_end(self, estimator, context, *, X, y, fitted_estimator):
-            self.calls.append(f"end {context.task_name}")
-            self.scores.append(fitted_estimator.predict_proba(X)[:, 0].copy())
-            return len(self.scores) == 3
-
-    calls = Seen()
-    classifier(solver="lbfgs", max_iter=2).set_callbacks(calls).fit(FLOWERS, SPECIES)
-    assert calls.calls.count("begin epoch") == calls.calls.count("end epoch") == 2
-    seen = Seen()
-    found = classifier().set_callbacks(seen).fit(FLOWERS, SPECIES)
-    assert found.n_iter_ == 3
-    epoch = ["begin epoch", "end epoch"]
-    assert seen.calls == ["setup", "begin fit", *epoch * 3, "end fit", "teardown"]
-    np.testing.assert_array_equal(seen.scores[-1], found.predict_proba(FLOWERS)[:, 0])
-    assert np.abs(seen.scores[0] - seen.scores[1]).max() > 0

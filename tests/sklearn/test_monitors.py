@@ -105,3 +105,28 @@ def test_a_fit_that_fails_leaves_nothing_behind():
         estimator.set_callbacks(calls).fit(FLOWERS * 1e200, FLOWERS[:, 0])
     assert calls.calls[-1] == "teardown"
     assert not hasattr(estimator, "_fit_task")
+
+
+class Ends(Calls):
+    """Ends a fit after three epochs."""
+
+    def __init__(self):
+        super().__init__()
+        self.probabilities = []
+
+    def on_fit_task_end(self, estimator, context, *, X, y, fitted_estimator):
+        super().on_fit_task_end(estimator, context)
+        self.probabilities.append(fitted_estimator.predict_proba(X)[:, 0].copy())
+        return len(self.probabilities) == 3
+
+
+def test_a_callback_ends_a_fit_and_sees_the_estimator_of_each_epoch():
+    calls, ends = Calls(), Ends()
+    MLPClassifier(solver="lbfgs", max_iter=2).set_callbacks(calls).fit(FLOWERS, SPECIES)
+    assert calls.calls.count("begin epoch") == calls.calls.count("end epoch") == 2
+    found = MLPClassifier(random_state=0).set_callbacks(ends).fit(FLOWERS, SPECIES)
+    assert found.n_iter_ == 3
+    epochs = ["begin epoch", "end epoch"] * 3
+    assert ends.calls == ["setup", "begin fit", *epochs, "end fit", "teardown"]
+    np.testing.assert_array_equal(ends.probabilities[-1], found.predict_proba(FLOWERS)[:, 0])
+    assert np.abs(ends.probabilities[0] - ends.probabilities[1]).max() > 0
