@@ -337,3 +337,18 @@ def test_progress_is_shown_on_stderr(capsys):
     shown = capsys.readouterr()
     assert "loss" in shown.err
     assert shown.out == ""
+
+
+def test_a_schedule_goes_on_after_a_reset_in_a_callback():
+    rates = []
+
+    class Resets(mg.Callback):
+        def on_epoch_end(self, epoch, logs):
+            rates.append(self.optimizer.current_learning_rate)
+            if epoch == 3:
+                self.optimizer.reset()
+
+    solver = mg.Adam(mg.CosineDecay(0.02))
+    options = {"solver": solver, "max_iter": 8, "batch_size": 30, "callbacks": [Resets()]}
+    classifier(**options).fit(FLOWERS, SPECIES)
+    assert rates == [mg.CosineDecay(0.02, 40)(steps) for steps in range(4, 40, 5)]

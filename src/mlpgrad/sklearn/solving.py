@@ -16,6 +16,7 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.history import History
+from mlpgrad.network.fitting import fitted
 from mlpgrad.optimizers import Optimizer
 from mlpgrad.penalties import L2
 from mlpgrad.sequential import Sequential
@@ -189,7 +190,8 @@ def _run(estimator: Any, method: Method, batches: Batches, epochs: int, rows: Ro
         record=estimator.history_,
     )
     session.speaks = False  # scikit-learn's estimators have their own warnings
-    session.run()
+    with fitted(estimator.model_, method.optimizer):
+        session.run()
     if estimator.history_.interrupted:
         warnings.warn("Training interrupted by user.", stacklevel=2)
 
