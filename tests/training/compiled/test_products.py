@@ -1,6 +1,7 @@
 """Compiled products, sums and gathers agree with NumPy for every shape and layout."""
 
 import ctypes
+import re
 import threading
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from mlpgrad.optimizers import vectors
 from mlpgrad.training.compiled import elementwise, products, program, worker
 from mlpgrad.training.compiled.operands import NotCoveredError, Reader
 from mlpgrad.training.compiled.sharing import CLOSED
+from mlpgrad.training.compiled.writing import Code
 from mlpgrad.training.tape import Call
 from tests.training.compiled import running
 from tests.training.compiled.running import compiled
@@ -132,13 +134,13 @@ def test_large_products_by_any_number_of_threads(m, k, n, dtype, seed, of):
 several = st.lists(st.tuples(wide, deep, wide, dtypes, two), max_size=4)
 
 
-@settings(max_examples=10)
-@given(shapes=several, seed=seeds)
-def test_large_products_share_their_kernels(shapes, seed):
+def products_of(shapes, seed):
+    """Products of large matrices in one step, and their arrays."""
     rng, arrays = np.random.default_rng(seed), []
     plain, turned = ("plain", "plain"), ("turned", "turned")
     rests = [(m, 9, 20, np.float64, plain) for m in (256, 4)]
     rests += [(64, k, 20, np.float64, turned) for k in (3, 5)]
+    rests += [(4, 3, n, np.float64, plain) for n in (4, 9)]
     for m, k, n, dtype, of in [*shapes, *rests]:
         arrays += [matrix(rng, dtype, m, k, of[0]), matrix(rng, dtype, k, n, of[1])]
         arrays.append(np.full((m, n), np.nan, dtype))
@@ -150,10 +152,39 @@ def test_large_products_share_their_kernels(shapes, seed):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "LARGE", 1)
         program.written.cache_clear()
-        pairs = compiled(write, *arrays, helpers=1)
+        yield from compiled(write, *arrays, helpers=1)
     program.written.cache_clear()
-    for pair in pairs:
+
+
+@settings(max_examples=10)
+@given(shapes=several, seed=seeds)
+def test_large_products_share_their_kernels(shapes, seed):
+    for pair in products_of(shapes, seed):
         assert_close([pair], pair[0].dtype, 1537)
+
+
+@settings(max_examples=10)
+@given(shapes=several)
+def test_a_name_stands_for_one_code(shapes):
+    call_shared, again = Code.call_shared, []
+
+    def renamed(text):
+        """A code whose values are numbered in their order."""
+        names, name = {}, re.compile(r"(?<=[%@])\w+|^\w+(?=:)", re.MULTILINE)
+        return name.sub(lambda found: names.setdefault(found[0], f"_{len(names)}"), text)
+
+    def spied(code, name, *given):
+        earlier = {head: text for head, text in code.outside.items() if f"@{name}(" in head}
+        code.outside = {head: code.outside[head] for head in code.outside if head not in earlier}
+        call_shared(code, name, *given)
+        for head, text in earlier.items():
+            assert renamed(code.outside[head]) == renamed(text), head
+            again.append(head)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Code, "call_shared", spied)
+        list(products_of(shapes, 0))
+    assert again
 
 
 def test_large_products_need_little_code(monkeypatch):

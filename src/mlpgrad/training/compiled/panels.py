@@ -163,7 +163,7 @@ class Panels:
             blocks = Blocks(code, a._replace(root=a_at.name), b._replace(root=b_at.name), out)
             _kernel(blocks, *others)
 
-        name = f"block_{self.c.kind}_{m}_{n}_{a.strides[1]}"
+        name = f"block_{self.c.kind}_{m}_{n}_{a.strides[1]}_{b.strides[0]}"
         code.call_shared(name, kernel, code.at(a), code.at(b), c, self.c.strides[0], *others)
 
     def _copy(self, factor: Factor, part: Part, start: Index, rows: Index, target: Operand) -> None:
