@@ -87,7 +87,6 @@ class CompiledBatches:
     def __init__(self, gradient: BatchGradient, batches: DenseBatches) -> None:
         from mlpgrad._core.memory import address
         from mlpgrad.training.compiled.members import Member
-        from mlpgrad.training.compiled.program import Program
         from mlpgrad.training.threads import threads
 
         self.network, self.optimizer = gradient.network, gradient.optimizer
@@ -98,7 +97,7 @@ class CompiledBatches:
         self._data = [np.ascontiguousarray(a) for a in batches.arrays if a is not None]
         batch: Any = tuple(None if a is None else a[: self.size] for a in batches.arrays)
         self._member = Member(own, self.optimizer, batch, None)  # weights are divided by their sum
-        self._program = Program(self._member.tapes, threads() - 1)
+        self._program = self._member.program(threads() - 1)
         self._table = self._program.table(self._member.place(0, {}))
         # the compiled loop keeps weights to return to, which scikit-learn does not
         self._kept = self.network.params.copy(), self.network.state.copy()

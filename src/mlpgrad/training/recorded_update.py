@@ -12,7 +12,7 @@ import numpy as np
 from mlpgrad._core.arrays import Array
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.optimizers.prepared import VIEWS, Prepared
-from mlpgrad.training.tape import Call, NotRepeatableError, Tape, twin
+from mlpgrad.training.tape import Call, NotRepeatableError, Tape, replay, twin
 
 
 def recorded_update(
@@ -44,12 +44,8 @@ def recorded_update(
     def record() -> None:
         twin(rule, tape).apply(Prepared(*map(tape.recorded, prepared)))
 
-    def replay() -> None:
-        for call in tape.calls:
-            function, args = call.prepared()
-            function(*args)
-
-    for update in (record, replay, apply, apply):  # the optimizer may change by itself
+    again = functools.partial(replay, tape.calls)
+    for update in (record, again, apply, apply):  # the optimizer may change by itself
         reset()
         with np.errstate(all="ignore"):
             update()

@@ -13,7 +13,7 @@ from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import run_backward, run_forward, walk
 from mlpgrad.network.network import Network
 from mlpgrad.penalties import penalise
-from mlpgrad.training.tape import Call, Tape, twin
+from mlpgrad.training.tape import Call, Tape, replay, twin
 
 LARGE = 1 << 16
 """Bytes of an input that is read in place; a smaller one is copied faster than it is changed."""
@@ -65,9 +65,7 @@ class Trial:
             if buffer is not None:
                 buffer[...] = values
         with network.same_randomness():
-            for call in self.calls:
-                function, args = call.prepared()
-                function(*args)
+            replay(self.calls)
         found = self.value.copy(), network.grads.copy(), network.state.copy()
         network.state = state
         value = network._step(x, target, weights, self.mean_weight)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,6 +59,13 @@ class Call(NamedTuple):
         """Return the same call on other arrays, given by `place(array)`."""
         inputs = tuple(map(place, self.inputs))
         return self._replace(inputs=inputs, output=place(self.output))
+
+
+def replay(calls: Iterable[Call]) -> None:
+    """Make the calls again."""
+    for call in calls:
+        function, args = call.prepared()
+        function(*args)
 
 
 class Tape:

@@ -18,6 +18,7 @@ pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
 from mlpgrad._core.arrays import LONG
 from mlpgrad.training.batches import SEVERAL, Minibatches
 from mlpgrad.training.compiled import deciding, machine, numbers, program
+from mlpgrad.training.compiled.functions import FUNCTIONS
 
 NOT_COVERED = {
     "Elementwise": "does not declare that its calls can be repeated",
@@ -534,6 +535,27 @@ def test_repeated_trainings_write_the_text_once():
         np.testing.assert_array_equal(model.params, found.setdefault(width, model.params))
     kept = program.written.cache_info()
     assert (kept.misses, kept.hits, kept.maxsize) == (2, 2, program.MOST_KNOWN)
+
+
+WRONG = {
+    "no product": (program.WRITERS, "matmul", lambda code, operation: None),
+    "one tanh for all": (FUNCTIONS, "tanh", lambda x: x.like(0.5)),
+    "no root in the update": (FUNCTIONS, "sqrt", lambda x: x),
+}
+
+
+@pytest.mark.parametrize("size", [None, 3])
+@pytest.mark.parametrize("fault", WRONG)
+def test_numpy_trains_where_the_machine_code_is_wrong(fault, size, monkeypatch):
+    monkeypatch.setitem(*WRONG[fault])
+    program.written.cache_clear()
+    make = functools.partial(moons_model, ensemble_size=size)
+    model, history = trained(make, *MOONS, mg.Adam, True)
+    program.written.cache_clear()
+    plain, _ = trained(make, *MOONS, mg.Adam, False)
+    assert "a step that differs from NumPy's as machine code" in model.compiled_because
+    assert not history.compiled
+    np.testing.assert_array_equal(model.params, plain.params)
 
 
 @pytest.mark.parametrize("place", ["compiled", "machine"])

@@ -17,6 +17,7 @@ from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.optimizers.prepared import VIEWS
 from mlpgrad.training.batches import Batch
 from mlpgrad.training.compiled.operands import NotCoveredError, Tapes
+from mlpgrad.training.compiled.program import Program
 from mlpgrad.training.recorded_update import copied, own_names, pairs, recorded_update
 from mlpgrad.training.recording import Trial
 from mlpgrad.training.tape import NotRepeatableError
@@ -73,6 +74,15 @@ class Member:
         vars(self.rule)["_block"] = own.params.size  # one loop, whatever it updates
         self.rule.advance(own.params, own.grads)
         return recorded_update(self.rule, self.rule._prepared, arrays, reset)
+
+    def program(self, helpers: int) -> Program:
+        """Return the compiled step, after one that equals NumPy's, on values of medium size."""
+        (own, live), x = self.moved()[0], self.trial.x
+        own[...] = 0.875 * (live[0] if self.several else live) + 0.0625  # which is no minimum
+        x /= np.abs(x).max() or 1
+        program = Program(self.tapes, helpers)
+        program.check(self.tapes)
+        return program
 
     def moved(self) -> list[tuple[Array, Array]]:
         """Return the arrays of the private copy with those of the network and its optimizer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import functools
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.memory import address, addresses, aligned
+from mlpgrad._core.memory import address, addresses, aligned, aligned_copy, owner, view_in
 from mlpgrad.training.compiled.elementwise import Elementwise
 from mlpgrad.training.compiled.epoch import write_train
 from mlpgrad.training.compiled.fusing import Group, grouped
@@ -21,7 +22,7 @@ from mlpgrad.training.compiled.products import cycles, matmul, vecdot
 from mlpgrad.training.compiled.rows import argmax, random, take
 from mlpgrad.training.compiled.sharing import BOARD, CLOSED, EACH, GIVE_WAY, THREADS, write_sharing
 from mlpgrad.training.compiled.writing import Code
-from mlpgrad.training.tape import Call
+from mlpgrad.training.tape import Call, replay
 
 MOST_KNOWN = 64
 """Number of modules whose text is kept, so that repeated calls of `fit` write it once."""
@@ -83,6 +84,47 @@ class Program:
             self._board[CLOSED] = 1  # after an error, too: the helpers look for tasks until then
             for helper in helping:
                 helper.result()
+
+    def check(self, tapes: Tapes[Call, Array]) -> None:
+        """Make a step on copies of the arrays of the tapes, and one by NumPy's calls on them.
+
+        Raises
+        ------
+        NotCoveredError
+            If they differ by more than rounding.
+        """
+        copies: dict[int, Any] = {}
+        grads, params = tapes.flats[:2]
+        before, eps = params.copy(), float(np.finfo(params.dtype).eps)
+
+        def place(thing: Any) -> Any:
+            array = isinstance(thing, np.ndarray)
+            copies[id(thing)] = copied = aligned_copy(thing) if array else copy.deepcopy(thing)
+            return copied
+
+        def differ(array: Array, start: Any = 0.0) -> bool:
+            found, known = view_in(copies[id(owner(array))], array), np.isfinite(array)
+            if array.shape == params.shape:  # the sign of what is only rounding has an effect
+                known &= np.abs(grads) >= eps**0.5 * np.abs(grads).max()
+            size, change = (np.abs(one)[known].max(initial=0) for one in (array, array - start))
+            error = np.abs(found - array)[known].max(initial=0)
+            return not error <= eps**0.25 * change + 4 * eps * size
+
+        alive = len(self._alive)
+        table, data = self.table(place), np.array([address(array) for array in tapes.data])
+        order, numbers = np.arange(len(tapes.data[0])), np.array([s[()] for s in tapes.scalars])
+        losses, sane, unused = np.zeros(1), np.zeros(4), np.zeros(len(tapes.flats))
+        arrays = (table, data, order, numbers, losses, sane, unused)
+        with np.errstate(all="ignore"):
+            self.run([array[None] for array in arrays], 1, 1)
+            replay([*tapes.step, *tapes.update])
+            # what the layers show may be only rounding, in contrast to the gradient of all
+            kept = (array for array in tapes.kept if array.shape in ((), params.shape))
+            wrong = differ(params, before) or any(map(differ, (*tapes.flats, *kept)))
+        del self._alive[alive:]
+        if wrong:
+            self.close()
+            raise NotCoveredError("a step that differs from NumPy's as machine code")
 
     def _help(self, thread: int) -> None:
         """Work on the tasks of `train` in another thread."""

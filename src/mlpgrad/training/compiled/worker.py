@@ -147,7 +147,7 @@ class CompiledWorker(Worker):
         self.optimizer.prepare(self.network.params, self.network.grads)
         try:
             member = Member(self.network, self.optimizer, batch, self.step.mean_weight)
-            self._program = Program(member.tapes, 0 if self._several else threads() - 1)
+            self._program = member.program(0 if self._several else threads() - 1)
         except NotCoveredError as error:
             self.refused = f"{error} is not compiled"
             vars(self.network)["compiled_because"] = self.refused
