@@ -20,12 +20,14 @@ from mlpgrad.gradcheck.numeric.directions import (
     Plan,
     check_point,
     first_step,
+    rounded,
     second_point,
 )
 from mlpgrad.gradcheck.numeric.integral import integrated
 from mlpgrad.gradcheck.numeric.judgement import COARSE, HALF, Finding, Outcome
 from mlpgrad.gradcheck.numeric.kinks import between_slopes_nearby, outside_kinks
 from mlpgrad.gradcheck.numeric.problem import BadGradientError, Leaf, Problem, spread, stream
+from mlpgrad.gradcheck.precision import in_own_precision
 from mlpgrad.gradcheck.reasons import reasons
 from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.gradcheck.verdicts import GOOD, Verdict
@@ -127,7 +129,7 @@ class Checker:
         self.kinks(here)
         if there:
             self.stale(here, there)
-        self.own_precision(gradient)
+        in_own_precision(problem, gradient, report.tensors, self.rng)
         if self.plan.explain and report.verdict not in GOOD:
             before = problem.passes
             wrong = [p for p in (here, there) if p and Outcome.DIFFERS in p.outcomes()]
@@ -143,6 +145,8 @@ class Checker:
         if self.every_element or self.report.protocol:
             return None
         moved = second_point(here.point, problem.leaves, self.rng)
+        if not problem.lifts:
+            moved = rounded(moved, problem.leaves)
         value = problem.value(moved)
         if not np.isfinite(value):
             text = "f is not finite at a second point nearby: only the given one was checked"
@@ -246,55 +250,6 @@ class Checker:
                     f"at a second point the gradient of {leaf.name} is still that of the first; "
                     "do not reuse values stored by an earlier call",
                 )
-
-    def own_precision(self, gradient: Array) -> None:
-        """Compare the gradient in the user's precision with that in float64, if it is coarser.
-
-        The rounding error is estimated by moving each parameter by a rounding error. A difference
-        at one point only is attributed to a kink that the rounding has crossed.
-        """
-        problem, dtype = self.problem, self.problem.own_dtype
-        if dtype.itemsize >= problem.gradient_dtype.itemsize:
-            return
-        judged = (*GOOD, Verdict.INCONCLUSIVE)
-        moved = second_point(problem.point, problem.leaves, self.rng).astype(dtype)
-        seen = np.array([any(f.is_seen for f in t.findings) for t in self.report.tensors])
-        here, there = self.rounding(problem.point, gradient, seen), None
-        for number, tensor in enumerate(self.report.tensors):
-            error, tolerance, norm = here[:, number]
-            if not error > tolerance:
-                if tolerance > 5e-5 * norm and tensor.verdict is Verdict.PASS:
-                    tensor.note = f"rounding to {dtype} hides errors below {tolerance / norm:.0e}"
-                continue
-            if there is None:
-                point = moved.astype(np.float64)
-                there = self.rounding(point, problem.gradient(point), seen)
-            if there[0, number] > there[1, number] and tensor.verdict in judged:
-                in_float64 = "correct in float64" if tensor.verdict in GOOD else "not judged there"
-                tensor.verdict = Verdict.FAIL
-                tensor.note = (
-                    f"{in_float64}, but in {dtype} off by {error / (norm or 1):.0e} of its norm, "
-                    f"of which rounding explains {tolerance / (norm or 1):.0e}"
-                )
-
-    def rounding(self, point: Array, exact: Array, seen: Array) -> Array:
-        """Return error, tolerance and norm of the user's gradient for each tensor."""
-        problem, eps = self.problem, float(np.finfo(self.problem.own_dtype).eps)
-
-        def norms(vector: Array) -> Array:
-            return np.array([np.linalg.norm(vector[leaf.slice]) for leaf in problem.leaves])
-
-        own = problem.own_gradient(point)
-        moves = [1 + eps * self.rng.choice([-1.0, 1.0], point.shape) for _ in range(3)]
-        near = np.max([norms(problem.own_gradient(point * move) - own) for move in moves], axis=0)
-        few = 50 if eps < HALF else 8
-        explained = few * eps * norms(exact) + 8 * near
-        if not problem.shows_kinks:
-            # cancellation: rounding of the parameters hardly changes the function in float64
-            twin = np.max([norms(problem.gradient(point * move) - exact) for move in moves], axis=0)
-            gross = seen & (norms(own - exact) > np.maximum(0.3 * norms(exact), 50 * twin))
-            explained[gross] = few * eps * norms(exact)[gross]
-        return np.array([norms(own - exact), explained, norms(exact)])
 
     # the explanation
 

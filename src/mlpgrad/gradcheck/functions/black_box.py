@@ -23,7 +23,8 @@ class BlackBox(Problem):
     ) -> None:
         self.f, self.grad, self.tree = f, grad, params
         self.leaves, self.point = trees.layout(params, name)
-        self.own_dtype = np.result_type(*(leaf.dtype for leaf in self.leaves if leaf.size))
+        dtypes = (leaf.dtype for leaf in self.leaves if leaf.size)
+        self.own_dtype = min(dtypes, key=lambda dtype: dtype.itemsize)
         self.label = getattr(f, "__name__", type(f).__name__)
         self.mutates = ""
 
@@ -53,7 +54,7 @@ class BlackBox(Problem):
     # the gradient
 
     def gradient(self, point: Array) -> Array:
-        return self._gradient(point, own_dtype=self.gradient_dtype.itemsize < 8)
+        return self._gradient(point, own_dtype=not self.lifts)
 
     def own_gradient(self, point: Array) -> Array:
         return self._gradient(point, own_dtype=True)
@@ -85,7 +86,7 @@ class BlackBox(Problem):
                 text = f"{name} has dtype {array.dtype}, the parameter {leaf.dtype}"
                 raise BadGradientError(Verdict.DTYPE, text)
             arrays.append(array)
-        self.computed_dtype = np.result_type(*(array.dtype for array in arrays))
+        self.computed = [array.dtype for array in arrays]
         return np.concatenate([array.astype(np.float64).ravel() for array in arrays])
 
 

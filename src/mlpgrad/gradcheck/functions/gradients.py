@@ -118,23 +118,24 @@ class FunctionChecker(Checker):
     def exact_gradient(self) -> Array:
         """Return the gradient in float64 if possible, else in the user's precision."""
         problem = self.problem
-        narrow = problem.own_dtype.itemsize < 8
         try:
             gradient = problem.gradient(problem.point)
         except Exception:
-            if not narrow:
+            if problem.own_dtype.itemsize >= 8:
                 raise
-            problem.gradient_dtype = problem.own_dtype
-            return problem.gradient(problem.point)
-        computed = problem.computed_dtype
-        if computed.itemsize < 8:
-            if not narrow:
+            problem.lifts = False
+            gradient = problem.gradient(problem.point)
+        pairs = list(zip(problem.leaves, problem.computed, strict=True))
+        for leaf, computed in pairs:
+            if leaf.size and computed.itemsize < 8 <= leaf.dtype.itemsize:
                 text = (
-                    f"the gradient has dtype {computed}, the parameters {problem.own_dtype}; "
-                    f"compute in one precision, or pass {computed} parameters"
+                    f"the gradient of {leaf.name} has dtype {computed}, the parameter "
+                    f"{leaf.dtype}; compute in one precision, or pass {computed} parameters"
                 )
                 raise BadGradientError(Verdict.DTYPE, text)
-            problem.gradient_dtype = computed
+        problem.leaves = [leaf._replace(gradient_dtype=computed) for leaf, computed in pairs]
+        problem.gradient_dtype = np.result_type(*(d for leaf, d in pairs if leaf.size))
+        problem.lifts &= problem.gradient_dtype.itemsize >= 8
         return gradient
 
 

@@ -80,7 +80,8 @@ class ModelProblem(Problem):
             begin = member * self.twin.params.shape[-1]
             for name, slot in self.slots.items():
                 whose = f" of member {member}" if self.model.lead else ""
-                yield Leaf(name + whose, begin + slot.start, begin + slot.stop, slot.shape)
+                start, stop = begin + slot.start, begin + slot.stop
+                yield Leaf(name + whose, start, stop, slot.shape, self.own_dtype)
 
     def _size(self) -> int:
         """The approximate number of elements in one twin."""

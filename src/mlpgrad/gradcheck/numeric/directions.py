@@ -72,10 +72,15 @@ class Plan(NamedTuple):
         noise, precision = problem.uncertainty(point, value, rng)
         exact = precision < 1e-10 and problem.gradient_dtype.itemsize >= 8
         worst = max(precision, float(np.finfo(problem.gradient_dtype).eps))
-        rtol = self.rtol if self.rtol is not None else (1e-10 if exact else min(100 * worst, 4e-3))
+        rtol = self.rtol if self.rtol is not None else (1e-10 if exact else rounding_of(worst))
         sharp = max(1e-6 if exact else (5e-5 if precision < 1e-10 else COARSE), 10 * rtol)
         kinks = problem.shows_kinks, problem.knows_all_kinks
         return Settings(value, noise, precision, rtol, sharp, *kinks, self.chosen())
+
+
+def rounding_of(eps: float) -> float:
+    """The relative error that rounding may cause in a gradient computed with this eps."""
+    return min(100 * eps, 4e-3)
 
 
 class Place(NamedTuple):
@@ -89,6 +94,14 @@ class Place(NamedTuple):
     def outcomes(self) -> set[Outcome]:
         """The outcomes in all tensors."""
         return {finding.outcome for findings in self.found for finding in findings}
+
+    def settings_of(self, problem: Problem, leaf: Leaf) -> Settings:
+        """The settings for one array, whose gradient may have fewer digits than that of others."""
+        settings, dtype = self.settings, leaf.gradient_dtype
+        if dtype.itemsize >= problem.gradient_dtype.itemsize:
+            return settings
+        rtol = max(settings.rtol, rounding_of(float(np.finfo(dtype).eps)))
+        return settings._replace(rtol=rtol, sharp=max(settings.sharp, 10 * rtol))
 
     def wrong(self, leaves: Sequence[Leaf]) -> list[tuple[Leaf, list[Finding]]]:
         """The tensors whose gradient is wrong, each with its findings."""
@@ -127,7 +140,8 @@ def check_point(
 
     held = 0
     for direction in directions(problem.leaves, place, rng, count, along):
-        runs.append((direction, place.settings.method.compare(direction, place.settings)))
+        settings = place.settings_of(problem, problem.leaves[direction.tensor])
+        runs.append((direction, settings.method.compare(direction, settings)))
         held += direction.vector.size
         if held >= AT_ONCE:
             compare()
@@ -220,3 +234,8 @@ def second_point(point: Array, leaves: Sequence[Leaf], rng: np.random.Generator)
             size = np.maximum(np.abs(part), 0.2 * (rms(part) or 0.5))
         part += 0.05 * size * rng.standard_normal(leaf.size)
     return moved
+
+
+def rounded(point: Array, leaves: Sequence[Leaf]) -> Array:
+    """The nearest point whose arrays have the dtypes of the parameters."""
+    return np.concatenate([point[leaf.slice].astype(leaf.dtype).astype(float) for leaf in leaves])

@@ -34,7 +34,8 @@ def integrated(problem: Problem, place: Place, finding: Finding) -> Finding:
     A mistake must show at two lengths, since a jump of f looks like one at some lengths. What
     differs at a smaller step may be a fast part of f, which disappears over a segment.
     """
-    direction, settings = finding.direction, place.settings
+    direction = finding.direction
+    settings = place.settings_of(problem, problem.leaves[direction.tensor])
     differs = finding.outcome in (Outcome.DIFFERS, Outcome.BEYOND_KINK)
     visible = 8 * max(settings.sharp, RESOLVED) * finding.scale
     longest = LONGER * finding.estimate.step if differs else np.inf

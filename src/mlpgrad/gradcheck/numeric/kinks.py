@@ -121,7 +121,7 @@ def between_slopes_nearby(
         less, more, _ = slopes_nearby(problem, place, leaf, vectors, scale, rng, 8.0)
         width = np.where(more - less < 3 * width, width, 0.0)
     slopes = vectors @ place.gradient[leaf.slice]
-    spare += place.settings.rtol * np.abs(slopes)
+    spare += place.settings_of(problem, leaf).rtol * np.abs(slopes)
     beyond = np.maximum(low - slopes, slopes - high)
     contradicted = leaf.size <= SIDES and bool((beyond > spare + UNSEEN * width).any())
     judged = []

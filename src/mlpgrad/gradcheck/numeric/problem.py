@@ -30,6 +30,8 @@ class Leaf(NamedTuple):
     stop: int
     shape: Shape
     dtype: np.dtype[Any] = np.dtype(np.float64)
+    gradient_dtype: np.dtype[Any] = np.dtype(np.float64)
+    """The dtype in which the gradient of this array is computed."""
 
     @property
     def size(self) -> int:
@@ -92,9 +94,11 @@ class Problem:
     leaves: list[Leaf]
     point: Array
     own_dtype: np.dtype[Any] = np.dtype(np.float64)
-    """The dtype in which the user computes the gradient."""
+    """The dtype of the user's parameters; the shortest if there are several."""
+    lifts: bool = True
+    """Whether `gradient` computes with the parameters in float64."""
     gradient_dtype: np.dtype[Any] = np.dtype(np.float64)
-    """The dtype in which `gradient` computes it."""
+    """The dtype of what `gradient` computes; the longest if there are several."""
     shows_kinks: bool = False
     """Whether `values` can tell that a kink lies between two points."""
     knows_all_kinks: bool = False

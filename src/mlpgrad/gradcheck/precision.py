@@ -1,0 +1,69 @@
+"""The gradient in the user's precision, compared with that in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mlpgrad._core.arrays import Array
+from mlpgrad.gradcheck.numeric.directions import rounded, second_point
+from mlpgrad.gradcheck.numeric.judgement import HALF
+from mlpgrad.gradcheck.numeric.problem import Problem
+from mlpgrad.gradcheck.report import TensorReport
+from mlpgrad.gradcheck.verdicts import GOOD, Verdict
+
+
+def in_own_precision(
+    problem: Problem, gradient: Array, tensors: Sequence[TensorReport], rng: np.random.Generator
+) -> None:
+    """Compare the gradient in the user's precision with that in float64, if it is shorter.
+
+    The rounding error is estimated by moving each parameter by a rounding error. A difference
+    at one point only is attributed to a kink that the rounding has crossed.
+    """
+    judged, dtype = (*GOOD, Verdict.INCONCLUSIVE), problem.own_dtype
+    if not problem.lifts or dtype.itemsize >= 8:
+        return
+    moved = rounded(second_point(problem.point, problem.leaves, rng), problem.leaves)
+    seen = np.array([any(f.is_seen for f in t.findings) for t in tensors])
+    here, there = rounding(problem, problem.point, gradient, seen, rng), None
+    for number, tensor in enumerate(tensors):
+        error, tolerance, norm = here[:, number]
+        if not error > tolerance:
+            if tolerance > 5e-5 * norm and tensor.verdict is Verdict.PASS:
+                tensor.note = f"rounding to {dtype} hides errors below {tolerance / norm:.0e}"
+            continue
+        if there is None:
+            there = rounding(problem, moved, problem.gradient(moved), seen, rng)
+        if there[0, number] > there[1, number] and tensor.verdict in judged:
+            in_float64 = "correct in float64" if tensor.verdict in GOOD else "not judged there"
+            tensor.verdict = Verdict.FAIL
+            tensor.note = (
+                f"{in_float64}, but in {dtype} off by {error / (norm or 1):.0e} of its norm, "
+                f"of which rounding explains {tolerance / (norm or 1):.0e}"
+            )
+
+
+def rounding(
+    problem: Problem, point: Array, exact: Array, seen: Array, rng: np.random.Generator
+) -> Array:
+    """Return error, tolerance and norm of the user's gradient for each tensor."""
+    eps = float(np.finfo(problem.own_dtype).eps)
+    sizes = [leaf.size for leaf in problem.leaves]
+    each = np.repeat([float(np.finfo(leaf.dtype).eps) for leaf in problem.leaves], sizes)
+
+    def norms(vector: Array) -> Array:
+        return np.array([np.linalg.norm(vector[leaf.slice]) for leaf in problem.leaves])
+
+    own = problem.own_gradient(point)
+    moves = [1 + each * rng.choice([-1.0, 1.0], point.shape) for _ in range(3)]
+    near = np.max([norms(problem.own_gradient(point * move) - own) for move in moves], axis=0)
+    of_format = (50 if eps < HALF else 8) * eps * norms(exact)
+    explained = of_format + 8 * near
+    if not problem.shows_kinks:
+        # cancellation: rounding of the parameters hardly changes the function in float64
+        twin = np.max([norms(problem.gradient(point * move) - exact) for move in moves], axis=0)
+        gross = seen & (norms(own - exact) > np.maximum(0.3 * norms(exact), 50 * twin))
+        explained[gross] = of_format[gross]
+    return np.array([norms(own - exact), explained, norms(exact)])
