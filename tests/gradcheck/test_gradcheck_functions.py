@@ -249,6 +249,18 @@ def test_pytorch():
     assert mg.check_gradient(f, None, {"w": P})
 
 
+def test_an_error_of_pytorch_beyond_the_domain():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+    def f(p):
+        matrix = torch.diag(2 - torch.as_tensor(p))
+        return 2 * torch.linalg.cholesky(matrix).diagonal().log().sum()
+
+    p = np.array([1.9, 0.5])
+    assert mg.check_gradient(f, lambda p: -1 / (2 - p), p)
+    assert not mg.check_gradient(f, lambda p: -1.001 / (2 - p), p)
+
+
 def test_jax():
     jax = pytest.importorskip("jax", reason="JAX is not installed")
     jax.config.update("jax_enable_x64", True)

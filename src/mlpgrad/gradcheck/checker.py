@@ -82,8 +82,19 @@ class Checker:
             gradient = self.protocol() if self.repeatable() else None
             if gradient is not None:
                 self.compare(gradient)
+                self.left_out()
             report.passes = problem.passes - report.extra_passes - report.hint_passes
         return report
+
+    def left_out(self) -> None:
+        """Say that f has no value at some points, if this may be why the check does not pass."""
+        problem, report = self.problem, self.report
+        if problem.lost and not report:
+            raised = f"; it raised {problem.last_error}" if problem.last_error else ""
+            report.warnings.append(
+                f"{problem.label} had no finite value at {problem.lost} of the points that were "
+                f"tried, which were left out{raised}"
+            )
 
     # the protocol
 

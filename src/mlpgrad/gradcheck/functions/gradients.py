@@ -34,8 +34,9 @@ def check_gradient(
     Parameters
     ----------
     f : callable
-        `f(params) -> float`. Beyond its domain it may return NaN, or raise an ArithmeticError or a
-        ValueError; then points there are left out.
+        `f(params) -> float`. Beyond its domain it may return NaN, or raise an ArithmeticError, a
+        ValueError or a RuntimeError, such as the LinAlgError of NumPy or PyTorch; then points there
+        are left out.
     grad : callable or None
         `grad(params)` returns arrays nested like `params`. Pass None if f returns
         `(value, gradient)`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from mlpgrad.gradcheck.functions.gradients import FunctionChecker, called
 from mlpgrad.gradcheck.numeric.derivative import Estimate, Noise, richardson
 from mlpgrad.gradcheck.numeric.directions import Plan
 from mlpgrad.gradcheck.numeric.norms import norm
-from mlpgrad.gradcheck.numeric.problem import BadGradientError, spread, stream
+from mlpgrad.gradcheck.numeric.problem import BEYOND_DOMAIN, BadGradientError, spread, stream
 from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.gradcheck.verdicts import Verdict
 
@@ -248,7 +249,10 @@ def slope_of_values(
 
     with np.errstate(all="ignore"):
         steps = 0.5 * norm(spread(point, leaves)) * 4.0 ** -np.arange(16)
-        tried = [slope(point, float(step)) for step in steps if step > 0]
+        tried = []
+        for step in steps[steps > 0]:
+            with suppress(*BEYOND_DOMAIN):
+                tried.append(slope(point, float(step)))
     errors = {e.step: e.bound / (abs(e.value) or 1.0) for e in tried if e.bound < np.inf}
     best, least = min(errors.items(), key=lambda item: item[1], default=(1.0, 1.0))
     return (lambda at: slope(trees.layout(at)[1], best).value), max(1e-6, min(10 * least, 0.1))

@@ -11,7 +11,12 @@ from mlpgrad.gradcheck.numeric.derivative import Estimate, Scheme
 from mlpgrad.gradcheck.numeric.directions import Place
 from mlpgrad.gradcheck.numeric.judgement import Finding, Outcome, judge, same
 from mlpgrad.gradcheck.numeric.methods import RESOLVED, resolved
-from mlpgrad.gradcheck.numeric.problem import BadGradientError, Direction, Problem
+from mlpgrad.gradcheck.numeric.problem import (
+    BEYOND_DOMAIN,
+    BadGradientError,
+    Direction,
+    Problem,
+)
 
 PARTS, MORE = 32, 64
 """The number of parts of a segment, and of further points, where slopes differ most."""
@@ -63,7 +68,7 @@ def estimate(problem: Problem, place: Place, direction: Direction, h: float) -> 
     """
     try:
         at, slopes = sampled(problem, place.point, direction, h)
-    except (ArithmeticError, ValueError, BadGradientError):  # beyond the domain of the gradient
+    except (*BEYOND_DOMAIN, BadGradientError):  # beyond the domain of the gradient
         return None
     scale = max(abs(direction.analytic), direction.rms)
     if not np.ptp(slopes) <= scale:

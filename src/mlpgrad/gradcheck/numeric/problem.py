@@ -16,6 +16,8 @@ from mlpgrad.gradcheck.verdicts import Verdict
 
 OWN_STREAMS = 0x67726164
 """Key of the random numbers of checks, which differ from a caller's `default_rng(seed)`."""
+BEYOND_DOMAIN = ArithmeticError, ValueError, RuntimeError
+"""Errors by which f says that it has no value at a point; PyTorch's LinAlgError is the last."""
 APART = 1e-3
 """Sizes that differ by more than this belong to different scales."""
 Request = tuple[int, int, Array, complex]
@@ -107,6 +109,10 @@ class Problem:
     """Whether a gradient at a kink must lie between the slopes of each element on both sides."""
     label: str = "f"
     passes: int = 0
+    lost: int = 0
+    """The number of displaced points at which f had no finite value."""
+    last_error: str = ""
+    """The error that f raised at the last of them."""
 
     def values(self, point: Array, requests: Sequence[Request]) -> Answers:
         """f at each displaced point, and whether a kink lies between it and the point."""
@@ -118,18 +124,20 @@ class Problem:
             """f at one point, and NaN beyond its domain, where it may raise an error."""
             try:
                 return self.evaluate(displaced(point, request, buffer))
-            except (ArithmeticError, ValueError):
+            except BEYOND_DOMAIN as error:
                 if exact or (not request[3] and np.array_equal(point, self.point)):
                     raise
+                self.last_error = f"{type(error).__name__}: {error}".partition("\n")[0]
                 return np.nan, False
 
         try:
             found = [evaluated(request) for request in requests]
-        except (TypeError, ValueError) as error:
+        except (TypeError, *BEYOND_DOMAIN) as error:
             if exact:
                 raise ComplexStepError(f"{self.label} refuses complex numbers ({error})") from error
             raise
         values, moved = zip(*found, strict=True) if found else ((), ())
+        self.lost += int(np.count_nonzero(~np.isfinite(values)))
         return np.array(values), np.array(moved, bool)
 
     def evaluate(self, point: Array) -> tuple[Any, bool]:
