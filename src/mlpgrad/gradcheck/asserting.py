@@ -32,7 +32,9 @@ def check(*args: Any, **options: Any) -> GradientReport:
     >>> bool(check(lambda p: p @ p, lambda p: 2 * p, np.ones(3)))
     True
     """
-    fitting = (checker for kind, checker in CHECKS.items() if args and isinstance(args[0], kind))
+    given = args[0] if args else None
+    family = given if isinstance(given, type) else type(given)  # a class is refused by its check
+    fitting = (checker for kind, checker in CHECKS.items() if issubclass(family, kind))
     report: GradientReport = next(fitting, check_gradient)(*args, **options)
     return report
 

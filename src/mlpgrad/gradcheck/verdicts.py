@@ -38,8 +38,8 @@ class Verdict(StrEnum):
         "NOT_LINEAR_IN_SEED",
         "the gradient is not proportional to the delta that comes in",
     )
-    SHAPE = "SHAPE", "the shape or structure of the gradient differs from that of the parameters"
-    DTYPE = "DTYPE", "the dtype of the gradient does not fit that of the parameters"
+    SHAPE = "SHAPE", "a result does not have the expected shape or structure"
+    DTYPE = "DTYPE", "a result does not have the expected dtype"
     NOT_WRITTEN = "NOT_WRITTEN", "a method returns its result instead of writing it into out"
     NAN = "NAN", "the value or the gradient is not finite"
 

@@ -273,7 +273,7 @@ class Loss(Curvature, Meaning, Described):
         if np.shape(losses) != shape:
             raise ValueError(
                 f"{type(self).__name__}.losses: expected an array of shape {shape}, got "
-                f"{np.shape(losses)}; return one number for each sample, such as the sum over the "
+                f"{shown(losses)}; return one number for each sample, such as the sum over the "
                 f"outputs, .sum(axis=-1), and leave the mean over the batch to Loss"
             )
 

@@ -146,9 +146,9 @@ def check_loss(
     loss : Loss
         A loss, which may be user-defined.
     prediction : array (B, O), optional
-        By default that of `type(loss).example()`.
+        By default, prediction and target are those of `type(loss).example()`.
     target : array, optional
-        The target in the form that the loss takes; by default that of `type(loss).example()`.
+        The target in the form that the loss takes; give it together with `prediction`.
     sample_weight : array (B,), optional
     seed, method, directions
         As for `check_gradients`.
@@ -160,18 +160,16 @@ def check_loss(
     True
     """
     arguments.instance(loss, "loss", Loss, "HalfSquaredError()")
-    given = prediction is not None and target is not None
+    given = prediction is not None
+    if given != (target is not None):
+        one, other = ("prediction", "target") if given else ("target", "prediction")
+        raise TypeError(f"check_loss got {one} without {other}; give both, or neither")
     if not given:
         _, prediction, target = type(loss).example()
         width = loss.target_features(prediction.shape[-1])
         if not loss.classifies and target.shape[-1] != width:  # its options are not the example's
             target = np.cos(3 * prediction[:, :width])
-    values = checks.numeric(prediction, "prediction")
-    checks.real(values, "prediction", np.dtype(float))
-    checks.finite(values, "prediction", np.dtype(float))
-    if values.ndim != 2:
-        raise ValueError(f"prediction expects shape (samples, outputs), got {values.shape}")
-    values = values.astype(float)
+    values = _prediction(loss, prediction)
     source = _Input("prediction", values)
     source.gives_probabilities = loss.expects_probabilities
     model = Network([source], loss=copy.deepcopy(loss), dtype=np.float64, random_state=seed)
@@ -204,6 +202,22 @@ class _Input(Layer):
 
     def __repr__(self) -> str:
         return "the input"
+
+
+def _prediction(loss: Loss, prediction: Any) -> Array:
+    """The prediction in float64; raise an error if the loss is not defined there."""
+    values = checks.numeric(prediction, "prediction")
+    checks.real(values, "prediction", np.dtype(float))
+    checks.finite(values, "prediction", np.dtype(float))
+    if values.ndim != 2:
+        raise ValueError(f"prediction expects shape (samples, outputs), got {values.shape}")
+    beyond = values[(values < 0) | (values > 1)]
+    if loss.expects_probabilities and beyond.size:
+        raise ValueError(
+            f"{loss!r} expects probabilities from 0 to 1 as its prediction, got {beyond[0]}; "
+            f"apply a sigmoid or a softmax, or check a loss on logits"
+        )
+    return values.astype(float)
 
 
 class _Projection(Loss):

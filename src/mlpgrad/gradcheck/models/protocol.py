@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.hooks import assign, replaced
 from mlpgrad.gradcheck.models.problem import ModelProblem
+from mlpgrad.gradcheck.numeric.problem import BadGradientError
 from mlpgrad.gradcheck.verdicts import Verdict
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import run_forward, walk
+from mlpgrad.losses.base import Loss
 
 Findings = dict[Verdict, str]
 
@@ -30,8 +33,8 @@ LONGER = (
 )
 
 
-def not_written(problem: ModelProblem) -> Findings:
-    """Find methods that return their result instead of writing it into `out`."""
+def results(problem: ModelProblem) -> Findings:
+    """Find methods that return what does not fit, or return what they must write into `out`."""
     model, found = problem.model.lifted(np.float64), []
 
     def watched(owner: Any, method: str, name: str) -> None:
@@ -46,12 +49,54 @@ def not_written(problem: ModelProblem) -> Findings:
         assign(owner, method, call)  # not an option with that name
 
     for (_, layer), (_, twin) in zip(walk(model.layers), walk(problem.twin.layers), strict=True):
+        name = f"{problem.called(twin)} {layer!r}"
+        fit_required(layer, name)
         for method in ("apply", "slope"):
             if callable(getattr(layer, method, None)):
-                watched(layer, method, f"{problem.called(twin)} {layer!r}")
+                watched(layer, method, name)
     watched(model.loss, "slopes", f"the loss {model.loss!r}")
-    problem.step(model, problem.batch, problem.point)
+    try:
+        problem.step(model, problem.batch, problem.point)
+    except BadGradientError as bad:
+        return {bad.verdict: str(bad)}
     return {Verdict.NOT_WRITTEN: found[0]} if found else {}
+
+
+def fit_required(layer: Layer, name: str) -> None:
+    """Raise BadGradientError from now on if a result of a layer's methods does not fit."""
+    forward, backward = layer.forward, layer.backward
+    shape = [0, 0]
+
+    def fitting_forward(x: Array) -> Array:
+        shape[:] = x.shape[-2:]
+        out = forward(x)
+        expected = [shape[0], layer.out_features or shape[1]]
+        require(out, expected, layer.dtype, f"forward of {name}")
+        return out
+
+    def fitting_backward(delta: Array) -> Array | None:
+        passed = backward(delta)
+        if layer.wants_input_delta:
+            require(passed, shape, layer.dtype, f"backward of {name}")
+        return passed
+
+    assign(layer, "forward", fitting_forward)
+    assign(layer, "backward", fitting_backward)
+
+
+def require(found: Any, shape: list[int], dtype: np.dtype[Any], who: str) -> None:
+    """Raise BadGradientError unless a result is an array with these last two axes and dtype."""
+    if not isinstance(found, np.ndarray) or list(found.shape[-2:]) != shape:
+        what = "None: is a return missing?" if found is None else f"{shown(found)};"
+        raise BadGradientError(
+            Verdict.SHAPE, f"{who} returns {what} expected an array of shape {tuple(shape)}"
+        )
+    if found.dtype != dtype:
+        raise BadGradientError(
+            Verdict.DTYPE,
+            f"{who} returns {found.dtype}, but its dtype is {dtype} here, since checks compute in "
+            f"float64; use `self.dtype`, in buffers as well",
+        )
 
 
 def dirty_gradients(problem: ModelProblem, first: Array, rng: np.random.Generator) -> Findings:
@@ -122,6 +167,8 @@ def mutations(problem: ModelProblem) -> Findings:
         for _, layer in walk(model.layers):
             name = f"{problem.called(layer)} {layer!r}"
             watching.enter_context(replaced(layer, **watched_calls(layer, name, changed)))
+        loss = f"the loss {model.loss!r}"
+        watching.enter_context(replaced(model.loss, **watched_loss(model.loss, loss, changed)))
         problem.step(model, given, problem.point)
     for name, now, before in zip(names, given, problem.batch, strict=True):
         if now is not None and before is not None and not np.array_equal(now, before):
@@ -161,6 +208,24 @@ def watched_calls(layer: Layer, name: str, changed: list[str]) -> dict[str, Any]
         return passed
 
     return {"forward": watched_forward, "backward": watched_backward}
+
+
+def watched_loss(loss: Loss, name: str, changed: list[str]) -> dict[str, Any]:
+    """Return a loss's methods, which then compare the prediction before and after."""
+    forward, backward = loss.forward, loss.backward
+    kept: list[Array] = []
+
+    def compared(result: Any) -> Any:
+        now, before = kept
+        if not np.array_equal(now, before):
+            changed.append(f"{name} changes its prediction")
+        return result
+
+    def watched_forward(prediction: Array, *rest: Any) -> Any:
+        kept[:] = prediction, prediction.copy()
+        return compared(forward(prediction, *rest))
+
+    return {"forward": watched_forward, "backward": lambda: compared(backward())}
 
 
 PASSED = "the delta it passes on"
