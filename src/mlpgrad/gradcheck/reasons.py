@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.gradcheck.elements import Observed
+from mlpgrad.gradcheck.elements import EXPLAINED, Observed
 from mlpgrad.gradcheck.hints import Hint, named_ratio
 from mlpgrad.gradcheck.where import listed, where_wrong
 
@@ -170,7 +170,8 @@ def parts(seen: Observed, what: str) -> Iterator[Hint]:
         if not seen.zero[wrong].all():
             yield Hint("SINGLE", f"only {element} is wrong")
     where = where_wrong(seen)
-    place = f" {where}" if where else f" at {listed(seen, wrong)}"
+    single = seen.gradient.size == 1
+    place = f" {where}" if where else f" at {listed(seen, wrong)}" * (not single)
     if seen.zero[wrong].all():
         yield Hint("MUST_BE_ZERO", f"{what} must be 0{place}")
     if (tested[wrong] == 0).all() and not seen.zero[wrong].any():
@@ -210,7 +211,8 @@ def functions_of_point(seen: Observed, what: str) -> Iterator[Hint]:
         )
     for code, correct, text in relations:
         size = np.abs(correct).max()
-        if np.isfinite(size) and (np.abs(a - correct) <= EQUALLY * size).all() and size:
+        left = np.abs(a - correct).max()
+        if size and left <= min(EQUALLY * size, EXPLAINED * np.abs(n - a).max()):
             yield Hint(code, f"{what} {text}")
     for vector, text in ((p, "the parameters"), (np.sign(p), "the parameters' signs")):
         size = float(vector @ (n - a) / (vector @ vector))

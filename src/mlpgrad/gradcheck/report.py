@@ -30,7 +30,7 @@ class Culprit:
     def __str__(self) -> str:
         ratio = (
             f", ratio {self.analytic / self.numeric:.6g}"
-            if self.numeric and np.isfinite(self.analytic)
+            if self.numeric and self.analytic and np.isfinite(self.analytic)
             else ""
         )
         return (

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.functions import trees
 from mlpgrad.gradcheck.numeric.problem import BadGradientError, Problem
@@ -21,7 +22,7 @@ class BlackBox(Problem):
     def __init__(
         self, f: Function, grad: Function | None, params: Any, name: str = "params"
     ) -> None:
-        self.f, self.grad, self.tree = f, grad, params
+        self.f, self.grad, self.tree, self.name = f, grad, params, name
         self.leaves, self.point = trees.layout(params, name)
         dtypes = (leaf.dtype for leaf in self.leaves if leaf.size)
         self.own_dtype = min(dtypes, key=lambda dtype: dtype.itemsize)
@@ -38,11 +39,10 @@ class BlackBox(Problem):
 
     def watched(self, function: Function, who: str, argument: Any) -> Any:
         """Call a function, and note whether it changes its argument."""
-        before = [
-            trees.as_array(leaf, "params").copy() for _, leaf in trees.leaves_of(argument, "params")
-        ]
+        given = trees.leaves_of(argument, self.name)
+        before = [trees.as_array(leaf, name).copy() for name, leaf in given]
         result = function(argument)
-        now = list(trees.leaves_of(argument, "params"))
+        now = list(trees.leaves_of(argument, self.name))
         if len(now) != len(before):
             self.mutates = f"{who} adds arrays to its argument or removes some; work on a copy"
             return result
@@ -104,7 +104,14 @@ def scalar(value: Any, *, complex_allowed: bool = False) -> Any:
     """Return the result of f as a number; raise TypeError if it is not one real number."""
     if value is None:
         raise TypeError("f must return a number, got None; is a return missing?")
-    array = trees.as_array(value, "the value of f")
+    pair = isinstance(value, tuple) and len(value) == 2
+    try:
+        array = trees.as_array(value, "the value of f")
+    except TypeError:
+        array = np.empty(0, bool)
+    if pair or array.dtype.kind == "b":
+        fix = "; if it returns (value, gradient), pass None as grad" if pair else ""
+        raise TypeError(f"f must return one number, got {arguments.shown(value)}{fix}")
     if array.size != 1:
         raise TypeError(
             f"f must return one number, got an array of shape {array.shape}; sum it with "

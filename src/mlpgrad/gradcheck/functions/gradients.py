@@ -41,8 +41,9 @@ def check_gradient(
         `grad(params)` returns arrays nested like `params`. Pass None if f returns
         `(value, gradient)`.
     params : array, float, or nested tuple, list or dict of those
-        The point of the check. f and grad get new copies in float64 (f in complex128 for complex
-        steps); grad also gets them in the dtype of `params` if that is narrower.
+        The point of the check. f and grad get new NumPy arrays in float64, whatever library the
+        arrays are from (f in complex128 for complex steps); grad also gets them in the dtype of
+        `params` if that is narrower.
     seed : int
         Seed of the random directions: the same seed gives the same report.
     method : {"auto", "central", "coordinates", "ridders", "complex"}

@@ -67,6 +67,8 @@ def check_vjp(
         template = f(trees.rebuild(x, point))
     size = _outputs(template).size
     chosen = rng.standard_normal(size) if v is None else _like(v, template, "v")
+    if not np.isfinite(chosen).all():
+        raise ValueError("v expects finite numbers, got NaN or infinity")
     names = f"{called(f, 'f')}, {called(vjp, 'vjp')}, x{'' if v is None else ', v=v'}"
     checker = ProductChecker(
         lambda at: float(chosen @ _outputs(f(at))), vjp, x, template, chosen, plan, seed
@@ -261,8 +263,8 @@ def slope_of_values(
 def _outputs(tree: Any) -> Array:
     """Return the result of f as one vector."""
     arrays = [trees.as_array(leaf, name) for name, leaf in trees.leaves_of(tree, "f(x)")]
-    if not arrays:
-        raise TypeError("f(x) expects at least one array, got none")
+    if not sum(array.size for array in arrays):
+        raise TypeError("f(x) expects at least one number, got none")
     values = np.concatenate([array.ravel() for array in arrays])
     if values.dtype.kind == "c":
         raise TypeError("f(x) expects real numbers, got complex; return real and imaginary parts")

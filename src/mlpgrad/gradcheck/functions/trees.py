@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from mlpgrad._core import checks
+from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.numeric.problem import Leaf
 
@@ -35,10 +36,12 @@ def as_array(leaf: Any, name: str) -> Array:
     except ValueError:  # rows of different lengths
         array = np.empty(0, object)
     if array.dtype.kind not in "biufc":
-        raise TypeError(
-            f"{name} expects an array of numbers, got {type(leaf).__name__}; structures may hold "
-            f"arrays, numbers, tuples, lists and dicts"
-        )
+        given = isinstance(leaf, np.ndarray)
+        got = f"an array of dtype {leaf.dtype}" if given else arguments.shown(leaf)
+        fix = "structures may hold arrays, numbers, tuples, lists and dicts"
+        if array.dtype.names:
+            fix = "pass a dict of its fields: {name: array[name] for name in array.dtype.names}"
+        raise TypeError(f"{name} expects an array of numbers, got {got}; {fix}")
     return array
 
 
@@ -81,7 +84,9 @@ def rebuild(tree: Any, vector: Array, own_dtype: bool = False) -> Any:
     def build(node: Any) -> Any:
         nonlocal position
         if isinstance(node, dict):
-            return {key: build(branch) for key, branch in node.items()}
+            new = copy.copy(node)  # of the same class
+            new.update({key: build(branch) for key, branch in node.items()})
+            return new
         if isinstance(node, (tuple, list)):
             branches = [build(branch) for branch in node]
             return type(node)(*branches) if hasattr(node, "_fields") else type(node)(branches)
@@ -96,12 +101,13 @@ def rebuild(tree: Any, vector: Array, own_dtype: bool = False) -> Any:
 
 
 def same_structure(tree: Any, other: Any) -> bool:
-    """Return whether both nest in the same way (lists and tuples count as the same)."""
+    """Return whether both nest in the same way; lists, tuples and arrays of parts are the same."""
     if isinstance(tree, dict):
         same = isinstance(other, dict) and tree.keys() == other.keys()
         return same and all(same_structure(tree[key], other[key]) for key in tree)
     if isinstance(tree, (tuple, list)):
-        same = isinstance(other, (tuple, list)) and len(tree) == len(other)
+        is_row = isinstance(other, (tuple, list)) or bool(getattr(other, "shape", ()))
+        same = is_row and len(tree) == len(other)
         return same and all(map(same_structure, tree, other))
     if isinstance(other, (tuple, list)):  # numbers listed row by row count as an array
         try:
