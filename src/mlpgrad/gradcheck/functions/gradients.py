@@ -12,7 +12,8 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
 from mlpgrad.gradcheck.checker import Checker, not_finite
 from mlpgrad.gradcheck.functions.black_box import BlackBox
-from mlpgrad.gradcheck.numeric.directions import Plan, second_point
+from mlpgrad.gradcheck.functions.tolerance import tolerance_hint
+from mlpgrad.gradcheck.numeric.directions import Place, Plan, second_point
 from mlpgrad.gradcheck.numeric.problem import BadGradientError, stream
 from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.gradcheck.verdicts import Verdict
@@ -116,6 +117,16 @@ class FunctionChecker(Checker):
                 report.protocol[Verdict.MUTATES_INPUT] = problem.mutates
         report.protocol |= not_finite(problem.leaves, gradient) | repeated(gradient, again, later)
         return gradient
+
+    def explain(self, place: Place) -> None:
+        """Locate the mistake, and add hints; that f has a tolerance replaces all others."""
+        super().explain(place)
+        before = self.problem.passes
+        seen = (finding for tensor in self.report.tensors for finding in tensor.findings)
+        found = tolerance_hint(self.problem, place, seen)
+        self.report.hint_passes += self.problem.passes - before
+        if found:
+            self.report.hints, self.report.codes = [found.text], [found.code]
 
     def exact_gradient(self) -> Array:
         """Return the gradient in float64 if possible, else in the user's precision."""
