@@ -267,7 +267,7 @@ class SoftmaxCrossEntropy(_SoftmaxLoss):
         return kept | {
             "_total": total,
             # a product with a square of ones sums rows and repeats the sums in one call
-            "_square": np.ones((classes, classes), dtype) if few else None,
+            "_square": ones((classes, classes), dtype) if few else None,
             "_flat_exponentials": kept["_exponentials"].reshape(-1, classes),
             "_flat_total": total.reshape(-1, classes),
         }

@@ -74,14 +74,17 @@ def test_products_with_vectors_and_ones(k, n, dtype, seed):
     a, v, w = drawn(rng, dtype, n, k), drawn(rng, dtype, k), drawn(rng, dtype, n)
     ones = np.ones((1, n), dtype)
     ones.flags.writeable = False
-    outs = [np.empty(shape, dtype) for shape in ((n,), (k,), (1, k), (n,), (1, k))]
+    square = np.full((k, k), 2, dtype)
+    square.flags.writeable = False
+    outs = [np.empty(shape, dtype) for shape in ((n,), (k,), (1, k), (n,), (1, k), (n, k))]
 
-    def write(a, v, w, p, q, r, s, t):
+    def write(a, v, w, p, q, r, s, t, u):
         a.dot(v, p)
         w.dot(a, q)
         np.dot(ones, a, r)
         np.add.reduce(a, axis=-1, out=s)
         np.add.reduce(a, axis=-2, keepdims=True, out=t)
+        np.dot(a, square, u)
 
     assert_close(compiled(write, a, v, w, *outs), dtype, max(k, n))
 
@@ -113,6 +116,8 @@ wide = st.one_of(st.integers(2, 70), st.sampled_from([16, 32, 33, 64, 127]))
 @given(m=wide, k=deep, n=wide, dtype=dtypes, seed=seeds, of=two)
 @example(m=40, k=30, n=50, dtype=np.float64, seed=0, of=("rows", "columns"))
 @example(m=40, k=30, n=50, dtype=np.float32, seed=0, of=("columns", "rows"))
+@example(m=600, k=1030, n=601, dtype=np.float64, seed=0, of=("plain", "turned"))
+@example(m=500, k=1030, n=601, dtype=np.float64, seed=0, of=("turned", "plain"))
 @example(m=2, k=512 * 513 + 1, n=2, dtype=np.float64, seed=0, of=("plain", "plain"))
 def test_large_products_by_any_number_of_threads(m, k, n, dtype, seed, of):
     rng = np.random.default_rng(seed)

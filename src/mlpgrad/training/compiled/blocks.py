@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 
 from mlpgrad.training.compiled.functions import fma
@@ -9,15 +11,24 @@ from mlpgrad.training.compiled.operands import Operand
 from mlpgrad.training.compiled.values import Index, Value, lanes_for
 from mlpgrad.training.compiled.writing import Code
 
+FIRST_LEVEL = 1 << 15
+"""Bytes that stay in the first-level cache."""
 SIDE = 32
 """The bytes in a side of a square that is transposed."""
 
 
 class Blocks:
-    """c = a b in blocks of rows x vectors of sums kept in registers; b has contiguous rows."""
+    """c = a b in blocks of rows x vectors of sums kept in registers; b has contiguous rows.
+
+    Attributes
+    ----------
+    beside : callable
+        Writes code beside each product, given its place in the sum.
+    """
 
     def __init__(self, code: Code, a: Operand, b: Operand, c: Operand) -> None:
         self.code, self.a, self.b, self.c = code, a, b, c
+        self.beside: Callable[[Index], None] = lambda step: None
         (self.m, self.k), self.n = a.shape, b.shape[1]
         self.lanes = min(code.lanes(c.size, self.m * self.n), lanes_for(self.n))
 
@@ -32,21 +43,19 @@ class Blocks:
 
     def _choice(self, columns: int) -> tuple[int, int]:
         """Return the block size with the fewest cycles among those that fit into the registers."""
-        choices = [
-            (rows, vectors)
-            for vectors in range(1, min(columns, 6) + 1)
-            for rows in range(1, min(self.m, 16) + 1)
-            if rows * vectors + vectors + 1 <= self.code.registers and (vectors <= 2 or rows <= 3)
-        ]
+        counts = range(1, min(columns, 6) + 1), range(1, min(self.m, 16) + 1)
+        choices = [(r, v) for v, r in itertools.product(*counts) if r * v + v < self.code.registers]
+        # a b that does not stay in the first-level cache is read from the second
+        missing = self.k * self.n * self.c.size > FIRST_LEVEL
 
         def cost(rows: int, vectors: int) -> float:
             total = lines = 0.0
             for r, high in ((rows, self.m // rows), (self.m % rows, 1)):
                 for v, wide in ((vectors, columns // vectors), (columns % vectors, 1)):
-                    # two multiplications, two reads or five instructions per cycle
-                    cycles = max(r * v / 2, (r + v) / 2, (r + v + r * v + 2) / 5, 4.5)
+                    # two multiplications or two reads per cycle
+                    cycles = max(r * v / 2, (r + v) / 2, 5) + missing * (4 + v)
                     if r and v and wide:
-                        total += high * wide * (self.k * cycles + 12 + r * v)
+                        total += high * wide * (self.k * cycles + 20 + r * v)
                         lines += 12 * r + 7 * r * v
             # to compile ten thousand lines takes about as long as what a training must save
             return total + lines * max(total, self.code.cycles) / 10_000
@@ -72,16 +81,8 @@ class Blocks:
                 c = code.part(c, 1)  # the next row
             code.store(code.at(c, 0, q * lanes), total, used[q], size)
 
-    def sums(
-        self,
-        i: Index,
-        j: Index,
-        rows: int,
-        used: Sequence[int],
-        k: Index,
-        also: Callable[[Index], None] = lambda step: None,
-    ) -> Sequence[Value]:
-        """Write the sums of k products in one block, and `also` beside each product."""
+    def sums(self, i: Index, j: Index, rows: int, used: Sequence[int], k: Index) -> Sequence[Value]:
+        """Write the sums of k products in one block."""
         code, lanes = self.code, self.lanes
         across, down = code.part(self.b, 0, j), code.part(self.a, i)
 
@@ -91,7 +92,7 @@ class Blocks:
             factors = [
                 code.read(right, (0, q * lanes), lanes, count) for q, count in enumerate(used)
             ]
-            also(step)
+            self.beside(step)
             new: list[Value] = []
             for p in range(rows):
                 one = code.read(left, (p,)).splat(lanes)
@@ -103,8 +104,8 @@ class Blocks:
 
 
 def row_sums(code: Code, a: Operand, b: Operand, c: Operand) -> None:
-    """c_i = sum_k a_ik b_ik, along the rows of a and b, with vectors of partial sums."""
-    m, k = a.shape
+    """c_ij = sum_k a_ik b_ik for all j, along the rows of a and b, in vectors of partial sums."""
+    (m, k), n = a.shape, math.prod(c.shape[1:])
     lanes = min(code.lanes(c.size, m * k), lanes_for(k))
     whole, rest = divmod(k, lanes)
 
@@ -126,8 +127,9 @@ def row_sums(code: Code, a: Operand, b: Operand, c: Operand) -> None:
         if rest:
             sums = add(whole * lanes, rest, sums)
         for p, total in enumerate(sums):
-            zero = code.number(0, c.kind)
-            code.store(code.at(z, p), total.reduce("fadd", zero, flags="reassoc nsz "))
+            total = total.reduce("fadd", code.number(0, c.kind), flags="reassoc nsz ")
+            for j in range(0, n, lanes):
+                code.store(code.at(z, p, j), total.splat(min(lanes, n)), min(lanes, n - j), c.size)
 
     # short rows of a long matrix overlap by themselves
     code.strips(m, min(m, 4 if k // lanes > 4 else 2 if m > 8 else 8), block)

@@ -54,7 +54,7 @@ def product(code: Code, a: Operand, b: Operand, c: Operand) -> None:
         Panels(code, a, b, c, shared=code.shared and not inside).write()
     elif n == 1 < m and a.strides[0] == c.strides[0] == size:
         Blocks(code, b.T, a.T, c.T).write()  # its one row is as long as m
-    elif n == 1:
+    elif n == 1 or (b.value is not None and a.strides[1] == size):  # b has equal columns
         row_sums(code, a, b.T, c)
     elif b.value is not None or b.strides[1] == c.strides[1] == size:
         Blocks(code, a, b, c).write()

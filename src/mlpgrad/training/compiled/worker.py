@@ -87,8 +87,16 @@ class CompiledWorker(Worker):
         self._count(self._train(arrays, order), order.shape[1], len(order))
 
     def _whole(self, rows: int, size: int, first: Batch | None) -> int:
-        """Return how many batches are compiled: not a smaller one, nor the last of an ensemble."""
-        if not self._ready(first):
+        """Return how many batches are compiled: not a smaller one, nor the last of an ensemble.
+
+        The first batch is given if the step may have to be compiled.
+        """
+        # an option that another thread has just assigned takes effect in the layers at once
+        if self.step._noticed:
+            return 0
+        if self._program is None and self.refused is None and first is not None:
+            self._compile(first)
+        if self._program is None:
             return 0
         count, smaller = divmod(rows, size)
         return count - (self._several and not smaller)  # the layers then hold NumPy's last step
@@ -119,15 +127,6 @@ class CompiledWorker(Worker):
             if self.diverged_at is not None:
                 return
         self._stopped()
-
-    def _ready(self, batch: Batch | None) -> bool:
-        """Compile steps on such batches if necessary; return whether they are compiled."""
-        # an option that another thread has just assigned takes effect in the layers at once
-        if self.step._noticed:
-            return False
-        if self._program is None and self.refused is None and batch is not None:
-            self._compile(batch)
-        return self._program is not None
 
     def _stopped(self) -> bool:
         return bool(self.network._attention and self._attend())
