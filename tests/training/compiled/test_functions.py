@@ -124,8 +124,9 @@ def test_calls_that_share_a_loop_read_what_the_others_have_written(dtype):
 def test_square_roots_are_rounded_correctly_for_every_mantissa_and_near_the_limits():
     """The root of 4 x is twice that of x, unless a number or a residue is subnormal."""
     mantissa = np.arange(1 << 23, dtype=np.uint32)
-    for exponent in (1, 30, 31, 32, 127, 128, 254):
-        x = (mantissa | np.uint32(exponent << 23)).view(np.float32)
+    exponents = [np.uint32(exponent << 23) for exponent in (1, 30, 31, 32, 127, 128, 254)]
+    every = ((mantissa | exponent).view(np.float32) for exponent in exponents)
+    for x in (*every, np.tile(np.array(SPECIAL, np.float32), 16)):
         for by_numpy, ours in compiled(np.sqrt, x, np.empty_like(x)):
             np.testing.assert_array_equal(ours, by_numpy)
 

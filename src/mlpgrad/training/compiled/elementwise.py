@@ -48,15 +48,19 @@ class Elementwise:
             key: operand._replace(strides=s) for (key, operand), s in pairs if key in used
         }
         widest = max(operand.size for operand, _ in every)
-        self.lanes = code.lanes(widest, math.prod(group.shape))
+        elements = math.prod(group.shape)
+        self.lanes = code.lanes(widest, elements)
+        self.shared = code.shared and elements >= max(TASK, SHARED / len(self.operations))
+        # vectors at once; of three square roots, one is computed beside the others
+        kinds = {operation.kind for operation in self.operations}
+        short = len(self.operations) <= 6 and kinds.isdisjoint(TRANSCENDENTAL)
+        self.together = 3 if "sqrt" in kinds and not self.shared else 1 + short
 
     def write(self) -> None:
         """Write the loops, unless their results are never read."""
         if not self.stored:
             return
-        elements = math.prod(self.outer) * self.inner
-        much = elements >= TASK and elements * len(self.operations) >= SHARED
-        if much and self.code.shared:
+        if self.shared:
             self._share()
         else:
             self.code.nest(self.outer, self._row, AT_ONCE // -(-self.inner // self.lanes))
@@ -90,8 +94,6 @@ class Elementwise:
     def _span(self, accesses: Accesses, first: Index, count: int) -> None:
         """Write the loop over a part of it: whole vectors, several at once, and the rest."""
         lanes, (whole, rest) = self.lanes, divmod(count, self.lanes)
-        heavy = any(operation.kind in TRANSCENDENTAL for operation in self.operations)
-        together = 1 if heavy else max(1, min(2, 12 // len(self.operations)))
 
         def some(i: Index, count: int) -> None:
             here = self._from(accesses, first + i * lanes)
@@ -99,7 +101,7 @@ class Elementwise:
                 self._body(here, k * lanes, lanes, lanes)
 
         if whole > 4:
-            self.code.strips(whole, together, some)
+            self.code.strips(whole, self.together, some)
         else:
             some(0, whole)
         if rest:

@@ -184,7 +184,7 @@ class Instructions:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.outside: dict[str, str] = {}
-        self.count = 0
+        self.count = self.roots = 0
         self.known: dict[str, Value] = {}
 
     def number(self, value: float, kind: str, lanes: int = 1) -> Value:
