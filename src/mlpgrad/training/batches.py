@@ -174,7 +174,7 @@ class Minibatches(Batches):
         order : array of int
             Their rows in the order of the batches, one epoch after the other.
         """
-        order = np.concatenate([order for _ in range(count) for order in self.orders()])
+        order = self._inside(np.concatenate([o for _ in range(count) for o in self._orders()]))
         if self.direct:
             return self.arrays, order
         if self.block < len(order):
@@ -184,9 +184,12 @@ class Minibatches(Batches):
 
     def orders(self) -> Iterator[Array]:
         """Yield the rows of an epoch in the arrays, in pieces of whole batches."""
-        for order in self._orders():
-            rows = order if self.rows is None else self.rows[order]
-            yield rows.clip(0, self.arrays[0].shape[-2] - 1)
+        yield from map(self._inside, self._orders())
+
+    def _inside(self, order: Array) -> Array:
+        """Return the rows of the arrays for an order, within the arrays whatever it holds."""
+        rows = order if self.rows is None else self.rows[order]
+        return rows.clip(0, self.arrays[0].shape[-2] - 1, rows)
 
     def _orders(self) -> Iterator[Array]:
         """Yield the epoch's order of the training rows."""
