@@ -103,10 +103,13 @@ class CompiledBatches:
         self._kept = self.network.params.copy(), self.network.state.copy()
         self._sane = np.array([math.nan, math.inf, math.inf, 0.0])
         self._copies = np.array([address(array) for array in self._kept])
-        self._losses = np.empty(len(batches))
+        self._losses = np.zeros(len(batches))
         self._places = np.array([[address(array) for array in self._data]])
         self._scalars, self._first = np.empty((0, 1)), 0
         self._whole, self._gathered = batches.whole, False
+        arrays = self._table, self._places, self._losses, self._sane, self._copies
+        # the addresses of order and scalars follow in each call
+        self._row = np.insert([address(array) for array in arrays], 2, [0, 0])
         self._rate: Any = None
         self.failed = False
         self.at_once = max(1, WORK // (self.size * self.network.params.size))
@@ -121,27 +124,24 @@ class CompiledBatches:
         rows : int
             The number of rows in these batches.
         """
-        from mlpgrad.training.compiled.epoch import ROW
-        from mlpgrad.training.compiled.program import steps_made
-
         count = 0 if self.failed else min(len(order) // self.size, self.at_once)
         if not count:
             return 0.0, 0
         scalars = self._next_scalars(count)
         count = min(count, len(scalars))
         order = np.ascontiguousarray(order[: count * self.size], np.int64)
-        arrays = (
-            *(self._table, self._places, order, scalars),
-            *(self._losses, self._sane, self._copies),
-        )
-        row = np.array([self._address(array) for array in arrays])
-        row[ROW.index("order")] *= not self._gathered
-        self._gathered = self._whole
-        self._program.train(self._address(row), 1, count, self.optimizer.steps)
-        made = steps_made(self._losses[:count])
+        place = 0 if self._gathered else self._address(order)
+        self._row[2:4], self._gathered = (place, self._address(scalars)), self._whole
+        self._program.train(self._address(self._row), 1, count, self.optimizer.steps)
+        total, made = math.fsum(self._losses[:count]), count
+        if not math.isfinite(total):
+            from mlpgrad.training.compiled.program import steps_made
+
+            made = steps_made(self._losses[:count])
+            total = math.fsum(self._losses[:made])
         self.failed = made < count
         self.optimizer.steps += made
-        return math.fsum(self._losses[:made]) * self.size, made * self.size
+        return total * self.size, made * self.size
 
     def _next_scalars(self, count: int) -> Array:
         """Return what the optimizer's formula needs in the next steps, a row for each.
