@@ -147,7 +147,7 @@ class Network(Copied, Shown, Scaled, Acquainted):
         if name in ("loss", "penalties"):
             value = _checked_loss(value) if name == "loss" else _checked_penalties(value)
             if name == "loss" and self._fitting is not None:
-                self.check_takes_same_targets(value)
+                self._check_takes_same_targets(value)
         probe = object.__new__(type(self))
         vars(probe).update(vars(self) | {"layers": copy.deepcopy(self.layers), name: value})
         probe._check()

@@ -69,7 +69,7 @@ class Scaled(Storage):
             target = self._target_scaling.scaled(target)
         return self.loss._direct_cast(target, self.dtype)
 
-    def check_takes_same_targets(self, loss: Loss) -> None:
+    def _check_takes_same_targets(self, loss: Loss) -> None:
         """Raise ValueError if a loss needs other targets than those prepared for a running fit."""
         width = self.out_features or 0
         kinds = [(type(one).cast, one.target_features(width)) for one in (self.loss, loss)]
