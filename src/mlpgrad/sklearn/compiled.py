@@ -42,7 +42,7 @@ def why_not(session: Session, gradient: BatchGradient, steps: int) -> str | None
     reason = deciding.why_not(network, gradient.optimizer, batches)
     if reason is None and wish is None:
         units = sum(layer.out_features for layer in dense_layers(network))
-        reason = deciding.too_short(network, steps, batches.batch_size * units)
+        reason = deciding.too_short(network, steps, batches.batch_size, units)
     return reason
 
 

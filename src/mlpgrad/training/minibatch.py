@@ -188,7 +188,7 @@ class Minibatch(Method):
         else:
             reason = deciding.why_not(network, optimizer, batches)
             if wish is None and reason is None:
-                reason = deciding.too_short(network, steps)
+                reason = deciding.too_short(network, steps, batches.batch_size or 1)
         if wish and reason is not None:
             raise ValueError(f"compiled=True, but {reason}")
         vars(network)["compiled_because"] = reason

@@ -20,6 +20,8 @@ VARIABLE = "MLPGRAD_COMPILED"
 
 SECONDS = 0.25
 """Seconds that importing llvmlite and compiling may take: compiling must save at least this."""
+RECORDING = 5e-10
+"""Seconds per parameter and row of a batch that it takes to record and check the step."""
 SAVED_BY_STEP = 25e-6
 """Seconds saved per step of a small network: Python and the overhead of NumPy's calls."""
 SAVED_BY_PARAMETER = 2e-9
@@ -61,13 +63,15 @@ def why_not(network: Network, optimizer: Optimizer, batches: Any) -> str | None:
     return None
 
 
-def too_short(network: Network, steps: int, outputs: int = 0) -> str | None:
+def too_short(network: Network, steps: int, rows: int, outputs: int = 0) -> str | None:
     """Return why compiling does not pay; None if it does.
 
-    `outputs` is the number of outputs of all layers for all rows of a batch, if it is to count.
+    `rows` is the number of rows of a batch, and `outputs` that of the outputs of all layers for
+    each of them, if it is to count.
     """
+    outputs, products = outputs * rows, network.params.size * rows
     saved = SAVED_BY_STEP + SAVED_BY_PARAMETER * network.params.size + SAVED_BY_OUTPUT * outputs
     saved *= steps
-    if saved >= SECONDS:
+    if saved >= SECONDS + RECORDING * products:
         return None
     return f"{steps} steps of this network take less time than compiling them"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import ctypes
 import functools
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.memory import address, addresses, aligned, aligned_copy, owner, view_in
+from mlpgrad._core.memory import address, addresses, aligned
 from mlpgrad.training.compiled.elementwise import Elementwise
 from mlpgrad.training.compiled.epoch import write_train
 from mlpgrad.training.compiled.fusing import Group, grouped
@@ -86,45 +85,42 @@ class Program:
                 helper.result()
 
     def check(self, tapes: Tapes[Call, Array]) -> None:
-        """Make a step on copies of the arrays of the tapes, and one by NumPy's calls on them.
+        """Make a step by NumPy's calls and a compiled one, on the arrays of the tapes.
 
         Raises
         ------
         NotCoveredError
             If they differ by more than rounding.
         """
-        copies: dict[int, Any] = {}
-        grads, params = tapes.flats[:2]
-        before, eps = params.copy(), float(np.finfo(params.dtype).eps)
-
-        def place(thing: Any) -> Any:
-            array = isinstance(thing, np.ndarray)
-            copies[id(thing)] = copied = aligned_copy(thing) if array else copy.deepcopy(thing)
-            return copied
-
-        def differ(array: Array, start: Any = 0.0) -> bool:
-            found, known = view_in(copies[id(owner(array))], array), np.isfinite(array)
-            if array.shape == params.shape:  # the sign of what is only rounding has an effect
-                known &= np.abs(grads) >= eps**0.5 * np.abs(grads).max()
-            size, change = (np.abs(one)[known].max(initial=0) for one in (array, array - start))
-            error = np.abs(found - array)[known].max(initial=0)
-            return not error <= eps**0.25 * change + 4 * eps * size
-
-        alive = len(self._alive)
-        table, data = self.table(place), np.array([address(array) for array in tapes.data])
-        order, numbers = np.arange(len(tapes.data[0])), np.array([s[()] for s in tapes.scalars])
-        losses, sane, unused = np.zeros(1), np.zeros(4), np.zeros(len(tapes.flats))
-        arrays = (table, data, order, numbers, losses, sane, unused)
+        params = tapes.flats[1]
+        # what the layers show may be only rounding, in contrast to the gradient of all
+        kept = [array for array in tapes.kept if array.shape in ((), params.shape)]
+        arrays, generators = [*tapes.flats, *kept], [thing for thing, name in self.entries if name]
+        before = [array.copy() for array in arrays]
+        states = [rng.bit_generator.state for rng in generators]
         with np.errstate(all="ignore"):
-            self.run([array[None] for array in arrays], 1, 1)
             replay([*tapes.step, *tapes.update])
-            # what the layers show may be only rounding, in contrast to the gradient of all
-            kept = (array for array in tapes.kept if array.shape in ((), params.shape))
-            wrong = differ(params, before) or any(map(differ, (*tapes.flats, *kept)))
-        del self._alive[alive:]
-        if wrong:
+            expected = [array.copy() for array in arrays]
+            for array, values in zip(arrays, before, strict=True):
+                array[...] = values
+            for rng, state in zip(generators, states, strict=True):
+                rng.bit_generator.state = state
+            self._step(tapes)
+            starts = [before[1] if array is params else np.zeros(1) for array in arrays]
+            same = all(map(functools.partial(_agree, expected[0]), arrays, expected, starts))
+        if not same:
             self.close()
             raise NotCoveredError("a step that differs from NumPy's as machine code")
+
+    def _step(self, tapes: Tapes[Call, Array]) -> None:
+        """Make one compiled step on the arrays of the tapes."""
+        alive = len(self._alive)
+        table, data = self.table(lambda thing: thing), [address(array) for array in tapes.data]
+        order, numbers = np.arange(len(tapes.data[0])), np.array([s[()] for s in tapes.scalars])
+        losses, sane, unused = np.zeros(1), np.zeros(4), np.zeros(len(tapes.flats))
+        arrays = (table, np.array(data), order, numbers, losses, sane, unused)
+        self.run([array[None] for array in arrays], 1, 1)
+        del self._alive[alive:]
 
     def _help(self, thread: int) -> None:
         """Work on the tasks of `train` in another thread."""
@@ -151,6 +147,17 @@ class Program:
             found = getattr(moved.bit_generator.ctypes, name) if name else address(moved)
             pointers.append(ctypes.cast(found, ctypes.c_void_p).value or 0)
         return np.array(pointers, np.uintp)
+
+
+def _agree(gradient: Array, found: Array, expected: Array, start: Array) -> bool:
+    """Return whether two arrays, and their changes since `start`, differ by rounding only."""
+    known, eps = np.isfinite(expected), float(np.finfo(expected.dtype).eps)
+    # the sign of a gradient that is only rounding has an effect on the others
+    if expected is not gradient and expected.shape == gradient.shape:
+        known &= np.abs(gradient) >= eps**0.5 * np.abs(gradient).max()
+    size, change = (np.abs(a)[known].max(initial=0) for a in (expected, expected - start))
+    error = np.abs(found - expected)[known].max(initial=0)
+    return bool(error <= eps**0.25 * change + 4 * eps * size)
 
 
 def steps_made(losses: Array) -> int:
