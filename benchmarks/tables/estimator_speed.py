@@ -18,6 +18,7 @@ from sklearn import neural_network
 from benchmarks.estimator_sets import PROBEN1, load
 from benchmarks.tables.estimators import encoded
 from benchmarks.tables.section import Figures, Options, Section, Table, Task
+from benchmarks.training import processor
 from mlpgrad import sklearn as ours
 
 DTYPES = ("float64", "float32")
@@ -59,7 +60,7 @@ def figures(data: Path, name: str, dtype: str, settings: str, smoke: bool) -> Fi
         theirs = _seconds(neural_network, x, split.y, options, "NumPy")
         for kind, found in ratios.items():
             found.append(round(theirs / _seconds(ours, x, split.y, options, kind), 3))
-    return {kind: sorted(found) for kind, found in ratios.items()}
+    return {kind: sorted(found) for kind, found in ratios.items()} | {"processor": processor()}
 
 
 def _options(name: str, settings: str, rows: int) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def tasks(options: Options) -> dict[str, Task]:
 
 def table(found: Mapping[str, Figures]) -> Table:
     """A row for each workload."""
-    rows = []
+    rows, processors = [], {figures["processor"] for figures in found.values()}
     for work in WORKLOADS:
         if (key := "/".join(work)) in found:
             goal = GOALS[work[1] if work[2] == "defaults" else work[2]]
@@ -106,8 +107,9 @@ def table(found: Mapping[str, Figures]) -> Table:
         "Speed of the drop-in pair relative to scikit-learn's",
         f"Both train with the same settings and weights, in one thread, in turns. Figures are "
         f"scikit-learn's processor time over ours: the median of {TURNS} turns, and the smallest "
-        f"in parentheses. Steps are NumPy's, or compiled by llvmlite with the machine code in the "
-        f"cache; the first compiled fit of a kind takes a fifth of a second longer. By itself, a "
+        f"in parentheses, on {' and '.join(sorted(processors))}. Steps are NumPy's, or "
+        f"compiled by llvmlite with the machine code in the cache; the first compiled fit of a "
+        f"kind takes a fifth of a second longer. By itself, a "
         f"fit compiles if that should save a quarter of a second; most of these are shorter. "
         f"`MLPClassifier` has its defaults "
         f"(100 hidden units, batches of 200 rows) on digits and Adult; {HIDDEN[0]} hidden units on "
