@@ -75,8 +75,8 @@ class Scaled(Storage):
         kinds = [(type(one).cast, one.target_features(width)) for one in (self.loss, loss)]
         if kinds[0] != kinds[1]:
             raise ValueError(
-                f"loss expects one that takes the same targets as {self.loss!r} while a fit runs, "
-                f"got {loss!r}; assign it before fit, or end that fit and begin another"
+                f"model.loss expects a loss with the same targets as {self.loss!r} while a fit "
+                f"runs, got {loss!r}; assign it before the fit, or end that fit and begin another"
             )
 
     def in_own_unit(self, outputs: Array) -> Array:
