@@ -189,7 +189,7 @@ class Minibatches(Batches):
     def _inside(self, order: Array) -> Array:
         """Return the rows of the arrays for an order, within the arrays whatever it holds."""
         rows = order if self.rows is None else self.rows[order]
-        return rows.clip(0, self.arrays[0].shape[-2] - 1, rows)
+        return rows.clip(0, self.arrays[0].shape[-2] - 1)
 
     def _orders(self) -> Iterator[Array]:
         """Yield the epoch's order of the training rows."""
