@@ -43,6 +43,8 @@ class Program:
     def __init__(self, tapes: Tapes[Call, Array], helpers: int) -> None:
         reader = Reader()
         try:
+            if not machine().fuses:
+                raise NotCoveredError("a step on a processor without fused multiply-add")
             text, self._scratch, self._own = written(reader.read(tapes), helpers > 0)
             self._engine, place, serve = compiled(text)
         except (ImportError, OSError, RuntimeError) as error:  # another llvmlite, for instance
