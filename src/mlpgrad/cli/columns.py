@@ -15,7 +15,7 @@ import numpy as np
 from mlpgrad._core.advice import nearest
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.text import TextTable
-from mlpgrad.datasets.amounts import Amounts, amounts_in, unit_of
+from mlpgrad.datasets.amounts import Amounts, amounts_in, how_to_write, odd_among, unit_of
 from mlpgrad.datasets.files import COMPOSED
 from mlpgrad.datasets.table import PLAINLY
 from mlpgrad.tables.columns import Column, as_categories, as_numbers
@@ -134,6 +134,9 @@ def _decided(table: TextTable, name: str) -> Decided:
         what = _thousands(amounts.separator) if amounts.separator else "amounts"
         return Decided(NUMBERS, what, amounts.unit)
     _refuse_odd_numbers(table, name)
+    refuse_among_amounts(
+        table, name, f"; if the column holds categories, pass --categories {name!r}"
+    )
     try:
         kind = recognised(_raw(table, name), table.fields)
     except (TypeError, ValueError) as error:
@@ -160,6 +163,35 @@ def _refuse_odd_numbers(table: TextTable, name: str) -> None:
             raise ValueError(
                 f"{table.place(row, name)}: expects a number, got {text!r}; {PLAINLY}, or pass "
                 f"--categories {name!r} if the texts are names"
+            )
+
+
+def refuse_among_amounts(table: TextTable, name: str, otherwise: str) -> None:
+    """Raise ValueError for the first text that is not an amount, if most rows hold amounts."""
+    odd = _odd(table, name)
+    known = [text for text in table.columns[name] if not table.fields.is_missing(text)]
+    if 2 * sum(text in odd for text in known) < len(known):
+        _refuse_odd(table, table, name, odd, otherwise)
+
+
+def _odd(table: TextTable, name: str) -> set[str]:
+    """Return the texts of a column of amounts that are not amounts."""
+    known = (text for text in table.columns[name] if not table.fields.is_missing(text))
+    return odd_among(known, table.fields.decimal, table.decimal_is_known)
+
+
+def _refuse_odd(
+    given: TextTable, table: TextTable, name: str, odd: set[str], otherwise: str = ""
+) -> None:
+    """Raise ValueError for the first of some texts, as it was given."""
+    for row, text in enumerate(table.columns[name]):
+        if text in odd:
+            fix = how_to_write(text, table.fields.decimal)
+            missing = f"--missing {table.gaps_and(given.columns[name][row])!r}"
+            fix = fix or f"correct it, or mark it as missing with {missing}"
+            raise ValueError(
+                f"{table.place(row, name)}: expects an amount, as in the other rows, got "
+                f"{given.columns[name][row]!r}; {table.agreed(fix)}{otherwise}"
             )
 
 
@@ -222,6 +254,7 @@ def _values(table: TextTable, name: str, decided: Decided) -> Any:
     if decided.unit or amounts:
         _refuse_other_unit(given, table, name, decided.unit)
     if amounts is None:
+        _refuse_odd(given, table, name, _odd(table, name))
         try:
             return as_numbers(_raw(table, name), table.fields).numbers
         except (TypeError, ValueError) as error:
@@ -242,12 +275,17 @@ def _refuse_other_unit(given: TextTable, table: TextTable, name: str, unit: str)
 
 
 def _without_unit(table: TextTable, name: str, unit: str) -> TextTable:
-    """Return the table without a column's unit, which some rows may lack."""
+    """Return the table without a column's unit, which some rows and gaps such as `$-`, may lack."""
     if not unit:
         return table
-    plain = [text.removeprefix(unit).removesuffix(unit).strip() for text in table.columns[name]]
-    plain = [text.replace(unit, "", 1) if text[:1] in ("+", "-") else text for text in plain]
-    columns = table.columns | {name: plain}
+
+    def plain(text: str) -> str:
+        if table.fields.is_missing(text):
+            return text
+        bare = text.removeprefix(unit).removesuffix(unit).strip()
+        return bare.replace(unit, "", 1) if bare[:1] in ("+", "-") else bare
+
+    columns = table.columns | {name: list(map(plain, table.columns[name]))}
     return table._replace(columns=columns, decimal_is_known=True)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mlpgrad._core.advice import nearest
 from mlpgrad._core.arrays import Array
-from mlpgrad.cli.columns import Decided, decide, listing, read
+from mlpgrad.cli.columns import Decided, amounts_of, decide, listing, read
 from mlpgrad.cli.doubts import copies, doubts
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.layout import numbered
@@ -205,9 +205,10 @@ def without_gaps(table: TextTable, name: str) -> tuple[TextTable, list[str]]:
     gaps = [row for row, text in enumerate(texts) if fields.is_missing(text)]
     if not gaps:
         return table, []
-    others = [text for text in texts if not fields.is_missing(text)]
     named = next((row for row in gaps if texts[row]), None)
-    if named is not None and not any(map(fields.is_number, others)):
+    others = (text for text in texts if not fields.is_missing(text))
+    quantity = any(map(fields.is_number, others)) or amounts_of(table, name) is not None
+    if named is not None and not quantity:
         raise ValueError(
             f"{table.place(named, name)}: expects a target, got {texts[named]!r}; remove the row "
             f"or correct it; if it is the name of a class, pass --missing without it"

@@ -50,7 +50,8 @@ def _ambiguous(table: TextTable, about: About) -> Iterator[Ambiguous]:
         units[about.target] = about.unit
     for name, unit in units.items():
         for row, text in enumerate(table.columns.get(name, [])):
-            digits = text.replace(unit, "").strip(" +-\u2212") if unit else text
+            digits = text.replace(unit, "").strip() if unit else text
+            digits = digits.replace("\u2212", "-").replace("- ", "-").replace("+ ", "+")
             once = digits.count(".") + digits.count(",") == 1
             if once and is_grouped(digits) and (table.delimiter != "," or "," in digits):
                 yield Ambiguous(row, name, digits)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.cli.columns import amounts_of
+from mlpgrad.cli.columns import amounts_of, refuse_among_amounts
 from mlpgrad.cli.text import TextTable
 from mlpgrad.datasets.amounts import MOST_NAMES, Amounts, hidden_amounts, how_to_unify
 from mlpgrad.datasets.table import PLAINLY
@@ -57,6 +57,7 @@ def read_target(table: TextTable, name: str, task: str) -> Target:
         y = np.array([amounts.numbers[text] for text in texts])
         what = f"amounts in {amounts.unit}" if amounts.unit else "numbers with separated thousands"
         return _varied(Target(y, (), f"the target is {what}", amounts.unit), name)
+    refuse_among_amounts(table, name, ", or pass --task classification if the texts name classes")
     _refuse_odd(table, name, numeric)
     _refuse_dates(table, name)
     if not all(numeric):

@@ -10,13 +10,17 @@ from typing import NamedTuple
 MOST_NAMES = 20  # up to this many different numbers with a word, such as 4 cyl, may be names
 MOST_UNITS = 3  # such as g, kg and t
 MULTIPLES = {"k", "K", "M", "mn", "bn", "Tsd", "Mio", "Mrd"}
-CURRENCY = "$€£¥₹"
-CODES = "EUR USD GBP CHF INR JPY CNY CAD AUD NZD SEK NOK DKK PLN CZK HUF BRL MXN ZAR"
-CURRENCIES = {*CODES.split(), "Fr", "Fr.", "SFr.", "Rs", "Rs.", "kr", "kr.", "Kr"}
+CURRENCY = "$¢£¥฿" + "".join(map(chr, range(0x20A0, 0x20C1)))  # the block with €, ₹ and ₺
+CODES = (
+    "EUR USD GBP CHF INR JPY CNY CAD AUD NZD SEK NOK DKK PLN CZK HUF BRL MXN ZAR RUB TRY KRW ILS "
+    "THB SGD HKD TWD UAH RON BGN ISK IDR MYR PHP VND AED SAR EGP NGN KES CLP COP ARS PEN"
+)
+CURRENCIES = {*CODES.split(), "Fr", "Fr.", "SFr.", "Rs", "Rs.", "kr", "kr.", "Kr", "zł", "Kč", "Ft"}
+CURRENCIES |= {"руб", "руб.", "р."}
 _BLANK = " \u00a0\u2007\u2009\u202f"
 _DIGITS = rf"\d(?:[\d.,'’{_BLANK}]*\d)?"
 _UNIT = re.compile(
-    rf"[+-]?{_DIGITS}[{_BLANK}]*((?:[^\W\d_]|[{CURRENCY}%]/)(?:[^\d.,;]{{0,8}}[23²³]?)?)"
+    rf"[+-]?{_DIGITS}[{_BLANK}]*((?:[^\W\d_]|[{CURRENCY}%]/)(?:[^\d.,;]{{0,8}}[23²³]?)?\.?)"
     rf"|((?:[A-Z]{{3}}|S?Fr|Rs|[Kk]r)(?=[{_BLANK}])|(?:S?Fr|Rs|[Kk]r)\.)[{_BLANK}]*[+-]?{_DIGITS}"
 )
 _SIGN = re.compile(
@@ -31,7 +35,10 @@ _WITHOUT_CENTS = re.compile(  # 12,- as in German and Swiss prices
     rf"(?:[A-Z]{{0,3}}[{CURRENCY}]|[A-Z]{{3}}|S?Fr\.?)?[{_BLANK}]*"
     rf"{_DIGITS}([.,](?:--?|[–—]))[{_BLANK}]*(?:[{CURRENCY}]|[A-Z]{{3}})?"
 )
-_IN_BRACKETS = re.compile(rf"\([{_BLANK}{CURRENCY}]*{_DIGITS}[{_BLANK}{CURRENCY}]*\)")
+_IN_BRACKETS = re.compile(
+    rf"[{_BLANK}{CURRENCY}]*\([{_BLANK}{CURRENCY}]*{_DIGITS}[{_BLANK}{CURRENCY}%]*\)"
+    rf"[{_BLANK}{CURRENCY}%]*"
+)
 _GROUPED = re.compile(  # also 12,34,567 as in India
     rf"[+-]?[1-9]\d{{0,2}}(?=([,.'’{_BLANK}]))(?:(?:\1\d{{3}})+|(?:,\d{{2}})+,\d{{3}})([.,]\d+)?"
 )
@@ -176,13 +183,37 @@ def hidden_amounts(texts: Iterable[str], decimal: str) -> bool:
     """Return whether the texts of a column are amounts rather than names of classes.
 
     Amounts with a sign, separated thousands or another decimal sign always are. With a unit they
-    are if there are few units and many amounts: `4 cyl` and `6 cyl` may be classes.
+    are if there are few units and many amounts: `4 cyl` and `6 cyl` may be classes. They remain
+    amounts if less than half of the rows hold other text, such as `unknown` among prices.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        Fields that are not missing, without surrounding blanks, one for each row.
+    decimal : str
+        The decimal sign of the table, "." or ",".
     """
     counts = Counter(texts)
-    if not all(how_to_write(text, decimal) for text in counts):
-        return False
-    units = {_unit(found) for text in counts if (found := _UNIT.fullmatch(text))}
-    return not units or (len(units) <= MOST_UNITS and len(counts) > MOST_NAMES)
+    amounts = [text for text in counts if any(is_amount(text, sign) for sign in _SIGNS)]
+    if all(how_to_write(text, decimal) for text in counts.keys() - set(amounts)):
+        amounts = list(counts)
+    with_unit = {text: _unit(found) for text in amounts if (found := _UNIT.fullmatch(text))}
+    few = len(set(with_unit.values())) <= MOST_UNITS and len(with_unit) > MOST_NAMES
+    rows = sum(counts[text] for text in amounts if few or text not in with_unit)
+    return 2 * rows > counts.total()
+
+
+def odd_among(texts: Iterable[str], decimal: str, decimal_is_known: bool) -> set[str]:
+    """Return the texts that are not amounts in a column that `amounts_in` reads without them.
+
+    Examples
+    --------
+    >>> odd_among(["$5", "$7", "free"], ".", True), odd_among(["low", "high"], ".", True)
+    ({'free'}, set())
+    """
+    different = set(texts)
+    odd = {text for text in different if not is_amount(text, decimal)}
+    return odd if odd and amounts_in(different - odd, decimal, decimal_is_known) else set()
 
 
 class Amounts(NamedTuple):
@@ -232,7 +263,8 @@ def amounts_in(
     units = {amount.unit for amount in amounts}
     separators = {amount.separator for amount in amounts} - {""}
     unit = min(units)
-    named = names and len(unit) > 1 and unit[-1].isalpha() and len(found) <= MOST_NAMES
+    word = len(unit) > 1 and unit.removesuffix(".")[-1].isalpha()
+    named = names and word and len(found) <= MOST_NAMES
     if len(units) > 1 or len(separators) > 1 or named:
         return None
     shown = decimal in map(decimal_shown, found)

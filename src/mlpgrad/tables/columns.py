@@ -20,7 +20,7 @@ from mlpgrad.tables.frames import RawColumn
 
 NO_VALUE = {"NoneType", "NAType", "NaTType"}
 """Types whose values are all missing."""
-_TIME = re.compile(r"\d{1,2}:\d{2}")
+_TIME = re.compile(r"(-?\d+ days?,? [+-]?)?\d{1,3}:\d{2}")
 _OPTION = re.compile(r"pass decimal='(.)'")
 
 

@@ -44,7 +44,7 @@ DATE = re.compile(
     rf"|{_MONTH}[. ]+\d{{1,2}}(st|nd|rd|th)?,? +\d{{4}}(,? {_TIME})?"
     rf"|{_MONTH_ALONE}[-., ]+(\d{{4}}|'?\d{{2}})"
     r"|\d{4}[-/](0[1-9]|1[0-2])|(0?[1-9]|1[0-2])[-/]\d{4}"
-    r"|\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[ap]\.?m\.?)?)",
+    r"|(-?\d+ days?,? [+-]?)?\d{1,3}:\d{2}(:\d{2}([.,]\d+)?)?( ?[ap]\.?m\.?)?)",
     re.IGNORECASE,
 )
 
@@ -162,7 +162,7 @@ def _kind_of_text(raw: RawColumn, fields: Fields) -> str:
         row = raw.row_of(lambda value: isinstance(value, (str, bytes)) and decoded(value) in dates)
         refuse_dates(raw.name, decoded(raw.objects[row]), row)
     mostly = 2 * sum(numbers.values()) > sum(counts.values())
-    if mostly or hidden_amounts(others, fields.decimal):
+    if mostly or hidden_amounts(counts.elements(), fields.decimal):
         row = raw.row_of(is_other)
         text = decoded(raw.objects[row])
         refuse_text(raw.name, row, text, fields, counts)
