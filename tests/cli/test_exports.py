@@ -262,6 +262,14 @@ def test_advice_about_amounts_sees_the_whole_column(path, values, advice):
             "line 62, the last one, contains 'Total'",
         ),
         (
+            "kind,a,b,y\n"
+            + "".join(
+                f"k{i % 3},{','.join(row)}\n" + "Bonn Total,,2,3\n" * (i % 20 == 9)
+                for i, row in enumerate(ROWS)
+            ),
+            "lines 12, 33, 54 seem to hold sums of other rows, since 'Bonn Total' is in them",
+        ),
+        (
             table([*ROWS, [f"{sum(float(r[k]) for r in ROWS):.3f}" for k in range(3)]]),
             "line 62, the last one, holds the sums of the rows above",
         ),

@@ -4,6 +4,7 @@ import ast
 import copy
 import datetime
 import decimal
+import fractions
 import itertools
 import re
 import warnings
@@ -259,6 +260,14 @@ def test_what_is_no_table_is_refused(table, message):
         TableEncoder().fit(table)
 
 
+@pytest.mark.parametrize(
+    "size", [10**400, -(10**400), fractions.Fraction(10**400, 3), decimal.Decimal("1e400")]
+)
+def test_numbers_beyond_float64_are_refused(size):
+    with pytest.raises(ValueError, match=r"column 'a', row 1: expects a finite number, got -?inf"):
+        TableEncoder().fit({"a": [1, size, 3], "b": [1.0, 2.0, 3.0]})
+
+
 def test_names_are_checked(table):
     pandas = pytest.importorskip("pandas")
     encoder = TableEncoder().fit(table)
@@ -271,6 +280,11 @@ def test_names_are_checked(table):
     nameless = TableEncoder().fit(np.ones((4, 2)) * np.arange(4)[:, None])
     with pytest.raises(ValueError, match=r"numbered, without names: pass table\.to_numpy\(\)"):
         nameless.transform(pandas.DataFrame({"a": [1.0], "b": [2.0]}))
+    years = TableEncoder().fit({2010: np.arange(4.0), 2011: np.ones(4)})  # as pivot tables have
+    for other in (np.ones((2, 2)), pandas.DataFrame({"2010": [1.0], "2011": [2.0]})):
+        with pytest.raises(ValueError, match=r"or a dict such as \{2010: \[\.\.\.\], \.\.\.\}"):
+            years.transform(other)
+    assert years.transform({2010: [1.0], 2011: [1.0]}).shape == (1, 1)
     with pytest.raises(ValueError, match="lacks 'size' and 'Size' was not in the training data"):
         encoder.transform({("Size" if k == "size" else k): v for k, v in table.items()})
     with pytest.raises(ValueError, match="two columns are named 'a'"):

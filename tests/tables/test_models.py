@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
-from mlpgrad.tables import Codes, OneHot, QuantileBins, TableEncoder, TargetBins
+from mlpgrad.tables import Codes, OneHot, QuantileBins, Robust, Standard, TableEncoder, TargetBins
 
 MEMBERS = 3
 
@@ -178,6 +178,24 @@ def test_a_file_holds_the_encoder(size, tmp_path):
     twins[0].save(tmp_path / "again.npz")
     again = mg.load(tmp_path / "again.npz")
     np.testing.assert_array_equal(again.predict(table), model.predict(table))
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-45, 1.0, 1e45, 1e300])
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+@pytest.mark.parametrize(
+    "numeric", [Standard(), Robust(), QuantileBins(4), TargetBins(4, least_rows=2)], ids=repr
+)
+def test_a_file_of_columns_of_any_size_is_read(numeric, offset, scale, tmp_path):
+    """What tries the encoder of a file uses numbers of that column, not others."""
+    rng = np.random.default_rng(0)
+    numbers, y = scale * (offset + rng.normal(size=60)), rng.normal(size=60)
+    gaps = np.where(np.arange(60) % 7 == 0, np.nan, numbers)
+    table = {"full": numbers, "gaps": gaps, "other": rng.normal(size=60)}
+    model = model_for(TableEncoder(numeric), table)
+    fit(model, table, y, epochs=1)
+    model.save(tmp_path / "model.npz")
+    found = mg.load(tmp_path / "model.npz").predict(table)
+    np.testing.assert_array_equal(found, model.predict(table))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

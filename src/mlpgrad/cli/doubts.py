@@ -11,6 +11,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.cli.columns import CATEGORIES, LEFT_OUT, NUMBERS, Decided
+from mlpgrad.cli.layout import numbered
 from mlpgrad.cli.leaks import MOST_LEVELS, leaks
 from mlpgrad.cli.target import SEVERAL, Target
 from mlpgrad.cli.text import TextTable
@@ -18,12 +19,17 @@ from mlpgrad.tables.kinds import ALL_DIFFERENT
 
 FAR = 3.0  # at more than this many ranges from the others, a number like -999 may stand for a gap
 COPIES = 0.1  # the fraction of copied test rows that causes a warning
+MOST_SUBTOTALS = 0.5  # of all rows; a word in more of them is an ordinary value
 MOST_FIELDS = 4_000_000  # larger tables are not searched for copies: each field takes some 30 bytes
 SHOWN = 5
 MOST_DIFFERENT = 0.8  # of all rows: a larger fraction of different texts names rows
 TOTALS = re.compile(
     r"(grand |sub ?)?(totals?|sum)|average|mean|summe|(ins)?gesamt(summe)?|mittelwert|durchschnitt"
     r"|somme|moyenne|totale|suma|media|totaal",
+    re.IGNORECASE,
+)
+SUBTOTALS = re.compile(  # also "Berlin Total" and "Berlin Ergebnis", as spreadsheets write them
+    r"(.+ )?((grand |sub[ -]?)?totals?|(zwischen|gesamt)?(summe|ergebnis)|sous-total|subtotale?s?)",
     re.IGNORECASE,
 )
 FIRST_DAY, LAST_DAY = 19000101, 21001231
@@ -142,7 +148,8 @@ def _dates(numbers: Array, column: str) -> Iterator[str]:
 
 
 def _sums(table: TextTable, columns: Sequence[Array]) -> Iterator[str]:
-    """Warn about a last row of totals: it holds the sums of the others, or a word for that."""
+    """Warn about a last row of totals, which has such a word or the sums, and about subtotals."""
+    yield from _subtotals(table)
     last = [texts[-1] for texts in table.columns.values()]
     word = next((text for text in last if TOTALS.fullmatch(text.strip(" :."))), None)
     once = word and sum(texts.count(word) for texts in table.columns.values()) == 1
@@ -153,6 +160,22 @@ def _sums(table: TextTable, columns: Sequence[Array]) -> Iterator[str]:
         yield (
             f"line {table.lines[-1]}, the last one, {what}; if it is not a sample, remove it from "
             f"the file"
+        )
+
+
+def _subtotals(table: TextTable) -> Iterator[str]:
+    """Warn about rows of subtotals between the others, which a word names."""
+    found: dict[int, str] = {}
+    for texts in table.columns.values():
+        words = set(filter(SUBTOTALS.fullmatch, set(texts)))
+        found |= {row: text for row, text in enumerate(texts) if text in words}
+    inner = sorted(row for row in found if row < len(table.lines) - 1)
+    if inner and len(found) <= MOST_SUBTOTALS * len(table.lines):
+        lines = numbered([table.lines[row] for row in inner])
+        them = "them" if len(inner) > 1 else "it"
+        yield (
+            f"{lines} {'seem' if len(inner) > 1 else 'seems'} to hold sums of other rows, since "
+            f"{found[inner[0]]!r} is in {them}; if so, remove {them} from the file"
         )
 
 

@@ -202,7 +202,8 @@ def _table(
         raise ValueError(f"{path} is empty; a header and rows of data are needed")
     lines, rows = [line for line, _ in numbered], [row for _, row in numbered]
     first = rows[0]
-    names = _names(first, path) if header else [str(i) for i in range(len(first))]
+    header_line = f"{path}, line {lines[0]}"
+    names = _names(first, header_line, fields) if header else [str(i) for i in range(len(first))]
     lines, rows = lines[header:], rows[header:]
     if header:
         lines, rows = below_header(names, lines, rows, fields, left_out)
@@ -216,7 +217,7 @@ def _table(
         if len(row) != len(names):
             raise ValueError(
                 f"{path}, line {line}: expects {len(names)} fields as in the first line, "
-                f"got {len(row)}"
+                f"got {len(row)}; correct the line, or remove it if it is not a row of the table"
             )
     columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
     unclear = None if options.decimal else _unclear(columns, fields, dialect.delimiter)
@@ -276,14 +277,16 @@ def _is_count(first: list[str], rows: list[list[str]]) -> bool:
     return start == 0 or (len(first) > 2 and not all(text.isdigit() for text in below))
 
 
-def _names(first: list[str], path: Path) -> list[str]:
+def _names(first: list[str], place: str, fields: Fields) -> list[str]:
     """Return the names of the columns; unnamed ones are numbered from 1."""
+    fix = "give each column a different name"
+    fix += ", or pass header=False if the line is a row" * any(map(fields.is_number, first))
     names = [name or f"column {i}" for i, name in enumerate(first, 1)]
     for position, name in enumerate(names):
         if name in names[:position]:
             raise ValueError(
-                f"{path}, line 1: columns {names.index(name) + 1} and {position + 1} are both "
-                f"named {name!r}; give each column a different name"
+                f"{place}: columns {names.index(name) + 1} and {position + 1} are both named "
+                f"{name!r}; {fix}"
             )
     return names
 

@@ -93,7 +93,7 @@ def _columns(
         if len(row) != len(names) + 1:
             raise ValueError(
                 f"{path}, line {line}: expects {len(names) + 1} fields as in the first line, "
-                f"got {len(row)}"
+                f"got {len(row)}; correct the line, or remove it if it is not a row of the table"
             )
         texts[line] = row.pop(chosen).strip()
         numbers = fields.numbers(row)

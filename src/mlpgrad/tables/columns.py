@@ -134,7 +134,7 @@ def _number(value: Any, fields: Fields) -> float | None:
         if fields.is_missing(text):
             return math.nan
         return fields.value(text) if fields.is_number(text) else None
-    return float(value)
+    return _as_float(value)
 
 
 def _text(value: Any, fields: Fields) -> str | None:
@@ -148,7 +148,15 @@ def _text(value: Any, fields: Fields) -> str | None:
         return str(value)
     if isinstance(value, numbers.Integral):
         return str(int(value))  # all digits, of which a float has 16
-    return number_as_level(float(value))
+    return number_as_level(_as_float(value))
+
+
+def _as_float(value: Any) -> float:
+    """Return a number as a float, infinite if it is too large."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def number_as_level(number: float) -> str:

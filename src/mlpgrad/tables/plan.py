@@ -76,7 +76,8 @@ def _encodes(column: Planned, state: State, fields: Fields) -> bool:
     encoding: Any = column.encoding
     if not encoding.is_sound(state) or (features := len(encoding.names(state))) > column.width:
         return False
-    table = raw_table({"column": np.array([None, "1"] * 4 + [None], object)})
+    value = float(state["median"]) if "median" in state else "1"  # a number as in training
+    table = raw_table({"column": np.array([None, value] * 4 + [None], object)})
     read = read_column(table["column"], encoding, fields)
     encoding.write(read, state, np.zeros((len(read.missing), features), np.float32))
     return True
@@ -141,6 +142,7 @@ def check_names(plan: Sequence[Planned], table: RawTable) -> None:
     """Raise ValueError unless a table has the required columns and no unknown ones."""
     needed = [column.name for column in plan if column.encoding]
     known = {column.name for column in plan}
+    by_place = known == set(range(len(plan)))
     missing = [name for name in needed if name not in table.names]
     further = [name for name in table.names if name not in known]
     if not missing and not further:
@@ -150,7 +152,7 @@ def check_names(plan: Sequence[Planned], table: RawTable) -> None:
     problem = " and ".join(filter(None, [lacks, new if further else ""]))
     raise ValueError(
         f"the table expects the columns {_listed(needed)}; {problem}; "
-        f"{_how_to_give(needed, missing, table.names, further)}"
+        f"{_how_to_give(needed, missing, table.names, further, by_place)}"
     )
 
 
@@ -159,9 +161,13 @@ def _how_to_give(
     missing: Sequence[str | int],
     given: Sequence[str | int],
     further: Sequence[str | int],
+    by_place: bool,
 ) -> str:
     """Return what to do with a table whose columns are not those of the training."""
     named, were_named = (any(isinstance(name, str) for name in names) for names in (given, needed))
+    if missing and not were_named and not by_place:
+        names = f"{{{needed[0]}: [...], ...}}"
+        return f"these names are integers: give a DataFrame with them, or a dict such as {names}"
     if named and not were_named:
         return "the columns of training are numbered, without names: pass table.to_numpy()"
     if were_named and not named:
