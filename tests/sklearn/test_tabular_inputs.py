@@ -190,6 +190,33 @@ def test_amounts_as_a_target_are_converted_as_the_error_says(written, first):
 
 
 @pytest.mark.parametrize(
+    "values",
+    [
+        ["${},500", "TBD", "${},250"],
+        ["{},5 %", "{} %", "n.a."],
+        [1.5, "-", 2.5],
+        ["$1,250", "?", 7],
+    ],
+    ids=["dollars", "per cent", "numbers", "mixed"],
+)
+def test_other_texts_among_amounts_are_to_be_left_out(values):
+    y = pd.Series(values * 10, dtype=object)
+    y = y.map(lambda value: value.format(3) if isinstance(value, str) else value)
+    x = pd.DataFrame({"a": np.arange(30.0)})
+    with pytest.raises(ValueError, match=r"; leave out the rows with '(TBD|n.a.|-|[?])'") as caught:
+        regressor().fit(x, y)
+    kept = y[~y.isin(["TBD", "n.a.", "-", "?"])]
+    advice = str(caught.value).partition("convert the others, such as ")[2].partition(", or use")[0]
+    numbers = eval(advice or "y", {"y": kept})
+    assert np.isfinite(regressor().fit(x.loc[kept.index], numbers).predict(x)).all()
+
+
+def test_names_are_not_to_be_converted_to_numbers():
+    with pytest.raises(ValueError, match="got the text 'good'; give numbers, or use TabularMLPC"):
+        regressor().fit(pd.DataFrame({"a": np.arange(20.0)}), ["good", "bad", "5", "bad"] * 5)
+
+
+@pytest.mark.parametrize(
     ("texts", "units"), [(["5 g", "2 kg"], "'g' and 'kg'"), (["5 %", "0.5"], "'%' and none")]
 )
 def test_amounts_in_several_units_are_not_to_be_stripped_of_them(texts, units):

@@ -81,20 +81,38 @@ def refuse_dates(y: Any) -> None:
 
 
 def how_to_convert(y: Any) -> str:
-    """Return advice with code that makes numbers of a target of text, such as amounts."""
-    texts = {text.strip() for text in np.asarray(y).ravel() if isinstance(text, str)}
+    """Return advice with code that makes numbers of a target of text, such as amounts.
+
+    Other texts in less than half of the rows are named, and are to be left out.
+    """
+    values = np.asarray(y).ravel().tolist()
+    every = [text for text in values if isinstance(text, str)]
+    texts = {text.strip() for text in every}
     point, comma = ({text for text in texts if _is_number(text, sign)} for sign in ".,")
     sign, other, amounts = (",", ".", comma) if comma - point else (".", ",", point)
-    units = {unit_of(text) for text in amounts}
+    odd = sorted({text for text in every if text.strip() not in amounts})
+    if 2 * sum(text in odd for text in every) >= len(values):
+        return "give numbers"
+    left = f"leave out the rows with {', '.join(map(repr, odd[:3]))}" + ", ..." * (len(odd) > 3)
+    if odd and not amounts:
+        return left
+    text = "y" if len(every) == len(values) else "y.astype(str)"
+    converted = _how_to_convert(amounts, sign, other, text)
+    return f"{left}, and {converted.replace('them', 'the others', 1)}" if odd else converted
+
+
+def _how_to_convert(amounts: set[str], sign: str, other: str, text: str) -> str:
+    """Return advice for amounts with this decimal sign, as code for a Series of text."""
+    units = {unit_of(amount) for amount in amounts}
     if len(units) > 1 and (len(units - {""}) > 1 or "%" in units):
         named = " and ".join(repr(unit) for unit in sorted(units - {""}))
         return f"convert them to one unit: they have {named}" + " and none" * ("" in units)
     unit = max(units, default="")
-    plain = {text.replace(unit, "") for text in amounts if not Fields(sign).is_number(text)}
-    apart = {character for text in plain for character in text if not character.isdigit()}
+    plain = {each.replace(unit, "") for each in amounts if not Fields(sign).is_number(each)}
+    apart = {character for each in plain for character in each if not character.isdigit()}
     removed = "".join(sorted(apart - {*"+-", sign} | {other}))
     pattern = f"{re.escape(unit)}|[{removed}]" if unit else f"[{removed}]"
-    code = f"y.str.replace({pattern!r}, '', regex=True)"
+    code = f"{text}.str.replace({pattern!r}, '', regex=True)"
     code += ".str.replace(',', '.')" * (sign == ",") + ".astype(float)"
     return f"convert them, such as {code}"
 
