@@ -6,8 +6,11 @@ import shlex
 import pytest
 
 from mlpgrad.cli import main
+from mlpgrad.cli.columns import listed
+from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.options import CALLED_HERE, NOT_AN_OPTION, advice
 from mlpgrad.cli.parser import build_parser
+from mlpgrad.cli.text import split
 
 COMMANDS = next(a.choices for a in build_parser()._actions if isinstance(a.choices, dict))
 OPTIONS = {name: [*parser._option_string_actions] for name, parser in COMMANDS.items()}
@@ -112,3 +115,45 @@ def test_wrong_use_says_what_to_write(line, words, capsys):
         main(line.split())
     assert ended.value.code == 2
     assert re.search(words, capsys.readouterr().err)
+
+
+LISTS = {"--without", "--categories", "--numbers", "--id", "--missing"}
+"""Options that take several names or texts, separated by commas."""
+
+
+def test_every_option_that_takes_several_things_is_known():
+    several = {
+        option
+        for parser in COMMANDS.values()
+        for option, action in parser._option_string_actions.items()
+        if "separated by commas" in (action.help or "") or action.metavar == "COLUMNS"
+    }
+    assert several == LISTS
+
+
+@pytest.mark.parametrize("option", sorted(LISTS))
+@pytest.mark.parametrize("command", ["train", "predict", "evaluate", "explain"])
+def test_lists_of_an_option_that_is_given_twice_add_up(command, option):
+    if option not in OPTIONS[command]:
+        return
+    line = [command, *FILES[command].split(), option, "c", option, "a,b"]
+    given = vars(build_parser().parse_args(line))[option[2:]]
+    names = split(given) if option == "--missing" else listed(given, ["a", "b", "c"], option)
+    assert names == ["c", "a", "b"]
+
+
+def test_names_of_columns_may_hold_commas_and_are_in_one_option():
+    names = ["a, net", "b, net", "c"]
+    for texts in (['"a, net","b, net"'], ["a, net", "b, net"], ['"a, net"', "", "b, net"]):
+        assert listed(texts, names, "--without") == names[:2]
+    assert listed(["c ,c"], names, "--without") == ["c", "c"]
+    with pytest.raises(CommandError, match="--id: the table has no column 'a'"):
+        listed(["a,c"], names, "--id")
+
+
+def test_a_column_in_two_options_is_refused(tmp_path, capsys):
+    file = tmp_path / "t.csv"
+    file.write_text("a,b,y\n" + "".join(f"{k % 7},{k % 5},{k / 4}\n" for k in range(40)))
+    for one, other in (("without", "numbers"), ("categories", "numbers")):
+        assert main(["train", str(file), f"--{one}", "a", f"--{other}", "b,a"]) == 2
+        assert f"column 'a' is in --{one} and in --{other}; leave it" in capsys.readouterr().err

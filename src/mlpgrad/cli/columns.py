@@ -14,7 +14,7 @@ import numpy as np
 
 from mlpgrad._core.advice import nearest
 from mlpgrad.cli.errors import CommandError
-from mlpgrad.cli.text import TextTable
+from mlpgrad.cli.text import TextTable, split
 from mlpgrad.datasets.amounts import Amounts, amounts_in, how_to_write, odd_among, unit_of
 from mlpgrad.datasets.files import COMPOSED
 from mlpgrad.datasets.table import PLAINLY
@@ -25,6 +25,7 @@ from mlpgrad.tables.kinds import recognised
 MOST_LINES = 20  # lines for columns of one kind in a row
 THOUSANDS = "thousands separated by"
 NUMBERS, CATEGORIES, LEFT_OUT = "numbers", "categories", "left out"
+OPTIONS = {"without": LEFT_OUT, "categories": CATEGORIES, "numbers": NUMBERS}
 ID = re.compile(  # user_id, Row, customerId; not paid
     r"(.*[\W_])?(?i:id|ids|index|idx|key|nr|no|number|uuid|guid|row|rownames?)|.*[a-z](Id|ID)"
 )
@@ -62,15 +63,7 @@ def decide(
     table: TextTable, names: Sequence[str], options: argparse.Namespace
 ) -> dict[str, Decided]:
     """Decide the kinds of columns; raise an error with line and column if one is not clear."""
-    wanted = {
-        name: kind
-        for option, kind in (
-            ("without", LEFT_OUT),
-            ("categories", CATEGORIES),
-            ("numbers", NUMBERS),
-        )
-        for name in listed(getattr(options, option), table.names, f"--{option}")
-    }
+    wanted = _wanted(table, options)
     if target := next((name for name in wanted if name not in names), None):
         raise CommandError(
             f"--without, --categories and --numbers are about the other columns, got the target "
@@ -94,18 +87,28 @@ def decide(
     return decided
 
 
-def listed(text: str | None, names: Sequence[str], option: str) -> list[str]:
-    """Return the columns that an option names, separated by commas."""
-    if not text:
-        return []
-    text = COMPOSED(text)
-    if text in names:
-        return [text]
-    given = [name.strip() for name in text.split(",")]
-    for name in given:
+def _wanted(table: TextTable, options: argparse.Namespace) -> dict[str, str]:
+    """Return the kinds that options give to columns; each column may be in one of them."""
+    wanted: dict[str, str] = {}
+    for option, kind in OPTIONS.items():
+        for name in listed(getattr(options, option), table.names, f"--{option}"):
+            if wanted.setdefault(name, kind) != kind:
+                both = [other for other in OPTIONS if OPTIONS[other] in (kind, wanted[name])]
+                raise CommandError(
+                    f"column {name!r} is in --{both[0]} and in --{both[1]}; leave it in one"
+                )
+    return wanted
+
+
+def listed(texts: Sequence[str] | None, names: Sequence[str], option: str) -> list[str]:
+    """Return the columns that the uses of an option name, separated by commas, or quoted."""
+    found: list[str] = []
+    for text in map(COMPOSED, filter(None, texts or ())):
+        found += [text] if text in names else [name.strip() for name in split(text)]
+    for name in found:
         if name not in names:
             raise CommandError(f"{option}: the table has no column {name!r}{nearest(name, names)}")
-    return given
+    return found
 
 
 def _as_wanted(table: TextTable, name: str, kind: str) -> Decided:

@@ -41,6 +41,22 @@ _NO_COMMAND = re.compile(r"argument COMMAND: invalid choice: '(.*?)' \(choose fr
 _VALUE = re.compile(r"argument (--\S+): (expects .*)")
 _NO_VALUE = re.compile(r"argument (--\S+): expected one argument")
 """Patterns of argparse's messages, with those of this command."""
+_NAMES: dict[str, Any] = {"metavar": "COLUMNS", "action": "append"}
+"""What options for columns have: each use of one adds to the others."""
+
+
+class _Joined(argparse.Action):
+    """Join the texts of an option that is given several times by commas."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, values if before is None else f"{before},{values}")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -149,9 +165,8 @@ def _add_predict(commands: Any) -> None:
     option = predict.add_argument
     _add_model_and_file(predict)
     option("--output", type=Path, help="file to write to (default: print)")
-    option(
-        "--id", help="columns of the file to repeat next to the predictions, separated by commas"
-    )
+    repeated = "columns of the file to repeat next to the predictions, separated by commas"
+    option("--id", **_NAMES, help=repeated)
     option("--proba", action="store_true", help="for classes: also the probability of each")
     option("--std", action="store_true", help="for a quantity: also its standard deviation")
     within = "for a quantity: also the bounds that hold it with this probability, such as 0.95"
@@ -228,11 +243,9 @@ def _add_file_options(parser: argparse.ArgumentParser, training: bool = False) -
         option("--target", help="column of a table to predict (default: the last)")
         tasks = ["auto", "classification", "regression"]
         option("--task", choices=tasks, default="auto", help="what the target is (default: auto)")
-        option("--without", metavar="COLUMNS", help="columns to leave out, separated by commas")
-        option("--categories", metavar="COLUMNS", help="columns whose values are names")
-        option(
-            "--numbers", metavar="COLUMNS", help="columns of numbers, even if they look like an id"
-        )
+        option("--without", **_NAMES, help="columns to leave out, separated by commas, or quoted")
+        option("--categories", **_NAMES, help="columns whose values are names")
+        option("--numbers", **_NAMES, help="columns of numbers, even if they look like an id")
     option("--delimiter", help="delimiter of the columns, such as ';' or tab (default: as found)")
     signs, found = [".", ","], "as found" + ("" if training else ", or that of the training")
     option("--decimal", choices=signs, metavar="SIGN", help=f"'.' or ',' (default: {found})")
@@ -241,5 +254,5 @@ def _add_file_options(parser: argparse.ArgumentParser, training: bool = False) -
     option("--encoding", help="encoding of the text (default: UTF-8, or as found)")
     default = repr(",".join(MISSING)) if training else "those of the training"
     texts = "texts for missing values, separated by commas, or quoted; '' means only empty fields"
-    option("--missing", help=f"{texts} (default: {default})")
+    option("--missing", action=_Joined, help=f"{texts} (default: {default})")
     option("--labels", type=Path, help="file of labels for an IDX file of images")
