@@ -4,10 +4,11 @@ import copy
 import pickle
 
 import numpy as np
+import pytest
 
 import mlpgrad as mg
 from tests.counting import lines_run
-from tests.kinds import ENSEMBLE, every_dtype, every_optimizer, one_and_many
+from tests.kinds import ENSEMBLE, OPTIMIZERS, every_dtype, every_optimizer, one_and_many
 
 
 def descend(optimizer, size, dtype, count=20):
@@ -104,3 +105,42 @@ def test_training_an_ensemble_equals_a_loop_over_its_members(cls):
             np.testing.assert_allclose(
                 [values[i] for values in together[name]], history[name], rtol=1e-12, atol=1e-12
             )
+
+
+def rates_of_averages(cls):
+    """The options of an optimizer that are decay rates of averages of the gradient."""
+    names = cls.example().config().keys() & {"beta1", "beta2", "decay"}
+    return sorted(names) if cls is not mg.Adadelta else []  # the size of whose steps keeps changing
+
+
+AVERAGES = [
+    pytest.param(cls, name, id=f"{cls.__name__}-{name}")
+    for cls in OPTIMIZERS
+    for name in rates_of_averages(cls)
+]
+
+
+@pytest.mark.parametrize("way", ["assigned", "pickled", "restored"])
+@pytest.mark.parametrize(("cls", "name"), AVERAGES)
+def test_averages_stay_what_they_are_if_their_decay_rate_is_changed(cls, name, way):
+    """Averages of equal gradients do not depend on it, and so neither do the next steps."""
+    grads = np.array([3.0, -0.2, 1e-3])
+    options = dict.fromkeys(rates_of_averages(cls), 0.9)
+    before, now = cls(0.01, **options), cls(0.01, **options | {name: 0.5})
+    for optimizer in (before, now):
+        for _ in range(300):
+            optimizer.step(np.zeros(3), grads)
+    if way == "restored":
+        changed = cls(0.01, **options | {name: 0.5})
+        changed.restore(before.snapshot())
+    else:
+        changed = before
+        setattr(changed, name, 0.5)
+    if way == "pickled":
+        changed = pickle.loads(pickle.dumps(changed))
+    for _ in range(3):
+        found, correct = np.zeros(3), np.zeros(3)
+        changed.step(found, grads)
+        now.step(correct, grads)
+        np.testing.assert_allclose(found, correct, rtol=1e-9)
+        changed = copy.deepcopy(changed)

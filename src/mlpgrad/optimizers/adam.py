@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, Unpack
 
 import numpy as np
@@ -12,6 +12,9 @@ from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array, constant
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.optimizers.boundary import Bounds, Common, Rate
+
+DECAYED_BY = {"m_sum": 0, "v_sum": 1, "v_max": 1}
+"""The decay rate of each sum in the state: that of g or that of g^2."""
 
 
 class Averages(Bounds, total=False):
@@ -73,6 +76,31 @@ class Adam(Optimizer):
         checks.within(self, "beta1", 0, 1)
         checks.within(self, "beta2", 0, 1)
         checks.within(self, "epsilon", 0)
+
+    def _state_given(self) -> None:
+        self._summed_with: Sequence[float] | None = None  # the current decay rates
+
+    def _arrays(self, params: Array) -> list[Array]:
+        """Return the state arrays; their sums are m / (1 - b1) with the decay rates of now."""
+        before, now = self._summed_with, (self.beta1, self.beta2)
+        if before is not None and tuple(before) != now:
+            for name, array in self.state.items():
+                which = DECAYED_BY.get(name)
+                if which is not None:
+                    array *= (1 - before[which]) / (1 - now[which])
+        found = super()._arrays(params)
+        self._summed_with = now
+        return found
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what every optimizer does, and the decay rates that the sums are for."""
+        return super().snapshot() | {"betas": [*(self._summed_with or (self.beta1, self.beta2))]}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        taken = dict(snapshot)
+        betas = taken.pop("betas", None)
+        super().restore(taken)
+        self._summed_with = betas
 
     def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
         root = math.sqrt((1 - self.beta2**t) / (1 - self.beta2))  # the root of v_sum / v'

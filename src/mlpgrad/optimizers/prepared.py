@@ -47,6 +47,7 @@ class State:
     def __set__(self, optimizer: Preparing, state: dict[str, Array]) -> None:
         vars(optimizer)["state"] = state
         optimizer._forget_views()
+        optimizer._state_given()
 
 
 class Preparing(Rule):
@@ -70,6 +71,9 @@ class Preparing(Rule):
         self._conform = True
         self._forget_views()
 
+    def _state_given(self) -> None:
+        """Called when other arrays have been given as `state`."""
+
     def follow_state(self) -> None:
         """Detect arrays that have replaced others in `state`."""
         if any(self.state.get(name) is not array for name, array in self._used.items()):
@@ -79,7 +83,8 @@ class Preparing(Rule):
         """Return the state arrays in the order of `update`; make them if there are none."""
         if not self.state or self._conform or any(name not in self.state for name in self.states):
             made = self.make_state(params)
-            self.state = {name: self.state.get(name, array) for name, array in made.items()}
+            known = {name: self.state.get(name, array) for name, array in made.items()}
+            vars(self)["state"] = known
             self._conform = False
         self._used.clear()
         self._used.update(self.state)

@@ -51,7 +51,7 @@ class ExponentialMovingAverage(Callback):
     True
     """
 
-    kept = ("_sum", "_steps")
+    kept = ("_sum", "_weight")
 
     def __init__(self, decay: float = 0.99) -> None:
         self.decay = decay
@@ -60,23 +60,23 @@ class ExponentialMovingAverage(Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         expect_optimizer(self, "a step for each batch")
         self._sum: Array = np.zeros_like(self.model.params)
-        self._steps = 0
+        self._weight = 0.0  # of all parameters in the sum: 1 - decay^t while decay is the same
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
         self._sum *= self.decay
         self._sum += (1 - self.decay) * self.model.params
-        self._steps += 1
+        self._weight += (1 - self.decay) * (1 - self._weight)
 
     @property
     def average(self) -> Array:
         """The average so far, in the shape of `model.params`."""
-        return self._sum / (1 - self.decay**self._steps)
+        return self._sum / self._weight
 
     def final_params(self) -> Array | None:
-        return self.average if self._steps else None
+        return self.average if self._weight else None
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        if self._steps and not self.session.settled:
+        if self._weight and not self.session.settled:
             self.model.params = self.average
 
     @classmethod
