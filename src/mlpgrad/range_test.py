@@ -154,17 +154,16 @@ def learning_rate_range_test(
 
 def _new_with(rates: Array, optimizer: Optimizer) -> Optimizer:
     """Return a copy of an optimizer as before its first step, with a learning rate for each."""
-    twin = copy.deepcopy(optimizer)
-    twin.reset()
-    twin.learning_rate_scale = 1.0
-    try:
-        twin.learning_rate = lambda step: float(rates[min(step, len(rates) - 1)])
-    except TypeError:
+    if optimizer.rate_is_initial:
         raise TypeError(
             "learning_rate_range_test expects an optimizer whose learning rate may differ at each "
             f"step, got {optimizer!r}, which adapts its own steps; its learning rate is only the "
             "initial step"
-        ) from None
+        )
+    twin = copy.deepcopy(optimizer)
+    twin.reset()
+    twin.learning_rate_scale = 1.0
+    twin.learning_rate = lambda step: float(rates[min(step, len(rates) - 1)])
     return twin
 
 

@@ -575,3 +575,23 @@ def test_state_of_another_shape_is_refused():
 def test_max_norm_needs_a_model():
     with pytest.raises(ValueError, match=r"call attach\(model\)"):
         SGD(0.1, max_norm=1.0).step(np.ones(3), np.ones(3))
+
+
+def test_rprop_refuses_a_learning_rate_that_would_have_no_effect():
+    optimizer, params = Rprop(0.1), np.ones(3)
+    optimizer.learning_rate = 0.2
+    optimizer.learning_rate_scale = 0.5
+    optimizer.step(params, np.ones(3))
+    np.testing.assert_allclose(params, 0.9)
+    optimizer.learning_rate = 0.2  # as it is
+    for name in ("learning_rate", "learning_rate_scale"):
+        with pytest.raises(ValueError, match=f"{name} = 0.01 has no effect now; call reset"):
+            setattr(optimizer, name, 0.01)
+    twin = Rprop(0.3)
+    twin.step(np.ones(3), np.ones(3))
+    twin.restore(optimizer.snapshot())
+    assert twin.learning_rate == 0.2
+    optimizer.reset()
+    optimizer.learning_rate, optimizer.learning_rate_scale = 0.01, 1.0
+    optimizer.step(params, np.ones(3))
+    np.testing.assert_allclose(params, 0.89)

@@ -421,3 +421,26 @@ def test_a_callback_of_ones_own_may_give_the_final_weights():
 
     _, history = train([First()], validation_data=(X, Y))
     assert len(set(history["val_loss"])) == 1
+
+
+@pytest.mark.parametrize("later", [0.999, 0.5, 0.0])
+def test_an_average_with_another_decay_is_still_an_average(later):
+    """That of parameters which do not change is these parameters."""
+
+    class Change(mg.Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch == 1:
+                average.decay = later
+
+    model = mg.Sequential([mg.Dense(2, 1)], loss=mg.MeanSquaredError(), random_state=0)
+    before, average = model.params.copy(), mg.ExponentialMovingAverage(0.7)
+    x, options = np.ones((4, 2)), {"epochs": 4, "batch_size": 2, "verbose": 0}
+    model.fit(x, x[:, 0], optimizer=mg.SGD(0.0), callbacks=[average, Change()], **options)
+    np.testing.assert_allclose(model.params, before, rtol=1e-6)
+
+
+def test_a_plateau_of_steps_that_adapt_themselves_is_refused():
+    model = mg.Sequential([mg.Dense(2, 1)], loss=mg.MeanSquaredError(), random_state=0)
+    x, options = np.ones((4, 2)), {"callbacks": [mg.ReduceOnPlateau()], "verbose": 0}
+    with pytest.raises(ValueError, match="learning rate counts at every step, got Rprop"):
+        model.fit(x, x[:, 0], optimizer=mg.Rprop(), **options)

@@ -381,3 +381,12 @@ def test_other_rows_are_refused(before, rows, after):
 def test_what_is_no_snapshot_is_refused(junk):
     with pytest.raises(TypeError, match=r"resume expects what .*session\.snapshot\(\), got"):
         resumable(0).fit(X, Y, optimizer=mg.Adam(), resume=junk, verbose=0)
+
+
+def test_a_first_step_that_had_been_adapted_is_not_given_anew():
+    keep = Keep(1)
+    options = {"epochs": 4, "batch_size": 120, "verbose": 0}
+    make(None).fit(X, Y, optimizer=mg.Rprop(0.1), callbacks=[keep], **options)
+    message = "resume expects the learning rate of the earlier training, 0.1, since Rprop"
+    with pytest.raises(ValueError, match=message):
+        make(None).fit(X, Y, optimizer=mg.Rprop(0.2), resume=keep.taken, **options)

@@ -248,15 +248,15 @@ class Optimizer(Preparing, Stateful):
         if is_function(rate):
             if isinstance(rate, Schedule):
                 arguments.instance(rate, "learning_rate", Schedule, "CosineDecay(0.1)")
-            self._check_schedule(rate)
         else:
             check_rate(rate)
             rate = tuple(rate) if isinstance(rate, list) else unchangeable(rate)
+        self._check_rate(rate)
         self._learning_rate: Rate = rate
         self._forget_views()
 
-    def _check_schedule(self, rate: Any) -> None:
-        """Raise an error if the rule does not support a schedule."""
+    def _check_rate(self, rate: Any) -> None:
+        """Raise an error if the rule does not take this learning rate now."""
 
     @property
     def current_learning_rate(self) -> Any:
@@ -302,6 +302,7 @@ class Optimizer(Preparing, Stateful):
                 f"{type(self).__name__}.restore expects the state of {' '.join(own)}, got that of "
                 f"{' '.join(kind)}; make the optimizer as it was"
             )
+        self.state = {}  # the learning rate and its scale go with the state of the snapshot
         training = taken.pop("training", None)
         self._training = None if training is None else tuple(training)
         if isinstance(self._learning_rate, Stateful):

@@ -26,6 +26,8 @@ class Rule(Described):
     """The number of arrays that `update` takes for intermediate results."""
     repeatable: bool = False
     """Class attribute: True if `update` makes the same NumPy calls at every step."""
+    rate_is_initial: bool = False
+    """Class attribute: True if the rule adapts its steps, and uses only the first learning rate."""
 
     def update(self, p: Array, g: Array, *arrays: Any, **_: Any) -> None:
         """Update the parameters `p` and the arrays of `states` in place; a subclass implements it.

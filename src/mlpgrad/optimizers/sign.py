@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, Unpack
+from typing import Any, NoReturn, Self, Unpack
 
 import numpy as np
 
 from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array, constant
+from mlpgrad._core.changes import same
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.optimizers.boundary import Common, Rate
 from mlpgrad.optimizers.vectors import approach
@@ -82,7 +83,8 @@ class Rprop(Optimizer):
     Parameters
     ----------
     learning_rate : float, or E numbers
-        The initial d of every parameter, which the rule then adapts; schedules are not supported.
+        The initial d of every parameter, which the rule then adapts. Schedules, another learning
+        rate after the first step, and `ReduceOnPlateau` would have no effect and are refused.
     eta_plus, eta_minus : float
         The factors of d: `eta_plus`, at least 1, if the sign is unchanged, and `eta_minus`, in (0,
         1), if it changes.
@@ -100,9 +102,11 @@ class Rprop(Optimizer):
     """
 
     repeatable = True
+    rate_is_initial = True
 
     states = ("d", "sign")
     scratch = 3
+    _scale: float = 1.0
 
     def __init__(
         self,
@@ -122,10 +126,30 @@ class Rprop(Optimizer):
         checks.within(self, "min_step", 0)
         checks.within(self, "max_step", min_step)
 
-    def _check_schedule(self, rate: Any) -> None:
-        raise TypeError(
-            "Rprop adapts its own steps: learning_rate expects the initial step as a number, got "
-            f"{rate!r}"
+    def _check_rate(self, rate: Any) -> None:
+        if callable(rate):
+            raise TypeError(
+                "Rprop adapts its own steps: learning_rate expects the initial step as a number, "
+                f"got {rate!r}"
+            )
+        if vars(self).get("state") and not same(rate, self.learning_rate):
+            self._refuse("learning_rate", rate)
+
+    @property
+    def learning_rate_scale(self) -> float:
+        """A factor of the initial step."""
+        return self._scale
+
+    @learning_rate_scale.setter
+    def learning_rate_scale(self, scale: float) -> None:
+        if vars(self).get("state") and scale != self._scale:
+            self._refuse("learning_rate_scale", scale)
+        self._scale = scale
+
+    def _refuse(self, name: str, value: Any) -> NoReturn:
+        raise ValueError(
+            f"Rprop has adapted the step of each parameter since the first: {name} = {value!r} "
+            "has no effect now; call reset() first to begin anew, or lower max_step"
         )
 
     def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:

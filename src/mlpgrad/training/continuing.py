@@ -86,7 +86,15 @@ def rate_as_text(rate: Any) -> str:
 
 
 def at_own_rate(optimizer: Optimizer, taken: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the snapshot of an optimizer with the learning rate that this one has."""
+    """Return the snapshot of an optimizer with the learning rate that this one has.
+
+    ValueError if that would have no effect.
+    """
+    if optimizer.rate_is_initial and taken["state"]:
+        raise ValueError(
+            f"resume expects the learning rate of the earlier training, {taken['learning_rate']}, "
+            f"since {type(optimizer).__name__} has adapted its steps, got {optimizer.learning_rate}"
+        )
     rate = ("learning_rate", "schedule")
     state = {name: value for name, value in taken.items() if name not in rate}
     own = optimizer.snapshot()

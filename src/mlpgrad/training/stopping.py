@@ -194,7 +194,8 @@ class ReduceOnPlateau(Callback):
     Raises
     ------
     ValueError
-        From `fit`, with a method that has no learning rate, such as `LBFGS`.
+        From `fit`, with a method that has no learning rate, such as `LBFGS`, or an optimizer that
+        adapts its own steps, such as `Rprop`.
 
     Examples
     --------
@@ -228,6 +229,11 @@ class ReduceOnPlateau(Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         expect_optimizer(self, "a learning rate")
+        if getattr(self.optimizer, "rate_is_initial", False):
+            raise ValueError(
+                f"ReduceOnPlateau expects an optimizer whose learning rate counts at every step, "
+                f"got {self.optimizer!r}, which adapts its own steps; leave the callback out"
+            )
         self._monitor = Monitor(self)
         self.best, self.waited = self._monitor.worst, 0
 
