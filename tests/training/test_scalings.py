@@ -421,6 +421,85 @@ def test_a_resumed_training_goes_on_exactly():
     np.testing.assert_array_equal(resumed.state, whole.state)
 
 
+class Rescale(mg.Callback):
+    """Fits the scaling of each member to rows with weights of its own, at one place."""
+
+    def __init__(self, place):
+        self.place, self.weights = place, np.stack([W + 1, W[::-1] + 1])
+
+    def _hit(self, place):
+        if place == self.place:
+            self.model.fit_scaling(X, Y, sample_weight=self.weights)
+            self.place = None
+
+    def on_train_begin(self, logs=None):
+        self._hit("before")
+
+    def on_epoch_end(self, epoch, logs):
+        self._hit(f"epoch {epoch}")
+
+
+class RescaleWithin(Rescale):
+    """The same after a batch."""
+
+    def on_train_batch_end(self, batch, logs):
+        self._hit(f"batch {batch}")
+
+
+WAYS = "layers", "recorded", "compiled"
+PLACES = [
+    *((place, way) for place in ("before", "epoch 0") for way in WAYS),
+    ("batch 4", "layers"),  # a callback between batches sees the layers' steps
+]
+
+
+@pytest.mark.parametrize(("place", "way"), PLACES)
+def test_members_may_come_to_scale_their_common_targets_apart(place, way, monkeypatch):
+    """As if the targets had been given for each member."""
+    if way == "compiled":
+        pytest.importorskip("llvmlite")
+    many = 0 if way == "recorded" else 1000
+    monkeypatch.setattr("mlpgrad.training.recorded_step.MANY_STEPS", many)
+    monkeypatch.setattr("mlpgrad.training.batches.BLOCK_BYTES", 1)  # each batch is gathered alone
+    found = []
+    for y in (Y, np.stack([Y, Y])):
+        model = scaled_model(2)
+        callback = (RescaleWithin if "batch" in place else Rescale)(place)
+        options = {"epochs": 3, "batch_size": 5, "verbose": 0, "validation_split": 0.2}
+        options |= {"callbacks": [callback], "compiled": way == "compiled"}
+        history = model.fit(X, y, optimizer=mg.Adam(0.01), **options)
+        assert callback.place is None
+        assert len(np.unique(model.get_weights()["target.mean"], axis=0)) == 2
+        found.append([model.params, *history["loss"], *history["val_loss"]])
+    for shared, own in zip(*found, strict=True):
+        np.testing.assert_array_equal(shared, own)
+
+
+def test_a_snapshot_of_members_that_scale_their_targets_apart_goes_on_exactly():
+    def trained(resume=None):
+        model, optimizer = scaled_model(2), mg.SGD(0.01)
+        if resume is None:
+            weights = np.stack([W + 1, W[::-1] + 1])
+            model.fit(X, Y, optimizer=optimizer, sample_weight=weights, **FIT)
+        keep = Keep()
+        history = model.fit(X, Y, optimizer=optimizer, callbacks=[keep], resume=resume, **FIT)
+        return keep.taken, [model.params, model.state, *history["loss"]]
+
+    taken, expected = trained()
+    for found, correct in zip(trained(taken)[1], expected, strict=True):
+        np.testing.assert_array_equal(found, correct)
+
+
+class Keep(mg.Callback):
+    """Takes a snapshot after the first epoch."""
+
+    def on_epoch_end(self, epoch, logs):
+        if epoch == 0:
+            self.taken = self.session.snapshot()
+        elif not hasattr(self, "taken"):
+            self.taken = None
+
+
 def test_ranks_get_the_scaling_of_all_rows():
     from concurrent.futures import ThreadPoolExecutor
 

@@ -44,14 +44,6 @@ class Scaled(Storage):
         """Return whether inputs or targets are scaled."""
         return self.input_scaling is not None or self._target_scaling is not None
 
-    def scales_by_member(self, weights: Array | None) -> bool:
-        """Return whether members that share their targets have, or will get, different scalings."""
-        scaling = self._target_scaling
-        if scaling is None or not self.lead:
-            return False
-        by_weight = weights is not None and weights.ndim == 3
-        return scaling.differs() if scaling.is_fitted() else by_weight
-
     def check_fitted(self) -> None:
         """Raise ValueError if a scaling is not fitted yet."""
         for scaling in self.unfitted():

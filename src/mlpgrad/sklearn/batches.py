@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.training.batches import Batch, Batches, Minibatches
+from mlpgrad.training.batches import Batches, Minibatches
+from mlpgrad.training.rows import Batch
 
 
 class Order:

@@ -8,7 +8,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.losses.base import Loss
 from mlpgrad.metrics import R2, Accuracy, Metric
 from mlpgrad.network.network import Network
-from mlpgrad.training.batches import Batch
+from mlpgrad.training.rows import Batch
 
 MOST_CLASSES = 1000  # with more classes, the count of each would take too much memory
 MOST_NUMBERS = 1 << 24  # validation targets that are examined before training, at most

@@ -13,14 +13,13 @@ from mlpgrad.metrics import Metric
 from mlpgrad.network.network import Network
 from mlpgrad.training.communicator import Communicator, summed
 from mlpgrad.training.record import Record
+from mlpgrad.training.rows import Batch, Rows, take
 
 BLOCK_BYTES = 1 << 19  # gathered at once: one gather for many small batches, which fit the cache
 SHUFFLED_AT_ONCE = 1 << 20  # rows: an epoch's order never takes more memory than this
 SEVERAL = 1 << 16  # rows of several epochs whose order is made at once
 ROWS_SEEN = 1024  # that `sample` returns, at most
 RUN = 512  # consecutive rows that stay together in a larger set until they meet in the pool
-
-Batch = tuple[Array, Array, Array | None]
 
 
 class Batches(Stateful):
@@ -251,7 +250,7 @@ class Minibatches(Batches):
         x, target, weights = self.buffers
         assert x is not None
         assert target is not None
-        inputs, labels, given = _take(self.arrays, rows)
+        inputs, labels, given = take(self.arrays, rows)
         labels = labels.astype(target.dtype, copy=False) if self.cast is None else self.cast(labels)
         if given is not None and weights is not None:
             given = given.astype(weights.dtype, copy=False)
@@ -266,7 +265,7 @@ class Minibatches(Batches):
         """Return all training rows: `rows` of the arrays, or the arrays themselves."""
         if self.rows is None:
             return self.arrays
-        return _take(self.arrays, self.rows)
+        return take(self.arrays, self.rows)
 
     def trained(self) -> tuple[Any, Any, Any]:
         """Return all training rows without a copy; they are gathered when sliced."""
@@ -280,7 +279,7 @@ class Minibatches(Batches):
         assert self.rows is not None
         everyone = np.arange(self.arrays[0].shape[-2])
         others = np.setdiff1d(everyone, self.rows, assume_unique=True)
-        return _take((*self.arrays[:2], self.sample_weight), others)
+        return take((*self.arrays[:2], self.sample_weight), others)
 
     def mean_weight(self, communicator: Communicator | None = None) -> Any:
         """Return the mean weight of the training rows of all ranks; 1 without weights."""
@@ -312,7 +311,18 @@ class Minibatches(Batches):
             else:
                 array.take(rows, -2, uncast[part], "clip")  # clip: no check, no second copy
             if uncast is not buffer:
-                buffer[part] = uncast[part] if cast is None else cast(uncast[part])
+                values = uncast[part] if cast is None else cast(uncast[part])
+                if values.ndim > buffer.ndim:  # members have come to scale their targets apart
+                    buffer = self._for_members(buffer, len(values))
+                buffer[part] = values
+
+    def _for_members(self, buffer: Array, members: int) -> Array:
+        """Replace a buffer by one with a leading axis of members."""
+        wider = np.empty((members, *buffer.shape), buffer.dtype)
+        self.buffers = [wider if own is buffer else own for own in self.buffers]
+        self.copies = [(a, u, wider if own is buffer else own, c) for a, u, own, c in self.copies]
+        self.views = {}
+        return wider
 
     def _buffer(self, array: Array, dtype: np.dtype[Any]) -> Array:
         """Return a buffer for as many rows as are gathered at once."""
@@ -328,23 +338,3 @@ class Minibatches(Batches):
             ]
             self.views[count] = list(zip(*parts, strict=True))
         return self.views[count]
-
-
-def _take(data: Batch, rows: Array) -> Batch:
-    """Return copies of some rows."""
-    x, target, weights = data
-    weights = None if weights is None else weights.take(rows, axis=-2)
-    return x.take(rows, axis=-2), target.take(rows, axis=-2), weights
-
-
-class Rows:
-    """Some rows of an array, gathered when sliced: a file is never read as a whole."""
-
-    def __init__(self, array: Array, rows: Array) -> None:
-        self.array, self.rows = array, rows
-        self.shape = (*array.shape[:-2], len(rows), array.shape[-1])
-        self.ndim, self.dtype = array.ndim, array.dtype
-
-    def __getitem__(self, part: Any) -> Array:
-        """Return the rows of a slice `[..., start:stop:step, :]`."""
-        return self.array[..., self.rows[part[-2]], :]

@@ -11,10 +11,11 @@ from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.network import boundary
 from mlpgrad.network.network import Network
-from mlpgrad.training.batches import Batch, Batches, Minibatches
+from mlpgrad.training.batches import Batches, Minibatches
 from mlpgrad.training.class_weights import ClassWeight, with_class_weights
 from mlpgrad.training.encoding import Unencoded
 from mlpgrad.training.folds import FoldBatches, Split, fold_of_rows
+from mlpgrad.training.rows import Batch
 from mlpgrad.training.streams import Stream, is_stream
 
 
@@ -113,11 +114,10 @@ def training_batches(
     options: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "sample_weight": given}
     if split is None:
         x = x if table is None else table.encoded(target, given, rows)
-        return _made(network, x, target, weights, weights, rows=rows, **options)
-    trained = split.without_fold(weights)
-    boundary.check_some_weight(trained, "the training rows")
+        return _made(network, x, target, weights, rows=rows, **options)
+    boundary.check_some_weight(split.without_fold(weights), "the training rows")
     x = x if table is None else table.encoded(target, given, None, split.rows_of_members())
-    return _made(network, x, target, weights, trained, split=split, **options)
+    return _made(network, x, target, weights, split=split, **options)
 
 
 def _split(network: Network, target: Array, folds: Any, resume: Mapping[str, Any] | None) -> Split:
@@ -129,11 +129,9 @@ def _split(network: Network, target: Array, folds: Any, resume: Mapping[str, Any
 
 
 def _made(
-    network: Network, x: Array, target: Array, weights: Array | None, trained: Any, **options: Any
+    network: Network, x: Array, target: Array, weights: Array | None, **options: Any
 ) -> Minibatches:
-    """Return minibatches of checked rows; `trained` has the weights of the rows for each member."""
-    if network.scales_by_member(trained):
-        target = np.broadcast_to(target, (*network.lead, *target.shape[-2:]))
+    """Return minibatches of checked rows."""
     dtype = network.dtype
     converted = network.converts_target_to(target)
     target_dtype = converted or network.loss.cast(target[..., :1, :], dtype).dtype

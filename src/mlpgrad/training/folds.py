@@ -17,9 +17,10 @@ from mlpgrad.metrics import Metric
 from mlpgrad.network.network import Network
 from mlpgrad.network.prediction import ROWS_AT_ONCE
 from mlpgrad.training.baseline import usual_metrics
-from mlpgrad.training.batches import Batch, Minibatches
+from mlpgrad.training.batches import Minibatches
 from mlpgrad.training.evaluate import Figures, as_number
 from mlpgrad.training.record import Record
+from mlpgrad.training.rows import Batch
 
 
 def fold_of_rows(network: Network, folds: Any, target: Array) -> Array:

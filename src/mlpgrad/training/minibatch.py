@@ -23,13 +23,14 @@ from mlpgrad.layers.chain import walk
 from mlpgrad.metrics.base import sums_of
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.optimizers.schedule import Schedule
-from mlpgrad.training.batches import Batch, Minibatches
+from mlpgrad.training.batches import Minibatches
 from mlpgrad.training.choose_step import choose_step
 from mlpgrad.training.communicator import Joined
 from mlpgrad.training.continuing import at_own_rate, rate_as_text
 from mlpgrad.training.divergence import first_non_finite, raise_divergence
 from mlpgrad.training.evaluate import as_number
 from mlpgrad.training.recorded_step import RecordedStep
+from mlpgrad.training.rows import Batch
 from mlpgrad.training.session import Method, Session
 from mlpgrad.training.threads import shares, together
 from mlpgrad.training.worker import Worker

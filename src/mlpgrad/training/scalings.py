@@ -14,9 +14,10 @@ from mlpgrad.layers.standardize import Standardize
 from mlpgrad.network import boundary
 from mlpgrad.network.fitting import fitted
 from mlpgrad.network.network import Network
-from mlpgrad.training.batches import Batch, Batches, Minibatches
+from mlpgrad.training.batches import Batches, Minibatches
 from mlpgrad.training.communicator import Communicator, summed
 from mlpgrad.training.moments import Moments
+from mlpgrad.training.rows import Batch
 from mlpgrad.training.streams import Stream, is_stream
 
 ELEMENTS_AT_ONCE = 1 << 18  # bounds the memory, not the result

@@ -15,7 +15,7 @@ from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import Accumulator, weighted_mean
 from mlpgrad.network.fitting import Fitting, fitted
 from mlpgrad.network.network import Network
-from mlpgrad.training.batches import Batch, Batches, Minibatches
+from mlpgrad.training.batches import Batches, Minibatches
 from mlpgrad.training.before import Before
 from mlpgrad.training.callbacks import Callback, in_turn, taking_part
 from mlpgrad.training.cannot_learn import warn_after_first_epoch, warn_at_end
@@ -26,6 +26,7 @@ from mlpgrad.training.evaluate import as_number, evaluate
 from mlpgrad.training.interrupts import interrupts_end_training
 from mlpgrad.training.other_weights import OtherWeights
 from mlpgrad.training.record import Record
+from mlpgrad.training.rows import Batch
 from mlpgrad.training.scalings import fit_unfitted
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from mlpgrad.network.network import Network
-from mlpgrad.training.batches import ROWS_SEEN, Batch, Batches
+from mlpgrad.training.batches import ROWS_SEEN, Batches
+from mlpgrad.training.rows import Batch
 
 
 class Stream(Batches):

@@ -15,10 +15,11 @@ from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import Accumulator, start_all
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
-from mlpgrad.training.batches import Batch, Batches
+from mlpgrad.training.batches import Batches
 from mlpgrad.training.callbacks import Callback, in_turn
 from mlpgrad.training.communicator import Joined
 from mlpgrad.training.divergence import COPY_PERIOD, LastSane
+from mlpgrad.training.rows import Batch
 from mlpgrad.training.step import Step
 
 

@@ -15,11 +15,11 @@ from mlpgrad.layers.chain import walk
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.optimizers.prepared import VIEWS
-from mlpgrad.training.batches import Batch
 from mlpgrad.training.compiled.operands import NotCoveredError, Tapes
 from mlpgrad.training.compiled.program import Program
 from mlpgrad.training.recorded_update import copied, own_names, pairs, recorded_update
 from mlpgrad.training.recording import Trial
+from mlpgrad.training.rows import Batch
 from mlpgrad.training.tape import NotRepeatableError
 
 

@@ -14,12 +14,13 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.memory import addresses
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
-from mlpgrad.training.batches import Batch, Batches, Minibatches
+from mlpgrad.training.batches import Batches, Minibatches
 from mlpgrad.training.compiled.members import Member
 from mlpgrad.training.compiled.numbers import numbers
 from mlpgrad.training.compiled.operands import NotCoveredError
 from mlpgrad.training.compiled.program import Program, steps_made
 from mlpgrad.training.recorded_step import RecordedStep
+from mlpgrad.training.rows import Batch
 from mlpgrad.training.threads import split, threads, together
 from mlpgrad.training.worker import Worker
 

@@ -8,7 +8,7 @@ from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
 from mlpgrad.network.storage import check_memory
 from mlpgrad.penalties import Penalty
-from mlpgrad.training.batches import Batch
+from mlpgrad.training.rows import Batch
 from mlpgrad.training.second_order.part import noises_of
 from mlpgrad.training.second_order.state import State
 from mlpgrad.training.session import Session

@@ -11,7 +11,7 @@ from mlpgrad._core.arrays import Array, part_of
 from mlpgrad.derivatives.objective import Objective
 from mlpgrad.losses.squares import squared_error
 from mlpgrad.network.network import Network
-from mlpgrad.training.batches import Batch
+from mlpgrad.training.rows import Batch
 from mlpgrad.training.second_order.cholesky import factorise
 from mlpgrad.training.second_order.evidence import LARGEST, Groups, Misfit, improved
 from mlpgrad.training.second_order.state import State
