@@ -162,6 +162,18 @@ def test_moments_of_blocks_are_those_of_all_rows():
 # the time of the fit
 
 
+@pytest.mark.parametrize("dtype", [float, np.int64, np.uint16])
+def test_the_order_of_rows_in_memory_changes_no_bit(dtype):
+    rows = np.abs(RNG.normal(size=(150, 3)) * 1000).astype(dtype)
+    found = []
+    for same in (rows, np.asfortranarray(rows), np.repeat(rows, 2, axis=1)[:, ::2]):
+        moments = Moments()
+        moments.add(same, None)
+        found.append(moments.scaling())
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+
+
 def test_a_later_fit_keeps_the_scaling_and_fit_scaling_takes_a_new_one():
     model = scaled_model()
     model.fit(X, Y, optimizer=mg.Adam(), **FIT)

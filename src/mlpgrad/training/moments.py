@@ -32,7 +32,7 @@ class Moments:
 
     def add(self, rows: Array, weights: Array | None) -> None:
         """Add rows `(..., B, F)`, with weights `(..., B, 1)` or unweighted."""
-        rows = rows.astype(PRECISE)
+        rows = rows.astype(PRECISE, order="C")  # so that sums do not depend on the order in memory
         if weights is None:
             weights = np.ones((rows.shape[-2], 1))
         used = weights.any(axis=(*range(weights.ndim - 2), -1))
