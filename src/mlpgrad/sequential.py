@@ -174,7 +174,8 @@ class Sequential(Differentiable, Answers):
             `self.session.snapshot()`.
             With the same data and options this training continues exactly where that one was, and
             holds out the same rows. Data with another number of rows, and another optimizer, loss
-            or network, are refused; a learning rate that is given anew is used. With `LBFGS` and
+            or network, are refused; a learning rate that is given anew is used, and with other
+            `epochs`, a schedule that spans the training spans these. With `LBFGS` and
             `TrustNewton` it continues from the weights, without SciPy's memory of its steps.
         communicator : Communicator, optional
             Joins this training with those of other ranks for data-parallel training, in which each

@@ -390,3 +390,23 @@ def test_a_first_step_that_had_been_adapted_is_not_given_anew():
     message = "resume expects the learning rate of the earlier training, 0.1, since Rprop"
     with pytest.raises(ValueError, match=message):
         make(None).fit(X, Y, optimizer=mg.Rprop(0.2), resume=keep.taken, **options)
+
+
+@pytest.mark.parametrize("epochs", [3, 6, 9])
+@pytest.mark.parametrize("keep", [Keep(1), KeepWithin(1, 2)], ids=["between", "within"])
+@pytest.mark.parametrize("warm", [False, True], ids=["cosine", "warm"])
+def test_a_schedule_spans_the_epochs_of_the_training_that_goes_on(keep, epochs, warm):
+    """Its rates from there on are those of a training that had these epochs from the start."""
+
+    def rates(epochs, **options):
+        schedule = mg.CosineDecay(0.05)
+        optimizer = mg.SGD(mg.WarmUp(schedule, 3) if warm else schedule)
+        options |= {"batch_size": 10, "verbose": 0, "epochs": epochs}
+        return make(None).fit(X, Y, optimizer=optimizer, **options)["learning_rate"]
+
+    before = rates(6, callbacks=[keep])
+    found, whole = rates(epochs, resume=keep.taken), rates(epochs)
+    done = len(keep.taken["record"]["loss"])
+    assert found[:done] == before[:done]
+    assert found[done:] == whole[done:]
+    assert len(found) == epochs

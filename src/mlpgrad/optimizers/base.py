@@ -212,6 +212,18 @@ class Optimizer(Preparing, Stateful):
         if getattr(self._learning_rate, "needs_total", False):
             self._rate(self.steps)  # raises any error before the first step
 
+    def continue_training(self, steps: int, left: int) -> None:
+        """Go on with a training that may have become longer or shorter; called by `fit`.
+
+        Parameters
+        ----------
+        steps, left : int
+            The number of steps of the whole training, and of those that are left.
+        """
+        if self._training is not None and self._training[1] not in (None, steps):
+            first, _ = self._training
+            self._training = first, self.steps - first + left
+
     def share(self, networks: slice | int) -> Self:
         """Return this optimizer for some networks of an ensemble, or one, on the same state.
 

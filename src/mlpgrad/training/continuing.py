@@ -80,6 +80,23 @@ def restore_callbacks(session: Any, taken: Sequence[Any]) -> None:
             callback.restore(state[1])
 
 
+def count_steps(session: Any, begun: int) -> None:
+    """Tell the optimizer the number of steps, for schedules that span the training.
+
+    Parameters
+    ----------
+    session : Session
+    begun : int
+        The number of batches of the present epoch that were made before.
+    """
+    optimizer, count = session.method.optimizer, session.batches.count
+    total = None if count is None else session.epochs * count
+    if not (session.epoch or session.in_epoch):
+        optimizer.begin_training(total)
+    elif total is not None:
+        optimizer.continue_training(total, total - session.epoch * count - begun)
+
+
 def rate_as_text(rate: Any) -> str:
     """Return a learning rate for comparison; functions are alike, since they have no state."""
     return "a function" if callable(rate) and not isinstance(rate, Schedule) else repr(rate)

@@ -26,7 +26,7 @@ from mlpgrad.optimizers.schedule import Schedule
 from mlpgrad.training.batches import Minibatches
 from mlpgrad.training.choose_step import choose_step
 from mlpgrad.training.communicator import Joined
-from mlpgrad.training.continuing import at_own_rate, rate_as_text
+from mlpgrad.training.continuing import at_own_rate, count_steps, rate_as_text
 from mlpgrad.training.divergence import first_non_finite, raise_divergence
 from mlpgrad.training.evaluate import as_number
 from mlpgrad.training.recorded_step import RecordedStep
@@ -72,9 +72,7 @@ class Minibatch(Method):
 
     def train(self, session: Session) -> None:
         self.optimizer.attach(session.network)
-        if not (session.epoch or session.in_epoch):  # otherwise it continues, and has decided
-            count = session.batches.count
-            self.optimizer.begin_training(None if count is None else session.epochs * count)
+        count_steps(session, 0 if self._resume is None else self._resume["batches"])
         self._workers, self._session = [], session
         self._mean_weight = session.batches.mean_weight(session.communicator)
         self._streams = not isinstance(session.batches, Minibatches)
