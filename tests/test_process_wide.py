@@ -60,3 +60,9 @@ def test_a_thread_leaves_out_its_own_warnings_only():
         warn("A method can hardly learn")
     assert [str(each.message).split()[0] for each in caught] == ["Another", "A", "A"]
     assert warnings.filters == before
+
+
+def test_no_attribute_is_computed_under_a_lock_of_its_class():
+    """A process that is forked meanwhile would wait for the lock forever: see `Cached`."""
+    found = [path for path in SOURCE.rglob("*.py") if "cached_property" in path.read_text("utf-8")]
+    assert found == [SOURCE / "_core" / "cached.py"]  # which names it in its docstring

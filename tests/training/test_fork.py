@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import mlpgrad as mg
+from mlpgrad._core.cached import Cached
 from mlpgrad._core.options import assignments
 from mlpgrad.network import fitting
 
@@ -159,3 +160,43 @@ def test_a_callback_may_fork():
     fit(alone, epochs=2)
     assert results == [0, 1]
     np.testing.assert_array_equal(model.params, alone.params)
+
+
+class Answer:
+    """An object whose attribute takes until `go` to compute, the first time."""
+
+    go, inside = threading.Event(), threading.Event()
+
+    @Cached
+    def value(self):
+        if not self.inside.is_set():
+            self.inside.set()
+            self.go.wait(SECONDS)
+        return [42]
+
+
+def test_an_attribute_that_another_thread_computes_meanwhile_is_computed_in_the_child():
+    thread = threading.Thread(target=lambda: Answer().value, daemon=True)
+    thread.start()
+    assert Answer.inside.wait(SECONDS)
+    in_child(lambda: Answer().value == [42])
+    Answer.go.set()
+    thread.join(SECONDS)
+
+
+def test_threads_that_compute_an_attribute_at_the_same_time_have_the_same_result():
+    class Pair:
+        both = threading.Barrier(2)
+
+        @Cached
+        def value(self):
+            self.both.wait(SECONDS)
+            return object()
+
+    pair, found = Pair(), []
+    threads = [threading.Thread(target=lambda: found.append(pair.value)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SECONDS)
+    assert found[0] is found[1] is pair.value

@@ -8,12 +8,12 @@ Trapp 1998, "Using complex variables to estimate derivatives of real functions".
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.cached import Cached
 from mlpgrad._core.training_warning import warn
 from mlpgrad.derivatives.modes import parts_of_users
 from mlpgrad.network.network import Network
@@ -84,7 +84,7 @@ class Along:
                 "conjugate, and buffers of the model's dtype"
             )
 
-    @functools.cached_property
+    @Cached
     def real(self) -> Network:
         """A copy for finite differences."""
         return self.network.lifted(np.result_type(self.network.dtype, np.float64))

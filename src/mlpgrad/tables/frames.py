@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arguments import refuse_hidden, shown
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.cached import Cached
 from mlpgrad._core.frames import columns_of, is_frame, without_index
 
 RECORDS = "write pandas.DataFrame(rows), or {name: [row[name] for row in rows] for name in rows[0]}"
@@ -32,12 +32,12 @@ class RawColumn:
     def __init__(self, name: str | int, values: Array, categorical: bool) -> None:
         self.name, self.values, self.categorical = name, values, categorical
 
-    @cached_property
+    @Cached
     def objects(self) -> list[Any]:
         """The values as Python objects."""
         return self.values.tolist()  # type: ignore[no-any-return]  # one axis: a list
 
-    @cached_property
+    @Cached
     def counts(self) -> Counter[Any]:
         """The number of occurrences of each value; text is checked once per distinct value."""
         return Counter(self.objects)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.cached import Cached
 from mlpgrad.losses.base import Loss
 from mlpgrad.losses.meaning import log_mean_exp
 from mlpgrad.network.network import Network
@@ -95,7 +95,7 @@ class Law:
         """Whether the noise of the targets is known."""
         return self.noise is not None
 
-    @cached_property
+    @Cached
     def means(self) -> Array:
         """The mean of each component, `(D, B, T)`."""
         return self.loss.numbers(self.outputs)
@@ -107,17 +107,17 @@ class Law:
             return self.open if self.noise is None else self.noise
         return self.noise + self.open
 
-    @cached_property
+    @Cached
     def average(self) -> Array:
         """Return the outputs of a single network equivalent to the mixture, `(B, O)`."""
         return self.loss.averaged(self.outputs)
 
-    @cached_property
+    @Cached
     def mean(self) -> Array:
         """The mean of the mixture, `(B, T)`."""
         return np.asarray(self.means.mean(axis=0))
 
-    @cached_property
+    @Cached
     def variance(self) -> Array:
         """The variance of the mixture, `(B, T)`: the mean variance, plus that of the means."""
         variances = self.variances

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.cached import Cached
 from mlpgrad.gradcheck.models.sides import Sides
 from mlpgrad.gradcheck.numeric.derivative import Answers
 from mlpgrad.gradcheck.numeric.problem import Leaf, Problem, Request, displaced
@@ -133,7 +133,7 @@ class ModelProblem(Problem):
         value = forward(self.twin, point, self.state, self.batch)
         return value, bool(self.sides.crossed(self._base)[0])
 
-    @cached_property
+    @Cached
     def _complex(self) -> tuple[Network, Any]:
         """A twin that computes with complex numbers, with its batch."""
         model = self.model.lifted(np.complex128)
@@ -154,7 +154,7 @@ class ModelProblem(Problem):
         values = forward(self.tiled, params, self.state, self.batch)
         return values[:count], self._tiled_sides.crossed(base, self._tile)[:count]
 
-    @cached_property
+    @Cached
     def tiled(self) -> Network:
         """An ensemble of twins, after a test that it computes the same as the twin."""
         tiled = self.twin.tiled(self._tile)
@@ -165,7 +165,7 @@ class ModelProblem(Problem):
             raise ValueError("this model does not compute the same as an ensemble")
         return tiled
 
-    @cached_property
+    @Cached
     def _tiled_sides(self) -> Sides:
         return Sides(self.tiled)
 
@@ -177,7 +177,7 @@ class ModelProblem(Problem):
     def own_gradient(self, point: Array) -> Array:
         return self.step(*self._own, point).real.astype(np.float64)
 
-    @cached_property
+    @Cached
     def _own(self) -> tuple[Network, Any]:
         """A copy in the dtype of the user's model, with its batch."""
         return self.model.copy(), self.model._cast(*self.arguments)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from mlpgrad._core.arrays import Array, part_of
+from mlpgrad._core.cached import Cached
 from mlpgrad._core.memory import aligned_copy, owner, view_in
 from mlpgrad.layers.chain import walk
 from mlpgrad.network.network import Network
@@ -127,7 +127,7 @@ class Member:
         for (_, layer), arrays in zip(walk(network.layers), self._seen, strict=True):
             layer._inputs, layer._outputs, layer._delta = arrays
 
-    @functools.cached_property
+    @Cached
     def _seen(self) -> list[tuple[Array | None, ...]]:
         """The inputs, outputs and deltas of each layer, in the buffers of the compiled step."""
         return [tuple(map(self._placed, arrays)) for arrays in self.trial.seen]
