@@ -102,6 +102,28 @@ def part_of(members: slice | int | Array, array: Any) -> Any:
     return array[members] if np.ndim(array) == 3 else array
 
 
+def weighted(values: Array, weights: Array) -> Array:
+    """Return `values * weights`, and 0 where a weight is 0, even if the value is not finite."""
+    products = np.zeros(np.broadcast_shapes(values.shape, weights.shape))
+    return np.multiply(values, weights, out=products, where=weights != 0)
+
+
+def counting(weights: Array | None, *arrays: Array) -> tuple[Any, ...]:
+    """Return the rows of arrays that have a weight in any network, and these weights.
+
+    Rows of weight 0 may hold any values, whose squares may overflow.
+
+    Parameters
+    ----------
+    weights : array (..., n, 1) or None
+    *arrays : array (..., n, F)
+    """
+    if weights is None or weights.all():
+        return *arrays, weights
+    rows = weights.any(axis=(*range(weights.ndim - 2), -1))
+    return tuple(array[..., rows, :] for array in (*arrays, weights))
+
+
 SPREAD = 1 << 13  # numbers; larger arrays are broadcast as fast as they are copied
 
 

@@ -76,7 +76,9 @@ class GaussNewton:
         network = self.network
         prediction = network.layers[-1]._outputs
         assert prediction is not None
-        root = network.loss.curvature_root(prediction, target) * np.sqrt(weights)[..., None]
+        factors = np.sqrt(weights)[..., None]
+        root = network.loss.curvature_root(prediction, target) * factors
+        np.copyto(root, 0, where=factors == 0)  # samples of weight 0, whose root may be infinite
         rows = self._buffer(prediction.shape[-2])
         for column in range(root.shape[-1]):
             run_backward(network.layers, np.ascontiguousarray(root[..., column]))

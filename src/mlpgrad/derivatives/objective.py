@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array
+from mlpgrad._core.arrays import Array, weighted
 from mlpgrad.derivatives.along import Along, Quantity
 from mlpgrad.derivatives.gauss_newton import GaussNewton
 from mlpgrad.derivatives.modes import FEW, set_mode
@@ -66,7 +66,7 @@ class Objective:
         self.rows_at_once = batch_size or ROWS_AT_ONCE
         self._state = self.network.state.copy()
         self._gauss_newton: GaussNewton | None = None
-        total = x.shape[-2] if weights is None else weights.sum(axis=(-2, -1), dtype=np.float64)
+        total = x.shape[-2] if weights is None else sum_of(weights)
         self._total = np.maximum(total, np.finfo(np.float64).tiny)  # all weights may be zero
 
     def chunks(
@@ -82,7 +82,7 @@ class Objective:
         for start in range(0, end, size):
             rows = np.s_[..., start : min(start + size, end), :]
             weights = None if self.weights is None else self.weights[rows]
-            count = self.x[rows].shape[-2] if weights is None else weights.sum(axis=(-2, -1))
+            count = self.x[rows].shape[-2] if weights is None else sum_of(weights)
             cast = network.cast(self.x[rows], self.target[rows], weights)
             yield (count / self._total, *cast)
 
@@ -104,8 +104,9 @@ class Objective:
         total: Any = 0.0
         for _, x, target, weights in self.chunks(network):
             squares = np.square(run_forward(network.layers, x, weights) - target)
-            squares *= per_weight if weights is None else per_weight * weights
-            total = total + squares.sum(axis=-2)
+            if weights is not None:
+                squares = weighted(squares, weights)
+            total = total + (per_weight * squares).sum(axis=-2)
         return np.asarray(total)
 
     def value_and_grads(self, params: Any) -> tuple[Any, Array]:
@@ -248,6 +249,11 @@ def _penalty_gradient(network: Network) -> Array:
     network.grads = 0
     penalise(0.0, network._penalised, network._slopes)
     return np.array(network.grads)
+
+
+def sum_of(weights: Array) -> Any:
+    """Return the sum of weights `(..., n, 1)` in float64, so that shares of chunks add up to 1."""
+    return weights.sum(axis=(-2, -1), dtype=np.float64)
 
 
 def by_member(share: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from mlpgrad._core import arguments
-from mlpgrad._core.arrays import Array
+from mlpgrad._core.arrays import Array, weighted
 from mlpgrad._core.described import Described
 from mlpgrad._core.families import classes_below
 
@@ -199,12 +199,6 @@ def known_metrics() -> dict[str, Metric]:
     """Return an example of each metric of mlpgrad, by its name in the logs."""
     examples = [cls.example() for cls in classes_below(Metric)]
     return {metric.name: metric for metric in examples}
-
-
-def weighted(values: Array, weights: Array) -> Array:
-    """Return `values * weights`, and 0 where a weight is 0, even if the value is not finite."""
-    products = np.zeros(np.broadcast_shapes(values.shape, weights.shape))
-    return np.multiply(values, weights, out=products, where=weights != 0)
 
 
 def weighted_mean(total: Any, weight: Any) -> Any:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpgrad._core.arguments import shown
-from mlpgrad._core.arrays import Array
-from mlpgrad.metrics.base import Metric, weighted, weighted_mean
+from mlpgrad._core.arrays import Array, weighted
+from mlpgrad.metrics.base import Metric, weighted_mean
 from mlpgrad.metrics.outputs import has_labels, memberships, unless_nan
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from mlpgrad._core import arguments
-from mlpgrad._core.arrays import Array
+from mlpgrad._core.arrays import Array, counting
 from mlpgrad._core.described import suggesting
 from mlpgrad.network import boundary
 from mlpgrad.network.network import Network
@@ -262,13 +262,12 @@ class Answers(Network):
             network.check_fitted()
             x, target, weights = network.checked(x, y, sample_weight)
             target, weights = shared(target, "targets"), shared(weights, "weights")
+            x, target, weights = counting(weights, x, target)
             law = Law(network, x, samples)
             if network.loss.classifies:
                 network.loss.probabilities(law.outputs[:1])  # raises TypeError if there are none
             density = law.log_density(network.loss.cast(target, np.dtype(np.float64)))
-        if weights is None:
-            return float(density.mean())
-        return float(np.average(density, weights=weights[..., 0]))
+        return float(np.average(density, weights=None if weights is None else weights[:, 0]))
 
     @suggesting
     def laplace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array, part_of
+from mlpgrad._core.arrays import Array, counting, part_of
 from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
 from mlpgrad.network.storage import check_memory, lay_out
@@ -43,6 +43,7 @@ def _fit(
     network: Network, x: Array, target: Array, weights: Array | None, layers: str, given: Given
 ) -> Laplace:
     """Return the approximation for one network, in its scaled units."""
+    x, target, weights = counting(weights, x, target)
     scaling, noise = network.scaling_of_targets, given.noise_variance
     if scaling is not None:
         target = scaling.scaled(target)

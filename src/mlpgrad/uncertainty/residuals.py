@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array
+from mlpgrad._core.arrays import Array, counting
 from mlpgrad.network.network import Network
 from mlpgrad.uncertainty.tails import kurtosis_of
 
@@ -25,7 +25,7 @@ def residuals_of(
         Checked rows, in the scaled units of the training.
     """
     errors = (network._predict(x).astype(np.float64) - target).reshape(-1, target.shape[-1])
-    weights = None if weights is None else weights.reshape(-1, 1)
+    errors, weights = counting(None if weights is None else weights.reshape(-1, 1), errors)
     counted = None if weights is None else weights[:, 0]
     squares = np.average(np.square(errors), axis=0, weights=counted)
     return np.asarray(squares), kurtosis_of(errors, weights)

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlpgrad._core import checks
 from mlpgrad._core.arguments import shown
-from mlpgrad._core.arrays import Array
+from mlpgrad._core.arrays import Array, counting
 from mlpgrad.training.divergence import DivergenceError
 from mlpgrad.training.second_order.checks import check_served, warn_of_end
 from mlpgrad.training.second_order.evidence import Groups, first_estimate, groups_of
@@ -159,7 +159,8 @@ class LevenbergMarquardt(Method):
 
     def train(self, session: Session) -> None:
         bayes = self.regularisation is not None
-        data, rows = session.training_data(), session.batches.batch_size
+        x, target, weights = session.training_data()
+        data, rows = counting(weights, x, target), session.batches.batch_size
         check_served(session, data, bayes)
         network = session.network.lifted(np.float64)
         groups = groups_of(network, self.groups) if bayes else None

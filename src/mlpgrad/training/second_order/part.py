@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array, part_of
-from mlpgrad.derivatives.objective import Objective
+from mlpgrad._core.arrays import Array, part_of, weighted
+from mlpgrad.derivatives.objective import Objective, sum_of
 from mlpgrad.losses.squares import squared_error
 from mlpgrad.network.network import Network
 from mlpgrad.training.rows import Batch
@@ -99,7 +99,8 @@ class Part:
         if weights is None:
             mean = np.mean(constants, axis=-1)
         else:
-            mean = (weights[..., 0] * constants).sum(axis=-1) / weights.sum(axis=(-2, -1))
+            total = weighted(constants, weights[..., 0]).sum(axis=-1)
+            mean = total / sum_of(weights)
         units = 0.0 if scaling is None else scaling.log_units()
         return np.broadcast_to(self.samples * (mean - units), self.members.shape)
 
