@@ -6,7 +6,8 @@ from scipy.sparse.linalg import aslinearoperator, cg, eigsh, svds
 
 import mlpgrad as mg
 from mlpgrad.derivatives.modes import set_mode
-from tests.derivatives.cases import every_case, modes, penalised
+from mlpgrad.derivatives.objective import Objective
+from tests.derivatives.cases import between_case, every_case, modes, penalised
 from tests.kinds import FEATURES, LOSSES, every_loss, layer_case, loss_case, one_and_many
 
 LIKELIHOODS = {
@@ -258,3 +259,27 @@ def test_bad_arguments_are_answered():
         model.curvature(x, y, kind="newton")
     with pytest.raises(ValueError, match="batch_size expects an int >= 1"):
         model.curvature(x, y, batch_size=0)
+
+
+@pytest.mark.parametrize("kind", ["hessian", "gauss_newton", "fisher"])
+@one_and_many
+def test_complex_vectors_are_multiplied_in_both_parts(kind, size):
+    model, x, y = penalised(between_case, mg.Tanh, size)
+    curvature, rng = model.curvature(x, y, kind), np.random.default_rng(0)
+    vector = rng.normal(size=model.params.size) + 1j * rng.normal(size=model.params.size)
+    expected = curvature.todense() @ vector
+    np.testing.assert_allclose(curvature @ vector, expected, atol=1e-12)
+    np.testing.assert_allclose((2j * curvature) @ vector, 2j * expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 7, 8192])
+def test_the_rows_at_once_change_no_number_whatever_the_type_of_the_weights(rows_at_once):
+    model, _, _ = penalised(between_case, mg.Tanh)
+    rng = np.random.default_rng(0)
+    x, y, weights = rng.normal(size=(500, 5)), rng.normal(size=(500, 2)), rng.uniform(size=500)
+    loss = model.backpropagate(x, y, sample_weight=weights.astype(np.float32).astype(float))
+    rows = model.checked(x, y, weights.astype(np.float32))
+    objective = Objective(model, *rows, batch_size=rows_at_once)
+    value, grads = objective.value_and_grads(model.params)
+    np.testing.assert_allclose([value, objective.value(model.params)], loss, rtol=1e-13)
+    np.testing.assert_allclose(grads, model.grads, rtol=1e-11, atol=1e-13)

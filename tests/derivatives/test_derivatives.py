@@ -250,7 +250,7 @@ def test_vectors_of_any_size_are_served():
     model = mg.Sequential([mg.Dense(5, 5), mg.Tanh()], loss=mg.HalfSquaredError(), dtype="float64")
     v = np.ones(model.params.size)
     product = model.hessian_vector_product(x, y, v)
-    for size in (1e-250, 1e200):
+    for size in (1e-250, 1e200, 1e300):
         scaled = model.hessian_vector_product(x, y, size * v)
         np.testing.assert_allclose(scaled / size, product, rtol=1e-12)
     assert not model.hessian_vector_product(x, y, 0 * v).any()
@@ -371,3 +371,22 @@ def test_with_scaled_targets_the_jacobian_is_in_their_unit(loss, size):
     np.testing.assert_allclose(product, expected, rtol=1e-6, atol=1e-9)
     rows, grads = model.per_example_gradients(x, y), gradient(model.params, x, y)
     np.testing.assert_allclose(rows.mean(axis=-2), grads, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", [mg.HalfSquaredError(), mg.GaussianNLL(), mg.Quantile([0.2, 0.8])])
+@one_and_many
+@pytest.mark.parametrize("to", ["parameters", "inputs"])
+def test_a_mean_far_above_the_deviation_leaves_the_jacobian_its_digits(loss, size, to):
+    model = mg.Sequential(
+        [mg.Dense(3, 2)], loss=loss, target_scaling="standard", ensemble_size=size,
+        dtype="float64", random_state=0,
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(9, 3)), rng.normal(size=(9, loss.target_features(2)))
+    scaled = mg.Sequential([mg.Dense(3, 2)], loss=loss, ensemble_size=size, dtype="float64")
+    scaled.params = model.params
+    model.fit_scaling(x, 1e9 + 1e-3 * y)
+    deviation = np.asarray(model.scaling_of_targets.mean_and_deviation()[1])[0]
+    units = [*deviation, 1.0] if isinstance(loss, mg.GaussianNLL) else deviation * np.ones(2)
+    expected = np.reshape(units, (2, 1)) * scaled.jacobian(x, to=to)
+    np.testing.assert_allclose(model.jacobian(x, to=to), expected, rtol=1e-12)

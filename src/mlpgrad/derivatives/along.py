@@ -93,7 +93,7 @@ class Along:
         size = np.abs(vector).max(initial=0) or 1.0
         moved = np.asarray(params) + 1j * TINY * (vector / size)
         found = f(self._at(self.complex, moved))
-        return np.asarray(found.imag * (size / TINY))
+        return np.asarray(found.imag / TINY * size)
 
     def _differences(self, f: Quantity, params: Array, vector: Array, scale: float = 1) -> Array:
         """Return the derivative from four values, with an error of order h^4."""

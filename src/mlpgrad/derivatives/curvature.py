@@ -65,8 +65,10 @@ class Curvature(LinearOperator):  # type: ignore[misc]  # SciPy has no types
         super().__init__(params.dtype, (params.size, params.size))
 
     def _matvec(self, vector: Any) -> Array:
-        product = self._product(np.asarray(vector).reshape(self.params.shape))
-        return product.reshape(np.shape(vector))
+        given = np.asarray(vector)
+        if np.iscomplexobj(given):  # as solvers of shifted systems have them
+            return np.asarray(self._matvec(given.real) + 1j * self._matvec(given.imag))
+        return self._product(given.reshape(self.params.shape)).reshape(given.shape)
 
     _rmatvec = _matvec
 

@@ -170,7 +170,10 @@ class FirstOrder(Network):
                 found = by(self, checked, outputs)
             finally:
                 self._grads[...] = grads
-            return found if self.scaling_of_targets is None else self._unit(outputs) * found
+            scaling = self.scaling_of_targets
+            if scaling is None:
+                return found
+            return np.asarray(scaling.units(outputs, self.loss)[..., None] * found)
 
     # common parts
 
@@ -190,12 +193,6 @@ class FirstOrder(Network):
             refuse_mixing(self, x, what)
         network._step(x, target, weights)
         return network, int(x.shape[-2])
-
-    def _unit(self, outputs: int) -> Array:
-        """Return one scaled unit of each output in the units of the data, `(..., 1, O, 1)`."""
-        steps = np.stack([np.zeros((1, outputs)), np.ones((1, outputs))])
-        none, one = (self.in_own_unit(np.broadcast_to(s, (*self.lead, 1, outputs))) for s in steps)
-        return np.asarray((one - none)[..., None])
 
     def _penalty_gradient(self) -> Array | None:
         """Return the gradient of the penalties, in the shape of `params`; None without any."""

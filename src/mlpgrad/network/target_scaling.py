@@ -78,6 +78,13 @@ class TargetScaling:
         """Return the network's outputs in the units of the data, as the loss interprets them."""
         return loss.rescaled(outputs, *self.mean_and_deviation())
 
+    def units(self, outputs: int, loss: Loss) -> Array:
+        """Return one scaled unit of each output in the units of the data, `(..., 1, O)`."""
+        _, deviation = self.mean_and_deviation()
+        none = np.zeros_like(deviation)  # a large mean would leave few digits of a difference
+        zeros, ones = np.zeros((1, outputs)), np.ones((1, outputs))
+        return loss.rescaled(ones, none, deviation) - loss.rescaled(zeros, none, deviation)
+
     def as_first_member(self, outputs: Array, loss: Loss) -> Array:
         """Return the outputs of all members in the scaled units of the first."""
         mean, deviation = self.of_first_member().mean_and_deviation()
