@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,18 +38,38 @@ class Stateful:
         TypeError
             If it is not a dict.
         """
-        if not isinstance(snapshot, Mapping):
-            raise TypeError(
-                f"{type(self).__name__}.restore expects the dict that snapshot() returned, "
-                f"got {type(snapshot).__name__}"
-            )
-        if set(snapshot) != set(self.kept):
-            raise ValueError(
-                f"{type(self).__name__}.restore expects a snapshot of {sorted(self.kept)}, "
-                f"got {sorted(map(str, snapshot))}; it was taken of another class or version"
-            )
+        check_snapshot(self, snapshot, self.kept)
         for name, value in snapshot.items():
             setattr(self, name, copy.deepcopy(value))
+
+
+def check_snapshot(
+    owner: object, snapshot: Any, kept: Iterable[str], optional: Iterable[str] = ()
+) -> None:
+    """Raise an error unless a snapshot is a dict of what its owner keeps.
+
+    Raises
+    ------
+    ValueError
+        If it holds other names than `kept`, of which it may lack the `optional` ones.
+    TypeError
+        If it is not a dict.
+    """
+    check_is_dict(owner, snapshot)
+    if set(kept) - set(optional) != set(snapshot) - set(optional):
+        raise ValueError(
+            f"{type(owner).__name__}.restore expects a snapshot of {sorted(kept)}, "
+            f"got {sorted(map(str, snapshot))}; it was taken of another class or version"
+        )
+
+
+def check_is_dict(owner: object, snapshot: Any) -> None:
+    """Raise TypeError unless a snapshot is a dict."""
+    if not isinstance(snapshot, Mapping):
+        raise TypeError(
+            f"{type(owner).__name__}.restore expects the dict that snapshot() returned, "
+            f"got {type(snapshot).__name__}"
+        )
 
 
 def generator_state(rng: np.random.Generator) -> dict[str, Any]:

@@ -9,12 +9,19 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.changes import same
-from mlpgrad._core.stateful import Stateful, generator_state, restore_generator
+from mlpgrad._core.stateful import (
+    Stateful,
+    check_snapshot,
+    generator_state,
+    restore_generator,
+)
 from mlpgrad.network.storage import Storage
 
 
 class Seeded(Storage, Stateful):
     """Storage with streams of random numbers, all derived from one seed."""
+
+    kept = ("params", "state", "rngs", "rng", "streams", "encoder")
 
     rng: np.random.Generator
     """Generator of the order of the rows in training."""
@@ -65,6 +72,7 @@ class Seeded(Storage, Stateful):
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Restore the result of `snapshot`, from a network with the same layers."""
+        check_snapshot(self, snapshot, self.kept, optional=("encoder",))
         for name, flat in (("params", self._params), ("state", self._state)):
             found = snapshot[name]
             if found.shape != flat.shape or found.dtype != flat.dtype:

@@ -13,7 +13,7 @@ from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array, constant
 from mlpgrad._core.calls import is_function
 from mlpgrad._core.options import unchangeable
-from mlpgrad._core.stateful import Stateful
+from mlpgrad._core.stateful import Stateful, check_is_dict
 from mlpgrad.network.fitting import is_in_a_fit
 from mlpgrad.optimizers import vectors
 from mlpgrad.optimizers.boundary import Rate, asked, check_rate
@@ -307,6 +307,7 @@ class Optimizer(Preparing, Stateful):
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Restore the result of `snapshot`."""
+        check_is_dict(self, snapshot)
         taken, own = dict(snapshot), self._kind()
         kind = list(taken.pop("kind", own))
         if kind != own:

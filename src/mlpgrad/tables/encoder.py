@@ -11,7 +11,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import Described, suggesting
-from mlpgrad._core.stateful import Stateful
+from mlpgrad._core.stateful import Stateful, check_snapshot
 from mlpgrad.datasets.fields import MISSING, Fields
 from mlpgrad.tables.base import ColumnEncoding, State
 from mlpgrad.tables.categories import OneHot
@@ -335,11 +335,11 @@ class TableEncoder(Described, Stateful):
     def snapshot(self) -> dict[str, Any]:
         """Return the state: strings, numbers, arrays, encodings, and lists and dicts of these."""
         plan = [list(column) for column in self._plan]
-        kept = {"plan": plan, "states": self._states, "members": self._members}
-        return copy.deepcopy(kept)
+        return copy.deepcopy({"plan": plan, "states": self._states, "members": self._members})
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Restore the result of `snapshot`."""
+        check_snapshot(self, snapshot, ("plan", "states", "members"))
         kept = copy.deepcopy(dict(snapshot))
         plan = [Planned(*column) for column in kept["plan"]]
         states = restored(plan, kept["states"], kept["members"], self._fields)

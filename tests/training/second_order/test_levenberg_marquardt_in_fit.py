@@ -91,6 +91,14 @@ def test_a_resumed_training_goes_on_to_the_last_bit(size, dtype):
     np.testing.assert_array_equal(history["log_evidence"], expected["log_evidence"])
 
 
+def test_a_state_of_another_network_is_refused():
+    _, method = fit(dense(), 2)
+    other = mg.LevenbergMarquardt()
+    other.restore(method.snapshot())
+    with pytest.raises(ValueError, match=r"earlier training, \(1, 21\), got \(2, 21\); continue"):
+        dense(ensemble_size=2).fit(X, Y, optimizer=other, epochs=2, verbose=0)
+
+
 def test_a_second_fit_begins_anew_from_the_weights():
     model, other = network(), network()
     _, method = fit(model, 5)
@@ -209,6 +217,12 @@ def test_too_many_parameters_say_how_much_they_need_and_what_to_use():
     model = mg.Sequential([mg.Dense(3, 300_000), mg.Dense(300_000, 1)], loss=mg.MeanSquaredError())
     with pytest.raises(ValueError, match=r"1,500,001 parameters.*need .* GiB.*mg\.Adam\(1e-3\)"):
         fit(model)
+
+
+def test_a_network_without_parameters_is_refused():
+    model = mg.Sequential([mg.Tanh()], loss=mg.MeanSquaredError())
+    with pytest.raises(ValueError, match=r"layers with parameters, got \[Tanh\(\)\]; add a Dense"):
+        model.fit([[1.0], [2.0]], [0.5, 0.7], optimizer=mg.LevenbergMarquardt(), verbose=0)
 
 
 def test_a_stream_is_refused():

@@ -61,6 +61,10 @@ def check_served(session: Session, data: Batch, estimates: bool) -> None:
         Whether weight decay and noise are estimated.
     """
     network = session.network
+    if not network.params.size:
+        raise ValueError(
+            f"{NAME} expects layers with parameters, got {[*network.layers]!r}; add a Dense layer"
+        )
     check_smooth(session)
     _check_objective(network, estimates)
     x, target, _ = data

@@ -10,6 +10,7 @@ import numpy as np
 from mlpgrad._core import checks
 from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array, counting
+from mlpgrad._core.stateful import check_snapshot
 from mlpgrad.training.divergence import DivergenceError
 from mlpgrad.training.second_order.checks import check_served, warn_of_end
 from mlpgrad.training.second_order.evidence import Groups, first_estimate, groups_of
@@ -246,6 +247,7 @@ class LevenbergMarquardt(Method):
         return {} if self.state is None else self.state.snapshot()
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
+        check_snapshot(self, snapshot, State.kept if snapshot else (), optional=("shares",))
         self._resume = snapshot
 
 

@@ -67,8 +67,14 @@ class State(Stateful):
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Restore a snapshot, also one without shares, in which all targets have one noise."""
+        shape = self.params.shape
         own = {name: getattr(self, name).shape[-1] for name in ("alpha", "shares")}
         super().restore({"shares": self.shares} | dict(snapshot))
+        if np.shape(self.params) != shape:
+            raise ValueError(
+                f"resume expects the parameters of the networks to have the shape of the earlier "
+                f"training, {np.shape(self.params)}, got {shape}; continue with the same model"
+            )
         for name, count in own.items():
             before = getattr(self, name).shape[-1]
             if before != count:
