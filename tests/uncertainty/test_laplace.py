@@ -558,6 +558,23 @@ def test_a_curvature_that_is_no_number_is_refused():
         mg.Laplace.from_curvature(model, -2 * np.eye(4), prior_precision=1.0)
 
 
+@pytest.mark.parametrize("noise", [None, 1.0])
+@pytest.mark.parametrize(
+    ("loss", "size"),
+    [
+        *((mg.MeanSquaredError(), size) for size in (np.nan, np.inf, 1e200)),
+        (mg.SigmoidCrossEntropy(), np.nan),
+    ],
+    ids=repr,
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_weights_of_a_diverged_training_are_refused(loss, size, noise):
+    model = mg.Sequential([mg.Dense(3, 4), mg.ReLU(), mg.Dense(4, 1)], loss=loss, dtype="float64")
+    model.params = np.full(model.params.size, size)
+    with pytest.raises(ValueError, match=r"a trained model.*train it again"):
+        model.laplace(X, Y > 0, noise=noise if loss.leaves_noise_open else None)
+
+
 def test_a_given_noise_is_in_the_unit_of_the_target():
     options = {"loss": mg.MeanSquaredError(), "dtype": "float64", "target_scaling": "standard"}
     model = mg.Sequential([mg.Dense(3, 1)], random_state=0, **options)

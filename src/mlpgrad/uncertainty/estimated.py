@@ -109,6 +109,11 @@ def _measured(objective: Objective, rows: int) -> _Measured:
     """Return curvature and value of the negative log likelihood at the current weights."""
     network = objective.network
     value, _, matrix = objective.normal_equations(network.params)
+    if not np.isfinite(matrix).all():
+        raise ValueError(
+            "a Laplace approximation expects a trained model, got a curvature that is not finite; "
+            "train it again with scaled inputs and targets"
+        )
     scale = rows / network.loss.likelihood_scale(network.out_features or objective.x.shape[-1])
     matrix *= scale
     return _Measured(float(value * scale), matrix, scale)

@@ -52,8 +52,8 @@ def _fit(
     errors, kurtosis = np.ones(1), np.zeros(1)
     if noisy:
         errors, kurtosis = residuals_of(network, x, target, weights)
-    if noisy and noise is None:
-        _check_errors(float(errors.mean()), sizes_of(target, weights))
+    if noisy:
+        _check_errors(float(errors.mean()), sizes_of(target, weights), noise)
     given = Given(given.prior_precision, noise if noisy else 1.0)
     found = estimated(Part(network, layers), x, target, weights, errors, given)
     units = 0.0 if scaling is None else counted(x, weights) * float(scaling.log_units())
@@ -68,9 +68,14 @@ def _fit(
     )
 
 
-def _check_errors(square: float, sizes: Array) -> None:
-    """Raise ValueError if the residuals are only rounding errors."""
-    if square <= (ROUNDING * float(sizes.max())) ** 2:
+def _check_errors(square: float, sizes: Array, noise: float | None) -> None:
+    """Raise ValueError if residuals are not finite, or only rounding errors without `noise`."""
+    if not np.isfinite(square):
+        raise ValueError(
+            f"a Laplace approximation expects a trained model, got a mean squared residual of "
+            f"{square}; train it again with scaled inputs and targets"
+        )
+    if noise is None and square <= (ROUNDING * float(sizes.max())) ** 2:
         raise ValueError(
             "the model fits all targets exactly, so their noise cannot be estimated; pass "
             "noise=, its standard deviation, or stop training earlier"

@@ -93,7 +93,8 @@ class Laplace(Uncertainty):
         log_evidence: Any = None,
         checksum: Any = None,
     ) -> None:
-        self.factor = arguments.numbers(factor, "Laplace: factor", "f")
+        # in C order, as a loaded file has it, so that the same product gives the same bits
+        self.factor = np.ascontiguousarray(arguments.numbers(factor, "Laplace: factor", "f"))
         if self.factor.ndim not in (2, 3) or self.factor.shape[-1] != self.factor.shape[-2]:
             raise ValueError(
                 f"Laplace: factor expects shape (P, P) or (E, P, P), got {self.factor.shape}; "
