@@ -30,6 +30,7 @@ def scene(tmp_path):
     normed = mg.Sequential([mg.BatchNorm(4)], loss=mg.MeanSquaredError(), random_state=0)
     normed.backpropagate(X, X)
     objects = {
+        "method": mg.LBFGS(),
         "metric": mg.Accuracy(),
         "penalty": mg.L2(1e-4),
         "schedule": mg.StepDecay(1, 5),

@@ -22,6 +22,7 @@ OWNERS = {
     "Activation": "activation",
     "Loss": "loss",
     "Optimizer": "optimizer",
+    "Method": "method",
     "Metric": "metric",
     "Callback": "callback",
     "EarlyStopping": "mg.EarlyStopping()",

@@ -1,4 +1,4 @@
-"""Everything that restores a snapshot raises an error for other values, and says what it expects."""
+"""Everything that restores a snapshot raises an error for other values: it says what it expects."""
 
 import pytest
 

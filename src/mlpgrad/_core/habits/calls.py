@@ -26,6 +26,7 @@ NOUNS: dict[str, str] = {
     "Metric": "metric",
     "Penalty": "penalty",
     "Optimizer": "optimizer",
+    "Method": "method",
     "Callback": "callback",
     "Schedule": "schedule",
     "Initializer": "initializer",

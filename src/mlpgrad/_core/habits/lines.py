@@ -31,6 +31,7 @@ FLAT = "x.reshape(len(x), -1)  # networks are multilayer perceptrons, whose samp
 ANY_SCHEDULE = "mg.SGD(lambda steps: 0.1 / (1 + steps))"
 CLIPPED_RELU = "mg.Elementwise(lambda z: np.clip(z, 0, 6), lambda z: (0 < z) & (z < 6))"
 AVERAGED = "model.fit(x, y, optimizer=mg.Adam(1e-3), callbacks=[mg.ExponentialMovingAverage()])"
+ANEW = "# every fit starts it anew"
 CPU = "# models compute on the CPU"
 TRAINED_ALL = "# every layer is trained"
 CLIPPED = "  # a clipped gradient is not that of the objective that its steps must lower"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mlpgrad._core.habits.lines import (
+    ANEW,
     BACKPROPAGATE,
     CPU,
     EVALUATE,
@@ -128,6 +129,7 @@ MODEL: dict[str, str] = {
     "half": 'model.lifted("float16")',
     "training": PREDICT + "  # it is always in prediction mode",
     "step": "optimizer.step(model.params, model.grads)",
+    "reset": RENEWED,
     "reset_parameters": RENEWED,
     "reset_weights": RENEWED,
     "init_weights": RENEWED,
@@ -288,6 +290,12 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "get_weights": "optimizer.state",
         "set_weights": "optimizer.restore(optimizer.snapshot())",
     },
+    "Method": {
+        **dict.fromkeys(("reset", "reset_state", "clear"), ANEW),
+        **dict.fromkeys(("step", "zero_grad"), "model.fit(x, y, optimizer={0})"),
+        "state_dict": "{0}.snapshot()",
+        "load_state_dict": "{0}.restore({0}.snapshot())",
+    },
     "Metric": dict.fromkeys(
         (
             *("update_state", "update", "add", "result", "compute", "score", "evaluate"),
@@ -317,9 +325,10 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "best_weights": "model.get_weights()  # the best ones are restored",
         "best_model": "model  # the best weights are restored",
         "best_score": "early.best",
+        "reset": ANEW,
         "wait": "history.epochs - 1 - early.best_epoch",
     },
-    "ReduceOnPlateau": {"best": WITH_CALLBACK, "wait": WITH_CALLBACK},
+    "ReduceOnPlateau": {"best": WITH_CALLBACK, "wait": WITH_CALLBACK, "reset": ANEW},
     "Schedule": {
         "step": "optimizer.step(model.params, model.grads)  # the optimizer counts the steps",
         "get_lr": "optimizer.current_learning_rate",
