@@ -397,6 +397,53 @@ def test_members_in_another_order_have_none():
         assert model.members(other).uncertainty is None
 
 
+@pytest.mark.parametrize("size", [None, 2])
+@pytest.mark.parametrize(
+    ("layers", "parameters", "targets"),
+    [("all", 30, 1), ("all", 7, 1), ("last", 31, 1), ("last", 6, 1), ("all", 31, 2)],
+)
+def test_one_of_another_shape_is_refused(layers, parameters, targets, size, tmp_path):
+    model = mg.Sequential(
+        [mg.Dense(3, 6), mg.Tanh(), mg.Dense(6, 1)], loss=mg.MeanSquaredError(), ensemble_size=size
+    )
+    lead = () if size is None else (size,)
+    root = np.broadcast_to(np.eye(parameters), (*lead, parameters, parameters))
+    model.uncertainty = mg.Laplace(root, layers=layers, noise=np.ones((*lead, targets)))
+    for use in (
+        lambda: model.predict(X, std=True),
+        lambda: model.log_likelihood(X, Y),
+        lambda: model.save(tmp_path / "model.npz"),
+    ):
+        with pytest.raises(ValueError, match=r"another network.*needs \(.*; call model\.laplace"):
+            use()
+    right = 31 if layers == "all" else 7
+    root = np.broadcast_to(np.eye(right), (*lead, right, right))
+    model.uncertainty = mg.Laplace(root, layers=layers, noise=np.ones((*lead, 1)))
+    assert model.predict(X, std=True).std.shape == (60, 1)
+
+
+@pytest.mark.parametrize("noise", [1.0, np.ones((2, 1))], ids=repr)
+def test_noise_is_that_of_each_target(noise):
+    with pytest.raises(ValueError, match=r"Laplace: noise expects .* of shape \(T,\)"):
+        mg.Laplace(np.eye(3), noise=noise)
+    with pytest.raises(ValueError, match="Laplace: factor expects finite numbers of shape"):
+        mg.Laplace(np.diag([1.0, np.nan]), noise=[1.0])
+
+
+@pytest.mark.parametrize("size", [None, 2])
+def test_a_loaded_one_gives_the_same_bits(size, tmp_path):
+    model = network(
+        outputs=2, y=np.hstack([Y, Y**2]), epochs=2, dtype="float64", ensemble_size=size
+    )
+    model.laplace(X, np.hstack([Y, Y**2]))
+    model.save(tmp_path / "model.npz")
+    loaded = mg.load(tmp_path / "model.npz")
+    for other in (loaded, pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        np.testing.assert_array_equal(
+            other.predict(NEW, std=True).std, model.predict(NEW, std=True).std
+        )
+
+
 def test_it_belongs_to_its_weights():
     model = network(epochs=2)
     model.laplace(X, Y)

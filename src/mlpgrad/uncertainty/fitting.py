@@ -7,10 +7,10 @@ import numpy as np
 from mlpgrad._core.arrays import Array, counting, part_of
 from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
-from mlpgrad.network.storage import check_memory, lay_out
+from mlpgrad.network.storage import check_memory
 from mlpgrad.uncertainty.estimated import Given, counted, estimated
 from mlpgrad.uncertainty.laplace import Laplace
-from mlpgrad.uncertainty.part import Part, begin_of
+from mlpgrad.uncertainty.part import Part, size_of
 from mlpgrad.uncertainty.residuals import ROUNDING, residuals_of, sizes_of
 
 COPIES = 4
@@ -105,10 +105,7 @@ def _check_loss(network: Network, given: Given) -> None:
 def _check_memory(network: Network, layers: str) -> None:
     """Raise ValueError if the matrices would need more memory than the machine has."""
     members = network.ensemble_size or 1
-    size, of_last = (
-        sum(slot.stop - slot.start for slot in lay_out(network.layers[begin:])[0])
-        for begin in (begin_of(network, layers), begin_of(network, "last"))
-    )
+    size, of_last = size_of(network, layers), size_of(network, "last")
     if not size:
         raise ValueError(
             f"a Laplace approximation expects layers with parameters, got {[*network.layers]!r}; "

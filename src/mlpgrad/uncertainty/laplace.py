@@ -14,7 +14,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import Described
 from mlpgrad.layers.chain import walk
 from mlpgrad.network.uncertain import Uncertainty
-from mlpgrad.uncertainty.part import Part
+from mlpgrad.uncertainty.part import Part, size_of
 from mlpgrad.uncertainty.posterior import posterior
 
 if TYPE_CHECKING:
@@ -95,16 +95,17 @@ class Laplace(Uncertainty):
     ) -> None:
         # in C order, as a loaded file has it, so that the same product gives the same bits
         self.factor = np.ascontiguousarray(arguments.numbers(factor, "Laplace: factor", "f"))
-        if self.factor.ndim not in (2, 3) or self.factor.shape[-1] != self.factor.shape[-2]:
+        square = self.factor.ndim in (2, 3) and self.factor.shape[-1] == self.factor.shape[-2]
+        if not square or not np.isfinite(self.factor).all():
             raise ValueError(
-                f"Laplace: factor expects shape (P, P) or (E, P, P), got {self.factor.shape}; "
-                f"model.laplace(x, y) makes one"
+                f"Laplace: factor expects finite numbers of shape (P, P) or (E, P, P), got "
+                f"{arguments.shown(factor)}; model.laplace(x, y) makes one"
             )
         self.layers = arguments.choice(layers, "Laplace: layers", ("all", "last"))
         self.noise = None if noise is None else arguments.numbers(noise, "Laplace: noise", "iuf")
         if self.noise is not None:
             sound = (np.isfinite(self.noise) & (self.noise >= 0)).all()
-            if not sound or self.noise.ndim >= self.factor.ndim:
+            if not sound or self.noise.ndim != self.factor.ndim - 1:
                 raise ValueError(
                     f"Laplace: noise expects finite numbers >= 0 of shape (T,) or (E, T), got "
                     f"{arguments.shown(self.noise)}"
@@ -202,13 +203,15 @@ class Laplace(Uncertainty):
         return cls(**common)
 
     def check(self, network: Network) -> None:
-        size = network.params.shape[-1]
-        fits = self.factor.shape == (*network.lead, *self.factor.shape[-1:] * 2)
-        if not fits or self.factor.shape[-1] > size or self.layers not in ("all", "last"):
+        size = size_of(network, self.layers)
+        targets = network.loss.target_features(network.out_features or 1)
+        shapes = (*network.lead, size, size), (*network.lead, targets)
+        given = self.factor.shape, shapes[1] if self.noise is None else self.noise.shape
+        if given != shapes:
             raise ValueError(
-                f"the uncertainty belongs to another network: it has a factor of shape "
-                f"{self.factor.shape}, and the network has parameters of shape "
-                f"{network.params.shape}; call model.laplace(x, y)"
+                f"the uncertainty belongs to another network: it has a factor of shape {given[0]} "
+                f"and noise of shape {given[1]}, and the network needs {shapes[0]} and "
+                f"{shapes[1]}; call model.laplace(x, y)"
             )
         if self.checksum is not None and not np.array_equal(self.checksum, checksum(network)):
             raise ValueError(

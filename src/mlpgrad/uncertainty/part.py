@@ -66,6 +66,11 @@ def begin_of(network: Network, layers: str) -> int:
     return 0 if layers == "all" or not with_parameters else with_parameters[-1]
 
 
+def size_of(network: Network, layers: str) -> int:
+    """Return the number of parameters of a part."""
+    return _size(lay_out(network.layers[begin_of(network, layers) :])[0])
+
+
 def _size(slots: Any) -> int:
     """Return the number of elements of some slots, from the first on, in a flat array."""
     return int(slots[-1].stop) if slots else 0
