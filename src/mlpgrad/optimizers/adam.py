@@ -10,6 +10,7 @@ import numpy as np
 
 from mlpgrad._core import checks
 from mlpgrad._core.arrays import Array, constant
+from mlpgrad._core.stateful import check_is_dict
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.optimizers.boundary import Bounds, Common, Rate
 
@@ -97,6 +98,7 @@ class Adam(Optimizer):
         return super().snapshot() | {"betas": [*(self._summed_with or (self.beta1, self.beta2))]}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
+        check_is_dict(self, snapshot)
         taken = dict(snapshot)
         betas = taken.pop("betas", None)
         super().restore(taken)
