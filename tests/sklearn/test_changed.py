@@ -187,6 +187,17 @@ def test_a_common_factor_of_the_weights_has_no_effect_without_l2(exponent, solve
     np.testing.assert_allclose(curves[1], curves[0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float16, np.float32, float])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_weights_of_every_type_are_taken_alike(solver, dtype):
+    weights = (np.arange(len(SPECIES)) % 3 > 0).astype(dtype)
+    found, expected = (
+        classifier(solver=solver, max_iter=5).fit(FLOWERS, SPECIES, sample_weight=given)
+        for given in (weights, weights.astype(float))
+    )
+    np.testing.assert_array_equal(weights_of(found), weights_of(expected))
+
+
 @pytest.mark.parametrize("weight", [2e36, 1e-36])
 def test_extreme_weights_are_as_theirs_in_float32(weight):
     weights, x = np.full(len(SPECIES), weight), FLOWERS.astype(np.float32)

@@ -271,7 +271,7 @@ def unit_of(weights: Array | None, dtype: Any) -> float:
     """
     sizes = np.empty(0) if weights is None else np.abs(weights[weights != 0])
     far = float(np.sqrt(np.finfo(dtype).max))
-    if not sizes.size or (sizes.max() < far and sizes.min() > 1 / far):
+    if not sizes.size or (float(sizes.max()) < far and float(sizes.min()) > 1 / far):
         return 1.0
     return float(2.0 ** (np.frexp(sizes.max())[1] - 1))
 
