@@ -32,6 +32,7 @@ from mlpgrad.sklearn.building import (
     take_over,
 )
 from mlpgrad.sklearn.options import check_options, check_warm_start, sees_all_rows, sizes_of
+from mlpgrad.sklearn.refused import put_back_if_refused
 from mlpgrad.sklearn.solving import (
     Rows,
     network_data,
@@ -151,6 +152,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         """
         return self._fit(X, y, sample_weight, False, validation_data)
 
+    @put_back_if_refused
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation_data: Any = None
     ) -> Any:
@@ -212,8 +214,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     def _initialize(self, rows: Rows) -> None:
         """Reset weights, counts and records."""
         self.n_iter_ = self.t_ = 0
-        if hasattr(self, "_optimizer"):
-            del self._optimizer  # that of another network
+        self.__dict__.pop("_optimizer", None)  # that of another network
         self.model_ = self._new_model(rows.x)
         self._fit_scaling(rows)
         self.coefs_, self.intercepts_ = self._views()
@@ -309,7 +310,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     def _raw(self, X: Any, check_input: bool = True) -> Array:
         """Return the network's output in scaled units; `(E, B, O)` for an ensemble."""
         if check_input:
-            check_is_fitted(self)
+            check_is_fitted(self, "coefs_")
             refuse_masks(X=X)
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         model = self._model(X)

@@ -33,13 +33,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     the same loss curve up to rounding. Outputs are logistic for two classes and for multilabel
     targets, and a softmax for more classes; the loss is the log-loss, summed over labels.
 
-    There are three differences:
+    There are four differences:
 
     - The log-loss and `predict_log_proba` are computed from logits, so they are not clipped,
       whereas scikit-learn clips the loss of a row at 36.04, the logarithm of the precision.
     - A batch whose sample weights are all 0 changes nothing; scikit-learn raises an error.
     - With `early_stopping` and `warm_start`, each fit ends with the best weights so far, from which
       the next one goes on. scikit-learn's next fit changes the best weights that it has kept.
+    - A fit that raises an error before the end of its first epoch leaves the estimator as it was;
+      scikit-learn's may then predict the new classes with the earlier weights.
 
     Parameters
     ----------

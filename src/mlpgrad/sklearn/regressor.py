@@ -33,8 +33,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     """Multilayer perceptron regressor, a faster drop-in for scikit-learn's `MLPRegressor`.
 
     Parameters, defaults, attributes and random numbers are the same, so that the same seed gives
-    the same loss curve up to rounding. There are these differences, and the last two of
-    `MLPClassifier`:
+    the same loss curve up to rounding. There are these differences, and the last three
+    of `MLPClassifier`:
 
     - For several outputs, the gradient of the squared error is that of the loss, which is averaged
       over the outputs. scikit-learn's gradient is larger by the number of outputs (its issue
@@ -210,7 +210,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y : array of shape (n_samples,) or (n_samples, n_outputs)
             Predictions.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         return self._numbers(X)
 
     def predict_std(self, X: Any) -> Array:
@@ -255,7 +255,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _uncertain(self, X: Any, **asked: Any) -> Any:
         """Return the network's prediction with its uncertainty."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         refuse_masks(X=X)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         model = self._model(X)
