@@ -16,6 +16,7 @@ from sklearn.model_selection import learning_curve
 
 import mlpgrad as mg
 from mlpgrad.sklearn import MLPRegressor, TabularMLPClassifier, TabularMLPRegressor
+from mlpgrad.sklearn.candidates import CANDIDATES
 
 pd = pytest.importorskip("pandas")
 
@@ -40,6 +41,7 @@ def regressor(**options):
         *(NAMES.astype("category"), NAMES.astype("string"), NAMES.astype(object), NAMES.to_frame()),
         *(SPECIES.astype("Int64"), SPECIES.astype("UInt8"), (SPECIES > 1).astype("boolean")),
         *(SPECIES.astype(float), SPECIES > 1, SPECIES.to_numpy(), NAMES.tolist()),
+        *(SPECIES.astype(object), (SPECIES > 1).astype(object)),
     ],
     ids=lambda y: str(getattr(y, "dtype", type(y).__name__)),
 )
@@ -241,13 +243,36 @@ def test_classes_that_are_dates_are_refused_before_anything_is_trained(zone, mon
         TabularMLPClassifier().fit(pd.DataFrame({"a": np.arange(20.0)}), y)
 
 
-def test_no_warning_names_options_of_a_candidate():
+@pytest.mark.parametrize("name", CANDIDATES)
+@pytest.mark.parametrize("kind", [classifier, regressor])
+def test_no_candidate_gives_advice_about_its_training(kind, name):
     rng = np.random.default_rng(0)
-    table, noise = pd.DataFrame({"a": rng.uniform(0, 10, 200)}), rng.normal(size=200)
-    with warnings.catch_warnings(record=True) as found:
-        warnings.simplefilter("always")
-        regressor(candidates=["evidence"]).fit(table, noise)
-    assert not [one for one in found if "LevenbergMarquardt" in str(one.message)]
+    x, noise = rng.uniform(-3, 3, (20, 1)), rng.integers(0, 2, 20)
+    options = {"candidates": ["plain", name], "learning_rate": 10.0, "patience": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kind(hidden_layer_sizes=(2, 2), batch_size=1, dropout=0, **options).fit(x, noise)
+
+
+@pytest.mark.parametrize("kind", [classifier, regressor])
+def test_rows_of_positive_weight_are_in_all_folds_alike(kind):
+    weights, labels = np.zeros(60), np.arange(60) % 2
+    weights[:8] = 1
+    for seed in range(20):
+        found = kind(n_members=4, n_folds=4, max_epochs=1, random_state=seed)
+        found.fit(FLOWERS[:60], labels, sample_weight=weights)
+        assert sorted(found.folds_[:8]) == [0, 0, 1, 1, 2, 2, 3, 3]
+    three = (np.arange(60) < 3).astype(float)
+    assert kind(n_members=5).fit(FLOWERS[:60], labels, sample_weight=three).folds_.max() == 2
+    with pytest.raises(ValueError, match="got 1 sample with a positive weight"):
+        kind().fit(FLOWERS[:60], labels, sample_weight=(np.arange(60) == 3).astype(float))
+
+
+def test_candidates_that_do_not_suit_are_refused_with_what_they_do_not_suit():
+    with pytest.raises(ValueError, match="suits 150 rows of classes and hidden_layer_sizes="):
+        classifier(candidates=["linear", "long"]).fit(FLOWERS, SPECIES)
+    with pytest.raises(ValueError, match=r"suits 442 rows of numbers and hidden_layer_sizes=\(\)"):
+        regressor(candidates=["linear"], hidden_layer_sizes=()).fit(PATIENTS, PROGRESS)
 
 
 def test_a_row_whose_outputs_overflow_has_no_class():

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 
 PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
-_unwanted: ContextVar[str | None] = ContextVar("_unwanted", default=None)
+_unwanted: ContextVar[bool] = ContextVar("_unwanted", default=False)
 
 
 class TrainingWarning(UserWarning):
@@ -34,8 +34,7 @@ class TrainingWarning(UserWarning):
 
 def warn(message: str) -> None:
     """Give a TrainingWarning at the line of the caller of mlpgrad."""
-    unwanted = _unwanted.get()
-    if unwanted is not None and message.startswith(unwanted):
+    if _unwanted.get():
         return
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
@@ -44,13 +43,13 @@ def warn(message: str) -> None:
 
 
 @contextmanager
-def without_warnings_of(name: str) -> Iterator[None]:
-    """Context manager in which this thread gives no warnings that begin with a name.
+def without_warnings() -> Iterator[None]:
+    """Context manager in which this thread gives no TrainingWarning.
 
     `warnings.catch_warnings` changes the filters of all threads, and two threads that use it at the
     same time can leave theirs behind.
     """
-    token = _unwanted.set(name)
+    token = _unwanted.set(True)
     try:
         yield
     finally:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.training_warning import without_warnings
 from mlpgrad.history import History
 from mlpgrad.layers import Dense, Dropout, Layer, ReLU
 from mlpgrad.losses.base import Loss
@@ -162,8 +163,13 @@ class Candidate:
     def _trained(
         self, model: Sequential, table: Table, epochs: int, folds: Array | None
     ) -> History:
-        """`train`, but Ctrl-C ends all trainings, not this one alone."""
-        history = self.train(model, table, epochs, folds)
+        """`train`, but Ctrl-C ends all trainings, not this one alone.
+
+        Warnings of the training are left out: their advice is about options that the estimators do
+        not have, and the losses decide between the candidates.
+        """
+        with without_warnings():
+            history = self.train(model, table, epochs, folds)
         if history.interrupted:
             raise KeyboardInterrupt
         return history

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.training_warning import without_warnings_of
 from mlpgrad.history import History
 from mlpgrad.layers import Dense, Tanh
 from mlpgrad.sequential import Sequential
@@ -126,18 +125,16 @@ class ByEvidence(Candidate):
         return self._model(layers, encoder, np.float64, members)
 
     def train(self, model: Sequential, table: Table, epochs: int, folds: Array | None) -> History:
-        # its advice is about options that the estimators do not have; the losses decide
-        with without_warnings_of(LevenbergMarquardt.__name__):
-            return model.fit(
-                table.x,
-                table.target,
-                optimizer=LevenbergMarquardt(),
-                epochs=self.iterations,
-                folds=folds,
-                callbacks=[] if folds is None else [_Together(self.patience, self.bar)],
-                sample_weight=table.weights,
-                verbose=int(self.recipe.progress),
-            )
+        return model.fit(
+            table.x,
+            table.target,
+            optimizer=LevenbergMarquardt(),
+            epochs=self.iterations,
+            folds=folds,
+            callbacks=[] if folds is None else [_Together(self.patience, self.bar)],
+            sample_weight=table.weights,
+            verbose=int(self.recipe.progress),
+        )
 
     def fits_all_rows(self) -> bool:
         return True

@@ -138,8 +138,10 @@ class TabularMLP(BaseEstimator):
         self.__dict__.pop("model_", None)  # if Ctrl-C or an error comes, nothing predicts
         rng = check_random_state(self.random_state)
         target, indicators = self._learn_target(y)
-        folds = self._drawn_folds(y, rng) if folds is None else self._given_folds(folds)
-        table = Table(X, target, indicators, self._weighted(y, sample_weight), folds)
+        weights = self._weighted(y, sample_weight)
+        drawn = folds is None
+        folds = self._drawn_folds(target, weights, rng) if drawn else self._given_folds(folds)
+        table = Table(X, target, indicators, weights, folds)
         self.folds_ = folds
         recipe = self._recipe(len(target), rng)
         with advising_on_frames():
@@ -188,22 +190,26 @@ class TabularMLP(BaseEstimator):
             y = values  # the columns of a frame may have no common type but this
         return np.asarray(check_array(y, ensure_2d=False, dtype=None, input_name="y"))
 
-    def _drawn_folds(self, y: Array, rng: np.random.RandomState) -> Array:
-        """Draw the fold of each row."""
-        folds = np.empty(len(y), int)
-        count = min(self.n_folds, self.n_members, len(y))
+    def _drawn_folds(
+        self, target: Array, weights: Array | None, rng: np.random.RandomState
+    ) -> Array:
+        """Draw the fold of each row, so that those of positive weight are in all folds alike."""
+        counted = np.arange(len(target)) if weights is None else np.flatnonzero(weights > 0)
+        count = min(self.n_folds, self.n_members, len(counted))
         if count < 2:
             raise ValueError(
-                f"{type(self).__name__} needs at least 2 rows, for 2 folds; got 1 sample"
+                f"{type(self).__name__} needs at least 2 rows, for 2 folds; got {len(counted)} "
+                "sample" + " with a positive weight" * (weights is not None)
             )
         seed = int(rng.randint(np.iinfo(np.int32).max))
-        kind = KFold
+        kind, labels = KFold, target[counted, 0]
         if is_classifier(self):
-            fewest = int(np.unique(y, return_counts=True)[1].min())
+            fewest = int(np.unique(labels, return_counts=True)[1].min())
             kind = StratifiedKFold if fewest >= count else KFold
         splitter = kind(count, shuffle=True, random_state=seed)
-        for fold, (_, rows) in enumerate(splitter.split(np.zeros((len(y), 1)), y)):
-            folds[rows] = fold
+        folds: Array = np.arange(len(target)) % count
+        for fold, (_, rows) in enumerate(splitter.split(np.zeros((len(labels), 1)), labels)):
+            folds[counted[rows]] = fold
         return folds
 
     def _given_folds(self, folds: Any) -> Array:
@@ -218,7 +224,7 @@ class TabularMLP(BaseEstimator):
 
     def _names(self, table: Table, recipe: Recipe) -> list[str]:
         """Return the candidates to try: those of `candidates` that suit the table."""
-        names = list(dict.fromkeys(self.candidates))
+        names = list(dict.fromkeys(map(str, self.candidates)))
         unknown = [name for name in names if name not in CANDIDATES]
         if unknown or not names:
             raise ValueError(
@@ -227,8 +233,9 @@ class TabularMLP(BaseEstimator):
         suiting = [name for name in names if CANDIDATES[name].suits(table, recipe)]
         if not suiting:
             raise ValueError(
-                f"candidates={list(self.candidates)!r} has no candidate that suits a table as "
-                f"large as {len(table.target)} rows; add 'plain'"
+                f"candidates={names!r} has no candidate that suits {len(table.target)} rows of "
+                f"{'classes' if is_classifier(self) else 'numbers'} and hidden_layer_sizes="
+                f"{recipe.hidden}; add 'plain'"
             )
         return suiting
 

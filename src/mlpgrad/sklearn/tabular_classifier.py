@@ -103,7 +103,8 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
 
     def _learn_target(self, y: Any) -> tuple[Array, Array]:
         y = column_or_1d(y, warn=True)
-        given_labels(y)  # refuses dates, before anything is trained
+        labels = given_labels(y).array  # refuses dates, before anything is trained
+        y = y if labels.dtype.kind in "US" else labels  # objects may be numbers or booleans
         check_classification_targets(y)
         self.classes_, indices = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
