@@ -11,6 +11,12 @@ import numpy as np
 from mlpgrad.sklearn.building import dense_layers
 
 
+def are_assigned(estimator: Any) -> bool:
+    """Return whether `coefs_` and `intercepts_` have other arrays than those of the network."""
+    arrays, views = [*estimator.coefs_, *estimator.intercepts_], _views(estimator)
+    return len(arrays) != len(views) or any(a is not b for a, b in zip(arrays, views, strict=True))
+
+
 def adopt(estimator: Any, trains: bool) -> None:
     """Copy assigned arrays to the network, which may then have hidden layers of other widths.
 
@@ -25,9 +31,9 @@ def adopt(estimator: Any, trains: bool) -> None:
     ValueError
         If the shapes of the arrays do not fit one another, the input or the output.
     """
-    arrays, views = [*estimator.coefs_, *estimator.intercepts_], _views(estimator)
-    if len(arrays) == len(views) and all(a is b for a, b in zip(arrays, views, strict=True)):
+    if not are_assigned(estimator):
         return
+    arrays, views = [*estimator.coefs_, *estimator.intercepts_], _views(estimator)
     layers = list(dense_layers(estimator.model_))
     sizes = tuple(np.shape(array)[-1] if np.ndim(array) else 0 for array in estimator.coefs_[:-1])
     _check_shapes(estimator, [layers[0].in_features, *sizes, layers[-1].out_features])

@@ -21,7 +21,7 @@ from mlpgrad.losses.base import Loss
 from mlpgrad.optimizers import Optimizer
 from mlpgrad.sequential import Sequential
 from mlpgrad.sklearn.advice import refuse_masks
-from mlpgrad.sklearn.assigned import adopt
+from mlpgrad.sklearn.assigned import adopt, are_assigned
 from mlpgrad.sklearn.building import (
     ACTIVATIONS,
     NORMALIZATIONS,
@@ -334,14 +334,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the arrays that the network already holds."""
         state: dict[str, Any] = super().__getstate__().copy()
-        if "model_" in state and "coefs_" in state:
-            self._model(None)  # which stores any assigned values
+        if "model_" in state and "coefs_" in state and not are_assigned(self):
             del state["coefs_"], state["intercepts_"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if "model_" in state:
+        if "model_" in state and "coefs_" not in state:
             self.coefs_, self.intercepts_ = self._views()
 
     def __sklearn_tags__(self) -> Any:
