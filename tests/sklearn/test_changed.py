@@ -121,6 +121,14 @@ def test_a_warm_start_with_another_way_of_stopping_begins_its_records():
     assert len(estimator.loss_curve_) == 20
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_new_fit_has_no_records_of_the_rows_that_another_held_out(solver):
+    estimator = classifier(stop_on_loss=True).fit(FLOWERS, SPECIES)
+    estimator.set_params(stop_on_loss=False, solver=solver).fit(FLOWERS, SPECIES)
+    records = {"validation_losses_", "best_validation_losses_", "best_epochs_"}
+    assert not vars(estimator).keys() & records
+
+
 def test_label_smoothing_of_a_loss_that_is_an_object_is_refused():
     with pytest.raises(ValueError, match=r"label_smoothing=0.3 has no effect on a loss that is an"):
         classifier(loss=mg.SoftmaxCrossEntropy(), label_smoothing=0.3).fit(FLOWERS, SPECIES)

@@ -214,7 +214,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     def _initialize(self, rows: Rows) -> None:
         """Reset weights, counts and records."""
         self.n_iter_ = self.t_ = 0
-        self.__dict__.pop("_optimizer", None)  # that of another network
+        for name in ("validation_losses_", "best_validation_losses_", "best_epochs_", "_optimizer"):
+            self.__dict__.pop(name, None)
         self.model_ = self._new_model(rows.x)
         self._fit_scaling(rows)
         self.coefs_, self.intercepts_ = self._views()
