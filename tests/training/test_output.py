@@ -1,6 +1,7 @@
 """The output of training to any stderr, and the errors that it raises."""
 
 import io
+import re
 import subprocess
 import sys
 
@@ -115,6 +116,33 @@ def test_a_training_that_stops_early_says_its_last_epoch(monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     train(epochs=1000, callbacks=[Stop()])
     assert sys.stderr.getvalue().startswith("epoch 7/1000  loss ")
+
+
+@pytest.mark.parametrize("width", [10, 30, 50, 80, 100, 200])
+@pytest.mark.parametrize("live", [True, False], ids=["live", "bar"])
+def test_a_line_that_is_overwritten_fits_the_terminal_and_cuts_no_number(width, live, monkeypatch):
+    class Terminal(io.StringIO):
+        encoding, isatty = "utf-8", lambda self: True
+
+    class Stop(mg.Callback):
+        def on_epoch_end(self, epoch, logs):
+            self.model.stop_training = epoch == 6
+
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    monkeypatch.setattr("mlpgrad.training.progress.SHORTEST", 0)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    callbacks = [mg.LivePlot(interval=0), Stop()] if live else [Stop()]
+    _, history = train(epochs=1000, validation_split=0.5, callbacks=callbacks)
+    *overwritten, last = sys.stderr.getvalue().split("\r")[1:]
+    assert overwritten
+    assert all(len(line) < width for line in overwritten)
+    numbers = {f"{value:.4g}" for values in history.values() for value in values}
+    for line in [*overwritten, last]:
+        assert set(re.findall(r"(?:loss|accuracy) (\S+)", line)) <= numbers
+    if not live:  # the last line stays, so it may wrap
+        assert f"val_accuracy {history['val_accuracy'][-1]:.4g}" in last
+        assert last.endswith("  0 s left\n")
 
 
 def test_verbose_0_is_silent(capfd):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -12,6 +14,28 @@ def is_terminal() -> bool:
         return bool(sys.stderr.isatty())
     except (AttributeError, ValueError, OSError):
         return False
+
+
+def columns() -> int:
+    """Return how many characters a line of the terminal holds before it wraps."""
+    return shutil.get_terminal_size().columns - 1
+
+
+def fitted(begin: str, values: Sequence[str], end: str, width: int) -> str:
+    """Join the parts of a line of at most `width`: the last values that do not fit are left out.
+
+    A value is never cut, since a part of a number is another number.
+
+    Examples
+    --------
+    >>> fitted("epoch 3/9", ["loss 0.125", "val_loss 0.25"], "4 s left", 40)
+    'epoch 3/9  loss 0.125  4 s left'
+    """
+    for count in range(len(values), -1, -1):
+        line = "  ".join([begin, *values[:count], end])
+        if len(line) <= width:
+            return line
+    return begin[:width]
 
 
 def in_notebook() -> bool:

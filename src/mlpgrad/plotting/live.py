@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.extras import require
-from mlpgrad._core.terminal import in_notebook, is_terminal, write
+from mlpgrad._core.terminal import columns, fitted, in_notebook, is_terminal, write
 from mlpgrad.plotting.curves import learning_curves
 from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.record import Record
@@ -79,7 +78,7 @@ class LivePlot(Callback):
             return
         if self._drawn < epochs:
             self._draw(self._view)
-        self._view.close()
+        self._view.close(self.history)
 
     def _draw(self, view: _Figure | _Line) -> None:
         started = time.perf_counter()
@@ -117,7 +116,7 @@ class _Figure:
         else:
             self._handle.update(image)
 
-    def close(self) -> None:
+    def close(self, record: Record) -> None:
         """Do nothing: the last drawing stays."""
 
 
@@ -129,12 +128,17 @@ class _Line:
         self._bars = BARS if _can_write(BARS) else ASCII_BARS
 
     def draw(self, record: Record) -> None:
-        columns = shutil.get_terminal_size().columns - 1
         left = (time.perf_counter() - self._started) * (self._epochs / record.epochs - 1)
-        line = progress_line(record, self._epochs, left, columns, self._bars)
-        write(f"\r{line:<{columns}}")
+        self._write(record, left)
 
-    def close(self) -> None:
+    def _write(self, record: Record, left: float) -> None:
+        width = columns()
+        line = progress_line(record, self._epochs, left, width, self._bars)
+        write(f"\r{line:<{width}}")
+
+    def close(self, record: Record) -> None:
+        if record.epochs < self._epochs:  # no time is left of a training that has ended early
+            self._write(record, 0.0)
         write("\n")
 
 
@@ -150,19 +154,18 @@ def progress_line(
     record: Record,
     epochs: int,
     seconds_left: float,
-    columns: int,
+    width: int,
     bars: str = BARS,
 ) -> str:
-    """The epoch, a bar for each loss, the latest values and the time left, in at most `columns`."""
-    last = {n: f"{np.mean(v[-1]):.4g}" for n, v in record.items() if n != "learning_rate"}
-    begin = f"epoch {record.epochs}/{epochs}"
-    end = "  ".join(f"{name} {value}" for name, value in last.items())
-    end += f"  {seconds_left:.0f} s left"
-    width = min(epochs, WIDEST, columns - len(begin) - len(end) - 4)
-    if width < 1:
-        return f"{begin}  {end}"[:columns]
-    drawn = sparkline([float(np.mean(value)) for value in record["loss"]], width, bars)
-    return f"{begin}  {drawn:<{width}}  {end}"
+    """The epoch, a bar for each loss, the latest values and the time left, in at most `width`."""
+    begin, end = f"epoch {record.epochs}/{epochs}", f"{seconds_left:.0f} s left"
+    last = [f"{n} {np.mean(v[-1]):.4g}" for n, v in record.items() if n != "learning_rate"]
+    free = width - len("  ".join([begin, *last, end])) - 2
+    if free < 1:
+        return fitted(begin, last, end, width)
+    bar = min(epochs, WIDEST, free)
+    drawn = sparkline([float(np.mean(value)) for value in record["loss"]], bar, bars)
+    return "  ".join([begin, f"{drawn:<{bar}}", *last, end])
 
 
 def sparkline(values: Sequence[float], width: int, bars: str = BARS) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core import arguments
-from mlpgrad._core.terminal import in_notebook, is_terminal, write
+from mlpgrad._core.terminal import columns, fitted, in_notebook, is_terminal, write
 from mlpgrad.training.baseline import baselines
 from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.record import as_text
@@ -24,7 +24,8 @@ class ProgressBar(Callback):
     """Show epoch, losses and time left on stderr; `fit(verbose=1)` adds a progress bar.
 
     In a terminal or a notebook it is one line: a bar of tqdm if it is installed (the extra
-    `progress`), else plain text. Elsewhere, for example in the log of a batch job, a new line is
+    `progress`), else plain text, of which a narrow terminal shows the first values until the
+    training ends. Elsewhere, for example in the log of a batch job, a new line is
     written after every tenth of the epochs, and every five seconds if epochs take longer. Nothing
     is written if there is no stderr, or if another callback (`LivePlot`) shows the training. The
     accuracy or the loss on validation data is followed, in parentheses, by that of a constant
@@ -55,13 +56,9 @@ class ProgressBar(Callback):
         if self._view is None:
             return
         last = epoch + 1 == self.epochs or self.model.stop_training
-        shown = {
-            name: as_text(v) + self._baselines.get(name, "")
-            for name, v in logs.items()
-            if name != "learning_rate"
-        }
+        shown = {name: as_text(v) for name, v in logs.items() if name != "learning_rate"}
         try:
-            self._view.show(epoch, shown, last)
+            self._view.show(epoch, shown, self._baselines, last)
         except CLOSED:
             self._view = None
 
@@ -72,6 +69,10 @@ class ProgressBar(Callback):
         self._view = None
 
 
+def _compared(values: dict[str, str], baselines: dict[str, str]) -> dict[str, str]:
+    return {name: value + baselines.get(name, "") for name, value in values.items()}
+
+
 class _Log:
     """Occasional lines, for a file."""
 
@@ -79,22 +80,26 @@ class _Log:
         self._epochs = epochs
         self._started = self._shown = time.perf_counter()
 
-    def show(self, epoch: int, values: dict[str, str], last: bool) -> None:
-        if last or self.is_due(epoch, time.perf_counter()):
-            self._shown = time.perf_counter()
-            self.write(self._text(epoch, values))
+    def show(
+        self, epoch: int, values: dict[str, str], baselines: dict[str, str], last: bool
+    ) -> None:
+        now = time.perf_counter()
+        if not last and not self.is_due(epoch, now):
+            return
+        self._shown = now
+        begin = f"epoch {epoch + 1}/{self._epochs}"
+        left = 0 if last else (now - self._started) / (epoch + 1) * (self._epochs - epoch - 1)
+        end = f"{left:.0f} s left"
+        plain = [f"{name} {value}" for name, value in values.items()]
+        full = [f"{name} {value}" for name, value in _compared(values, baselines).items()]
+        self.write("  ".join([begin, *full, end]), fitted(begin, plain, end, columns()), last)
 
     def is_due(self, epoch: int, now: float) -> bool:
         """Return whether to write after this epoch."""
         tenth = epoch * 10 // self._epochs < (epoch + 1) * 10 // self._epochs
         return tenth or now - self._shown >= LONGEST
 
-    def _text(self, epoch: int, values: dict[str, str]) -> str:
-        left = (time.perf_counter() - self._started) / (epoch + 1) * (self._epochs - epoch - 1)
-        shown = "  ".join(f"{name} {value}" for name, value in values.items())
-        return f"epoch {epoch + 1}/{self._epochs}  {shown}  {left:.0f} s left"
-
-    def write(self, line: str) -> None:
+    def write(self, line: str, short: str, last: bool) -> None:
         write(f"{line}\n")
 
     def close(self) -> None:
@@ -104,11 +109,16 @@ class _Log:
 class _Line(_Log):
     """The last line of a terminal, which is overwritten."""
 
+    _length = 0  # of the text that stands there
+
     def is_due(self, epoch: int, now: float) -> bool:
         return now - self._shown >= SHORTEST
 
-    def write(self, line: str) -> None:
-        write(f"\r{line:<78}")
+    def write(self, line: str, short: str, last: bool) -> None:
+        if not last and is_terminal() and len(line) > columns():
+            line = short  # a line that wraps cannot be overwritten
+        write(f"\r{line:<{self._length}}")
+        self._length = len(line)
 
     def close(self) -> None:
         write("\n")
@@ -120,12 +130,14 @@ class _Bar:
     def __init__(self, bar: Any) -> None:
         self._bar, self._shown = bar, time.perf_counter()
 
-    def show(self, epoch: int, values: dict[str, str], last: bool) -> None:
+    def show(
+        self, epoch: int, values: dict[str, str], baselines: dict[str, str], last: bool
+    ) -> None:
         self._bar.update()
         now = time.perf_counter()
         if last or now - self._shown >= SHORTEST:
             self._shown = now
-            self._bar.set_postfix(values, refresh=last)
+            self._bar.set_postfix(_compared(values, baselines), refresh=last)
 
     def close(self) -> None:
         self._bar.close()
