@@ -92,4 +92,13 @@ def obey(message, names):
         for module in ("sklearn.datasets", "sklearn.model_selection", "mlpgrad.sklearn"):
             importlib.import_module(module)
         names |= {"sklearn": importlib.import_module("sklearn")}
-    return eval(code, names)
+    return eval(code, names | suited(code, names))
+
+
+def suited(code, names):
+    """A model, and data for it, of the kind that the code is about."""
+    if "mg.AUC" in code or "decision_boundary" in code:
+        return {"model": names["planar"], "x": names["x2"], "y": names["y2"]}
+    if "std=True" in code or "interval=" in code:
+        return {"model": names["regressor"]}
+    return {}

@@ -33,11 +33,12 @@ OWNERS = {
 """An object of each class whose attributes in other libraries are known."""
 
 MODULES = ("initializers", "layers", "losses", "metrics", "optimizers", "penalties", "training")
+APART = ("datasets", "gradcheck", "plotting", "sklearn", "tables")
 ATTRIBUTES = [
     *(("mg", name) for name in habits.PACKAGE),
     *(("mg.datasets", name) for name in habits.DATASETS),
     *(("mg.plotting", name) for name in habits.PLOTTING),
-    *((f"mg.{module}", "Linear") for module in MODULES),
+    *((f"mg.{module}", "Linear") for module in (*MODULES, "gradcheck", "tables")),
     *((OWNERS[kind], name) for kind, table in habits.ATTRIBUTES.items() for name in table),
 ]
 
@@ -115,8 +116,21 @@ def test_a_name_in_small_letters(name):
     small = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     if small == name or hasattr(mg, small):  # a function, or a module such as mg.history
         return
+    if small in (*mg.datasets.__all__, *mg.plotting.__all__):  # mg.datasets.standardize
+        return
     with pytest.raises(AttributeError, match=f"write mg.{name}$"):
         getattr(mg, small)
+
+
+@pytest.mark.parametrize("family", APART)
+def test_a_name_of_the_library_in_another_place(family):
+    module = pytest.importorskip(f"mlpgrad.{family}")
+    for name in module.__all__:
+        if not hasattr(mg, name):
+            with pytest.raises(AttributeError, match="; write mg") as error:
+                getattr(mg, name)
+            written = re.search(r"; write ([\w.]+)", str(error.value))[1]
+            assert eval(written).__name__.lower() == name.lower()
 
 
 def test_a_recorded_name_is_an_item_of_the_history(tmp_path):
@@ -263,6 +277,61 @@ class Own(mg.Dense):
     def __init__(self, in_features, out_features, *, weights=2):
         super().__init__(in_features, out_features)
         self.weights = weights
+
+
+@pytest.mark.parametrize("kind", [mg.EarlyStopping, mg.ReduceOnPlateau, mg.ModelCheckpoint])
+@pytest.mark.parametrize("name", ["acc", "accuracy", "f1", "auc", "recall", "rmse", "mse"])
+def test_a_metric_that_is_not_measured_is_named(kind, name, tmp_path):
+    """The advice is followed until the training runs."""
+    monitor, metrics = f"val_{name}", None
+    options = {"path": tmp_path / "best.npz"} if kind is mg.ModelCheckpoint else {}
+    loss = mg.MeanSquaredError() if name in ("rmse", "mse") else mg.SigmoidCrossEntropy()
+    x, y = X[:, :2], Y % 2
+    for _ in range(3):
+        model = mg.Sequential([mg.Dense(2, 1)], loss=loss, random_state=0)
+        callback = kind(**options, monitor=monitor)
+        try:
+            model.fit(
+                *(x, y), optimizer=mg.SGD(0.1), epochs=2, validation_data=(x, y), verbose=0,
+                callbacks=[callback], metrics=metrics,
+            )  # fmt: skip
+        except (KeyError, ValueError) as error:
+            if found := re.search(r"did you mean '(\w+)'|write monitor='(\w+)'", str(error)):
+                monitor = found[1] or found[2]
+            if found := re.search(r"give fit metrics=(\[.*?\])", str(error)):
+                metrics = eval(found[1])
+        else:
+            return
+    pytest.fail("the advice does not lead to a training")
+
+
+def public_calls():
+    """What people call, and how they write it."""
+    for family in ("", *APART):
+        module = pytest.importorskip(f"mlpgrad.{family}".rstrip("."))
+        for name in module.__all__:
+            if callable(getattr(module, name)):
+                yield f"mg.{family}.{name}".replace("..", "."), getattr(module, name)
+    model = mg.Sequential([mg.Dense(4, 3)], loss=mg.SoftmaxCrossEntropy())
+    for name in dir(model):
+        if name[0] != "_" and callable(getattr(model, name)):
+            yield f"model.{name}", getattr(model, name)
+
+
+def test_a_call_that_does_not_fit_is_told_a_name_that_exists():
+    written = set()
+    for place, function in public_calls():
+        for arguments in ((), (1,) * 9):
+            try:
+                function(*arguments)
+            except Exception as error:
+                found = re.search(r" (?:needs|takes) .*; write ([\w.]+)\(", str(error))
+                if found:
+                    written.add(found[1])
+                    assert not place.startswith("model.") or found[1] == place
+    assert {"mg.tables.Codes", "model.learning_rate_range_test", "mg.SGD"} <= written
+    model = mg.Sequential([mg.Dense(4, 3)], loss=mg.SoftmaxCrossEntropy())
+    assert all(callable(eval(name, {"mg": mg, "model": model})) for name in written)
 
 
 def test_users_classes_may_have_options_of_these_names():

@@ -230,6 +230,12 @@ CALLS = {
     "moons": "mg.datasets.moons({}=1)",
     "circles": "mg.datasets.circles({}=1)",
     "regression": "mg.datasets.regression({}=1)",
+    "check_gradient": "mg.check_gradient(f, grad, params, {}=1)",
+    "check_gradients": "mg.check_gradients(model, x, y, {}=1)",
+    "check_layer": "mg.check_layer(mg.Tanh(), {}=1)",
+    "check_loss": "mg.check_loss(loss, {}=1)",
+    "check_vjp": "mg.check_vjp(lambda w: 2 * w, lambda w, v: 2 * v, params, {}=1)",
+    "check_hvp": "mg.check_hvp(lambda w: 2 * w, lambda w, v: 2 * v, params, {}=1)",
 }
 
 

@@ -69,6 +69,8 @@ _LATER = {
     "explain": "mlpgrad.explanation",
 }
 
+_APART = ("datasets", "gradcheck", "plotting", "tables")  # whose names are not collected here
+
 
 def __getattr__(name: str) -> Any:
     """Functions of `_LATER` and submodules (`mg.datasets`, `mg.plotting`), on first use."""
@@ -81,7 +83,9 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != f"mlpgrad.{name}":
             raise
-        raise unknown_member(__name__, name, __all__) from None
+        apart = [importlib.import_module(f"mlpgrad.{family}") for family in _APART]
+        elsewhere = [f"mg.{m.__name__[8:]}.{known}" for m in apart for known in m.__all__]
+        raise unknown_member(__name__, name, __all__, elsewhere) from None
 
 
 def __dir__() -> list[str]:

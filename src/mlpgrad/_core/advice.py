@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from mlpgrad._core.calls import APART
 from mlpgrad._core.families import classes_below
 from mlpgrad._core.habits import FAMILIES, NAMES
 from mlpgrad._core.hooks import DIRECT
@@ -81,17 +82,29 @@ def members(module: str, known: Iterable[str]) -> Callable[[str], Any]:
     return unknown
 
 
-def unknown_member(module: str, name: str, known: Iterable[str]) -> Exception:
+def unknown_member(
+    module: str, name: str, known: Iterable[str], elsewhere: Iterable[str] = ()
+) -> Exception:
     """Return the error for a name that a module of the package does not have.
 
     It is to be called by the `__getattr__` of the module, whose caller it looks at.
+
+    Parameters
+    ----------
+    module, name : str
+        The `__name__` of the module, and what was asked for.
+    known : iterable of str
+        The module's public names.
+    elsewhere : iterable of str
+        Names that other modules have, as they are written: `mg.datasets.moons`.
     """
     if name.startswith("__"):  # Python asks for those itself
         return AttributeError(f"{module} has no {name!r}")
     family = module.rpartition(".")[2]
-    prefix = f"mg.{family}." if family in ("datasets", "plotting") else "mg."
+    prefix = f"mg.{family}." if family in APART else "mg."
     table = NAMES.get(family, NAMES["mlpgrad"])
-    instead = advice(name, table, known, prefix) or nearest(name, known)
+    there = {written.rpartition(".")[2]: written for written in elsewhere}
+    instead = advice(name, there | table, known, prefix) or nearest(name, known)
     message = f"{module} has no {name!r}{instead}"
     asking = sys._getframe(2)  # Python replaces an AttributeError in `from mlpgrad import name`
     imports = opcode.opname[asking.f_code.co_code[asking.f_lasti]] == "IMPORT_FROM"

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from mlpgrad._core.documented import STARS
 from mlpgrad._core.habits import ARGUMENTS, CALLED, NOUNS
 
+APART = ("datasets", "plotting", "sklearn", "tables")
+"""Modules whose names the package itself does not have: `mg.tables.OneHot`."""
+
 PLACED = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
@@ -61,7 +64,7 @@ def misfit(function: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Typ
     """
     name, of = function.__name__, _place(function.__module__)
     signature, keys = inspect.signature(function), [name]
-    if not isinstance(function, type) and "self" in signature.parameters:
+    if _is_method(function, args):
         if not args:
             variable = NOUNS.get(function.__qualname__.split(".")[0], "model")
             return TypeError(f"{name} is called on an object; write {variable}.{name}(...)")
@@ -92,7 +95,16 @@ def _place(module: str) -> str:
     if not module.startswith("mlpgrad."):
         return ""
     family = module.split(".")[1]
-    return f"mg.{family}." if family in ("datasets", "plotting") else "mg."
+    return f"mg.{family}." if family in APART else "mg."
+
+
+def _is_method(function: Any, args: tuple[Any, ...]) -> bool:
+    """Return whether this is a method, or a function that a class has made its method."""
+    if isinstance(function, type):
+        return False
+    own = getattr(type(args[0]), function.__name__, None) if args else None
+    taken_over = own is not None and inspect.unwrap(own) is inspect.unwrap(function)
+    return taken_over or "self" in inspect.signature(function).parameters
 
 
 def _listed(names: list[str]) -> str:

@@ -78,7 +78,7 @@ def _refuse_text(array: Array, name: str, code: str) -> NoReturn:
         table = code.partition("[")[0]
         raise TypeError(
             f"{name} expects numbers, got {_shown(str(first))} in row {row}; encode the columns: "
-            f"{table} = mlpgrad.tables.TableEncoder().fit({table}).transform({table})"
+            f"{table} = mg.tables.TableEncoder().fit({table}).transform({table})"
         )
     if numbers_in_text:
         fix = f"convert with numpy.asarray({name}, dtype=float)"

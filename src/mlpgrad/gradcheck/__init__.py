@@ -1,5 +1,8 @@
 """Reliable gradient checks: wrong gradients do not pass, and correct ones do not fail."""
 
+from typing import TYPE_CHECKING
+
+from mlpgrad._core.advice import members
 from mlpgrad.gradcheck.asserting import assert_gradients
 from mlpgrad.gradcheck.functions.gradients import check_gradient
 from mlpgrad.gradcheck.functions.products import check_hvp, check_vjp
@@ -19,3 +22,6 @@ __all__ = [
     "check_loss",
     "check_vjp",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = members(__name__, __all__)

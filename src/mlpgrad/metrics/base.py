@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from mlpgrad._core import arguments
+from mlpgrad._core.advice import instead_of
 from mlpgrad._core.arrays import Array, weighted
 from mlpgrad._core.described import Described
 from mlpgrad._core.families import classes_below
@@ -199,6 +200,33 @@ def known_metrics() -> dict[str, Metric]:
     """Return an example of each metric of mlpgrad, by its name in the logs."""
     examples = [cls.example() for cls in classes_below(Metric)]
     return {metric.name: metric for metric in examples}
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Return the two parts of a name in the logs: of which data and networks, and of what.
+
+    Examples
+    --------
+    >>> split_name("val_ensemble_accuracy"), split_name("loss")
+    (('val_ensemble_', 'accuracy'), ('', 'loss'))
+    """
+    bare = name.removeprefix("val_").removeprefix("ensemble_")
+    return name.removesuffix(bare), bare
+
+
+def metric_called(name: str) -> Metric | None:
+    """Return an example of the metric that goes by this name, here or in other libraries.
+
+    Examples
+    --------
+    >>> metric_called("acc"), metric_called("r2"), metric_called("age")
+    (Accuracy(), R2(), None)
+    """
+    known = known_metrics()
+    if name in known:
+        return known[name]
+    written = instead_of(name, Metric).removeprefix("; write mg.").partition("(")[0]
+    return next((m for m in known.values() if type(m).__name__ == written), None)
 
 
 def weighted_mean(total: Any, weight: Any) -> Any:

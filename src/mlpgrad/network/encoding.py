@@ -23,7 +23,7 @@ def own_encoder(encoder: Any) -> TableEncoder | None:
     from mlpgrad.tables import TableEncoder  # also loads the readers of tables
 
     return copy.deepcopy(
-        arguments.instance(encoder, "encoder", TableEncoder, "mlpgrad.tables.TableEncoder()")
+        arguments.instance(encoder, "encoder", TableEncoder, "mg.tables.TableEncoder()")
     )
 
 

@@ -8,6 +8,9 @@
 array([0, 1, 2])
 """
 
+from typing import TYPE_CHECKING
+
+from mlpgrad._core.advice import members
 from mlpgrad._core.extras import require
 
 require("sklearn", "sklearn")
@@ -18,3 +21,6 @@ from mlpgrad.sklearn.tabular_classifier import TabularMLPClassifier  # noqa: E40
 from mlpgrad.sklearn.tabular_regressor import TabularMLPRegressor  # noqa: E402
 
 __all__ = ["MLPClassifier", "MLPRegressor", "TabularMLPClassifier", "TabularMLPRegressor"]
+
+if not TYPE_CHECKING:
+    __getattr__ = members(__name__, __all__)

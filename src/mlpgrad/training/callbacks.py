@@ -13,6 +13,7 @@ from mlpgrad._core.calls import is_function
 from mlpgrad._core.described import Described
 from mlpgrad._core.habits import ATTRIBUTES
 from mlpgrad._core.stateful import Stateful
+from mlpgrad.metrics.base import metric_called, split_name
 
 if TYPE_CHECKING:
     from mlpgrad.network.network import Network
@@ -93,7 +94,7 @@ class Callback(Described, Stateful):
         """Return the logged value `name`; by default `val_loss` if it is logged, else `loss`."""
         name = name or ("val_loss" if "val_loss" in logs else "loss")
         if name not in logs:
-            raise KeyError(f"{self!r} found no {name!r} in the logs{nearest(name, logs)}")
+            raise KeyError(f"{self!r} found no {name!r} in the logs{_measured_as(name, logs)}")
         return logs[name]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -104,6 +105,20 @@ class Callback(Described, Stateful):
     def example(cls) -> Self:
         """Return a callback with non-default options, for tests that go through every class."""
         return cls()
+
+
+def _measured_as(name: str, logs: dict[str, Any]) -> str:
+    """Return what to write for a value that is not in the logs."""
+    kind, bare = split_name(name)
+    metric = metric_called(bare)
+    if metric is None:
+        return nearest(name, logs)
+    measured = f"{kind}{metric.name}"
+    there = next((each for each in (measured, f"val_{metric.name}") if each in logs), None)
+    if there is not None:
+        return f"; did you mean {there!r}?"
+    renamed = "" if measured == name else f", and write monitor={measured!r}"
+    return f"; give fit metrics=[mg.{metric!r}]{renamed}"
 
 
 def expect_optimizer(callback: Callback, part: str) -> None:

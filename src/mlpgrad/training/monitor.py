@@ -10,7 +10,7 @@ import numpy as np
 from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.checks import unquoted, within
-from mlpgrad.metrics.base import Metric, known_metrics
+from mlpgrad.metrics.base import Metric, known_metrics, metric_called, split_name
 from mlpgrad.training.batches import Minibatches
 from mlpgrad.training.callbacks import Callback
 from mlpgrad.training.evaluate_again import evaluate_again
@@ -35,7 +35,7 @@ def larger_is_better(name: str, metrics: Iterable[Metric] = ()) -> bool | None:
     >>> larger_is_better("val_accuracy"), larger_is_better("val_loss"), larger_is_better("age")
     (True, False, None)
     """
-    bare = name.removeprefix("val_").removeprefix("ensemble_")
+    _, bare = split_name(name)
     given = {metric.name: metric for metric in metrics}
     if bare not in given and (bare == "loss" or bare.endswith("_loss")):
         return False
@@ -112,9 +112,12 @@ class Monitor:
         self.callback, self.name = callback, callback.monitor
         known = larger_is_better(self.name or "loss", self.session.metrics or ())
         if callback.mode is None and known is None:
+            kind, bare = split_name(self.name)
+            metric = metric_called(bare)
+            meant = "" if metric is None else f"did you mean {kind + metric.name!r}? Else "
             raise ValueError(
-                f"{callback!r}: it is not known whether a larger {self.name} is better; write "
-                'mode="max" or mode="min", or set larger_is_better in the class of the metric'
+                f"{callback!r}: it is not known whether a larger {self.name} is better; {meant}"
+                'write mode="max" or mode="min", or set larger_is_better in the class of the metric'
             )
         self.larger = bool(known) if callback.mode is None else callback.mode == "max"
         self.worst = -np.inf if self.larger else np.inf

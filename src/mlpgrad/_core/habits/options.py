@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from mlpgrad._core.habits.lines import (
     AVERAGED,
+    BALANCED,
     BINARY,
     CLIPPED,
     CLIPPED_RELU,
     CPU,
     FIT,
     FOLDS,
+    LEFT_OUT,
     LOGITS,
     NEW_MODEL,
     PENALTIES,
@@ -20,6 +22,11 @@ from mlpgrad._core.habits.lines import (
     STOPPED,
     TRAINED_ALL,
     VALIDATED,
+)
+
+OWN_ERROR = "# step and tolerance follow from the error of the differences"
+TOLERANCES = dict.fromkeys(
+    ("eps", "epsilon", "step", "h", "delta", "tol", "atol", "tolerance"), OWN_ERROR
 )
 
 OPTIONS: dict[str, dict[str, str]] = {
@@ -118,7 +125,7 @@ OPTIONS: dict[str, dict[str, str]] = {
     },
     "predict": {
         **dict.fromkeys(("batch_size", "verbose", "steps"), PREDICT),
-        "return_std": "regressor.predict(x, std=True)  # of an ensemble, for example",
+        "return_std": "model.predict(x, std=True)  # of an ensemble, for example",
         "X": "model.predict(x=x)",
     },
     "predict_proba": dict.fromkeys(("batch_size", "verbose"), "model.predict_proba(x)"),
@@ -157,14 +164,23 @@ OPTIONS: dict[str, dict[str, str]] = {
         "test_size": "mg.datasets.split(x, y, fraction=0.2)",
         "train_size": "mg.datasets.split(x, y, fraction=0.2)",
     },
+    "check_gradient": TOLERANCES,
+    **dict.fromkeys(
+        ("check_gradients", "check_layer", "check_loss", "check_vjp", "check_hvp"),
+        TOLERANCES | {"rtol": OWN_ERROR},
+    ),
     "moons": {"n_samples": "mg.datasets.moons(n=200)"},
     "circles": {"n_samples": "mg.datasets.circles(n=200)"},
     "regression": {
         "n_samples": "mg.datasets.regression(n=200)",
         "n_features": "mg.datasets.regression(features=5)",
     },
-    "SoftmaxCrossEntropy": {"from_logits": LOGITS, "reduction": LOGITS},
-    "SigmoidCrossEntropy": {"from_logits": BINARY, "reduction": BINARY},
+    "SoftmaxCrossEntropy": {
+        "from_logits": LOGITS,
+        "reduction": LOGITS,
+        "ignore_index": LEFT_OUT,
+    },
+    "SigmoidCrossEntropy": {"from_logits": BINARY, "reduction": BINARY, "pos_weight": BALANCED},
     "Layer": {
         "name": "# layers have no names",
         "trainable": TRAINED_ALL,
@@ -238,6 +254,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "threshold": "# see loss.classes",
     },
     "Loss": {
+        "weight": BALANCED,
         "name": "# losses have no names",
         "reduction": "# a loss is the mean over the samples",
     },
