@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +17,8 @@ def is_terminal() -> bool:
 
 def columns() -> int:
     """Return how many characters a line of the terminal holds before it wraps."""
+    import shutil  # brings compression, which takes time to import
+
     return shutil.get_terminal_size().columns - 1
 
 
