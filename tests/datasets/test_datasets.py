@@ -223,6 +223,31 @@ def test_split_is_fixed_and_stratifies_classes_only():
     np.testing.assert_array_equal(in_order, y[-359:])
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_split_of_a_frame_is_a_frame(library):
+    """Names and types are kept, since models check and learn them."""
+    frames = pytest.importorskip(library)
+    columns = {"town": ["Leith", "Oban"] * 10, "area": np.arange(20.0)}
+    x, y = frames.DataFrame(columns), frames.Series(["a", "b"] * 10, dtype=categories(frames))
+    for options in ({}, {"shuffle": False}):
+        found = datasets.split(x, y, 0.25, **options)
+        rows = datasets.split(np.arange(20), np.array(["a", "b"] * 10), 0.25, **options)
+        for part, numbers in zip(found[:2], rows[:2], strict=True):
+            assert type(part) is type(x)
+            assert list(part.columns) == ["town", "area"]
+            assert part["area"].to_list() == numbers.tolist()
+        for part, labels in zip(found[2:], rows[2:], strict=True):
+            assert part.dtype == y.dtype
+            assert part.to_list() == labels.tolist()
+
+
+def categories(frames):
+    """The type of classes in an order that is not alphabetical."""
+    if frames.__name__ == "polars":
+        return frames.Enum(["b", "a"])
+    return frames.CategoricalDtype(["b", "a"], ordered=True)
+
+
 @pytest.mark.parametrize("kind", [object, np.dtypes.StringDType(), "category", "str", "column"])
 def test_split_stratifies_text_of_every_type(kind):
     x, y = np.arange(100.0)[:, None], np.array(["rare", "usual"]).repeat([10, 90])

@@ -100,6 +100,15 @@ def without_index(column: Any) -> Any:
     return column.to_numpy() if hasattr(column, "to_numpy") else column
 
 
+def taken(values: Any, array: Array, rows: Array) -> Any:
+    """Return some rows as a frame or Series if `values` is one, else of the array made of it."""
+    if hasattr(values, "iloc"):
+        return values.iloc[rows]
+    if type(values).__module__.partition(".")[0] == "polars":
+        return values[rows]
+    return array[rows]
+
+
 def _numbers_of(column: Any, values: Any, name: str) -> Array:
     array = np.asarray(without_index(values))
     if array.dtype.kind not in "biufc":

@@ -9,7 +9,7 @@ import numpy as np
 from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
-from mlpgrad._core.frames import column_names
+from mlpgrad._core.frames import column_names, taken
 from mlpgrad._core.habits.lines import STRATIFIED
 
 MOST_ROWS = 10_000_000_000
@@ -25,12 +25,12 @@ def split(
     stratify: bool | None = None,
     shuffle: bool = True,
     random_state: RandomState = 0,
-) -> tuple[Array, Array, Array, Array]:
+) -> tuple[Any, Any, Any, Any]:
     """Hold out a fraction of the samples for testing.
 
     Parameters
     ----------
-    x, y : array (n, ...)
+    x, y : array (n, ...), DataFrame or Series
         Inputs and targets, one sample per row; n is at least 2.
     fraction : float
         The fraction to hold out, between 0 and 1, by default 0.2: at least one sample, never all.
@@ -47,8 +47,9 @@ def split(
 
     Returns
     -------
-    x_train, x_test, y_train, y_test : array
-        Copies, each in the order of the data.
+    x_train, x_test, y_train, y_test : array, DataFrame or Series
+        Copies, each in the order of the data. What was given as a DataFrame or Series of pandas or
+        polars is returned as one, so that its names and types are kept.
 
     Raises
     ------
@@ -64,25 +65,27 @@ def split(
     >>> len(x_train), len(x_test)
     (1438, 359)
     """
-    x, y = arguments.rows(x, "x"), arguments.rows(y, "y")
-    if len(x) != len(y):
+    inputs, targets = arguments.rows(x, "x"), arguments.rows(y, "y")
+    if len(inputs) != len(targets):
         raise ValueError(
-            f"x and y expect the same number of samples, got {len(x)} and {len(y)}; "
+            f"x and y expect the same number of samples, got {len(inputs)} and {len(targets)}; "
             f"did rows get lost?"
         )
     shuffle = arguments.flag(shuffle, "shuffle")
     if stratify is not None:
         stratify = arguments.flag(stratify, "stratify", f"write {STRATIFIED}")
     else:
-        stratify = shuffle and _holds_classes(y)
+        stratify = shuffle and _holds_classes(targets)
     if stratify and not shuffle:
         raise ValueError(
             "stratify=True expects shuffle=True, since rows in order keep no proportions; "
             "leave out one of the two"
         )
-    labels = _classes_of(y) if stratify else None
-    train, test = split_indices(len(x), fraction, labels, rng=random_state, shuffle=shuffle)
-    return x[train], x[test], y[train], y[test]
+    labels = _classes_of(targets) if stratify else None
+    parts = split_indices(len(inputs), fraction, labels, rng=random_state, shuffle=shuffle)
+    x_train, x_test = (taken(x, inputs, rows) for rows in parts)
+    y_train, y_test = (taken(y, targets, rows) for rows in parts)
+    return x_train, x_test, y_train, y_test
 
 
 @suggesting
