@@ -191,10 +191,15 @@ class Sequential(Differentiable, Answers):
         Returns
         -------
         History
-            Losses and metrics by name, one value per epoch.
+            Losses and metrics by name, one value per epoch. Ctrl-C ends training after the current
+            batch: the model keeps what it has learned, and `history.interrupted` is True. A second
+            Ctrl-C raises KeyboardInterrupt.
 
         Raises
         ------
+        TypeError, ValueError
+            If data or options are not valid. An error before the first step leaves the model as it
+            was.
         DivergenceError
             As soon as the loss is not finite. The model then holds earlier, finite weights from
             which training can continue, for instance with a lower learning rate, and the optimizer
