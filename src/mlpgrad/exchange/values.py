@@ -179,7 +179,8 @@ def find(roots: tuple[type, ...], name: str, module: str | None) -> Any:
     if len(found) > 1:  # a class defined repeatedly, as in a notebook: use its current definition
         found = [cls for cls in found if getattr(sys.modules.get(module or ""), name, 0) is cls]
     if not found:
-        advice = nearest(name, sorted(cls.__name__ for cls in known))
+        public = {cls.__name__ for cls in known if cls.__name__[0] != "_"}
+        advice = nearest(name, sorted(public))
         raise ValueError(
             f"class {name!r} is not defined, or more than once; before loading, import the module "
             f"that defines it (it was {module!r:.80}){advice}"
