@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from mlpgrad.gradcheck.checker import Checker, not_finite
 from mlpgrad.gradcheck.functions.black_box import BlackBox
 from mlpgrad.gradcheck.functions.tolerance import tolerance_hint
 from mlpgrad.gradcheck.numeric.directions import Place, Plan, second_point
-from mlpgrad.gradcheck.numeric.problem import BadGradientError, stream
+from mlpgrad.gradcheck.numeric.problem import BadGradientError, spread, stream
 from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.gradcheck.verdicts import Verdict
 
@@ -115,7 +115,8 @@ class FunctionChecker(Checker):
         finally:
             if problem.mutates:
                 report.protocol[Verdict.MUTATES_INPUT] = problem.mutates
-        report.protocol |= not_finite(problem.leaves, gradient) | repeated(gradient, again, later)
+        report.protocol |= not_finite(problem.leaves, gradient)
+        report.protocol |= repeated(problem, self.value, (gradient, again, later))
         return gradient
 
     def explain(self, place: Place) -> None:
@@ -152,19 +153,38 @@ class FunctionChecker(Checker):
         return gradient
 
 
-def repeated(first: Array, again: Array, later: Array) -> dict[Verdict, str]:
-    """Compare the gradients of a second and a third call with the first."""
-    first, again, later = map(np.nan_to_num, (first, again, later))
+def repeated(problem: BlackBox, value: float, calls: Sequence[Array]) -> dict[Verdict, str]:
+    """Compare the gradients of a second and a third call with the first, array by array."""
+    first, again, later = map(np.nan_to_num, calls)
+    spare = uncertain(problem, value, first)
+    for leaf in problem.leaves:
+        a, b, c, least = first[leaf.slice], again[leaf.slice], later[leaf.slice], spare[leaf.slice]
+        of = f" of {leaf.name}" if len(problem.leaves) > 1 else ""
+        if not close(a, b, least):
+            if close(2 * a, b, least):
+                text = f"the second call gives twice the gradient{of}; overwrite instead of adding"
+                return {Verdict.ACCUMULATES: text}
+            text = f"a second call with the same arguments changes the gradient{of}"
+            return {Verdict.NON_REENTRANT: text}
+        if not close(a, c, least):
+            text = f"the gradient{of} changes after a call with other parameters; store nothing"
+            return {Verdict.STALE_CACHE: text}
+    return {}
 
-    def same(a: Array, b: Array) -> bool:
-        return bool(np.abs(a - b).max() <= 1e-6 * np.abs(a).max())
 
-    if same(first, again):
-        if same(first, later):
-            return {}
-        text = "the gradient changes after a call with other parameters; store nothing"
-        return {Verdict.STALE_CACHE: text}
-    if same(2 * first, again):
-        text = "the second call gives twice the gradient; overwrite instead of adding"
-        return {Verdict.ACCUMULATES: text}
-    return {Verdict.NON_REENTRANT: "a second call with the same arguments changes the gradient"}
+def uncertain(problem: BlackBox, value: float, gradient: Array) -> Array:
+    """Return how much each element may change by rounding, since calls may add in another order.
+
+    Terms of all arrays may nearly cancel in one element, so the largest change of f when a
+    parameter moves by its own size counts, in units of each parameter.
+    """
+    sizes, eps = spread(problem.point, problem.leaves), np.finfo(problem.gradient_dtype).eps
+    largest = max(abs(value), float(np.abs(gradient * sizes).max(initial=0)))
+    most = 1e-6 * float(np.abs(gradient).max(initial=0))
+    spare: Array = np.minimum(64 * float(eps) * largest / sizes, most)
+    return spare
+
+
+def close(a: Array, b: Array, spare: Array, rtol: float = 1e-6) -> bool:
+    """Return whether two gradients of one array are equal up to rounding."""
+    return bool((np.abs(a - b) <= rtol * np.abs(a).max(initial=0) + spare).all())

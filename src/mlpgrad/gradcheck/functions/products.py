@@ -14,11 +14,17 @@ from mlpgrad._core.described import suggesting
 from mlpgrad.gradcheck.checker import global_generators_kept
 from mlpgrad.gradcheck.functions import trees
 from mlpgrad.gradcheck.functions.black_box import BlackBox, outline, scalar
-from mlpgrad.gradcheck.functions.gradients import FunctionChecker, called
+from mlpgrad.gradcheck.functions.gradients import FunctionChecker, called, close, uncertain
 from mlpgrad.gradcheck.numeric.derivative import Estimate, Noise, richardson
-from mlpgrad.gradcheck.numeric.directions import Plan
+from mlpgrad.gradcheck.numeric.directions import Plan, second_point
 from mlpgrad.gradcheck.numeric.norms import norm
-from mlpgrad.gradcheck.numeric.problem import BEYOND_DOMAIN, BadGradientError, spread, stream
+from mlpgrad.gradcheck.numeric.problem import (
+    BEYOND_DOMAIN,
+    BadGradientError,
+    is_wide,
+    spread,
+    stream,
+)
 from mlpgrad.gradcheck.report import GradientReport
 from mlpgrad.gradcheck.verdicts import Verdict
 
@@ -44,8 +50,9 @@ def check_vjp(
     x : array, or nested arrays
         The point of the check.
     v : like `f(x)`, optional
-        The vector of the product; by default Gaussian random numbers. A constant vector hides
-        mistakes, and for a softmax, whose outputs have a constant sum, it hides all of them.
+        The vector of the product; by default Gaussian random numbers, smaller for larger outputs
+        if those differ by several powers of ten. A constant vector hides mistakes, and for a
+        softmax, whose outputs have a constant sum, it hides all of them.
     seed, directions
         As for `check_gradient`.
 
@@ -65,8 +72,7 @@ def check_vjp(
     plan.chosen()
     with global_generators_kept():
         template = f(trees.rebuild(x, point))
-    size = _outputs(template).size
-    chosen = rng.standard_normal(size) if v is None else _like(v, template, "v")
+        chosen = factors(f, x, template, rng) if v is None else _like(v, template, "v")
     if not np.isfinite(chosen).all():
         raise ValueError("v expects finite numbers, got NaN or infinity")
     names = f"{called(f, 'f')}, {called(vjp, 'vjp')}, x{'' if v is None else ', v=v'}"
@@ -125,10 +131,11 @@ def check_hvp(
     """
     arguments.function(f_or_grad, "f_or_grad", "lambda x: 2 * x")
     arguments.function(hvp, "hvp", "lambda x, v: 2 * v")
-    point, plan = trees.layout(x, "x")[1], Plan(directions)
+    (leaves, point), plan = trees.layout(x, "x"), Plan(directions)
     plan.chosen()
-    v = stream(seed, 3).standard_normal(point.size)
-    v /= np.linalg.norm(v)
+    sizes = spread(point, leaves)
+    v = stream(seed, 3).standard_normal(point.size) * (sizes if is_wide(sizes) else 1.0)
+    v /= norm(v)
     with global_generators_kept():
         along, rtol = slope_along(f_or_grad, x, v)
     names = f"{called(f_or_grad, 'f')}, {called(hvp, 'hvp')}, x"
@@ -207,8 +214,9 @@ class ProductChecker(FunctionChecker):
                 problem.flat(self.multiply(trees.rebuild(problem.tree, problem.point), factor))
                 for factor in (2.0, 0.0)
             )
-            size = np.abs(gradient).max(initial=0)
-            linear = np.abs(twice - 2 * gradient).max(initial=0) <= 1e-5 * size
+            spare = uncertain(problem, self.value, gradient)
+            parts = (leaf.slice for leaf in problem.leaves)
+            linear = all(close(2 * gradient[p], twice[p], spare[p], 1e-5) for p in parts)
             linear &= not nothing.any()
         except BadGradientError:
             linear = False
@@ -218,6 +226,25 @@ class ProductChecker(FunctionChecker):
                 "not 0: v is ignored, normalized or clipped"
             )
         return gradient
+
+
+def factors(f: Callable[[Any], Any], x: Any, template: Any, rng: np.random.Generator) -> Array:
+    """Return a random factor for each output of f, whose sum is then differentiated.
+
+    If outputs change by amounts of several scales, each is divided by its own amount, since
+    rounding errors of the largest would hide mistakes in the others.
+    """
+    (leaves, point), outputs = trees.layout(x), _outputs(template)
+    drawn = rng.standard_normal(outputs.size)
+    sizes = 1e-3 * np.abs(outputs.astype(np.float64))  # outputs may be constant up to rounding
+    for _ in range(2):
+        with suppress(*BEYOND_DOMAIN), np.errstate(all="ignore"):
+            moved = _outputs(f(trees.rebuild(x, second_point(point, leaves, rng))))
+            sizes = np.maximum(sizes, np.abs(moved - outputs))
+    if not (np.isfinite(sizes).all() and is_wide(sizes)):
+        return drawn
+    typical = float(np.median(sizes[sizes > 0]))
+    return drawn * typical / np.where(sizes > 0, sizes, typical)
 
 
 def slope_along(
