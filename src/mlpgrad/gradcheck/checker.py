@@ -28,6 +28,7 @@ from mlpgrad.gradcheck.numeric.judgement import COARSE, HALF, Finding, Outcome
 from mlpgrad.gradcheck.numeric.kinks import between_slopes_nearby, outside_kinks
 from mlpgrad.gradcheck.numeric.methods import METHODS
 from mlpgrad.gradcheck.numeric.problem import BadGradientError, Leaf, Problem, spread, stream
+from mlpgrad.gradcheck.numeric.scatter import beyond_rounding
 from mlpgrad.gradcheck.precision import in_own_precision
 from mlpgrad.gradcheck.reasons import reasons
 from mlpgrad.gradcheck.report import GradientReport
@@ -130,7 +131,7 @@ class Checker:
         here = Place(point, gradient, settings)
         here = self.by_integrals(check_point(problem, here, self.rng, count, along=small))
         there = self.elsewhere(here)
-        here = self.close_by(here, there)
+        here = beyond_rounding(problem, self.close_by(here, there), report.seed)
         for number, leaf in enumerate(problem.leaves):
             second = there.found[number] if there else []
             report.tensors.append(verdict_of(leaf, here.found[number], second))
@@ -182,7 +183,8 @@ class Checker:
             return None  # passes are expensive, and each gradient does depend on the parameters
         noise = max(settings.noise, settings.precision * abs(value))
         there = Place(moved, gradient, settings._replace(value=value, noise=noise))
-        return self.by_integrals(check_point(problem, there, self.rng, 1, along=False))
+        there = self.by_integrals(check_point(problem, there, self.rng, 1, along=False))
+        return beyond_rounding(problem, there, self.report.seed)
 
     def by_integrals(self, place: Place) -> Place:
         """Judge what is not settled in a coarse function by integrals of its gradient."""
