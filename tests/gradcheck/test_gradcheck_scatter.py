@@ -1,4 +1,4 @@
-"""Rounding errors of a gradient that cancels, or divides by what is nearly 0, are no mistakes."""
+"""Rounding errors of a gradient that cancels, or divides by a number near 0, do not fail."""
 
 import numpy as np
 import pytest
