@@ -463,3 +463,15 @@ def test_large_targets_under_every_loss_end_in_a_warning_at_most(cls):
 def test_there_are_layers_and_losses():
     assert len(LAYERS) > 10
     assert len(LOSSES) > 10
+
+
+@pytest.mark.parametrize("scaling", [None, "standard"])
+def test_rows_of_little_weight_do_not_set_the_mean_that_a_loss_is_compared_with(scaling):
+    y, weights = np.append(Y[:, 0], [1e4] * 4), np.append(np.ones(64), [1e-9] * 4)
+    x = np.append(X, X[:4], axis=0)
+    model = network(mg.Dense(3, 1, initializer=mg.Constant(0.001)), target_scaling=scaling)
+    options = {"optimizer": mg.SGD(1e-9), "sample_weight": weights, "verbose": 0}
+    messages = said(lambda: model.fit(x, y, epochs=2, **options))
+    large = [text for text in messages if "no better than predicting the mean" in text]
+    # targets of a model that scales them are not said to lack a scaling
+    assert len(large) == (scaling is None)

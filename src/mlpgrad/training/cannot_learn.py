@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array
+from mlpgrad._core.arrays import Array, weighted
 from mlpgrad._core.training_warning import warn
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import walk
@@ -79,15 +79,17 @@ def _warn_of_large_numbers(network: Network, batches: Batches) -> None:
     if rows is None:
         return
     x, target, weights = rows
-    reason = _large_targets(target) or _large_inputs(network, x)
+    reason = _large_targets(network, target) or _large_inputs(network, x)
     if not reason:
         return
     prediction, reader = network._predict(x), loss.reader()
     if prediction.shape[-1] != target.shape[-1]:  # several outputs describe one number
         return
-    mean = target.mean(axis=-2, keepdims=True, dtype=np.float64)
-    constant = np.broadcast_to(mean, prediction.shape).astype(network.dtype)
+    each = np.ones((x.shape[-2], 1)) if weights is None else weights
     with np.errstate(all="ignore"):
+        total = each.sum(axis=-2, keepdims=True, dtype=np.float64)
+        mean = weighted(target, each).sum(axis=-2, keepdims=True) / total
+        constant = np.broadcast_to(mean, prediction.shape).astype(network.dtype)
         found = np.atleast_1d(np.float64(reader.forward(prediction, target, weights)))
         baseline = np.atleast_1d(np.float64(reader.forward(constant, target, weights)))
     worse = (found >= 0.99 * baseline) & (baseline > 0)
@@ -99,9 +101,9 @@ def _warn_of_large_numbers(network: Network, batches: Batches) -> None:
         )
 
 
-def _large_targets(target: Array) -> str:
+def _large_targets(network: Network, target: Array) -> str:
     """Return what to do about targets that are far from the outputs of initial weights, or ""."""
-    size = _largest_column(target)
+    size = _largest_column(target) if network.scaling_of_targets is None else 0.0
     if not size > UNSCALED:
         return ""
     return (
