@@ -212,7 +212,7 @@ class Optimizer(Preparing, Stateful):
         if getattr(self._learning_rate, "needs_total", False):
             self._rate(self.steps)  # raises any error before the first step
 
-    def continue_training(self, steps: int, left: int) -> None:
+    def _continue_training(self, steps: int, left: int) -> None:
         """Go on with a training that may have become longer or shorter; called by `fit`.
 
         Parameters

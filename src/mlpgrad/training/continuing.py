@@ -94,7 +94,7 @@ def count_steps(session: Any, begun: int) -> None:
     if not (session.epoch or session.in_epoch):
         optimizer.begin_training(total)
     elif total is not None:
-        optimizer.continue_training(total, total - session.epoch * count - begun)
+        optimizer._continue_training(total, total - session.epoch * count - begun)
 
 
 def rate_as_text(rate: Any) -> str:
