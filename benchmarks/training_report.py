@@ -327,8 +327,9 @@ def panel(ax: Any, results: dict[str, Any], section: str) -> None:
     ax.tick_params(axis="y", length=0, which="both")
     ax.grid(axis="y", which="minor", color="0.85")
     ax.grid(axis="x", which="major", color="0.9")
-    ax.set_xticks(
-        [0.1, 0.2, 0.5, 1, 2, 5, 10, 20], ["0.1", "0.2", "0.5", "1", "2", "5", "10", "20"]
-    )
+    ticks = [
+        tick for tick in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if tick >= ax.get_xlim()[0]
+    ]
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set_xticks([], minor=True)
     ax.set_title(SECTIONS[section][0].replace("`", ""), loc="left", fontsize=10)
