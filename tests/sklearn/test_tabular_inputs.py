@@ -283,3 +283,16 @@ def test_a_row_whose_outputs_overflow_has_no_class():
     with pytest.raises(ValueError, match=r"outputs for x\[1\] are not finite"):
         model.predict(x)
     assert np.isnan(model.predict_proba(x)).any(axis=1).nonzero()[0].tolist() == [1]
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.parametrize("name", ["plain", "evidence"])
+def test_a_row_of_weight_0_leaves_no_trace_in_score_and_noise(name):
+    x, weights = np.random.default_rng(0).normal(size=(60, 3)), np.append(np.ones(59), 0.0)
+    y, found = x.sum(axis=1), []
+    for value in (1.0, 1e200 if name == "evidence" else 1e30):  # whose square overflows
+        y[-1] = value
+        fitted = regressor(candidates=[name], random_state=0)
+        fitted.fit(x, y, sample_weight=weights)
+        found.append([fitted.oof_score_, *fitted.predict_std(x)])
+    np.testing.assert_array_equal(*found)

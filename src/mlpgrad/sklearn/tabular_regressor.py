@@ -10,7 +10,7 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import check_array, column_or_1d
 
-from mlpgrad._core.arrays import Array
+from mlpgrad._core.arrays import Array, counting
 from mlpgrad.losses import HalfSquaredError
 from mlpgrad.losses.base import Loss
 from mlpgrad.sklearn.advice import (
@@ -112,7 +112,8 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
     def _conclude(self, table: Table, weights: Array | None) -> None:
         outputs = self._outputs.mean(axis=0)
         self.oof_prediction_ = self._as_given(outputs)
-        self.oof_score_ = float(r2_score(table.target, outputs, sample_weight=weights))
+        target, predicted, counted = _counting(weights, table.target, outputs)
+        self.oof_score_ = float(r2_score(target, predicted, sample_weight=counted))
         if self.model_.uncertainty is None:  # 'evidence' has estimated the noise
             self.model_.uncertainty = self._noise(table, outputs)
 
@@ -120,8 +121,9 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
         """Estimate the noise: the out-of-fold errors beyond the disagreement of the members."""
         with advising_on_frames():
             spread = self.model_.predict(table.x).var(axis=0)
-        squares = np.square(outputs - table.target)
-        errors, known = (np.average(a, axis=0, weights=table.weights) for a in (squares, spread))
+        target, predicted, known, counted = _counting(table.weights, table.target, outputs, spread)
+        squares = np.square(predicted - target)
+        errors, known = (np.average(a, axis=0, weights=counted) for a in (squares, known))
         least = np.maximum(LEAST_NOISE * errors, np.finfo(np.float64).tiny)
         return Noise(np.sqrt(np.maximum(errors - known, least)))
 
@@ -186,3 +188,9 @@ class TabularMLPRegressor(RegressorMixin, TabularMLP):
         with advising_on_arrays():
             low, high = self._predicted(X, interval=coverage)
         return self._as_given(low), self._as_given(high)
+
+
+def _counting(weights: Array | None, *arrays: Array) -> tuple[Any, ...]:
+    """Return the rows of arrays (n, T) whose weight is positive, and these weights (n,)."""
+    *counted, weights = counting(None if weights is None else weights[:, None], *arrays)
+    return *counted, None if weights is None else weights[:, 0]
