@@ -86,11 +86,12 @@ ANSWERS = {
 }
 
 
-@every_loss
-@pytest.mark.parametrize("answer", ANSWERS)
+PAIRS = [(name, answer) for name in LOSSES for answer in ANSWERS]
+PAIRS.remove(("counts", "Laplace"))  # which a Laplace approximation does not take
+
+
+@pytest.mark.parametrize(("name", "answer"), PAIRS)
 def test_it_changes_no_answer(name, answer):
-    if answer == "Laplace" and name == "counts":
-        pytest.skip("a Laplace approximation does not take counts")
     with np.errstate(all="ignore"):
         found, expected = (np.concatenate(each, axis=None) for each in both(name, ANSWERS[answer]))
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8)
