@@ -43,18 +43,18 @@ def assert_close(pairs, dtype, size=1.0):
 
 
 def matrix(rng, dtype, rows, columns, kind):
-    """A matrix that is plain, turned, a part of a larger one, or one row or column repeated."""
+    """A matrix: plain, turned, a part of a larger one, one row or column repeated, or constant."""
     if kind == "turned":
         return drawn(rng, dtype, columns, rows).T
     if kind == "part":
         return drawn(rng, dtype, rows + 1, columns + 3)[1:, 2:-1]
     if kind == "plain":
         return drawn(rng, dtype, rows, columns)
-    shape = {"rows": (1, columns), "columns": (rows, 1)}[kind]
+    shape = {"rows": (1, columns), "columns": (rows, 1), "constant": (1, 1)}[kind]
     return np.broadcast_to(drawn(rng, dtype, *shape), (rows, columns))
 
 
-kinds = st.sampled_from(["plain", "turned", "part", "rows", "columns"])
+kinds = st.sampled_from(["plain", "turned", "part", "rows", "columns", "constant"])
 two = st.tuples(kinds, kinds)
 
 
@@ -65,6 +65,24 @@ def test_products_of_matrices(m, k, n, dtype, seed, of):
     a, b = matrix(rng, dtype, m, k, of[0]), matrix(rng, dtype, k, n, of[1])
     out = np.empty((m, n), dtype)
     assert_close(compiled(lambda a, b, out: np.dot(a, b, out), a, b, out), dtype, k)
+
+
+@pytest.mark.parametrize("second", ["plain", "constant"])
+@pytest.mark.parametrize("first", ["plain", "constant"])
+@pytest.mark.parametrize("k", [1, 3, 5, 16, 21])
+def test_sums_of_constants(k, first, second):
+    rng = np.random.default_rng(0)
+    shapes = ((6, k, first), (k, 4, second), (6, k, second))
+    a, b, more = (matrix(rng, np.float32, *shape) for shape in shapes)
+    outs = [np.empty(shape, np.float32) for shape in ((6, 4), (6,), (6,), (k,))]
+
+    def write(a, b, more, product, rows, sums, columns):
+        np.matmul(a, b, product)
+        np.vecdot(a, more, rows)
+        np.add.reduce(a, axis=-1, out=sums)
+        np.add.reduce(a, axis=-2, out=columns)
+
+    assert_close(compiled(write, a, b, more, *outs), np.float32, k)
 
 
 @few

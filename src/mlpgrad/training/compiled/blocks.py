@@ -106,7 +106,9 @@ class Blocks:
 def row_sums(code: Code, a: Operand, b: Operand, c: Operand) -> None:
     """c_ij = sum_k a_ik b_ik for all j, along the rows of a and b, in vectors of partial sums."""
     (m, k), n = a.shape, math.prod(c.shape[1:])
-    lanes = min(code.lanes(c.size, m * k), lanes_for(k))
+    # the lanes beyond the end of a row are 0 in memory, but not in a constant
+    constant = a.value is not None is not b.value
+    lanes = 1 if constant else min(code.lanes(c.size, m * k), lanes_for(k))
     whole, rest = divmod(k, lanes)
 
     def block(i: Index, rows: int) -> None:
