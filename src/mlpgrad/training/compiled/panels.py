@@ -125,7 +125,7 @@ class Panels:
 
     def __init__(self, code: Code, a: Operand, b: Operand, c: Operand, *, shared: bool) -> None:
         self.code, self.c, (m, self.k), n = code, c, a.shape, b.shape[1]
-        self.each = functools.partial(code.share, calls=True) if shared else code.each
+        self.each = code.share if shared else code.each
         self.depth = -(-self.k // min(-(-self.k // DEPTH), MOST_CHUNKS))
         most = code.registers * 7 // 16 - 1  # 13 of 32, with which powers of two are nearly covered
         rows, columns = -(-m // -(-m // most)), min(2 * code.width // c.size, n)

@@ -19,7 +19,7 @@ from mlpgrad.training.compiled.machine import compiled, give_way, machine
 from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Operation, Reader, Tapes
 from mlpgrad.training.compiled.products import cycles, matmul, vecdot
 from mlpgrad.training.compiled.rows import argmax, random, take
-from mlpgrad.training.compiled.sharing import BOARD, CLOSED, EACH, GIVE_WAY, THREADS, write_sharing
+from mlpgrad.training.compiled.sharing import BOARD, CLOSED, GIVE_WAY, write_sharing
 from mlpgrad.training.compiled.writing import Code
 from mlpgrad.training.tape import Call, replay
 
@@ -52,9 +52,9 @@ class Program:
         self.entries = reader.entries
         self._alive: list[Any] = []
         self._train = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)(place)
-        self._serve = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, ctypes.c_int64)(serve)
+        self._serve = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(serve)
         self.helpers = helpers if serve else 0
-        self._board = aligned((BOARD + (1 + helpers) * EACH,), np.int64)
+        self._board = aligned((BOARD,), np.int64)
         self._pool = ThreadPoolExecutor(max(1, helpers))
 
     def run(self, arrays: Sequence[Array], batches: int, before: int) -> None:
@@ -75,11 +75,10 @@ class Program:
         """Call `train` in `epoch`, without Python's lock, while other threads help."""
         self._board[:] = 0
         self._board[GIVE_WAY] = give_way()
-        self._board[THREADS] = 1 + self.helpers
         helping: list[Future[None]] = []
         try:
-            for thread in range(1, 1 + self.helpers):
-                helping.append(self._pool.submit(self._help, thread))
+            for _ in range(self.helpers):
+                helping.append(self._pool.submit(self._help))
             self._train(rows, members, batches, before)
         finally:
             self._board[CLOSED] = 1  # after an error, too: the helpers look for tasks until then
@@ -124,10 +123,10 @@ class Program:
         self.run([array[None] for array in arrays], 1, 1)
         del self._alive[alive:]
 
-    def _help(self, thread: int) -> None:
+    def _help(self) -> None:
         """Work on the tasks of `train` in another thread."""
         own = aligned((self._own,), np.uint8)
-        self._serve(address(self._board), address(own), thread)
+        self._serve(address(self._board), address(own))
 
     def close(self) -> None:
         """End the helping threads."""

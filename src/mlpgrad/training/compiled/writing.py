@@ -35,8 +35,8 @@ class Code(Instructions):
     ----------
     cycles : float
         About how many processor cycles the products of a step take.
-    tasks : list
-        The lines of each task, and whether it only calls other functions.
+    tasks : list of list of str
+        The lines of each task.
     scratch, own : int
         Bytes of scratch memory that the functions need, together and for each thread.
     """
@@ -45,7 +45,7 @@ class Code(Instructions):
         super().__init__()
         self.width, self.registers, self.shared = width, registers, shared
         self.block = "entry"
-        self.tasks: list[tuple[list[str], bool]] = []
+        self.tasks: list[list[str]] = []
         self.scratch = self.own = 0
         self.cycles = 0.0
 
@@ -79,13 +79,10 @@ class Code(Instructions):
             self.function(head, lambda: body(*inside))
         self.do(f"call void @{name}({', '.join(map(str, values))})")
 
-    def share(
-        self, count: int, body: Callable[[Index], None], first: Index = 0, *, calls: bool = False
-    ) -> None:
+    def share(self, count: int, body: Callable[[Index], None], first: Index = 0) -> None:
         """Write `body(first)` to `body(first + count - 1)` as tasks, if several threads share them.
 
-        The body can use buffers and parameters of the task, but no values from outside. `calls` is
-        whether it only calls other functions.
+        The body can use buffers and parameters of the task, but no values from outside.
         """
         if not self.shared:
             self.each(count, body, first)
@@ -95,20 +92,19 @@ class Code(Instructions):
             self.label(f"T{number}")
             body(self.given("task", "n8"))
             self.do("br label %end")
-            self.tasks.append((self.lines, calls))
+            self.tasks.append(self.lines)
         board, own = self.root("board"), self.root("own")
         numbers = f"i64 {number}, {self.index(first)}, {self.index(count)}"
         self.do(f"call void @share({board}, {own}, ptr %table, {numbers})")
 
-    def write_tasks(self, *, calls: bool) -> None:
-        """Write the code of all tasks that only call, or of all others; `%which` is the one to do.
+    def write_tasks(self) -> None:
+        """Write the code of all tasks; `%which` is the one to do.
 
         They are one function, since each function takes a millisecond to compile.
         """
-        tasks = {f"T{k}": lines for k, (lines, only) in enumerate(self.tasks) if only == calls}
-        jumps = " ".join(f"i64 {label[1:]}, label %{label}" for label in tasks)
+        jumps = " ".join(f"i64 {k}, label %T{k}" for k in range(len(self.tasks)))
         self.do(f"switch i64 %which, label %end [{jumps}]")
-        for lines in tasks.values():
+        for lines in self.tasks:
             self.lines += lines
 
     def each(
