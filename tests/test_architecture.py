@@ -26,6 +26,9 @@ FACE = "mlpgrad"
 LONGEST_FILE = 350
 LONGEST_FUNCTION = 30
 """The limit of lines of code, without docstrings, comments and blank lines."""
+COMPILER = "mlpgrad.training.compiled"
+MOST_LINES = 1500
+"""The limit of lines of code of the whole compiler."""
 TABLES = set()
 """Functions that are longer because they are tables, as `file:function`."""
 
@@ -128,3 +131,12 @@ def test_files_and_functions_stay_small(module):
     assert FILES[module].read_text("utf-8").count("\n") <= LONGEST_FILE
     long = {name: n for name, n in functions(module) if n > LONGEST_FUNCTION}
     assert long.keys() <= TABLES, long
+
+
+def test_the_compiler_is_small_and_knows_no_network():
+    """It works for every layer, loss and optimizer, because it knows none of them."""
+    files = [module for module in FILES if f"{module}.".startswith(f"{COMPILER}.")]
+    assert sum(len(code_lines(FILES[module].read_text("utf-8"))) for module in files) <= MOST_LINES
+    others = set().union(*(IMPORTS[module] for module in files)) - set(files)
+    known = {f"mlpgrad.training.{name}" for name in ("tape", "divergence", "threads")}
+    assert {other for other in others if place_of(other) != "_core"} == known

@@ -14,7 +14,7 @@ from mlpgrad.sklearn.batches import DenseBatches
 from mlpgrad.sklearn.building import dense_layers
 from mlpgrad.sklearn.gradient import BatchGradient
 from mlpgrad.sklearn.tasks import _FitTasks
-from mlpgrad.training.compiled import deciding
+from mlpgrad.training import choose_compiled
 from mlpgrad.training.progress import ProgressBar
 from mlpgrad.training.session import Session
 
@@ -26,7 +26,7 @@ WORK = 1 << 28
 
 def why_not(session: Session, gradient: BatchGradient, steps: int) -> str | None:
     """Return why a training of so many steps is not compiled; None if it is to be tried."""
-    network, batches, wish = session.network, session.batches, deciding.wanted(None)
+    network, batches, wish = session.network, session.batches, choose_compiled.wanted(None)
     if wish is False:
         return "it was told not to compile"
     if not steps:
@@ -39,10 +39,10 @@ def why_not(session: Session, gradient: BatchGradient, steps: int) -> str | None
         return "there are several members"
     if batches.arrays[2] is not None and gradient.alpha:
         return "the L2 term depends on the weights of a batch"
-    reason = deciding.why_not(network, gradient.optimizer, batches)
+    reason = choose_compiled.why_not(network, gradient.optimizer, batches)
     if reason is None and wish is None:
         units = sum(layer.out_features for layer in dense_layers(network))
-        reason = deciding.too_short(network, steps, batches.batch_size, units)
+        reason = choose_compiled.too_short(network, steps, batches.batch_size, units)
     return reason
 
 
@@ -86,7 +86,7 @@ class CompiledBatches:
 
     def __init__(self, gradient: BatchGradient, batches: DenseBatches) -> None:
         from mlpgrad._core.memory import address
-        from mlpgrad.training.compiled.members import Member
+        from mlpgrad.training.compiled_member import Member
         from mlpgrad.training.threads import threads
 
         self.network, self.optimizer = gradient.network, gradient.optimizer
@@ -98,7 +98,8 @@ class CompiledBatches:
         batch: Any = tuple(None if a is None else a[: self.size] for a in batches.arrays)
         self._member = Member(own, self.optimizer, batch, None)  # weights are divided by their sum
         self._program = self._member.program(threads() - 1)
-        self._table = self._program.table(self._member.place(0, {}))
+        self._alive: list[Any] = []
+        self._table = self._program.table(self._member.place(0, {}), self._alive)
         # the compiled loop keeps weights to return to, which scikit-learn does not
         self._kept = self.network.params.copy(), self.network.state.copy()
         self._sane = np.array([math.nan, math.inf, math.inf, 0.0])
@@ -148,13 +149,15 @@ class CompiledBatches:
 
         There are fewer rows if the schedule fails at a later step.
         """
-        from mlpgrad.training.compiled.numbers import numbers
+        from mlpgrad.optimizers.scalars import scalars_ahead
 
         optimizer, rate = self.optimizer, self.optimizer._learning_rate
         start = optimizer.steps - self._first
         if rate != self._rate or start + count > len(self._scalars):
             many = max(count, STEPS_AHEAD) if rate == self._rate else count
-            self._scalars = numbers(optimizer, rate, optimizer.steps, many, self.network.dtype)
+            self._scalars = scalars_ahead(
+                optimizer, rate, optimizer.steps, many, self.network.dtype
+            )
             self._first, self._rate, start = optimizer.steps, rate, 0
         return self._scalars[start:]
 

@@ -171,10 +171,10 @@ class Minibatch(Method):
 
     def _compiled_worker(self, session: Session, alone: bool, steps: int | None) -> Worker | None:
         """Return the worker whose steps are compiled, if that is wanted and possible."""
-        from mlpgrad.training.compiled import deciding
+        from mlpgrad.training import choose_compiled
 
         network, optimizer, batches = session.network, self.optimizer, session.batches
-        wish, reason = deciding.wanted(self._wish), None
+        wish, reason = choose_compiled.wanted(self._wish), None
         if self._compiled is not None:  # decided, perhaps before a resumption
             wish = self._compiled
         if wish is False:
@@ -185,16 +185,16 @@ class Minibatch(Method):
                 "or batches come from an iterable"
             )
         else:
-            reason = deciding.why_not(network, optimizer, batches)
+            reason = choose_compiled.why_not(network, optimizer, batches)
             if wish is None and reason is None:
-                reason = deciding.too_short(network, steps, batches.batch_size or 1)
+                reason = choose_compiled.too_short(network, steps, batches.batch_size or 1)
         if wish and reason is not None:
             raise ValueError(f"compiled=True, but {reason}")
         vars(network)["compiled_because"] = reason
         session.record.compiled = self._compiled = reason is None
         if reason is not None:
             return None
-        from mlpgrad.training.compiled.worker import CompiledWorker
+        from mlpgrad.training.compiled_worker import CompiledWorker
 
         step = RecordedStep(network, optimizer)
         step.mean_weight = self._mean_weight

@@ -5,6 +5,7 @@ import numpy as np
 from mlpgrad._core.memory import address
 from mlpgrad.training.compiled.operands import Tapes
 from mlpgrad.training.compiled.program import Program
+from mlpgrad.training.norms import written_out
 from mlpgrad.training.tape import Tape
 
 
@@ -35,7 +36,7 @@ def compiled(write, *arrays, helpers=0, scratch=()):
     value, params = np.zeros((), dtype), np.zeros(4, dtype)
     batch = np.zeros((1, 1), dtype)
     tapes = Tapes(
-        tape.calls,
+        list(written_out(tape.calls)),
         [],
         data=[batch],
         scalars=[],
@@ -43,7 +44,8 @@ def compiled(write, *arrays, helpers=0, scratch=()):
         kept=[value, *(array for array in arrays if array.flags.writeable)],
     )
     program = Program(tapes, helpers)
-    table = program.table(lambda thing: thing)
+    alive = []
+    table = program.table(lambda thing: thing, alive)
     for array, values in zip(arrays, before, strict=True):
         if array.flags.writeable:
             array[...] = values

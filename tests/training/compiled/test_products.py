@@ -15,7 +15,8 @@ pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
 
 import mlpgrad as mg
 from mlpgrad.optimizers import vectors
-from mlpgrad.training.compiled import elementwise, products, program, worker
+from mlpgrad.training import compiled_worker
+from mlpgrad.training.compiled import elementwise, products, program
 from mlpgrad.training.compiled.operands import NotCoveredError, Reader
 from mlpgrad.training.compiled.sharing import CLOSED
 from mlpgrad.training.compiled.writing import Code
@@ -368,7 +369,7 @@ def test_a_training_has_the_same_bits_with_any_number_of_threads(monkeypatch):
     x, y = rng.normal(size=(700, 300)), rng.integers(0, 3, 700)
     found = []
     for count in (1, 2, 3):
-        monkeypatch.setattr(worker, "threads", lambda count=count: count)
+        monkeypatch.setattr(compiled_worker, "threads", lambda count=count: count)
         layers = [mg.Dense(300, 120), mg.ReLU(), mg.Dense(120, 3)]
         model = mg.Sequential(layers, loss=mg.SoftmaxCrossEntropy(), random_state=0)
         model.fit(x, y, optimizer=mg.Adam(), epochs=3, batch_size=128, verbose=0, compiled=True)
@@ -379,7 +380,7 @@ def test_a_training_has_the_same_bits_with_any_number_of_threads(monkeypatch):
 
 def test_threads_end_with_the_training(monkeypatch):
     before, during = threading.active_count(), []
-    monkeypatch.setattr(worker, "threads", lambda: 3)
+    monkeypatch.setattr(compiled_worker, "threads", lambda: 3)
 
     class Count(mg.Callback):
         def on_epoch_end(self, epoch, logs):
@@ -541,9 +542,9 @@ def test_many_short_tasks_of_several_threads(monkeypatch):
     x, y = rng.normal(size=(640, 20)), rng.normal(size=(640, 9))
     found = []
     for count in (1, 4):
-        monkeypatch.setattr(worker, "threads", lambda count=count: count)
+        monkeypatch.setattr(compiled_worker, "threads", lambda count=count: count)
         for at_once in (1, 1 << 30):
-            monkeypatch.setattr(worker, "WORK", at_once)
+            monkeypatch.setattr(compiled_worker, "WORK", at_once)
             program.written.cache_clear()
             layers = [mg.Dense(20, 37), mg.Tanh(), mg.Dense(37, 9)]
             model = mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=0)

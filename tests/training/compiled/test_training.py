@@ -16,8 +16,10 @@ from tests.kinds import FEATURES, LAYERS, LOSSES, OPTIMIZERS, layer_case, loss_c
 pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
 
 from mlpgrad._core.arrays import LONG
+from mlpgrad.optimizers.scalars import scalars_ahead
+from mlpgrad.training import choose_compiled
 from mlpgrad.training.batches import SEVERAL, Minibatches
-from mlpgrad.training.compiled import deciding, machine, numbers, program
+from mlpgrad.training.compiled import machine, program
 from mlpgrad.training.compiled.functions import FUNCTIONS
 
 NOT_COVERED = {
@@ -431,7 +433,7 @@ def test_a_restored_session_does_as_the_first_one_did(monkeypatch):
     rest, history = trained(moons_model, *MOONS, mg.Adam, None, epochs=6, resume=keep.taken)
     assert history.compiled
     np.testing.assert_array_equal(rest.params, whole.params)
-    monkeypatch.setattr(deciding.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(choose_compiled.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="compiled=True, but llvmlite is not installed"):
         trained(moons_model, *MOONS, mg.Adam, None, epochs=6, resume=keep.taken)
 
@@ -508,18 +510,18 @@ def test_the_reason_is_said(model, optimizer, reason):
 
 
 def test_the_environment_decides_where_fit_is_not_told(monkeypatch):
-    monkeypatch.setenv(deciding.VARIABLE, "1")
+    monkeypatch.setenv(choose_compiled.VARIABLE, "1")
     assert trained(moons_model, *MOONS, mg.Adam, None)[1].compiled
     assert not trained(moons_model, *MOONS, mg.Adam, False)[1].compiled
-    monkeypatch.setenv(deciding.VARIABLE, "0")
+    monkeypatch.setenv(choose_compiled.VARIABLE, "0")
     assert not trained(moons_model, *MOONS, mg.Adam, None, epochs=1500)[1].compiled
-    monkeypatch.setenv(deciding.VARIABLE, "perhaps")
+    monkeypatch.setenv(choose_compiled.VARIABLE, "perhaps")
     with pytest.raises(ValueError, match="MLPGRAD_COMPILED expects 0 or 1, got 'perhaps'"):
         trained(moons_model, *MOONS, mg.Adam, None)
 
 
 def test_without_the_extra_numpy_trains(monkeypatch):
-    monkeypatch.setattr(deciding.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(choose_compiled.importlib.util, "find_spec", lambda name: None)
     model, history = trained(moons_model, *MOONS, mg.Adam, None, epochs=2)
     assert "pip install 'mlpgrad[compiled]'" in model.compiled_because
     assert not history.compiled
@@ -708,7 +710,7 @@ def test_numbers_of_many_steps_are_those_of_each(cls, rate):
     if cls is mg.Rprop and not isinstance(rate, float):
         pytest.skip("Rprop follows no schedule")
     at_once, each = cls(rate, weight_decay=0.1), cls(rate, weight_decay=0.1)
-    found = numbers.numbers(at_once, at_once._learning_rate, 5, 20, np.float64)
+    found = scalars_ahead(at_once, at_once._learning_rate, 5, 20, np.float64)
     for row, step in zip(found, range(5, 25), strict=True):
         now = each._rate(step)
         np.testing.assert_allclose(row[:-1], each.scalars(now, step + 1), rtol=1e-12)
@@ -733,7 +735,7 @@ def test_numbers_are_those_of_single_steps_where_the_formula_needs_them(formula,
     rule = mg.SGD(0.5) if assigned else Own(0.5)
     if assigned:
         rule.scalars = lambda rate, t: (formula(rate, t),)
-    found = numbers.numbers(rule, 0.5, 0, 4, np.float64)[:, 0]
+    found = scalars_ahead(rule, 0.5, 0, 4, np.float64)[:, 0]
     np.testing.assert_allclose(found, [formula(0.5, t) for t in (1, 2, 3, 4)], rtol=1e-15)
 
 
@@ -908,7 +910,7 @@ class Looks(mg.Callback):
 @pytest.fixture
 def calls(monkeypatch):
     """Record how many steps each call of the compiled loop makes."""
-    from mlpgrad.training.compiled.worker import CompiledWorker
+    from mlpgrad.training.compiled_worker import CompiledWorker
 
     made, train = [], CompiledWorker._train
 
@@ -996,7 +998,7 @@ def test_rows_are_read_in_place_or_cast(dtype, calls):
 def test_rows_that_are_shuffled_in_pools(batch_size, size, monkeypatch):
     monkeypatch.setattr("mlpgrad.training.batches.SHUFFLED_AT_ONCE", 50)
     monkeypatch.setattr("mlpgrad.training.batches.RUN", 1)  # 128 rows in a pool, or fewer
-    monkeypatch.setattr(deciding, "FEWEST_BATCHES", 1)
+    monkeypatch.setattr(choose_compiled, "FEWEST_BATCHES", 1)
     options = {"batch_size": batch_size, "epochs": 3}
     make = functools.partial(moons_model, ensemble_size=size)
     rule = functools.partial(mg.SGD, 0.1)
@@ -1009,12 +1011,11 @@ def test_rows_that_are_shuffled_in_pools(batch_size, size, monkeypatch):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["in place", "cast"])
 def test_an_option_acts_in_the_epoch_in_which_it_is_assigned(dtype, calls, monkeypatch):
-    from mlpgrad.training import batches
-    from mlpgrad.training.compiled import worker
+    from mlpgrad.training import batches, compiled_worker
 
-    monkeypatch.setattr(worker, "WORK", 1)  # a call for each step
+    monkeypatch.setattr(compiled_worker, "WORK", 1)  # a call for each step
     monkeypatch.setattr(batches, "BLOCK_BYTES", 1)
-    model, train = moons_model([mg.Dropout(0.1)]), worker.CompiledWorker._train
+    model, train = moons_model([mg.Dropout(0.1)]), compiled_worker.CompiledWorker._train
 
     def assigning(self, *given):
         losses = train(self, *given)
@@ -1022,7 +1023,7 @@ def test_an_option_acts_in_the_epoch_in_which_it_is_assigned(dtype, calls, monke
             model.layers[2].drop_probability = 0.5
         return losses
 
-    monkeypatch.setattr(worker.CompiledWorker, "_train", assigning)
+    monkeypatch.setattr(compiled_worker.CompiledWorker, "_train", assigning)
     x, y = MOONS[0].astype(dtype), MOONS[1].astype(dtype)[:, None]
     model.fit(x, y, optimizer=mg.SGD(0.1), epochs=1, batch_size=32, verbose=0, compiled=True)
     assert calls == [1, 1, 1]  # NumPy makes the others
@@ -1055,7 +1056,7 @@ def test_an_epoch_of_many_that_diverges_is_the_one_that_is_named(calls):
 
 
 def test_ctrl_c_keeps_the_epochs_that_were_whole(monkeypatch):
-    from mlpgrad.training.compiled.worker import CompiledWorker
+    from mlpgrad.training.compiled_worker import CompiledWorker
 
     train = CompiledWorker._train
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from mlpgrad.training.compiled.functions import ARITHMETIC, FUNCTIONS, TRANSCENDENTAL
+from mlpgrad.training.compiled.functions import ARITHMETIC, FUNCTIONS
 from mlpgrad.training.compiled.fusing import Group
 from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Operation, Place, collapsed
 from mlpgrad.training.compiled.values import Index, Value, lanes_for, select
@@ -51,10 +51,9 @@ class Elementwise:
         elements = math.prod(group.shape)
         self.lanes = code.lanes(widest, elements)
         self.shared = code.shared and elements >= max(TASK, SHARED / len(self.operations))
-        # vectors at once; of three square roots, one is computed beside the others
-        kinds = {operation.kind for operation in self.operations}
-        short = len(self.operations) <= 6 and kinds.isdisjoint(TRANSCENDENTAL)
-        self.together = 3 if "sqrt" in kinds and not self.shared else 1 + short
+        # of three square roots at once, one is computed beside the others
+        roots = any(operation.kind == "sqrt" for operation in self.operations)
+        self.together = 3 if roots and not self.shared else 1
 
     def write(self) -> None:
         """Write the loops, unless their results are never read."""
@@ -84,30 +83,23 @@ class Elementwise:
 
     def _row(self, *indices: Index) -> None:
         """Write the loop over the innermost axis."""
-        self._span(self._from(self.accesses, *indices), 0, self.inner)
-
-    def _from(self, accesses: Accesses, *indices: Index) -> Accesses:
-        """Return the innermost axes of operands, from some element on."""
-        parts = {key: self.code.part(one, *indices) for key, one in accesses.items()}
-        return {key: one._replace(strides=one.strides[-1:]) for key, one in parts.items()}
+        parts = {key: self.code.part(one, *indices) for key, one in self.accesses.items()}
+        inner = {key: one._replace(strides=one.strides[-1:]) for key, one in parts.items()}
+        self._span(inner, 0, self.inner)
 
     def _span(self, accesses: Accesses, first: Index, count: int) -> None:
         """Write the loop over a part of it: whole vectors, several at once, and the rest."""
         lanes, (whole, rest) = self.lanes, divmod(count, self.lanes)
 
         def some(i: Index, count: int) -> None:
-            here = self._from(accesses, first + i * lanes)
             for k in range(count):
-                self._body(here, k * lanes, lanes, lanes)
+                self._body(accesses, first + (i + k) * lanes, lanes, lanes)
 
-        if whole > 4:
-            self.code.strips(whole, self.together, some)
-        else:
-            some(0, whole)
+        self.code.strips(whole, self.together if whole > 4 else 4, some)
         if rest:
-            self._body(self._from(accesses, first + whole * lanes), 0, lanes_for(rest), rest)
+            self._body(accesses, first + whole * lanes, lanes_for(rest), rest)
 
-    def _body(self, accesses: Accesses, at: int, lanes: int, used: int) -> None:
+    def _body(self, accesses: Accesses, at: Index, lanes: int, used: int) -> None:
         """Write all operations on some elements: read what is exposed, store what is read later."""
         values: dict[Place, Value] = {}
 

@@ -188,15 +188,15 @@ def quotient(x: Value, coefficients: tuple[Sequence[float], Sequence[float]]) ->
     return polynomial(x, top) / polynomial(x, bottom)
 
 
-TRANSCENDENTAL = {f.__name__: f for f in (exp, expm1, log, log1p, ndtr, tanh)}
 INTRINSICS = {"rint": "rint", "absolute": "fabs", "fabs": "fabs", "copysign": "copysign"}
 COMPARISONS = {"equal": "oeq", "not_equal": "une", "greater": "ogt", "less": "olt"}
 COMPARISONS |= {"greater_equal": "oge", "less_equal": "ole"}
 ARITHMETIC = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul}
 """Functions of integers, too."""
-FUNCTIONS: dict[str, Callable[..., Value]] = ARITHMETIC | TRANSCENDENTAL
-FUNCTIONS |= {"divide": operator.truediv, "negative": operator.neg, "sign": sign, "sqrt": sqrt}
-FUNCTIONS |= {"maximum": maximum, "minimum": minimum}
+FUNCTIONS: dict[str, Callable[..., Value]] = ARITHMETIC | {
+    f.__name__: f for f in (exp, expm1, log, log1p, maximum, minimum, ndtr, sign, sqrt, tanh)
+}
+FUNCTIONS |= {"divide": operator.truediv, "negative": operator.neg}
 FUNCTIONS |= {"square": lambda a: a * a, "reciprocal": lambda a: 1 / a}
 FUNCTIONS |= {name: lambda a, b, how=how: a.compare(how, b) for name, how in COMPARISONS.items()}
 FUNCTIONS |= {name: lambda a, *b, by=by: a.call(by, *b) for name, by in INTRINSICS.items()}

@@ -10,7 +10,6 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.memory import address, owner
-from mlpgrad.training.compiled.norms import written_out
 from mlpgrad.training.tape import Call
 
 C = TypeVar("C")
@@ -144,9 +143,7 @@ class Reader:
     def read(self, tapes: Tapes[Call, Array]) -> Tapes[Operation, Operand]:
         """Return tapes as operations on parts of the buffers."""
         data, scalars, flats, kept = (tuple(map(self.operand, arrays)) for arrays in tapes[2:])
-        step, update = (
-            tuple(map(self._operation, written_out(calls))) for calls in (tapes.step, tapes.update)
-        )
+        step, update = (tuple(map(self._operation, calls)) for calls in tapes[:2])
         buffers = [thing for thing, name in self.entries if not name]
         ranges = sorted((address(buffer), buffer.nbytes) for buffer in buffers)
         for (start, size), (following, _) in itertools.pairwise(ranges):
@@ -193,7 +190,7 @@ class Reader:
         if reader is not None:
             made: Operation = reader(call)
         elif isinstance(call.function, np.ufunc) and not call.options:
-            made = self._made(call, *call.inputs, elementwise=True)
+            made = self._made(call, *call.inputs, elementwise=call.name != "matmul")
         else:
             raise NotCoveredError(f"{call.name} {call.options or ''}".strip())
         for read in made.reads:  # NumPy copies an input if other parts of it are overwritten
@@ -240,9 +237,6 @@ class Reader:
         if b.ndim == 1:
             b, out = b[:, None], out[..., None]
         return self._made(call._replace(name="matmul", output=out), a, b)
-
-    def _matmul(self, call: Call) -> Operation:
-        return self._made(call, *call.inputs)
 
     def _vecdot(self, call: Call) -> Operation:
         arrays: list[Any] = [*map(np.asarray, call.inputs), call.output]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mlpgrad._core.memory import LINE
-from mlpgrad.training.compiled.blocks import SIDE, Blocks, transpose
+from mlpgrad.training.compiled.blocks import Blocks, transpose
 from mlpgrad.training.compiled.operands import Operand
 from mlpgrad.training.compiled.values import Index, Value, select
 from mlpgrad.training.compiled.writing import Code
@@ -63,9 +63,7 @@ class Factor:
     def part(self, number: Index, body: Callable[[Part], None]) -> None:
         """Write `body` for the columns of a block."""
         first, (last, rest) = number * self.width, divmod(self.length, self.width)
-        if not rest:
-            body(Part(first, self.width, first))
-        elif self.even:
+        if self.even or not rest:
             inside = self.code.index(first).call("smin", self.length - self.width)
             body(Part(inside, self.width, first))
         else:
@@ -77,8 +75,6 @@ class Factor:
         """Write the call of a function that packs a block, from a row of the matrix on."""
         code, matrix, size = self.code, self.matrix, self.matrix.size
         target, turned = self.block(place), matrix.strides[1] != size
-        # less than a square; 0 if there are more rows, whose number the function is given
-        few = rows if isinstance(rows, int) and turned and rows < SIDE // size else 0
 
         def write(columns: int, source: Value, stride: Value, end: Value, count: Value) -> None:
             strides = (size, stride) if turned else (stride, size)
@@ -91,12 +87,12 @@ class Factor:
                     code.store(code.at(after, i, at), value, lanes, size)
 
             if turned:
-                transpose(code, before, after, few or count, columns)
+                transpose(code, before, after, count, columns)
             else:
                 code.each(count, line)
 
         def call(part: Part) -> None:
-            name = f"pack_{matrix.kind}_{part.columns}_{target.strides[0]}_{turned:d}_{few}"
+            name = f"pack_{matrix.kind}_{part.columns}_{target.strides[0]}_{turned:d}"
             source, stride = code.at(matrix, start, part.first), matrix.strides[turned]
             body = functools.partial(write, part.columns)
             code.call_shared(name, body, source, stride, code.at(target), rows)
@@ -153,8 +149,6 @@ class Panels:
 
     def _start(self, task: Index, tasks: int) -> tuple[Index, Index, Index]:
         """Return the first k of a task's chunk, the chunk's length, and the task's number in it."""
-        if self.depth == self.k:
-            return 0, self.k, task
         start = task // tasks * self.depth
         return start, self._length(self.depth, self.k, start), task % tasks
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from mlpgrad.training.compiled.blocks import Blocks, row_sums, transpose
+from mlpgrad.training.compiled.blocks import SIDE, Blocks, row_sums, transpose
 from mlpgrad.training.compiled.operands import NotCoveredError, Operand, Operation
 from mlpgrad.training.compiled.panels import Panels
 from mlpgrad.training.compiled.values import Index
@@ -48,7 +48,8 @@ def cycles(operation: Operation, width: int) -> float:
 def product(code: Code, a: Operand, b: Operand, c: Operand) -> None:
     """Write a product of matrices with the kernel that suits its shape and strides."""
     (m, k), n, size = a.shape, b.shape[1], c.size
-    large = m * k * n >= LARGE and min(m, n, k) > 1 and a.value is None is b.value
+    plain = a.value is None is b.value
+    large = plain and m * k * n >= LARGE and min(m, n) > 1 and k * size >= SIDE
     if large and c.strides[1] == size and size in a.strides and size in b.strides:
         inside = any(isinstance(operand.root, str) for operand in (a, b, c))
         Panels(code, a, b, c, shared=code.shared and not inside).write()

@@ -21,7 +21,7 @@ from mlpgrad.training.compiled.products import cycles, matmul, vecdot
 from mlpgrad.training.compiled.rows import argmax, random, take
 from mlpgrad.training.compiled.sharing import BOARD, CLOSED, GIVE_WAY, write_sharing
 from mlpgrad.training.compiled.writing import Code
-from mlpgrad.training.tape import Call, replay
+from mlpgrad.training.tape import Call
 
 MOST_KNOWN = 64
 """Number of modules whose text is kept, so that repeated calls of `fit` write it once."""
@@ -50,7 +50,6 @@ class Program:
         except (ImportError, OSError, RuntimeError) as error:  # another llvmlite, for instance
             raise NotCoveredError(f"a step that LLVM refuses ({error})") from error
         self.entries = reader.entries
-        self._alive: list[Any] = []
         self._train = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)(place)
         self._serve = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(serve)
         self.helpers = helpers if serve else 0
@@ -85,44 +84,6 @@ class Program:
             for helper in helping:
                 helper.result()
 
-    def check(self, tapes: Tapes[Call, Array]) -> None:
-        """Make a step by NumPy's calls and a compiled one, on the arrays of the tapes.
-
-        Raises
-        ------
-        NotCoveredError
-            If they differ by more than rounding.
-        """
-        params = tapes.flats[1]
-        # what the layers show may be only rounding, in contrast to the gradient of all
-        kept = [array for array in tapes.kept if array.shape in ((), params.shape)]
-        arrays, generators = [*tapes.flats, *kept], [thing for thing, name in self.entries if name]
-        before = [array.copy() for array in arrays]
-        states = [rng.bit_generator.state for rng in generators]
-        with np.errstate(all="ignore"):
-            replay([*tapes.step, *tapes.update])
-            expected = [array.copy() for array in arrays]
-            for array, values in zip(arrays, before, strict=True):
-                array[...] = values
-            for rng, state in zip(generators, states, strict=True):
-                rng.bit_generator.state = state
-            self._step(tapes)
-            starts = [before[1] if array is params else np.zeros(1) for array in arrays]
-            same = all(map(functools.partial(_agree, expected[0]), arrays, expected, starts))
-        if not same:
-            self.close()
-            raise NotCoveredError("a step that differs from NumPy's as machine code")
-
-    def _step(self, tapes: Tapes[Call, Array]) -> None:
-        """Make one compiled step on the arrays of the tapes."""
-        alive = len(self._alive)
-        table, data = self.table(lambda thing: thing), [address(array) for array in tapes.data]
-        order, numbers = np.arange(len(tapes.data[0])), np.array([s[()] for s in tapes.scalars])
-        losses, sane, unused = np.zeros(1), np.zeros(4), np.zeros(len(tapes.flats))
-        arrays = (table, np.array(data), order, numbers, losses, sane, unused)
-        self.run([array[None] for array in arrays], 1, 1)
-        del self._alive[alive:]
-
     def _help(self) -> None:
         """Work on the tasks of `train` in another thread."""
         own = aligned((self._own,), np.uint8)
@@ -132,33 +93,24 @@ class Program:
         """End the helping threads."""
         self._pool.shutdown()
 
-    def table(self, place: Callable[[Any], Any]) -> Array:
-        """Return the pointers for one network, and keep what they point to.
+    def table(self, place: Callable[[Any], Any], alive: list[Any]) -> Array:
+        """Return the pointers for one network.
 
         Parameters
         ----------
         place : callable
             Maps an array or generator of the tapes to the one to use instead.
+        alive : list
+            What they point to is appended, and must be kept as long as they are used.
         """
         scratch, own = (aligned((size,), np.uint8) for size in (self._scratch, self._own))
         pointers = [address(scratch), address(own), address(self._board), 0]  # those of FIXED
-        self._alive += [scratch, own]
+        alive += [scratch, own]
         for thing, name in self.entries:
-            self._alive.append(moved := place(thing))
+            alive.append(moved := place(thing))
             found = getattr(moved.bit_generator.ctypes, name) if name else address(moved)
             pointers.append(ctypes.cast(found, ctypes.c_void_p).value or 0)
         return np.array(pointers, np.uintp)
-
-
-def _agree(gradient: Array, found: Array, expected: Array, start: Array) -> bool:
-    """Return whether two arrays, and their changes since `start`, differ by rounding only."""
-    known, eps = np.isfinite(expected), float(np.finfo(expected.dtype).eps)
-    # the sign of a gradient that is only rounding has an effect on the others
-    if expected is not gradient and expected.shape == gradient.shape:
-        known &= np.abs(gradient) >= eps**0.5 * np.abs(gradient).max()
-    size, change = (np.abs(a)[known].max(initial=0) for a in (expected, expected - start))
-    error = np.abs(found - expected)[known].max(initial=0)
-    return bool(error <= eps**0.25 * change + 4 * eps * size)
 
 
 def steps_made(losses: Array) -> int:

@@ -17,6 +17,8 @@ from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.optimizers.prepared import VIEWS
 from mlpgrad.training.compiled.operands import NotCoveredError, Tapes
 from mlpgrad.training.compiled.program import Program
+from mlpgrad.training.compiled_check import agrees
+from mlpgrad.training.norms import written_out
 from mlpgrad.training.recorded_update import copied, own_names, pairs, recorded_update
 from mlpgrad.training.recording import Trial
 from mlpgrad.training.rows import Batch
@@ -80,8 +82,11 @@ class Member:
         (own, live), x = self.moved()[0], self.trial.x
         own[...] = 0.875 * (live[0] if self.several else live) + 0.0625  # which is no minimum
         x /= np.abs(x).max() or 1
-        program = Program(self.tapes, helpers)
-        program.check(self.tapes)
+        step, update = (list(written_out(calls)) for calls in self.tapes[:2])
+        program = Program(self.tapes._replace(step=step, update=update), helpers)
+        if not agrees(program, self.tapes):
+            program.close()
+            raise NotCoveredError("a step that differs from NumPy's as machine code")
         return program
 
     def moved(self) -> list[tuple[Array, Array]]:

@@ -14,11 +14,11 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.memory import addresses
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
+from mlpgrad.optimizers.scalars import scalars_ahead
 from mlpgrad.training.batches import Batches, Minibatches
-from mlpgrad.training.compiled.members import Member
-from mlpgrad.training.compiled.numbers import numbers
 from mlpgrad.training.compiled.operands import NotCoveredError
 from mlpgrad.training.compiled.program import Program, steps_made
+from mlpgrad.training.compiled_member import Member
 from mlpgrad.training.recorded_step import RecordedStep
 from mlpgrad.training.rows import Batch
 from mlpgrad.training.threads import split, threads, together
@@ -44,6 +44,7 @@ class CompiledWorker(Worker):
         self._several = network.ensemble_size is not None
         self._size = network.ensemble_size or 1
         self._program: Program | None = None
+        self._alive: list[Any] = []
         self._pool = ThreadPoolExecutor(threads())
 
     def epoch(self, batches: Batches, seen: int) -> None:
@@ -109,7 +110,7 @@ class CompiledWorker(Worker):
         count, steps = min(most, batches.epochs_at_once, max(1, bound)), len(batches)
         ready = self._program is not None and not self.step._noticed and not self._several
         ready = ready and count > 1 and not self.batches
-        scalars = self._numbers(count * steps) if ready else np.empty((1, 0))
+        scalars = self._scalars(count * steps) if ready else np.empty((1, 0))
         count = scalars.shape[1] // steps  # fewer if the schedule fails at a later step
         if count < 2:
             self.epoch(batches, self.batches)
@@ -157,7 +158,8 @@ class CompiledWorker(Worker):
         for share in self._shares:
             buffers: dict[int, Array] = {}
             for index in range(share.start, share.stop):
-                tables.append(self._program.table(member.place(index, buffers)))
+                place = member.place(index, buffers)
+                tables.append(self._program.table(place, self._alive))
         self._tables = np.array(tables)
 
     def _train(self, arrays: Sequence[Any], order: Array, scalars: Array | None = None) -> Array:
@@ -179,7 +181,7 @@ class CompiledWorker(Worker):
         """
         size, last, program = self._size, self.last_sane, self._program
         assert program is not None
-        scalars = self._numbers(len(order)) if scalars is None else scalars
+        scalars = self._scalars(len(order)) if scalars is None else scalars
         steps, before = scalars.shape[1], self.earlier + self.batches
         losses, sane = np.empty((size, steps)), np.empty((size, 4))
         values = math.nan if last.mean is None else last.mean, last.lowest, last.bound, last.known
@@ -204,7 +206,7 @@ class CompiledWorker(Worker):
             self._repeat(*(None if a is None else a[..., order[made], :] for a in arrays))
         if made == steps < len(order):
             self.optimizer.steps += made
-            self._numbers(1)  # raises the schedule's error
+            self._scalars(1)  # raises the schedule's error
         return losses[:, :made]
 
     def _repeat(self, x: Any, target: Any, weights: Any) -> None:
@@ -228,12 +230,14 @@ class CompiledWorker(Worker):
         if self.diverged_at is None and not np.isfinite(self.network.params).all():
             self.diverged_at = self.batches - 1
 
-    def _numbers(self, count: int) -> Array:
+    def _scalars(self, count: int) -> Array:
         """Return the scalars of the next steps, of shape (members, count, scalars)."""
         optimizer, dtype = self.optimizer, self.network.dtype
         rate: Any = optimizer._learning_rate
         rates = [rate] if np.ndim(rate) == 0 else np.ravel(rate).tolist()
-        found = np.array([numbers(optimizer, r, optimizer.steps, count, dtype) for r in rates])
+        found = np.array(
+            [scalars_ahead(optimizer, r, optimizer.steps, count, dtype) for r in rates]
+        )
         return np.broadcast_to(found, (self._size, *found.shape[1:]))
 
     def _discard(self) -> None:
@@ -241,6 +245,7 @@ class CompiledWorker(Worker):
         if self._program is not None:
             self._program.close()
         self._program = None
+        self._alive.clear()
 
     def close(self) -> None:
         """End the threads."""

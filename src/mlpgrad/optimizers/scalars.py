@@ -13,7 +13,7 @@ from mlpgrad.optimizers.base import Optimizer
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-def numbers(optimizer: Optimizer, rate: Any, first: int, count: int, dtype: Any) -> Array:
+def scalars_ahead(optimizer: Optimizer, rate: Any, first: int, count: int, dtype: Any) -> Array:
     """Return the scalars of `count` steps after the first `first`, (count, scalars + 1).
 
     The last column is the factor of the weights for decoupled weight decay. `rate` is the learning
