@@ -1,0 +1,90 @@
+"""Saturated networks in float32: differences to 1 lose digits, and are not wrong for that."""
+
+import numpy as np
+import pytest
+
+import mlpgrad as mg
+
+
+def confident(loss, last, size, seed):
+    """A correct network whose largest number before the last activation is `size`, with its rows.
+
+    The targets are what it predicts, so that little is left of the gradient.
+    """
+    layers = [mg.Dense(4, 6), mg.Tanh(), mg.Dense(6, 3), *last]
+    model = mg.Sequential(layers, loss=loss, random_state=seed)
+    x = np.random.default_rng(seed).normal(size=(5, 4))
+    classes = type(loss) in (mg.SoftmaxCrossEntropy, mg.CrossEntropy)
+    model.backpropagate(x, np.zeros(5, int) if classes else np.zeros((5, 3)))
+    model.layers[2].params.weights[...] *= size / np.abs(model.layers[2].outputs).max()
+    prediction = model.predict(x)
+    if classes:
+        return model, x, prediction.argmax(axis=1)
+    if isinstance(last[-1], mg.Tanh):
+        return model, x, np.sign(prediction)
+    return model, x, (prediction > 0.5) * 1.0
+
+
+CASES = {
+    "softmax": (mg.SoftmaxCrossEntropy, ()),
+    "probabilities": (mg.CrossEntropy, (mg.Softmax,)),
+    "binary": (mg.BinaryCrossEntropy, (mg.Sigmoid,)),
+    "sigmoid": (mg.HalfSquaredError, (mg.Sigmoid,)),
+    "tanh": (mg.HalfSquaredError, (mg.Tanh,)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_confident_network_does_not_fail(name):
+    loss, last = CASES[name]
+    for size in (8, 12, 16, 24, 32):
+        for seed in range(8):
+            model, x, y = confident(loss(), [layer() for layer in last], size, seed)
+            report = mg.check_gradients(model, x, y)
+            assert report.verdict.value in ("PASS", "INCONCLUSIVE"), f"{size} {seed} {report}"
+
+
+class WrongInFloat32(mg.Dense):
+    """The gradient of the bias is wrong by one per cent, in float32 only."""
+
+    def backward(self, delta):
+        back = super().backward(delta)
+        if delta.dtype == np.float32:
+            self.grads.bias *= np.float32(1.01)
+        return back
+
+
+@pytest.mark.parametrize("size", [1, 4, 8, 12])
+def test_a_mistake_in_float32_of_a_confident_network_fails(size):
+    for seed in range(8):
+        model, x, y = confident(mg.SoftmaxCrossEntropy(), [], size, seed)
+        layers = [WrongInFloat32(4, 6), mg.Tanh(), mg.Dense(6, 3)]
+        wrong = mg.Sequential(layers, loss=mg.SoftmaxCrossEntropy())
+        wrong.params = model.params
+        report = mg.check_gradients(wrong, x, y)
+        assert [t.name for t in report.tensors if t.verdict.value == "FAIL"] == ["layers[0].bias"]
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.01], ids=["correct", "wrong"])
+def test_a_function_that_is_confident_in_float32(factor):
+    """The log-loss of a softmax, as other libraries compute it."""
+    for size, seed in [(size, seed) for size in (4, 8, 10) for seed in range(8)]:
+        rng = np.random.default_rng(seed)
+        x, w = rng.normal(size=(6, 4)).astype("f4"), rng.normal(size=(4, 3)).astype("f4")
+        w *= np.float32(size / np.abs(x @ w).max())
+        y = (x @ w).argmax(axis=1)
+
+        def shares(w, x=x):
+            e = np.exp(x @ w - (x @ w).max(axis=1, keepdims=True))
+            return e / e.sum(axis=1, keepdims=True)
+
+        def f(w, y=y):
+            return float(-np.log(shares(w)[np.arange(6), y]).mean(dtype=np.float64))
+
+        def gradient(w, x=x, y=y):
+            return (x.T @ (shares(w) - np.eye(3, dtype="f4")[y]) / w.dtype.type(6)) * (
+                w.dtype.type(factor if w.dtype == np.float32 else 1)
+            )
+
+        report = mg.check_gradient(f, gradient, w, seed=seed)
+        assert report.verdict.value == ("FAIL" if factor > 1 else "PASS"), f"{size} {report}"
