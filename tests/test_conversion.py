@@ -272,6 +272,9 @@ def test_names_of_classes_are_learnt(names):
     [
         (np.array([[None, 1]], object), r"got object: None at \[0, 0\]; remove or impute"),
         (np.array([[1.0, {}]], object), r"got object: \{\} at \[0, 1\]; convert it to numbers"),
+        (None, "x expects an array of numbers, got None; pass an array, or a list with a row"),
+        (iter([[1.0, 2.0]]), "x expects an array of numbers, got <list_iterator"),
+        ({"a": 1.0, "b": 2.0}, r"x expects an array of numbers, got \{'a': 1\.0"),
         (np.array([(1, 2)], "i4,i4"), "x expects numbers, got void"),
         (
             pandas.DataFrame({"a": [1.0], "day": pandas.to_datetime(["2020-01-01"])}),
@@ -282,6 +285,13 @@ def test_names_of_classes_are_learnt(names):
 def test_what_is_no_number_is_named(values, message):
     with pytest.raises(TypeError, match=message):
         classifier().predict(values)
+
+
+@pytest.mark.parametrize("dtype", [float, str, object])
+@pytest.mark.parametrize(("shape", "missing"), [((0, 2), "sample"), ((4, 0), "column")])
+def test_what_an_empty_array_lacks_is_named(shape, missing, dtype):
+    with pytest.raises(ValueError, match=f"x is empty: .*; at least one {missing} is needed"):
+        classifier().predict(np.empty(shape, dtype))
 
 
 @pytest.mark.parametrize("kind", ["M8[D]", "m8[h]"])

@@ -12,7 +12,7 @@ import numpy as np
 from mlpgrad._core import arguments
 from mlpgrad._core.arguments import refuse_hidden as refuse_hidden
 from mlpgrad._core.arguments import unquoted as unquoted
-from mlpgrad._core.conversion import converted
+from mlpgrad._core.conversion import check_not_empty, converted
 from mlpgrad._core.frames import is_frame, numbers
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ def numeric(values: Any, name: str) -> Array:
     if type(values) is not np.ndarray and is_frame(values):
         values = numbers(values, name)
     array = arguments.as_array(values, name)
-    if array.size == 0:
-        raise ValueError(f"{name} is empty: shape {array.shape}; at least one sample is needed")
+    check_not_empty(array, name)
     if array.dtype.kind not in "biufc":
         array = converted(array, name)
     return array

@@ -39,6 +39,11 @@ def converted(array: Array, name: str, *, code: str = "") -> Array:
             continue
         if isinstance(value, (str, bytes)):
             _refuse_text(array, name, code)
+        if not array.ndim:
+            raise TypeError(
+                f"{name} expects an array of numbers, got {_shown(value)}; pass an array, or a "
+                f"list with a row for each sample"
+            )
         place = [int(i) for i in np.unravel_index(index, array.shape)]
         if value is None or type(value).__name__ in ("NAType", "NaTType"):
             fix = "remove or impute such rows"
@@ -46,6 +51,13 @@ def converted(array: Array, name: str, *, code: str = "") -> Array:
             fix = "convert it to numbers, one for each element of the array"
         raise TypeError(f"{name} expects numbers, got object: {_shown(value)} at {place}; {fix}")
     return _numbers(array)
+
+
+def check_not_empty(array: Array, name: str) -> None:
+    """Raise ValueError for an array without elements, which says what is missing."""
+    if array.size == 0:
+        missing = "column" if all(array.shape[:-1]) and array.ndim > 1 else "sample"
+        raise ValueError(f"{name} is empty: shape {array.shape}; at least one {missing} is needed")
 
 
 def _fix(kind: str, name: str, code: str) -> str:
@@ -64,8 +76,7 @@ def _shown(value: Any) -> str:
 
 def _refuse_text(array: Array, name: str, code: str) -> NoReturn:
     """Raise TypeError for text, with advice for numbers as text, for columns, and for others."""
-    if not array.size:
-        raise ValueError(f"{name} is empty: shape {array.shape}; at least one sample is needed")
+    check_not_empty(array, name)
     text = [(row, value) for row, value in enumerate(array.flat) if isinstance(value, (str, bytes))]
     row, first = text[0]
     numbers_in_text = len(text) == array.size and _are_numbers(array)
