@@ -88,3 +88,35 @@ def test_a_function_that_is_confident_in_float32(factor):
 
         report = mg.check_gradient(f, gradient, w, seed=seed)
         assert report.verdict.value == ("FAIL" if factor > 1 else "PASS"), f"{size} {report}"
+
+
+def saturated(bias, layer, seed):
+    """A network whose first units are saturated: float32 has no digit of their slopes."""
+    layers = [layer(3, 4), mg.Sigmoid(), mg.Dense(4, 5), mg.ReLU(), mg.Dense(5, 2)]
+    model = mg.Sequential(layers, loss=mg.HalfSquaredError(), random_state=seed)
+    model.layers[0].params.bias[...] = bias
+    return model, np.random.default_rng(seed).normal(size=(6, 3)), np.ones((6, 2))
+
+
+@pytest.mark.parametrize("bias", [*range(10, 44, 2), -40, -90])
+def test_saturated_units_do_not_fail(bias):
+    for seed in range(8):
+        report = mg.check_gradients(*saturated(bias, mg.Dense, seed))
+        assert report.verdict.value in ("PASS", "KINK", "INCONCLUSIVE"), str(report)
+
+
+class NotZeroInFloat32(mg.Dense):
+    """The gradient of the bias is that of another network, in float32 only."""
+
+    def backward(self, delta):
+        back = super().backward(delta)
+        if delta.dtype == np.float32:
+            self.grads.bias += np.float32(1e-3)
+        return back
+
+
+@pytest.mark.parametrize("bias", [0.0, 20.0, 40.0])
+def test_a_mistake_in_float32_before_saturated_units_fails(bias):
+    for seed in range(8):
+        report = mg.check_gradients(*saturated(bias, NotZeroInFloat32, seed))
+        assert [t.name for t in report.tensors if t.verdict.value == "FAIL"] == ["layers[0].bias"]
