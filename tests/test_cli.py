@@ -232,6 +232,21 @@ def test_explain_counts_the_samples_as_the_data_does(capsys):
     assert f"x_{largest + 1} = {images[5][largest]:.4g}\n" in out
 
 
+@pytest.mark.parametrize("command", ["train", "explain"])
+@pytest.mark.parametrize("output", ["file", "file/inner", "closed"])
+def test_a_directory_that_cannot_be_written_to_is_refused_before_the_work(
+    command, output, monkeypatch, capsys
+):
+    Path("file").touch()
+    Path("closed").mkdir()
+    monkeypatch.setattr("os.access", lambda path, mode: str(path) != "closed")  # root may write
+    code, out, err = run(capsys, command, "xor", "--output", output)
+    assert code
+    assert "--output expects a directory" in err
+    assert repr(output) in err
+    assert not out
+
+
 def test_explain_takes_a_network_with_several_outputs(capsys):
     code, out, _ = run(capsys, "explain", "digits", "--text", "--hidden", "4,3")
     assert code == 0

@@ -16,7 +16,7 @@ from mlpgrad.cli.encoding import encoder_of
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.models import load_trained
 from mlpgrad.cli.rows import read_rows, targets
-from mlpgrad.cli.text import check_directory
+from mlpgrad.cli.text import make_directory
 from mlpgrad.datasets.splitting import standardize
 
 if TYPE_CHECKING:
@@ -94,8 +94,7 @@ def _lecture_network(widths: list[int], seed: int) -> Sequential:
 
 def show_page(explanation: Explanation, options: argparse.Namespace) -> None:
     """Write an explanation as a page, and open it if requested."""
-    check_directory(options.output)
-    options.output.mkdir(parents=True, exist_ok=True)
+    make_directory(options.output)
     page = options.output / "explain.html"
     explanation.to_html(page)
     print(f"wrote {page}: open it in a browser, and use the slider or the arrow keys")

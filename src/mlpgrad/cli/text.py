@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import itertools
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -172,6 +173,19 @@ def check_directory(path: Path) -> None:
     """Raise CommandError if what is to be a directory is a file."""
     if path.exists() and not path.is_dir():
         raise CommandError(f"--output expects a directory, got the file {str(path)!r}")
+
+
+def make_directory(path: Path) -> None:
+    """Make the directory for the output, before the work that would be lost without one."""
+    check_directory(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f" ({(error.strerror or str(error)).lower()})"
+    else:
+        reason = "" if os.access(path, os.W_OK) else " (permission denied)"
+    if reason:
+        raise CommandError(f"--output expects a directory to write to, got {str(path)!r}{reason}")
 
 
 def _headed(

@@ -14,7 +14,7 @@ from mlpgrad.cli.data import Data, load_data, take
 from mlpgrad.cli.models import About, labels_of, predicted, save_model
 from mlpgrad.cli.networks import build_model, build_optimizer
 from mlpgrad.cli.results import Result, compared
-from mlpgrad.cli.text import check_directory, missing_texts, one_text, split
+from mlpgrad.cli.text import check_directory, make_directory, missing_texts, one_text, split
 from mlpgrad.cli.uncertainty import covered, measure_noise, typical_error
 from mlpgrad.datasets.fields import Fields
 from mlpgrad.tables.kinds import CODES
@@ -41,6 +41,7 @@ def train_network(options: argparse.Namespace) -> int:
         )
     model = build_model(data, options)
     optimizer = build_optimizer(options)
+    make_directory(options.output)
     notes = "\n".join(data.notes)
     print(f"{data.name}: {notes}\n\n{model.summary()}\n", flush=True)
     history = _fit(model, data, optimizer, options)
@@ -137,7 +138,6 @@ def _exit_code(checked: GradientReport) -> int:
 def save(model: Sequential, about: About, history: History, options: argparse.Namespace) -> None:
     """Write the model and, if matplotlib is installed, a picture of the loss curves."""
     directory: Path = options.output
-    directory.mkdir(parents=True, exist_ok=True)
     path = directory / "model.npz"
     written = "replaced" if path.exists() else "wrote"
     save_model(model, about, path)
