@@ -322,7 +322,9 @@ def test_the_dates_of_a_frame_become_days_as_the_message_says():
 
 def test_a_frame_of_one_column_is_a_target():
     y = pandas.DataFrame({"label": ["cat", "dog", "cow", "dog"]})
-    with pytest.raises(ValueError, match=r"does not know its classes yet; call fit"):
+    with pytest.raises(
+        ValueError, match=r"does not know its classes yet; give them: Sequential\(\.\.\., classes"
+    ):
         classifier().backpropagate(X, y)
     model = mg.Sequential(
         [mg.Dense(2, 3)], loss=mg.SoftmaxCrossEntropy(), classes=["cat", "cow", "dog"]

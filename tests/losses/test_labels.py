@@ -140,3 +140,55 @@ def test_rows_that_are_no_probabilities(rows):
     code = re.search(r"(y /|\(y \+).*", found)
     if code:
         fit(mg.SoftmaxCrossEntropy(), 3, eval(code[0], {"y": y}))
+
+
+UNKNOWN = [(mg.SoftmaxCrossEntropy, 2), (mg.SigmoidCrossEntropy, 1), (mg.Hinge, 1)]
+
+
+@pytest.mark.parametrize(("loss", "outputs"), UNKNOWN)
+def test_a_class_that_was_not_trained_on_is_named(loss, outputs):
+    y = np.arange(N) % 2
+    trained = model(loss(), outputs)
+    trained.fit(X, y, optimizer=mg.SGD(0.01), epochs=1, verbose=0)
+    options = {"optimizer": mg.SGD(0.01), "epochs": 1, "verbose": 0}
+    for call in (
+        lambda y: trained.evaluate(X, y),
+        lambda y: trained.backpropagate(X, y),
+        lambda y: trained.fit(X, y, **options),
+        lambda y: trained.fit(X, np.arange(N) % 2, validation_data=(X, y), **options),
+        lambda y: mg.explain(trained, X[:4], y[:4]),
+    ):
+        with pytest.raises(ValueError, match="y expects one of the classes 0, 1, got 2 in row 1"):
+            call(y + 1)
+
+
+def test_an_index_beyond_the_classes_is_named():
+    named = mg.Sequential([mg.Dense(3, 2)], loss=mg.SoftmaxCrossEntropy(), classes=["a", "b"])
+    with pytest.raises(ValueError, match="y expects one of the classes 0, 1, got 2 in row 2"):
+        named.evaluate(X, np.arange(N) % 3)
+
+
+@pytest.mark.parametrize(("loss", "outputs"), UNKNOWN)
+def test_classes_are_not_numbered_in_some_rows_alone(loss, outputs):
+    y = np.arange(N) % 2 + 1
+    stream = [(X[:12], y[:12]), (X[12:], y[12:])]
+    numbered = [(X[:12], y[:12] - 1), (X[12:], y[12:] - 1)]
+    options = {"optimizer": mg.SGD(0.01), "epochs": 1, "verbose": 0}
+    for first, validation in ((stream, None), (numbered, (X, y))):
+        with pytest.raises(ValueError, match=r"same in all rows, or name them: .*classes=") as told:
+            model(loss(), outputs).fit(first, validation_data=validation, **options)
+        assert "unique" not in str(told.value)
+    named = mg.Sequential([mg.Dense(3, outputs)], loss=loss(), random_state=0, classes=[1, 2])
+    named.fit(stream, validation_data=(X, y), **options)
+    arrays = model(loss(), outputs)
+    arrays.fit(X, y, **options | {"optimizer": mg.SGD(0.01)}, batch_size=12, shuffle=False)
+    np.testing.assert_allclose(named.params, arrays.params, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "fix"),
+    [((N - 1,), "give one"), ((), "give one"), ((2, N), "give one"), ((N, 1), "flatten it")],
+)
+def test_sample_weights_of_another_shape_are_told_what_helps(shape, fix):
+    with pytest.raises(ValueError, match=rf"sample_weight expects shape \({N},\), .*; {fix}"):
+        model(mg.MeanSquaredError(), 1).evaluate(X, X[:, 0], sample_weight=np.ones(shape))

@@ -173,7 +173,7 @@ def test_a_column_of_text_is_encoded_as_the_message_says(kind):
     x = kind(WHOLE | {"town": ["Oslo", "Rome"] * 20})
     with pytest.raises(TypeError, match=r"column 'town' of x .* 'Oslo' in row 0; encode") as caught:
         fitted(x)
-    space = {"x": x, "mlpgrad": __import__("mlpgrad.tables")}
+    space = {"x": x, "mg": mg}
     exec(str(caught.value).split("the columns: ")[1], space)
     model = mg.Sequential([mg.Dense(5, 1)], loss=mg.MeanSquaredError(), random_state=0)
     model.fit(space["x"], PRICE / 1e5, optimizer=mg.Adam(), **FIT)

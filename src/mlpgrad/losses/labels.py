@@ -8,8 +8,14 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.checks import blocks
 
 NUMBER = "classes, y = np.unique(y, return_inverse=True)"
+IN_PARTS = "each class the same in all rows, or name them: Sequential(..., classes=[...])"
 MOST = 1 << 16  # distinct values; with more, they are not classes
 SEVERAL = 20  # up to this, distinct integers are probably classes
+
+
+def of_some_rows(error: Exception) -> str:
+    """Return a message about some rows: they may lack a class, so that `NUMBER` would be wrong."""
+    return str(error).replace(NUMBER, IN_PARTS)
 
 
 def advice_for_two(y: Array, *, probabilities: bool = False) -> str:
@@ -21,10 +27,11 @@ def advice_for_two(y: Array, *, probabilities: bool = False) -> str:
         return "give each output a target from 0 to 1"
     if whole(found) and len(found) <= SEVERAL:
         other = "CrossEntropy after a Softmax" if probabilities else "SoftmaxCrossEntropy"
-        return (
+        fix = (
             f"for {len(found)} classes use {other}, with {len(found)} outputs of the last Dense "
-            f"layer, and number them: {NUMBER}"
+            f"layer"
         )
+        return fix if are_numbered(y) else f"{fix}, and number them: {NUMBER}"
     return "for targets that are numbers, not classes, use MeanSquaredError"
 
 
@@ -36,7 +43,7 @@ def advice_for_several(y: Array, outputs: int) -> str:
     if not whole(found) or len(found) > MOST:
         return "for targets that are numbers, not classes, use MeanSquaredError"
     fix = f"y has {len(found)} classes: give the last layer {len(found)} outputs"
-    if (found == np.arange(len(found))).all():
+    if are_numbered(y):
         return fix
     return f"{fix}, and number the classes from 0: {NUMBER}"
 
@@ -49,6 +56,12 @@ def advice_for_rows(y: Array) -> str:
     if (y.sum(axis=-1) == 0).any():
         return "give each row a class: some rows are zero throughout"
     return "divide each row by its sum: y / y.sum(axis=-1, keepdims=True)"
+
+
+def are_numbered(y: Array) -> bool:
+    """Return whether the labels are 0, 1, 2, ... without a gap."""
+    found = distinct(y)
+    return bool((found == np.arange(len(found))).all())
 
 
 def distinct(y: Array) -> Array:

@@ -96,16 +96,32 @@ class Acquainted(Storage):
 
         `width` is the width of the input, for a network that accepts any width.
         """
-        labels, outputs = self._labels, self.out_features or width
+        labels, outputs, known = self._labels, self.out_features or width, self.labels
         if self.loss.classifies:
             y, labels = self._read_target(y, samples, learns)
-        target = boundary.targets(y, self.loss, outputs, samples, self.lead, self.dtype)
+        try:
+            target = boundary.targets(y, self.loss, outputs, samples, self.lead, self.dtype)
+        except ValueError:
+            if known is not None:
+                self._refuse_unknown(y, samples, known)
+            raise
         weights = boundary.sample_weights(sample_weight, samples, self.lead, self.dtype)
         if weights is not None and some_weight:
             boundary.check_some_weight(weights, "the samples")
         if learns:
             self._labels = labels
         return target, weights
+
+    def _refuse_unknown(self, y: Any, samples: int, known: Labels) -> None:
+        """Raise ValueError if a refused target has a class that is not known.
+
+        The loss, which does not know the classes, would advise to number those of `y` anew.
+        """
+        array = np.asarray(y)
+        column = array.ndim > 0 and not boundary.is_matrix(array.shape, samples, self.lead)
+        if column and array.dtype.kind in "biuf" and np.isfinite(array).all():
+            indices = Labels(np.arange(len(known.classes)))
+            (indices if known.are_text else known).indices(array)  # numbers instead of text
 
     def learn_signs(self, y: Any) -> None:
         """Learn the classes -1 and 1 from a checked batch that has a -1, unless some are known."""
@@ -182,8 +198,8 @@ class Acquainted(Storage):
         if labels is None and is_text:
             raise ValueError(
                 f"y holds labels such as {array.ravel()[0].item()!r}, but the model does not know "
-                "its classes yet; call fit, which learns them, or give them: Sequential(..., "
-                "classes=[...])"
+                "its classes yet; give them: Sequential(..., classes=[...]), or call fit with all "
+                "rows, which learns them"
             )
         if labels is None:
             return array, None

@@ -75,8 +75,10 @@ def sample_weights(
     array = checks.numeric(weights, "sample_weight")
     if array.shape not in ((samples,), (*lead, samples)):
         expected = f"({samples},)" + (f" or ({lead[0]}, {samples})" if lead else "")
+        flat = array.ndim == 2 and array.size == samples
+        fix = "flatten it" if flat else "give one number for each row of x"
         raise ValueError(
-            f"sample_weight expects shape {expected}, one per sample, got {array.shape}; flatten it"
+            f"sample_weight expects shape {expected}, one per sample, got {array.shape}; {fix}"
         )
     checks.real(array, "sample_weight", np.dtype(float))
     column: Array = array[..., None]

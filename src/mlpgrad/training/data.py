@@ -9,6 +9,7 @@ import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
+from mlpgrad.losses.labels import of_some_rows
 from mlpgrad.network import boundary
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import Batches, Minibatches
@@ -175,7 +176,7 @@ def checked_validation(network: Network, given: Any) -> Batch:
         return network.checked(*given, *[None] * (3 - len(given)))
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"validation_data: {error}") from error
+        raise kind(f"validation_data: {of_some_rows(error)}") from error
 
 
 def validation_rows(network: Network, batches: Batches, given: Any) -> Batch | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpgrad.losses.labels import of_some_rows
 from mlpgrad.network.network import Network
 from mlpgrad.training.batches import ROWS_SEEN, Batches
 from mlpgrad.training.rows import Batch
@@ -105,7 +106,7 @@ class Stream(Batches):
         try:
             return read(*item, *[None] * (3 - len(item)))
         except (TypeError, ValueError) as error:
-            message = f"batch {number + 1} of {self.name}: {error}"
+            message = f"batch {number + 1} of {self.name}: {of_some_rows(error)}"
             raise (TypeError if isinstance(error, TypeError) else ValueError)(message) from error
 
     @property
