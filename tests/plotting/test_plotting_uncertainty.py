@@ -124,7 +124,7 @@ def test_coverage_of_an_ensemble_without_noise_says_that_it_is_of_the_mean():
     ("model", "error", "message"),
     [
         (network(1, 5, 1), ValueError, "got one network with HalfSquaredError"),
-        (network(1, 5, 3, loss=mg.Quantile([0.1, 0.5, 0.9])), ValueError, "interval=0.8 fits"),
+        (network(1, 5, 3, loss=mg.Quantile([0.1, 0.5, 0.9])), ValueError, "of all levels, got Q"),
         (binary(), TypeError, "predicts numbers"),
     ],
     ids=["one", "quantiles", "classes"],

@@ -8,6 +8,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
+from mlpgrad.losses.base import Loss
 from mlpgrad.plotting import inputs, style
 from mlpgrad.uncertainty.law import Law
 
@@ -72,7 +73,15 @@ def interval_coverage(
     targets = inputs.one_target(model, x, y, output, "interval_coverage")
     model.check_fitted()
     law = Law(model, x, samples)
-    together = covered(law, targets, output)
+    try:
+        together = covered(law, targets, output)
+    except ValueError as error:
+        if type(model.loss).predicted_interval is Loss.predicted_interval:
+            raise
+        raise ValueError(
+            f"interval_coverage expects a model with intervals of all levels, got {model.loss!r}; "
+            f"count the targets in one that it predicts: low, high = model.predict(x, interval=...)"
+        ) from error
     ax = style.axes(ax)
     ax.plot([0, 1], [0, 1], ls="--", color=style.GREY, lw=1, label="calibrated")
     if model.lead and samples is None and law.variances is not None:
