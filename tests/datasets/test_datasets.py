@@ -544,7 +544,8 @@ def test_csv_in_other_encodings(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "at least two columns"),
+        ("", "has no rows; at least one sample"),
+        ("\n\n", "has no rows; at least one sample"),
         ("a\n1\n", "at least two columns"),
         ("a;b\n1;2\n", "delimiter="),
         ("a,b\n", "no rows"),

@@ -61,6 +61,8 @@ def table_from(
     `rows` yields the fields of each row with its line number.
     """
     line, first = next(rows, (1, []))
+    if not first:
+        raise ValueError(f"{path} has no rows; at least one sample is needed")
     first = [field.strip() for field in first]
     if not header:
         rows = itertools.chain([(line, first)], rows)
