@@ -1,8 +1,10 @@
 """All numbers and formulas of `mg.explain`, for every layer, activation and loss."""
 
+import copy
 import functools
 import html
 import math
+import pickle
 import re
 
 import numpy as np
@@ -515,3 +517,17 @@ def test_features_and_classes_have_their_names():
         assert drawn[0]["labels"] == [*x]
         assert drawn[-1]["labels"] == names
         assert rf"\text{{({names[-1]})}}" in e._repr_html_()
+
+
+@pytest.mark.parametrize("cls", subclasses(mg.Layer), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))], ids=["copy", "pickle"]
+)
+def test_a_copy_of_an_explanation_is_the_same(cls, copied):
+    model, x, y = case_data(first_layer_case, cls)
+    e = mg.explain(model, x, y, learning_rate=0.1, digits=7, limit=3)
+    twin = copied(e)
+    assert str(twin) == str(e)
+    assert twin._repr_html_() == e._repr_html_()
+    np.testing.assert_array_equal(twin.new_params, e.new_params)
+    np.testing.assert_array_equal(twin.model.params, e.model.params)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
@@ -31,6 +31,8 @@ class ExplanationData:
     limit: int
     """The number of terms of a sum, and of units of a layer, that are shown."""
     trace: Trace
+    given: tuple[Any, ...]
+    """The arguments of `explain`, from which a pickle makes it again."""
 
     def find(self, symbol: str, layer: int | None = None) -> Quantity:
         """Return the first quantity with a symbol: `find("delta", layer=2)`, `find("dL/dw^b")`.

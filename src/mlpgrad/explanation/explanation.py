@@ -84,6 +84,9 @@ class Explanation(ExplanationData):
             path.write_text(page, encoding="utf-8")
         return path
 
+    def __reduce__(self) -> Any:
+        return _again, self.given  # the steps have functions, which cannot be pickled
+
     def __repr__(self) -> str:
         return (
             f"Explanation({len(self.steps)} steps, {self.samples} sample"
@@ -152,7 +155,7 @@ def explain(
     digits = arguments.count(digits, "digits", 1, 17)
     limit = arguments.count(limit, "limit")
     x, y = _samples(model, x, y)
-    twin = model.copy()
+    twin, given = model.copy(), (model.copy(), x, y, learning_rate, digits, limit)
     with twin.same_randomness():
         trace = Trace(twin, x, y, digits, limit)
     new_params, update = update_step(trace, learning_rate)
@@ -171,7 +174,15 @@ def explain(
         samples=len(trace.x),
         limit=limit,
         trace=trace,
+        given=given,
     )
+
+
+def _again(
+    model: Network, x: Any, y: Any, learning_rate: float, digits: int, limit: int
+) -> Explanation:
+    """Explain with the arguments of an earlier explanation."""
+    return explain(model, x, y, learning_rate=learning_rate, digits=digits, limit=limit)
 
 
 def _samples(model: Network, x: Any, y: Any) -> tuple[Any, Any]:
