@@ -115,6 +115,44 @@ def test_a_range_test_draws_its_rates_and_the_suggestion():
         plotting.range_test([1.0])
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("given", ["a figure", "pyplot", "text"])
+def test_other_things_than_axes_are_refused(name, given):
+    from matplotlib import pyplot
+
+    wrong = {"a figure": new_axes().figure, "pyplot": pyplot, "text": "axes"}[given]
+    with pytest.raises(TypeError, match=r"ax expects matplotlib Axes, such as plt.subplots"):
+        EVERY[name]()(ax=wrong)
+
+
+WHOLE = {
+    "one epoch": (lambda: plotting.learning_curves({"loss": [0.5]}, ax=new_axes()), "x"),
+    "two epochs": (lambda: plotting.learning_curves({"loss": [0.5, 0.2]}, ax=new_axes()), "x"),
+    "one sample": (
+        lambda: plotting.ensemble_spread(binary(3), X2[:1], Y2[:1], ax=new_axes()),
+        "x",
+    ),
+    "few weights": (lambda: plotting.weights(network(2, 1), ax=new_axes()), "x"),
+    "no bias": (
+        lambda: plotting.weights(
+            mg.Sequential([mg.Dense(2, 1, bias=False)], loss=mg.MeanSquaredError()), ax=new_axes()
+        ),
+        "xy",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_is_counted_has_whole_numbers_at_its_axis(name):
+    draw, axes = WHOLE[name]
+    ax = draw()
+    for axis in (getattr(ax, f"{which}axis") for which in axes):
+        low, high = sorted(axis.get_view_interval())
+        ticks = np.array([tick for tick in axis.get_ticklocs() if low <= tick <= high])
+        assert len(ticks)
+        np.testing.assert_array_equal(ticks, np.round(ticks))
+
+
 # colours
 
 
@@ -130,6 +168,19 @@ def test_ink_is_readable_on_every_colour():
 
 def test_classes_differ_in_colour_and_in_marker():
     assert len({*style.CLASSES}) == len({*style.MARKERS}) == len(style.CLASSES) == 8
+    colours = map(tuple, style.class_colours(64).tolist())
+    assert len({*zip(colours, map(style.marker, range(64)), strict=True)}) == 64
+
+
+@pytest.mark.parametrize("count", [3, 8, 9, 20])
+def test_the_legend_of_many_classes_hides_no_sample(count):
+    model = network(2, 4, count, loss=mg.SoftmaxCrossEntropy())
+    ax = plotting.decision_boundary(model, X2[:count], np.arange(count), resolution=9)
+    ax.figure.canvas.draw()
+    legend, inside = ax.get_legend(), ax.get_window_extent()
+    assert [text.get_text() for text in legend.get_texts()] == [f"class {k}" for k in range(count)]
+    overlaps = legend.get_window_extent().x0 < inside.x1
+    assert overlaps == (count <= 8)
 
 
 # learning curves

@@ -128,7 +128,9 @@ def _draw_samples(ax: Any, x: Array, classes: Array, names: list[str]) -> None:
     for k, name in enumerate(names):
         rows = x[classes == k]
         if len(rows):
-            marker = style.MARKERS[k % len(style.MARKERS)]
             options = {"color": colours[k], "edgecolors": "white", "linewidths": 0.6, "s": 28}
-            ax.scatter(*rows.T, marker=marker, label=name, zorder=3, **options)
-    ax.legend(loc="best", framealpha=0.9)
+            ax.scatter(*rows.T, marker=style.marker(k), label=name, zorder=3, **options)
+    if len(names) <= len(style.CLASSES):
+        ax.legend(loc="best", framealpha=0.9)
+    else:
+        ax.legend(**style.BESIDE)

@@ -88,7 +88,7 @@ def learning_curves(
     losses = all(base.endswith("loss") for base in bases)
     if losses and all(np.min(history[name]) > 0 for name in names):
         ax.set_yscale("log")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    style.whole_numbers(ax.xaxis)
     ax.legend()
     return ax
 

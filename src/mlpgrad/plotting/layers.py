@@ -118,9 +118,11 @@ def _draw_table(ax: Any, table: Array, bias: Array | None) -> Any:
         table = np.vstack([table, bias])
     image = _draw(ax, table, aspect="auto" if max(table.shape) > 4 * min(table.shape) else None)
     ax.set(xlabel="unit j of this layer", ylabel="input i")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    style.whole_numbers(ax.xaxis)
     last = len(table) - 1
-    if bias is not None:
+    if bias is None:
+        style.whole_numbers(ax.yaxis)
+    else:
         ax.axhline(last - 0.5, color=style.INK, lw=1)
         step = -(-last // 10)
         ticks = [i for i in range(0, last, step) if last - i >= step or i == 0]

@@ -70,7 +70,7 @@ def layer_signals(recorder: LayerSignals, *, what: str = "delta", ax: Any = None
     for (layer, table), colour in zip(lines.items(), style.depth_colours(len(lines)), strict=True):
         mean_and_range(ax, table, color=colour, label=layer, lw=1.8)
     ax.set(xlabel="epoch", ylabel=LABELS[what])
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    style.whole_numbers(ax.xaxis)
     if what == "saturated":
         ax.set_ylim(-0.02, 1.02)
         ax.set_title("Units that pass on no delta")
@@ -107,8 +107,7 @@ def _recorded(recorder: LayerSignals, what: str) -> dict[str, Array]:
 
 def _legend(ax: Any) -> None:
     """Name the layers beside the picture, with the last layer on top: deltas flow down."""
-    place = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "fontsize": "small"}
-    ax.legend(handles=list(reversed(ax.lines)), title="layer", **place)
+    ax.legend(handles=list(reversed(ax.lines)), title="layer", **style.BESIDE)
 
 
 def _at_a_glance(what: str, tables: list[Any]) -> str:

@@ -76,7 +76,7 @@ def ensemble_spread(
     draw = _draw_classes if model.loss.classifies else _draw_numbers
     draw(ax, model, x, y, output)
     ax.set_xlabel("sample, sorted by the mean prediction")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    style.whole_numbers(ax.xaxis)
     ax.legend()
     return ax
 

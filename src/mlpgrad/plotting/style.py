@@ -25,13 +25,15 @@ CLASSES = (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY, BROWN, GREY)
 """Class 0, class 1 ...: orange and blue, as for minus and plus: a negative logit is class 0."""
 MARKERS = "os^DvPX*"
 """The marker of each class, for prints in grey."""
+BESIDE = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "fontsize": "small"}
+"""The place of a long legend, which would hide the picture."""
 AMOUNT = "cividis"
 """The colour map of unsigned amounts."""
 
 
 def check_axes(ax: Any) -> None:
     """Raise TypeError if `ax` is neither None nor Axes, before anything is computed."""
-    if ax is not None and not hasattr(ax, "get_figure"):
+    if ax is not None and not hasattr(ax, "set_xlabel"):  # a Figure has nearly all else
         raise TypeError(f"ax expects matplotlib Axes, such as plt.subplots()[1], got {shown(ax)}")
 
 
@@ -43,6 +45,11 @@ def axes(ax: Any, figsize: tuple[float, float] | None = None) -> Any:
     return pyplot.subplots(figsize=figsize, layout="constrained")[1]
 
 
+def whole_numbers(axis: Any) -> None:
+    """Label the ticks of an axis with whole numbers only, even if there is a single one."""
+    axis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+
+
 def signed() -> Any:
     """The colour map of signed numbers: orange below zero, white at zero, blue above."""
     colours = require("matplotlib.colors", "plot")
@@ -52,6 +59,11 @@ def signed() -> Any:
 def depth_colours(count: int) -> Any:
     """One colour per layer, from dark (the first) to light (the last)."""
     return require("matplotlib", "plot").colormaps["viridis"](np.linspace(0, 0.88, count))
+
+
+def marker(k: int) -> str:
+    """The marker of class k: classes of one colour have different markers."""
+    return MARKERS[(k + k // len(CLASSES)) % len(MARKERS)]
 
 
 def class_colours(count: int) -> Array:
