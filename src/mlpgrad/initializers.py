@@ -10,6 +10,7 @@ import numpy as np
 from mlpgrad._core import checks
 from mlpgrad._core.advice import members
 from mlpgrad._core.described import Described
+from mlpgrad._core.unwritten import unwritten
 
 if TYPE_CHECKING:
     from mlpgrad._core.arrays import Array, Shape
@@ -62,7 +63,7 @@ class Initializer(Described):
         array of `shape`
             The initial values, float64.
         """
-        raise NotImplementedError
+        raise NotImplementedError(unwritten(self, "__call__"))
 
 
 def fans(shape: Shape) -> tuple[int, int]:

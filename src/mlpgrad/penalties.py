@@ -11,6 +11,7 @@ from mlpgrad._core import checks
 from mlpgrad._core.advice import members
 from mlpgrad._core.arrays import Array, constant
 from mlpgrad._core.described import Described
+from mlpgrad._core.unwritten import unwritten
 
 __all__ = [
     "L1",
@@ -86,7 +87,7 @@ class Penalty(Described):
         number or array (E,)
             The penalty of each member.
         """
-        raise NotImplementedError
+        raise NotImplementedError(unwritten(self, "value"))
 
     def slope(self, params: Array, out: Array) -> None:
         """Write the derivative of `value` with respect to each parameter into `out`.
@@ -98,7 +99,7 @@ class Penalty(Described):
         out : array of the shape of `params`
             The result.
         """
-        raise NotImplementedError
+        raise NotImplementedError(unwritten(self, "slope"))
 
     def curvature(self, params: Array, out: Array) -> None:
         """Write the second derivative with respect to each parameter into `out`.

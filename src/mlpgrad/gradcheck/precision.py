@@ -27,7 +27,7 @@ def in_own_precision(
 
     The rounding error is estimated by moving each parameter by a rounding error, and by that of
     the gradient in float64. A difference at one point only is attributed to a kink that the
-    rounding has crossed. A difference that the noise of f would hide is no mistake: a saturated
+    rounding has crossed. A difference that the noise of f would hide does not count: a saturated
     unit passes nothing back in a shorter dtype, and hardly more in float64.
     """
     judged, dtype = (*GOOD, Verdict.INCONCLUSIVE), problem.own_dtype

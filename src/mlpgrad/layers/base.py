@@ -10,6 +10,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array, Shape, Views
 from mlpgrad._core.described import Described
+from mlpgrad._core.unwritten import unwritten
 from mlpgrad.initializers import Initializer
 from mlpgrad.layers.boundary import check_shape
 
@@ -187,7 +188,7 @@ class Layer(Described):
         array (..., B, out_features)
             The output. It is borrowed: the next call may overwrite it.
         """
-        raise NotImplementedError
+        raise NotImplementedError(unwritten(self, "forward"))
 
     def backward(self, delta: Array) -> Array | None:
         """Write the gradients of the last `forward` into `self.grads`, and return dL/dx.
@@ -202,7 +203,7 @@ class Layer(Described):
         array (..., B, in_features) or None
             dL/dx; borrowed. None is allowed if `wants_input_delta` is False.
         """
-        raise NotImplementedError
+        raise NotImplementedError(unwritten(self, "backward"))
 
     @classmethod
     def example(cls) -> Self:

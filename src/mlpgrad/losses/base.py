@@ -11,6 +11,7 @@ from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array, Shape, constant, fitting, ones, summing_dtype
 from mlpgrad._core.checks import is_within
 from mlpgrad._core.described import Described
+from mlpgrad._core.unwritten import unwritten
 from mlpgrad.losses.boundary import check_arguments, check_weights, not_arrays
 from mlpgrad.losses.curvature import Curvature
 from mlpgrad.losses.meaning import Meaning
@@ -123,7 +124,7 @@ class Loss(Curvature, Meaning, Described):
         array (..., B)
             The losses, before weighting and averaging over the batch.
         """
-        raise NotImplementedError
+        raise NotImplementedError(unwritten(self, "losses"))
 
     def slopes(self, prediction: Array, target: Array, out: Array) -> None:
         """Write dl/d(prediction) for the arguments of the last `losses` into `out`.
@@ -135,7 +136,7 @@ class Loss(Curvature, Meaning, Described):
         out : array (..., B, O)
             The array to write the slopes to.
         """
-        raise NotImplementedError
+        raise NotImplementedError(unwritten(self, "slopes"))
 
     def target_features(self, out_features: int) -> int:
         """Return the number of columns of the target for a network with `out_features` outputs."""

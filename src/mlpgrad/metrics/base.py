@@ -13,6 +13,7 @@ from mlpgrad._core.advice import instead_of
 from mlpgrad._core.arrays import Array, weighted
 from mlpgrad._core.described import Described
 from mlpgrad._core.families import classes_below
+from mlpgrad._core.unwritten import unwritten
 
 if TYPE_CHECKING:
     from mlpgrad.losses.base import Loss
@@ -96,7 +97,7 @@ class Metric(Described):
             The loss, which interprets the output: `loss.classes(prediction)`,
             `loss.numbers(prediction)`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(unwritten(self, "values"))
 
     def finish(self, means: Any) -> Any:
         """Return the metric from the weighted means of the values, without the axis of samples.

@@ -8,6 +8,7 @@ from typing import Any, Self
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import Described
 from mlpgrad._core.memory import aligned
+from mlpgrad._core.unwritten import unwritten
 
 
 class Rule(Described):
@@ -47,7 +48,7 @@ class Rule(Described):
             arrays of the shape of `p` with arbitrary contents, 0 by default. With
             `states = ("v",)` and `scratch = 1` a rule is `update(self, p, g, rate, v, s)`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(unwritten(self, "update"))
 
     def scalars(self, rate: Any, t: int) -> tuple[Any, ...]:
         """Return the scalars for `update` at step t: by default only the learning rate.

@@ -7,6 +7,7 @@ from typing import Self
 from mlpgrad._core import arguments, checks
 from mlpgrad._core.described import Described
 from mlpgrad._core.stateful import Stateful
+from mlpgrad._core.unwritten import unwritten
 
 MOST_STEPS = 1 << 53  # a float counts them exactly
 
@@ -76,7 +77,7 @@ class Schedule(Described, Stateful):
                 f"{self!r} spans a whole training, whose number of steps is not known before the "
                 "first epoch of model.fit(..., optimizer=...); train with fit, or give steps="
             )
-        raise NotImplementedError
+        raise NotImplementedError(unwritten(self, "__call__"))
 
     def within(self, steps: int, total: int) -> float:
         """Return the learning rate of the next step in a training of `total` steps.

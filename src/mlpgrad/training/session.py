@@ -10,6 +10,7 @@ import numpy as np
 
 from mlpgrad._core.described import Described
 from mlpgrad._core.stateful import Stateful
+from mlpgrad._core.unwritten import unwritten
 from mlpgrad.derivatives.objective import ROWS_AT_ONCE, Objective
 from mlpgrad.metrics import Metric
 from mlpgrad.metrics.base import Accumulator, weighted_mean
@@ -60,7 +61,7 @@ class Method(Described, Stateful):
 
     def train(self, session: Session) -> None:
         """Train until `session.end_epoch` returns False."""
-        raise NotImplementedError
+        raise NotImplementedError(unwritten(self, "train"))
 
     def conclude(self, session: Session) -> None:
         """Called after training, when callbacks have restored their weights."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core.arrays import Array, Shape
+from mlpgrad._core.unwritten import unwritten
 from mlpgrad.initializers import GlorotUniform, Initializer
 from mlpgrad.layers.base import Layer
 
@@ -68,7 +69,7 @@ class Activation(Layer):
         out : array (..., B, I)
             The array to write the activations to.
         """
-        raise NotImplementedError
+        raise NotImplementedError(unwritten(self, "apply"))
 
     def slope(self, z: Array, a: Array, out: Array) -> None:
         """Write f'(z) into `out`.
@@ -82,7 +83,7 @@ class Activation(Layer):
         out : array (..., B, I)
             The array to write the slopes to.
         """
-        raise NotImplementedError
+        raise NotImplementedError(unwritten(self, "slope"))
 
     def kink_signature(self, z: Array) -> Array | None:
         """Return the side of each kink on which numbers lie, `(..., B, I)`; None without kinks.

@@ -36,9 +36,8 @@ class Elementwise(Activation):
     """
 
     def __init__(self, function: Callable[[Array], Array], slope: Callable[[Array], Array]) -> None:
-        self.function = arguments.function(function, "Elementwise: function", "numpy.sin")
-        slope = arguments.function(slope, "Elementwise: slope", "numpy.cos")
-        self.given_slope = slope  # `slope` itself is the method
+        self.function = _of_arrays(function, "Elementwise: function", "numpy.sin")
+        self.given_slope = _of_arrays(slope, "Elementwise: slope", "numpy.cos")  # not the method
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Treat an assigned `slope` as the option, which must not replace the method."""
@@ -59,3 +58,14 @@ class Elementwise(Activation):
     @classmethod
     def example(cls) -> Self:
         return cls(np.sin, np.cos)
+
+
+def _of_arrays(function: Any, name: str, example: str) -> Callable[[Array], Array]:
+    """Return a function, which must not be one of the module math, which take single numbers."""
+    found = arguments.function(function, name, example)
+    if getattr(found, "__module__", None) == "math":
+        raise TypeError(
+            f"{name} expects a function of arrays such as {example}, got math.{found.__name__}, "
+            f"which takes single numbers"
+        )
+    return found
