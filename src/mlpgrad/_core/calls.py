@@ -35,6 +35,36 @@ def is_function(value: Any) -> bool:
     return type(value).__call__ is not NotCalled.__call__
 
 
+def is_own(function: Any) -> bool:
+    """Return whether a function is the library's own; one that `exec` made may have no module."""
+    return str(getattr(function, "__module__", None)).startswith("mlpgrad.")
+
+
+def check_takes(function: Any, name: str, expected: tuple[str, ...], fix: str) -> None:
+    """Raise TypeError unless a function of a user takes these arguments by position.
+
+    Examples
+    --------
+    >>> check_takes(lambda steps, floor=0.0: 0.1, "rate", ("steps",), "lambda steps: ...")
+    >>> check_takes(lambda epoch, rate: 0.1, "rate", ("steps",), "lambda steps: ...")
+    Traceback (most recent call last):
+    TypeError: rate expects a function of (steps), got one of (epoch, rate); write lambda steps: ...
+    """
+    if inspect.ismethod(function):
+        function, expected = function.__func__, ("self", *expected)
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some functions of C do not tell
+        return
+    try:
+        signature.bind(*expected)
+    except TypeError:
+        raise TypeError(
+            f"{name} expects a function of ({', '.join(expected)}), got one of "
+            f"({', '.join(signature.parameters)}); write {fix}"
+        ) from None
+
+
 def is_misfit(error: TypeError) -> bool:
     """Return whether Python refused a call before the first line of the called function.
 

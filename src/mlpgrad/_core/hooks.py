@@ -16,7 +16,7 @@ from abc import ABCMeta
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from mlpgrad._core.calls import is_misfit, misfit
+from mlpgrad._core.calls import is_misfit, is_own, misfit
 from mlpgrad._core.documented import split_docstring
 
 PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
@@ -92,8 +92,9 @@ class Hook:
 
     def __init__(self, name: str, direct: Callable[..., Any]) -> None:
         self.name, self.direct = name, direct
-        ours = direct.__module__.startswith("mlpgrad.")
-        self.checked = checked(direct) if ours else direct  # errors of users reach them as they are
+        self.checked = (
+            checked(direct) if is_own(direct) else direct
+        )  # errors of users reach them as they are
 
     def __get__(self, thing: Any, owner: Any = None) -> Any:
         if thing is None:

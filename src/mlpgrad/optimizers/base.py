@@ -11,7 +11,7 @@ import numpy as np
 
 from mlpgrad._core import arguments, checks
 from mlpgrad._core.arrays import Array, constant
-from mlpgrad._core.calls import is_function
+from mlpgrad._core.calls import check_takes, is_function
 from mlpgrad._core.options import unchangeable
 from mlpgrad._core.stateful import Stateful, check_is_dict
 from mlpgrad.network.fitting import is_in_a_fit
@@ -260,6 +260,7 @@ class Optimizer(Preparing, Stateful):
         if is_function(rate):
             if isinstance(rate, Schedule):
                 arguments.instance(rate, "learning_rate", Schedule, "CosineDecay(0.1)")
+            check_takes(rate, "learning_rate", ("steps",), "lambda steps: ...")
         else:
             check_rate(rate)
             rate = tuple(rate) if isinstance(rate, list) else unchangeable(rate)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Self
 
 from mlpgrad._core import checks
-from mlpgrad._core.calls import is_function
+from mlpgrad._core.calls import check_takes, is_function
 from mlpgrad.optimizers.schedule import Schedule, _Spanning, checked_steps, checked_total, power
 
 
@@ -238,7 +238,9 @@ class WarmUp(Schedule):
 
     def __init__(self, rate: float | Callable[[int], float], steps: int) -> None:
         self.rate, self.steps = rate, steps
-        if not is_function(rate):
+        if is_function(rate):
+            check_takes(rate, "WarmUp: rate", ("steps",), "lambda steps: ...")
+        else:
             checks.within(self, "rate", 0)
         checks.within(self, "steps", 1)
 

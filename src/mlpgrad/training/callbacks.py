@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mlpgrad._core import arguments
 from mlpgrad._core.advice import advice, nearest
 from mlpgrad._core.arrays import Array
-from mlpgrad._core.calls import is_function
+from mlpgrad._core.calls import check_takes, is_function, is_own
 from mlpgrad._core.described import Described
 from mlpgrad._core.habits import ATTRIBUTES
 from mlpgrad._core.stateful import Stateful
@@ -21,15 +21,28 @@ if TYPE_CHECKING:
     from mlpgrad.training.record import Record
 
 
+HOOKS = {
+    "on_train_begin": (),
+    "on_train_end": ("logs",),
+    "on_epoch_begin": ("epoch",),
+    "on_epoch_end": ("epoch", "logs"),
+    "on_train_batch_begin": ("batch", "logs"),
+    "on_train_batch_end": ("batch", "logs"),
+}
+"""What `fit` gives each hook."""
+
+
 class Callback(Described, Stateful):
     """Base class of callbacks: override the hooks that you need.
 
     `fit` sets `model`, `optimizer`, `history`, `epochs` and `session` before the first hook. At the
     end it removes `session`, which holds the data.
     Setting `self.model.stop_training = True` ends training. Hooks on batches cost time only if
-    they are overridden. The attributes that a callback keeps from epoch to epoch are named in
-    `kept`, so that a resumed training continues with them. A callback takes part in one training
-    at a time.
+    they are overridden. What a hook adds to `logs` is seen by the callbacks after it, but not
+    recorded: `self.history.setdefault(name, []).append(value)` records it.
+
+    The attributes that a callback keeps from epoch to epoch are named in `kept`, so that a resumed
+    training continues with them. A callback takes part in one training at a time.
 
     Examples
     --------
@@ -171,6 +184,16 @@ def in_turn(callbacks: Sequence[Callback], hook: str) -> Iterator[Callback]:
         yield callback
 
 
+def _check_hooks(callback: Callback) -> None:
+    """Raise TypeError if a hook of a user's class cannot be called as `fit` calls it."""
+    for hook, given in HOOKS.items():
+        function = getattr(callback, hook)
+        if not is_own(function):
+            written = ", ".join(["self", *given]) + ", logs=None" * ("logs" not in given)
+            name = f"{type(callback).__name__}.{hook}"
+            check_takes(function, name, given, f"def {hook}({written})")
+
+
 def check_callbacks(callbacks: Any) -> list[Callback]:
     """Return the callbacks that the user gave, as a list.
 
@@ -192,6 +215,7 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
             )
     found = arguments.objects(callbacks, "callbacks", Callback, "EarlyStopping(10)")
     for position, callback in enumerate(found):
+        _check_hooks(callback)
         for name in set(dir(type(callback))) & ATTRIBUTES["Callback"].keys():
             if name.startswith("on_"):
                 raise TypeError(

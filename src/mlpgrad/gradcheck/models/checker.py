@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.calls import is_own
 from mlpgrad.gradcheck.checker import Checker, not_finite
 from mlpgrad.gradcheck.elements import observe
 from mlpgrad.gradcheck.hints import Evidence, Hint, constant_ratio, evidence, hints
@@ -140,8 +141,7 @@ def powerless(problem: ModelProblem) -> Iterator[str]:
             "2 rows or more"
         )
     first = problem.model.layers[0]
-    own = type(first).backward.__module__.startswith("mlpgrad.")
-    if not own:
+    if not is_own(type(first).backward):
         yield (
             f"NO_POWER: dL/dx of {problem.called(problem.twin.layers[0])} {first!r} was not "
             f"checked, since no parameter depends on it; check_layer(layer) does"

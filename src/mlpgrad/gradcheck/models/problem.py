@@ -10,6 +10,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.cached import Cached
+from mlpgrad._core.calls import is_own
 from mlpgrad.gradcheck.models.sides import Sides
 from mlpgrad.gradcheck.numeric.derivative import Answers
 from mlpgrad.gradcheck.numeric.problem import Leaf, Problem, Request, displaced
@@ -235,4 +236,4 @@ def known_forward(part: Any) -> bool:
         return False  # defined by the user
     methods = ("forward", "apply", "losses", "value")
     found = (getattr(type(part), name, None) for name in methods)
-    return all(getattr(f, "__module__", "mlpgrad").startswith("mlpgrad") for f in found if f)
+    return all(map(is_own, filter(None, found)))
