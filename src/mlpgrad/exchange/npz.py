@@ -129,7 +129,7 @@ def _fill(model: Network, archive: Archive, description: dict[str, Any], decode:
     """Read the numbers and random states of an archive into the model that it describes."""
     archive.read_into("params", model.params)
     archive.read_into("state", model.state)
-    *rngs, model.rng = decode(description["rngs"])
+    *rngs, model.rng = _generators(decode(description["rngs"]))
     model.rngs[:] = rngs  # in place: the layers hold this list
     model.streams = _streams(decode(description.get("streams", {"dict": []})))
     model.know_of_data(decode(description.get("data", {"dict": []})))
@@ -142,13 +142,20 @@ def _fill(model: Network, archive: Archive, description: dict[str, Any], decode:
         model.uncertainty.check(model)
 
 
+def _generators(found: Any) -> list[np.random.Generator]:
+    """Return random generators; raise ValueError for anything else."""
+    if not isinstance(found, list) or not all(
+        isinstance(rng, np.random.Generator) for rng in found
+    ):
+        raise ValueError("its random streams are not generators")
+    return found
+
+
 def _streams(found: Any) -> dict[str, np.random.Generator]:
     """Return random generators by name; raise ValueError for anything else."""
-    if not isinstance(found, dict) or not all(
-        isinstance(name, str) and isinstance(rng, np.random.Generator)
-        for name, rng in found.items()
-    ):
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise ValueError("its random streams are not generators by name")
+    _generators([*found.values()])
     return found
 
 
