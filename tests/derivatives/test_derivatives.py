@@ -147,31 +147,6 @@ def test_what_has_no_derivative_is_refused_with_the_reason(cls, name):
     assert np.isfinite(getattr(model, name)(*arguments, training=False)).all()
 
 
-class Centred(mg.Layer):
-    """Mixes samples without declaring it."""
-
-    def __init__(self, features):
-        self.features = features
-        self.in_features = self.out_features = features
-
-    def parameters(self):
-        return {"shift": ((self.features,), mg.Zeros())}
-
-    def forward(self, x):
-        return x - x.mean(axis=-2, keepdims=True) + self.params.shift[..., None, :]
-
-    def backward(self, delta):
-        self.grads.shift[...] = delta.sum(axis=-2)
-        return delta - delta.mean(axis=-2, keepdims=True)
-
-
-def test_a_layer_that_mixes_samples_without_saying_so_is_noticed():
-    model = mg.Sequential([mg.Dense(3, 4), Centred(4)], loss=mg.HalfSquaredError(), random_state=0)
-    x, y = np.random.default_rng(0).normal(size=(2, 6, 4))
-    with pytest.raises(ValueError, match="depends on the other samples"):
-        model.per_example_gradients(x[:, :3], y)
-
-
 class Absolute(mg.Activation):
     """|z| in its usual form, which drops imaginary parts."""
 

@@ -10,7 +10,7 @@ from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
 from mlpgrad.derivatives.first_order import FirstOrder
-from mlpgrad.derivatives.modes import refuse_in_training
+from mlpgrad.derivatives.modes import refuse_complex, refuse_in_training, refuse_mixing
 from mlpgrad.derivatives.objective import Objective
 
 if TYPE_CHECKING:
@@ -188,11 +188,14 @@ class Differentiable(FirstOrder):
         self, x: Any, y: Any, weights: Any, training: bool, batch_size: int | None, what: str
     ) -> Objective:
         """Return the objective on fixed rows as a function of the parameters, in float64."""
-        if arguments.flag(training, "training"):
+        training = arguments.flag(training, "training")
+        refuse_complex(self, what)
+        if training:
             refuse_in_training(self, what)
         with self.reading() as network:
             network.check_fitted()
             checked = network.checked(x, y, weights)
+            refuse_mixing(network, checked[0], what, training=training)
             dtype = np.result_type(self.dtype, np.float64)
             return Objective(
                 network, *checked, dtype=dtype, batch_size=batch_size, training=training

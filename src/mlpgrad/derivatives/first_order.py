@@ -140,7 +140,8 @@ class FirstOrder(Network):
         Raises
         ------
         ValueError
-            If a scaling is not fitted yet, or the result is larger than the memory of this machine.
+            If a scaling is not fitted yet, if the prediction of a user-defined layer for a sample
+            depends on other samples, or if the result is larger than the memory of this machine.
 
         Examples
         --------
@@ -165,6 +166,7 @@ class FirstOrder(Network):
         by = jacobian_to_parameters if to == "parameters" else jacobian_to_inputs
         with self._alone():
             self.check_fitted()
+            refuse_mixing(self, checked, "jacobian", training=False)
             grads = self._grads.copy()
             try:
                 found = by(self, checked, outputs)
@@ -190,7 +192,7 @@ class FirstOrder(Network):
         network = self if training else predicting(self)
         if training:
             refuse_in_training(self, what)
-            refuse_mixing(self, x, what)
+        refuse_mixing(self, x, what, training=training)
         network._step(x, target, weights)
         return network, int(x.shape[-2])
 

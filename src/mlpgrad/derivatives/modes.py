@@ -36,6 +36,13 @@ def predicting(network: AnyNetwork) -> AnyNetwork:
     return twin
 
 
+def refuse_complex(network: Network, what: str) -> None:
+    """Raise TypeError for a complex network: complex steps need its imaginary parts."""
+    if network.dtype.kind == "c":
+        got = f"got {network.dtype}; use model.lifted(float)"
+        raise TypeError(f"{what} expects a real model, {got}")
+
+
 def refuse_in_training(network: Network, what: str) -> None:
     """Raise ValueError if, in training, a sample's output depends on others or is random.
 
@@ -53,20 +60,37 @@ def refuse_in_training(network: Network, what: str) -> None:
             _refuse(f"layer {position} {layer!r}", reason, what)
 
 
-def refuse_mixing(network: Network, x: Array, what: str) -> None:
-    """Raise ValueError if layers mix samples or draw random numbers without declaring it.
+def refuse_mixing(network: Network, x: Array, what: str, *, training: bool = True) -> None:
+    """Raise ValueError if a user-defined layer is `coupled` without declaring it."""
+    if not coupled(network, x, training=training):
+        return
+    if training:
+        _refuse("a layer", "the other samples of its batch, or on chance", what)
+    own = " or ".join(repr(layer) for layer in plan_of(network).layers if is_of_users(layer))
+    raise ValueError(
+        f"{what} expects predictions that depend on a single sample each, but those of this "
+        f"network depend on the other samples of the batch, or on chance; when self.training is "
+        f"False, forward must treat each row alone in {own}"
+    )
+
+
+def coupled(network: Network, x: Array, *, training: bool = True) -> bool:
+    """Return whether layers mix samples or draw random numbers, declared or not.
 
     If there are user-defined layers, the outputs of some rows in a batch are compared with those
     of the same rows computed one by one.
     """
+    if training and plan_of(network).coupled:
+        return True
     if x.shape[-2] < 2 or not plan_of(network).foreign:
-        return
-    twin, rows = network.copy(), x[..., :FEW, :]
+        return False
+    twin = network.copy()
+    twin = twin if training else predicting(twin)
+    rows = x[..., :FEW, :].astype(twin.dtype, copy=False)
     together = run_forward(twin.layers, rows).copy()
     apart = run_forward(twin.layers, rows[..., :1, :])
     close = np.sqrt(np.finfo(twin.dtype).eps) * np.abs(together).max(initial=1)
-    if not np.abs(together[..., :1, :] - apart).max() <= close:
-        _refuse("a layer", "the other samples of its batch, or on chance", what)
+    return not np.abs(together[..., :1, :] - apart).max() <= close
 
 
 def parts_of_users(network: Network) -> list[Any]:

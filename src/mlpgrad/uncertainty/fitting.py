@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlpgrad._core.arrays import Array, counting, part_of
+from mlpgrad.derivatives.modes import refuse_complex, refuse_mixing
 from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
 from mlpgrad.network.storage import check_memory
@@ -30,8 +31,10 @@ def fit_laplace(
     layers : "all" or "last"
     given : Given
     """
+    refuse_complex(network, "a Laplace approximation")
     _check_loss(network, given)
     _check_memory(network, layers)
+    refuse_mixing(network, x, "a Laplace approximation", training=False)
     if network.ensemble_size is None:
         return _fit(network, x, target, weights, layers, given)
     members = range(network.ensemble_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mlpgrad._core.training_warning import warn
+from mlpgrad.derivatives.modes import coupled, parts_of_users
 from mlpgrad.layers.chain import walk
 from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
@@ -27,6 +28,16 @@ def check_smooth(session: Session) -> None:
                 f"{name} expects a smooth objective, got {penalty!r}, which has a kink at 0, "
                 "where it drives the weights; use L2, or an optimizer such as Adam(1e-3)"
             )
+    _check_deterministic(network, session, name)
+    if session.communicator is not None:
+        raise ValueError(
+            f"{name} trains on the rows of one process; leave communicator out, or use an "
+            f"optimizer such as Adam(1e-3)"
+        )
+
+
+def _check_deterministic(network: Network, session: Session, name: str) -> None:
+    """Raise ValueError if a layer draws random numbers, or mixes samples."""
     for position, layer in walk(network.layers):
         reason = ""
         if layer.is_random:
@@ -42,10 +53,11 @@ def check_smooth(session: Session) -> None:
                 f"{position} {layer!r}: {reason}; leave the layer out (use L2 to regularize, "
                 "LayerNorm to normalize), or use an optimizer such as Adam(1e-3)"
             )
-    if session.communicator is not None:
+    if parts_of_users(network) and coupled(network, session.training_data()[0]):
         raise ValueError(
-            f"{name} trains on the rows of one process; leave communicator out, or use an "
-            f"optimizer such as Adam(1e-3)"
+            f"{name} expects an objective that depends on the parameters alone, but in this "
+            f"network a layer's output for a sample depends on the other samples of its batch, or "
+            f"on chance; leave the layer out, or use an optimizer such as Adam(1e-3)"
         )
 
 
