@@ -189,6 +189,14 @@ def test_help_teaches(capsys):
         assert option in out
 
 
+@pytest.mark.parametrize("command", ["train", "predict", "evaluate", "info", "explain"])
+def test_a_description_fits_the_terminal(capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = run(capsys, command, "--help")
+    assert code == 0
+    assert max(map(len, out.partition("how the target is read")[0].splitlines())) <= 80
+
+
 def test_the_installed_command_answers(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "mlpgrad", "--version"], capture_output=True, text=True, check=True

@@ -103,13 +103,22 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"mlpgrad: error: {message}\n")
 
 
+class _Lines(argparse.HelpFormatter):
+    """Help in which text of several lines keeps them, and a description fits the terminal."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" not in text:
+            return super()._fill_text(text, width, indent)
+        return "".join(indent + line for line in text.splitlines(keepends=True))
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
     parser = _Parser(
         prog="mlpgrad",
         description="Multilayer perceptrons trained by back-propagation, every gradient checked.",
         epilog=GUIDE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Lines,
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
@@ -131,7 +140,7 @@ def _add_train(commands: Any) -> None:
         description="Train a network on a bundled data set or a file, report its score on held-out "
         "data and that of a constant baseline, check its gradient, and save it.",
         epilog=f"{RULE}\n{GUIDE}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Lines,
     )
     option = train.add_argument
     option("data", metavar="DATASET-or-FILE", help=f"{', '.join(TOY_DATA)}, or a file")

@@ -22,7 +22,7 @@ class Uncertainty(Described):
         return None
 
     def noise_kurtosis(self, network: Any) -> Array | None:
-        """The excess kurtosis of that noise, in the same shape; None for normal noise."""
+        """Return the excess kurtosis of the noise, shaped as its variance; None if it is normal."""
         return None
 
     def output_covariance(self, network: Any, x: Array) -> Array | None:

@@ -163,7 +163,7 @@ class EarlyStopping(Callback):
 
 
 class ReduceOnPlateau(Callback):
-    """Multiply the learning rate by `factor` after over `patience` epochs without improvement.
+    """Multiply the learning rate by `factor` when the monitored value has stopped improving.
 
     For an ensemble, the mean over the members is watched. The losses and metrics of mlpgrad
     declare whether smaller or larger values are better.
