@@ -249,6 +249,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=2000, help="correct gradients in all")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     cases = options.cases
     lines = ["# The gradient check on hard functions", "", f"`{COMMAND} --cases {cases}`", ""]
     lines += ["| functions | correct gradients | wrong gradients |", "|---|---|---|"]

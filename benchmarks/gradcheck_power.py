@@ -309,6 +309,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, help="seeds for each mutant and net")
     parser.add_argument("--output", type=Path, default=HERE / "results")
     options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
     seeds = options.seeds or (1000 if options.full else 100)
     explained = max(1, seeds // (1 if options.full else 10))
     peer_seeds = 10 if options.full else 1
@@ -331,7 +332,6 @@ def main() -> int:
         "machine": f"Python {platform.python_version()}, NumPy {np.__version__}",
     }
     result["seconds"] = time.perf_counter() - began
-    options.output.mkdir(exist_ok=True)
     name = "gradcheck_power" + ("_full" if options.full else "")
     (options.output / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
     text = markdown(result)

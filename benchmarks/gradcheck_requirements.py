@@ -535,6 +535,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=200, help="random cases for each requirement")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
     rows = [
         Row(number, *line)
         for number, requirement in enumerate(REQUIREMENTS, 1)

@@ -88,6 +88,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 1_000_000, 10_000_000])
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     if options.train:
         print(json.dumps(train(options.train)))
         return

@@ -145,6 +145,7 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=20, help="at most")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/uncertainty.json"))
     options = parser.parse_args()
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     rows = json.loads(options.output.read_text()) if options.output.exists() else []
     for name in options.sets:
         data = uci(options.data, name)

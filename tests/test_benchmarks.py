@@ -154,6 +154,34 @@ def drawn(found):
     return Table("Numbers", "", ["number"], [[str(found[key]["number"])] for key in sorted(found)])
 
 
+def figures_of(number):
+    return {"second": number, "first": -number}
+
+
+def test_figures_stay_in_the_order_of_the_tasks_and_of_their_measurement(tmp_path):
+    names, path = ["b", "c", "a"], tmp_path / "new" / "folder" / "tables.json"
+
+    def tasks(options):
+        return {name: functools.partial(figures_of, names.index(name)) for name in options.sets}
+
+    def table(found):
+        rows = [[name, *map(str, figures.values())] for name, figures in found.items()]
+        return Table("Figures", "", ["name", *found["a"]], rows)
+
+    section = Section("", "a", (), tasks, table)
+    for chosen in (["a"], ["c", "a"], names):
+        options = Options(tmp_path, chosen, None, 1, smoke=False)
+        Results(path).measure("one", section, options, processes=1, again=False)
+    page = Results(path).page({"one": section})
+    assert page.splitlines()[5:] == [
+        "| name | second | first |",
+        "|---|---|---|",
+        "| b | 0 | 0 |",
+        "| c | 1 | -1 |",
+        "| a | 2 | -2 |",
+    ]
+
+
 @pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_broken_run_of_the_tables_goes_on_and_other_sections_stay(
     tmp_path, monkeypatch, capsys, processes

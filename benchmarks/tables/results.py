@@ -19,6 +19,8 @@ class Results:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.kept: dict[str, dict[str, Any]] = {}
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)  # before hours of measuring
         if path is not None and path.exists():
             self.kept = json.loads(path.read_text(encoding="utf-8"))
 
@@ -39,6 +41,7 @@ class Results:
         started = time.perf_counter()
         for done, (key, found) in enumerate(_results(missing, processes), start=1):
             figures[key] = found
+            _arrange(figures, tasks)
             self._write()
             seconds = time.perf_counter() - started
             print(f"{name}, {done} of {len(missing)}, {seconds:.0f} s: {key}: {found}", flush=True)
@@ -48,7 +51,7 @@ class Results:
         if self.path is None:
             return
         draft = self.path.with_suffix(".draft")
-        draft.write_text(json.dumps(self.kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        draft.write_text(json.dumps(self.kept, indent=1) + "\n", encoding="utf-8")
         draft.replace(self.path)
 
     def page(self, sections: Mapping[str, Section]) -> str:
@@ -58,6 +61,13 @@ class Results:
             if name in self.kept and (figures := self.figures(name, section)):
                 lines += _markdown(section.table(figures))
         return "\n".join(lines) + "\n"
+
+
+def _arrange(figures: dict[str, Figures], tasks: Mapping[str, Task]) -> None:
+    """Bring figures into the order of the tasks, whichever ended first; others follow."""
+    arranged = {key: figures[key] for key in (*tasks, *figures) if key in figures}
+    figures.clear()
+    figures.update(arranged)
 
 
 def _results(tasks: Mapping[str, Task], processes: int) -> Iterator[tuple[str, Figures]]:
