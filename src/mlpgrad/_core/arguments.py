@@ -325,15 +325,17 @@ def copy_into(flat: Array, values: Any, name: str) -> None:
             values = np.broadcast_to(values, flat.shape)
         except ValueError:
             raise ValueError(f"{name} expects shape {flat.shape}, got {values.shape}") from None
-    if values.dtype == flat.dtype:
-        flat[...] = values
-        return
+    flat[...] = fitting(values, flat.dtype, name)
+
+
+def fitting(values: Array, dtype: np.dtype[Any], name: str) -> Array:
+    """Return numbers in a dtype; raise ValueError if it cannot hold one of them."""
     try:
         with np.errstate(over="raise"):
-            flat[...] = values
+            return values.astype(dtype, copy=False)
     except FloatingPointError:
-        largest = np.finfo(flat.dtype).max
         raise ValueError(
-            f"{name} expects numbers that {flat.dtype} can hold, up to {largest:.3g}, got "
-            f"{np.abs(values).max():.3g}; use smaller ones, or a model of float64"
+            f"{name} expects numbers that {dtype} can hold, up to {np.finfo(dtype).max:.3g}, got "
+            f"{np.abs(values[np.isfinite(values)]).max():.3g}; use smaller ones, or a model of "
+            f"float64"
         ) from None

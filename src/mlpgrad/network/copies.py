@@ -113,7 +113,8 @@ class Copied(Threaded):
         """Return a copy with the same values that computes in another dtype."""
         dtype = arguments.floating(dtype)
         with self.reading() as network:
-            params, state = (_cast(flat, dtype) for flat in (network._params, network._state))
+            params = _cast(network._params, dtype, "params")
+            state = _cast(network._state, dtype, "state")
         return self._rebuilt(params, state, self.rngs)
 
     def _rebuilt(self, params: Array, state: Array, rngs: Sequence[np.random.Generator]) -> Self:
@@ -150,8 +151,9 @@ class Copied(Threaded):
         self.params, self.state = params, statistics
 
 
-def _cast(flat: Array, dtype: np.dtype[Any]) -> Array:
+def _cast(flat: Array, dtype: np.dtype[Any], name: str) -> Array:
     """Return a copy in another dtype; imaginary parts that are all 0 are dropped without a word."""
     if flat.dtype.kind == "c" and dtype.kind != "c" and not flat.imag.any():
         flat = flat.real
-    return flat.astype(dtype)
+    fitted = arguments.fitting(flat, dtype, f"lifted: {name}")
+    return fitted.copy() if np.may_share_memory(fitted, flat) else fitted

@@ -135,7 +135,8 @@ def initialize(slots: Sequence[Slot], flat: Array, rngs: Sequence[np.random.Gene
     networks: Any = flat if flat.ndim == 2 else flat[None]
     for network, rng in zip(networks, rngs, strict=True):
         for slot in slots:
-            name = f"{slot.initializer!r} for {slot.name}"
+            of_mlpgrad = type(slot.initializer).__name__.startswith("_")
+            name = slot.name if of_mlpgrad else f"{slot.initializer!r} for {slot.name}"
             arguments.copy_into(slot.view(network), slot.initializer(rng, slot.shape), name)
 
 
@@ -261,6 +262,7 @@ class Storage(Described):
         for name, array in arrays.items():
             if array.shape != slots[name].shape:
                 raise ValueError(f"{name} expects shape {slots[name].shape}, got {array.shape}")
+            arrays[name] = arguments.fitting(array, self.dtype, name)
         with self._writing():
             for name, array in arrays.items():
                 slots[name][...] = array
