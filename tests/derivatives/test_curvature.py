@@ -1,5 +1,8 @@
 """Curvature operators, compared with matrices from Jacobians and second differences."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from scipy.sparse.linalg import aslinearoperator, cg, eigsh, svds
@@ -283,3 +286,14 @@ def test_the_rows_at_once_change_no_number_whatever_the_type_of_the_weights(rows
     value, grads = objective.value_and_grads(model.params)
     np.testing.assert_allclose([value, objective.value(model.params)], loss, rtol=1e-13)
     np.testing.assert_allclose(grads, model.grads, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", ["hessian", "gauss_newton", "fisher"])
+@pytest.mark.parametrize("through", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_copy_of_the_operator_gives_the_same_products(kind, through):
+    model, x, y = loss_case(mg.SoftmaxCrossEntropy)
+    operator = model.curvature(x, y, kind=kind)
+    vector = np.random.default_rng(0).normal(size=operator.shape[1])
+    copied = through(operator)
+    copied = pickle.loads(copied) if isinstance(copied, bytes) else copied
+    np.testing.assert_array_equal(copied @ vector, operator @ vector)

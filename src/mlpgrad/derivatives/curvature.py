@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,18 +23,18 @@ Product = Callable[[Array], Array]
 
 def hessian_product(objective: Objective, params: Array) -> Product:
     """v -> H v."""
-    return lambda vector: objective.product(params, vector)
+    return partial(objective.product, params)
 
 
 def gauss_newton_product(objective: Objective, params: Array) -> Product:
     """v -> J^T H_l J v, and the penalties' second derivatives."""
-    return lambda vector: objective.gauss_newton_product(params, vector)
+    return partial(objective.gauss_newton_product, params)
 
 
 def fisher_product(objective: Objective, params: Array) -> Product:
     """v -> J^T E[H_l] J v, and the penalties' second derivatives."""
     objective.check_likelihood()
-    return lambda vector: objective.gauss_newton_product(params, vector, expected=True)
+    return partial(objective.gauss_newton_product, params, expected=True)
 
 
 KINDS = {
