@@ -30,6 +30,11 @@ class Meaning:
         """Return the predicted targets, `(..., B, T)`, for metrics that compare numbers."""
         return prediction
 
+    @property
+    def predicts_centre(self) -> bool:
+        """Whether `numbers` are means or medians of the targets, around which noise is centred."""
+        return True
+
     def rescaled(self, prediction: Array, mean: Array, deviation: Array) -> Array:
         """Return the outputs for targets t, given those for (t - mean) / deviation.
 

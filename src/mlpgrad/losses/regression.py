@@ -257,6 +257,10 @@ class Quantile(Loss):
             raise TypeError(f"{self!r} does not predict the median; add the level 0.5")
         return prediction[..., list(levels).index(0.5) :: len(levels)]
 
+    @property
+    def predicts_centre(self) -> bool:
+        return 0.5 in np.atleast_1d(np.asarray(self.levels, np.float64))
+
     def predicted_interval(self, prediction: Array, level: float) -> tuple[Array, Array]:
         """Return the outputs of the levels (1 - level) / 2 and (1 + level) / 2, in order.
 

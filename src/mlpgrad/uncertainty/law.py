@@ -183,8 +183,9 @@ def ways(network: Network, *, of_mean: bool) -> str:
     if of_mean and has_dropout(network.layers):
         found.append("give samples=100, which uses the Dropout layers")
     found.append("train with GaussianNLL(), which predicts the noise")
-    found.append("set model.uncertainty = mg.Noise.fit(model, x, y), on rows not trained on")
-    return f"{', '.join(found[:-1])}, or {found[-1]}"
+    if network.loss.predicts_centre:
+        found.append("set model.uncertainty = mg.Noise.fit(model, x, y), on rows not trained on")
+    return ", or ".join(filter(None, (", ".join(found[:-1]), found[-1])))
 
 
 def instead(loss: Loss) -> str:

@@ -139,6 +139,11 @@ def _check_loss(network: Network) -> None:
             f"Noise expects a loss on numbers without noise, got {loss!r}: {what}; leave "
             f"model.uncertainty at None"
         )
+    if not loss.predicts_centre:
+        raise TypeError(
+            f"Noise expects predictions of the mean or the median, got {loss!r}; train with the "
+            f"level 0.5 among its levels"
+        )
 
 
 def _one_or_each(numbers: Array) -> Any:
