@@ -111,8 +111,29 @@ class Laplace(Uncertainty):
                     f"{arguments.shown(self.noise)}"
                 )
         self.kurtosis = self._kurtosis_of_each(kurtosis)
-        self.prior_precision, self.effective_parameters = prior_precision, effective_parameters
-        self.log_evidence, self.checksum = log_evidence, checksum
+        members, size = self.factor.shape[:-2], self.factor.shape[-1:]
+        self.prior_precision = prior_precision
+        self._check("prior_precision", [(), members, members + size])
+        self.effective_parameters, self.log_evidence = effective_parameters, log_evidence
+        self.checksum = checksum
+        for name in ("effective_parameters", "log_evidence", "checksum"):
+            self._check(name, [(), members])
+
+    def _check(self, name: str, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Raise an error unless an option is None or has numbers of one of these shapes."""
+        value = getattr(self, name)
+        if value is None and name in ("log_evidence", "checksum"):
+            return
+        found = arguments.numbers(value, f"Laplace: {name}", "iuf")
+        if found.shape not in shapes:
+            known = " or ".join(map(str, dict.fromkeys(shapes)))
+            raise ValueError(
+                f"Laplace: {name} expects shape {known}, got {found.shape}; model.laplace(x, y) "
+                f"makes a Laplace"
+            )
+        if name == "prior_precision" and not (np.isfinite(found) & (found >= 0)).all():
+            got = arguments.shown(value)
+            raise ValueError(f"Laplace: prior_precision expects finite numbers >= 0, got {got}")
 
     def _kurtosis_of_each(self, kurtosis: Any) -> Array:
         """Return the kurtosis of the noise of each target, `(T,)` or `(E, T)`."""
@@ -247,7 +268,7 @@ class Laplace(Uncertainty):
     def member(self, index: int) -> Self:
         config = self.config()
         layers = config.pop("layers")
-        own = {name: None if all_ is None else all_[index] for name, all_ in config.items()}
+        own = {name: all_ if np.ndim(all_) == 0 else all_[index] for name, all_ in config.items()}
         return type(self)(layers=layers, **own)
 
     def __repr__(self) -> str:

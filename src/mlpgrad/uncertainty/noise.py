@@ -97,7 +97,7 @@ class Noise(Uncertainty):
         Raises
         ------
         TypeError
-            If the loss predicts classes or its own noise.
+            If the loss predicts classes, its own noise, or quantiles without the median.
         ValueError
             If all errors are 0, or targets differ between the members of an ensemble.
         """
