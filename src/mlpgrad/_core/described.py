@@ -29,9 +29,11 @@ class Described(NotCalled, Documented, metaclass=Hooked):
     class. A subclass that uses some of them itself keeps the dict as an attribute of the same
     name.
 
-    If `_options_act` is true, later assignments of options take effect: the constructor checks the
-    value, derived attributes are updated, and users of the object are notified. Arrays are copied
-    and read-only: `thing.levels[0] = 0.5` raises an error.
+    Later assignments of options take effect: the constructor checks the value, derived attributes
+    are updated, and users of the object are notified. Arrays are copied and read-only:
+    `thing.levels[0] = 0.5` raises an error. For user-defined classes this applies where
+    `_options_act` is true; a callback of their own, for instance, may count in an attribute that
+    is also an argument of its constructor.
 
     Examples
     --------
@@ -52,7 +54,7 @@ class Described(NotCalled, Documented, metaclass=Hooked):
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        if cls._options_act:
+        if cls._options_act or cls.__module__.partition(".")[0] == "mlpgrad":
             assigned.equip(cls)
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
