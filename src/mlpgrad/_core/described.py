@@ -31,9 +31,9 @@ class Described(NotCalled, Documented, metaclass=Hooked):
 
     Later assignments of options take effect: the constructor checks the value, derived attributes
     are updated, and users of the object are notified. Arrays are copied and read-only:
-    `thing.levels[0] = 0.5` raises an error. For user-defined classes this applies where
-    `_options_act` is true; a callback of their own, for instance, may count in an attribute that
-    is also an argument of its constructor.
+    `thing.levels[0] = 0.5` raises an error. In user-defined classes this applies where
+    `_options_act` is true and `_made_once` is not: the constructor of a callback, for instance, may
+    open a file, or name its arguments after attributes that count.
 
     Examples
     --------
@@ -50,11 +50,14 @@ class Described(NotCalled, Documented, metaclass=Hooked):
     _hooks: frozenset[str] = frozenset()  # methods with a checked and a direct form
     _made_by = ""  # when attributes are made that the constructor does not make
     _options_act = False
+    _made_once = False  # constructors of users' classes may act, so they run only once
     _options: tuple[str, ...] = ()  # options whose assignment takes effect
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        if cls._options_act or cls.__module__.partition(".")[0] == "mlpgrad":
+        own = cls.__module__.partition(".")[0] == "mlpgrad"
+        cls._options_act = own or (cls._options_act and not cls._made_once)
+        if cls._options_act:
             assigned.equip(cls)
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
@@ -113,7 +116,8 @@ class Described(NotCalled, Documented, metaclass=Hooked):
         """Assign an option, and update all that the constructor derives from it."""
         config: dict[str, Any] = {}
         with suppress(TypeError):  # an argument was not kept, so the constructor cannot check
-            config = self.config() if name in _signature(type(self)).named else {}
+            known = self._options_act and name in _signature(type(self)).named
+            config = self.config() if known else {}
         if name in config:
             config = self._for_trial(config)
             before = assigned.made(type(self), config)

@@ -58,6 +58,7 @@ class Callback(Described, Stateful):
     """
 
     _calls_checked = True
+    _made_once = True
     _made_by = "its first training; give it to fit"
     _direct_on_train_batch_begin: Callable[[int, dict[str, Any]], None]
     _direct_on_train_batch_end: Callable[[int, dict[str, Any]], None]

@@ -85,7 +85,7 @@ class ModelCheckpoint(Callback):
         if initial_best is not None:
             within(self, "initial_best", -np.inf)
         self._names = _names_in(path)
-        self.best, self._best_of = initial_best, monitor
+        self.best, self._best_of = initial_best, None if initial_best is None else monitor
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._monitor = Monitor(self)

@@ -51,6 +51,8 @@ class Method(Described, Stateful):
     ...             going = session.end_epoch(loss, 1)
     """
 
+    _made_once = True
+
     rows_at_once: int = ROWS_AT_ONCE
     """Default `batch_size` of `fit`; for a full-batch method, the rows computed at once."""
 
