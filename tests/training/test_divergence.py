@@ -198,3 +198,49 @@ def test_ranks_go_back_to_the_same_weights():
         thread.join()
     np.testing.assert_array_equal(models[0].params, models[1].params)
     assert_sane(models[0], start)
+
+
+@pytest.mark.parametrize("size", [None, 3])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"monitor": "loss"},
+        {"monitor": "val_r2"},
+        {"validation_data": (X[:50], Y[:50])},
+    ],
+    ids=["val_loss", "loss", "val_r2", "own rows"],
+)
+@pytest.mark.parametrize("order", ["alone", "average first", "average last"])
+def test_early_stopping_keeps_no_useless_weights(size, options, order):
+    """The best epoch of a training that diverges may be far above the initial weights."""
+    stopping, average = mg.EarlyStopping(5, **options), mg.ExponentialMovingAverage(0.9)
+    callbacks = {"alone": [stopping], "average first": [average, stopping]}
+    layers = [mg.Dense(4, 1)]
+    model = mg.Sequential(layers, loss=mg.MeanSquaredError(), random_state=0, ensemble_size=size)
+    start = model.evaluate(X, Y)["loss"]
+    error = diverge(
+        model, mg.SGD(2.0), validation_data=(X, Y), metrics=[mg.R2()],
+        callbacks=callbacks.get(order, [stopping, average]),
+    )  # fmt: skip
+    assert error.epoch > 0  # so that there is a best epoch
+    assert (stopping.best_epoch >= np.zeros(size or 1)).all()
+    assert_sane(model, start)
+
+
+def test_early_stopping_keeps_its_best_weights_where_they_are_better():
+    model = network()
+    model.fit(X, Y, optimizer=mg.Adam(0.01), epochs=3, verbose=0)
+    before = model.evaluate(X, Y)["loss"]
+
+    class Jump(mg.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 4:
+                self.optimizer.learning_rate = 1e10
+
+    stopping = mg.EarlyStopping(9)
+    error = diverge(model, mg.SGD(0.01), validation_data=(X, Y), callbacks=[stopping, Jump()])
+    assert error.epoch >= 4
+    assert stopping.best_epoch == 3
+    assert model.evaluate(X, Y)["loss"] == pytest.approx(stopping.best[0])
+    assert stopping.best[0] < before

@@ -47,6 +47,21 @@ def evaluate_again(session: Session, network: Network, name: str, logged: Any) -
     return as_number(weighted_mean(*summed(session.communicator, value * weight, weight)))
 
 
+def evaluate_now(session: Session, name: str) -> Any:
+    """Return a value that `session` logs as `name`, with the current weights of its network.
+
+    The result is None if only a callback logs it, or if it cannot be measured again.
+    """
+    network, rows = session.network, session.validation
+    if name.startswith("val_"):
+        if rows is None:
+            return None
+        found = session._agreed(evaluate(network, *rows, session.metrics), rows[0].shape[-2])
+        return found.get(name.removeprefix("val_"))
+    known = name == "loss" or any(metric.name == name for metric in session.metrics or ())
+    return evaluate_again(session, network, name, None) if known else None
+
+
 def _once(batches: Stream) -> bool:
     """Whether the iterable cannot be iterated again."""
     return isinstance(batches.source, Iterator)

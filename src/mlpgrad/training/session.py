@@ -99,9 +99,9 @@ class Session(Stateful):
     ----------
     epoch : int
         Number of completed epochs.
-    settled : bool
-        Whether the network already has the final weights: those that a callback kept, or those
-        from before a divergence.
+    settled, diverged : bool
+        Whether the network already has the final weights, those that a callback kept or those
+        from before a divergence; whether it is the latter.
     speaks : bool
         Whether to warn about training that cannot learn: only on the first rank.
     """
@@ -125,7 +125,7 @@ class Session(Stateful):
         self.validation, self.metrics, self.epochs = validation, metrics, epochs
         self.callbacks, self.record, self.communicator = list(callbacks), record, communicator
         self.epoch, self.fitting = 0, Fitting(network)  # replaced when it runs
-        self.in_epoch = self.settled = self._resumed = False
+        self.in_epoch = self.settled = self.diverged = self._resumed = False
         self.speaks = communicator is None or communicator.rank == 0
         self.identity: dict[str, str] = {}  # what a snapshot is of
         self._others = OtherWeights(network)
@@ -153,7 +153,7 @@ class Session(Stateful):
                 if self.communicator is not None:
                     self.communicator.abort(error)
             except (DivergenceError, UnlikeRanksError) as error:  # on all ranks, so none waits
-                self.settled = isinstance(error, DivergenceError)
+                self.settled = self.diverged = isinstance(error, DivergenceError)
                 raise
             except BaseException as error:
                 if self.communicator is not None:

@@ -12,15 +12,17 @@ from mlpgrad._core.training_warning import warn
 from mlpgrad.training.callbacks import Callback, expect_optimizer
 from mlpgrad.training.data import check_validation, checked_validation
 from mlpgrad.training.evaluate import evaluate
+from mlpgrad.training.evaluate_again import evaluate_now
 from mlpgrad.training.monitor import Measured, Monitor, check_options
 
 
 class EarlyStopping(Callback):
     """Stop when the monitored value has not improved for `patience` epochs; keep the best weights.
 
-    The best weights are always restored, however training ends. Each member of an ensemble has its
-    own best weights and its own patience, as if trained alone; training ends when the last member
-    has stopped.
+    The best weights are always restored, however training ends: after a divergence, those from
+    before it if they are better than the best epoch. Each member of an ensemble has its own best
+    weights and its own patience, as if trained alone; training ends when the last member has
+    stopped.
 
     The losses and metrics of mlpgrad declare whether smaller or larger values are better. For a
     training loss, the weights that are kept are those with which it was measured: if an epoch has
@@ -117,10 +119,12 @@ class EarlyStopping(Callback):
             self._warn_if_never_better(epoch, logs)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        known = self._best_epoch >= 0
         result = self.session.result()
+        other = self._best_epoch < 0
+        if self.session.diverged:  # the best may be far above those from before the divergence
+            other |= self._monitor.better(self._present_value(), self.best)
         for kept, flat in zip(self._best, (result.params, result.state), strict=True):
-            kept[~known] = self._rows(flat)[~known]
+            kept[other] = self._rows(flat)[other]
         params, state = self._best
         self.model.params = params.reshape(self.model.params.shape)
         self.model.state = state.reshape(self.model.state.shape)
@@ -135,6 +139,15 @@ class EarlyStopping(Callback):
         found = evaluate(network, *rows, self.session.metrics)
         value = self.monitored(found, (self.monitor or "loss").removeprefix("val_"))
         return Measured(value, network.params, network.state)
+
+    def _present_value(self) -> Any:
+        """Return the monitored value of the current weights; NaN if only a callback knows it."""
+        if self.validation_data is not None:
+            value = self._measured({}).value
+        else:
+            without = "loss" if self.session.validation is None else "val_loss"
+            value = evaluate_now(self.session, self.monitor or without)
+        return np.broadcast_to(np.nan if value is None else value, self.best.shape)
 
     def _waited_out(self, epoch: int) -> Any:
         """Return whether each network's patience is exhausted; never in the first epoch."""
