@@ -441,6 +441,12 @@ def test_the_checkers_say_what_they_expect(call, message):
         call()
 
 
+def test_statistics_that_the_dtype_cannot_hold_are_told_by_their_place():
+    layer = mg.Standardize(1, mean=[1e39], deviation=[1.0])
+    with pytest.raises(ValueError, match=r"the given values for layers\[0\]\.mean expects numbers"):
+        mg.Sequential([layer, mg.Dense(1, 1)], loss=mg.MeanSquaredError())
+
+
 def test_a_number_too_large_for_its_message_ends_in_no_other_warning():
     model = mg.Sequential([mg.Dense(1, 1)], loss=mg.MeanSquaredError(), dtype="float16")
     with pytest.raises(ValueError, match="x expects numbers that float16 can hold"):

@@ -666,6 +666,17 @@ def test_what_is_nearly_a_table_is_refused_with_the_fix():
         made.transform(Table())
 
 
+def test_the_advice_about_a_mask_works_when_it_is_followed():
+    masked = np.ma.masked_less([1.0, -5.0, 2.0, 4.0], 0)
+    given = {"column 'a'": {"a": masked}, "the table": masked[:, None]}
+    for name, table in given.items():
+        with pytest.raises(ValueError, match=f"{name} is a masked array.* its method .filled") as e:
+            TableEncoder().fit(table)
+        assert str(e.value).endswith("fill them in with its method .filled(numpy.nan)")
+    made = TableEncoder().fit({"a": masked.filled(np.nan)})
+    assert made.feature_names_out() == ["a", "a=missing"]
+
+
 def test_the_advice_about_a_text_that_stands_for_a_gap_works_when_it_is_followed():
     table = {"a": ["1", "NA", "?", "none", "3"]}
     with pytest.raises(ValueError, match="mark it as missing with") as caught:

@@ -101,6 +101,24 @@ def test_a_name_that_nobody_knows_needs_a_direction(make, tmp_path, monkeypatch)
     train([says, make(monitor="val_beauty", mode="max")])
 
 
+@pytest.mark.parametrize("value", [None, "low"])
+@pytest.mark.parametrize("make", WATCHERS)
+def test_a_logged_value_that_is_no_number_is_named(make, value):
+    watcher = make(monitor="mood", mode="min")
+    with pytest.raises(TypeError, match="expects a number as 'mood' in the logs, got") as caught:
+        train([Says("mood", [value] * 5), watcher])
+    assert repr(value) in str(caught.value)
+
+
+def test_a_metric_that_has_the_name_of_another_is_not_advised_to_have_it():
+    class Own(mg.Metric):
+        name = "auc"
+
+    with pytest.raises(ValueError, match="is not known whether a larger val_auc is") as caught:
+        train([mg.EarlyStopping(monitor="val_auc")], validation_data=(X, Y), metrics=[Own()])
+    assert "did you mean" not in str(caught.value)
+
+
 def test_a_metric_of_the_training_tells_its_direction():
     class Beauty(mg.Metric):
         name = "beauty"

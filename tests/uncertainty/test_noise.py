@@ -147,6 +147,11 @@ def test_the_noise_of_one_network_has_students_law():
     assert model.log_likelihood(X, Y) == pytest.approx(expected)
 
 
+def test_an_unknown_option_of_the_fit_is_told_the_known_ones():
+    with pytest.raises(TypeError, match="fit has no option 'sample'; did you mean 'samples'"):
+        mg.Noise.fit(network(), X, Y, sample=3)
+
+
 def test_a_variance_that_float64_cannot_hold_is_refused():
     for std in (1e200, 1e-200):
         with pytest.raises(ValueError, match="positive std"):

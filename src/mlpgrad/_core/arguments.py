@@ -257,7 +257,7 @@ def floating(dtype: Any) -> np.dtype[Any]:
     return native
 
 
-def refuse_hidden(values: Any, name: str) -> None:
+def refuse_hidden(values: Any, name: str, filling: str = "0") -> None:
     """Raise ValueError for a masked array with masked values, which NumPy would use.
 
     Parameters
@@ -266,11 +266,13 @@ def refuse_hidden(values: Any, name: str) -> None:
         The value given for an array; lists are searched for masked arrays.
     name : str
         Its name in the message.
+    filling : str
+        What can stand for a masked value, as Python writes it.
     """
     if isinstance(values, (list, tuple)):
         for index, item in enumerate(values):
             if isinstance(item, (list, tuple)) or hasattr(item, "mask"):
-                refuse_hidden(item, f"{name}[{index}]")
+                refuse_hidden(item, f"{name}[{index}]", filling)
         return
     if not hasattr(values, "mask") or not isinstance(values, np.ma.MaskedArray):
         return
@@ -279,7 +281,7 @@ def refuse_hidden(values: Any, name: str) -> None:
         place = np.argwhere(hidden)[0].tolist()
         raise ValueError(
             f"{name} is a masked array with a masked value at {name}{place}; remove such rows, or "
-            f"fill them in with {name}.filled(0)"
+            f"fill them in with its method .filled({filling})"
         )
 
 

@@ -143,5 +143,8 @@ class _Given(Initializer):
     def __init__(self, values: tuple[float, ...] | None) -> None:
         self.values = values
 
+    def __repr__(self) -> str:
+        return "the given values"  # in errors, for values that the dtype cannot hold
+
     def __call__(self, rng: np.random.Generator, shape: Shape) -> Array:
         return Zeros()(rng, shape) if self.values is None else np.array(self.values)

@@ -14,6 +14,7 @@ from mlpgrad._core.cached import Cached
 from mlpgrad._core.frames import columns_of, is_frame, without_index
 
 RECORDS = "write pandas.DataFrame(rows), or {name: [row[name] for row in rows] for name in rows[0]}"
+GAP = "numpy.nan"
 FORMS = "a DataFrame, a dict of columns, or an array (rows, columns)"
 
 
@@ -70,7 +71,7 @@ class RawTable:
     """
 
     def __init__(self, table: Any) -> None:
-        refuse_hidden(table, "the table")
+        refuse_hidden(table, "the table", GAP)
         named = _named_columns(table)
         self.names = [name for name, _ in named]
         self._check_names()
@@ -107,7 +108,7 @@ class RawTable:
         values = self._columns[name]
         dtype = str(getattr(values, "dtype", ""))
         categorical = dtype == "category" or dtype.startswith(("Categorical", "Enum"))
-        refuse_hidden(values, f"column {name!r}")
+        refuse_hidden(values, f"column {name!r}", GAP)
         return RawColumn(name, _as_column(without_index(values), name), categorical)
 
 

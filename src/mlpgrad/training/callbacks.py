@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from mlpgrad._core import arguments
 from mlpgrad._core.advice import advice, nearest
 from mlpgrad._core.arrays import Array
@@ -109,6 +111,9 @@ class Callback(Described, Stateful):
         name = name or ("val_loss" if "val_loss" in logs else "loss")
         if name not in logs:
             raise KeyError(f"{self!r} found no {name!r} in the logs{_measured_as(name, logs)}")
+        if np.asarray(logs[name]).dtype.kind not in "biuf":
+            found = arguments.shown(logs[name])
+            raise TypeError(f"{self!r} expects a number as {name!r} in the logs, got {found}")
         return logs[name]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -132,9 +132,8 @@ class ModelCheckpoint(Callback):
                     f"{self!r}: the path has {{{name}}}, which is not logged"
                     f"{nearest(name, known)}; logged: {', '.join(known)}"
                 )
-        values: dict[str, Any] = {
-            name: float(np.mean(logs[name])) for name in self._names if name != "epoch"
-        }
+        others = [name for name in self._names if name != "epoch"]
+        values: Any = {name: float(np.mean(self.monitored(logs, name))) for name in others}
         return os.fspath(self.path).format(epoch=epoch + 1, **values)
 
     def _save(self, path: str, measured: Measured) -> None:

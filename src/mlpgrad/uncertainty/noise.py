@@ -8,6 +8,7 @@ import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.described import suggesting
 from mlpgrad.network.uncertain import Uncertainty
 from mlpgrad.uncertainty.law import outputs, shared
 from mlpgrad.uncertainty.tails import LARGEST, kurtosis_of
@@ -73,6 +74,7 @@ class Noise(Uncertainty):
         self.kurtosis = _one_or_each(each)
 
     @classmethod
+    @suggesting
     def fit(cls, model: Network, x: Any, y: Any, *, samples: int | None = None) -> Self:
         """Return the maximum-likelihood noise for these targets, at the current weights.
 
