@@ -114,8 +114,8 @@ class Monitor:
         if callback.mode is None and known is None:
             kind, bare = split_name(self.name)
             metric = metric_called(bare)
-            other = metric is not None and metric.name != bare
-            meant = f"did you mean {kind + metric.name!r}? Else " if other else ""
+            other = bare if metric is None else metric.name
+            meant = "" if other == bare else f"did you mean {kind + other!r}? Else "
             raise ValueError(
                 f"{callback!r}: it is not known whether a larger {self.name} is better; {meant}"
                 'write mode="max" or mode="min", or set larger_is_better in the class of the metric'
