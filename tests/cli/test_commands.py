@@ -101,10 +101,25 @@ def test_what_cannot_be_learnt_is_said_to_be_no_better_than_the_baseline(capsys,
     ],
 )
 def test_what_may_help_depends_on_the_rows_to_train_on(larger, values, words):
-    told = Result("", values, 1.0, "", larger).warning()
+    told = Result("", values, dict.fromkeys(values, 1.0), "", larger).warning()
     advice = ("fewer columns by --without", "more --epochs", "may differ from those of")
     assert told.startswith("warning: the network is not better than that. ")
     assert [one for one in advice if one in told] == [one for one in advice if one in words]
+
+
+@pytest.mark.parametrize("larger", [False, True])
+def test_each_part_is_compared_with_the_baseline_on_its_own_rows(larger):
+    """Rows to test on that are harder to guess make no good fit of those to train on."""
+    sign = 1 if larger else -1
+    values = {"train": 2.0, "validation": 2.0, "test": 2.0 - 2 * sign}
+    baselines = {"train": 2.0 + 0.5 * sign, "validation": 1.0, "test": 2.0 - sign}
+    told = Result("", values, baselines, "", larger).warning()
+    assert "does not fit the rows to train on either" in told
+
+
+def test_what_cannot_be_better_is_not_warned_about(capsys, tmp_path):
+    assert Result("", {"on 2 rows": 1.0}, {"on 2 rows": 1.0}, "", True).warning() == ""
+    assert Result("", {"on 2 rows": 0.0}, {"on 2 rows": 0.0}, "", False).warning() == ""
 
 
 WARNS = """
@@ -220,6 +235,28 @@ def test_an_amount_in_another_unit_is_not_to_be_stripped_of_it(
     assert (code, out) == (1, "")
     expected = f"expects amounts in {unit.strip()!r} as in training, got {amount!r}"
     assert f"line 3, column 'mass': {expected}; convert" in err
+
+
+def test_a_target_in_another_unit_is_not_said_to_be_read(capsys, tmp_path):
+    rows = "".join(f"{i % 7}.5,{i} €\n" for i in range(60))
+    (tmp_path / "t.csv").write_text("a,y\n" + rows)
+    run(capsys, "train", "t.csv", *SHORT)
+    (tmp_path / "new.csv").write_text("a,y\n1.5,$ 5\n2.5,7\n")
+    code, _, err = run(capsys, "evaluate", MODEL, "new.csv")
+    assert (code, "'$ 5' is read as" in err) == (1, False)
+    assert "note: column 'y': '7' is read as an amount in €, as in training (1 of 2 rows)" in err
+
+
+def test_predictions_do_not_replace_what_they_are_made_from(capsys, tmp_path):
+    write(tmp_path / "t.csv")
+    run(capsys, "train", "t.csv", *SHORT)
+    for name in ("t.csv", MODEL, str(tmp_path / "mlpgrad-output" / ".." / "t.csv")):
+        before = (tmp_path / name).read_bytes()
+        code, _, err = run(capsys, "predict", MODEL, "t.csv", "--output", name)
+        assert (code, "--output would replace" in err) == (2, True)
+        assert (tmp_path / name).read_bytes() == before
+    (tmp_path / "old.csv").write_text("earlier predictions")
+    assert run(capsys, "predict", MODEL, "t.csv", "--output", "old.csv")[0] == 0
 
 
 def test_what_missing_names_is_a_gap_for_the_model_and_its_encoder(capsys, tmp_path):

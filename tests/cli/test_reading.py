@@ -9,6 +9,7 @@ import pytest
 from mlpgrad.cli.data import load_data
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.parser import build_parser
+from tests.cli.running import run
 
 ROWS = 60
 
@@ -372,9 +373,54 @@ def test_integers_that_float64_does_not_tell_apart_are_said_to_be_that(path, sta
         read(path, same, "--target", "a")
 
 
-def test_classes_may_be_integers_that_float64_does_not_tell_apart(path):
+def test_classes_may_be_integers_that_float64_does_not_tell_apart(path, capsys):
     text = "a,b,y\n" + "".join(f"{i % 5}.5,{i % 7}.5,{2**62 + i % 3}\n" for i in range(60))
     assert read(path, text).target.classes == (2**62, 2**62 + 1, 2**62 + 2)
+    options = ("--output", str(path.parent), "--quiet", "--epochs", "1")
+    assert run(capsys, "train", str(path), *options)[0] == 0
+    code, out, _ = run(capsys, "evaluate", str(path.parent / "model.npz"), str(path))
+    assert (code, "accuracy on 60 rows" in out) == (0, True)
+
+
+@pytest.mark.parametrize("step", [1, 17, 100])
+@pytest.mark.parametrize("name", ["tweet_id", "author"])
+def test_long_integers_are_told_apart_as_they_are_written(path, name, step):
+    """Ids of 19 digits are ids, and repeated ones are not merged to a few values in silence."""
+    ids = [1234567890123456789 + step * i for i in range(60)]
+    text = f"{name},b,y\n" + "".join(f"{ids[i]},{i % 7}.5,{i}.5\n" for i in range(60))
+    assert read(path, text).columns[name].kind == "left out"
+    text = f"{name},b,y\n" + "".join(f"{ids[i % 30]},{i % 7}.5,{i}.5\n" for i in range(60))
+    column = read(path, text).columns[name]
+    assert column.kind == "left out"
+    assert "in float64, which does not tell integers of more than 15" in column.reason
+    levels = read(path, text, "--categories", name).columns[name]
+    assert levels.kind == "categories"
+
+
+def test_long_integers_of_which_float64_merges_few_are_numbers(path):
+    cells = [1_700_000_000_000_000_000 + i * 300 for i in range(60)]
+    text = "a,b,y\n" + "".join(f"{cells[i * i % 60]},{i % 7}.5,{i}.5\n" for i in range(60))
+    assert read(path, text).columns["a"].kind == "numbers"
+    ids = "key,b,y\n" + "".join(f"{cells[i] + i % 2 * 30},{i % 7}.5,{i}.5\n" for i in range(60))
+    assert read(path, ids).columns["key"].reason.startswith("an id, all integers are different")
+
+
+@pytest.mark.parametrize("odd", ["-", "n.a.", "#N/A", "inf", "see above"])
+def test_targets_among_numbers_can_be_left_out_as_advised(path, odd):
+    text = "a,y\n" + "".join(f"{i % 7}.5,{odd if i % 9 == 3 else f'{i}.25'}\n" for i in range(60))
+    with pytest.raises(
+        ValueError, match=r"expects a target, got .* among numbers; correct"
+    ) as told:
+        read(path, text)
+    assert "--task classification" not in str(told.value)  # each number would be a class
+    missing = re.search(r"leave such rows out with --missing '(.*)'$", str(told.value))[1]
+    assert len(read(path, text, "--missing", missing).target.y) == 53
+
+
+def test_a_target_that_is_missing_in_all_rows_is_told_so(path):
+    text = "a,y\n" + "".join(f"{i}.5,NA\n" for i in range(30))
+    with pytest.raises(ValueError, match=r"has no target in any row of column 'y'$"):
+        read(path, text)
 
 
 # how the file is written

@@ -20,7 +20,7 @@ from mlpgrad.datasets.files import COMPOSED
 from mlpgrad.datasets.table import PLAINLY
 from mlpgrad.tables.columns import Column, as_categories, as_numbers
 from mlpgrad.tables.frames import RawColumn
-from mlpgrad.tables.kinds import recognised
+from mlpgrad.tables.kinds import different_integers, recognised
 
 MOST_LINES = 20  # lines for columns of one kind in a row
 THOUSANDS = "thousands separated by"
@@ -153,7 +153,8 @@ def _decided(table: TextTable, name: str) -> Decided:
         reason = f"{levels} different texts" if kind.reason == "text" else kind.reason
         return Decided(CATEGORIES, reason + _gaps(kind.column) + option)
     kept_index = INDEX.fullmatch(name) is not None and name == table.names[0]
-    if _is_id(kind.column.numbers, kept_index or ID.fullmatch(name) is not None):
+    distinct = different_integers(table.columns[name]) or len(np.unique(kind.column.numbers))
+    if _is_id(kind.column.numbers, distinct, kept_index or ID.fullmatch(name) is not None):
         return Decided(LEFT_OUT, f"an id, all integers are different (--numbers {name!r})")
     return Decided(NUMBERS, _gaps(kind.column)[2:])
 
@@ -203,11 +204,11 @@ def _gaps(column: Column) -> str:
     return f", {gaps} missing" if gaps else ""
 
 
-def _is_id(numbers: Any, named: bool) -> bool:
+def _is_id(numbers: Any, distinct: int, named: bool) -> bool:
     """Return whether a column numbers the rows: distinct integers, without gaps or `named` so."""
     if not np.isfinite(numbers).all() or (numbers != np.floor(numbers)).any():
         return False
-    if len(np.unique(numbers)) < len(numbers) or len(numbers) < 3:
+    if distinct < len(numbers) or len(numbers) < 3:
         return False
     return named or bool(np.ptp(numbers) == len(numbers) - 1)
 

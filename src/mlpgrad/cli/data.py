@@ -205,6 +205,8 @@ def without_gaps(table: TextTable, name: str) -> tuple[TextTable, list[str]]:
     gaps = [row for row, text in enumerate(texts) if fields.is_missing(text)]
     if not gaps:
         return table, []
+    if len(gaps) == len(texts):
+        raise ValueError(f"{table.path} has no target in any row of column {name!r}")
     named = next((row for row in gaps if texts[row]), None)
     others = (text for text in texts if not fields.is_missing(text))
     quantity = any(map(fields.is_number, others)) or amounts_of(table, name) is not None
@@ -220,6 +222,4 @@ def without_gaps(table: TextTable, name: str) -> tuple[TextTable, list[str]]:
     where = numbered([table.lines[row] for row in gaps])
     rows = "1 row" if len(gaps) == 1 else f"{len(gaps):,} rows"
     note = f"left out, since the target is missing: {rows}, {where}"
-    if not kept:
-        raise ValueError(f"{table.path} has no target in any row of column {name!r}")
     return table._replace(columns=columns, lines=lines), [note]

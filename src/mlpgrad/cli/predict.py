@@ -6,6 +6,7 @@ import argparse
 import csv
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,10 +27,8 @@ FLOAT32_DIGITS = 9
 
 def predict_rows(options: argparse.Namespace) -> int:
     """Run `mlpgrad predict`."""
-    if options.output is not None and options.output.is_dir():
-        raise CommandError(
-            f"--output expects a file to write to, got the directory {options.output}"
-        )
+    if options.output is not None:
+        _check_output(options.output, [options.model, Path(options.file)])
     model, about = load_model(options.model)
     rows = read_rows(model, about, options)
     name = "prediction" if about is None else about.target
@@ -44,6 +43,15 @@ def predict_rows(options: argparse.Namespace) -> int:
         _write(file, columns)
     print(f"wrote {options.output}")
     return 0
+
+
+def _check_output(output: Path, given: Iterable[Path]) -> None:
+    """Raise CommandError for a directory, and for a file that is read."""
+    if output.is_dir():
+        raise CommandError(f"--output expects a file to write to, got the directory {output}")
+    for path in given:
+        if output.exists() and path.exists() and output.samefile(path):
+            raise CommandError(f"--output would replace {path}, which is read; name another file")
 
 
 def _ids(rows: Rows, options: argparse.Namespace) -> Columns:

@@ -11,40 +11,41 @@ from mlpgrad.cli.models import About
 
 
 class Result(NamedTuple):
-    """A score on each part of the data, and that of the baseline on the last part."""
+    """A score on each part of the data, and that of the baseline on the same parts."""
 
     title: str
     values: dict[str, float]
-    baseline: float
+    baselines: dict[str, float]
     simple: str
     larger_is_better: bool
 
-    @property
-    def better(self) -> bool:
-        """Return whether the model is better than the baseline on the last part."""
-        return self._beats_baseline(list(self.values.values())[-1])
-
-    def _beats_baseline(self, value: float) -> bool:
-        return value > self.baseline if self.larger_is_better else value < self.baseline
+    def better(self, part: str) -> bool:
+        """Return whether the model is better than the baseline on a part, or cannot be better."""
+        value, baseline = self.values[part], self.baselines[part]
+        if self.larger_is_better:
+            return value > baseline or value == 1
+        return value < baseline or value == 0
 
     def __str__(self) -> str:
         shown = decimals if self.larger_is_better else quantity
         *_, last = self.values
+        baseline = shown(self.baselines[last])
         if len(self.values) == 1:
             line, last = f" {last}: {shown(self.values[last])}", ""
         else:
             parts = [f"{name} {shown(value)}" for name, value in self.values.items()]
             line, last = f": {', '.join(parts)}", f"{last} "
-        return f"{self.title}{line}\n{self.simple} gives {last}{shown(self.baseline)}"
+        return f"{self.title}{line}\n{self.simple} gives {last}{baseline}"
 
     def warning(self) -> str:
         """Return a warning if the model is not better than the baseline; else an empty string."""
-        if self.better:
+        parts = list(self.values)
+        first, last = parts[0], parts[-1]
+        if self.better(last):
             return ""
-        first, *others = self.values.values()
-        if not others:
+        if first == last:
             why = "These rows may differ from those of the training"
-        elif self._beats_baseline(first):
+        elif self.better(first):
             why = (
                 "It fits the rows to train on, but not others: the columns may not determine the "
                 "target, or there are too few rows for so many; more rows, or fewer columns by "
@@ -68,18 +69,18 @@ def compared(answers: dict[str, tuple[Array, Array]], about: About) -> Result:
 def accuracies(answers: dict[str, tuple[Array, Array]], simple: Any) -> Result:
     """Return the accuracy in each part, from predicted and true labels."""
     values = {name: float(np.mean(found == true)) for name, (found, true) in answers.items()}
-    _, true = list(answers.values())[-1]
+    baselines = {name: float(np.mean(true == simple)) for name, (_, true) in answers.items()}
     words = f"always answering {simple!r}, the most frequent class of the training rows,"
-    return Result("accuracy", values, float(np.mean(true == simple)), words, True)
+    return Result("accuracy", values, baselines, words, True)
 
 
 def errors(answers: dict[str, tuple[Array, Array]], mean: float, unit: str) -> Result:
     """Return the root mean squared error in each part, from predicted and true numbers."""
     values = {name: root_mean_square(found - true) for name, (found, true) in answers.items()}
-    _, true = list(answers.values())[-1]
+    baselines = {name: root_mean_square(true - mean) for name, (_, true) in answers.items()}
     title = "root mean squared error" + (f" in {unit}" if unit else "")
     words = f"predicting {quantity(mean)}, the mean of the training rows,"
-    return Result(title, values, root_mean_square(true - mean), words, False)
+    return Result(title, values, baselines, words, False)
 
 
 def root_mean_square(differences: Array) -> float:

@@ -18,6 +18,8 @@ from mlpgrad.cli.encoding import columns_of, strange_values
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.models import About, labels_of
 from mlpgrad.cli.text import TextTable, check_file, one_text, read_text
+from mlpgrad.datasets.amounts import unit_of
+from mlpgrad.datasets.fields import Fields
 from mlpgrad.datasets.files import load_idx
 
 if TYPE_CHECKING:
@@ -117,7 +119,7 @@ def _without_units(table: TextTable, about: About, with_target: bool) -> Iterato
         if not unit or name not in table.columns:
             continue
         texts = [text for text in table.columns[name] if not table.fields.is_missing(text)]
-        bare = [text for text in texts if unit not in text]
+        bare = [text for text in texts if unit not in text and not unit_of(text)]
         if bare:
             count = f"{len(bare):,} of {len(table.lines):,} row{'s' * (len(table.lines) > 1)}"
             yield (
@@ -162,17 +164,27 @@ def targets(rows: Rows, model: Sequential, about: About, options: argparse.Names
         return np.asarray(y)
     labels = labels_of(model)
     known = {str(label): label for label in labels.tolist()}
-    texts = table.columns[name]
+    texts = given = table.columns[name]
     if labels.dtype.kind in "iu" and amounts_of(table, name) is None:
-        plain = [table.fields.value(t) if table.fields.is_number(t) else t for t in texts]
-        texts = [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in plain]
+        texts = [_integer(text, table.fields) for text in given]
     for row, text in enumerate(texts):
         if text not in known:
             raise ValueError(
-                f"{table.place(row, name)}: expects one of the classes "
-                f"{', '.join(list(known)[:10])}, got {text!r}; correct it, or train on rows with it"
+                f"{table.place(row, name)}: expects one of the classes {', '.join([*known][:10])}, "
+                f"got {given[row]!r}; correct it, or train on rows with it"
             )
     return np.array([known[text] for text in texts])
+
+
+def _integer(text: str, fields: Fields) -> str:
+    """Return an integer in its usual form, whatever its size; any other text unchanged."""
+    if not fields.is_number(text):
+        return text
+    try:
+        return str(int(text))
+    except ValueError:  # such as 2.0
+        value = fields.value(text)
+        return str(int(value)) if value.is_integer() else text
 
 
 def _array_rows(model: Sequential, path: Path, options: argparse.Namespace) -> Rows:

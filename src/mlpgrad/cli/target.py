@@ -12,7 +12,7 @@ from mlpgrad.cli.columns import amounts_of, refuse_among_amounts
 from mlpgrad.cli.text import TextTable
 from mlpgrad.datasets.amounts import MOST_NAMES, Amounts, hidden_amounts, how_to_unify
 from mlpgrad.datasets.table import PLAINLY
-from mlpgrad.tables.kinds import DATE, LEADING_ZERO, TOO_LONG, integers_differ
+from mlpgrad.tables.kinds import DATE, LEADING_ZERO, TOO_LONG, different_integers
 
 MOST_CLASSES = 20  # more distinct integers than this are a quantity
 SEVERAL = 3  # rows of a class: one for training, one for validation and one for testing
@@ -57,7 +57,7 @@ def read_target(table: TextTable, name: str, task: str) -> Target:
         y = np.array([amounts.numbers[text] for text in texts])
         what = f"amounts in {amounts.unit}" if amounts.unit else "numbers with separated thousands"
         return _varied(Target(y, (), f"the target is {what}", amounts.unit), name)
-    refuse_among_amounts(table, name, ", or pass --task classification if the texts name classes")
+    refuse_among_amounts(table, name, _or_classes(texts))
     _refuse_odd(table, name, numeric)
     _refuse_dates(table, name)
     if not all(numeric):
@@ -67,7 +67,7 @@ def read_target(table: TextTable, name: str, task: str) -> Target:
         y = np.array([int(text) for text in texts], np.int64)
     except (ValueError, OverflowError):
         y = np.array([fields.value(text) for text in texts])
-    return numbers_target(y, name, task, differ=integers_differ(texts))
+    return numbers_target(y, name, task, differ=different_integers(texts) > 1)
 
 
 def numbers_target(
@@ -136,10 +136,17 @@ def _refuse_odd(table: TextTable, name: str, numeric: Sequence[bool]) -> None:
             continue
         fix = PLAINLY if odd else _as_option(table, how_to_unify(text, texts, fields.decimal))
         among = " among numbers" if some and not odd else ""
+        leave_out = f"correct it, or leave such rows out with --missing {table.gaps_and(text)!r}"
         raise ValueError(
             f"{table.place(row, name)}: expects a target, got {text!r}{among}; "
-            f"{fix or 'correct it, or pass --task classification if the texts name classes'}"
+            f"{fix or leave_out + _or_classes(texts)}"
         )
+
+
+def _or_classes(texts: Sequence[str]) -> str:
+    """Return the option that takes texts for classes, if they have enough rows to be classes."""
+    several = len(set(texts)) * SEVERAL <= len(texts)
+    return ", or pass --task classification if the texts name classes" if several else ""
 
 
 def _refuse_dates(table: TextTable, name: str) -> None:

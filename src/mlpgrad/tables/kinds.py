@@ -49,6 +49,7 @@ DATE = re.compile(
 )
 
 
+EXACT = 2.0**53  # float64 holds all integers below it
 SAME = "every value is the same"
 TOO_LONG = (
     "in float64, which does not tell integers of more than 15 digits apart; subtract a constant"
@@ -88,25 +89,38 @@ def recognised(raw: RawColumn, fields: Fields) -> Kind:
 
 
 def _of_numbers(raw: RawColumn, fields: Fields, reason: str) -> Kind:
-    """Return the kind of a column of numbers, which float64 may not tell apart."""
+    """Return the kind of a column of numbers; it is left out if float64 merges most of them."""
     kind = judged(as_numbers(raw, fields), reason)
-    if kind.reason == SAME and integers_differ(value for value in raw.counts if not is_gap(value)):
-        return kind._replace(reason=f"every value is the same {TOO_LONG}")
-    return kind
+    values = kind.column.numbers[~kind.column.missing]
+    if raw.values.dtype.kind == "f" or not values.size or np.abs(values).max() < EXACT:
+        return kind
+    given = (value for value in raw.counts if not is_gap(value))
+    different = different_integers(value for value in given if not _stands_for_gap(value, fields))
+    left = len(np.unique(values))
+    if 2 * left > different:
+        return kind
+    same = "every value is the same" if left == 1 else f"{different} integers are {left} values"
+    return Kind(kind.column, f"{same} {TOO_LONG}", used=False)
 
 
-def integers_differ(values: Iterable[Any]) -> bool:
-    """Return whether these are different integers, perhaps as text or equal as float64.
+def _stands_for_gap(value: Any, fields: Fields) -> bool:
+    return isinstance(value, (str, bytes)) and fields.is_missing(decoded(value))
+
+
+def different_integers(values: Iterable[Any]) -> int:
+    """Return the number of different integers, perhaps as text or equal as float64; else 0.
 
     Examples
     --------
-    >>> integers_differ([2**60, 2**60 + 1]), integers_differ(["1", "01"]), integers_differ("a")
-    (True, False, False)
+    >>> different_integers([2**60, 2**60 + 1]), different_integers(["1", "01"])
+    (2, 1)
+    >>> different_integers(["1", "a"])
+    0
     """
     try:
-        return len({int(value) for value in values}) > 1
+        return len({int(value) for value in values})
     except ValueError:
-        return False
+        return 0
 
 
 def judged(column: Column, reason: str, all_different: bool = False) -> Kind:
