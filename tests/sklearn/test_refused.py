@@ -24,6 +24,7 @@ ROWS = len(FLOWERS)
 NARROW, OTHERS = FLOWERS[:, :3], np.where(SPECIES == 1, 7, 9)
 REFUSED = {
     "all weights 0": ({}, {"sample_weight": np.zeros(ROWS)}),
+    "a negative weight": ({}, {"sample_weight": np.r_[-1.0, np.ones(ROWS - 1)]}),
     "an infinite weight": ({}, {"sample_weight": np.full(ROWS, np.inf)}),
     "weights for three rows": ({}, {"sample_weight": np.ones(3)}),
     "a target too few": ({}, {"y": OTHERS[1:]}),

@@ -158,3 +158,21 @@ def test_a_reader_is_begun_once_for_each_reading():
     reader, callback = Counted(), mg.EarlyStopping(9, monitor="loss")
     model().fit(reader, optimizer=mg.SGD(0.1), epochs=4, callbacks=[callback], verbose=0)
     assert reader.begun == 8  # trains, and evaluates the weights after the epoch
+
+
+@pytest.mark.parametrize("way", ["steps", "recorded"])
+@pytest.mark.parametrize("size", [None, 3])
+def test_weights_of_0_in_all_batches_are_refused(size, way, monkeypatch):
+    if way == "steps":
+        monkeypatch.setattr(choose_step, "STEPS", [LayerStep])
+    with pytest.raises(ValueError, match="the reader Reader yielded weights of 0 only in an epoch"):
+        model(size).fit(Reader(np.zeros(len(X))), optimizer=mg.Adam(0.01), epochs=3, verbose=0)
+    some = np.arange(len(X)) > 80  # in the last batches only
+    model(size).fit(Reader(some), optimizer=mg.Adam(0.01), epochs=2, verbose=0)
+
+
+def test_a_member_whose_weights_are_all_0_is_named():
+    weights = np.ones((3, len(X)))
+    weights[1] = 0
+    with pytest.raises(ValueError, match="weights of 0 only of member 1 in an epoch"):
+        model(3).fit([(X, Y, weights)], optimizer=mg.Adam(0.01), epochs=3, verbose=0)

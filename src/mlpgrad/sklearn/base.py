@@ -161,7 +161,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._checked(X, y, incremental, reset=first)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         if not first:
             check_warm_start(self, y)
         self.n_outputs_ = y.shape[1]
@@ -208,7 +208,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         if y.shape[1] != self.n_outputs_:
             raise ValueError(f"validation_data has {y.shape[1]} outputs, y has {self.n_outputs_}")
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         return Rows(X, y, sample_weight)
 
     def _initialize(self, rows: Rows) -> None:

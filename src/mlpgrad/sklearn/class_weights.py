@@ -42,6 +42,10 @@ def class_factors(class_weight: Any, labels: Array, classes: Array, weights: Arr
         else:
             check_numbers(one)
             known = compute_class_weight(one, classes=classes, y=classes)
+            if not known.any():
+                raise ValueError(
+                    f"class_weight expects a number above 0 for at least one class, got {one}"
+                )
             factors *= looked_up(classes, known, column)
     return factors
 

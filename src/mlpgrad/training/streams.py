@@ -57,12 +57,20 @@ class Stream(Batches):
 
     def blocks(self) -> Iterator[list[Batch]]:
         looks = not self._rows  # in the first epoch
+        counted: Any = False  # for each network of an ensemble
         for item, number in self._items():
             batch = self._read(self.network._cast, item, number)
+            counted |= True if batch[2] is None else batch[2].any(axis=(-2, -1))
             self.network.learn_signs(item[1])
             if looks and self._rows < ROWS_SEEN:
                 self._keep(batch)
             yield [batch]
+        if not np.all(counted):
+            member = f" of member {int(np.argmin(counted))}" if np.ndim(counted) else ""
+            raise ValueError(
+                f"{self.name} yielded weights of 0 only{member} in an epoch; give the samples that "
+                f"count a positive weight"
+            )
 
     def checked(self) -> Iterator[Batch]:
         """Yield the batches of an epoch, checked but not cast."""
