@@ -101,7 +101,9 @@ def test_factors_that_are_not_finite_numbers_are_refused(kind, value):
 @pytest.mark.parametrize("weights", [[1, 2, 3], [{0: 1, 1: 2}]], ids=str)
 def test_class_weights_that_leave_out_every_class_are_refused():
     for classifier in (MLPClassifier, TabularMLPClassifier):
-        with pytest.raises(ValueError, match=r"class_weight expects a number above 0|positive weig"):
+        with pytest.raises(
+            ValueError, match=r"class_weight expects a number above 0|positive weig"
+        ):
             classifier(class_weight={0: 0, 1: 0, 2: 0}).fit(FLOWERS, SPECIES)
 
 

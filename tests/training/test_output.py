@@ -1,9 +1,11 @@
 """The output of training to any stderr, and the errors that it raises."""
 
+import contextlib
 import io
 import re
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -50,6 +52,13 @@ class Ascii(io.StringIO):
         return True
 
 
+def written(message, category, *_, **__):
+    """Show a warning as Python does, in place of pytest."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"{category.__name__}: {message}")
+
+
 def closed():
     stream = io.StringIO()
     stream.close()
@@ -89,6 +98,27 @@ def test_no_stderr_ends_a_training(stream, tqdm, live, monkeypatch):
     monkeypatch.setattr(sys, "stderr", STREAMS[stream]())
     _, history = train(callbacks=[mg.LivePlot(interval=0)] if live else [])
     assert history["loss"] == expected["loss"]
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_no_stderr_ends_a_training_that_warns(stream, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", STREAMS[stream]())
+    monkeypatch.setattr(warnings, "showwarning", written)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        model = mg.Sequential([mg.Dense(2, 1), mg.Softmax()], loss=mg.HalfSquaredError())
+        history = model.fit(np.eye(2), np.ones(2), optimizer=mg.SGD(0.1), epochs=2, verbose=0)
+    assert history.epochs == 2
+
+
+def test_an_error_of_a_handler_of_warnings_comes_out(monkeypatch):
+    def show(*args, **options):
+        raise ValueError("this handler fails")
+
+    monkeypatch.setattr(warnings, "showwarning", show)
+    warnings.simplefilter("always", mg.TrainingWarning)
+    with pytest.raises(ValueError, match="this handler fails"):
+        mg.Sequential([mg.Dense(2, 1), mg.Softmax()], loss=mg.HalfSquaredError())
 
 
 @pytest.mark.parametrize(("epochs", "lines"), [(1, 1), (3, 3), (10, 10), (25, 10), (1000, 10)])

@@ -92,6 +92,14 @@ def row(vectors: Array) -> Array:
     return vectors[..., None, :]
 
 
+def read_only(array: Array) -> Array:
+    """Return the array, or a view of it that nobody can write to."""
+    if array.flags.writeable:
+        array = array.view()
+        array.flags.writeable = False
+    return array
+
+
 def fitting(buffer: Array, array: Array) -> Array:
     """Return the buffer `(E, ...)`, or one network's part if the ensemble shares the array."""
     return buffer if buffer.ndim == array.ndim else buffer[0]

@@ -39,7 +39,11 @@ def warn(message: str) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, TrainingWarning, stacklevel=level)
+    try:
+        warnings.warn(message, TrainingWarning, stacklevel=level)
+    except (ValueError, AttributeError):  # Python also writes to a stderr that is closed or odd
+        if hasattr(sys.stderr, "write") and not getattr(sys.stderr, "closed", False):
+            raise
 
 
 @contextmanager

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
 from mlpgrad._core import arguments
 from mlpgrad._core.advice import instead_of
-from mlpgrad._core.arrays import Array, weighted
+from mlpgrad._core.arrays import Array, read_only, weighted
 from mlpgrad._core.described import Described
 from mlpgrad._core.families import classes_below
 from mlpgrad._core.unwritten import unwritten
@@ -88,6 +88,8 @@ class Metric(Described):
     def values(self, prediction: Array, target: Array, loss: Loss) -> Array:
         """Return one number per sample, `(..., B)`; `(..., B, sums)` if `sums` is above 1.
 
+        Both arrays are read-only, since others use them as well.
+
         Parameters
         ----------
         prediction : array (..., B, O)
@@ -136,7 +138,7 @@ class WeightedMeans:
 
     def add(self, prediction: Array, target: Array, weights: Array | None, loss: Loss) -> None:
         metric, one = self.metric, self.metric.sums == 1
-        values = np.asarray(metric._direct_values(prediction, target, loss))
+        values = _values(metric, prediction, target, loss)
         samples = prediction.shape[:-1]
         expected = samples if one else (*samples, metric.sums)
         if values.shape != expected:
@@ -158,6 +160,11 @@ class WeightedMeans:
     def result(self) -> Any:
         weight = self.weight if self.metric.sums == 1 else np.asarray(self.weight)[..., None]
         value = self.metric.finish(weighted_mean(self.totals, weight))
+        if np.asarray(value).dtype.kind not in "biuf":
+            raise TypeError(
+                f"{type(self.metric).__name__}.finish: expected real numbers, got "
+                f"{arguments.shown(value)}"
+            )
         if np.shape(value) != self.lead:
             kind = f"an array of shape {self.lead}" if self.lead else "a number"
             raise ValueError(
@@ -165,6 +172,26 @@ class WeightedMeans:
                 f"got shape {np.shape(value)}; reduce the last axis of the means"
             )
         return value
+
+
+def _values(metric: Metric, prediction: Array, target: Array, loss: Loss) -> Array:
+    """Return the values of a metric, real numbers or booleans, as an array."""
+    try:
+        values = metric._direct_values(prediction, target, loss)
+    except ValueError as error:
+        if not str(error).endswith("is read-only"):
+            raise
+        raise ValueError(
+            f"{type(metric).__name__}.values writes to prediction or target, which others use as "
+            "well; write to a copy, such as prediction - target in place of prediction -= target"
+        ) from error
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{type(metric).__name__}.values: expected real numbers, got "
+            f"{arguments.shown(values)} ({array.dtype})"
+        )
+    return array
 
 
 def start_all(metrics: Iterable[Metric]) -> dict[str, Accumulator]:
@@ -177,6 +204,11 @@ def start_all(metrics: Iterable[Metric]) -> dict[str, Accumulator]:
     """
     started: dict[str, Accumulator] = {}
     for metric in listed(metrics):
+        if not isinstance(metric.name, str):
+            raise TypeError(
+                f"{metric!r} expects a name, got {arguments.shown(metric.name)}; set the attribute "
+                "name of its class"
+            )
         if metric.name in ("loss", *started):
             raise ValueError(
                 f"metrics expects different names, got {metric.name!r} twice; set the attribute "
@@ -184,6 +216,19 @@ def start_all(metrics: Iterable[Metric]) -> dict[str, Accumulator]:
             )
         started[metric.name] = metric.start()
     return started
+
+
+def add_to_all(
+    started: Mapping[str, Accumulator],
+    prediction: Array,
+    target: Array,
+    weights: Array | None,
+    loss: Loss,
+) -> None:
+    """Add a batch to each accumulator, none of which can change it for the others."""
+    prediction, target = read_only(prediction), read_only(target)
+    for accumulator in started.values():
+        accumulator.add(prediction, target, weights, loss)
 
 
 def listed(metrics: Any) -> list[Metric]:

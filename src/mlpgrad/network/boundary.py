@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlpgrad._core import checks
-from mlpgrad._core.arrays import Array
+from mlpgrad._core.arrays import Array, read_only
 from mlpgrad.losses.base import Loss
 
 
@@ -26,7 +26,7 @@ def inputs(x: Any, width: int | None, lead: tuple[int, ...], dtype: np.dtype[Any
         )
     checks.real(array, "x", dtype)
     checks.finite(array, "x", dtype)
-    return array
+    return read_only(array)
 
 
 def targets(
@@ -52,7 +52,8 @@ def targets(
             f"x and y expect the same number of samples, got {samples} rows in x and "
             f"{array.shape[-2]} in y (shape {np.shape(y)}); did rows get lost?"
         )
-    return loss.check_target(array, out_features)
+    found = loss.check_target(array, out_features)
+    return read_only(found) if found.dtype.kind == "f" else found  # NumPy copies such indices
 
 
 def is_matrix(shape: tuple[int, ...], samples: int, lead: tuple[int, ...]) -> bool:
@@ -83,7 +84,7 @@ def sample_weights(
     checks.real(array, "sample_weight", np.dtype(float))
     column: Array = array[..., None]
     check_weights(column, dtype, "sample_weight")
-    return column
+    return read_only(column)
 
 
 def check_weights(weights: Array, dtype: np.dtype[Any], name: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array
 from mlpgrad.metrics import Accuracy, Metric
-from mlpgrad.metrics.base import start_all, weighted_mean
+from mlpgrad.metrics.base import add_to_all, start_all, weighted_mean
 from mlpgrad.network.prediction import ROWS_AT_ONCE
 from mlpgrad.training.baseline import usual_metrics
 
@@ -99,8 +99,7 @@ class Figures:
         self.total = self.total + value * share
         self.weight = self.weight + share
         pair = (outputs, cast) if scaling is None else (scaling.prediction(outputs, loss), target)
-        for accumulator in self.accumulators.values():
-            accumulator.add(*pair, weights, loss)
+        add_to_all(self.accumulators, *pair, weights, loss)
 
     def result(self) -> dict[str, Any]:
         """Return the loss (without penalties) and each metric by its name."""

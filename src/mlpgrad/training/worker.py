@@ -12,7 +12,7 @@ import numpy as np
 
 from mlpgrad._core.arrays import Array, part_of
 from mlpgrad.metrics import Metric
-from mlpgrad.metrics.base import Accumulator, start_all
+from mlpgrad.metrics.base import Accumulator, add_to_all, start_all
 from mlpgrad.network.network import Network
 from mlpgrad.optimizers.base import Optimizer
 from mlpgrad.training.batches import Batches
@@ -177,8 +177,8 @@ class Worker:
             if self.measured and self.network.target_scaling is not None:
                 target = self.network.target_in_own_unit(target)
                 prediction = self.network.in_own_unit(prediction)
-            for accumulator in self.measured.values():
-                accumulator.add(prediction, target, weights, loss)
+            if self.measured:
+                add_to_all(self.measured, prediction, target, weights, loss)
             for callback in in_turn(self.callbacks, "on_train_batch_end"):
                 callback._direct_on_train_batch_end(batch, {"loss": value})
 
