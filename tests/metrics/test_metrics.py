@@ -255,6 +255,21 @@ def test_names_differ():
         model.evaluate(np.ones((2, 2)), [0, 1], metrics=[mg.F1(), mg.F1()])
 
 
+@pytest.mark.parametrize("name", ["loss", "learning_rate", "epoch", "val_loss", "ensemble_own"])
+def test_a_metric_has_no_name_of_another_value(name):
+    """The history would hold only one of them."""
+    metric = mg.Accuracy()
+    metric.name = name
+    model = mg.Sequential([mg.Dense(2, 1)], loss=mg.SigmoidCrossEntropy())
+    data = np.ones((2, 2)), [0, 1]
+    with pytest.raises(ValueError, match=f"Accuracy.. has the name '{name}', which other values"):
+        model.evaluate(*data, metrics=[metric])
+    with pytest.raises(ValueError, match=f"Accuracy.. has the name '{name}', which other values"):
+        model.fit(*data, optimizer=mg.SGD(0.1), metrics=[metric], verbose=0)
+    metric.name = "another"
+    assert "another" in model.evaluate(*data, metrics=[metric])
+
+
 # a metric of one's own
 
 

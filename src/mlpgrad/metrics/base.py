@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from mlpgrad.losses.base import Loss
 
 
+OTHERS = ("loss", "learning_rate", "epoch")
+"""What else a history and the name of a checkpoint may hold."""
+
+
 class Accumulator(Protocol):
     """The state of a metric between the batches of a pass through the data.
 
@@ -200,7 +204,7 @@ def start_all(metrics: Iterable[Metric]) -> dict[str, Accumulator]:
     Raises
     ------
     ValueError
-        If two metrics have the same name.
+        If two metrics have the same name, or one has that of another value in the history.
     """
     started: dict[str, Accumulator] = {}
     for metric in listed(metrics):
@@ -209,10 +213,15 @@ def start_all(metrics: Iterable[Metric]) -> dict[str, Accumulator]:
                 f"{metric!r} expects a name, got {arguments.shown(metric.name)}; set the attribute "
                 "name of its class"
             )
-        if metric.name in ("loss", *started):
+        if metric.name in started:
             raise ValueError(
                 f"metrics expects different names, got {metric.name!r} twice; set the attribute "
                 "name of one of them"
+            )
+        if metric.name in OTHERS or metric.name.startswith(("val_", "ensemble_")):
+            raise ValueError(
+                f"{metric!r} has the name {metric.name!r}, which other values of a training have; "
+                "set its attribute name to another"
             )
         started[metric.name] = metric.start()
     return started
