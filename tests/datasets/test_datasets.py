@@ -609,6 +609,25 @@ def test_amounts_are_neither_numbers_nor_classes(tmp_path, text, words):
         assert repr(text) in str(raised.value)
 
 
+DATES = [
+    lambda i: f"{i % 24:02d}:{i:02d}",
+    lambda i: f"2024-01-{1 + i:02d}",
+    lambda i: f"{1 + i}.3.2024",
+    lambda i: f"{1 + i}/3/24",
+    lambda i: f"2024-01-{1 + i:02d}T12:00:00Z",
+    lambda i: f"Mar {1 + i}, 2024",
+]
+
+
+@pytest.mark.parametrize("place", range(len(DATES)))
+def test_dates_and_times_are_not_ranked_as_classes(tmp_path, place):
+    form = DATES[place]
+    with pytest.raises(ValueError, match="line 2, column 'y': expects a target, got the date or"):
+        read(tmp_path, "a,y\n" + "".join(f'{i}.5,"{form(i)}"\n' for i in range(28)))
+    table = read(tmp_path, "a,y\n" + "".join(f'{i}.5,"{form(i % 2)}"\n' for i in range(28)))
+    assert table.classes == tuple(sorted([form(0), form(1)]))
+
+
 def as_advised(cell, told, options):
     """Follow an error's advice about a cell to the letter; return the cell as corrected."""
     if gone := re.search("without the (?:separator|sign|unit) '(.)'", told):

@@ -134,7 +134,8 @@ def load_csv(
     -------
     Table
         `x`, `y`, `feature_names`, `target_name`, `classes`. A text target is read as class indices
-        into `classes`. Amounts are not text: a target such as `$5` or `1,200` is refused.
+        into `classes`. Amounts are not text: a target such as `$5` or `1,200` is refused. So are
+        dates and times, unless they are few and have several rows each.
 
     Raises
     ------

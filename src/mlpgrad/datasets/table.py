@@ -20,8 +20,10 @@ from mlpgrad.datasets.amounts import (
     how_to_write,
     with_one_sign,
 )
+from mlpgrad.datasets.dates import DATE
 from mlpgrad.datasets.fields import Fields
 
+SEVERAL = 3  # rows of a class; dates with fewer are a quantity
 PLAINLY = "write numbers with the digits 0 to 9, without underscores"
 
 
@@ -186,6 +188,14 @@ def _target(
             )
     if not any(numeric):
         classes, y = np.unique(list(texts.values()), return_inverse=True)
+        dates = {line: text for line, text in texts.items() if DATE.fullmatch(text)}
+        if 2 * len(dates) > len(texts) < SEVERAL * len(classes):
+            line, text = next(iter(dates.items()))
+            raise ValueError(
+                f"{path}, line {line}, column {name!r}: expects a target, got the date or time "
+                f"{text!r}, one of {len(classes)} in {len(texts)} rows; write it as a number, such "
+                f"as the number of days since a fixed date"
+            )
         return y, tuple(classes.tolist())
     try:
         return np.array([int(text) for text in texts.values()], np.int64), None
