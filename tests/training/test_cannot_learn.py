@@ -165,6 +165,10 @@ def stuck():
     return model
 
 
+def ending(*last, out=1, **options):
+    return network(mg.Dense(3, 4), mg.ReLU(), mg.Dense(4, out), *last, **options)
+
+
 def without_the_last():
     return network(mg.Dense(3, 4), mg.ReLU(), mg.Dense(4, 1))
 
@@ -181,9 +185,24 @@ FITTED = [
         lambda: fit(hidden(mg.BatchNorm(8), mg.ReLU())(), batch_size=2),
     ),
     (
-        lambda: fit(stuck()),
+        lambda: fit(stuck(), abs(Y)),
         r"layer 3 ReLU\(\) gives the same output for all of 64 training rows.* remove it",
-        lambda: fit(without_the_last()),
+        lambda: fit(without_the_last(), abs(Y)),
+    ),
+    (
+        lambda: fit(ending(mg.Sigmoid()), 3 * Y),
+        r"layer 3 Sigmoid\(\) only gives numbers from 0 to 1, but .* of the targets lie beyond",
+        lambda: fit(without_the_last(), 3 * Y, epochs=30),
+    ),
+    (
+        lambda: fit(ending(mg.Tanh(), mg.Dropout(0.1)), 3 * Y),
+        r"layer 3 Tanh\(\) only gives numbers from -1 to 1, but .*; remove that layer",
+        lambda: fit(without_the_last(), 3 * Y, epochs=30),
+    ),
+    (
+        lambda: fit(ending(mg.Softmax(), out=2), np.c_[5 * Y, Y]),
+        r"layer 3 Softmax\(\) only gives numbers from 0 to 1, but .*; remove that layer",
+        lambda: fit(network(mg.Dense(3, 4), mg.ReLU(), mg.Dense(4, 2)), np.c_[5 * Y, Y], epochs=60),
     ),
     (
         lambda: fit(dead_relu(hidden(mg.ReLU())())),
@@ -270,7 +289,7 @@ def test_a_training_on_a_stream_says_so_too(monkeypatch, wrong, message, right):
 
 def test_a_stream_is_looked_at_with_its_weights():
     kept = np.r_[np.ones(32), np.zeros(32)]
-    stream = [(X[rows], Y[rows], kept[rows]) for rows in (slice(0, 64, 2), slice(1, 64, 2))]
+    stream = [(X[rows], abs(Y[rows]), kept[rows]) for rows in (slice(0, 64, 2), slice(1, 64, 2))]
 
     def fit(batches):
         stuck().fit(batches, optimizer=mg.Adam(0.01), epochs=2, verbose=0)
@@ -351,10 +370,26 @@ def test_what_was_said_of_the_structure_is_not_said_again(layers):
 def test_units_that_die_late_are_told_once():
     x = np.random.default_rng(0).normal(size=(200, 5))
     layers = [mg.Dense(5, 8), mg.ReLU(), mg.Dense(8, 1)]
-    (message,) = told([*layers, mg.ReLU()], x, -np.abs(x[:, 0]) - 5, 40)
+    below = -0.05 * np.abs(x[:, 0]) - 0.2  # by so little that it is no reason at the beginning
+    (message,) = told([*layers, mg.ReLU()], x, below, 200)
     assert "the same output for all of 200 training rows; remove an activation" in message
     layers = [mg.Dense(5, 8), mg.ReLU(), mg.Dense(8, 1)]
-    assert told(layers, x, -np.abs(x[:, 0]) - 5, 40) == []
+    assert told(layers, x, below, 200) == []
+
+
+def test_scaled_targets_are_compared_with_the_limits():
+    (message,) = said(lambda: fit(ending(mg.ReLU(), target_scaling="standard"), abs(Y)))
+    assert "% of the targets as scaled for the training lie beyond; remove that" in message
+    assert said(lambda: fit(ending(mg.ReLU()), abs(Y))) == []
+
+
+@pytest.mark.parametrize("last", [mg.Sigmoid, mg.Tanh, mg.ReLU, mg.Softplus, mg.ELU, mg.SiLU])
+def test_targets_that_the_last_layer_reaches_are_no_reason(last):
+    low, high = bounds(last())
+    y = np.linspace(low, high or low + 3, len(X))[:, None]
+    assert said(lambda: fit(ending(last()), y)) == []
+    y[:4] += 50  # a few outliers
+    assert not any("lie beyond" in told for told in said(lambda: fit(ending(last()), y)))
 
 
 def test_one_row_and_equal_targets_are_no_reason():
@@ -413,7 +448,7 @@ def test_rows_held_out_and_maps_are_looked_at_too(tmp_path):
     np.save(tmp_path / "x.npy", X)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     options = {"optimizer": mg.Adam(0.01), "epochs": 2, "verbose": 0, "validation_split": 0.25}
-    (message,) = said(lambda: stuck().fit(mapped, Y, **options))
+    (message,) = said(lambda: stuck().fit(mapped, abs(Y), **options))
     assert "all of 48 training rows" in message
 
 

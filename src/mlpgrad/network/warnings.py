@@ -81,22 +81,29 @@ def _scales(layer: Layer, embedding: Embedding) -> bool:
 
 def _bounded_logits(layers: Sequence[Layer], loss: Loss) -> Iterator[str]:
     """Warn about a bounded activation between the last weights and a loss on logits."""
+    told, *_ = bounded_last(layers)
+    if told and loss.expects_logits:
+        yield (
+            f"{told}, but {loss!r} expects unbounded logits: some probabilities cannot be reached; "
+            "remove that layer"
+        )
+
+
+def bounded_last(layers: Sequence[Layer]) -> tuple[str, float | None, float | None]:
+    """Return what to say of a bounded activation after the last weights, and its limits."""
     position = len(layers) - 1
     while position > 0 and isinstance(layers[position], Dropout):
         position -= 1
     last = layers[position]
-    if not loss.expects_logits or not isinstance(last, Activation):
-        return
-    low, high = bounds(last)
+    low, high = bounds(last) if isinstance(last, Activation) else (None, None)
+    if isinstance(last, Softmax):
+        low, high = 0.0, 1.0
     if low is None and high is None:
-        return
+        return "", low, high
     limits = f"from {low:.3g}" if high is None else f"up to {high:.3g}"
     if low is not None and high is not None:
         limits = f"from {low:.3g} to {high:.3g}"
-    yield (
-        f"layer {position} {last!r} only gives numbers {limits}, but {loss!r} expects unbounded "
-        "logits: some probabilities cannot be reached; remove that layer"
-    )
+    return f"layer {position} {last!r} only gives numbers {limits}", low, high
 
 
 def bounds(activation: Activation) -> tuple[float | None, float | None]:
@@ -113,10 +120,10 @@ def bounds(activation: Activation) -> tuple[float | None, float | None]:
     try:
         with np.errstate(all="ignore"):
             activation.apply(z, a)
+            near = 0.01 * (1 + np.abs(a))
+            left, right = abs(a[0] - a[1]) <= near[1], abs(a[3] - a[2]) <= near[2]
     except Exception:  # user code that needs other arrays, so nothing is known
         return None, None
-    near = 0.01 * (1 + np.abs(a))
-    left, right = abs(a[0] - a[1]) <= near[1], abs(a[3] - a[2]) <= near[2]
     ends = sorted(float(end) for end, flat in ((a[0], left), (a[3], right)) if flat)
     if left and right:
         return ends[0], ends[1]

@@ -14,10 +14,12 @@ from mlpgrad.layers.dense import Dense
 from mlpgrad.layers.normalization import BatchNorm
 from mlpgrad.losses.base import Loss
 from mlpgrad.network.network import Network
-from mlpgrad.network.warnings import constant_layers
+from mlpgrad.network.warnings import bounded_last, constant_layers
 from mlpgrad.training.batches import Batches
 
 UNSCALED = 10.0  # targets above this size are far from the outputs of initial weights
+FEW = 0.1  # of the targets may lie beyond the limits of the last activation
+BEYOND = 0.35  # in the units of the outputs; SiLU and Mish go 0.31 below their limit of 0
 UNSCALED_INPUTS = 100.0  # inputs above this size saturate units, or make large outputs
 
 
@@ -37,7 +39,8 @@ def warn_after_first_epoch(network: Network, batches: Batches) -> bool:
     """
     if any(constant_layers(network.layers)):  # said when the network was built
         return True
-    looks: list[Callable[[Network, Batches], str | None]] = [_single_rows, _alike, _dead]
+    looks: list[Callable[[Network, Batches], str | None]]
+    looks = [_single_rows, _alike, _out_of_reach, _dead]
     message = next((text for look in looks if (text := look(network, batches))), None)
     if message is not None:
         warn(message)
@@ -74,8 +77,7 @@ def _constant(network: Network, batches: Batches) -> str | None:
 def _warn_of_large_numbers(network: Network, batches: Batches) -> None:
     """Give a TrainingWarning if large targets or inputs lead to no better than the mean target."""
     loss = network.loss
-    plain = type(loss).numbers is Loss.numbers and not loss.classifies
-    rows = batches.sample() if plain else None
+    rows = batches.sample() if _predicts_numbers(loss) else None
     if rows is None:
         return
     x, target, weights = rows
@@ -160,6 +162,29 @@ def _alike(network: Network, batches: Batches) -> str | None:
                 "at random, as by default, for instance with initializer=HeNormal()"
             )
     return None
+
+
+def _out_of_reach(network: Network, batches: Batches) -> str | None:
+    """Check for targets beyond the limits of an activation after the last weights."""
+    told, low, high = bounded_last(network.layers)
+    found = batches.sample() if told and _predicts_numbers(network.loss) else None
+    if found is None:
+        return None
+    target = found[1]
+    beyond = np.zeros(target.shape, bool)
+    for limit, sign in ((low, -1), (high, 1)):
+        if limit is not None:
+            beyond |= sign * (target - limit) > BEYOND
+    share = float(beyond.mean())
+    if not share > FEW:
+        return None
+    scaled = " as scaled for the training" * (network.scaling_of_targets is not None)
+    return f"{told}, but {share:.0%} of the targets{scaled} lie beyond; remove that layer"
+
+
+def _predicts_numbers(loss: Loss) -> bool:
+    """Return whether the outputs are compared with the targets as they are."""
+    return type(loss).numbers is Loss.numbers and not loss.classifies
 
 
 def _dead(network: Network, batches: Batches) -> str | None:
