@@ -280,6 +280,28 @@ def test_labels_of_several_kinds_are_refused():
         fitted(np.array(["2020-01-01"] * 60, "M8[D]"))
 
 
+@pytest.mark.parametrize("names", [["1", "2", "3"], ["01", "02", "x"], ["0", "1.5", "2"]])
+def test_numbers_beside_text_labels_that_are_other_numbers_are_refused(names):
+    """The number 1 would be the index of the label "2"."""
+    model = fitted(np.array(names)[INDICES])
+    numbers = np.ones(60, int)
+    for y in (numbers, numbers.tolist(), numbers.astype(float), numbers.astype(np.int8)[:, None]):
+        for use in (model.evaluate, model.backpropagate, model.input_gradient):
+            with pytest.raises(ValueError, match="y expects text, since the classes are the texts"):
+                use(X, y)
+    with pytest.raises(ValueError, match="y expects text"):
+        fitted(np.array(names)[INDICES], fit={"validation_data": (X, numbers)})
+    with pytest.raises(ValueError, match="class_weight expects labels of y as keys"):
+        fitted(np.array(names)[INDICES], fit={"class_weight": {0: 1.0, 1: 1.0, 2: 1.0}})
+    assert model.evaluate(X, model.classes_[INDICES]) == model.evaluate(X, np.eye(3)[INDICES])
+
+
+@pytest.mark.parametrize("names", [["0", "1", "2"], ["ant", "bee", "cat"], ["0", "b", "c"]])
+def test_indices_beside_other_text_labels_are_indices(names):
+    model = fitted(np.array(names)[INDICES])
+    assert model.evaluate(X, INDICES) == model.evaluate(X, np.array(names)[INDICES])
+
+
 def test_a_failed_fit_learns_nothing():
     model = classifier()
     with pytest.raises(ValueError, match="59 in y"):

@@ -181,7 +181,7 @@ class Acquainted(Storage):
         """Return a target with indices instead of labels, and the labels; `learns` in training."""
         labels = self._labels
         numeric = type(y) is np.ndarray and y.dtype.kind in "iufc"
-        if numeric and not learns and (labels is None or labels.are_indices or labels.are_text):
+        if numeric and not learns and (labels is None or labels.take_indices):
             return y, labels
         found = given_labels(y)
         array, is_text = found.array, found.array.dtype.kind in "US"
@@ -206,6 +206,7 @@ class Acquainted(Storage):
         if labels.are_indices or (labels.are_text and not is_text):  # numbers are indices
             if is_text or (learns and self.loss.takes_signs and (array == -1).any()):
                 labels.indices(array)  # raises the error
+            labels.check_numbers()
             return array, labels
         return labels.indices(array), labels
 

@@ -32,9 +32,11 @@ class Labels:
         self._order = np.argsort(self.classes)
         self._sorted = self.classes[self._order]
         self.are_text = self.classes.dtype.kind in "US"
+        self.are_other_numbers = self.are_text and _are_other_numbers(self.classes.tolist())
         self.are_indices = self.classes.dtype.kind in "iu" and bool(
             (self.classes == np.arange(len(self.classes))).all()
         )
+        self.take_indices = self.are_indices or (self.are_text and not self.are_other_numbers)
 
     def indices(self, labels: Array) -> Array:
         """Return the index of each label; raise ValueError with the row of an unknown label."""
@@ -47,6 +49,15 @@ class Labels:
             rows = where[:-1] if labels.ndim > 1 and labels.shape[-1] == 1 else where
             self._refuse(labels[tuple(where)], int(rows[-1]))
         return np.asarray(self._order[places])
+
+    def check_numbers(self) -> None:
+        """Raise ValueError if numbers in `y` could be meant as text labels or as indices."""
+        if self.are_other_numbers:
+            raise ValueError(
+                f"y expects text, since the classes are the texts {self}, got numbers, which are "
+                "class indices beside text labels, and not the numbers in these; write the labels "
+                "as text, as in the training"
+            )
 
     def _refuse(self, label: Any, row: int) -> None:
         label = label.item() if hasattr(label, "item") else label
@@ -63,7 +74,7 @@ class Labels:
         for index, known in enumerate(self.classes.tolist()):
             if known == label:
                 return index
-        number = isinstance(label, (int, np.integer)) and self.are_text
+        number = isinstance(label, (int, np.integer)) and self.are_text and self.take_indices
         return int(label) if number and 0 <= label < len(self.classes) else None
 
     def __reduce__(self) -> Any:
@@ -71,6 +82,17 @@ class Labels:
 
     def __str__(self) -> str:
         return listed(self.classes.tolist())
+
+
+def _are_other_numbers(texts: list[Any]) -> bool:
+    """Return whether some texts are numbers, but not those of their places: "1", "2", "3"."""
+    for place, text in enumerate(texts):
+        try:
+            if float(text) != place:
+                return True
+        except ValueError:
+            continue
+    return False
 
 
 def as_tuple(classes: Any) -> Any:
