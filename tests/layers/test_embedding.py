@@ -130,3 +130,17 @@ def test_it_learns_what_the_codes_mean():
 def test_options_are_checked(arguments, message):
     with pytest.raises((TypeError, ValueError), match=message):
         mg.Embedding(*arguments)
+
+
+@pytest.mark.parametrize(("dtype", "most"), [("float16", 2048), ("float32", 2**24)])
+def test_codes_that_the_dtype_would_merge_are_refused(dtype, most):
+    def model(codes, dtype):
+        layers = [mg.Embedding(1, {0: codes}, width=1)]
+        return mg.Sequential(layers, loss=mg.HalfSquaredError(), dtype=dtype, random_state=0)
+
+    last = np.arange(most - 4, most)[:, None]
+    assert len(np.unique(model(most, dtype).predict(last))) > 1
+    vectors = model(most, dtype).layers[0].params.vectors
+    np.testing.assert_array_equal(model(most, dtype).predict(last), vectors[last[:, 0]])
+    with pytest.raises(ValueError, match=f"codes, but {dtype} holds integers exactly only up to"):
+        model(most + 1, dtype)

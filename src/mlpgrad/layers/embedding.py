@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from mlpgrad._core import arguments
-from mlpgrad._core.arrays import Array, Shape, constant
+from mlpgrad._core.arrays import Array, Shape, Views, constant
 from mlpgrad._core.options import ArrayName
 from mlpgrad._core.recordable import recordable
 from mlpgrad.initializers import Initializer
@@ -50,7 +50,8 @@ class Embedding(Layer):
     Raises
     ------
     ValueError
-        If a column is not a column of the input, or a count is not an int >= 1.
+        If a column is not a column of the input, or a count is not an int >= 1; from the model, if
+        its dtype cannot hold all codes.
 
     Examples
     --------
@@ -89,6 +90,24 @@ class Embedding(Layer):
     def parameters(self) -> dict[str, tuple[Shape, Initializer]]:
         counts = [*self.codes.values()]
         return {"vectors": ((sum(counts), self.width), _Vectors(self.initializer, counts))}
+
+    def bind(
+        self,
+        params: Views,
+        grads: Views,
+        state: Views,
+        rngs: Sequence[np.random.Generator],
+        dtype: np.dtype[Any],
+        lead: Shape,
+    ) -> None:
+        super().bind(params, grads, state, rngs, dtype, lead)
+        exact, most = 2 << np.finfo(dtype).nmant, max(self.codes.values())
+        if most > exact:
+            raise ValueError(
+                f"{self!r} has {most:,} codes, but {dtype} holds integers exactly only up to "
+                f"{exact:,}, so that several codes would be one; make the model with a dtype of "
+                "more digits, such as float64"
+            )
 
     def allocate(self, shape: Shape) -> dict[str, Any]:
         columns, counts = [*self.codes], [*self.codes.values()]
