@@ -185,9 +185,6 @@ class _Vectors(Initializer):
     def __init__(self, initializer: Initializer | None, counts: list[int]) -> None:
         self.initializer, self.counts = initializer, counts
 
-    def __repr__(self) -> str:
-        return repr(self.initializer)  # in errors about what it draws
-
     def __call__(self, rng: np.random.Generator, shape: Shape) -> Array:
         if self.initializer is None:
             drawn = rng.normal(0, 1 / math.sqrt(shape[-1]), shape)

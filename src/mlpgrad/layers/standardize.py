@@ -144,7 +144,7 @@ class _Given(Initializer):
         self.values = values
 
     def __repr__(self) -> str:
-        return "the given values"  # in errors, for values that the dtype cannot hold
+        return f"the given values {self.values}"  # also tells layouts apart
 
     def __call__(self, rng: np.random.Generator, shape: Shape) -> Array:
         return Zeros()(rng, shape) if self.values is None else np.array(self.values)

@@ -167,7 +167,8 @@ def _alike(network: Network, batches: Batches) -> str | None:
 def _out_of_reach(network: Network, batches: Batches) -> str | None:
     """Check for targets beyond the limits of an activation after the last weights."""
     told, low, high = bounded_last(network.layers)
-    found = batches.sample() if told and _predicts_numbers(network.loss) else None
+    looks = bool(told) and network.params.size > 0 and _predicts_numbers(network.loss)
+    found = batches.sample() if looks else None
     if found is None:
         return None
     target = found[1]
