@@ -124,7 +124,7 @@ def bounds(activation: Activation) -> tuple[float | None, float | None]:
             left, right = abs(a[0] - a[1]) <= near[1], abs(a[3] - a[2]) <= near[2]
     except Exception:  # user code that needs other arrays, so nothing is known
         return None, None
-    ends = sorted(float(end) for end, flat in ((a[0], left), (a[3], right)) if flat)
+    ends = sorted(float(end) + 0.0 for end, flat in ((a[0], left), (a[3], right)) if flat)
     if left and right:
         return ends[0], ends[1]
     if not ends:

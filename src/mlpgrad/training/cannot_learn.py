@@ -18,7 +18,7 @@ from mlpgrad.network.warnings import bounded_last, constant_layers
 from mlpgrad.training.batches import Batches
 
 UNSCALED = 10.0  # targets above this size are far from the outputs of initial weights
-FEW = 0.1  # of the targets may lie beyond the limits of the last activation
+MOST = 0.6  # of the targets; if so many lie beyond the limits of the last activation, it is named
 BEYOND = 0.35  # in the units of the outputs; SiLU and Mish go 0.31 below their limit of 0
 UNSCALED_INPUTS = 100.0  # inputs above this size saturate units, or make large outputs
 
@@ -177,7 +177,7 @@ def _out_of_reach(network: Network, batches: Batches) -> str | None:
         if limit is not None:
             beyond |= sign * (target - limit) > BEYOND
     share = float(beyond.mean())
-    if not share > FEW:
+    if not share > MOST:
         return None
     scaled = " as scaled for the training" * (network.scaling_of_targets is not None)
     return f"{told}, but {share:.0%} of the targets{scaled} lie beyond; remove that layer"
