@@ -52,7 +52,6 @@ class Method(Described, Stateful):
     """
 
     _made_once = True
-
     rows_at_once: int = ROWS_AT_ONCE
     """Default `batch_size` of `fit`; for a full-batch method, the rows computed at once."""
 
