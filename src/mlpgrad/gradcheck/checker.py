@@ -38,6 +38,8 @@ CULPRITS = 4
 """Maximum number of wrong tensors in which a wrong element is located."""
 AUTOMATIC = ("auto", "coordinates")
 """The methods that try others if their slopes are uncertain."""
+SIZES = 1.0, 0.1, 0.01, 0.001
+"""The distances of the second point to try, in units of the first, until f is finite there."""
 AT_KINKS = {Outcome.KINK, Outcome.BEYOND_KINK, Outcome.DIFFERS}
 
 
@@ -162,10 +164,7 @@ class Checker:
             return None
         if self.every_element:
             settings = settings._replace(method=METHODS["auto"])
-        moved = second_point(here.point, problem.leaves, self.rng)
-        if not problem.lifts:
-            moved = rounded(moved, problem.leaves)
-        value = problem.value(moved)
+        moved, value = self.moved(here.point)
         if not np.isfinite(value):
             text = "f is not finite at a second point nearby: only the given one was checked"
             self.report.warnings.append(text)
@@ -182,9 +181,23 @@ class Checker:
         if len(moved) > LARGE and not kinks and moves:
             return None  # passes are expensive, and each gradient does depend on the parameters
         noise = max(settings.noise, settings.precision * abs(value))
-        there = Place(moved, gradient, settings._replace(value=value, noise=noise))
+        hidden = settings.hidden if value == settings.value else 0.0
+        settings = settings._replace(value=value, noise=noise, hidden=hidden)
+        there = Place(moved, gradient, settings)
         there = self.by_integrals(check_point(problem, there, self.rng, 1, along=False))
         return self.beyond_rounding(there)
+
+    def moved(self, point: Array) -> tuple[Array, float]:
+        """Return a second point, and f there; the domain of f may end close to the first."""
+        problem, value = self.problem, float("nan")
+        for size in SIZES:
+            moved = second_point(point, problem.leaves, self.rng, size)
+            if not problem.lifts:
+                moved = rounded(moved, problem.leaves)
+            value = problem.value(moved)
+            if np.isfinite(value):
+                break
+        return moved, value
 
     def beyond_rounding(self, place: Place) -> Place:
         """Keep differences that rounding errors of the gradient do not explain.

@@ -31,7 +31,7 @@ def verdict_of(leaf: Leaf, first: list[Finding], second: list[Finding]) -> Tenso
         verdict = Verdict.KINK
     elif Outcome.UNSURE in here:
         verdict = Verdict.INCONCLUSIVE
-    elif both == {Outcome.EMPTY}:
+    elif Outcome.AGREES not in both:
         verdict, note = Verdict.NO_POWER, "the gradient is zero within rounding"
     else:
         verdict = Verdict.PASS
@@ -47,6 +47,8 @@ def mark_hidden(tensors: list[TensorReport], settings: Settings) -> None:
         if settings.noisy and is_empty and unseen > settings.sharp * largest:
             jumps = f"the values of the function jump or scatter by {settings.noise:.1g}"
             tensor.hidden, tensor.note = True, f"{jumps}, which hides the slopes here"
+        elif settings.hidden and is_empty and any(f.direction.analytic for f in tensor.findings):
+            tensor.note = "f is constant here, perhaps since it rounds to float32; use float64"
 
 
 def add_note(tensor: TensorReport, gradient: Array, findings: list[Finding]) -> None:

@@ -52,6 +52,8 @@ def in_own_precision(
                 f"{in_float64}, but in {dtype} off by {error / (norm or 1):.0e} of its norm, "
                 f"of which rounding explains {tolerance / (norm or 1):.0e}"
             )
+            if not np.isfinite(error):
+                tensor.note = f"{in_float64}, but not finite in {dtype}"
 
 
 def rounding(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpgrad.gradcheck.numeric.judgement import Finding
+from mlpgrad.gradcheck.numeric.judgement import Finding, Outcome
 from mlpgrad.gradcheck.numeric.methods import METHODS
 from mlpgrad.gradcheck.verdicts import GOOD, Verdict
 
@@ -61,9 +61,15 @@ class TensorReport:
     """Whether noise hides all slopes, so that a mistake that matters could be here."""
 
     @property
+    def _deciding(self) -> list[Finding]:
+        """The findings behind the verdict: a PASS may be uncertain in a few directions."""
+        agrees = [finding for finding in self.findings if finding.outcome is Outcome.AGREES]
+        return agrees if self.verdict is Verdict.PASS else self.findings
+
+    @property
     def worst(self) -> Finding | None:
         """The direction with the largest error in units of its tolerance."""
-        return max(self.findings, key=lambda finding: finding.excess, default=None)
+        return max(self._deciding, key=lambda finding: finding.excess, default=None)
 
     @property
     def error(self) -> float:
@@ -73,9 +79,10 @@ class TensorReport:
 
     @property
     def resolution(self) -> float:
-        """The smallest detectable relative error: tolerance over the slope's scale."""
-        worst = self.worst
-        return _relative(worst, worst.tolerance, float("inf")) if worst else float("nan")
+        """The smallest relative error that shows in all directions: tolerance over scale."""
+        deciding = self._deciding
+        each = (_relative(finding, finding.tolerance, float("inf")) for finding in deciding)
+        return max(each, default=float("nan"))
 
     def row(self) -> tuple[str, ...]:
         """Return the tensor's row of the table."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from mlpgrad._core import arguments
 from mlpgrad._core.arrays import Array
 from mlpgrad.gradcheck.functions import trees
+from mlpgrad.gradcheck.numeric.norms import norm
 from mlpgrad.gradcheck.numeric.problem import BadGradientError, Problem
 from mlpgrad.gradcheck.verdicts import Verdict
 
@@ -35,7 +37,23 @@ class BlackBox(Problem):
         value = self.watched(self.f, "f", trees.rebuild(self.tree, point))
         if self.grad is None:
             value = _pair(value)[0]
-        return scalar(value, complex_allowed=point.dtype.kind == "c"), False
+        return self.number(value, complex_allowed=point.dtype.kind == "c"), False
+
+    def number(self, value: Any, *, complex_allowed: bool) -> Any:
+        """The result of f as one number."""
+        number = scalar(value, complex_allowed=complex_allowed)
+        self.note_rounding([trees.as_array(value, "the value of f")], np.ones(1))
+        return number
+
+    def note_rounding(self, values: Sequence[Array], factors: Array) -> None:
+        """Note the rounding error of the sum of f's values, times factors, as their dtypes show."""
+        short = [short_eps(part.dtype) for part in values]
+        if any(short):
+            eps = np.repeat(short, [part.size for part in values])
+            terms = np.concatenate([part.astype(np.float64).ravel() for part in values]) * factors
+            errors = np.concatenate([rounding_errors(part) for part in values]) * factors
+            self.value_eps = norm(eps * terms) / (norm(terms) or 1.0)
+            self.value_rounding = norm(errors) / math.sqrt(12)  # a standard deviation
 
     def watched(self, function: Function, who: str, argument: Any) -> Any:
         """Call a function, and note whether it changes its argument."""
@@ -88,6 +106,18 @@ class BlackBox(Problem):
             arrays.append(array)
         self.computed = [array.dtype for array in arrays]
         return np.concatenate([array.astype(np.float64).ravel() for array in arrays])
+
+
+def short_eps(dtype: np.dtype[Any]) -> float:
+    """The eps of a floating-point dtype that is shorter than float64, else 0."""
+    return float(np.finfo(dtype).eps) if dtype.kind == "f" and dtype.itemsize < 8 else 0.0
+
+
+def rounding_errors(values: Array) -> Array:
+    """The distance from each value to the next in its dtype; 0 in float64."""
+    eps = short_eps(values.dtype)
+    least = float(np.finfo(values.dtype).tiny) if eps else 0.0
+    return eps * np.maximum(np.abs(values.astype(np.float64)).ravel(), least)
 
 
 def _pair(result: Any) -> tuple[Any, Any]:

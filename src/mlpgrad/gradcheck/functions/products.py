@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +13,7 @@ from mlpgrad._core.arrays import Array
 from mlpgrad._core.described import suggesting
 from mlpgrad.gradcheck.checker import global_generators_kept
 from mlpgrad.gradcheck.functions import trees
-from mlpgrad.gradcheck.functions.black_box import BlackBox, outline, scalar
+from mlpgrad.gradcheck.functions.black_box import BlackBox, outline, rounding_errors, scalar
 from mlpgrad.gradcheck.functions.gradients import FunctionChecker, called, close, uncertain
 from mlpgrad.gradcheck.numeric.derivative import Estimate, Noise, richardson
 from mlpgrad.gradcheck.numeric.directions import Plan, second_point
@@ -72,13 +72,12 @@ def check_vjp(
     plan.chosen()
     with global_generators_kept():
         template = f(trees.rebuild(x, point))
-        chosen = factors(f, x, template, rng) if v is None else _like(v, template, "v")
+        given = None if v is None else _joined(_like(v, template, "v")).astype(np.float64)
+        chosen = factors(f, x, template, rng) if given is None else given
     if not np.isfinite(chosen).all():
         raise ValueError("v expects finite numbers, got NaN or infinity")
     names = f"{called(f, 'f')}, {called(vjp, 'vjp')}, x{'' if v is None else ', v=v'}"
-    checker = ProductChecker(
-        lambda at: float(chosen @ _outputs(f(at))), vjp, x, template, chosen, plan, seed
-    )
+    checker = ProductChecker(lambda at: _arrays(f(at)), vjp, x, template, chosen, plan, seed)
     checker.report.subject = f"vector-Jacobian product of {getattr(f, '__name__', 'f')}"
     checker.report.reproduce = plan.call("check_vjp", names, seed)
     report = checker.run()
@@ -166,13 +165,27 @@ def _check_reading(
         )
 
 
+Along = Callable[[Any], Sequence[Array]]
+"""A function of x that returns arrays, whose scalar product with a vector is differentiated."""
+
+
+class Product(BlackBox):
+    """The scalar product of all arrays that f returns with `factors`."""
+
+    factors: Array
+
+    def number(self, value: Sequence[Array], *, complex_allowed: bool) -> Any:
+        self.note_rounding(value, self.factors)
+        return float(self.factors @ _joined(value))
+
+
 class ProductChecker(FunctionChecker):
     """A check of a product with a vector `v`, which must be linear in `v`.
 
     Parameters
     ----------
     f : callable
-        The scalar function whose gradient is the product with `v`.
+        `f(x)` returns arrays; the gradient of their scalar product with `v` is the product.
     product : callable
         `product(x, v)`.
     x : array, or nested arrays
@@ -185,7 +198,7 @@ class ProductChecker(FunctionChecker):
 
     def __init__(
         self,
-        f: Callable[[Any], float],
+        f: Along,
         product: Callable[[Any, Any], Any],
         x: Any,
         template: Any,
@@ -194,7 +207,9 @@ class ProductChecker(FunctionChecker):
         seed: int,
     ) -> None:
         self.product, self.template, self.v = product, template, v
-        super().__init__(BlackBox(f, lambda at: self.multiply(at, 1.0), x, "x"), plan, seed)
+        problem = Product(f, lambda at: self.multiply(at, 1.0), x, "x")
+        problem.factors = v
+        super().__init__(problem, plan, seed)
 
     def multiply(self, at: Any, factor: float) -> Any:
         """Return the product with `factor` v, and check that v is not changed."""
@@ -212,18 +227,18 @@ class ProductChecker(FunctionChecker):
         try:
             twice, nothing = (
                 problem.flat(self.multiply(trees.rebuild(problem.tree, problem.point), factor))
-                for factor in (2.0, 0.0)
+                for factor in (-2.0, 0.0)
             )
             spare = uncertain(problem, self.value, gradient)
             parts = (leaf.slice for leaf in problem.leaves)
-            linear = all(close(2 * gradient[p], twice[p], spare[p], 1e-5) for p in parts)
+            linear = all(close(-2 * gradient[p], twice[p], spare[p], 1e-5) for p in parts)
             linear &= not nothing.any()
         except BadGradientError:
             linear = False
         if not linear:
             self.report.protocol[Verdict.NOT_LINEAR_IN_SEED] = (
-                "the product with 2 v is not twice the product with v, or the product with 0 is "
-                "not 0: v is ignored, normalized or clipped"
+                "the product with -2 v is not -2 times the product with v, or the product with 0 "
+                "is not 0: v is ignored, normalized or clipped, or its sign is lost"
             )
         return gradient
 
@@ -236,7 +251,9 @@ def factors(f: Callable[[Any], Any], x: Any, template: Any, rng: np.random.Gener
     """
     (leaves, point), outputs = trees.layout(x), _outputs(template)
     drawn = rng.standard_normal(outputs.size)
-    sizes = 1e-3 * np.abs(outputs.astype(np.float64))  # outputs may be constant up to rounding
+    rounding = np.concatenate([rounding_errors(part) for part in _arrays(template)])
+    # outputs may be constant up to rounding, or too small for their dtype
+    sizes = np.maximum(1e-3 * np.abs(outputs.astype(np.float64)), 1e4 * rounding)
     for _ in range(2):
         with suppress(*BEYOND_DOMAIN), np.errstate(all="ignore"):
             moved = _outputs(f(trees.rebuild(x, second_point(point, leaves, rng))))
@@ -247,23 +264,19 @@ def factors(f: Callable[[Any], Any], x: Any, template: Any, rng: np.random.Gener
     return drawn * typical / np.where(sizes > 0, sizes, typical)
 
 
-def slope_along(
-    f: Callable[[Any], Any], x: Any, v: Array
-) -> tuple[Callable[[Any], float], float | None]:
-    """Return <v, grad f(x)> as a function of x, and its relative error if f returns values only."""
+def slope_along(f: Callable[[Any], Any], x: Any, v: Array) -> tuple[Along, float | None]:
+    """Return grad f(x) as a function of x; only its part along v, with an error, if f has none."""
     point = trees.layout(x)[1]
     sample = f(trees.rebuild(x, point))
     if not _fits(sample, x) and isinstance(sample, tuple) and len(sample) == 2:
-        return (lambda at: float(v @ _like(f(at)[1], x, "the gradient"))), None
+        return (lambda at: _like(f(at)[1], x, "the gradient")), None
     if _fits(sample, x) or isinstance(sample, (dict, tuple, list)) or np.ndim(sample):
-        return (lambda at: float(v @ _like(f(at), x, "the gradient"))), None
+        return (lambda at: _like(f(at), x, "the gradient")), None
     return slope_of_values(f, x, v)
 
 
-def slope_of_values(
-    f: Callable[[Any], Any], x: Any, v: Array
-) -> tuple[Callable[[Any], float], float]:
-    """Return the slope along v of an f that returns its value, and the slope's relative error."""
+def slope_of_values(f: Callable[[Any], Any], x: Any, v: Array) -> tuple[Along, float]:
+    """Return the gradient's part along v of an f that returns its value, and its relative error."""
     leaves, point = trees.layout(x)
 
     def slope(center: Array, step: float) -> Estimate:
@@ -284,18 +297,28 @@ def slope_of_values(
                 tried.append(slope(point, float(step)))
     errors = {e.step: e.bound / (abs(e.value) or 1.0) for e in tried if e.bound < np.inf}
     best, least = min(errors.items(), key=lambda item: item[1], default=(1.0, 1.0))
-    return (lambda at: slope(trees.layout(at)[1], best).value), max(1e-6, min(10 * least, 0.1))
+    error = max(1e-6, min(10 * least, 0.1))
+    return (lambda at: [v * slope(trees.layout(at)[1], best).value]), error
+
+
+def _arrays(tree: Any) -> list[Array]:
+    """Return the arrays in the result of f."""
+    arrays = [trees.as_array(leaf, name) for name, leaf in trees.leaves_of(tree, "f(x)")]
+    if not sum(array.size for array in arrays):
+        raise TypeError("f(x) expects at least one number, got none")
+    if any(array.dtype.kind == "c" for array in arrays):
+        raise TypeError("f(x) expects real numbers, got complex; return real and imaginary parts")
+    return arrays
+
+
+def _joined(arrays: Sequence[Array]) -> Array:
+    """Return arrays as one vector."""
+    return np.concatenate([array.ravel() for array in arrays])
 
 
 def _outputs(tree: Any) -> Array:
     """Return the result of f as one vector."""
-    arrays = [trees.as_array(leaf, name) for name, leaf in trees.leaves_of(tree, "f(x)")]
-    if not sum(array.size for array in arrays):
-        raise TypeError("f(x) expects at least one number, got none")
-    values = np.concatenate([array.ravel() for array in arrays])
-    if values.dtype.kind == "c":
-        raise TypeError("f(x) expects real numbers, got complex; return real and imaginary parts")
-    return values
+    return _joined(_arrays(tree))
 
 
 def _fits(tree: Any, template: Any) -> bool:
@@ -306,9 +329,8 @@ def _fits(tree: Any, template: Any) -> bool:
     return all(np.shape(a) == np.shape(b) for (_, a), (_, b) in pairs)
 
 
-def _like(tree: Any, template: Any, name: str) -> Array:
-    """Return a tree's values as a vector; raise ValueError if it does not fit the template."""
+def _like(tree: Any, template: Any, name: str) -> list[Array]:
+    """Return a tree's arrays; raise ValueError if it does not fit the template."""
     if not _fits(tree, template):
         raise ValueError(f"{name} expects the shapes {outline(template)}, got {outline(tree)}")
-    arrays = [leaf for _, leaf in trees.leaves_of(tree, "", template)]
-    return _outputs(arrays).astype(np.float64)
+    return _arrays([leaf for _, leaf in trees.leaves_of(tree, "", template)])

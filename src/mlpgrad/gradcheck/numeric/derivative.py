@@ -112,7 +112,8 @@ def richardson(values: Array, h: float, noise: Noise, smooth: bool = True) -> Es
     fourth, coarser = (4 * d1 - d2) / 3, (4 * d2 - d4) / 3
     rounding = NOISE_FACTOR * noise.of(values, h * STENCIL) / h
     value, bound = (16 * fourth - coarser) / 15, abs(fourth - coarser) / 4 + rounding
-    return Estimate(float(value), float(bound), h, Scheme.ORDER_6, smooth, rounding)
+    known = float(bound) if np.isfinite(bound) else math.inf  # NaN beyond the domain of f
+    return Estimate(float(value), known, h, Scheme.ORDER_6, smooth, rounding)
 
 
 def central(noise: Noise, enough: Callable[[Estimate], bool], step: float) -> Run[Estimate]:
@@ -289,10 +290,20 @@ def fits(noise: Noise, scale: float) -> Run[list[tuple[Estimate, float, bool]]]:
 
 
 def fitted(differences: Array, at: Array, powers: Array) -> tuple[float, float, float]:
-    """The first coefficient of a fit by powers, its standard deviation, and the scatter."""
+    """The first coefficient of a fit by powers, its standard deviation, and the scatter.
+
+    Neighbouring errors of one sign are those of the fit, not of rounding, and count once.
+    """
     design = powers * at[:, None]  # all differences are equally uncertain
     inverse = np.linalg.pinv(design)
     coefficients = inverse @ (differences * at)
     left = differences * at - design @ coefficients
     scatter = math.sqrt(float(left @ left) / (len(at) - powers.shape[1]))
-    return float(coefficients[0]), scatter * float(np.linalg.norm(inverse[0])), scatter
+    repeats = math.sqrt(len(at) / independent(left))
+    return float(coefficients[0]), scatter * repeats * float(np.linalg.norm(inverse[0])), scatter
+
+
+def independent(errors: Array) -> int:
+    """The number of independent errors in a sequence: two for each change of their sign."""
+    changes = int(np.count_nonzero(np.diff(np.sign(errors))))
+    return min(1 + 2 * changes, len(errors))

@@ -75,7 +75,9 @@ class Plan(NamedTuple):
         rtol = self.rtol if self.rtol is not None else (1e-10 if exact else rounding_of(worst))
         sharp = max(1e-6 if exact else (5e-5 if precision < 1e-10 else COARSE), 10 * rtol)
         kinks = problem.shows_kinks, problem.knows_all_kinks
-        return Settings(value, noise, precision, rtol, sharp, *kinks, self.chosen())
+        may_be_single = problem.is_constant and value == float(np.float32(value))
+        hidden = float(np.finfo(np.float32).eps) * abs(value) if may_be_single else 0.0
+        return Settings(value, noise, precision, rtol, sharp, *kinks, self.chosen(), hidden)
 
 
 def rounding_of(eps: float) -> float:
@@ -225,14 +227,16 @@ def units(
         yield vector / np.linalg.norm(vector)
 
 
-def second_point(point: Array, leaves: Sequence[Leaf], rng: np.random.Generator) -> Array:
+def second_point(
+    point: Array, leaves: Sequence[Leaf], rng: np.random.Generator, times: float = 1.0
+) -> Array:
     """A nearby point in which all elements differ, so that kinks and caches do not matter."""
     moved, sizes = point.copy(), spread(point, leaves)
     for leaf in leaves:
         part, size = moved[leaf.slice], sizes[leaf.slice]
         if not is_wide(np.abs(part)):
             size = np.maximum(np.abs(part), 0.2 * (rms(part) or 0.5))
-        part += 0.05 * size * rng.standard_normal(leaf.size)
+        part += 0.05 * times * size * rng.standard_normal(leaf.size)
     return moved
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.gradcheck.numeric.derivative import Estimate, Scheme
+from mlpgrad.gradcheck.numeric.derivative import Estimate, Scheme, independent
 from mlpgrad.gradcheck.numeric.directions import Place
 from mlpgrad.gradcheck.numeric.judgement import Finding, Outcome, judge, same
 from mlpgrad.gradcheck.numeric.methods import RESOLVED, resolved
@@ -120,7 +120,6 @@ def trend(at: Array, left: Array, jumps: Array, noise: float) -> tuple[float, fl
     slope = float(at @ left) / square
     scatter = left - slope * at
     signs = np.sign(scatter) * (np.abs(scatter) > noise / 16)
-    independent = min(1 + 2 * int(np.count_nonzero(np.diff(signs))), len(at))
-    single = max(float(np.std(scatter)), noise / 4) ** 2 * len(at) / independent
+    single = max(float(np.std(scatter)), noise / 4) ** 2 * len(at) / independent(signs)
     share = np.cumsum(at[::-1])[::-1][1:] / square  # d slope / d one part
     return slope, float(np.sqrt(single / square + np.sum((share * jumps) ** 2) / 12))

@@ -103,6 +103,8 @@ class Settings(NamedTuple):
     knows_all_kinks: bool
     """Whether f reports all its kinks."""
     method: Method
+    hidden: float = 0.0
+    """The largest change that float32 would round away, if f may be constant for that reason."""
 
     def along(self, direction: Direction) -> Noise:
         """The uncertainty of values along a direction."""
@@ -129,6 +131,8 @@ def judge(direction: Direction, estimate: Estimate, settings: Settings) -> Findi
     gap, size = abs(finding.error), finding.scale
     if not (gap < float("inf") and tolerance < float("inf")):  # NaN or infinity
         return finding
+    if estimate.value == 0 and tolerance < gap < settings.hidden / estimate.step:
+        return finding._replace(outcome=Outcome.EMPTY)
     if gap > tolerance:
         return finding._replace(outcome=Outcome.DIFFERS)
     if tolerance <= settings.sharp * size:
@@ -200,6 +204,8 @@ def at_every_scale(finding: Finding, settings: Settings) -> Run[Finding]:
     slopes = yield from derivative.second_order(settings.along(direction), steps)
     if stays(slopes, error):
         return finding._replace(outcome=at_kink(direction.analytic, slopes[-1]))
+    if diverge(slopes):
+        return finding._replace(outcome=Outcome.UNSURE)
     if few:
         return finding
     judged = [judge(direction, each.central, settings) for each in slopes[:-1]]
@@ -218,6 +224,18 @@ def stays(slopes: list[Slopes], error: float) -> bool:
     first, last = slopes[0], slopes[-1]
     matters = last.jump > max(0.3 * error, 4 * last.central.rounding)
     return matters and 0.4 * first.jump < last.jump < 2.5 * first.jump
+
+
+def diverge(slopes: list[Slopes]) -> bool:
+    """Whether slopes change more at the smallest step than at a larger one, beyond rounding.
+
+    Then f oscillates faster than the smallest step, and its slope at the point is unknown.
+    """
+    changes = [slopes[0].jump]
+    for large, small in pairwise(slopes):
+        changes.append(max(small.jump, abs(small.central.value - large.central.value)))
+    seen = [max(c, 8 * s.central.rounding) for c, s in zip(changes, slopes, strict=True)]
+    return changes[-1] >= seen[-1] > 2 * min(seen)
 
 
 def differs_at_tiny(finding: Finding, settings: Settings) -> Run[bool]:

@@ -162,7 +162,9 @@ def slopes_nearby(
     for sides in points_nearby(problem, place, leaf, vectors, away, rng):
         values, _ = problem.values(place.point + away * sides, requests)
         slopes.append((values[0::2] - values[1::2]) / (2 * steps))
-    low, high = np.min(slopes, axis=0), np.max(slopes, axis=0)
+    known = np.isfinite(slopes)  # unless a point is beyond the domain of f
+    low = np.min(slopes, axis=0, where=known, initial=np.inf)
+    high = np.max(slopes, axis=0, where=known, initial=-np.inf)
     largest = np.maximum(np.abs(low), np.abs(high))
     return low, high, 16 * noise / steps + 4 * FARTHER * relative * largest
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from mlpgrad.gradcheck.numeric import derivative
 from mlpgrad.gradcheck.numeric.derivative import Estimate, Run
 from mlpgrad.gradcheck.numeric.judgement import (
@@ -20,6 +22,8 @@ ENOUGH = 1e-9
 """A numeric derivative with this relative error does not need a better step."""
 RESOLVED = 5e-3
 """A sufficient tolerance if the rounding of f does not allow a smaller one."""
+CERTAIN = 5 / 3
+"""The excess that shows a mistake in a mean: five standard deviations, where three are expected."""
 LARGEST = 1.0
 """The largest step to try if the parameters are smaller."""
 SMALL = 1e-6
@@ -56,9 +60,24 @@ def by_differences(direction: Direction, settings: Settings) -> Run[Finding]:
 
 
 def sharper(first: Finding, second: Finding) -> Finding:
-    """The more certain of two findings."""
-    better = second.outcome is Outcome.AGREES or second.tolerance < first.tolerance
-    return second if better else first
+    """The more certain of two findings.
+
+    A slope that differs at the steps of the second, but not at smaller ones, is not that of f at
+    the point if the first contradicts it, so its tolerance does not count. A kink that is too close
+    to be resolved is at the point.
+    """
+    passing = second.outcome is not Outcome.DIFFERS and not is_within(second)
+    close = second.outcome is Outcome.KINK and not first.tolerance <= RESOLVED * first.scale
+    contradicts = is_within(first) and not abs(second.error) <= 4 * first.tolerance
+    if passing and contradicts and not close:
+        return first
+    better = second.outcome is Outcome.AGREES or not first.tolerance <= second.tolerance
+    return second if better else first  # the tolerance is NaN beyond the domain of f
+
+
+def is_within(finding: Finding) -> bool:
+    """Whether the gradient agrees within the tolerance, however large it is."""
+    return abs(finding.error) <= finding.tolerance < math.inf
 
 
 def by_averages(direction: Direction, settings: Settings) -> Run[Finding]:
@@ -66,9 +85,11 @@ def by_averages(direction: Direction, settings: Settings) -> Run[Finding]:
     scale = max(400 * direction.step, LARGEST)
     found = yield from derivative.averaged(settings.along(direction), scale)
     finding = resolved(judge(direction, found, settings), settings)
-    if finding.outcome is Outcome.DIFFERS and settings.precision <= HALF:
-        finding = yield from at_every_scale(finding, settings)
-    return finding
+    if finding.outcome is not Outcome.DIFFERS or settings.precision > HALF:
+        return finding
+    if finding.excess < CERTAIN:
+        return finding._replace(outcome=Outcome.UNSURE)
+    return (yield from at_every_scale(finding, settings))
 
 
 def resolved(finding: Finding, settings: Settings) -> Finding:

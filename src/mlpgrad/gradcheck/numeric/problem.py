@@ -107,6 +107,12 @@ class Problem:
     """Whether `values` can report all kinks."""
     strict_kinks: bool = True
     """Whether a gradient at a kink must lie between the slopes of each element on both sides."""
+    is_constant: bool = False
+    """Whether f had the same value at all points that showed its uncertainty."""
+    value_eps: float = 0.0
+    """eps of the dtype of f's values if it is shorter than float64."""
+    value_rounding: float = 0.0
+    """The rounding error of the last value in that dtype."""
     label: str = "f"
     passes: int = 0
     lost: int = 0
@@ -178,12 +184,14 @@ class Problem:
         while value == max(close) == min(close) and value != elsewhere and spacing < 1e-5:
             spacing *= 100  # f is constant over this distance
             close = list(along(spacing * np.arange(1, CLOSE)))
+        self.is_constant = value == elsewhere == max(close) == min(close)
         precision = float(np.finfo(np.float64).eps)
         for dtype in (np.float32, np.float16):
             coarse = value == float(dtype(value)) and elsewhere == float(dtype(elsewhere))
             if coarse and value != elsewhere:
                 precision = float(np.finfo(dtype).eps)
-        rounding = max(precision * abs(value), TINY)
+        precision = max(precision, self.value_eps)
+        rounding = max(precision * abs(value), self.value_rounding, TINY)
         noise = max(rounding, noise_of(np.array([value, *close])))
         if self.shows_kinks:
             return noise, precision
