@@ -312,8 +312,10 @@ class Checker:
         self.second_opinion(place, [findings for _, findings in wrong])
 
     def located(self, place: Place, leaf: Leaf, findings: list[Finding]) -> list[Hint]:
-        """Report one wrong element of a tensor; return a hint if it is the only one."""
+        """Report one wrong element of a tensor, if found; return a hint if it is the only one."""
         culprit, only = locate(self.problem, place, leaf, findings)
+        if culprit is None:
+            return []
         self.report.culprits.append(culprit)
         return [Hint("SINGLE", f"only {culprit.name} is wrong")] if only else []
 

@@ -15,6 +15,8 @@ ALL, SOME = 256, 48
 """Arrays of up to `ALL` elements are measured completely, larger ones at `SOME` elements."""
 EQUAL = 1e-4
 """Largest relative difference between elements that count as equal."""
+CLEAR = 0.05
+"""The largest uncertainty of an element's slope, relative to its size, that supports a reason."""
 EXPLAINED = 0.05
 """Fraction of an element's error that a reason may leave unexplained."""
 
@@ -26,7 +28,7 @@ class Observed(NamedTuple):
     shape: Shape
     point: Array  # (n,)
     gradient: Array  # (n,)
-    positions: Array  # (m,), all n of them in short arrays
+    positions: Array  # (m,), all n of them in short arrays, if noise hides none
     numeric: Array  # (m,)
     bound: Array  # (m,)
 
@@ -87,7 +89,10 @@ class Observed(NamedTuple):
 def observe(
     problem: Problem, place: Place, leaf: Leaf, most: int = ALL, some: int = SOME
 ) -> Observed:
-    """Measure the elements of one array, or some elements of a large one, including zeros."""
+    """Measure the elements of one array, or some elements of a large one, including zeros.
+
+    Elements whose slopes are uncertain are left out, since they agree with every reason.
+    """
     gradient, point = place.gradient[leaf.slice], place.point[leaf.slice]
     positions = np.arange(leaf.size)
     if leaf.size > most:
@@ -109,4 +114,8 @@ def observe(
         runs.append((one, central(place.settings.along(one), enough, step)))
     found = search(problem, place.point, runs)
     numeric, bound = np.array([[e.value, e.bound] for e in found]).T
-    return Observed(leaf.name, leaf.shape, point, gradient, positions, numeric, bound)
+    largest = float(np.abs(numeric[bound < np.inf]).max(initial=0.0))
+    sizes = np.maximum(np.abs(numeric), np.abs(gradient[positions]))
+    sharp = bound <= np.maximum(CLEAR * sizes, CLEAR**2 * largest)
+    of_sharp = positions[sharp], numeric[sharp], bound[sharp]
+    return Observed(leaf.name, leaf.shape, point, gradient, *of_sharp)

@@ -76,10 +76,13 @@ def between(seen: Sequence[Observed]) -> Iterator[Hint]:
 def ratio_of(seen: Observed) -> float | None:
     """Return c if all measured elements, not all 0, are c times the correct ones; else None."""
     tested = seen.tested
-    largest = int(np.abs(seen.numeric).argmax())
-    if seen.zero[largest] or not tested[largest]:
+    if not len(tested):
         return None
-    ratio = float(tested[largest] / seen.numeric[largest])
+    sizes = np.abs(seen.numeric)
+    surest = int((sizes / (seen.bound + 1e-9 * sizes.max() + 1e-300)).argmax())
+    if seen.zero[surest] or not tested[surest]:
+        return None
+    ratio = float(tested[surest] / seen.numeric[surest])
     return ratio if seen.equals(seen.gradient / ratio) else None
 
 
@@ -184,10 +187,12 @@ def parts(seen: Observed, what: str) -> Iterator[Hint]:
     )
     ratio = ratio_of(some)
     if ratio is not None and not wrong.all() and wrong.sum() > 1:
-        yield Hint("FACTOR_PART", f"{what} is {ratio:.6g} times the correct one{place} only")
+        only = " only" if where or seen.complete else ""
+        yield Hint("FACTOR_PART", f"{what} is {ratio:.6g} times the correct one{place}{only}")
     limit = np.abs(tested).max()
     cut = np.abs(np.abs(tested[wrong]) - limit) < 1e-9 * limit
-    if wrong.sum() > 1 and cut.all() and (np.abs(seen.numeric[wrong]) > limit).all():
+    cut &= np.sign(tested[wrong]) * seen.numeric[wrong] > limit
+    if wrong.sum() > 1 and cut.all():
         yield Hint("CLIPPED", f"{what} is clipped at {limit:.6g}{place}")
     if where and not wrong.all():
         yield Hint("WHERE", f"{what} is wrong only{place}")

@@ -27,6 +27,11 @@ class Culprit:
     bound: float
     step: float
 
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the difference is larger than its uncertainty."""
+        return abs(self.numeric - self.analytic) > self.bound
+
     def __str__(self) -> str:
         ratio = (
             f", ratio {self.analytic / self.numeric:.6g}"

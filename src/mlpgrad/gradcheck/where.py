@@ -62,17 +62,25 @@ def beyond(seen: Observed, p: Array) -> Iterator[tuple[str, Array]]:
     for values, name in ((p, "its values"), (np.abs(p), "the sizes of its values")):
         low, high = values[~wrong].max(), values[wrong].min()
         if low < high:
-            yield f"where {name} are above {high:.3g}", values >= high
+            yield f"where {name} are above {limit(seen, low, high)}", values >= high
         low, high = values[wrong].max(), values[~wrong].min()
         if low < high:
-            yield f"where {name} are below {low:.3g}", values <= low
+            yield f"where {name} are below {limit(seen, high, low)}", values <= low
+
+
+def limit(seen: Observed, correct: float, wrong: float) -> str:
+    """Return the limit between correct and wrong values; not exactly if only some were measured."""
+    return f"{wrong:.3g}" if seen.complete else f"about {(correct + wrong) / 2:.3g}"
 
 
 def listed(seen: Observed, chosen: Array) -> str:
-    """Return the names of the chosen elements, and how many more there are."""
+    """Return the names of the chosen elements, and how many more there are, as far as is known."""
     numbers = np.flatnonzero(chosen)
     names = [seen.element(int(number)) for number in numbers[:NAMED]]
-    return ", ".join(names) + (f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else "")
+    zeros = np.count_nonzero(seen.tested == 0) == np.count_nonzero(seen.gradient == 0)
+    known = seen.complete or (zeros and not seen.tested[chosen].any())
+    more = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
+    return ", ".join(names) + (more if known else " and others")
 
 
 def enumerated(numbers: Array) -> str:

@@ -138,6 +138,8 @@ def scalar(value: Any, *, complex_allowed: bool = False) -> Any:
     try:
         array = trees.as_array(value, "the value of f")
     except TypeError:
+        if hasattr(value, "detach"):  # a tensor, in a dtype that NumPy does not have
+            raise
         array = np.empty(0, bool)
     if pair or array.dtype.kind == "b":
         fix = "; if it returns (value, gradient), pass None as grad" if pair else ""

@@ -35,6 +35,11 @@ def as_array(leaf: Any, name: str) -> Array:
         array = np.asarray(leaf)
     except ValueError:  # rows of different lengths
         array = np.empty(0, object)
+    except TypeError as error:  # such as bfloat16, which NumPy does not have
+        dtype = getattr(leaf, "dtype", type(leaf).__name__)
+        raise TypeError(
+            f"{name} expects numbers in a dtype of NumPy, got {dtype}; convert with .float()"
+        ) from error
     if array.dtype.kind not in "biufc":
         given = isinstance(leaf, np.ndarray)
         got = f"an array of dtype {leaf.dtype}" if given else arguments.shown(leaf)
@@ -79,25 +84,27 @@ def rebuild(tree: Any, vector: Array, own_dtype: bool = False) -> Any:
 
     The arrays have the dtype of the vector or, with `own_dtype`, the dtypes of `tree`.
     """
-    position = 0
+    return _taken(tree, vector, own_dtype)[0]
 
-    def build(node: Any) -> Any:
-        nonlocal position
-        if isinstance(node, dict):
-            new = copy.copy(node)  # of the same class
-            new.update({key: build(branch) for key, branch in node.items()})
-            return new
-        if isinstance(node, (tuple, list)):
-            branches = [build(branch) for branch in node]
-            return type(node)(*branches) if hasattr(node, "_fields") else type(node)(branches)
-        array = as_array(node, "params")
-        start, position = position, position + array.size
-        values = vector[start:position].reshape(array.shape)
-        if isinstance(node, float):
-            return values.item()
-        return values.astype(array.dtype) if own_dtype else values.copy()
 
-    return build(tree)
+def _taken(node: Any, left: Array, own_dtype: bool) -> tuple[Any, Array]:
+    """Return a tree with the first values of a vector, and the values that are left."""
+    if isinstance(node, dict):
+        new = copy.copy(node)  # of the same class
+        for key, branch in node.items():
+            new[key], left = _taken(branch, left, own_dtype)
+        return new, left
+    if isinstance(node, (tuple, list)):
+        branches = []
+        for branch in node:
+            taken, left = _taken(branch, left, own_dtype)
+            branches.append(taken)
+        return (type(node)(*branches) if hasattr(node, "_fields") else type(node)(branches)), left
+    array = as_array(node, "params")
+    values, left = left[: array.size].reshape(array.shape), left[array.size :]
+    if isinstance(node, float):
+        return values.item(), left
+    return (values.astype(array.dtype) if own_dtype else values.copy()), left
 
 
 def same_structure(tree: Any, other: Any) -> bool:
