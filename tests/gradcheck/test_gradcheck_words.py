@@ -286,3 +286,11 @@ def test_a_dtype_that_numpy_does_not_have_is_named():
         mg.check_gradient(lambda p: 0.0, lambda p: p, point)
     with pytest.raises(TypeError, match=r"value of f expects .*bfloat16; convert with \.float"):
         mg.check_gradient(lambda p: point.sum(), lambda p: p, np.ones(3))
+
+
+def test_messages_about_a_product_do_not_speak_of_a_gradient():
+    point = np.arange(3.0)
+    report = mg.check_vjp(np.sin, lambda x, v: np.multiply(v, np.cos(x), out=x), point)
+    assert report.protocol["MUTATES_INPUT"].startswith("the product changes its argument x")
+    with pytest.raises(TypeError, match="the product must be like x, got None"):
+        mg.check_vjp(np.sin, lambda x, v: None, point)

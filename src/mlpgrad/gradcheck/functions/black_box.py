@@ -21,6 +21,9 @@ Function = Callable[[Any], Any]
 class BlackBox(Problem):
     """`f(params) -> float` and `grad(params)`; with `grad=None`, f returns both."""
 
+    role, result = "grad", "the gradient"
+    """The names of the function under test and of what it returns, in messages."""
+
     def __init__(
         self, f: Function, grad: Function | None, params: Any, name: str = "params"
     ) -> None:
@@ -80,13 +83,14 @@ class BlackBox(Problem):
     def _gradient(self, point: Array, *, own_dtype: bool) -> Array:
         argument = trees.rebuild(self.tree, point, own_dtype)
         if self.grad is None:
-            return self.flat(_pair(self.watched(self.f, "grad", argument))[1])
-        return self.flat(self.watched(self.grad, "grad", argument))
+            return self.flat(_pair(self.watched(self.f, "f", argument))[1])
+        return self.flat(self.watched(self.grad, self.role, argument))
 
     def flat(self, found: Any) -> Array:
         """Return the gradient as a flat vector; raise BadGradientError if it does not fit."""
         if found is None:
-            raise TypeError("the gradient must be like params, got None; is a return missing?")
+            like = f"{self.result} must be like {self.name}"
+            raise TypeError(f"{like}, got None; is a return missing?")
         if not trees.same_structure(self.tree, found):
             raise BadGradientError(
                 Verdict.SHAPE,

@@ -172,6 +172,7 @@ Along = Callable[[Any], Sequence[Array]]
 class Product(BlackBox):
     """The scalar product of all arrays that f returns with `factors`."""
 
+    role = result = "the product"
     factors: Array
 
     def number(self, value: Sequence[Array], *, complex_allowed: bool) -> Any:
