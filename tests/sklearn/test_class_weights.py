@@ -98,7 +98,6 @@ def test_factors_that_are_not_finite_numbers_are_refused(kind, value):
         kind(class_weight={0: value, 1: 1.0, 2: 1.0}).fit(FLOWERS, SPECIES)
 
 
-@pytest.mark.parametrize("weights", [[1, 2, 3], [{0: 1, 1: 2}]], ids=str)
 def test_class_weights_that_leave_out_every_class_are_refused():
     for classifier in (MLPClassifier, TabularMLPClassifier):
         with pytest.raises(
@@ -107,6 +106,7 @@ def test_class_weights_that_leave_out_every_class_are_refused():
             classifier(class_weight={0: 0, 1: 0, 2: 0}).fit(FLOWERS, SPECIES)
 
 
+@pytest.mark.parametrize("weights", [[1, 2, 3], [{0: 1, 1: 2}]], ids=str)
 def test_lists_are_for_several_labels(weights):
     with pytest.raises(ValueError, match=r"class_weight expects a dict, such as \{0: 1.0"):
         classifier(class_weight=weights).fit(FLOWERS, SPECIES)
