@@ -365,6 +365,30 @@ def test_another_kind_of_network_and_a_large_table_predict_alone(monkeypatch):
     assert all(CANDIDATES[name].joinable for name in (*ENCODINGS, "linear", "long"))
 
 
+def test_small_tables_are_predicted_better_with_more_weight_decay_on_scaled_numbers(monkeypatch):
+    x, y = load_iris(return_X_y=True)
+    losses = []
+    for most in (len(y) - 1, len(y)):
+        monkeypatch.setattr(CANDIDATES["plain"], "most_rows", most)
+        found = TabularMLPClassifier(candidates=["plain"], random_state=0).fit(x, y)
+        losses.append(found.oof_loss_)
+    assert losses[1] < 0.8 * losses[0], losses
+
+
+@pytest.mark.parametrize("rows", [2000, 2001])
+def test_the_weight_decay_of_candidates_is_the_documented_one(monkeypatch, rows):
+    decays, options = [], FAST | {"max_epochs": 1, "candidates": ENCODINGS, "weight_decay": 0.02}
+
+    def adam(*args, weight_decay):
+        decays.append(weight_decay)
+        return mg.AdamW(*args, weight_decay=weight_decay)
+
+    monkeypatch.setattr("mlpgrad.sklearn.candidate.AdamW", adam)
+    x = np.random.default_rng(0).normal(size=(rows, 2))
+    TabularMLPClassifier(**options, rows="folds").fit(x, x[:, 0] > 0)
+    assert decays == [2.0 if rows == 2000 else 0.02, 0.02, 0.02]
+
+
 def test_long_training_learns_by_heart_what_occurs_again():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(80, 3)), rng.normal(size=80)

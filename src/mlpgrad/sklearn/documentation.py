@@ -172,7 +172,8 @@ dropout : float, default=0.1
 learning_rate : float, default=0.002
     Learning rate of AdamW.
 weight_decay : float, default=0.01
-    Weight decay of AdamW.
+    Weight decay of AdamW. For classes in at most 2,000 rows, 'plain' has a hundred times as much,
+    but not more than the inverse of the learning rate.
 batch_size : int, default='auto'
     Number of rows per step; 'auto' is a tenth of all rows, from 32 to 256.
 max_epochs : int, default='auto'
