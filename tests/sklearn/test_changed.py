@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import mlpgrad as mg
 from mlpgrad.sklearn import MLPClassifier, MLPRegressor, TabularMLPClassifier
+from mlpgrad.sklearn.tabular_classifier import PRIOR
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:lbfgs failed")
 
@@ -322,8 +323,9 @@ def test_the_temperature_is_that_of_the_probabilities_that_are_served(members, f
     expected = np.average(served, axis=0, weights=left_out)
     np.testing.assert_allclose(estimator.oof_prediction_[:, 1], expected, atol=1e-6)
 
-    def log_loss(factor):
+    def surprise(factor):
         p = np.average(1 / (1 + np.exp(-logits * factor)), axis=0, weights=left_out)
-        return -np.log(np.where(labels, p, 1 - p)).mean()
+        prior = (np.log(estimator.temperature_ / factor) / PRIOR) ** 2 / 2
+        return -np.log(np.where(labels, p, 1 - p)).mean() + prior / len(labels)
 
-    assert log_loss(1) <= min(log_loss(0.99), log_loss(1.01)) + 1e-9
+    assert surprise(1) <= min(surprise(0.99), surprise(1.01)) + 1e-9

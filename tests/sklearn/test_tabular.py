@@ -24,7 +24,7 @@ from mlpgrad.sklearn import TabularMLPClassifier, TabularMLPRegressor, joining, 
 from mlpgrad.sklearn.candidate import Candidate, Table, mean_and_error
 from mlpgrad.sklearn.candidates import CANDIDATES
 from mlpgrad.sklearn.joining import joined, together
-from mlpgrad.sklearn.tabular_classifier import _temperature
+from mlpgrad.sklearn.tabular_classifier import PRIOR, _temperature
 from mlpgrad.tables.features import Features
 
 FAST = {
@@ -190,6 +190,12 @@ def test_the_encoding_with_the_lowest_out_of_fold_loss_is_kept():
 ENCODINGS = ["plain", "quantile", "target"]
 
 
+def surprise(labels, probabilities, temperature):
+    """The mean log-loss with the prior of the temperature's logarithm."""
+    prior = (np.log(temperature) / PRIOR) ** 2 / 2
+    return log_loss(labels, probabilities) + prior / len(labels)
+
+
 @pytest.mark.parametrize("hidden", [(16,), (8, 20, 5)])
 @pytest.mark.parametrize(("all_rows", "best"), [(True, 1), (False, 3)])
 def test_joined_ensembles_predict_as_each_alone(all_rows, best, hidden, tmp_path):
@@ -251,9 +257,9 @@ def test_candidates_that_help_predict_together(estimator, rows, monkeypatch):
     shares = expit(outputs[..., 0] / temperature).mean(axis=0)
     np.testing.assert_allclose(found.oof_prediction_[:, 1], shares)
     np.testing.assert_allclose(found.oof_score_, accuracy_score(y, shares > 0.5))
-    for factor in (0.97, 1.03):
-        other = expit(outputs[..., 0] / (factor * temperature)).mean(axis=0)
-        assert log_loss(y, other) > log_loss(y, shares)
+    least = surprise(y, shares, temperature)
+    for other in (0.97 * temperature, 1.03 * temperature):
+        assert surprise(y, expit(outputs[..., 0] / other).mean(axis=0), other) > least
 
 
 class Tried:
@@ -342,11 +348,27 @@ def test_one_temperature_calibrates_the_mean_of_the_candidates():
     labels = rng.integers(0, 3, 500)
     logits = 3 * rng.normal(size=(2, 500, 3)) + 2 * np.eye(3)[labels]
     found = _temperature(logits, labels, None)
-    loss = {
-        factor: log_loss(labels, softmax(logits / (factor * found), axis=-1).mean(axis=0))
-        for factor in (0.98, 1, 1.02)
-    }
-    assert loss[1] < min(loss[0.98], loss[1.02])
+    losses = [
+        surprise(labels, softmax(logits / other, axis=-1).mean(axis=0), other)
+        for other in (0.98 * found, found, 1.02 * found)
+    ]
+    assert losses[1] < min(losses[0], losses[2])
+
+
+def test_the_temperature_stays_near_1_where_few_rows_are_all_predicted_right():
+    labels = np.arange(20) % 2
+    logits = (2 * labels - 1)[None, :, None] * np.ones((1, 20, 1))
+    assert 0.5 < _temperature(10 * logits, labels, None) < 1
+    weights = np.r_[np.ones(20), np.zeros(20)]  # rows of weight 0 do not count
+    few, more = (
+        _temperature(
+            np.concatenate([2 * logits] * n, 1),
+            np.r_[labels, labels][: 20 * n],
+            None if n == 1 else weights,
+        )
+        for n in (1, 2)
+    )
+    assert few == pytest.approx(more, rel=1e-6)
 
 
 def test_another_kind_of_network_and_a_large_table_predict_alone(monkeypatch):
@@ -543,9 +565,9 @@ def test_temperature_makes_the_out_of_fold_log_loss_smallest():
     losses = [log_loss(y, e.oof_prediction_) for e in (found, plain)]
     assert losses[0] < losses[1]
     logits = np.log(plain.oof_prediction_[:, 1] / plain.oof_prediction_[:, 0])
-    for factor in (0.9, 1.1):
-        other = expit(logits / (factor * found.temperature_))
-        assert log_loss(y, other) > losses[0]
+    least = surprise(y, found.oof_prediction_[:, 1], found.temperature_)
+    for other in (0.9 * found.temperature_, 1.1 * found.temperature_):
+        assert surprise(y, expit(logits / other), other) > least
 
 
 def test_probabilities_of_members_are_averaged():

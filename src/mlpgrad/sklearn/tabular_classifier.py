@@ -24,6 +24,9 @@ from mlpgrad.sklearn.class_weights import class_factors
 from mlpgrad.sklearn.documentation import documented
 from mlpgrad.sklearn.tabular import TabularMLP
 
+PRIOR = 0.25
+"""Standard deviation of the logarithm of the temperature before any row is known."""
+
 
 @documented
 class TabularMLPClassifier(ClassifierMixin, TabularMLP):
@@ -32,8 +35,9 @@ class TabularMLPClassifier(ClassifierMixin, TabularMLP):
     {tabular}
 
     The probabilities of the members are averaged and calibrated: one temperature for all logits
-    minimizes the out-of-fold log-loss. Guo, Pleiss, Sun and Weinberger 2017, "On calibration of
-    modern neural networks".
+    minimizes the out-of-fold log-loss (Guo, Pleiss, Sun and Weinberger 2017, "On calibration of
+    modern neural networks"), with a normal prior of its logarithm, of standard deviation 1/4, which
+    keeps it near 1 where few out-of-fold predictions are wrong.
 
     Parameters
     ----------
@@ -201,16 +205,20 @@ def _mean_probabilities(logits: Array) -> Array:
 
 
 def _temperature(logits: Array, labels: Array, weights: Array | None) -> float:
-    """Return the temperature with the smallest log-loss of the mean, between 1/10 and 10.
+    """Return the most probable temperature for the mean of members, between 1/10 and 10.
 
-    The logits (M, n, O) are those of members whose probabilities are averaged.
+    The logits (M, n, O) are those of members whose probabilities are averaged. The logarithm of the
+    temperature has a normal prior with mean 0 and standard deviation `PRIOR`: where all rows are
+    predicted right, the log-loss alone would be smallest at the bound.
     """
     rows = np.arange(len(labels))
+    counted = len(labels) if weights is None else weights.sum() ** 2 / np.square(weights).sum()
 
-    def log_loss(log_temperature: float) -> float:
+    def surprise(log_temperature: float) -> float:
         likelihood = _probabilities(logits / np.exp(log_temperature)).mean(axis=0)[rows, labels]
         tiny = np.finfo(np.float64).tiny
-        return -float(np.average(np.log(np.maximum(likelihood, tiny)), weights=weights))
+        loss = -np.average(np.log(np.maximum(likelihood, tiny)), weights=weights)
+        return float(loss + (log_temperature / PRIOR) ** 2 / (2 * counted))
 
     bound = np.log(10)
-    return float(np.exp(minimize_scalar(log_loss, bounds=(-bound, bound), method="bounded").x))
+    return float(np.exp(minimize_scalar(surprise, bounds=(-bound, bound), method="bounded").x))
