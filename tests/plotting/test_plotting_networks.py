@@ -155,7 +155,8 @@ def test_gradient_report_of_errors_without_a_ratio():
     def tensor(verdict, error, tolerance):
         direction = Direction(0, 0, 1, np.ones(1), analytic=0.0, rms=1.0, step=1e-6)
         estimate = Estimate(error, bound=1e-9, step=1e-6, scheme=Scheme.ORDER_6)
-        finding = Finding(Outcome.DIFFERS, direction, estimate, tolerance)
+        outcome = Outcome.AGREES if verdict is Verdict.PASS else Outcome.DIFFERS
+        finding = Finding(outcome, direction, estimate, tolerance)
         return TensorReport("w", (1,), verdict, [finding])
 
     tensors = [

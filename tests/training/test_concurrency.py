@@ -136,8 +136,8 @@ class Begins(np.ndarray):
     def copy(self):
         return self._then_begin(super().copy())
 
-    def astype(self, dtype):
-        return self._then_begin(super().astype(dtype))
+    def astype(self, dtype, copy=True):
+        return self._then_begin(super().astype(dtype, copy=copy))
 
     def __deepcopy__(self, memo):
         return self._then_begin(super().__deepcopy__(memo))
