@@ -120,3 +120,29 @@ def test_a_mistake_in_float32_before_saturated_units_fails(bias):
     for seed in range(8):
         report = mg.check_gradients(*saturated(bias, NotZeroInFloat32, seed))
         assert [t.name for t in report.tensors if t.verdict.value == "FAIL"] == ["layers[0].bias"]
+
+
+CANCELS = {  # f in float64, a gradient that cancels in float32, one that does not, and the range
+    "expm1": (np.expm1, lambda x: np.expm1(x) + x.dtype.type(1), np.exp, (-22, -17.5)),
+    "x - sin x": (
+        lambda x: x - np.sin(x),
+        lambda x: 1 - np.cos(x),
+        lambda x: 2 * np.sin(x / 2) ** 2,
+        (1e-5, 1e-4),
+    ),
+    "tanh": (np.tanh, lambda x: 1 - np.tanh(x) ** 2, lambda x: np.cosh(x) ** -2, (10, 12)),
+}
+
+
+@pytest.mark.parametrize("name", CANCELS)
+def test_a_gradient_that_cancels_in_float32_fails_whatever_the_second_point(name):
+    """There its error may be a small part, which rounding of the formula explains."""
+    function, wrong, right, limits = CANCELS[name]
+    for seed in range(40):
+        x = np.random.default_rng(seed).uniform(*limits, 5).astype(np.float32)
+
+        def f(x):
+            return float(np.sum(function(np.asarray(x, np.float64))))
+
+        assert mg.check_gradient(f, wrong, x, seed=seed).verdict.name == "FAIL", seed
+        assert mg.check_gradient(f, right, x, seed=seed).verdict.name == "PASS", seed
