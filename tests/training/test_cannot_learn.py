@@ -384,6 +384,22 @@ def test_scaled_targets_are_compared_with_the_limits():
     assert said(lambda: fit(ending(mg.ReLU()), y)) == []
 
 
+def test_targets_of_weight_0_are_not_compared_with_the_limits():
+    y = np.linspace(0, 1, len(X))[:, None]
+    weights = (np.arange(len(X)) % 4 == 0).astype(float)  # a quarter of the rows counts
+    y[weights == 0] = 50
+    model = ending(mg.Sigmoid())
+    assert not any(
+        "lie beyond" in told or "as large as" in told
+        for told in said(lambda: fit(model, y, sample_weight=weights))
+    )
+    y[weights > 0] = 50
+    model = ending(mg.Sigmoid())
+    assert any(
+        "100% of the targets lie" in t for t in said(lambda: fit(model, y, sample_weight=weights))
+    )
+
+
 @pytest.mark.parametrize("last", [mg.Sigmoid, mg.Tanh, mg.ReLU, mg.Softplus, mg.ELU, mg.SiLU])
 def test_targets_that_the_last_layer_reaches_are_no_reason(last):
     low, high = bounds(last())

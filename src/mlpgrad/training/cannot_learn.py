@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from mlpgrad._core.arrays import Array, weighted
+from mlpgrad._core.arrays import Array, counting, weighted
 from mlpgrad._core.training_warning import warn
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import walk
@@ -77,7 +78,7 @@ def _constant(network: Network, batches: Batches) -> str | None:
 def _warn_of_large_numbers(network: Network, batches: Batches) -> None:
     """Give a TrainingWarning if large targets or inputs lead to no better than the mean target."""
     loss = network.loss
-    rows = batches.sample() if _predicts_numbers(loss) else None
+    rows = _counted(batches) if _predicts_numbers(loss) else None
     if rows is None:
         return
     x, target, weights = rows
@@ -168,10 +169,10 @@ def _out_of_reach(network: Network, batches: Batches) -> str | None:
     """Check for targets beyond the limits of an activation after the last weights."""
     told, low, high = bounded_last(network.layers)
     looks = bool(told) and network.params.size > 0 and _predicts_numbers(network.loss)
-    found = batches.sample() if looks else None
+    found = _counted(batches) if looks else None
     if found is None:
         return None
-    target = found[1]
+    _, target, _ = found
     beyond = np.zeros(target.shape, bool)
     for limit, sign in ((low, -1), (high, 1)):
         if limit is not None:
@@ -181,6 +182,15 @@ def _out_of_reach(network: Network, batches: Batches) -> str | None:
         return None
     scaled = " as scaled for the training" * (network.scaling_of_targets is not None)
     return f"{told}, but {share:.0%} of the targets{scaled} lie beyond; remove that layer"
+
+
+def _counted(batches: Batches) -> Any:
+    """Return some training rows (inputs, targets, weights) with a weight; None if not known."""
+    found = batches.sample()
+    if found is None:
+        return None
+    x, target, weights = found
+    return counting(weights, x, target)
 
 
 def _predicts_numbers(loss: Loss) -> bool:
