@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from mlpgrad._core.calls import APART
+from mlpgrad._core.calls import APART, is_own
 from mlpgrad._core.families import classes_below
 from mlpgrad._core.habits import FAMILIES, NAMES
 from mlpgrad._core.hooks import DIRECT
@@ -140,8 +140,8 @@ def instead_of(value: Any, family: type, *, in_list: bool = False) -> str:
 def left_out(cls: Any) -> str:
     """Return the name of a method that a base class of mlpgrad leaves to its subclasses, or ""."""
     below: list[Any] = cls.__subclasses__()
-    own = cls.__module__.startswith("mlpgrad.")
-    is_base = own and any(child.__module__.startswith("mlpgrad.") for child in below)
+    own = is_own(cls)
+    is_base = own and any(map(is_own, below))
     return _left_to_subclasses(cls) if is_base else ""
 
 

@@ -327,10 +327,10 @@ def copy_into(flat: Array, values: Any, name: str) -> None:
             values = np.broadcast_to(values, flat.shape)
         except ValueError:
             raise ValueError(f"{name} expects shape {flat.shape}, got {values.shape}") from None
-    flat[...] = fitting(values, flat.dtype, name)
+    flat[...] = cast(values, flat.dtype, name)
 
 
-def fitting(values: Array, dtype: np.dtype[Any], name: str) -> Array:
+def cast(values: Array, dtype: np.dtype[Any], name: str) -> Array:
     """Return numbers in a dtype; raise ValueError if it cannot hold one of them."""
     try:
         with np.errstate(over="raise"):

@@ -35,9 +35,9 @@ def is_function(value: Any) -> bool:
     return type(value).__call__ is not NotCalled.__call__
 
 
-def is_own(function: Any) -> bool:
-    """Return whether a function is the library's own; one that `exec` made may have no module."""
-    return str(getattr(function, "__module__", None)).startswith("mlpgrad.")
+def is_own(part: Any) -> bool:
+    """Return whether a class or function is the library's own; `exec` makes some without module."""
+    return str(getattr(part, "__module__", None)).startswith("mlpgrad.")
 
 
 def check_takes(function: Any, name: str, expected: tuple[str, ...], fix: str) -> None:

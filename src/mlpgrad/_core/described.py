@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from mlpgrad._core import options as assigned
 from mlpgrad._core.advice import advice, nearest
-from mlpgrad._core.calls import NotCalled, is_misfit, misfit, noun
+from mlpgrad._core.calls import NotCalled, is_misfit, is_own, misfit, noun
 from mlpgrad._core.documented import Documented
 from mlpgrad._core.habits import ATTRIBUTES, OPTIONS
 from mlpgrad._core.hooks import DIRECT, Hooked
@@ -55,8 +55,7 @@ class Described(NotCalled, Documented, metaclass=Hooked):
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        own = cls.__module__.partition(".")[0] == "mlpgrad"
-        cls._options_act = own or (cls._options_act and not cls._made_once)
+        cls._options_act = is_own(cls) or (cls._options_act and not cls._made_once)
         if cls._options_act:
             assigned.equip(cls)
 
@@ -272,7 +271,7 @@ def _signature(cls: Any) -> _Signature:
         if inspect.Parameter.VAR_KEYWORD not in own:  # otherwise they are those of the next class
             break
         keywords.append(own[inspect.Parameter.VAR_KEYWORD])
-    outside = bool(with_constructor) and not with_constructor[0].__module__.startswith("mlpgrad.")
+    outside = bool(with_constructor) and not is_own(with_constructor[0])
     takes_any = inspect.Parameter.VAR_KEYWORD in own or (outside and bool(keywords))
     positional = own.get(inspect.Parameter.VAR_POSITIONAL, "")
     return _Signature(named, tuple(keywords), tuple(own.values()), positional, takes_any)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from mlpgrad._core.calls import is_own
+
 
 def descendants(base: type[Any]) -> Iterator[type[Any]]:
     """Yield every class below a base class, also those that users have defined."""
@@ -22,8 +24,4 @@ def classes_below(base: type[Any]) -> list[type[Any]]:
     >>> [cls.__name__ for cls in classes_below(mg.Penalty)]
     ['L2', 'L1']
     """
-    return [
-        cls
-        for cls in descendants(base)
-        if cls.__module__.startswith("mlpgrad.") and not cls.__name__.startswith("_")
-    ]
+    return [cls for cls in descendants(base) if is_own(cls) and not cls.__name__.startswith("_")]

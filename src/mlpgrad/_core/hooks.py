@@ -44,7 +44,7 @@ class Hooked(ABCMeta):
         super().__init__(name, bases, namespace)
         hooks = set(cls._hooks)
         for base in cls.__mro__ if cls._calls_checked else ():
-            if base.__module__.startswith("mlpgrad."):
+            if is_own(base):
                 hooks |= {name for name, value in vars(base).items() if _is_public(name, value)}
         type.__setattr__(cls, "_hooks", frozenset(hooks))
         for hook in hooks:
@@ -92,9 +92,8 @@ class Hook:
 
     def __init__(self, name: str, direct: Callable[..., Any]) -> None:
         self.name, self.direct = name, direct
-        self.checked = (
-            checked(direct) if is_own(direct) else direct
-        )  # errors of users reach them as they are
+        # errors of users reach them as they are
+        self.checked = checked(direct) if is_own(direct) else direct
 
     def __get__(self, thing: Any, owner: Any = None) -> Any:
         if thing is None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mlpgrad._core.calls import is_function
+from mlpgrad._core.calls import is_function, is_own
 from mlpgrad._core.changes import same
 
 
@@ -57,7 +57,7 @@ class ArrayName:
         return vars(layer)[self.name]
 
     def __set__(self, layer: Any, value: Any) -> None:
-        if type(layer).__module__.startswith("mlpgrad."):
+        if is_own(type(layer)):
             raise AttributeError(
                 f"{type(layer).__name__}.{self.name} = ... would have no effect; "
                 f"write layer.{self.place}.{self.name}[...] = value"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlpgrad._core.calls import is_own
+
 
 def unwritten(part: Any, method: str) -> str:
     """Return what to write in the class of an object that lacks a method of its base class.
@@ -19,7 +21,7 @@ def unwritten(part: Any, method: str) -> str:
     import inspect  # only an error needs it
 
     cls = type(part)
-    ours = [c for c in cls.__mro__ if c.__module__.startswith("mlpgrad.")]
+    ours = list(filter(is_own, cls.__mro__))
     taken = inspect.signature(getattr(cls, method)).parameters.values()
     names = ["*" * (p.kind is p.VAR_POSITIONAL) + p.name for p in taken if p.name != "_"]
     shown = f"; help(mg.{ours[0].__name__}) has an example" if ours and ours[0] is not cls else ""

@@ -15,10 +15,11 @@ from mlpgrad.cli.columns import Decided, amounts_of, decide, listing, read
 from mlpgrad.cli.doubts import copies, doubts
 from mlpgrad.cli.errors import CommandError
 from mlpgrad.cli.layout import numbered
-from mlpgrad.cli.target import SEVERAL, Target, numbers_target, read_target
+from mlpgrad.cli.target import Target, numbers_target, read_target
 from mlpgrad.cli.text import TextTable, check_file, read_text
 from mlpgrad.datasets.files import COMPOSED, is_idx, load_idx
 from mlpgrad.datasets.splitting import split_indices
+from mlpgrad.datasets.table import SEVERAL
 
 TOY_DATA = ("circles", "digits", "moons", "regression", "spirals", "xor")
 PARTS = ("train", "validation", "test")

@@ -13,8 +13,9 @@ from mlpgrad._core.arrays import Array
 from mlpgrad.cli.columns import CATEGORIES, LEFT_OUT, NUMBERS, Decided
 from mlpgrad.cli.layout import numbered
 from mlpgrad.cli.leaks import MOST_LEVELS, leaks
-from mlpgrad.cli.target import SEVERAL, Target
+from mlpgrad.cli.target import Target
 from mlpgrad.cli.text import TextTable
+from mlpgrad.datasets.table import SEVERAL
 from mlpgrad.tables.kinds import ALL_DIFFERENT
 
 FAR = 3.0  # at more than this many ranges from the others, a number like -999 may stand for a gap

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from mlpgrad._core.arrays import Array
-from mlpgrad.cli.target import SEVERAL, Target
+from mlpgrad.cli.target import Target
 from mlpgrad.cli.text import TextTable
+from mlpgrad.datasets.table import SEVERAL
 
 SAME = 1e-7  # at less than this below 1, a correlation is that of one quantity in two units
 CLOSE = 0.01  # at less than this below 1, it may be that of one quantity and its rounded values

@@ -12,11 +12,10 @@ from mlpgrad.cli.columns import amounts_of, refuse_among_amounts
 from mlpgrad.cli.text import TextTable
 from mlpgrad.datasets.amounts import MOST_NAMES, Amounts, hidden_amounts, how_to_unify
 from mlpgrad.datasets.dates import DATE
-from mlpgrad.datasets.table import PLAINLY
+from mlpgrad.datasets.table import PLAINLY, SEVERAL
 from mlpgrad.tables.kinds import LEADING_ZERO, TOO_LONG, different_integers
 
 MOST_CLASSES = 20  # more distinct integers than this are a quantity
-SEVERAL = 3  # rows of a class: one for training, one for validation and one for testing
 RULE = f"""\
 how the target is read:
   text, true or false   classes, never a quantity

@@ -23,7 +23,7 @@ from mlpgrad.datasets.amounts import (
 from mlpgrad.datasets.dates import DATE
 from mlpgrad.datasets.fields import Fields
 
-SEVERAL = 3  # rows of a class; dates with fewer are a quantity
+SEVERAL = 3  # rows of a class: one for training, one for validation and one for testing
 PLAINLY = "write numbers with the digits 0 to 9, without underscores"
 
 

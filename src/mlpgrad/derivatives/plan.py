@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from mlpgrad._core.calls import is_own
 from mlpgrad.layers.activations.elementwise import Elementwise
 from mlpgrad.layers.base import Layer
 from mlpgrad.layers.chain import walk
@@ -45,7 +46,7 @@ def plan_of(network: Network) -> Plan:
 
 def is_of_users(part: object) -> bool:
     """Return whether a layer, loss or penalty is user-defined."""
-    return type(part).__module__.partition(".")[0] != "mlpgrad" or isinstance(part, Elementwise)
+    return not is_own(type(part)) or isinstance(part, Elementwise)
 
 
 def _flat(layers: Sequence[Layer]) -> Iterator[Layer]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 
 from mlpgrad._core import arguments
-from mlpgrad._core.arrays import Array, Shape, Views, constant
+from mlpgrad._core.arrays import Array, Shape, constant
 from mlpgrad._core.options import ArrayName
 from mlpgrad._core.recordable import recordable
 from mlpgrad.initializers import Initializer
@@ -91,20 +91,12 @@ class Embedding(Layer):
         counts = [*self.codes.values()]
         return {"vectors": ((sum(counts), self.width), _Vectors(self.initializer, counts))}
 
-    def bind(
-        self,
-        params: Views,
-        grads: Views,
-        state: Views,
-        rngs: Sequence[np.random.Generator],
-        dtype: np.dtype[Any],
-        lead: Shape,
-    ) -> None:
-        super().bind(params, grads, state, rngs, dtype, lead)
-        exact, most = 2 << np.finfo(dtype).nmant, max(self.codes.values())
+    def bind(self, *given: Any) -> None:
+        super().bind(*given)
+        exact, most = 2 << np.finfo(self.dtype).nmant, max(self.codes.values())
         if most > exact:
             raise ValueError(
-                f"{self!r} has {most:,} codes, but {dtype} holds integers exactly only up to "
+                f"{self!r} has {most:,} codes, but {self.dtype} holds integers exactly only up to "
                 f"{exact:,}, so that several codes would be one; make the model with a dtype of "
                 "more digits, such as float64"
             )

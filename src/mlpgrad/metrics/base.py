@@ -220,8 +220,8 @@ def start_all(metrics: Iterable[Metric]) -> dict[str, Accumulator]:
             )
         if metric.name in OTHERS or metric.name.startswith(("val_", "ensemble_")):
             raise ValueError(
-                f"{metric!r} has the name {metric.name!r}, which other values of a training have; "
-                "set its attribute name to another"
+                f"{metric!r} has the name {metric.name!r}, which other values of the history "
+                "have; give its attribute `name` another text"
             )
         started[metric.name] = metric.start()
     return started

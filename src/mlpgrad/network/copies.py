@@ -155,5 +155,5 @@ def _cast(flat: Array, dtype: np.dtype[Any], name: str) -> Array:
     """Return a copy in another dtype; imaginary parts that are all 0 are dropped without a word."""
     if flat.dtype.kind == "c" and dtype.kind != "c" and not flat.imag.any():
         flat = flat.real
-    fitted = arguments.fitting(flat, dtype, f"lifted: {name}")
+    fitted = arguments.cast(flat, dtype, f"lifted: {name}")
     return fitted.copy() if np.may_share_memory(fitted, flat) else fitted

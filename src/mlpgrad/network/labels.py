@@ -54,9 +54,8 @@ class Labels:
         """Raise ValueError if numbers in `y` could be meant as text labels or as indices."""
         if self.are_other_numbers:
             raise ValueError(
-                f"y expects text, since the classes are the texts {self}, got numbers, which are "
-                "class indices beside text labels, and not the numbers in these; write the labels "
-                "as text, as in the training"
+                f"y expects text, since the classes are the texts {self}, got numbers; a number "
+                "would be the index of a class, not the number in a text; write the labels as text"
             )
 
     def _refuse(self, label: Any, row: int) -> None:

@@ -262,7 +262,7 @@ class Storage(Described):
         for name, array in arrays.items():
             if array.shape != slots[name].shape:
                 raise ValueError(f"{name} expects shape {slots[name].shape}, got {array.shape}")
-            arrays[name] = arguments.fitting(array, self.dtype, name)
+            arrays[name] = arguments.cast(array, self.dtype, name)
         with self._writing():
             for name, array in arrays.items():
                 slots[name][...] = array

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlpgrad._core.arguments import shown
 from mlpgrad._core.arrays import Array
+from mlpgrad._core.calls import is_own
 from mlpgrad._core.checks import unquoted, within
 from mlpgrad.metrics.base import Metric, known_metrics, metric_called, split_name
 from mlpgrad.training.batches import Minibatches
@@ -185,5 +186,5 @@ class Monitor:
 def _adds(callback: Callback) -> bool:
     """Return whether a callback may add values to the logs; those of mlpgrad do not."""
     cls = type(callback)
-    own = cls.__module__.startswith("mlpgrad.")
+    own = is_own(cls)
     return not own and cls.on_epoch_end is not Callback.on_epoch_end

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlpgrad._core.arguments import shown
+from mlpgrad._core.calls import is_own
 from mlpgrad._core.habits import ATTRIBUTES
 from mlpgrad._core.synonyms import meant_by
 from mlpgrad.layers.base import Layer
@@ -30,7 +31,7 @@ def check_attributes(network: Network, optimizer: Any) -> None:
     optimizer : Optimizer or Method
     """
     for place, thing in _things(network, optimizer):
-        if not type(thing).__module__.startswith("mlpgrad."):
+        if not is_own(type(thing)):
             continue
         options = thing.config()
         for name, value in vars(thing).copy().items():
