@@ -185,12 +185,12 @@ def _out_of_reach(network: Network, batches: Batches) -> str | None:
 
 
 def _counted(batches: Batches) -> Any:
-    """Return some training rows (inputs, targets, weights) with a weight; None if not known."""
+    """Return some training rows (inputs, targets, weights) with a weight; None without any."""
     found = batches.sample()
     if found is None:
         return None
     x, target, weights = found
-    return counting(weights, x, target)
+    return None if weights is not None and not weights.any() else counting(weights, x, target)
 
 
 def _predicts_numbers(loss: Loss) -> bool:
